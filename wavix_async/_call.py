@@ -1,0 +1,295 @@
+"""One call in progress: take a turn, take a slot, send, read, and start again when that is safe.
+
+This is the middle of the path of a request; `client.py` starts it, everything it uses lies below it.
+"""
+
+import asyncio
+import random
+import time
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+import attrs
+
+from wavix_async import _codec, _retry
+from wavix_async._headers import rate_hint, retry_after
+from wavix_async._limits import Limiter, WaitTooLong
+from wavix_async._observe import AttemptEvent, DriftEvent, Observers, PauseEvent, RateEvent, RetryEvent, log_drift
+from wavix_async._operation import Operation
+from wavix_async._wire import Request, Response, read_response
+from wavix_async.config import RetryPolicy, Timeouts
+from wavix_async.errors import (
+    AttemptTimeoutError,
+    DeadlineExceededError,
+    NotFoundError,
+    RateLimitError,
+    WavixError,
+)
+
+if TYPE_CHECKING:
+    from wavix_async._transport import Transport
+
+__all__ = ["Call", "Options", "Shared"]
+
+T = TypeVar("T")
+
+_FOREVER = float("inf")
+
+
+@attrs.frozen(kw_only=True)
+class Options:
+    """What `with_options` can change from call to call."""
+
+    timeouts: Timeouts
+    retry: RetryPolicy
+    observers: Observers
+    semaphore: asyncio.Semaphore | None = None
+
+
+class Shared:
+    """What all calls of a client share, whatever their options: the pool, the limits, the retry budget."""
+
+    def __init__(self, transport: "Transport", *, rate: float | None, retry: RetryPolicy, strict: bool) -> None:
+        self.transport = transport
+        self.strict = strict
+        self.budget = _retry.RetryBudget(retry)
+        self.listeners: list[Observers] = []
+        self._rate = rate
+        self._limiters: dict[str, Limiter] = {}
+        self._drifts: set[tuple[str, str, str]] = set()
+
+    def limiter(self, group: str) -> Limiter:
+        """Return the limiter of a limit group."""
+        limiter = self._limiters.get(group)
+        if limiter is None:
+
+            def tell(kind: str, value: float) -> None:
+                made = PauseEvent(group=group, seconds=value) if kind == "pause" else RateEvent(group=group, rate=value)
+                for observers in self.listeners:
+                    observers.tell(made)
+
+            limiter = self._limiters[group] = Limiter(self._rate, on_event=tell)
+        return limiter
+
+    def is_new_drift(self, drift: _codec.Drift) -> bool:
+        """Tell whether this kind of drift is seen for the first time."""
+        key = (drift.model, drift.field, drift.kind)
+        # A server that sends ever new keys must not make a long-lived client grow.
+        if key in self._drifts or len(self._drifts) >= 1000:
+            return False
+        self._drifts.add(key)
+        return True
+
+
+class Call(Generic[T]):
+    """One call of one operation, over all its attempts."""
+
+    __slots__ = ("_ambiguous", "_counted", "_deadline", "_limiter", "_loop", "_operation", "_options", "_request",
+                 "_shared", "_started", "attempts")  # fmt: skip
+
+    def __init__(self, shared: Shared, options: Options, operation: Operation[T], request: Request) -> None:
+        self._shared = shared
+        self._options = options
+        self._operation = operation
+        self._request = request
+        self._limiter = shared.limiter(operation.limit_group)
+        self._loop = asyncio.get_running_loop()
+        self._started = self._loop.time()
+        deadline = options.timeouts.deadline
+        self._deadline = _FOREVER if deadline is None else self._started + deadline
+        self._ambiguous = False
+        self._counted = 0
+        self.attempts = 0
+
+    async def run(self) -> T:
+        """Make the call.
+
+        Returns:
+            What the operation answers.
+
+        Raises:
+            WavixError: The call failed for good.
+        """
+        self._shared.budget.request()
+        try:
+            return await self._attempt()
+        except WavixError as error:
+            first = error
+        try:
+            return await _retry.repeat(self._attempt, first, self._decide, asyncio.sleep)
+        except NotFoundError:
+            if self._ambiguous and self._operation.gone_is_done:
+                return self._operation.result(success=True, already_gone=True)
+            raise
+
+    async def _attempt(self) -> T:
+        """Send the request once, and read the answer."""
+        try:
+            ticket = await self._enter()
+            try:
+                response = await self._send(ticket)
+            finally:
+                self._leave()
+            return self._read(response)
+        except WavixError as error:
+            raise self._with_facts(error) from error.__cause__
+
+    async def _enter(self) -> float:
+        """Wait for a turn and then for a slot; nobody holds a slot, or a connection, while waiting for the rate."""
+        own, slots = self._options.semaphore, self._shared.transport.slots()
+        while True:
+            ticket = self._limiter.try_acquire()
+            if ticket is None:
+                ticket = await self._turn()
+            if not slots.locked() and (own is None or not own.locked()):
+                await slots.acquire()
+                if own is not None:
+                    await own.acquire()
+                return ticket
+            await self._wait_for_slots(ticket, own, slots)
+            if not self._limiter.is_paused():
+                return ticket
+            # The API said "not now" while this call queued for a slot.
+            self._leave()
+            self._limiter.abandoned(ticket)
+
+    async def _turn(self) -> float:
+        try:
+            return await self._limiter.acquire(self._deadline)
+        except WaitTooLong as late:
+            why = "the API said so" if late.paused else "the rate allows no earlier turn"
+            raise RateLimitError(
+                f"{self._operation.name} would have to wait {late.wait:.1f} s ({why}), longer than its deadline allows. "
+                "Retry later, or give it a longer deadline.",
+                status=429 if late.paused else None,
+                retry_after=late.wait,
+                outcome="not_sent",
+            ) from None
+
+    async def _wait_for_slots(self, ticket: float, own: asyncio.Semaphore | None, slots: asyncio.Semaphore) -> None:
+        taken: list[asyncio.Semaphore] = []
+        try:
+            async with asyncio.timeout_at(None if self._deadline == _FOREVER else self._deadline):
+                for semaphore in (own, slots):
+                    if semaphore is not None:
+                        await semaphore.acquire()
+                        taken.append(semaphore)
+        except BaseException as error:
+            for semaphore in taken:
+                semaphore.release()
+            self._limiter.abandoned(ticket)
+            if isinstance(error, TimeoutError):
+                raise DeadlineExceededError(
+                    f"{self._operation.name} found no free connection before its deadline.", outcome="not_sent"
+                ) from None
+            raise
+
+    def _leave(self) -> None:
+        self._shared.transport.slots().release()
+        if self._options.semaphore is not None:
+            self._options.semaphore.release()
+
+    async def _send(self, ticket: float) -> Response:
+        self.attempts += 1
+        began = self._loop.time()
+        try:
+            response = await self._shared.transport.send(
+                self._request, min(began + self._options.timeouts.attempt, self._deadline)
+            )
+        except BaseException as error:
+            self._limiter.abandoned(ticket)
+            outcome = error.outcome if isinstance(error, WavixError) else "unknown"
+            if outcome == "not_sent":
+                self.attempts -= 1
+            if self._options.observers:
+                self._tell_attempt(began, None, error, outcome)
+            raise
+        self._judge_rate(ticket, response)
+        if self._options.observers:
+            self._tell_attempt(began, response.status)
+        return response
+
+    def _judge_rate(self, ticket: float, response: Response) -> None:
+        headers = response.headers
+        if response.status == 429 and not self._operation.quota:
+            self._limiter.refused(ticket, retry_after(headers, time.time()))
+        else:
+            self._limiter.accepted(ticket)
+            if response.status == 503 and (wait := retry_after(headers, time.time())) is not None:
+                self._limiter.pause(wait)
+        hint = rate_hint(headers, time.time())
+        if hint is not None:
+            self._limiter.hint(hint)
+
+    def _read(self, response: Response) -> T:
+        try:
+            value, drifts = read_response(self._operation, response)
+        except WavixError as error:
+            error.retry_after = retry_after(response.headers, time.time())
+            raise
+        if drifts:
+            self._report(drifts)
+        return value
+
+    def _report(self, drifts: list[_codec.Drift]) -> None:
+        if self._shared.strict:
+            raise _codec.drift_error(drifts)
+        for drift in filter(self._shared.is_new_drift, drifts):
+            event = DriftEvent(operation=self._operation.name, drift=drift)
+            log_drift(event)
+            self._options.observers.tell(event)
+
+    def _decide(self, failure: WavixError) -> _retry.Wait | _retry.GiveUp:
+        if not isinstance(failure, RateLimitError):
+            self._counted += 1
+        now = self._loop.time()
+        verdict = _retry.decide(
+            self._operation,
+            self._options.retry,
+            failure,
+            counted=self._counted,
+            jitter=random.random(),  # noqa: S311 - spreads load, guards nothing
+            time_left=self._deadline - now,
+            take_retry=lambda: self._shared.budget.take(now),
+        )
+        if isinstance(verdict, _retry.GiveUp):
+            self._with_facts(verdict.error)
+        elif self._options.observers:
+            self._options.observers.tell(
+                RetryEvent(
+                    operation=self._operation.name,
+                    attempt=self.attempts,
+                    wait=verdict.seconds,
+                    reason=type(failure).__name__,
+                    status=failure.status,
+                )
+            )
+        return verdict
+
+    def _with_facts(self, error: WavixError) -> WavixError:
+        """Complete an error by what only the call knows, and by what its earlier attempts may have done."""
+        now = self._loop.time()
+        if isinstance(error, AttemptTimeoutError) and now >= self._deadline:
+            late = DeadlineExceededError(f"{self._operation.name} reached its deadline: {error.message}")
+            late.__cause__, error = error.__cause__, late
+        error.attempts = self.attempts
+        error.elapsed = now - self._started
+        if error.outcome == "unknown":
+            self._ambiguous = True
+        elif self._ambiguous and (error.outcome == "not_sent" or isinstance(error, RateLimitError)):
+            error.outcome = "unknown"
+        return error
+
+    def _tell_attempt(
+        self, began: float, status: int | None, error: BaseException | None = None, outcome: str | None = None
+    ) -> None:
+        self._options.observers.tell(
+            AttemptEvent(
+                operation=self._operation.name,
+                attempt=self.attempts,
+                status=status,
+                error=type(error).__name__ if error else None,
+                outcome=outcome,
+                duration=self._loop.time() - began,
+            )
+        )
+

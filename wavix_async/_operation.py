@@ -1,0 +1,51 @@
+"""`Operation`: one call of the API as data. Everything that depends on which call it is stands here, once."""
+
+from typing import Final, Generic, TypeVar
+
+import attrs
+
+__all__ = ["Operation"]
+
+T = TypeVar("T")
+
+# PATCH is left out: whether setting fields twice is harmless is decided operation by operation.
+_REPEATABLE_METHODS: Final = frozenset({"GET", "PUT", "DELETE"})
+
+
+@attrs.frozen
+class Operation(Generic[T]):
+    """One API call: where it goes, what it answers, and what may be done when it fails.
+
+    Attributes:
+        method: HTTP method, in capitals.
+        path: Path with placeholders: `/v1/numbers/{id}`.
+        result: What a success answers: a model, a list of models, or None for an empty body.
+        scope: The permission that the key needs (`numbers:write`), or None.
+        repeatable: Whether sending it twice does no more than sending it once. GET, PUT and DELETE default to True,
+            all others to False: a new operation is safe until somebody has thought about it.
+        limit_group: Operations of one group share a rate limit.
+        quota: A 429 means "not now, and not soon" (once per 24 hours): it is an error at once.
+        gone_is_done: A 404 after an attempt with an unknown outcome means that the attempt worked.
+    """
+
+    method: str
+    path: str
+    result: type[T]
+    scope: str | None = attrs.field(default=None, kw_only=True)
+    repeatable: bool = attrs.field(kw_only=True)
+    limit_group: str = attrs.field(default="default", kw_only=True)
+    quota: bool = attrs.field(default=False, kw_only=True)
+    gone_is_done: bool = attrs.field(kw_only=True)
+
+    @repeatable.default
+    def _repeatable_by_method(self) -> bool:
+        return self.method in _REPEATABLE_METHODS
+
+    @gone_is_done.default
+    def _gone_by_method(self) -> bool:
+        return self.method == "DELETE"
+
+    @property
+    def name(self) -> str:
+        """The name in logs and spans: `PATCH /v1/numbers/{id}`."""
+        return f"{self.method} {self.path}"

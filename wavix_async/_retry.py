@@ -1,0 +1,204 @@
+"""Whether a failed attempt is repeated, and when: a pure decision, and tenacity to carry it out.
+
+The success path pays nothing: the first attempt runs outside tenacity, which is built only when it has failed.
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import Any, Final, Protocol, TypeVar
+
+import attrs
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception
+
+from wavix_async._operation import Operation
+from wavix_async.config import RetryPolicy
+from wavix_async.errors import APIError, DecodeError, OutcomeUnknownError, RateLimitError, TransportError, WavixError
+
+__all__ = ["GiveUp", "RetryBudget", "Wait", "decide", "repeat"]
+
+T = TypeVar("T")
+
+
+@attrs.frozen
+class Wait:
+    """Repeat the attempt after `seconds` of backoff."""
+
+    seconds: float
+
+
+@attrs.frozen
+class GiveUp:
+    """End the call with `error`."""
+
+    error: WavixError
+
+
+class RetryBudget:
+    """How many retries a client may send: a share of its requests, and some per second on top.
+
+    In an outage every request fails; without a budget each would be sent four times, by everybody, to a server that is
+    trying to come back.
+    """
+
+    def __init__(self, policy: RetryPolicy) -> None:
+        self._ratio = policy.budget_ratio
+        self._per_second = policy.budget_per_second
+        self._most = max(policy.budget_per_second, 1.0) * 10
+        self._longest = policy.max_backoff
+        self._tokens = max(policy.budget_per_second, 1.0)
+        self._at: float | None = None
+        self._requests = 0
+
+    def request(self) -> None:
+        """Count a first attempt."""
+        self._requests += 1
+
+    def take(self, now: float) -> float | None:
+        """Take one retry.
+
+        Args:
+            now: The loop's time.
+
+        Returns:
+            Seconds until it may be sent, 0 for at once; None where the wait would be longer than the longest backoff.
+        """
+        if self._at is None or now < self._at:
+            self._at = now
+        earned = (now - self._at) * self._per_second + self._requests * self._ratio
+        self._at, self._requests = now, 0
+        tokens = min(self._tokens + earned, self._most)
+        if tokens >= 1:
+            self._tokens = tokens - 1
+            return 0.0
+        wait = (1 - tokens) / self._per_second if self._per_second else float("inf")
+        if wait > self._longest:
+            self._tokens = tokens
+            return None
+        self._tokens = tokens - 1
+        return wait
+
+
+def decide(
+    operation: Operation[Any],
+    policy: RetryPolicy,
+    failure: WavixError,
+    *,
+    counted: int,
+    jitter: float,
+    time_left: float,
+    take_retry: Callable[[], float | None],
+) -> Wait | GiveUp:
+    """Decide what follows a failed attempt.
+
+    Args:
+        operation: The call.
+        policy: The client's policy.
+        failure: What went wrong.
+        counted: Attempts so far that count against `policy.attempts`: all but those answered 429.
+        jitter: A number in [0, 1).
+        time_left: Seconds to the deadline of the call.
+        take_retry: Takes one retry from the budget.
+
+    Returns:
+        `Wait` or `GiveUp`.
+    """
+    if not _may_repeat(operation, policy, failure):
+        return GiveUp(_last_word(operation, failure))
+    if policy.attempts == 1:
+        return GiveUp(_last_word(operation, failure))
+    if isinstance(failure, RateLimitError):
+        # The limiter has paused every caller: waiting a second time here would only delay this one.
+        return Wait(0.0)
+    if counted >= policy.attempts:
+        return GiveUp(_last_word(operation, failure))
+    queue = take_retry()
+    if queue is None:
+        return GiveUp(_last_word(operation, failure))
+    bound = min(policy.max_backoff, policy.backoff * 2 ** (counted - 1))
+    wait = max(bound * jitter, queue)
+    if wait >= time_left:
+        return GiveUp(_last_word(operation, failure))
+    return Wait(wait)
+
+
+def _may_repeat(operation: Operation[Any], policy: RetryPolicy, failure: WavixError) -> bool:
+    if isinstance(failure, RateLimitError):
+        return failure.status == 429 and not operation.quota
+    if isinstance(failure, TransportError):
+        return failure.outcome == "not_sent" or operation.repeatable
+    if isinstance(failure, DecodeError):
+        return failure.retryable and operation.repeatable
+    if isinstance(failure, APIError) and failure.status in policy.statuses:
+        refused = failure.status == 503 and failure.retry_after is not None
+        return operation.repeatable or refused
+    return False
+
+
+def _last_word(operation: Operation[Any], failure: WavixError) -> WavixError:
+    """Return what the caller is told: a call that must not be repeated and may have been carried out says just that."""
+    if operation.repeatable or failure.outcome != "unknown":
+        return failure
+    error = OutcomeUnknownError(
+        f"{operation.name} was sent and may have been carried out: {failure.message} "
+        "It is not safe to repeat, so it was sent once: look at the account before you send it again.",
+        status=failure.status,
+        code=failure.code,
+        request_id=failure.request_id,
+        retry_after=failure.retry_after,
+        details=failure.details,
+    )
+    error.__cause__ = failure
+    return error
+
+
+class _Sleep(Protocol):
+    def __call__(self, seconds: float, /) -> Awaitable[None]: ...
+
+
+
+async def repeat(
+    attempt: Callable[[], Awaitable[T]],
+    first: WavixError,
+    decide_next: Callable[[WavixError], Wait | GiveUp],
+    sleep: _Sleep,
+) -> T:
+    """Repeat an attempt that has failed once, as often as `decide_next` says.
+
+    Args:
+        attempt: Sends the request once.
+        first: Why it failed the first time.
+        decide_next: Judges each failure.
+        sleep: Waits for a backoff.
+
+    Returns:
+        What the attempt returns.
+
+    Raises:
+        WavixError: The error of the last decision.
+    """
+    verdict: Wait | GiveUp = Wait(0.0)
+    pending: WavixError | None = first
+
+    async def next_attempt() -> T:
+        nonlocal pending
+        if pending is not None:
+            failure, pending = pending, None
+            raise failure
+        return await attempt()
+
+    def should_repeat(error: BaseException) -> bool:
+        nonlocal verdict
+        if not isinstance(error, WavixError):
+            return False
+        verdict = decide_next(error)
+        return isinstance(verdict, Wait)
+
+    def backoff(_: RetryCallState) -> float:
+        return verdict.seconds if isinstance(verdict, Wait) else 0.0
+
+    retrying = AsyncRetrying(retry=retry_if_exception(should_repeat), wait=backoff, sleep=sleep, reraise=True)
+    try:
+        return await retrying(next_attempt)
+    except WavixError as error:
+        if isinstance(verdict, GiveUp) and verdict.error is not error:
+            raise verdict.error from error
+        raise

@@ -1,0 +1,215 @@
+"""The only file that touches an aiohttp session: sends one request, reads one response, names every failure.
+
+Facts about aiohttp that this file relies on, each held by a canary test:
+
+- A session repeats GET, PUT and DELETE by itself when a connection drops; `_retry_connection = False` ends that.
+- Writing to a connection that the server has closed already raises `ClientConnectionResetError("Cannot write to closing
+  transport")`: not a byte has left. Every other `ClientOSError` and `ServerDisconnectedError` is ambiguous.
+- A wait for a free connection counts as connecting. Callers hold a slot first, so that there is never such a wait.
+"""
+
+import asyncio
+import sys
+from typing import Any, Final
+
+import aiohttp
+from aiohttp import hdrs
+from yarl import URL
+
+from wavix_async._version import __version__
+from wavix_async._wire import Part, Request, Response
+from wavix_async.config import Secret
+from wavix_async.errors import (
+    AttemptTimeoutError,
+    ClientClosedError,
+    ConnectError,
+    DecodeError,
+    DisconnectedError,
+    TransportError,
+    WavixError,
+)
+
+__all__ = ["MAX_BODY", "Transport"]
+
+MAX_BODY: Final = 16 * 1024 * 1024
+"""The longest answer that is read, in bytes after decompression."""
+
+_USER_AGENT: Final = (
+    f"wavix-async/{__version__} aiohttp/{aiohttp.__version__} python/{sys.version_info.major}.{sys.version_info.minor}"
+)
+
+
+class Transport:
+    """One pool of connections, made for the loop that uses it first, and made again when the loop changes."""
+
+    def __init__(
+        self,
+        *,
+        api_key: Secret,
+        max_connections: int,
+        connect_timeout: float,
+        session: aiohttp.ClientSession | None = None,
+    ) -> None:
+        self._max_connections = max_connections
+        self._connect_timeout = connect_timeout
+        self._session = session
+        self._owns_session = session is None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._slots = asyncio.Semaphore(max_connections)
+        self._closed = False
+        headers = {
+            hdrs.AUTHORIZATION: Secret(f"Bearer {api_key}"),
+            hdrs.ACCEPT: "application/json",
+            hdrs.USER_AGENT: _USER_AGENT,
+        }
+        self._headers: Final = headers
+        self._json_headers: Final = {**headers, hdrs.CONTENT_TYPE: "application/json"}
+        self._timeout = aiohttp.ClientTimeout(total=None, sock_connect=connect_timeout)
+        if session is not None:
+            session._retry_connection = False
+
+    @property
+    def closed(self) -> bool:
+        """Whether `close` was called."""
+        return self._closed
+
+    def slots(self) -> asyncio.Semaphore:
+        """Return the semaphore that a request holds while it is on the wire, in the running loop."""
+        if self._loop is not asyncio.get_running_loop():
+            self._enter_loop()
+        return self._slots
+
+    async def send(self, request: Request, deadline: float) -> Response:
+        """Send one request once and read its answer to the end.
+
+        Args:
+            request: What to send.
+            deadline: When to give up, in the loop's time.
+
+        Returns:
+            The answer, whatever its status.
+
+        Raises:
+            ConnectError: Nothing left this machine.
+            DisconnectedError: The connection broke after the request had left, or may have.
+            AttemptTimeoutError: The deadline passed.
+            DecodeError: The answer is longer than `MAX_BODY`, or cut off.
+        """
+        session = self._session_here()
+        headers = self._headers if request.body is None else self._json_headers
+        data = request.body if request.parts is None else _multipart(request.parts)
+        try:
+            async with (
+                asyncio.timeout_at(deadline),
+                session.request(
+                    request.method,
+                    request.url,
+                    data=data,
+                    headers=headers,
+                    allow_redirects=False,
+                    timeout=self._timeout,
+                ) as answer,
+            ):
+                return Response(answer.status, answer.headers, await _read(answer))
+        except (aiohttp.ClientError, OSError, ValueError, TimeoutError) as error:
+            raise _failure(error, request.url) from error
+
+    def _session_here(self) -> aiohttp.ClientSession:
+        if self._closed:
+            raise ClientClosedError("The client is closed: open a new WavixClient, or call it before close().")
+        if self._loop is not asyncio.get_running_loop():
+            self._enter_loop()
+        session = self._session
+        if session is None:
+            session = self._session = self._new_session()
+        return session
+
+    def _enter_loop(self) -> None:
+        if self._loop is not None and self._owns_session and self._session is not None:
+            _abandon(self._session)
+            self._session = None
+        self._loop = asyncio.get_running_loop()
+        self._slots = asyncio.Semaphore(self._max_connections)
+
+    def _new_session(self) -> aiohttp.ClientSession:
+        session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=self._max_connections, ttl_dns_cache=60),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            trust_env=False,
+        )
+        session._retry_connection = False
+        return session
+
+    async def close(self) -> None:
+        """Close the pool; closing twice is fine."""
+        self._closed = True
+        session, self._session = self._session, None
+        if session is None or not self._owns_session:
+            return
+        if self._loop is asyncio.get_running_loop():
+            await session.close()
+        else:
+            _abandon(session)
+
+
+def _abandon(session: aiohttp.ClientSession) -> None:
+    """Let go of a session whose loop is gone: its connections cannot be closed in an orderly way any more."""
+    connector = session.connector
+    session.detach()
+    if connector is not None:
+        for connections in getattr(connector, "_conns", {}).values():
+            for protocol, *_ in connections:
+                transport = getattr(protocol, "transport", None)
+                sock = getattr(transport, "_sock", None)
+                if sock is not None:
+                    sock.close()
+                    transport._sock = None
+        connector._conns.clear()
+
+
+def _multipart(parts: tuple[Part, ...]) -> aiohttp.FormData:
+    form = aiohttp.FormData(default_to_multipart=True)
+    for part in parts:
+        value: Any = part.content if part.filename else part.content.decode()
+        form.add_field(part.name, value, filename=part.filename, content_type=part.content_type)
+    return form
+
+
+async def _read(answer: aiohttp.ClientResponse) -> bytes:
+    length = answer.content_length
+    if length is not None and length <= MAX_BODY and hdrs.CONTENT_ENCODING not in answer.headers:
+        return await answer.read()
+    chunks, size = [], 0
+    async for chunk in answer.content.iter_any():
+        size += len(chunk)
+        if size > MAX_BODY:
+            answer.close()
+            raise DecodeError(
+                f"The answer is longer than {MAX_BODY // 2**20} MB: reading stopped.",
+                status=answer.status,
+                details=b"".join(chunks)[:2000].decode("utf-8", "replace"),
+            )
+        chunks.append(chunk)
+    return b"".join(chunks)
+
+
+def _failure(error: Exception, url: URL) -> WavixError:
+    """Name a failure by what is known of the request: never sent, or maybe carried out."""
+    host = url.host
+    if isinstance(error, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError | aiohttp.InvalidURL):
+        return ConnectError(f"Cannot connect to {host}: {_reason(error)}. Nothing was sent.")
+    if isinstance(error, aiohttp.ClientConnectionResetError) and "closing transport" in str(error):
+        return ConnectError(f"The connection to {host} was closed while it was idle. Nothing was sent.")
+    if isinstance(error, TimeoutError):
+        return AttemptTimeoutError(f"No complete answer from {host} in time; the request may have been carried out.")
+    if isinstance(error, aiohttp.ClientPayloadError):
+        return DisconnectedError(f"{host} broke off in the middle of its answer; the request may have been carried out.")
+    if isinstance(error, aiohttp.ClientError | OSError):
+        return DisconnectedError(
+            f"The connection to {host} broke ({_reason(error)}); the request may have been carried out."
+        )
+    return TransportError(f"No answer from {host} ({_reason(error)}).")
+
+
+def _reason(error: Exception) -> str:
+    return str(error) or type(error).__name__

@@ -1,0 +1,234 @@
+"""From an operation to a request, from a response to a result. Pure: no I/O, no clock, no client."""
+
+from collections.abc import Iterable, Mapping
+from datetime import date, datetime
+from enum import Enum
+from typing import Any, Final, TypeVar
+from urllib.parse import quote, urlencode
+
+import attrs
+from yarl import URL
+
+from wavix_async import _codec
+from wavix_async._operation import Operation
+from wavix_async.errors import APIError, DecodeError, InputError, error_for_status
+
+__all__ = ["Part", "Request", "Response", "build_request", "read_response"]
+
+T = TypeVar("T")
+
+Query = Mapping[str, object]
+
+_EXCERPT: Final = 2000
+_REQUEST_ID_HEADERS: Final = ("X-Request-Id", "X-Request-ID", "X-Amzn-Trace-Id", "CF-Ray")
+
+
+@attrs.frozen
+class Part:
+    """One part of a multipart body."""
+
+    name: str
+    content: bytes = attrs.field(repr=False)
+    filename: str | None = None
+    content_type: str | None = None
+
+
+@attrs.frozen
+class Request:
+    """What goes on the wire, less the key: the transport adds that."""
+
+    method: str
+    url: URL
+    body: bytes | None = None
+    parts: tuple[Part, ...] | None = None
+
+
+@attrs.frozen
+class Response:
+    """What came back, read to its end."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes = attrs.field(repr=False)
+
+
+def build_request(
+    operation: Operation[Any],
+    base_url: str,
+    path: Mapping[str, object] | None = None,
+    query: Query | None = None,
+    body: object = None,
+    parts: Iterable[Part] | None = None,
+) -> Request:
+    """Build the request of one call.
+
+    Args:
+        operation: The call.
+        base_url: Scheme, host and path prefix, without a slash at the end.
+        path: Values of the placeholders in the operation's path.
+        query: Query parameters; None and empty lists are left out, lists repeat the key.
+        body: A request body model, or what JSON takes.
+        parts: The parts of a multipart body, instead of `body`.
+
+    Returns:
+        The request.
+
+    Raises:
+        InputError: A path value is empty or would change the path.
+    """
+    target = operation.path
+    if path:
+        target = target.format_map({name: _segment(name, value) for name, value in path.items()})
+    if query and (pairs := list(_query_pairs(query))):
+        target = f"{target}?{urlencode(pairs)}"
+    return Request(
+        operation.method,
+        URL(base_url + target, encoded=True),
+        None if body is None else _codec.encode(body),
+        None if parts is None else tuple(parts),
+    )
+
+
+def _segment(name: str, value: object) -> str:
+    if type(value) is int:
+        return str(value)
+    text = str(value)
+    if text in {"", ".", ".."}:
+        raise InputError(f"{name} must not be empty or a dot: it is a part of the URL, got {text!r}.")
+    return quote(text, safe="")
+
+
+def _query_pairs(query: Query) -> Iterable[tuple[str, str]]:
+    for name, value in query.items():
+        for item in value if isinstance(value, list | tuple) else (value,):
+            if item is not None:
+                yield name, _query_text(item)
+
+
+def _query_text(value: object) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, Enum):
+        return str(value.value)
+    if isinstance(value, datetime | date):
+        return value.isoformat()
+    return str(value)
+
+
+def read_response(operation: Operation[T], response: Response) -> tuple[T, list[_codec.Drift]]:
+    """Read a response as the operation's result.
+
+    Args:
+        operation: The call.
+        response: What came back.
+
+    Returns:
+        The result, and what in it was not as documented.
+
+    Raises:
+        APIError: The status is an error, or the body of a 2xx says that the call failed.
+        DecodeError: The body of a 2xx is not what JSON gives for this operation.
+    """
+    if not 200 <= response.status < 300:
+        raise _api_error(operation, response)
+    if not response.body:
+        return _nothing(operation, response)
+    payload = _payload(response)
+    if type(payload) is dict and (payload.get("success") is False or payload.get("error") is True):
+        raise _api_error(operation, response)
+    value, drifts = _codec.decode(operation.result, payload)
+    if type(value) is not operation.result and not _is_list_of(operation.result, value):
+        raise _unreadable(response, f"a JSON {type(payload).__name__} where {operation.name} answers something else")
+    return value, drifts
+
+
+def _is_list_of(result: Any, value: object) -> bool:
+    return getattr(result, "__origin__", None) is list and type(value) is list
+
+
+def _nothing(operation: Operation[T], response: Response) -> tuple[T, list[_codec.Drift]]:
+    """Read an empty 2xx: fine where the call only confirms, a broken answer where it has something to say."""
+    fields = getattr(operation.result, "__attrs_attrs__", ())
+    if not any(field.name == "success" for field in fields):
+        raise _unreadable(response, "an empty body")
+    return operation.result(success=True), []
+
+
+def _payload(response: Response) -> Any:
+    kind = response.headers.get("Content-Type", "")
+    if kind and "json" not in kind.lower():
+        raise _unreadable(response, f"content type {kind[:100]!r} where JSON was expected")
+    try:
+        return _codec.loads(response.body)
+    except ValueError:
+        raise _unreadable(response, "a body that is not JSON, or not all of it") from None
+
+
+def _unreadable(response: Response, what: str) -> DecodeError:
+    return DecodeError(
+        f"HTTP {response.status} with {what}. It began: {_excerpt(response.body)[:200]!r}",
+        status=response.status,
+        request_id=request_id(response),
+        retryable=True,
+        details=_excerpt(response.body),
+    )
+
+
+def _excerpt(body: bytes) -> str:
+    return body[:_EXCERPT].decode("utf-8", "replace")
+
+
+def request_id(response: Response) -> str | None:
+    """Return the id that the API, or a proxy before it, gave the request."""
+    for name in _REQUEST_ID_HEADERS:
+        if value := response.headers.get(name):
+            return value
+    return None
+
+
+def _api_error(operation: Operation[Any], response: Response) -> APIError:
+    try:
+        details: Any = _codec.loads(response.body)
+    except ValueError:
+        details = _excerpt(response.body)
+    said = _message_in(details) or "no reason given"
+    hint = ""
+    if response.status == 401:
+        hint = " Check api_key, and the IP addresses that the key is restricted to."
+    elif response.status == 403 and operation.scope:
+        hint = f" {operation.name} needs the scope {operation.scope}."
+    return error_for_status(response.status)(
+        f"HTTP {response.status} for {operation.name}: {said}{hint}",
+        status=response.status,
+        code=_code_in(details),
+        request_id=request_id(response),
+        details=details,
+    )
+
+
+def _message_in(details: Any) -> str:
+    """Find the reason in any of the shapes that the API uses, and shorten it."""
+    if isinstance(details, list):
+        return "; ".join(filter(None, map(_message_in, details[:3])))[:500]
+    if not isinstance(details, dict):
+        return ""
+    texts = [details[key] for key in ("message", "detail", "title", "error") if isinstance(details.get(key), str)][:1]
+    reasons = details.get("errors")
+    if isinstance(reasons, dict):
+        texts += [f"{name}: {reason}" for name, reason in reasons.items()]
+    elif isinstance(reasons, list):
+        texts += [reason if isinstance(reason, str) else _message_in(reason) for reason in reasons]
+    if isinstance(details.get("error_dids"), list):
+        texts.append(", ".join(map(str, details["error_dids"])))
+    return "; ".join(filter(None, texts))[:500]
+
+
+def _code_in(details: Any) -> str | None:
+    if isinstance(details, list):
+        details = details[0] if details else None
+    if not isinstance(details, dict):
+        return None
+    for key in ("error_code", "code", "error_class"):
+        if isinstance(details.get(key), str | int) and not isinstance(details.get(key), bool):
+            return str(details[key])
+    return None

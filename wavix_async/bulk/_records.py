@@ -1,0 +1,122 @@
+"""What a bulk run tells: a result for each input, progress on the way, a report at the end."""
+
+import enum
+
+import attrs
+
+from wavix_async.errors import BulkError, WavixError
+from wavix_async.models.numbers import Number
+
+__all__ = ["BulkProgress", "BulkReport", "BulkResult", "BulkStatus"]
+
+
+class BulkStatus(enum.StrEnum):
+    """How an input ended."""
+
+    UPDATED = "updated"
+    """The API confirmed the change."""
+    FAILED = "failed"
+    """The API refused it, or it was no valid input: nothing was changed."""
+    UNKNOWN = "unknown"
+    """It was sent, no trustworthy answer came: it may or may not have been changed."""
+    NOT_SENT = "not_sent"
+    """It never left: the run stopped before, or there was no connection."""
+
+
+@attrs.frozen
+class BulkResult:
+    """How one input ended.
+
+    Attributes:
+        id: The record's id, as given.
+        status: How it ended; compares equal to the strings `updated`, `failed`, `unknown`, `not_sent`.
+        number: The number after the change; None unless `updated`.
+        error: Why it is not `updated`; None if it is.
+        attempts: How often it was put on the wire.
+    """
+
+    id: int
+    status: BulkStatus
+    number: Number | None = None
+    error: WavixError | None = None
+    attempts: int = 0
+
+
+@attrs.frozen(kw_only=True)
+class BulkProgress:
+    """Where a run stands.
+
+    Attributes:
+        total: How many inputs there are; None where that is not known in advance.
+        done: How many have ended.
+        updated: Ended as updated.
+        failed: Ended as failed.
+        unknown: Ended as unknown.
+        not_sent: Ended as not sent.
+        requests: Requests put on the wire.
+        rate_limited: How many of them were answered 429.
+        elapsed: Seconds since the run began.
+        rate: Requests per second that are let through now; None: nothing is held back.
+        paused_for: Seconds until the pause that the API asked for is over; 0.0 when there is none.
+    """
+
+    total: int | None
+    done: int
+    updated: int
+    failed: int
+    unknown: int
+    not_sent: int
+    requests: int
+    rate_limited: int
+    elapsed: float
+    rate: float | None
+    paused_for: float
+
+
+@attrs.frozen(kw_only=True)
+class BulkReport:
+    """What a run did. Every input is in exactly one of `updated`, `failed`, `unknown` and `not_sent`.
+
+    Attributes:
+        updated: How many the API confirmed.
+        failed: How many it refused, or were no valid input.
+        unknown: How many may or may not have been changed.
+        not_sent: How many never left.
+        failures: The results of all that were tried and are not updated, in the order in which they ended.
+        requests: Requests put on the wire, all attempts counted.
+        rate_limited: How many of them were answered 429.
+        elapsed: Seconds from the start to the end of the run.
+        stopped_by: The error that stopped the run before its end (401, 402, 403, a closed client), or None.
+    """
+
+    updated: int
+    failed: int
+    unknown: int
+    not_sent: int
+    failures: list[BulkResult] = attrs.field(repr=False)
+    requests: int
+    rate_limited: int
+    elapsed: float
+    stopped_by: WavixError | None = None
+
+    @property
+    def total(self) -> int:
+        """How many inputs there were."""
+        return self.updated + self.failed + self.unknown + self.not_sent
+
+    def raise_for_failures(self) -> None:
+        """Raise when an input did not end as updated.
+
+        Raises:
+            BulkError: It carries this report.
+        """
+        if self.updated == self.total:
+            return
+        reason = self.stopped_by or next((result.error for result in self.failures if result.error), None)
+        raise BulkError(f"{self}. First reason: {reason}" if reason else str(self), report=self)
+
+    def __str__(self) -> str:
+        return (
+            f"{self.updated} of {self.total} updated, {self.failed} failed, {self.unknown} unknown, "
+            f"{self.not_sent} not sent; {self.requests} requests in {self.elapsed:.1f} s"
+        )

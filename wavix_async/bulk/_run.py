@@ -1,0 +1,351 @@
+"""The engine of a bulk run: a few workers, one semaphore, one outcome for each input.
+
+A fixed set of workers pulls from the input, so memory depends on the concurrency and not on how much there is to do.
+The semaphore is held by attempts on the wire only. While an item backs off its worker is idle; for each of those one
+more worker is started, so that the slots stay full, and ends when it is no longer needed.
+"""
+
+import asyncio
+from collections import Counter, deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any, Final
+
+import attrs
+
+from wavix_async._observe import AttemptEvent, Event, RetryEvent
+from wavix_async.bulk._records import BulkProgress, BulkReport, BulkResult, BulkStatus
+from wavix_async.bulk._source import END, Source, as_pair
+from wavix_async.config import check_count
+from wavix_async.errors import (
+    AuthenticationError,
+    ClientClosedError,
+    InputError,
+    PaymentRequiredError,
+    PermissionDeniedError,
+    WavixError,
+)
+from wavix_async.models.numbers import Number, NumberUpdate
+
+if TYPE_CHECKING:
+    from wavix_async.client import WavixClient
+
+__all__ = ["BulkRun"]
+
+_STOPPERS: Final = (AuthenticationError, PaymentRequiredError, PermissionDeniedError, ClientClosedError)
+_ATTEMPTS: Final = 8
+_MOST_WORKERS: Final = 8
+_PROGRESS_EVERY: Final = 0.1
+
+Send = Callable[["WavixClient", int, NumberUpdate], Awaitable[Number]]
+Check = Callable[[Any, Any], object]
+
+
+@attrs.define(eq=False)
+class _Item:
+    """What a worker is busy with, for the observer that counts its attempts."""
+
+    attempts: int = 0
+    backing_off: bool = False
+
+
+_current: ContextVar[_Item | None] = ContextVar("wavix_async_bulk_item", default=None)
+
+
+class BulkRun:
+    """A bulk update that has been described and starts when it is awaited or iterated.
+
+    `await run` gives the `BulkReport`; `async for result in run` gives each `BulkResult` as it lands (and `await run`
+    after it the report). A run runs once. When the awaiting task is cancelled the run ends at once, and `report` tells
+    what had happened until then; `stop()` ends it in order.
+    """
+
+    def __init__(
+        self,
+        client: "WavixClient",
+        updates: Any,
+        *,
+        send: Send,
+        check: Check,
+        concurrency: int,
+        on_progress: Callable[[BulkProgress], object] | None,
+    ) -> None:
+        self._concurrency = check_count("concurrency", concurrency)
+        self._source = Source(updates, check)
+        self._base = client
+        self._send = send
+        self._check = check
+        self._on_progress = on_progress
+        self._counts: Counter[BulkStatus] = Counter()
+        self._failures: list[BulkResult] = []
+        self._requests = 0
+        self._rate_limited = 0
+        self._stopped_by: WavixError | None = None
+        self._broken: BaseException | None = None
+        self._stopping = False
+        self._backing_off = 0
+        self._workers: set[asyncio.Task[None]] = set()
+        self._waiting_for: dict[int, deque[asyncio.Future[None]]] = {}
+        self._results: asyncio.Queue[BulkResult | None] | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._began = 0.0
+        self._ended: float | None = None
+        self._told = 0.0
+
+    # --- the face ---
+
+    def __await__(self) -> Generator[Any, None, BulkReport]:
+        return self._finish().__await__()
+
+    async def __aiter__(self) -> AsyncIterator[BulkResult]:
+        if self._task is not None:
+            raise InputError("This bulk run has been started already: a run can be iterated once. Make a new one.")
+        results = self._results = asyncio.Queue(maxsize=2 * self._concurrency)
+        task = self._start()
+        task.add_done_callback(lambda _: None if results.full() else results.put_nowait(None))
+        try:
+            while not (task.done() and results.empty()):
+                result = await results.get()
+                if result is not None:
+                    yield result
+            await task
+        finally:
+            await self._end(task)
+
+    @property
+    def report(self) -> BulkReport:
+        """What has happened so far; after the end, the report that `await run` gives."""
+        counts = self._counts
+        return BulkReport(
+            updated=counts[BulkStatus.UPDATED],
+            failed=counts[BulkStatus.FAILED],
+            unknown=counts[BulkStatus.UNKNOWN],
+            not_sent=counts[BulkStatus.NOT_SENT],
+            failures=list(self._failures),
+            requests=self._requests,
+            rate_limited=self._rate_limited,
+            elapsed=self._elapsed(),
+            stopped_by=self._stopped_by,
+        )
+
+    @property
+    def progress(self) -> BulkProgress:
+        """Where the run stands at this moment."""
+        counts, limit = self._counts, self._base.limits.snapshot()
+        return BulkProgress(
+            total=self._source.total,
+            done=counts.total(),
+            updated=counts[BulkStatus.UPDATED],
+            failed=counts[BulkStatus.FAILED],
+            unknown=counts[BulkStatus.UNKNOWN],
+            not_sent=counts[BulkStatus.NOT_SENT],
+            requests=self._requests,
+            rate_limited=self._rate_limited,
+            elapsed=self._elapsed(),
+            rate=limit.rate,
+            paused_for=limit.paused_for,
+        )
+
+    def stop(self, grace: float = 5.0) -> None:
+        """End the run in order: take no more inputs, let what is on the wire finish, report the rest as not sent.
+
+        Args:
+            grace: Seconds until what has not finished is given up; it is reported as `unknown` if it was sent.
+        """
+        self._stopping = True
+        if self._task is not None and not self._task.done():
+            asyncio.get_running_loop().call_later(grace, self._cancel_workers)
+
+    # --- start and end ---
+
+    async def _finish(self) -> BulkReport:
+        task = self._task or self._start()
+        try:
+            await asyncio.shield(task)
+        finally:
+            await self._end(task)
+        return self.report
+
+    def _start(self) -> asyncio.Task[None]:
+        self._task = asyncio.ensure_future(self._run())
+        return self._task
+
+    async def _end(self, task: asyncio.Task[None]) -> None:
+        """Make sure that nothing of the run is left, however the caller went."""
+        if not task.done():
+            task.cancel()
+            await asyncio.wait([task])
+
+    def _elapsed(self) -> float:
+        if self._task is None:
+            return 0.0
+        return (self._ended or self._task.get_loop().time()) - self._began if self._began else 0.0
+
+    async def _run(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._began = self._told = loop.time()
+        policy = self._base.retry
+        if policy.attempts > 1:
+            # A few percent of faults fail four times in a row for somebody when there are thousands.
+            policy = attrs.evolve(policy, attempts=max(policy.attempts, _ATTEMPTS))
+        self._client = self._base.with_options(
+            observers=(self._observe,), semaphore=asyncio.Semaphore(self._concurrency), retry=policy
+        )
+        try:
+            for _ in range(min(self._concurrency, self._source.total or self._concurrency)):
+                self._hire()
+            while self._workers:
+                await asyncio.wait(self._workers)
+            await self._skip_rest()
+        finally:
+            await self._clean_up()
+            self._ended = loop.time()
+            self._tell_progress()
+        if self._broken is not None:
+            raise self._broken
+
+    async def _clean_up(self) -> None:
+        """Leave no worker behind, and no input that could still be counted without an outcome."""
+        self._stopping = True
+        if self._workers:
+            self._cancel_workers()
+            await asyncio.wait(self._workers)
+        if self._source.total is not None:
+            self._counts[BulkStatus.NOT_SENT] += max(0, self._source.total - self._counts.total())
+        await self._source.close()
+
+    def _cancel_workers(self) -> None:
+        for worker in self._workers:
+            worker.cancel()
+
+    async def _skip_rest(self) -> None:
+        if not self._stopping or self._broken is not None:
+            return
+        while (item := await self._source.pull()) is not END:
+            try:
+                number_id, _ = as_pair(item)
+            except InputError:
+                number_id = item
+            await self._land(BulkResult(number_id, BulkStatus.NOT_SENT, error=self._stopped_by))
+
+    # --- workers ---
+
+    def _hire(self) -> None:
+        worker = asyncio.ensure_future(self._work())
+        self._workers.add(worker)
+        worker.add_done_callback(self._workers.discard)
+
+    async def _work(self) -> None:
+        item = _Item()
+        _current.set(item)
+        while not self._stopping and len(self._workers) <= self._concurrency + self._backing_off:
+            try:
+                pulled = await self._source.pull()
+            except Exception as error:  # noqa: BLE001 - whatever the caller's iterable raises ends the run
+                self._broken, self._stopping = error, True
+                return
+            if pulled is END:
+                return
+            item.attempts = 0
+            try:
+                result = await self._handle(pulled, item)
+            finally:
+                self._resumed(item)
+            await self._land(result)
+
+    async def _handle(self, pulled: Any, item: _Item) -> BulkResult:
+        try:
+            number_id, update = as_pair(pulled)
+            self._check(number_id, update)
+        except InputError as error:
+            named = pulled[0] if isinstance(pulled, tuple | list) and pulled else pulled
+            return BulkResult(named, BulkStatus.FAILED, error=error)
+        try:
+            if number_id in self._waiting_for:
+                await self._wait_for_predecessor(number_id)
+            else:
+                self._waiting_for[number_id] = deque()
+            try:
+                if self._stopping:
+                    return BulkResult(number_id, BulkStatus.NOT_SENT, error=self._stopped_by)
+                return await self._update(number_id, update, item)
+            finally:
+                self._let_successor_go(number_id)
+        except asyncio.CancelledError:
+            status = BulkStatus.UNKNOWN if item.attempts else BulkStatus.NOT_SENT
+            self._count(BulkResult(number_id, status, attempts=item.attempts))
+            raise
+
+    async def _update(self, number_id: int, update: NumberUpdate, item: _Item) -> BulkResult:
+        try:
+            number = await self._send(self._client, number_id, update)
+        except WavixError as error:
+            if isinstance(error, _STOPPERS) and not self._stopping:
+                self._stopped_by, self._stopping = error, True
+            return BulkResult(number_id, _STATUS[error.outcome], error=error, attempts=item.attempts)
+        return BulkResult(number_id, BulkStatus.UPDATED, number, attempts=item.attempts)
+
+    async def _wait_for_predecessor(self, number_id: int) -> None:
+        turn = asyncio.get_running_loop().create_future()
+        self._waiting_for[number_id].append(turn)
+        await turn
+
+    def _let_successor_go(self, number_id: int) -> None:
+        waiting = self._waiting_for[number_id]
+        while waiting:
+            turn = waiting.popleft()
+            if not turn.done():
+                turn.set_result(None)
+                return
+        del self._waiting_for[number_id]
+
+    # --- results ---
+
+    async def _land(self, result: BulkResult) -> None:
+        self._count(result)
+        if self._results is not None:
+            await self._results.put(result)
+        if self._on_progress is not None and asyncio.get_running_loop().time() - self._told >= _PROGRESS_EVERY:
+            self._tell_progress()
+
+    def _count(self, result: BulkResult) -> None:
+        self._counts[result.status] += 1
+        if result.status is not BulkStatus.UPDATED and not (
+            result.status is BulkStatus.NOT_SENT and (result.error is None or result.error is self._stopped_by)
+        ):
+            self._failures.append(result)
+
+    def _tell_progress(self) -> None:
+        if self._on_progress is not None:
+            self._told = asyncio.get_running_loop().time()
+            self._on_progress(self.progress)
+
+    # --- what the client says of the attempts ---
+
+    def _observe(self, event: Event) -> None:
+        item = _current.get()
+        if item is None:
+            return
+        if isinstance(event, AttemptEvent):
+            self._resumed(item)
+            if event.outcome != "not_sent":
+                item.attempts += 1
+                self._requests += 1
+                self._rate_limited += event.status == 429
+        elif isinstance(event, RetryEvent) and event.wait > 0:
+            item.backing_off = True
+            self._backing_off += 1
+            if not self._stopping and len(self._workers) < self._concurrency * _MOST_WORKERS:
+                self._hire()
+
+    def _resumed(self, item: _Item) -> None:
+        if item.backing_off:
+            item.backing_off = False
+            self._backing_off -= 1
+
+
+_STATUS: Final = {
+    "not_sent": BulkStatus.NOT_SENT,
+    "rejected": BulkStatus.FAILED,
+    "unknown": BulkStatus.UNKNOWN,
+}

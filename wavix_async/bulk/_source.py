@@ -1,0 +1,72 @@
+"""Where the updates of a run come from: a mapping, a sequence, an iterable or an async iterable, pulled one by one."""
+
+import asyncio
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence, Sized
+from typing import Any, Final
+
+from wavix_async.errors import InputError
+
+__all__ = ["END", "Source"]
+
+END: Final[Any] = object()
+"""What `Source.pull` returns after the last item."""
+
+
+class Source:
+    """Gives the items of any kind of input, each once; what can be looked at in advance is checked in advance."""
+
+    def __init__(self, updates: Any, check: Callable[[Any, Any], object]) -> None:
+        self.total = len(updates) if isinstance(updates, Sized) else None
+        self.pulled = 0
+        self._items: Iterator[Any] | None = None
+        self._later: AsyncIterator[Any] | None = None
+        # Two workers must not ask an async generator for its next item at the same time.
+        self._lock = asyncio.Lock()
+        if isinstance(updates, Mapping):
+            for number_id, update in updates.items():
+                check(number_id, update)
+            self._items = iter(updates.items())
+        elif isinstance(updates, AsyncIterable):
+            self._later = aiter(updates)
+        elif isinstance(updates, Iterable) and not isinstance(updates, str | bytes):
+            if isinstance(updates, Sequence):
+                for index, item in enumerate(updates):
+                    try:
+                        check(*as_pair(item))
+                    except InputError as error:
+                        raise InputError(f"updates[{index}]: {error}") from None
+            self._items = iter(updates)
+        else:
+            raise InputError(
+                "updates must be a mapping {id: NumberUpdate}, an iterable or an async iterable of (id, NumberUpdate), "
+                f"got {type(updates).__name__}."
+            )
+
+    async def pull(self) -> Any:
+        """Return the next item as it is, or `END`."""
+        if self._items is not None:
+            item = next(self._items, END)
+        else:
+            assert self._later is not None
+            async with self._lock:
+                item = await anext(self._later, END)
+        if item is not END:
+            self.pulled += 1
+        return item
+
+    async def close(self) -> None:
+        """Let a generator run its cleanup."""
+        close = getattr(self._later, "aclose", None) or getattr(self._items, "close", None)
+        if close is not None and (waiting := close()) is not None:
+            await waiting
+
+
+def as_pair(item: Any) -> tuple[Any, Any]:
+    """Return the id and the update of an item.
+
+    Raises:
+        InputError: It is no pair.
+    """
+    if isinstance(item, tuple | list) and len(item) == 2:
+        return item[0], item[1]
+    raise InputError(f"each update must be a pair (id, NumberUpdate), got {item!r}.")

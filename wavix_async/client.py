@@ -1,0 +1,223 @@
+"""`WavixClient`: the settings, the lifetime, the groups of resources, and the one way a call goes."""
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from functools import cached_property
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self, TypeVar
+
+import attrs
+
+from wavix_async._call import Call, Options, Shared
+from wavix_async._limits import LimitSnapshot
+from wavix_async._observe import Observer, Observers
+from wavix_async._operation import Operation
+from wavix_async._transport import Transport
+from wavix_async._wire import Part, build_request
+from wavix_async.config import RetryPolicy, Timeouts, check_count, check_rate, read_api_key, read_base_url
+from wavix_async.errors import ConfigurationError
+from wavix_async.resources.numbers import Numbers
+from wavix_async.types import UNSET, UnsetType
+
+if TYPE_CHECKING:
+    import aiohttp
+
+__all__ = ["Limits", "WavixClient"]
+
+T = TypeVar("T")
+
+
+class Limits:
+    """What the client knows of the API's rate limits."""
+
+    def __init__(self, shared: Shared) -> None:
+        self._shared = shared
+
+    def snapshot(self, group: str = "default") -> LimitSnapshot:
+        """Tell rate, pause and waiting callers at this moment.
+
+        Args:
+            group: The limit group; operations of one group share a limit.
+
+        Returns:
+            The rate in requests per second (None: nothing is held back), where it comes from, the pause left in
+            seconds, and how many calls wait.
+        """
+        return self._shared.limiter(group).snapshot()
+
+
+class WavixClient:
+    """The asyncio client of the Wavix API.
+
+    Use it with `async with`, or call `close()`. One client serves any number of tasks of one event loop.
+
+    Args:
+        api_key: The key; default: the environment variable WAVIX_API_KEY.
+        base_url: Default: WAVIX_BASE_URL, or https://api.wavix.com. http is taken for loopback hosts only.
+        rate: Requests per second that the account allows. None: go as fast as the API takes, and learn the limit from
+            its first 429.
+        retry: When a failed attempt is repeated.
+        timeout: How long to wait, in seconds; a number sets the time of one attempt.
+        max_connections: Connections, and so requests on the wire, at once.
+        session: An aiohttp session of your own (proxies, TLS); it is not closed, and its hidden replay of GET, PUT and
+            DELETE is switched off. Default: a session of the client's own.
+        strict: Raise `DecodeError` when an answer is not as documented, instead of keeping what came.
+        observers: Called with every event: attempts, retries, pauses, rate changes, drift.
+
+    Raises:
+        ConfigurationError: A setting is missing or wrong; the message names it and the remedy.
+    """
+
+    def __init__(
+        self,
+        api_key: str | None = None,
+        *,
+        base_url: str | None = None,
+        rate: float | None = None,
+        retry: RetryPolicy | None = None,
+        timeout: Timeouts | float | None = None,
+        max_connections: int = 100,
+        session: "aiohttp.ClientSession | None" = None,
+        strict: bool = False,
+        observers: Iterable[Observer] = (),
+    ) -> None:
+        key = read_api_key(api_key)
+        timeouts = _timeouts(Timeouts(), timeout)
+        policy = RetryPolicy() if retry is None else _policy(retry)
+        self._base_url = str(read_base_url(base_url)).rstrip("/")
+        self._options = Options(timeouts=timeouts, retry=policy, observers=Observers(tuple(observers)))
+        transport = Transport(
+            api_key=key,
+            max_connections=check_count("max_connections", max_connections),
+            connect_timeout=timeouts.connect,
+            session=session,
+        )
+        self._shared = Shared(transport, rate=check_rate(rate), retry=policy, strict=strict)
+        if self._options.observers:
+            self._shared.listeners.append(self._options.observers)
+
+    @cached_property
+    def numbers(self) -> Numbers:
+        """Phone numbers: `/v1/numbers`."""
+        return Numbers(self)
+
+    @property
+    def limits(self) -> Limits:
+        """What is known of the rate limits: `limits.snapshot()`."""
+        return Limits(self._shared)
+
+    @property
+    def base_url(self) -> str:
+        """Where the API is, without a slash at the end."""
+        return self._base_url
+
+    @property
+    def retry(self) -> RetryPolicy:
+        """The retry policy of this client."""
+        return self._options.retry
+
+    @property
+    def closed(self) -> bool:
+        """Whether `close()` was called."""
+        return self._shared.transport.closed
+
+    async def call(
+        self,
+        operation: Operation[T],
+        *,
+        path: Mapping[str, object] | None = None,
+        query: Mapping[str, object] | None = None,
+        body: object = None,
+        parts: Iterable[Part] | None = None,
+    ) -> T:
+        """Make one call: build the request, take turns with all other calls, send, repeat where that is safe, read.
+
+        Args:
+            operation: Which call.
+            path: Values of the placeholders in its path.
+            query: Query parameters; None is left out.
+            body: The request body: a model, or what JSON takes.
+            parts: The parts of a multipart body.
+
+        Returns:
+            What the operation answers.
+
+        Raises:
+            WavixError: One of its classes; see `wavix_async.errors`.
+        """
+        request = build_request(operation, self._base_url, path, query, body, parts)
+        return await Call(self._shared, self._options, operation, request).run()
+
+    def with_options(
+        self,
+        *,
+        timeout: Timeouts | float | None = None,
+        deadline: float | None | UnsetType = UNSET,
+        retry: RetryPolicy | None = None,
+        observers: Iterable[Observer] = (),
+        semaphore: asyncio.Semaphore | None = None,
+    ) -> Self:
+        """Return a client with other options on the same pool, limits and budget; closing either closes both.
+
+        Args:
+            timeout: A number sets the seconds of one attempt; `Timeouts` sets all (its `connect` has no effect here:
+                connections belong to the shared pool).
+            deadline: Seconds for the whole call; None: no bound.
+            retry: Another retry policy.
+            observers: Observers that are told of these calls too.
+            semaphore: Held by every attempt while it is on the wire, and at no other time.
+
+        Returns:
+            The client.
+
+        Raises:
+            ConfigurationError: A value is out of range.
+        """
+        timeouts = _timeouts(self._options.timeouts, timeout)
+        if deadline is not UNSET:
+            timeouts = attrs.evolve(timeouts, deadline=deadline)
+        more = tuple(observers)
+        other = object.__new__(type(self))
+        other._base_url = self._base_url
+        other._shared = self._shared
+        other._options = Options(
+            timeouts=timeouts,
+            retry=self._options.retry if retry is None else _policy(retry),
+            observers=Observers((*self._options.observers.all, *more)) if more else self._options.observers,
+            semaphore=self._options.semaphore if semaphore is None else semaphore,
+        )
+        return other
+
+    async def close(self) -> None:
+        """Close the connections. Closing twice is fine; a call after that raises `ClientClosedError`."""
+        await self._shared.transport.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self._base_url}{' closed' if self.closed else ''}>"
+
+
+def _timeouts(base: Timeouts, given: Any) -> Timeouts:
+    if given is None:
+        return base
+    if isinstance(given, Timeouts):
+        return given
+    try:
+        return attrs.evolve(base, attempt=given)
+    except ConfigurationError:
+        raise ConfigurationError(
+            f"timeout must be a number of seconds greater than 0, or Timeouts(...); got {given!r}."
+        ) from None
+
+
+def _policy(given: Any) -> RetryPolicy:
+    if not isinstance(given, RetryPolicy):
+        raise ConfigurationError(f"retry must be a RetryPolicy, for example RetryPolicy.none(); got {given!r}.")
+    return given

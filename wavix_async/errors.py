@@ -1,0 +1,262 @@
+"""Every exception this package raises.
+
+    WavixError
+    ├── InputError (ValueError)           an argument is wrong; nothing was sent
+    │   └── ConfigurationError            a setting of the client is wrong or missing
+    ├── ClientClosedError (RuntimeError)  the client was used after close()
+    ├── TransportError                    no answer came
+    │   ├── ConnectError                  never sent: refused, DNS, TLS, a closing connection
+    │   ├── DisconnectedError             the connection broke while the answer was awaited or read
+    │   └── AttemptTimeoutError (TimeoutError)
+    ├── DeadlineExceededError (TimeoutError)  the deadline of the whole call has passed
+    ├── OutcomeUnknownError               sent once, not repeatable, and may have been carried out
+    ├── DecodeError                       an answer could not be read
+    ├── APIError                          the API answered with an error
+    │   ├── BadRequestError               400
+    │   ├── AuthenticationError           401
+    │   ├── PaymentRequiredError          402
+    │   ├── PermissionDeniedError         403
+    │   ├── NotFoundError                 404
+    │   ├── ConflictError                 409
+    │   ├── ContentTooLargeError          413
+    │   ├── UnprocessableEntityError      422
+    │   ├── RateLimitError                429, or a wait for the rate that does not fit the deadline
+    │   └── ServerError                   5xx
+    └── BulkError                         some inputs of a bulk did not end as updated
+
+All of them can be pickled, and all carry the same facts: `status`, `code`, `request_id`, `attempts`, `elapsed`,
+`retry_after`, `retryable` and `outcome`.
+"""
+
+from typing import TYPE_CHECKING, ClassVar, Final
+
+from wavix_async.types import Outcome
+
+if TYPE_CHECKING:
+    from wavix_async.bulk import BulkReport
+
+__all__ = [
+    "APIError",
+    "AttemptTimeoutError",
+    "AuthenticationError",
+    "BadRequestError",
+    "BulkError",
+    "ClientClosedError",
+    "ConfigurationError",
+    "ConflictError",
+    "ConnectError",
+    "ContentTooLargeError",
+    "DeadlineExceededError",
+    "DecodeError",
+    "DisconnectedError",
+    "InputError",
+    "NotFoundError",
+    "OutcomeUnknownError",
+    "PaymentRequiredError",
+    "PermissionDeniedError",
+    "RateLimitError",
+    "ServerError",
+    "TransportError",
+    "UnprocessableEntityError",
+    "WavixError",
+    "error_for_status",
+]
+
+
+class WavixError(Exception):
+    """The base of every exception this package raises.
+
+    Attributes:
+        message: What happened, and what to do about it where that is known.
+        status: The HTTP status of the last answer, or None if there was none.
+        code: The API's own error code, as a string, or None.
+        request_id: The request id that the API or a proxy gave the last answer, or None.
+        attempts: How often the request was put on the wire.
+        elapsed: Seconds from the start of the call to this error.
+        retry_after: Seconds the API asked to wait, or None.
+        retryable: Whether the same call may succeed later without being changed.
+        outcome: `not_sent` (no byte reached the API), `rejected` (the API refused it and changed nothing) or
+            `unknown` (it may have been carried out).
+        details: The parsed body of an API error, or its first 2,000 characters; None where there was none.
+    """
+
+    default_outcome: ClassVar[Outcome] = "unknown"
+    default_retryable: ClassVar[bool] = False
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        status: int | None = None,
+        code: str | None = None,
+        request_id: str | None = None,
+        retry_after: float | None = None,
+        outcome: Outcome | None = None,
+        retryable: bool | None = None,
+        details: object = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.status = status
+        self.code = code
+        self.request_id = request_id
+        self.retry_after = retry_after
+        self.outcome: Outcome = outcome or self.default_outcome
+        self.retryable = self.default_retryable if retryable is None else retryable
+        self.details = details
+        self.attempts = 0
+        self.elapsed = 0.0
+
+    def __str__(self) -> str:
+        return self.message
+
+
+class InputError(WavixError, ValueError):
+    """An argument is wrong. Nothing was sent; the message names the argument and the remedy."""
+
+    default_outcome = "not_sent"
+
+
+class ConfigurationError(InputError):
+    """A setting of the client is missing or wrong. Nothing was sent."""
+
+
+class ClientClosedError(WavixError, RuntimeError):
+    """The client was used after `close()`. Nothing was sent."""
+
+    default_outcome = "not_sent"
+
+
+class TransportError(WavixError):
+    """No complete answer came."""
+
+    default_retryable = True
+
+
+class ConnectError(TransportError):
+    """The request never left this machine: refused, DNS, TLS, or a connection that was already closing."""
+
+    default_outcome = "not_sent"
+
+
+class DisconnectedError(TransportError):
+    """The connection broke after the request was sent: it may have been carried out."""
+
+
+class AttemptTimeoutError(TransportError, TimeoutError):
+    """One attempt took longer than `Timeouts.attempt`: it may have been carried out."""
+
+
+class DeadlineExceededError(WavixError, TimeoutError):
+    """The deadline of the whole call has passed; `outcome` says whether something was sent."""
+
+    default_retryable = True
+
+
+class OutcomeUnknownError(WavixError):
+    """A call that must not be repeated was sent once and got no trustworthy answer: it may have been carried out.
+
+    Look at the account (or wait for the webhook) before you send it again. `__cause__` is the failure itself.
+    """
+
+
+class DecodeError(WavixError):
+    """An answer could not be read: not JSON, cut off, too large, or, with `strict=True`, not as documented.
+
+    Attributes:
+        paths: JSON paths of what was not as documented (`$.items[3].status: expected str, found int`).
+    """
+
+    def __init__(self, message: str = "", *, paths: tuple[str, ...] = (), **facts: object) -> None:
+        super().__init__(message, **facts)  # type: ignore[arg-type]
+        self.paths = paths
+
+
+class APIError(WavixError):
+    """The API answered with an error status, or with an error inside a 2xx answer."""
+
+    default_outcome: ClassVar[Outcome] = "rejected"
+
+
+class BadRequestError(APIError):
+    """400: a parameter is missing or invalid."""
+
+
+class AuthenticationError(APIError):
+    """401: the key is wrong, revoked, or restricted to other IP addresses."""
+
+
+class PaymentRequiredError(APIError):
+    """402: the balance does not cover the call."""
+
+
+class PermissionDeniedError(APIError):
+    """403: the key lacks the scope that the message names, or the account lacks the feature."""
+
+
+class NotFoundError(APIError):
+    """404: there is no such object on this account."""
+
+
+class ConflictError(APIError):
+    """409: the object's state does not allow the call."""
+
+
+class ContentTooLargeError(APIError):
+    """413: the body is larger than the API takes."""
+
+
+class UnprocessableEntityError(APIError):
+    """422: the parameters are well-formed, and the API cannot apply them."""
+
+
+class RateLimitError(APIError):
+    """429, or a wait for the rate that does not fit the deadline; `retry_after` says how long it would be."""
+
+    default_retryable = True
+
+
+class ServerError(APIError):
+    """5xx: the API failed; a change may have been carried out all the same."""
+
+    default_outcome = "unknown"
+    default_retryable = True
+
+
+class BulkError(WavixError):
+    """Some inputs of a bulk did not end as updated; `report` tells which, and why.
+
+    Attributes:
+        report: The `BulkReport` of the run.
+    """
+
+    def __init__(self, message: str = "", *, report: "BulkReport | None" = None) -> None:
+        super().__init__(message)
+        self.report = report
+
+
+_BY_STATUS: Final[dict[int, type[APIError]]] = {
+    400: BadRequestError,
+    401: AuthenticationError,
+    402: PaymentRequiredError,
+    403: PermissionDeniedError,
+    404: NotFoundError,
+    409: ConflictError,
+    413: ContentTooLargeError,
+    422: UnprocessableEntityError,
+    429: RateLimitError,
+}
+
+
+def error_for_status(status: int) -> type[APIError]:
+    """Return the error class for an HTTP status.
+
+    Args:
+        status: An HTTP status; one that is below 400 gives `APIError`.
+
+    Returns:
+        The class to raise.
+    """
+    if status >= 500:
+        return ServerError
+    return _BY_STATUS.get(status, APIError)

@@ -1,0 +1,118 @@
+"""What every model shares: answers (`Model`), request bodies (`Body`) and enums that stay open.
+
+The modules of this package do without `from __future__ import annotations`: `checked` reads real types.
+"""
+
+import enum
+import types
+import typing
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, Self
+
+import attrs
+
+from wavix_async.errors import InputError
+from wavix_async.types import UnsetType
+
+__all__ = ["Body", "Model", "OpenIntEnum", "OpenStrEnum", "Origin", "checked"]
+
+
+@attrs.frozen
+class Origin:
+    """What an answer looked like where the decoded model does not tell: keeps `to_dict` exact."""
+
+    absent: frozenset[str] = frozenset()
+    """Wire names of documented fields that the answer did not have."""
+    texts: Mapping[str, tuple[object, object]] = attrs.field(factory=dict)
+    """Wire name -> (decoded value, value as it came), where encoding the first does not give the second."""
+
+
+@attrs.frozen(kw_only=True)
+class Model:
+    """The base of every answer.
+
+    A field whose type allows None may be missing or null in an answer. Any other is documented as always there; should
+    the API leave it out all the same, it holds None, and a value of another type than documented is kept as it came
+    (`WavixClient(strict=True)` raises `DecodeError` instead).
+
+    Attributes:
+        extra: Keys of the answer that this version does not know, as they came.
+    """
+
+    extra: dict[str, object] = attrs.field(factory=dict)
+    _origin: Origin | None = attrs.field(default=None, alias="_origin", repr=False, eq=False)
+
+
+@attrs.frozen(kw_only=True)
+class Body:
+    """The base of every request body: `UNSET` fields are not sent, None is sent as null."""
+
+    what: ClassVar[str] = "body"
+
+
+class _Open:
+    """An enum that takes values it does not know, so that an answer decodes although the API has moved on."""
+
+    @classmethod
+    def _pseudo_member(cls, value: Any, kind: type, made: Any) -> Any:
+        if type(value) is not kind:
+            return None
+        made._name_ = str(value)
+        made._value_ = value
+        return made
+
+
+class OpenStrEnum(_Open, enum.StrEnum):
+    """An enum of strings; an unknown string becomes a pseudo-member that compares equal to it."""
+
+    @classmethod
+    def _missing_(cls, value: object) -> Self | None:
+        made = str.__new__(cls, value) if type(value) is str else None
+        return typing.cast("Self | None", cls._pseudo_member(value, str, made))
+
+
+class OpenIntEnum(_Open, enum.IntEnum):
+    """An enum of integers; an unknown integer becomes a pseudo-member that compares equal to it."""
+
+    @classmethod
+    def _missing_(cls, value: object) -> Self | None:
+        made = int.__new__(cls, value) if type(value) is int else None
+        return typing.cast("Self | None", cls._pseudo_member(value, int, made))
+
+
+_WORDS: dict[Any, str] = {bool: "true or false", int: "a whole number", str: "a string", type(None): "None"}
+
+
+def _members(annotation: Any) -> tuple[Any, ...]:
+    if typing.get_origin(annotation) in {typing.Union, types.UnionType}:
+        return typing.get_args(annotation)
+    return (annotation,)
+
+
+def _check_for(annotation: Any) -> tuple[Callable[[object], bool], str]:
+    if typing.get_origin(annotation) is list:
+        (item,) = typing.get_args(annotation)
+        inner, word = _check_for(item)
+        return (lambda value: isinstance(value, list | tuple) and all(map(inner, value))), f"a list, each {word}"
+    if annotation in _WORDS:
+        return (lambda value: type(value) is annotation), _WORDS[annotation]
+    return (lambda value: isinstance(value, annotation)), f"a {annotation.__name__}"
+
+
+def _validator(annotation: Any) -> Callable[[object, Any, object], None]:
+    checks = [_check_for(member) for member in _members(annotation) if member is not UnsetType]
+    words = " or ".join(word for _, word in checks)
+    optional = UnsetType in _members(annotation)
+
+    def check(instance: object, attribute: Any, value: object) -> None:
+        if (optional and value is UnsetType.UNSET) or any(test(value) for test, _ in checks):
+            return
+        remedy = "; leave it out to keep it as it is" if optional else ""
+        raise InputError(f"{type(instance).__name__}.{attribute.name} must be {words}{remedy}; got {value!r}.")
+
+    return check
+
+
+def checked(_cls: type, fields: list[Any]) -> list[Any]:
+    """Give every field of a request body a validator made from its annotation (an attrs `field_transformer`)."""
+    return [field if field.validator else field.evolve(validator=_validator(field.type)) for field in fields]

@@ -1,0 +1,223 @@
+"""Phone numbers: what `/v1/numbers` answers, and what it takes."""
+
+from datetime import date, datetime
+from decimal import Decimal
+
+from attrs import field, frozen
+
+from wavix_async.errors import InputError
+from wavix_async.models._base import Body, Model, OpenIntEnum, OpenStrEnum, checked
+from wavix_async.models.common import Page
+from wavix_async.types import UNSET, UnsetType
+
+__all__ = [
+    "DocumentStatus",
+    "DocumentType",
+    "DocumentTypeName",
+    "InboundCallDestination",
+    "InboundCallTransport",
+    "Number",
+    "NumberBatch",
+    "NumberDestination",
+    "NumberDocument",
+    "NumberPage",
+    "NumberStatus",
+    "NumberUpdate",
+]
+
+
+class NumberStatus(OpenStrEnum):
+    """Whether a number can receive and place calls."""
+
+    ACTIVE = "active"
+    INACTIVE = "inactive"
+
+
+class DocumentStatus(OpenStrEnum):
+    """Where the review of an uploaded document stands; only a rejected one can be replaced."""
+
+    APPROVED = "approved"
+    PENDING = "pending"
+    REJECTED = "rejected"
+
+
+class DocumentTypeName(OpenStrEnum):
+    """The kinds of documents that activate a number."""
+
+    ID = "id"
+    ADDRESS = "address"
+    LOCALADDRESS = "localaddress"
+
+
+class InboundCallTransport(OpenIntEnum):
+    """What kind of address an inbound call is routed to."""
+
+    SIP_URI = 1
+    PSTN = 4
+    SIP_TRUNK = 5
+
+
+@frozen(kw_only=True)
+class InboundCallDestination(Model):
+    """Where a number's inbound calls go, as the API answers it (`NumberDestination` is what it takes)."""
+
+    id: int = field(default=None)
+    destination: str = field(default=None)
+    """A SIP URI (`[did]` stands for the number called), a phone number, or the login of a SIP trunk."""
+    priority: int = field(default=None)
+    """The lower, the earlier it is tried."""
+    transport: InboundCallTransport = field(default=None)
+    trunk_id: int | None = None
+    """The SIP trunk's id when `transport` is SIP_TRUNK."""
+    srtp: bool | None = None
+    """Whether the media is encrypted."""
+    trunk_label: str | None = None
+
+
+@frozen(kw_only=True)
+class NumberDocument(Model):
+    """A document uploaded for a number."""
+
+    id: int = field(default=None)
+    allow_replace: bool = field(default=None)
+    did_number: str = field(default=None)
+    """The phone number that it was uploaded for."""
+    doc_content_type: str = field(default=None)
+    """The MIME type that the platform found."""
+    doc_file_name: str = field(default=None)
+    doc_type_id: int | None = None
+    """Its kind as 1 (identity), 2 (address) or 3 (business registration); older answers have it."""
+    doc_type: DocumentTypeName | None = None
+    """Its kind by name; newer answers have it."""
+    status: DocumentStatus = field(default=None)
+    url: str = field(default=None, repr=False)
+    """A link to the file. Treat it as a secret: the API has put keys into such links."""
+
+
+@frozen(kw_only=True)
+class DocumentType(Model):
+    """A kind of document that the numbers of a page may need."""
+
+    id: int = field(default=None)
+    name: DocumentTypeName = field(default=None)
+    title: str = field(default=None)
+    """Its name for people."""
+
+
+@frozen(kw_only=True)
+class Number(Model):
+    """A phone number of the account."""
+
+    id: int = field(default=None)
+    """The record's id: what `get`, `update` and `bulk_update` take."""
+    number: str = field(default=None)
+    """The phone number itself: digits, without a plus sign."""
+    activation_fee: Decimal = field(default=None)
+    """Paid once, in USD."""
+    monthly_fee: Decimal = field(default=None)
+    """In USD."""
+    per_min: Decimal = field(default=None)
+    """Price of an inbound minute, in USD."""
+    city: str = field(default=None)
+    """City or rate center."""
+    state: str | None = None
+    """None outside the US."""
+    country: str = field(default=None)
+    country_short_name: str = field(default=None)
+    """ISO 3166 code of two letters."""
+    destination: list[InboundCallDestination] = field(default=None)
+    """Where inbound calls go (`NumberUpdate.destinations` sets it). Applied asynchronously after a change."""
+    channels: int = field(default=None)
+    """How many inbound calls it takes at once."""
+    require_docs: list[str] = field(default=None)
+    """Kinds of documents that activate it, by name (older answers: by id)."""
+    documents: list[NumberDocument] = field(default=None)
+    domestic_cli: bool | None = None
+    """Whether it may be shown as caller id on local calls."""
+    free_min: int | None = None
+    """Free inbound minutes."""
+    unlimited: bool | None = None
+    label: str | None = None
+    """Set in the portal; this API cannot change it."""
+    status: NumberStatus = field(default=None)
+    seconds: str = field(default=None)
+    """Duration of this month's inbound calls in seconds, as the API writes it: a string."""
+    added: datetime = field(default=None)
+    """When it was bought; a time without a zone is taken as UTC."""
+    paid_until: date = field(default=None)
+    sms_enabled: bool = field(default=None)
+    sms_relay_url: str | None = None
+    """Where inbound messages are posted; None: to the account's default. Applied asynchronously after a change."""
+    cnam: bool | None = None
+    call_recording_enabled: bool = field(default=None)
+    transcription_enabled: bool = field(default=None)
+    transcription_threshold: int = field(default=None)
+    """Calls shorter than this many seconds are not transcribed."""
+    call_status_url: str | None = None
+    """Where call events are posted."""
+
+
+@frozen(kw_only=True)
+class NumberPage(Page[Number]):
+    """One page of numbers."""
+
+    items: list[Number] = field(default=None)
+    doc_types: list[DocumentType] = field(default=None)
+    """The kinds of documents that the numbers of this page name."""
+
+
+@frozen(kw_only=True)
+class NumberBatch(Model):
+    """What a batch update answers."""
+
+    items: list[Number] = field(default=None)
+
+
+def _to_transport(value: object) -> object:
+    return InboundCallTransport(value) if type(value) is int else value
+
+
+@frozen(kw_only=True, field_transformer=checked)
+class NumberDestination(Body):
+    """Where inbound calls shall go.
+
+    Raises:
+        InputError: A field has the wrong type, or `transport` is SIP_TRUNK and `trunk_id` is missing.
+    """
+
+    destination: str
+    """A SIP URI (`[did]` stands for the number called), a phone number, or the login of a SIP trunk."""
+    priority: int
+    """The lower, the earlier it is tried."""
+    transport: InboundCallTransport = field(converter=_to_transport)
+    """1 SIP URI, 4 phone number, 5 SIP trunk."""
+    trunk_id: int | None | UnsetType = UNSET
+    """The SIP trunk's id; only with transport 5."""
+
+    def __attrs_post_init__(self) -> None:
+        if self.transport == InboundCallTransport.SIP_TRUNK and not self.trunk_id:
+            raise InputError(
+                "NumberDestination.trunk_id is missing: transport 5 (SIP_TRUNK) routes to a trunk, pass its id."
+            )
+
+
+@frozen(kw_only=True, field_transformer=checked)
+class NumberUpdate(Body):
+    """What to change on a phone number; a field left out stays as it is, None clears it.
+
+    Raises:
+        InputError: A field has the wrong type.
+    """
+
+    sms_enabled: bool | UnsetType = UNSET
+    """Inbound SMS; the API refuses it (422) on numbers outside the US and Canada."""
+    destinations: list[NumberDestination] | UnsetType = UNSET
+    """Replaces the whole list: a destination that is not in it is deleted. Applied asynchronously."""
+    sms_relay_url: str | None | UnsetType = UNSET
+    """Where inbound messages are posted; None: to the account's default. Applied asynchronously."""
+    call_recording_enabled: bool | UnsetType = UNSET
+    transcription_enabled: bool | UnsetType = UNSET
+    transcription_threshold: int | UnsetType = UNSET
+    """Shorter calls are not transcribed, in seconds."""
+    call_status_url: str | None | UnsetType = UNSET
+    """Where call events are posted; None: nowhere."""

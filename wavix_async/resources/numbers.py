@@ -1,0 +1,330 @@
+"""Phone numbers: `/v1/numbers`."""
+
+import asyncio
+import mimetypes
+import os
+from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Final
+
+import attrs
+
+from wavix_async._codec import to_dict
+from wavix_async._operation import Operation
+from wavix_async._paging import Paginator
+from wavix_async._resource import Resource, positive_id
+from wavix_async._takes import takes
+from wavix_async._wire import Part
+from wavix_async.bulk import BulkProgress, BulkRun
+from wavix_async.errors import InputError, WavixError
+from wavix_async.models.common import Success
+from wavix_async.models.numbers import (
+    DocumentTypeName,
+    Number,
+    NumberBatch,
+    NumberDocument,
+    NumberPage,
+    NumberUpdate,
+)
+
+if TYPE_CHECKING:
+    from wavix_async.client import WavixClient
+
+__all__ = ["Numbers", "Papers"]
+
+LIST: Final = Operation("GET", "/v1/numbers", NumberPage, scope="numbers:read")
+GET: Final = Operation("GET", "/v1/numbers/{id}", Number, scope="numbers:read")
+# Setting a field twice to the same value changes nothing, so both updates are safe to repeat.
+UPDATE: Final = Operation("PATCH", "/v1/numbers/{id}", Number, scope="numbers:write", repeatable=True)
+UPDATE_BATCH: Final = Operation("PATCH", "/v1/numbers", NumberBatch, scope="numbers:write", repeatable=True)
+RELEASE: Final = Operation("DELETE", "/v1/numbers", Success, scope="numbers:write")
+UPLOAD: Final = Operation("POST", "/v1/numbers/papers", list[NumberDocument], scope="numbers:write")
+
+_PAPER_SUFFIXES: Final = (".png", ".jpg", ".jpeg", ".tiff", ".tif", ".bmp", ".pdf")
+_PAPER_BYTES: Final = 10 * 1024 * 1024
+
+
+class Papers(Resource):
+    """Documents that activate numbers: `/v1/numbers/papers`."""
+
+    async def upload(
+        self,
+        *,
+        did_ids: Iterable[int],
+        doc_attachment: "str | os.PathLike[str] | bytes | IO[bytes]",
+        doc_id: DocumentTypeName | str | int,
+        filename: str | None = None,
+    ) -> list[NumberDocument]:
+        """Upload a document for one or more numbers (POST /v1/numbers/papers).
+
+        Args:
+            did_ids: Record ids of the numbers.
+            doc_attachment: A path, the bytes, or a file object open for reading bytes; PNG, JPG, TIFF, BMP or PDF of at
+                most 10 MB, without a password or a digital signature.
+            doc_id: The kind of document: `id`, `address` or `localaddress` (older accounts: 1, 2 or 3).
+            filename: The name to show; needed with bytes, and with a file object that has no name.
+
+        Returns:
+            The documents, one for each number, with the state of their review.
+
+        Raises:
+            InputError: The file is missing, empty, too large or of another type, or there is no number.
+            OutcomeUnknownError: The connection broke: the document may have been uploaded.
+            APIError: The API refused it.
+        """
+        ids = [positive_id(f"did_ids[{i}]", value) for i, value in enumerate(did_ids)]
+        if not ids:
+            raise InputError("did_ids must name at least one number.")
+        content, name = await asyncio.to_thread(_read_paper, doc_attachment, filename)
+        return await self._call(
+            UPLOAD,
+            parts=(
+                Part("did_ids", ",".join(map(str, ids)).encode()),
+                Part("doc_id", str(doc_id).encode()),
+                Part("doc_attachment", content, name, mimetypes.guess_type(name)[0] or "application/octet-stream"),
+            ),
+        )
+
+
+class Numbers(Resource):
+    """Phone numbers of the account: `/v1/numbers`."""
+
+    @cached_property
+    def papers(self) -> Papers:
+        """Documents that activate numbers: `/v1/numbers/papers`."""
+        return Papers(self._client)
+
+    def list(
+        self,
+        *,
+        search: str | None = None,
+        label: str | None = None,
+        label_present: bool | None = None,
+        city_id: int | None = None,
+        page: int | None = None,
+        per_page: int | None = None,
+    ) -> Paginator[NumberPage, Number]:
+        """List the account's numbers (GET /v1/numbers).
+
+        `await` gives one page; `async for` gives every number, from `page` on, pages fetched ahead.
+
+        Args:
+            search: A part of the phone number.
+            label: The label, exactly.
+            label_present: True: only numbers with a label; False: only those without. Makes the API ignore `label`.
+            city_id: The id of the city or rate center.
+            page: Which page, counted from 1.
+            per_page: Numbers in a page, 1 to 100; the API's default is 25, iteration uses 100.
+
+        Returns:
+            A paginator.
+
+        Raises:
+            InputError: `page` or `per_page` is out of range.
+        """
+        filters = {"search": search, "label": label, "label_present": label_present, "city_id": city_id}
+
+        async def fetch(number: int | None, size: int | None) -> NumberPage:
+            return await self._call(LIST, query={**filters, "page": number, "per_page": size})
+
+        return Paginator(fetch, page, per_page)
+
+    async def get(self, number_id: int) -> Number:
+        """Read one phone number (GET /v1/numbers/{id}).
+
+        Args:
+            number_id: The record's id (`Number.id`), not the phone number.
+
+        Returns:
+            The number.
+
+        Raises:
+            InputError: The id is not a positive integer.
+            NotFoundError: The account has no such number.
+        """
+        return await self._call(GET, path={"id": _number_id(number_id)})
+
+    @takes(NumberUpdate)
+    async def update(self, number_id: int, changes: NumberUpdate) -> Number:
+        """Change one phone number; a field left out stays as it is, None clears it (PATCH /v1/numbers/{id}).
+
+        The keywords are the fields of `NumberUpdate`. Safe to repeat, and repeated where that helps. Changes of
+        `destinations` and `sms_relay_url` are applied asynchronously: the answer may still show the old ones.
+
+        Args:
+            number_id: The record's id (`Number.id`), not the phone number.
+            changes: Given as keywords.
+
+        Returns:
+            The number after the change.
+
+        Raises:
+            InputError: Nothing to change, a wrong type, or the id is not a positive integer.
+            NotFoundError: The account has no such number.
+            UnprocessableEntityError: The number cannot do that (SMS outside the US and Canada).
+        """
+        _check_update(number_id, changes)
+        return await _send_update(self._client, number_id, changes)
+
+    @takes(NumberUpdate)
+    async def update_batch(self, ids: Sequence[int], changes: NumberUpdate) -> "list[Number]":
+        """Make the same change to several numbers in one request (PATCH /v1/numbers).
+
+        All or nothing as far as the API goes: one unknown id fails the batch. For many numbers, and for the truth
+        about each, use `bulk_update`.
+
+        Args:
+            ids: Record ids.
+            changes: Given as keywords: the fields of `NumberUpdate`.
+
+        Returns:
+            The numbers after the change.
+
+        Raises:
+            InputError: No ids, nothing to change, or an id that is not a positive integer.
+            NotFoundError: The account lacks one of the numbers.
+        """
+        checked = [_number_id(value, f"ids[{i}]") for i, value in enumerate(ids)]
+        if not checked:
+            raise InputError("ids must name at least one number.")
+        batch = await self._call(UPDATE_BATCH, body={"ids": checked, **to_dict(_not_empty(changes))})
+        return batch.items
+
+    async def release(self, *, ids: Iterable[int] | None = None, dids: Iterable[str] | None = None) -> Success:
+        """Give numbers back; this cannot be undone (DELETE /v1/numbers).
+
+        Several ids are released one request at a time: servers of the API's kind read a repeated `ids` as its last
+        value only. A failure stops the rest; its notes name the ids that were released before it.
+
+        Args:
+            ids: Record ids; or
+            dids: Phone numbers, digits only.
+
+        Returns:
+            The confirmation; `already_gone` where a first attempt without an answer turned out to have worked.
+
+        Raises:
+            InputError: Neither or both are given, or one of them is not an id or a number.
+            NotFoundError: The account has no such number.
+        """
+        if (ids is None) == (dids is None):
+            raise InputError("release() takes either ids=[...] or dids=[...], not both and not neither.")
+        if dids is not None:
+            if isinstance(dids, str):
+                raise InputError(f"dids must be a list of phone numbers, got the string {dids!r}: pass dids=[{dids!r}].")
+            numbers = [_did(value, f"dids[{i}]") for i, value in enumerate(dids)]
+            if not numbers:
+                raise InputError("dids must name at least one number.")
+            return await self._call(RELEASE, query={"dids": ",".join(numbers)})
+        return await self._release_each([_number_id(value, f"ids[{i}]") for i, value in enumerate(ids or ())])
+
+    async def _release_each(self, ids: "list[int]") -> Success:
+        if not ids:
+            raise InputError("ids must name at least one number.")
+        done: list[int] = []
+        for number_id in ids:
+            try:
+                answer = await self._call(RELEASE, query={"ids": number_id})
+            except WavixError as error:
+                if done:
+                    error.add_note(f"Released before this failure: {done}.")
+                raise
+            done.append(number_id)
+        return answer
+
+    def bulk_update(
+        self,
+        updates: Mapping[int, NumberUpdate] | Iterable[tuple[int, NumberUpdate]] | AsyncIterable[tuple[int, NumberUpdate]],
+        *,
+        concurrency: int = 32,
+        on_progress: Callable[[BulkProgress], object] | None = None,
+    ) -> BulkRun:
+        """Change many numbers at once, and tell the truth about each (PATCH /v1/numbers/{id} for every one).
+
+        Nothing is sent before the run is awaited or iterated. `await run` gives the report; `async for result in run`
+        gives each result as it lands. Memory stays bounded by `concurrency`, however many updates there are.
+
+        A 401, 402 or 403 stops the run at the first; any other refusal fails its number only. A number that comes again
+        is written after its predecessor has ended, never at the same time.
+
+        Args:
+            updates: A mapping, an iterable or an async iterable of `(id, NumberUpdate)`. For the same change to many:
+                `dict.fromkeys(ids, NumberUpdate(...))`. A mapping or a sequence is checked as a whole here; a bad item
+                of any other iterable becomes that item's `failed` result.
+            concurrency: Requests on the wire at once. Waiting for the rate or for a backoff takes no place.
+            on_progress: Called with a `BulkProgress` some ten times a second, and at the end.
+
+        Returns:
+            The run.
+
+        Raises:
+            InputError: An update is empty or no `NumberUpdate`, or an id is not a positive integer.
+            ConfigurationError: `concurrency` is less than 1.
+        """
+        return BulkRun(
+            self._client,
+            updates,
+            send=_send_update,
+            check=_check_update,
+            concurrency=concurrency,
+            on_progress=on_progress,
+        )
+
+
+def _send_update(client: "WavixClient", number_id: int, changes: NumberUpdate) -> Awaitable[Number]:
+    return client.call(UPDATE, path={"id": number_id}, body=changes)
+
+
+def _check_update(number_id: object, changes: object) -> None:
+    _number_id(number_id)
+    if not isinstance(changes, NumberUpdate):
+        raise InputError(f"the update of number {number_id} must be a NumberUpdate, got {type(changes).__name__}.")
+    _not_empty(changes)
+
+
+def _number_id(value: object, name: str = "number_id") -> int:
+    return positive_id(name, value, "Number.id, the record's id, not the phone number")
+
+
+def _did(value: object, name: str) -> str:
+    digits = value.removeprefix("+") if isinstance(value, str) else ""
+    if not (digits.isascii() and digits.isdigit()):
+        raise InputError(f"{name} must be a phone number as a string of digits, got {value!r}.")
+    return digits
+
+
+_FIELDS: Final = tuple(field.name for field in attrs.fields(NumberUpdate))
+_EMPTY: Final = NumberUpdate()
+
+
+def _not_empty(changes: NumberUpdate) -> NumberUpdate:
+    if changes == _EMPTY:
+        raise InputError(f"NumberUpdate is empty, it would change nothing: give at least one of {', '.join(_FIELDS)}.")
+    return changes
+
+
+def _read_paper(source: "str | os.PathLike[str] | bytes | IO[bytes]", filename: str | None) -> tuple[bytes, str]:
+    if isinstance(source, bytes | bytearray | memoryview):
+        content, name = bytes(source), filename
+    elif isinstance(source, str | os.PathLike):
+        path = Path(source)
+        try:
+            if path.stat().st_size > _PAPER_BYTES:
+                raise InputError(f"doc_attachment: {path.name} is larger than 10 MB, the most that the API takes.")
+            content, name = path.read_bytes(), filename or path.name
+        except OSError as error:
+            raise InputError(f"doc_attachment: cannot read {path}: {error.strerror}.") from error
+    else:
+        content, name = source.read(_PAPER_BYTES + 1), filename or os.path.basename(str(getattr(source, "name", "")))
+        if not isinstance(content, bytes):
+            raise InputError("doc_attachment: open the file for reading bytes: open(path, 'rb').")
+    if not name:
+        raise InputError("filename is missing: with bytes, pass the name that the document shall have.")
+    if not name.lower().endswith(_PAPER_SUFFIXES):
+        raise InputError(f"doc_attachment: {name} is none of PNG, JPG, JPEG, TIFF, BMP, PDF.")
+    if not content:
+        raise InputError(f"doc_attachment: {name} is empty.")
+    if len(content) > _PAPER_BYTES:
+        raise InputError(f"doc_attachment: {name} is larger than 10 MB, the most that the API takes.")
+    return content, name
