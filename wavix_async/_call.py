@@ -6,7 +6,7 @@ This is the middle of the path of a request; `client.py` starts it, everything i
 import asyncio
 import random
 import time
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 import attrs
 
@@ -118,7 +118,8 @@ class Call(Generic[T]):
             return await _retry.repeat(self._attempt, first, self._decide, asyncio.sleep)
         except NotFoundError:
             if self._ambiguous and self._operation.gone_is_done:
-                return self._operation.result(success=True, already_gone=True)
+                confirm = cast("Any", self._operation.result)
+                return cast("T", confirm(success=True, already_gone=True))
             raise
 
     async def _attempt(self) -> T:
@@ -158,7 +159,7 @@ class Call(Generic[T]):
         except WaitTooLong as late:
             why = "the API said so" if late.paused else "the rate allows no earlier turn"
             raise RateLimitError(
-                f"{self._operation.name} would have to wait {late.wait:.1f} s ({why}), longer than its deadline allows. "
+                f"{self._operation.name} would have to wait {late.wait:.1f} s ({why}), more than its deadline allows. "
                 "Retry later, or give it a longer deadline.",
                 status=429 if late.paused else None,
                 retry_after=late.wait,
@@ -292,4 +293,3 @@ class Call(Generic[T]):
                 duration=self._loop.time() - began,
             )
         )
-

@@ -8,6 +8,7 @@ surprise. Only then is it read again by the tolerant path, field by field: nothi
 import enum
 import functools
 import json
+import operator
 import os
 import types
 import typing
@@ -25,7 +26,6 @@ from wavix_async.models._base import Body, Model, Origin
 
 T = TypeVar("T")
 B = TypeVar("B", bound="Model | Body")
-
 
 
 def _stdlib_dumps(value: Any) -> bytes:
@@ -71,7 +71,7 @@ class _Mismatch(Exception):  # noqa: N818 - a signal between the two paths, neve
     pass
 
 
-# --- scalars -----------------------------------------------------------------------------------------------------------
+# --- scalars ---
 
 
 def _exactly(kind: type) -> Callable[[Any, Any], Any]:
@@ -131,7 +131,7 @@ def _write_datetime(value: datetime) -> str:
 _TEXTUAL: Final[dict[type, Callable[[Any], Any]]] = {Decimal: str, datetime: _write_datetime, date: date.isoformat}
 
 
-# --- types -------------------------------------------------------------------------------------------------------------
+# --- types ---
 
 
 def _is_model(kind: Any) -> bool:
@@ -202,8 +202,7 @@ def _is_hidden(attribute: Any) -> bool:
     return attribute.name in {"extra", "_origin"} or not attribute.metadata.get("wire", True)
 
 
-@functools.cache
-def _shape(model: Any) -> _Shape:
+def _make_shape(model: Any) -> _Shape:
     hints = typing.get_type_hints(model, include_extras=True)
     fields = []
     for attribute in attrs.fields(model):
@@ -223,7 +222,10 @@ def _shape(model: Any) -> _Shape:
     )
 
 
-# --- the fast path -----------------------------------------------------------------------------------------------------
+_shape: Final[Callable[[Any], _Shape]] = functools.cache(_make_shape)
+
+
+# --- the fast path ---
 
 _reader: Final = cattrs.Converter(detailed_validation=False)
 _writer: Final = cattrs.Converter(detailed_validation=False, omit_if_default=True)
@@ -256,8 +258,8 @@ def _list_hook(kind: Any) -> Callable[[Any, Any], Any]:
 
 
 def _enum_hook(kind: Any) -> Callable[[Any, Any], Any]:
-    base = str if issubclass(kind, str) else int
-    known = {member.value: member for member in kind}
+    base: type = str if issubclass(kind, str) else int
+    known = {member.value: member for member in kind.__members__.values()}
 
     def hook(value: Any, _: Any) -> Any:
         if type(value) is not base:
@@ -294,20 +296,18 @@ def _model_hook(model: Any) -> Callable[[Any, Any], Any]:
 _NOTHING: Final[frozenset[str]] = frozenset()
 
 for _scalar in (int, str, bool, dict):
-    _reader.register_structure_hook_func(functools.partial(lambda kind, want: kind is want, want=_scalar), _exactly(_scalar))
+    _reader.register_structure_hook_func(functools.partial(operator.is_, _scalar), _exactly(_scalar))
 _reader.register_structure_hook_func(lambda kind: kind is float, _float)
 _reader.register_structure_hook_func(lambda kind: kind is Decimal, _decimal)
 _reader.register_structure_hook_func(lambda kind: kind is datetime, _datetime)
 _reader.register_structure_hook_func(lambda kind: kind is date, _date)
 _reader.register_structure_hook_factory(_is_union, _optional_hook)
 _reader.register_structure_hook_factory(_is_list, _list_hook)
-_reader.register_structure_hook_factory(
-    lambda kind: isinstance(kind, type) and issubclass(kind, enum.Enum), _enum_hook
-)
+_reader.register_structure_hook_factory(lambda kind: isinstance(kind, type) and issubclass(kind, enum.Enum), _enum_hook)
 _reader.register_structure_hook_factory(_is_model, _model_hook)
 
 
-# --- the tolerant path -------------------------------------------------------------------------------------------------
+# --- the tolerant path ---
 
 
 class _Salvage:
@@ -360,7 +360,7 @@ class _Salvage:
         self.drifts.append(Drift(owner, field, kind, path, expected, seen))
 
 
-# --- the face ----------------------------------------------------------------------------------------------------------
+# --- the face ---
 
 
 def decode(kind: type[T], payload: object) -> tuple[T, list[Drift]]:
@@ -412,11 +412,11 @@ def from_dict(kind: type[T], payload: object, *, strict: bool = False) -> T:
     return value
 
 
-@functools.cache
-def _body_writer(body: Any) -> Callable[[Any], dict[str, Any]]:
+def _make_body_writer(body: Any) -> Callable[[Any], dict[str, Any]]:
     return make_dict_unstructure_fn(body, _writer, _cattrs_omit_if_default=True)
 
 
+_body_writer: Final[Callable[[Any], Callable[[Any], dict[str, Any]]]] = functools.cache(_make_body_writer)
 _writer.register_unstructure_hook_factory(lambda kind: isinstance(kind, type) and issubclass(kind, Body), _body_writer)
 _writer.register_unstructure_hook(Decimal, str)
 _writer.register_unstructure_hook(datetime, _write_datetime)

@@ -32,18 +32,14 @@ class Operation(Generic[T]):
     path: str
     result: type[T]
     scope: str | None = attrs.field(default=None, kw_only=True)
-    repeatable: bool = attrs.field(kw_only=True)
+    repeatable: bool = attrs.field(
+        default=attrs.Factory(lambda self: self.method in _REPEATABLE_METHODS, takes_self=True), kw_only=True
+    )
     limit_group: str = attrs.field(default="default", kw_only=True)
     quota: bool = attrs.field(default=False, kw_only=True)
-    gone_is_done: bool = attrs.field(kw_only=True)
-
-    @repeatable.default
-    def _repeatable_by_method(self) -> bool:
-        return self.method in _REPEATABLE_METHODS
-
-    @gone_is_done.default
-    def _gone_by_method(self) -> bool:
-        return self.method == "DELETE"
+    gone_is_done: bool = attrs.field(
+        default=attrs.Factory(lambda self: self.method == "DELETE", takes_self=True), kw_only=True
+    )
 
     @property
     def name(self) -> str:

@@ -4,7 +4,7 @@ The success path pays nothing: the first attempt runs outside tenacity, which is
 """
 
 from collections.abc import Awaitable, Callable
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import attrs
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception
@@ -152,7 +152,6 @@ def _last_word(operation: Operation[Any], failure: WavixError) -> WavixError:
 
 class _Sleep(Protocol):
     def __call__(self, seconds: float, /) -> Awaitable[None]: ...
-
 
 
 async def repeat(

@@ -159,7 +159,7 @@ def _abandon(session: aiohttp.ClientSession) -> None:
     if connector is not None:
         for connections in getattr(connector, "_conns", {}).values():
             for protocol, *_ in connections:
-                transport = getattr(protocol, "transport", None)
+                transport: Any = getattr(protocol, "transport", None)
                 sock = getattr(transport, "_sock", None)
                 if sock is not None:
                     sock.close()
@@ -179,7 +179,8 @@ async def _read(answer: aiohttp.ClientResponse) -> bytes:
     length = answer.content_length
     if length is not None and length <= MAX_BODY and hdrs.CONTENT_ENCODING not in answer.headers:
         return await answer.read()
-    chunks, size = [], 0
+    chunks: list[bytes] = []
+    size = 0
     async for chunk in answer.content.iter_any():
         size += len(chunk)
         if size > MAX_BODY:
@@ -203,7 +204,9 @@ def _failure(error: Exception, url: URL) -> WavixError:
     if isinstance(error, TimeoutError):
         return AttemptTimeoutError(f"No complete answer from {host} in time; the request may have been carried out.")
     if isinstance(error, aiohttp.ClientPayloadError):
-        return DisconnectedError(f"{host} broke off in the middle of its answer; the request may have been carried out.")
+        return DisconnectedError(
+            f"{host} broke off in the middle of its answer; the request may have been carried out."
+        )
     if isinstance(error, aiohttp.ClientError | OSError):
         return DisconnectedError(
             f"The connection to {host} broke ({_reason(error)}); the request may have been carried out."

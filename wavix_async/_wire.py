@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from datetime import date, datetime
 from enum import Enum
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, cast
 from urllib.parse import quote, urlencode
 
 import attrs
@@ -151,7 +151,7 @@ def _nothing(operation: Operation[T], response: Response) -> tuple[T, list[_code
     fields = getattr(operation.result, "__attrs_attrs__", ())
     if not any(field.name == "success" for field in fields):
         raise _unreadable(response, "an empty body")
-    return operation.result(success=True), []
+    return cast("Any", operation.result)(success=True), []
 
 
 def _payload(response: Response) -> Any:

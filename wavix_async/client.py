@@ -152,7 +152,7 @@ class WavixClient:
         self,
         *,
         timeout: Timeouts | float | None = None,
-        deadline: float | None | UnsetType = UNSET,
+        deadline: float | UnsetType | None = UNSET,
         retry: RetryPolicy | None = None,
         observers: Iterable[Observer] = (),
         semaphore: asyncio.Semaphore | None = None,

@@ -61,7 +61,8 @@ class RetryPolicy:
             bound ("full jitter"). Default 0.5.
         max_backoff: Upper bound of any backoff, in seconds. Default 8.
         statuses: HTTP statuses that are repeated. Default 408, 500, 502, 503, 504.
-        budget_ratio: Retries allowed per request, over all calls of the client: 0.2 adds at most 20 % traffic. Default 0.2.
+        budget_ratio: Retries allowed per request, over all calls of the client. Default 0.2: at most 20 % more
+            traffic.
         budget_per_second: Retries allowed per second on top of that. Default 10.
 
     Raises:
@@ -119,7 +120,9 @@ def read_base_url(base_url: str | None) -> URL:
     except ValueError as error:
         raise ConfigurationError(f"base_url is not a URL: {error}. Pass one like {DEFAULT_BASE_URL}.") from None
     if url.scheme not in {"http", "https"} or not url.host:
-        raise ConfigurationError(f"base_url must be an absolute http(s) URL like {DEFAULT_BASE_URL}, got {str(text)!r}.")
+        raise ConfigurationError(
+            f"base_url must be an absolute http(s) URL like {DEFAULT_BASE_URL}, got {str(text)!r}."
+        )
     if url.scheme == "http" and url.host not in _LOOPBACK:
         raise ConfigurationError(
             f"base_url must use https: {url.host} is not this machine, and the key would travel in the clear. "

@@ -23,7 +23,7 @@ class UnsetType(enum.Enum):
 UNSET: Final = UnsetType.UNSET
 """Leave this field as it is: it is not sent. `None` is sent as null and clears the field."""
 
-JSON: TypeAlias = "None | bool | int | float | str | Sequence[JSON] | Mapping[str, JSON]"
+JSON: TypeAlias = "bool | int | float | str | Sequence[JSON] | Mapping[str, JSON] | None"
 """What `json.loads` gives."""
 
 Outcome: TypeAlias = Literal["not_sent", "rejected", "unknown"]

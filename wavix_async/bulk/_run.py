@@ -241,7 +241,7 @@ class BulkRun:
         while not self._stopping and len(self._workers) <= self._concurrency + self._backing_off:
             try:
                 pulled = await self._source.pull()
-            except Exception as error:  # noqa: BLE001 - whatever the caller's iterable raises ends the run
+            except Exception as error:
                 self._broken, self._stopping = error, True
                 return
             if pulled is END:
@@ -258,7 +258,7 @@ class BulkRun:
             number_id, update = as_pair(pulled)
             self._check(number_id, update)
         except InputError as error:
-            named = pulled[0] if isinstance(pulled, tuple | list) and pulled else pulled
+            named: Any = pulled[0] if isinstance(pulled, tuple | list) and pulled else pulled
             return BulkResult(named, BulkStatus.FAILED, error=error)
         try:
             if number_id in self._waiting_for:

@@ -37,4 +37,4 @@ class Success(Model):
 
     success: bool = field(default=None)
     already_gone: bool = field(default=False, metadata={"wire": False})
-    """Whether a first attempt with an unknown outcome turned out to have done the work: the object was gone after it."""
+    """Whether an attempt with an unknown outcome turned out to have done the work: the next one found nothing."""

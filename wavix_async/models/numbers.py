@@ -173,8 +173,9 @@ class NumberBatch(Model):
     items: list[Number] = field(default=None)
 
 
-def _to_transport(value: object) -> object:
-    return InboundCallTransport(value) if type(value) is int else value
+def _to_transport(value: InboundCallTransport | int) -> InboundCallTransport:
+    # Anything but an integer is left for the validator to name.
+    return InboundCallTransport(value) if type(value) is int else value  # type: ignore[return-value]
 
 
 @frozen(kw_only=True, field_transformer=checked)
@@ -191,7 +192,7 @@ class NumberDestination(Body):
     """The lower, the earlier it is tried."""
     transport: InboundCallTransport = field(converter=_to_transport)
     """1 SIP URI, 4 phone number, 5 SIP trunk."""
-    trunk_id: int | None | UnsetType = UNSET
+    trunk_id: int | UnsetType | None = UNSET
     """The SIP trunk's id; only with transport 5."""
 
     def __attrs_post_init__(self) -> None:
@@ -213,11 +214,11 @@ class NumberUpdate(Body):
     """Inbound SMS; the API refuses it (422) on numbers outside the US and Canada."""
     destinations: list[NumberDestination] | UnsetType = UNSET
     """Replaces the whole list: a destination that is not in it is deleted. Applied asynchronously."""
-    sms_relay_url: str | None | UnsetType = UNSET
+    sms_relay_url: str | UnsetType | None = UNSET
     """Where inbound messages are posted; None: to the account's default. Applied asynchronously."""
     call_recording_enabled: bool | UnsetType = UNSET
     transcription_enabled: bool | UnsetType = UNSET
     transcription_threshold: int | UnsetType = UNSET
     """Shorter calls are not transcribed, in seconds."""
-    call_status_url: str | None | UnsetType = UNSET
+    call_status_url: str | UnsetType | None = UNSET
     """Where call events are posted; None: nowhere."""

@@ -1,6 +1,7 @@
 """Phone numbers: `/v1/numbers`."""
 
 import asyncio
+import builtins
 import mimetypes
 import os
 from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Mapping, Sequence
@@ -168,7 +169,7 @@ class Numbers(Resource):
         return await _send_update(self._client, number_id, changes)
 
     @takes(NumberUpdate)
-    async def update_batch(self, ids: Sequence[int], changes: NumberUpdate) -> "list[Number]":
+    async def update_batch(self, ids: Sequence[int], changes: NumberUpdate) -> builtins.list[Number]:
         """Make the same change to several numbers in one request (PATCH /v1/numbers).
 
         All or nothing as far as the API goes: one unknown id fails the batch. For many numbers, and for the truth
@@ -212,30 +213,33 @@ class Numbers(Resource):
             raise InputError("release() takes either ids=[...] or dids=[...], not both and not neither.")
         if dids is not None:
             if isinstance(dids, str):
-                raise InputError(f"dids must be a list of phone numbers, got the string {dids!r}: pass dids=[{dids!r}].")
+                raise InputError(
+                    f"dids must be a list of phone numbers, got the string {dids!r}: pass dids=[{dids!r}]."
+                )
             numbers = [_did(value, f"dids[{i}]") for i, value in enumerate(dids)]
             if not numbers:
                 raise InputError("dids must name at least one number.")
             return await self._call(RELEASE, query={"dids": ",".join(numbers)})
         return await self._release_each([_number_id(value, f"ids[{i}]") for i, value in enumerate(ids or ())])
 
-    async def _release_each(self, ids: "list[int]") -> Success:
+    async def _release_each(self, ids: builtins.list[int]) -> Success:
         if not ids:
             raise InputError("ids must name at least one number.")
-        done: list[int] = []
-        for number_id in ids:
+        answers: list[Success] = []
+        for index, number_id in enumerate(ids):
             try:
-                answer = await self._call(RELEASE, query={"ids": number_id})
+                answers.append(await self._call(RELEASE, query={"ids": number_id}))
             except WavixError as error:
-                if done:
-                    error.add_note(f"Released before this failure: {done}.")
+                if index:
+                    error.add_note(f"Released before this failure: {ids[:index]}.")
                 raise
-            done.append(number_id)
-        return answer
+        return answers[-1]
 
     def bulk_update(
         self,
-        updates: Mapping[int, NumberUpdate] | Iterable[tuple[int, NumberUpdate]] | AsyncIterable[tuple[int, NumberUpdate]],
+        updates: Mapping[int, NumberUpdate]
+        | Iterable[tuple[int, NumberUpdate]]
+        | AsyncIterable[tuple[int, NumberUpdate]],
         *,
         concurrency: int = 32,
         on_progress: Callable[[BulkProgress], object] | None = None,

@@ -1,0 +1,187 @@
+"""What a server says about its limits: pure parsing of the headers, nothing that waits or sleeps.
+
+Three families are read. `Retry-After` (and `Retry-After-Ms`) is an order, so of several readings the longest counts.
+`RateLimit` with `RateLimit-Policy` (IETF draft 10, and the `limit=, remaining=, reset=` form of draft 7) and
+`X-RateLimit-Limit/-Remaining/-Reset` are hints about what is left. Whatever cannot be understood is as good as absent:
+a server that talks nonsense must not stop a client, and a header is never a reason to raise.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING
+
+import attrs
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+__all__ = ["RateHint", "rate_hint", "retry_after"]
+
+MAX_WAIT = 366 * 86_400.0
+"""Seconds; a longer wait says nothing more than this one, and keeps timers in the range of a float."""
+
+MAX_HEADER = 2_048
+"""Characters of a header that are looked at."""
+
+_NUMBER = re.compile(r"[+-]?[0-9]+(?:\.[0-9]*)?")
+_QUOTED = r'"(?:[^"\\]|\\.)*"'
+_PARAM = re.compile(rf";[ \t]*([a-z*][a-z0-9_.*-]*)(?:=({_QUOTED}|[^;,\" \t]+))?[ \t]*")
+_KEY = re.compile(rf"[ \t]*({_QUOTED}|[A-Za-z0-9*][^;,=\" \t]*)(?:=([^;,\" \t]+))?[ \t]*")
+
+
+@attrs.frozen
+class RateHint:
+    """What the server said is left, each part None when it was not said."""
+
+    remaining: float | None = None
+    """Requests that may still be sent before the reset."""
+
+    reset: float | None = None
+    """Seconds from the answer until the allowance is renewed."""
+
+    limit: float | None = None
+    """Requests allowed per window."""
+
+    window: float | None = None
+    """Seconds of the window that `limit` counts for."""
+
+
+def retry_after(headers: Mapping[str, str], wall_now: float) -> float | None:
+    """Return how many seconds the server asks to wait, None when it does not ask or cannot be understood.
+
+    Args:
+        headers: The answer's headers; those sent twice are seen when the mapping has `getall`.
+        wall_now: Seconds since the epoch by the local clock, used for a date when the answer has no `Date` itself.
+    """
+    waits = [_seconds(value, headers, wall_now) for value in _all(headers, "Retry-After")]
+    waits += [_scaled(_number(value), 0.001) for value in _all(headers, "Retry-After-Ms")]
+    return max((wait for wait in waits if wait is not None), default=None)
+
+
+def rate_hint(headers: Mapping[str, str], wall_now: float) -> RateHint | None:
+    """Return what the rate headers of an answer say, None when there are none (which costs four look-ups).
+
+    Args:
+        headers: The answer's headers.
+        wall_now: Seconds since the epoch by the local clock, used when the answer has no `Date` itself.
+    """
+    get = headers.get
+    ietf = get("RateLimit")
+    if ietf is not None:
+        return _ietf(ietf, get("RateLimit-Policy") or "")
+    for prefix in ("X-RateLimit-", "RateLimit-"):
+        remaining, reset = get(prefix + "Remaining"), get(prefix + "Reset")
+        if remaining is not None or reset is not None:
+            return _separate(remaining, reset, get(prefix + "Limit") or "", headers, wall_now)
+    return None
+
+
+def _all(headers: Mapping[str, str], name: str) -> Iterable[str]:
+    if name not in headers:
+        return ()
+    getall = getattr(headers, "getall", None)
+    values: Iterable[str] = getall(name) if getall is not None else (headers[name],)
+    return values
+
+
+def _number(text: str | None) -> float | None:
+    """Read a plain decimal, kept within the range of a wait; no exponents, no `inf`, no digits of other scripts."""
+    text = (text or "").strip(" \t")[:MAX_HEADER]
+    if not _NUMBER.fullmatch(text):
+        return None
+    return min(max(float(text), 0.0), 1e15)
+
+
+def _scaled(value: float | None, factor: float = 1.0) -> float | None:
+    return None if value is None else min(value * factor, MAX_WAIT)
+
+
+def _seconds(text: str, headers: Mapping[str, str], wall_now: float) -> float | None:
+    """Read one Retry-After: a number, a date, or several numbers that a proxy folded into one line."""
+    date = _date(text)
+    if date is not None:
+        return min(max(date - _server_now(headers, wall_now), 0.0), MAX_WAIT)
+    numbers = [number for part in text[:MAX_HEADER].split(",") if (number := _number(part)) is not None]
+    return _scaled(max(numbers, default=None))
+
+
+def _date(text: str | None) -> float | None:
+    if not text or ":" not in text or len(text) > 64:
+        return None
+    try:
+        date = parsedate_to_datetime(text)
+        # "-0000" and a missing zone come back naive; HTTP knows no zone but GMT.
+        return (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, TypeError, OverflowError, IndexError):
+        return None
+
+
+def _server_now(headers: Mapping[str, str], wall_now: float) -> float:
+    # A moment named by the server is measured on the server's clock; ours may be minutes off.
+    date = _date(headers.get("Date"))
+    return wall_now if date is None else date
+
+
+def _separate(
+    remaining: str | None, reset: str | None, limit: str, headers: Mapping[str, str], wall_now: float
+) -> RateHint | None:
+    # "100, 100;w=60" was the form of an early draft: the first number, and the window if one is named.
+    items = _items(limit)
+    quota = _number(items[0][0]) if items else None
+    window = next((w for _, params in items if (w := _number(params.get("w"))) is not None), None)
+    left, until = _number(remaining), _reset(_number(reset), headers, wall_now)
+    if left is None and until is None:
+        return None
+    return RateHint(left, until, quota, window)
+
+
+def _reset(value: float | None, headers: Mapping[str, str], wall_now: float) -> float | None:
+    """Tell epoch milliseconds, epoch seconds and plain seconds apart by their size."""
+    if value is None or value <= 86_400:
+        return value
+    if value <= 1e9:
+        return None
+    moment = value / 1000 if value > 1e12 else value
+    return min(max(moment - _server_now(headers, wall_now), 0.0), MAX_WAIT)
+
+
+def _items(text: str) -> list[tuple[str, dict[str, str]]]:
+    """Split a structured-field list (or dictionary) into (key, parameters); `key=value` keeps its value under ""."""
+    text, position, items = text[:MAX_HEADER], 0, []
+    while position < len(text) and (key := _KEY.match(text, position)):
+        params, position = {"": key[2] or ""}, key.end()
+        while param := _PARAM.match(text, position):
+            params[param[1]], position = param[2] or "", param.end()
+        items.append((key[1].strip('"'), params))
+        if text[position : position + 1] != ",":
+            break
+        position += 1
+    return items
+
+
+def _ietf(limits: str, policies: str) -> RateHint | None:
+    quotas = dict(_items(policies))
+    hints = []
+    for name, params in _items(limits):
+        policy = quotas.get(name, {})
+        if policy.get("qu", '"requests"').strip('"') == "requests":
+            left, until = _number(params.get("r")), _number(params.get("t"))
+            hints.append(RateHint(left, _scaled(until), _number(policy.get("q")), _number(policy.get("w"))))
+    hints = [hint for hint in hints if hint.remaining is not None]
+    # Of several limits the one that leaves the least for each second is the one that will be hit.
+    return min(hints, key=_tightness, default=None) or _draft_7(limits, policies)
+
+
+def _tightness(hint: RateHint) -> float:
+    return (hint.remaining or 0.0) / max(hint.reset or hint.window or 1.0, 0.001)
+
+
+def _draft_7(limits: str, policies: str) -> RateHint | None:
+    fields = {key.lower(): _number(params[""]) for key, params in _items(limits)}
+    if fields.get("remaining") is None:
+        return None
+    window = next((w for _, params in _items(policies) if (w := _number(params.get("w"))) is not None), None)
+    return RateHint(fields["remaining"], _scaled(fields.get("reset")), fields.get("limit"), window)
