@@ -1,0 +1,242 @@
+"""The sandbox: arguments, lifetime, and what a test may look at."""
+
+import asyncio
+import time
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any, Literal, Self
+
+from aiohttp import web
+
+from wavix_async.sandbox._api import Api
+from wavix_async.sandbox._data import FOREIGN_CITIES, HOME_CITIES, Fleet
+from wavix_async.sandbox._faults import FaultPlan, Faults, Match
+from wavix_async.sandbox._front import Front
+from wavix_async.sandbox._records import SandboxRequest, SandboxStats
+from wavix_async.sandbox._settings import check, rate_limit
+from wavix_async.sandbox._state import NumbersView, Store
+
+_HOST = "127.0.0.1"
+_DEFAULT_KEY = "sandbox-key"
+_MAX_BODY = 16 * 1024 * 1024
+_SHUTDOWN = 0.01
+
+
+class _Server(web.Server):
+    """aiohttp's low-level server, counting connections and allowing uploads."""
+
+    def __init__(self, front: Front, stats: SandboxStats) -> None:
+        super().__init__(front.handle, request_factory=self._request, access_log=None)
+        self._stats = stats
+
+    def _request(self, message: Any, payload: Any, protocol: Any, writer: Any, task: Any) -> web.BaseRequest:
+        return web.BaseRequest(message, payload, protocol, writer, task, self._loop, client_max_size=_MAX_BODY)
+
+    def connection_made(self, handler: Any, transport: asyncio.Transport) -> None:
+        self._stats.connections += 1
+        super().connection_made(handler, transport)
+
+
+class Sandbox:
+    """A local Wavix on a loopback port, with its state in memory.
+
+    Use it as an asynchronous context manager, or call `start()` and `stop()`. A request is met by the rate limit, then
+    by the latency, then by a fault or by the API; a request that is refused by the rate limit suffers no fault.
+
+    Args:
+        numbers: How many phone numbers the account owns; their ids begin at 1001. They are computed when somebody looks
+            at them, so that a million costs nothing until it is changed. All start with SMS off.
+        rate: Requests per second that are let in, or None for no limit.
+        burst: How many requests may come at once: the size of the token bucket. Default: a tenth of `rate`, at least 1.
+        faults: What goes wrong: `Faults(...)`, a share from 0 to 1 that is spread over the kinds that answer at once
+            (see `Faults.mix`), or None.
+        latency: Seconds before a request is carried out, or the two ends of a range.
+        seed: Makes data, faults and latencies repeatable. Document URLs also depend on the port.
+        window: Seconds of a fixed window; makes the limit `rate * window` requests per window instead of a bucket.
+        retry_after: Seconds told in `Retry-After` when a request is refused, rounded up, and never less than the limit
+            needs. None leaves the header out.
+        rate_headers: Adds the state of the limit to every answer: `"x"` as X-RateLimit-Limit, -Remaining and -Reset
+            (seconds from now), `"ietf"` as RateLimit and RateLimit-Policy. None adds nothing.
+        api_key: The key that is asked for. Default: a fixed one, readable as `api_key`.
+        scopes: What the key may do, by group: `{"numbers": "read"}`; a group left out is `"none"`. None: everything.
+        apply_delay: Seconds until new destinations and SMS callbacks can be seen; the live API applies them late, too.
+        batch_limit: The most ids in one batch update (more: 422), or None for no limit.
+        foreign: Share of numbers outside the US and Canada, which have no SMS. Default 0.
+        port: The port to listen on; 0 takes a free one.
+
+    Raises:
+        ValueError: An argument is out of range; the message names it and the remedy.
+    """
+
+    def __init__(
+        self,
+        numbers: int = 1000,
+        rate: float | None = None,
+        burst: int | None = None,
+        faults: Faults | float | None = None,
+        latency: float | tuple[float, float] = 0.0,
+        seed: int = 0,
+        *,
+        window: float | None = None,
+        retry_after: float | None = 1.0,
+        rate_headers: Literal["x", "ietf"] | None = None,
+        api_key: str | None = None,
+        scopes: Mapping[str, Literal["none", "read", "write"]] | None = None,
+        apply_delay: float = 0.0,
+        batch_limit: int | None = None,
+        foreign: float = 0.0,
+        port: int = 0,
+    ) -> None:
+        check(
+            numbers=numbers,
+            latency=latency,
+            retry_after=retry_after,
+            rate_headers=rate_headers,
+            api_key=api_key,
+            scopes=scopes,
+            apply_delay=apply_delay,
+            batch_limit=batch_limit,
+            foreign=foreign,
+            port=port,
+        )
+        if not isinstance(faults, Faults):
+            faults = Faults.mix(faults or 0.0)
+        self.api_key: str = api_key or _DEFAULT_KEY
+        self.stats = SandboxStats()
+        self._port = port
+        self._ahead = 0.0
+        self._plan = FaultPlan(faults, seed)
+        self._store = Store(Fleet(seed, numbers, foreign), self._now, apply_delay, self.stats.updates)
+        self._view = NumbersView(self._store)
+        self._front = Front(
+            Api(self._store, self.api_key, scopes, batch_limit),
+            self._plan,
+            self.stats,
+            self._now,
+            limit=rate_limit(rate, burst, window),
+            latency=latency if isinstance(latency, tuple) else (latency, latency),
+            retry_after=retry_after,
+            rate_headers=rate_headers,
+            seed=seed,
+        )
+        self._runner: web.ServerRunner | None = None
+        self._url = ""
+
+    @property
+    def url(self) -> str:
+        """The base URL, such as `http://127.0.0.1:43121`.
+
+        Raises:
+            RuntimeError: The sandbox is not running.
+        """
+        if self._runner is None:
+            raise RuntimeError("The sandbox is not running: use `async with Sandbox(...)` or await start() first")
+        return self._url
+
+    @property
+    def numbers(self) -> Mapping[int, dict[str, Any]]:
+        """The state by number id, in wire form, as a GET would show it; every read is a fresh copy."""
+        return self._view
+
+    @property
+    def requests(self) -> tuple[SandboxRequest, ...]:
+        """The latest 10,000 requests, in the order in which they were finished with."""
+        return tuple(self._front.requests)
+
+    @property
+    def cities(self) -> Mapping[int, str]:
+        """The cities that the numbers can belong to: `city_id` to name."""
+        return {city.id: city.name for city in (*HOME_CITIES, *FOREIGN_CITIES)}
+
+    async def start(self) -> Self:
+        """Listen on the loopback address.
+
+        Raises:
+            RuntimeError: It is running already.
+            OSError: The port is taken.
+        """
+        if self._runner is not None:
+            raise RuntimeError("The sandbox is running already: stop it first, or make a second one")
+        runner = web.ServerRunner(_Server(self._front, self.stats), handle_signals=False, shutdown_timeout=_SHUTDOWN)
+        await runner.setup()
+        try:
+            await web.TCPSite(runner, _HOST, self._port).start()
+        except BaseException:
+            await runner.cleanup()
+            raise
+        self._runner = runner
+        self._url = f"http://{_HOST}:{runner.addresses[0][1]}"
+        self._store.base_url = self._url
+        self._front.begin()
+        return self
+
+    async def stop(self) -> None:
+        """Stop listening, cancel what is in flight and close every connection; the state stays readable.
+
+        Stopping twice does nothing.
+        """
+        runner, self._runner = self._runner, None
+        if runner is None:
+            return
+        await self._front.cancel()
+        await runner.cleanup()
+        # Closed sockets are taken down by callbacks; without these rounds the loop could end before them.
+        for _ in range(3):
+            await asyncio.sleep(0)
+
+    async def __aenter__(self) -> Self:
+        return await self.start()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.stop()
+
+    def reset(self) -> None:
+        """Go back to the first day: numbers, counters, records, the rate limit, the faults and their dice."""
+        self._store.reset()
+        self.stats.clear()
+        self._front.requests.clear()
+        self._plan.reset()
+        self._front.begin()
+
+    def fail_next(self, kind: str, count: int = 1, match: Match = None) -> None:
+        """Make the next requests fail, before any fault that is drawn by chance.
+
+        A request that the rate limit refuses does not count.
+
+        Args:
+            kind: A kind of fault (see `FAULT_KINDS`), or `status_400` to `status_599`.
+            count: How many requests.
+            match: Which requests: a method, a path or `"METHOD /path"`, with `*` and `?` as in a shell, or a function
+                of method and path. None: any.
+
+        Raises:
+            ValueError: `kind` is unknown, or `count` is below 1.
+        """
+        self._plan.order(kind, count, match)
+
+    def change(self, number_id: int, **fields: Any) -> None:
+        """Set fields of a number behind the API's back, in wire form, without validation, delay or counting.
+
+        This plays somebody else who changes the account, or an API that has moved (new fields, other types).
+
+        Raises:
+            KeyError: The account does not own the number.
+        """
+        if number_id not in self._store:
+            raise KeyError(number_id)
+        self._store.change(number_id, fields)
+
+    def advance(self, seconds: float) -> None:
+        """Move the sandbox's clock forward: late changes come due and the rate limit refills; latencies do not shrink.
+
+        Raises:
+            ValueError: `seconds` is negative.
+        """
+        if not seconds >= 0:
+            raise ValueError(f"seconds must be 0 or more, not {seconds!r}: the clock only moves forward")
+        self._ahead += seconds
+
+    def _now(self) -> float:
+        return time.monotonic() + self._ahead
