@@ -123,35 +123,57 @@ class Call(Generic[T]):
             raise
 
     async def _attempt(self) -> T:
-        """Send the request once, and read the answer."""
+        """Take a turn and a slot, send the request once, and read the answer."""
+        transport, options = self._shared.transport, self._options
+        own, slots = options.semaphore, transport.slots()
         try:
-            ticket = await self._enter()
+            ticket = self._limiter.try_acquire()
+            if ticket is None or slots.locked() or (own is not None and own.locked()):
+                ticket = await self._queue(ticket, own, slots)
+            else:
+                await slots.acquire()
+                if own is not None:
+                    await own.acquire()
+            self.attempts += 1
+            began = self._loop.time()
             try:
-                response = await self._send(ticket)
+                response = await transport.send(self._request, min(began + options.timeouts.attempt, self._deadline))
+            except BaseException as error:
+                self._no_answer(ticket, began, error)
+                raise
             finally:
-                self._leave()
+                slots.release()
+                if own is not None:
+                    own.release()
+            self._judge_rate(ticket, response)
+            if options.observers.all:
+                self._tell_attempt(began, response.status)
             return self._read(response)
         except WavixError as error:
             raise self._with_facts(error) from error.__cause__
 
-    async def _enter(self) -> float:
+    def _no_answer(self, ticket: float, began: float, error: BaseException) -> None:
+        self._limiter.abandoned(ticket)
+        outcome = error.outcome if isinstance(error, WavixError) else "unknown"
+        if outcome == "not_sent":
+            self.attempts -= 1
+        if self._options.observers:
+            self._tell_attempt(began, None, error, outcome)
+
+    async def _queue(self, ticket: float | None, own: asyncio.Semaphore | None, slots: asyncio.Semaphore) -> float:
         """Wait for a turn and then for a slot; nobody holds a slot, or a connection, while waiting for the rate."""
-        own, slots = self._options.semaphore, self._shared.transport.slots()
         while True:
-            ticket = self._limiter.try_acquire()
             if ticket is None:
                 ticket = await self._turn()
-            if not slots.locked() and (own is None or not own.locked()):
-                await slots.acquire()
-                if own is not None:
-                    await own.acquire()
-                return ticket
             await self._wait_for_slots(ticket, own, slots)
             if not self._limiter.is_paused():
                 return ticket
             # The API said "not now" while this call queued for a slot.
-            self._leave()
+            slots.release()
+            if own is not None:
+                own.release()
             self._limiter.abandoned(ticket)
+            ticket = None
 
     async def _turn(self) -> float:
         try:
@@ -183,31 +205,6 @@ class Call(Generic[T]):
                     f"{self._operation.name} found no free connection before its deadline.", outcome="not_sent"
                 ) from None
             raise
-
-    def _leave(self) -> None:
-        self._shared.transport.slots().release()
-        if self._options.semaphore is not None:
-            self._options.semaphore.release()
-
-    async def _send(self, ticket: float) -> Response:
-        self.attempts += 1
-        began = self._loop.time()
-        try:
-            response = await self._shared.transport.send(
-                self._request, min(began + self._options.timeouts.attempt, self._deadline)
-            )
-        except BaseException as error:
-            self._limiter.abandoned(ticket)
-            outcome = error.outcome if isinstance(error, WavixError) else "unknown"
-            if outcome == "not_sent":
-                self.attempts -= 1
-            if self._options.observers:
-                self._tell_attempt(began, None, error, outcome)
-            raise
-        self._judge_rate(ticket, response)
-        if self._options.observers:
-            self._tell_attempt(began, response.status)
-        return response
 
     def _judge_rate(self, ticket: float, response: Response) -> None:
         headers = response.headers

@@ -8,7 +8,6 @@ surprise. Only then is it read again by the tolerant path, field by field: nothi
 import enum
 import functools
 import json
-import operator
 import os
 import types
 import typing
@@ -19,10 +18,10 @@ from typing import Any, Final, Literal, TypeVar, overload
 
 import attrs
 import cattrs
-from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, override
+from cattrs.gen import make_dict_unstructure_fn
 
 from wavix_async.errors import DecodeError
-from wavix_async.models._base import Body, Model, Origin
+from wavix_async.models._base import NO_EXTRA, Body, Model, OpenIntEnum, OpenStrEnum, Origin
 
 T = TypeVar("T")
 B = TypeVar("B", bound="Model | Body")
@@ -127,6 +126,12 @@ def _write_datetime(value: datetime) -> str:
     return value.isoformat()
 
 
+def _is_plain_datetime(text: Any, value: datetime) -> bool:
+    """Tell whether writing gives the text back; looking at a usual text takes a sixth of writing it."""
+    signs = text[4] + text[7] + text[10] + text[13] + text[16] + text[19:20] + text[23:]
+    return signs == "--T::.Z" or _write_datetime(value) == text
+
+
 # Types whose wire form is a text of its own: encoding may not give back what came (`1.0E1`, a time without zone).
 _TEXTUAL: Final[dict[type, Callable[[Any], Any]]] = {Decimal: str, datetime: _write_datetime, date: date.isoformat}
 
@@ -179,21 +184,15 @@ class _Shape:
     fields: tuple[_Field, ...]
     names: frozenset[str]
     required: frozenset[str]
-    textual: tuple[tuple[str, str, Callable[[Any], Any]], ...]
+    textual: tuple[tuple[str, str, type, Callable[[Any], Any]], ...]
 
     def keep_texts(self, model: Any, payload: Mapping[str, Any], absent: frozenset[str]) -> Origin:
         """Return what `to_dict` needs to give `payload` back."""
         texts = {}
-        for name, wire, write in self.textual:
+        for name, wire, kind, write in self.textual:
             value = getattr(model, name)
-            if value is not None and type(value) is not str:
-                raw = payload.get(wire)
-                try:
-                    same = write(value) == raw
-                except (TypeError, ValueError, AttributeError):
-                    continue
-                if not same:
-                    texts[wire] = (value, raw)
+            if type(value) is kind and write(value) != (raw := payload[wire]):
+                texts[wire] = (value, raw)
         return Origin(absent, texts) if absent or texts else _EXACT
 
 
@@ -218,7 +217,7 @@ def _make_shape(model: Any) -> _Shape:
         fields=tuple(fields),
         names=frozenset(f.wire for f in fields),
         required=frozenset(f.wire for f in fields if not f.optional),
-        textual=tuple((f.name, f.wire, _TEXTUAL[f.kind]) for f in fields if f.kind in _TEXTUAL),
+        textual=tuple((f.name, f.wire, f.kind, _TEXTUAL[f.kind]) for f in fields if f.kind in _TEXTUAL),
     )
 
 
@@ -257,53 +256,87 @@ def _list_hook(kind: Any) -> Callable[[Any, Any], Any]:
     return hook
 
 
-def _enum_hook(kind: Any) -> Callable[[Any, Any], Any]:
-    base: type = str if issubclass(kind, str) else int
-    known = {member.value: member for member in kind.__members__.values()}
-
-    def hook(value: Any, _: Any) -> Any:
+def _enum_hook(base: type) -> Callable[[Any, Any], Any]:
+    def hook(value: Any, kind: Any) -> Any:
         if type(value) is not base:
             raise _Mismatch
-        return known.get(value) or kind(value)
+        return kind._value2member_map_.get(value) or kind(value)
 
     return hook
 
 
 def _model_hook(model: Any) -> Callable[[Any, Any], Any]:
+    """Generate the function that reads one model, as cattrs does, with what an answer needs on top.
+
+    cattrs' own function calls a hook for every field, and `__init__` after it; this one checks scalars in place and
+    fills the slots. It takes a third of the time, which is a tenth of what a whole request costs.
+    """
     shape = _shape(model)
-    names, required, keep_texts = shape.names, shape.required, shape.keep_texts
-    textual = bool(shape.textual)
-    overrides: dict[str, Any] = {a.name: override(omit=True) for a in attrs.fields(model) if _is_hidden(a)}
-    make = make_dict_structure_fn(model, _reader, **overrides)
-
-    def hook(payload: Any, _: Any) -> Any:
-        if type(payload) is not dict:
-            raise _Mismatch
-        keys = payload.keys()
-        if keys == names:
-            made = make(payload, model)
-            _set(made, "_origin", keep_texts(made, payload, _NOTHING) if textual else _EXACT)
-        elif required <= keys <= names:
-            made = make(payload, model)
-            _set(made, "_origin", keep_texts(made, payload, names - keys))
+    names: dict[str, Any] = {"new": model.__new__, "model": model, "Mismatch": _Mismatch, "EXACT": _EXACT,
+                             "no_extra": NO_EXTRA, "names": shape.names, "required": shape.required,
+                             "keep_texts": shape.keep_texts}  # fmt: skip
+    lines = [
+        "def read(payload, _):",
+        "    if type(payload) is not dict: raise Mismatch",
+        "    keys = payload.keys()",
+        "    whole = keys == names",
+        "    if not whole and not required <= keys <= names: raise Mismatch",
+        "    made = new(model)",
+        "    odd = False",
+    ]
+    for i, field in enumerate(shape.fields):
+        names[f"set{i}"] = getattr(model, field.name).__set__
+        names[f"kind{i}"] = field.kind
+        lines.append(
+            f"    value = payload.get({field.wire!r})" if field.optional else f"    value = payload[{field.wire!r}]"
+        )
+        guard = "value is not None and " if field.optional else ""
+        if field.kind in _SCALARS:
+            lines.append(f"    if {guard}type(value) is not kind{i}: raise Mismatch")
         else:
-            raise _Mismatch
-        return made
+            names[f"hook{i}"] = _reader.get_structure_hook(field.kind)
+            condition = "    if value is not None: " if field.optional else "    "
+            if field.kind in _TEXTUAL:
+                names[f"plain{i}"] = _PLAIN[field.kind]
+                lines.append(
+                    f"{condition}text = value; value = hook{i}(text, kind{i}); odd = odd or not plain{i}(text, value)"
+                )
+            else:
+                lines.append(f"{condition}value = hook{i}(value, kind{i})")
+        lines.append(f"    set{i}(made, value)")
+    for hidden in filter(_is_hidden, attrs.fields(model)):
+        names[f"set_{hidden.name}"] = getattr(model, hidden.name).__set__
+        if hidden.name not in {"extra", "_origin"}:
+            names[f"default_{hidden.name}"] = hidden.default
+            lines.append(f"    set_{hidden.name}(made, default_{hidden.name})")
+    lines += [
+        "    set_extra(made, no_extra)",
+        "    set__origin(made, EXACT if whole and not odd else keep_texts(made, payload, names - keys))",
+        "    return made",
+    ]
+    exec("\n".join(lines), names)  # noqa: S102 - made of field names of our own classes, never of an answer
+    return typing.cast("Callable[[Any, Any], Any]", names["read"])
 
-    return hook
 
+_PLAIN: Final[dict[type, Callable[[Any, Any], bool]]] = {
+    Decimal: lambda text, value: str(value) == text,
+    datetime: _is_plain_datetime,
+    date: lambda text, _: len(text) == 10 and text[4] == "-" == text[7],
+}
+_SCALARS: Final = frozenset({int, str, bool})
 
-_NOTHING: Final[frozenset[str]] = frozenset()
-
+# cattrs coerces these by default ("false" -> True, None -> "None"), and finds its own hooks before any predicate: only
+# hooks registered for the classes themselves replace them.
 for _scalar in (int, str, bool, dict):
-    _reader.register_structure_hook_func(functools.partial(operator.is_, _scalar), _exactly(_scalar))
-_reader.register_structure_hook_func(lambda kind: kind is float, _float)
-_reader.register_structure_hook_func(lambda kind: kind is Decimal, _decimal)
-_reader.register_structure_hook_func(lambda kind: kind is datetime, _datetime)
-_reader.register_structure_hook_func(lambda kind: kind is date, _date)
+    _reader.register_structure_hook(_scalar, _exactly(_scalar))
+_reader.register_structure_hook(float, _float)
+_reader.register_structure_hook(Decimal, _decimal)
+_reader.register_structure_hook(datetime, _datetime)
+_reader.register_structure_hook(date, _date)
+_reader.register_structure_hook(OpenStrEnum, _enum_hook(str))
+_reader.register_structure_hook(OpenIntEnum, _enum_hook(int))
 _reader.register_structure_hook_factory(_is_union, _optional_hook)
 _reader.register_structure_hook_factory(_is_list, _list_hook)
-_reader.register_structure_hook_factory(lambda kind: isinstance(kind, type) and issubclass(kind, enum.Enum), _enum_hook)
 _reader.register_structure_hook_factory(_is_model, _model_hook)
 
 
@@ -340,7 +373,7 @@ class _Salvage:
                 missing = field.wire not in payload
                 self._note(owner, field.wire, "missing" if missing else "null", where, _type_name(field.kind), value)
             values[field.name] = value
-        extra = {key: payload[key] for key in payload.keys() - shape.names}
+        extra = {key: payload[key] for key in payload.keys() - shape.names} or NO_EXTRA
         for key in extra:
             self._note(owner, key, "unknown", f"{path}.{key}", "no such key", extra[key])
         made = model(**values, extra=extra)

@@ -1,7 +1,7 @@
 """`Resource`: the base of a group of operations."""
 
-from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, TypeVar
+from collections.abc import Coroutine, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from wavix_async._operation import Operation
 from wavix_async._wire import Part
@@ -21,7 +21,7 @@ class Resource:
     def __init__(self, client: "WavixClient") -> None:
         self._client = client
 
-    async def _call(
+    def _call(
         self,
         operation: Operation[T],
         *,
@@ -29,8 +29,8 @@ class Resource:
         query: Mapping[str, object] | None = None,
         body: object = None,
         parts: Iterable[Part] | None = None,
-    ) -> T:
-        return await self._client.call(operation, path=path, query=query, body=body, parts=parts)
+    ) -> Coroutine[Any, Any, T]:
+        return self._client.call(operation, path=path, query=query, body=body, parts=parts)
 
 
 def positive_id(name: str, value: object, what: str = "the record's id") -> int:

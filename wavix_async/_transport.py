@@ -14,9 +14,11 @@ from typing import Any, Final
 
 import aiohttp
 from aiohttp import hdrs
+from multidict import CIMultiDict
 from yarl import URL
 
 from wavix_async._version import __version__
+from wavix_async._watch import Watch
 from wavix_async._wire import Part, Request, Response
 from wavix_async.config import Secret
 from wavix_async.errors import (
@@ -56,14 +58,18 @@ class Transport:
         self._owns_session = session is None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._slots = asyncio.Semaphore(max_connections)
+        self._watch: Watch
         self._closed = False
         headers = {
             hdrs.AUTHORIZATION: Secret(f"Bearer {api_key}"),
             hdrs.ACCEPT: "application/json",
             hdrs.USER_AGENT: _USER_AGENT,
         }
-        self._headers: Final = headers
-        self._json_headers: Final = {**headers, hdrs.CONTENT_TYPE: "application/json"}
+        json = {hdrs.CONTENT_TYPE: "application/json"}
+        # A session of our own has the constant headers as its defaults: merging them anew costs 1 % of a request.
+        self._session_headers: Final = CIMultiDict(headers)
+        self._headers: Final = CIMultiDict({} if session is None else headers)
+        self._json_headers: Final = CIMultiDict(json if session is None else {**headers, **json})
         self._timeout = aiohttp.ClientTimeout(total=None, sock_connect=connect_timeout)
         if session is not None:
             session._retry_connection = False
@@ -98,21 +104,33 @@ class Transport:
         session = self._session_here()
         headers = self._headers if request.body is None else self._json_headers
         data = request.body if request.parts is None else _multipart(request.parts)
+        watch = self._watch
+        watched = watch.enter(deadline)
         try:
-            async with (
-                asyncio.timeout_at(deadline),
-                session.request(
-                    request.method,
-                    request.url,
-                    data=data,
-                    headers=headers,
-                    allow_redirects=False,
-                    timeout=self._timeout,
-                ) as answer,
-            ):
+            answer = await session.request(
+                request.method,
+                request.url,
+                data=data,
+                headers=headers,
+                allow_redirects=False,
+                timeout=self._timeout,
+            )
+            try:
                 return Response(answer.status, answer.headers, await _read(answer))
-        except (aiohttp.ClientError, OSError, ValueError, TimeoutError) as error:
+            except BaseException:
+                # Read to its end, an answer gives its connection back by itself; this one must not.
+                answer.close()
+                raise
+        except asyncio.CancelledError:
+            if watched.timed_out():
+                raise AttemptTimeoutError(
+                    f"No complete answer from {request.url.host} in time; the request may have been carried out."
+                ) from None
+            raise
+        except (aiohttp.ClientError, OSError, ValueError) as error:
             raise _failure(error, request.url) from error
+        finally:
+            watch.leave(watched)
 
     def _session_here(self) -> aiohttp.ClientSession:
         if self._closed:
@@ -130,11 +148,13 @@ class Transport:
             self._session = None
         self._loop = asyncio.get_running_loop()
         self._slots = asyncio.Semaphore(self._max_connections)
+        self._watch = Watch(self._loop)
 
     def _new_session(self) -> aiohttp.ClientSession:
         session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=self._max_connections, ttl_dns_cache=60),
             cookie_jar=aiohttp.DummyCookieJar(),
+            headers=self._session_headers,
             trust_env=False,
         )
         session._retry_connection = False
@@ -143,6 +163,8 @@ class Transport:
     async def close(self) -> None:
         """Close the pool; closing twice is fine."""
         self._closed = True
+        if self._loop is not None:
+            self._watch.close()
         session, self._session = self._session, None
         if session is None or not self._owns_session:
             return
@@ -184,7 +206,6 @@ async def _read(answer: aiohttp.ClientResponse) -> bytes:
     async for chunk in answer.content.iter_any():
         size += len(chunk)
         if size > MAX_BODY:
-            answer.close()
             raise DecodeError(
                 f"The answer is longer than {MAX_BODY // 2**20} MB: reading stopped.",
                 status=answer.status,
@@ -201,8 +222,6 @@ def _failure(error: Exception, url: URL) -> WavixError:
         return ConnectError(f"Cannot connect to {host}: {_reason(error)}. Nothing was sent.")
     if isinstance(error, aiohttp.ClientConnectionResetError) and "closing transport" in str(error):
         return ConnectError(f"The connection to {host} was closed while it was idle. Nothing was sent.")
-    if isinstance(error, TimeoutError):
-        return AttemptTimeoutError(f"No complete answer from {host} in time; the request may have been carried out.")
     if isinstance(error, aiohttp.ClientPayloadError):
         return DisconnectedError(
             f"{host} broke off in the middle of its answer; the request may have been carried out."

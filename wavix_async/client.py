@@ -1,7 +1,7 @@
 """`WavixClient`: the settings, the lifetime, the groups of resources, and the one way a call goes."""
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Coroutine, Iterable, Mapping
 from functools import cached_property
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
@@ -84,7 +84,7 @@ class WavixClient:
         key = read_api_key(api_key)
         timeouts = _timeouts(Timeouts(), timeout)
         policy = RetryPolicy() if retry is None else _policy(retry)
-        self._base_url = str(read_base_url(base_url)).rstrip("/")
+        self._base_url = read_base_url(base_url)
         self._options = Options(timeouts=timeouts, retry=policy, observers=Observers(tuple(observers)))
         transport = Transport(
             api_key=key,
@@ -109,7 +109,7 @@ class WavixClient:
     @property
     def base_url(self) -> str:
         """Where the API is, without a slash at the end."""
-        return self._base_url
+        return str(self._base_url).rstrip("/")
 
     @property
     def retry(self) -> RetryPolicy:
@@ -121,7 +121,7 @@ class WavixClient:
         """Whether `close()` was called."""
         return self._shared.transport.closed
 
-    async def call(
+    def call(
         self,
         operation: Operation[T],
         *,
@@ -129,7 +129,7 @@ class WavixClient:
         query: Mapping[str, object] | None = None,
         body: object = None,
         parts: Iterable[Part] | None = None,
-    ) -> T:
+    ) -> Coroutine[Any, Any, T]:
         """Make one call: build the request, take turns with all other calls, send, repeat where that is safe, read.
 
         Args:
@@ -146,7 +146,7 @@ class WavixClient:
             WavixError: One of its classes; see `wavix_async.errors`.
         """
         request = build_request(operation, self._base_url, path, query, body, parts)
-        return await Call(self._shared, self._options, operation, request).run()
+        return Call(self._shared, self._options, operation, request).run()
 
     def with_options(
         self,
@@ -201,7 +201,7 @@ class WavixClient:
         await self.close()
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self._base_url}{' closed' if self.closed else ''}>"
+        return f"<{type(self).__name__} {self.base_url}{' closed' if self.closed else ''}>"
 
 
 def _timeouts(base: Timeouts, given: Any) -> Timeouts:

@@ -85,7 +85,7 @@ class BulkRun:
         self._stopping = False
         self._backing_off = 0
         self._workers: set[asyncio.Task[None]] = set()
-        self._waiting_for: dict[int, deque[asyncio.Future[None]]] = {}
+        self._busy: dict[int, deque[asyncio.Future[None]] | None] = {}
         self._results: asyncio.Queue[BulkResult | None] | None = None
         self._task: asyncio.Task[None] | None = None
         self._began = 0.0
@@ -226,7 +226,10 @@ class BulkRun:
                 number_id, _ = as_pair(item)
             except InputError:
                 number_id = item
-            await self._land(BulkResult(number_id, BulkStatus.NOT_SENT, error=self._stopped_by))
+            result = BulkResult(number_id, BulkStatus.NOT_SENT, error=self._stopped_by)
+            self._count(result)
+            if self._results is not None:
+                await self._results.put(result)
 
     # --- workers ---
 
@@ -247,73 +250,77 @@ class BulkRun:
             if pulled is END:
                 return
             item.attempts = 0
-            try:
-                result = await self._handle(pulled, item)
-            finally:
-                self._resumed(item)
-            await self._land(result)
+            result = await self._handle(pulled, item)
+            self._count(result)
+            if self._results is not None:
+                await self._results.put(result)
+            if self._on_progress is not None:
+                self._tell_progress_now_and_then()
 
     async def _handle(self, pulled: Any, item: _Item) -> BulkResult:
         try:
             number_id, update = as_pair(pulled)
-            self._check(number_id, update)
+            if not self._source.checked:
+                self._check(number_id, update)
         except InputError as error:
             named: Any = pulled[0] if isinstance(pulled, tuple | list) and pulled else pulled
             return BulkResult(named, BulkStatus.FAILED, error=error)
         try:
-            if number_id in self._waiting_for:
+            if number_id in self._busy:
                 await self._wait_for_predecessor(number_id)
             else:
-                self._waiting_for[number_id] = deque()
+                self._busy[number_id] = None
             try:
                 if self._stopping:
                     return BulkResult(number_id, BulkStatus.NOT_SENT, error=self._stopped_by)
-                return await self._update(number_id, update, item)
+                number = await self._send(self._client, number_id, update)
+                return BulkResult(number_id, BulkStatus.UPDATED, number, None, item.attempts)
             finally:
                 self._let_successor_go(number_id)
+                if item.backing_off:
+                    self._resumed(item)
+        except WavixError as error:
+            return self._failed(number_id, error, item)
         except asyncio.CancelledError:
             status = BulkStatus.UNKNOWN if item.attempts else BulkStatus.NOT_SENT
             self._count(BulkResult(number_id, status, attempts=item.attempts))
             raise
 
-    async def _update(self, number_id: int, update: NumberUpdate, item: _Item) -> BulkResult:
-        try:
-            number = await self._send(self._client, number_id, update)
-        except WavixError as error:
-            if isinstance(error, _STOPPERS) and not self._stopping:
-                self._stopped_by, self._stopping = error, True
-            return BulkResult(number_id, _STATUS[error.outcome], error=error, attempts=item.attempts)
-        return BulkResult(number_id, BulkStatus.UPDATED, number, attempts=item.attempts)
+    def _failed(self, number_id: int, error: WavixError, item: _Item) -> BulkResult:
+        if isinstance(error, _STOPPERS) and not self._stopping:
+            self._stopped_by, self._stopping = error, True
+        return BulkResult(number_id, _STATUS[error.outcome], error=error, attempts=item.attempts)
 
     async def _wait_for_predecessor(self, number_id: int) -> None:
         turn = asyncio.get_running_loop().create_future()
-        self._waiting_for[number_id].append(turn)
+        waiting = self._busy[number_id]
+        if waiting is None:
+            waiting = self._busy[number_id] = deque()
+        waiting.append(turn)
         await turn
 
     def _let_successor_go(self, number_id: int) -> None:
-        waiting = self._waiting_for[number_id]
+        waiting = self._busy[number_id]
         while waiting:
             turn = waiting.popleft()
             if not turn.done():
                 turn.set_result(None)
                 return
-        del self._waiting_for[number_id]
+        del self._busy[number_id]
 
     # --- results ---
 
-    async def _land(self, result: BulkResult) -> None:
-        self._count(result)
-        if self._results is not None:
-            await self._results.put(result)
-        if self._on_progress is not None and asyncio.get_running_loop().time() - self._told >= _PROGRESS_EVERY:
-            self._tell_progress()
-
     def _count(self, result: BulkResult) -> None:
-        self._counts[result.status] += 1
-        if result.status is not BulkStatus.UPDATED and not (
-            result.status is BulkStatus.NOT_SENT and (result.error is None or result.error is self._stopped_by)
-        ):
+        status = result.status
+        self._counts[status] += 1
+        if status is BulkStatus.UPDATED:
+            return
+        if status is not BulkStatus.NOT_SENT or (result.error is not None and result.error is not self._stopped_by):
             self._failures.append(result)
+
+    def _tell_progress_now_and_then(self) -> None:
+        if asyncio.get_running_loop().time() - self._told >= _PROGRESS_EVERY:
+            self._tell_progress()
 
     def _tell_progress(self) -> None:
         if self._on_progress is not None:
@@ -327,7 +334,8 @@ class BulkRun:
         if item is None:
             return
         if isinstance(event, AttemptEvent):
-            self._resumed(item)
+            if item.backing_off:
+                self._resumed(item)
             if event.outcome != "not_sent":
                 item.attempts += 1
                 self._requests += 1
@@ -339,9 +347,8 @@ class BulkRun:
                 self._hire()
 
     def _resumed(self, item: _Item) -> None:
-        if item.backing_off:
-            item.backing_off = False
-            self._backing_off -= 1
+        item.backing_off = False
+        self._backing_off -= 1
 
 
 _STATUS: Final = {

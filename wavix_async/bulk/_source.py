@@ -17,7 +17,8 @@ class Source:
 
     def __init__(self, updates: Any, check: Callable[[Any, Any], object]) -> None:
         self.total = len(updates) if isinstance(updates, Sized) else None
-        self.pulled = 0
+        self.checked = False
+        """Whether every item has been checked in advance."""
         self._items: Iterator[Any] | None = None
         self._later: AsyncIterator[Any] | None = None
         # Two workers must not ask an async generator for its next item at the same time.
@@ -25,6 +26,7 @@ class Source:
         if isinstance(updates, Mapping):
             for number_id, update in updates.items():
                 check(number_id, update)
+            self.checked = True
             self._items = iter(updates.items())
         elif isinstance(updates, AsyncIterable):
             self._later = aiter(updates)
@@ -35,6 +37,7 @@ class Source:
                         check(*as_pair(item))
                     except InputError as error:
                         raise InputError(f"updates[{index}]: {error}") from None
+                self.checked = True
             self._items = iter(updates)
         else:
             raise InputError(
@@ -45,14 +48,10 @@ class Source:
     async def pull(self) -> Any:
         """Return the next item as it is, or `END`."""
         if self._items is not None:
-            item = next(self._items, END)
-        else:
-            assert self._later is not None
-            async with self._lock:
-                item = await anext(self._later, END)
-        if item is not END:
-            self.pulled += 1
-        return item
+            return next(self._items, END)
+        assert self._later is not None
+        async with self._lock:
+            return await anext(self._later, END)
 
     async def close(self) -> None:
         """Let a generator run its cleanup."""

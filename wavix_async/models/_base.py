@@ -1,20 +1,21 @@
 """What every model shares: answers (`Model`), request bodies (`Body`) and enums that stay open.
 
-The modules of this package do without `from __future__ import annotations`: `checked` reads real types.
+The modules of this package do without `from __future__ import annotations`: `check_types` reads real types.
 """
 
 import enum
+import functools
 import types
 import typing
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar, Self
+from typing import Any, Final, Self
 
 import attrs
 
 from wavix_async.errors import InputError
 from wavix_async.types import UnsetType
 
-__all__ = ["Body", "Model", "OpenIntEnum", "OpenStrEnum", "Origin", "checked"]
+__all__ = ["NO_EXTRA", "Body", "Model", "OpenIntEnum", "OpenStrEnum", "Origin"]
 
 
 @attrs.frozen
@@ -25,6 +26,22 @@ class Origin:
     """Wire names of documented fields that the answer did not have."""
     texts: Mapping[str, tuple[object, object]] = attrs.field(factory=dict)
     """Wire name -> (decoded value, value as it came), where encoding the first does not give the second."""
+
+
+class _NoExtra(dict[str, object]):
+    """The empty dict that all models without unknown keys share; changing it would change them all."""
+
+    def __setitem__(self, key: str, value: object) -> None:
+        raise TypeError("This model has no extra keys; use attrs.evolve(model, extra={...}) to add some.")
+
+    def __reduce__(self) -> str:
+        return "NO_EXTRA"
+
+    def __deepcopy__(self, memo: object) -> Self:
+        return self
+
+
+NO_EXTRA: Final = _NoExtra()
 
 
 @attrs.frozen(kw_only=True)
@@ -39,15 +56,20 @@ class Model:
         extra: Keys of the answer that this version does not know, as they came.
     """
 
-    extra: dict[str, object] = attrs.field(factory=dict)
+    extra: Mapping[str, object] = NO_EXTRA
     _origin: Origin | None = attrs.field(default=None, alias="_origin", repr=False, eq=False)
 
 
 @attrs.frozen(kw_only=True)
 class Body:
-    """The base of every request body: `UNSET` fields are not sent, None is sent as null."""
+    """The base of every request body: `UNSET` fields are not sent, None is sent as null.
 
-    what: ClassVar[str] = "body"
+    Raises:
+        InputError: A field has another type than its annotation says.
+    """
+
+    def __attrs_post_init__(self) -> None:
+        check_types(self)
 
 
 class _Open:
@@ -99,20 +121,29 @@ def _check_for(annotation: Any) -> tuple[Callable[[object], bool], str]:
     return (lambda value: isinstance(value, annotation)), f"a {annotation.__name__}"
 
 
-def _validator(annotation: Any) -> Callable[[object, Any, object], None]:
+def _rule(annotation: Any) -> tuple[Callable[[object], bool], str]:
     checks = [_check_for(member) for member in _members(annotation) if member is not UnsetType]
+    tests = [test for test, _ in checks]
     words = " or ".join(word for _, word in checks)
-    optional = UnsetType in _members(annotation)
-
-    def check(instance: object, attribute: Any, value: object) -> None:
-        if (optional and value is UnsetType.UNSET) or any(test(value) for test, _ in checks):
-            return
-        remedy = "; leave it out to keep it as it is" if optional else ""
-        raise InputError(f"{type(instance).__name__}.{attribute.name} must be {words}{remedy}; got {value!r}.")
-
-    return check
+    if UnsetType in _members(annotation):
+        words += "; leave it out to keep it as it is"
+    return (tests[0] if len(tests) == 1 else lambda value: any(test(value) for test in tests)), words
 
 
-def checked(_cls: type, fields: list[Any]) -> list[Any]:
-    """Give every field of a request body a validator made from its annotation (an attrs `field_transformer`)."""
-    return [field if field.validator else field.evolve(validator=_validator(field.type)) for field in fields]
+def _make_rules(body: Any) -> tuple[tuple[str, Callable[[object], bool], str], ...]:
+    return tuple((field.name, *_rule(field.type)) for field in attrs.fields(body))
+
+
+_rules: Final[Callable[[Any], tuple[tuple[str, Callable[[object], bool], str], ...]]] = functools.cache(_make_rules)
+
+
+def check_types(body: Any) -> None:
+    """Hold the fields of a request body against their annotations.
+
+    Raises:
+        InputError: A field has another type; the message names it.
+    """
+    for name, test, words in _rules(type(body)):
+        value = getattr(body, name)
+        if value is not UnsetType.UNSET and not test(value):
+            raise InputError(f"{type(body).__name__}.{name} must be {words}; got {value!r}.")

@@ -6,7 +6,7 @@ from decimal import Decimal
 from attrs import field, frozen
 
 from wavix_async.errors import InputError
-from wavix_async.models._base import Body, Model, OpenIntEnum, OpenStrEnum, checked
+from wavix_async.models._base import Body, Model, OpenIntEnum, OpenStrEnum, check_types
 from wavix_async.models.common import Page
 from wavix_async.types import UNSET, UnsetType
 
@@ -178,7 +178,7 @@ def _to_transport(value: InboundCallTransport | int) -> InboundCallTransport:
     return InboundCallTransport(value) if type(value) is int else value  # type: ignore[return-value]
 
 
-@frozen(kw_only=True, field_transformer=checked)
+@frozen(kw_only=True)
 class NumberDestination(Body):
     """Where inbound calls shall go.
 
@@ -196,13 +196,14 @@ class NumberDestination(Body):
     """The SIP trunk's id; only with transport 5."""
 
     def __attrs_post_init__(self) -> None:
+        check_types(self)
         if self.transport == InboundCallTransport.SIP_TRUNK and not self.trunk_id:
             raise InputError(
                 "NumberDestination.trunk_id is missing: transport 5 (SIP_TRUNK) routes to a trunk, pass its id."
             )
 
 
-@frozen(kw_only=True, field_transformer=checked)
+@frozen(kw_only=True)
 class NumberUpdate(Body):
     """What to change on a phone number; a field left out stays as it is, None clears it.
 
