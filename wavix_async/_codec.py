@@ -126,7 +126,7 @@ def _write_datetime(value: datetime) -> str:
     return value.isoformat()
 
 
-def _is_plain_datetime(text: Any, value: datetime) -> bool:
+def _is_plain_datetime(text: str, value: datetime) -> bool:
     """Tell whether writing gives the text back; looking at a usual text takes a sixth of writing it."""
     signs = text[4] + text[7] + text[10] + text[13] + text[16] + text[19:20] + text[23:]
     return signs == "--T::.Z" or _write_datetime(value) == text

@@ -1,0 +1,32 @@
+# Shortcuts; every command also stands in README.md or CONTRIBUTING.md and works without make.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: demo test lint typecheck bench clean
+
+.venv/ready: pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install -q --upgrade pip
+	$(BIN)/pip install -q -e '.[all]' --group dev
+	touch .venv/ready
+
+demo: .venv/ready
+	$(BIN)/wavix-async demo
+
+test: .venv/ready
+	$(BIN)/pytest -q
+
+lint: .venv/ready
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+
+typecheck: .venv/ready
+	$(BIN)/mypy
+	$(BIN)/pyright --pythonpath $(BIN)/python
+
+bench: .venv/ready
+	$(BIN)/python -m benchmarks --svg docs/benchmarks.svg
+
+clean:
+	rm -rf .venv
