@@ -91,9 +91,16 @@ def build_request(
     return Request(
         operation.method,
         url,
-        None if body is None else _codec.encode(body),
+        None if body is None else _encode(operation, body),
         None if parts is None else tuple(parts),
     )
+
+
+def _encode(operation: Operation[Any], body: object) -> bytes:
+    try:
+        return _codec.encode(body)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"The body of {operation.name} cannot be written as JSON: {error}.") from None
 
 
 def _segment(name: str, value: object) -> str:
@@ -202,6 +209,8 @@ def _api_error(operation: Operation[Any], response: Response) -> APIError:
     hint = ""
     if response.status == 401:
         hint = " Check api_key, and the IP addresses that the key is restricted to."
+    elif 300 <= response.status < 400:
+        hint = " Redirects are not followed: check base_url."
     elif response.status == 403 and operation.scope:
         hint = f" {operation.name} needs the scope {operation.scope}."
     return error_for_status(response.status)(

@@ -6,10 +6,11 @@ more worker is started, so that the slots stay full, and ends when it is no long
 """
 
 import asyncio
+import logging
 from collections import Counter, deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import attrs
 
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
 __all__ = ["BulkRun"]
 
+_log: Final = logging.getLogger("wavix_async")
 _STOPPERS: Final = (AuthenticationError, PaymentRequiredError, PermissionDeniedError, ClientClosedError)
 _ATTEMPTS: Final = 8
 _MOST_WORKERS: Final = 8
@@ -47,6 +49,35 @@ class _Item:
 
     attempts: int = 0
     backing_off: bool = False
+
+
+class _StoppedError(WavixError):
+    """The run was stopped before this attempt could be sent."""
+
+    default_outcome = "not_sent"
+
+
+class _Slots(asyncio.Semaphore):
+    """The slots of a run; after a stop they let nobody through, so that what has not left does not leave any more."""
+
+    stopped = False
+
+    def locked(self) -> bool:
+        return self.stopped or super().locked()
+
+    async def acquire(self) -> Literal[True]:
+        self._let_pass()
+        await super().acquire()
+        try:
+            self._let_pass()
+        except _StoppedError:
+            self.release()
+            raise
+        return True
+
+    def _let_pass(self) -> None:
+        if self.stopped:
+            raise _StoppedError("The run was stopped before this was sent.")
 
 
 _current: ContextVar[_Item | None] = ContextVar("wavix_async_bulk_item", default=None)
@@ -71,6 +102,7 @@ class BulkRun:
         on_progress: Callable[[BulkProgress], object] | None,
     ) -> None:
         self._concurrency = check_count("concurrency", concurrency)
+        self._slots = _Slots(concurrency)
         self._source = Source(updates, check)
         self._base = client
         self._send = send
@@ -152,7 +184,7 @@ class BulkRun:
         Args:
             grace: Seconds until what has not finished is given up; it is reported as `unknown` if it was sent.
         """
-        self._stopping = True
+        self._halt()
         if self._task is not None and not self._task.done():
             asyncio.get_running_loop().call_later(grace, self._cancel_workers)
 
@@ -188,9 +220,7 @@ class BulkRun:
         if policy.attempts > 1:
             # A few percent of faults fail four times in a row for somebody when there are thousands.
             policy = attrs.evolve(policy, attempts=max(policy.attempts, _ATTEMPTS))
-        self._client = self._base.with_options(
-            observers=(self._observe,), semaphore=asyncio.Semaphore(self._concurrency), retry=policy
-        )
+        self._client = self._base.with_options(observers=(self._observe,), semaphore=self._slots, retry=policy)
         try:
             for _ in range(min(self._concurrency, self._source.total or self._concurrency)):
                 self._hire()
@@ -206,13 +236,16 @@ class BulkRun:
 
     async def _clean_up(self) -> None:
         """Leave no worker behind, and no input that could still be counted without an outcome."""
-        self._stopping = True
+        self._halt()
         if self._workers:
             self._cancel_workers()
             await asyncio.wait(self._workers)
         if self._source.total is not None:
             self._counts[BulkStatus.NOT_SENT] += max(0, self._source.total - self._counts.total())
         await self._source.close()
+
+    def _halt(self) -> None:
+        self._stopping = self._slots.stopped = True
 
     def _cancel_workers(self) -> None:
         for worker in self._workers:
@@ -281,14 +314,22 @@ class BulkRun:
                     self._resumed(item)
         except WavixError as error:
             return self._failed(number_id, error, item)
+        except Exception as error:
+            # Not an error of the API or of the network, so a defect: it must not cost the input its outcome.
+            self._broken = error
+            self._halt()
+            return BulkResult(number_id, BulkStatus.UNKNOWN, attempts=item.attempts)
         except asyncio.CancelledError:
             status = BulkStatus.UNKNOWN if item.attempts else BulkStatus.NOT_SENT
             self._count(BulkResult(number_id, status, attempts=item.attempts))
             raise
 
     def _failed(self, number_id: int, error: WavixError, item: _Item) -> BulkResult:
+        if isinstance(error, _StoppedError) and error.outcome == "not_sent":
+            return BulkResult(number_id, BulkStatus.NOT_SENT, error=self._stopped_by, attempts=item.attempts)
         if isinstance(error, _STOPPERS) and not self._stopping:
-            self._stopped_by, self._stopping = error, True
+            self._stopped_by = error
+            self._halt()
         return BulkResult(number_id, _STATUS[error.outcome], error=error, attempts=item.attempts)
 
     async def _wait_for_predecessor(self, number_id: int) -> None:
@@ -325,7 +366,11 @@ class BulkRun:
     def _tell_progress(self) -> None:
         if self._on_progress is not None:
             self._told = asyncio.get_running_loop().time()
-            self._on_progress(self.progress)
+            try:
+                self._on_progress(self.progress)
+            except Exception:
+                _log.exception("on_progress failed, it is not called again")
+                self._on_progress = None
 
     # --- what the client says of the attempts ---
 

@@ -1,6 +1,7 @@
 """Where the updates of a run come from: a mapping, a sequence, an iterable or an async iterable, pulled one by one."""
 
 import asyncio
+import inspect
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence, Sized
 from typing import Any, Final
 
@@ -55,9 +56,10 @@ class Source:
 
     async def close(self) -> None:
         """Let a generator run its cleanup."""
-        close = getattr(self._later, "aclose", None) or getattr(self._items, "close", None)
-        if close is not None and (waiting := close()) is not None:
-            await waiting
+        if inspect.isasyncgen(self._later):
+            await self._later.aclose()
+        elif inspect.isgenerator(self._items):
+            self._items.close()
 
 
 def as_pair(item: Any) -> tuple[Any, Any]:

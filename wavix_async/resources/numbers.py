@@ -190,7 +190,7 @@ class Numbers(Resource):
         if not checked:
             raise InputError("ids must name at least one number.")
         batch = await self._call(UPDATE_BATCH, body={"ids": checked, **to_dict(_not_empty(changes))})
-        return batch.items
+        return batch.items or []
 
     async def release(self, *, ids: Iterable[int] | None = None, dids: Iterable[str] | None = None) -> Success:
         """Give numbers back; this cannot be undone (DELETE /v1/numbers).

@@ -1,0 +1,1 @@
+"""Measurements against bare aiohttp and the vendor's SDK: `python -m benchmarks`."""

@@ -1,0 +1,90 @@
+"""What it costs to make models of an answer: a number, a page of 100, a number with a key that nobody knows yet."""
+
+from __future__ import annotations
+
+import json
+import statistics
+import sys
+import time
+import timeit
+from typing import TYPE_CHECKING, Any
+
+from benchmarks.payload import number, page
+from benchmarks.process import ask
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+CASES = {
+    "number": "one Number, from a dict",
+    "number_json": "one Number, from JSON text",
+    "drifted": "one Number with an unknown key, from a dict",
+    "page": "a page of 100, from a dict",
+    "page_json": "a page of 100, from JSON text",
+}
+READERS = {"ours": "wavix_async", "vendor": "vendor SDK"}
+
+
+def measure(turns: int = 3) -> dict[str, Any]:
+    """CPU microseconds by reader and case: the median over fresh processes, taken in turn."""
+    heard: dict[str, list[dict[str, float]]] = {reader: [] for reader in READERS}
+    errors: dict[str, str] = {}
+    for _ in range(turns):
+        for reader in READERS.keys() - errors.keys():
+            try:
+                heard[reader].append(json.loads(ask("decode", reader)))
+            except RuntimeError as error:
+                errors[reader] = str(error)
+    return {
+        reader: {"title": title, "error": errors[reader]}
+        if reader in errors
+        else {
+            "title": title,
+            **{case: statistics.median(turn[case] for turn in heard[reader]) for case in CASES},
+        }
+        for reader, title in READERS.items()
+    }
+
+
+def _ours() -> dict[str, Callable[[], object]]:
+    from wavix_async import Number, from_dict
+    from wavix_async._codec import loads
+    from wavix_async.models import NumberPage
+
+    one, drifted, many = number(123), {**number(123), "new_key": 1}, page()
+    one_text, many_text = json.dumps(one).encode(), json.dumps(many).encode()
+    return {
+        "number": lambda: from_dict(Number, one),
+        "number_json": lambda: from_dict(Number, loads(one_text)),
+        "drifted": lambda: from_dict(Number, drifted),
+        "page": lambda: from_dict(NumberPage, many),
+        "page_json": lambda: from_dict(NumberPage, loads(many_text)),
+    }
+
+
+def _vendor() -> dict[str, Callable[[], object]]:
+    from wavix import Number, NumberListResponse
+    from wavix.core.pydantic_utilities import parse_obj_as
+
+    one, drifted, many = number(123), {**number(123), "new_key": 1}, page()
+    one_text, many_text = json.dumps(one).encode(), json.dumps(many).encode()
+    return {
+        "number": lambda: parse_obj_as(type_=Number, object_=one),
+        "number_json": lambda: parse_obj_as(type_=Number, object_=json.loads(one_text)),
+        "drifted": lambda: parse_obj_as(type_=Number, object_=drifted),
+        "page": lambda: parse_obj_as(type_=NumberListResponse, object_=many),
+        "page_json": lambda: parse_obj_as(type_=NumberListResponse, object_=json.loads(many_text)),
+    }
+
+
+def _time(action: Callable[[], object]) -> float:
+    # timeit switches the garbage collector off, real programs do not; CPU time, because neighbours come and go.
+    timer = timeit.Timer(action, "import gc; gc.enable()", timer=time.process_time)
+    times, seconds = timer.autorange(lambda *_: None)
+    times = max(1, int(times * 0.05 / seconds))
+    return statistics.median(timer.repeat(5, times)) / times * 1e6
+
+
+if __name__ == "__main__":
+    actions = {"ours": _ours, "vendor": _vendor}[sys.argv[1]]()
+    print(json.dumps({case: _time(action) for case, action in actions.items()}))

@@ -1,0 +1,56 @@
+"""A bulk update fed by an async generator: how far memory rises above the idle process."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import json
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+from benchmarks.contenders import KEY, TASKS
+from benchmarks.payload import CHANGE
+from benchmarks.process import ask, peak_rss_mb, rss_mb
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+
+def measure(url: str, items: int) -> dict[str, Any]:
+    """Peak memory of a fresh process that changes `items` numbers."""
+    try:
+        measured: dict[str, Any] = json.loads(ask("memory", url, str(items)))
+    except RuntimeError as error:
+        return {"items": items, "error": str(error)}
+    return measured
+
+
+async def _run(url: str, items: int) -> dict[str, Any]:
+    from wavix_async import NumberUpdate, WavixClient
+
+    async def updates() -> AsyncIterator[tuple[int, NumberUpdate]]:
+        for number in range(1, items + 1):
+            yield number, NumberUpdate(**CHANGE)
+
+    async with WavixClient(KEY, base_url=url) as wavix:
+        gc.collect()
+        idle, clock = rss_mb(), time.perf_counter()
+        report = await wavix.numbers.bulk_update(updates(), concurrency=TASKS)
+        seconds = time.perf_counter() - clock
+        report.raise_for_failures()
+        if report.updated != items:
+            raise RuntimeError(f"{report.updated} of {items} were updated")
+        peak = peak_rss_mb()
+    return {
+        "items": items,
+        "idle_mb": idle,
+        "peak_mb": peak,
+        "above_idle_mb": peak - idle,
+        "seconds": seconds,
+        "per_second": items / seconds,
+    }
+
+
+if __name__ == "__main__":
+    print(json.dumps(asyncio.run(_run(sys.argv[1], int(sys.argv[2])))))

@@ -1,0 +1,51 @@
+"""Processes: starting those that are measured, and the figures of the one that asks."""
+
+from __future__ import annotations
+
+import resource
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def start(module: str, *arguments: str, **options: Any) -> subprocess.Popen[str]:
+    """Run a module of this package in a process of its own, with pipes."""
+    return subprocess.Popen(
+        [sys.executable, "-m", f"benchmarks.{module}", *arguments],
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        **options,
+    )
+
+
+def ask(module: str, *arguments: str) -> str:
+    """Run a module to its end and give what it printed; RuntimeError with its last words if it failed."""
+    process = start(module, *arguments, stderr=subprocess.PIPE)
+    out, err = process.communicate()
+    if process.returncode:
+        raise RuntimeError((err.strip().splitlines() or [f"ended with code {process.returncode}"])[-1][:300])
+    return out
+
+
+def peak_rss_mb() -> float:
+    """The most memory that was ever resident."""
+    status = Path("/proc/self/status")
+    if status.exists():
+        # On Linux ru_maxrss begins with the parent's figure: a large parent would be counted as ours.
+        for line in status.read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) / 1024
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / 1024**2 if sys.platform == "darwin" else peak / 1024
+
+
+def rss_mb() -> float:
+    """The memory that is resident now."""
+    import psutil
+
+    return float(psutil.Process().memory_info().rss) / 1024**2

@@ -1,0 +1,93 @@
+"""The server that clients are measured against: as little work per request as Python allows, in its own process.
+
+It knows one answer, prepared before the first request; only the id in it follows the path. Were it slower than the
+clients, the benchmark would measure the server: the table shows what a client of bare sockets reaches, and the server's
+own CPU per request.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import sys
+import threading
+import time
+from typing import TYPE_CHECKING
+
+from benchmarks.payload import number
+from benchmarks.process import start
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_BEFORE_ID, _AFTER_ID = json.dumps(number(7_777_777), separators=(",", ":")).encode().split(b"7777777")
+# By the length of the id: nothing but a lookup is left to do per request.
+_HEADS = {
+    length: b"HTTP/1.1 200 OK\r\nContent-Type: application/json; charset=utf-8\r\nContent-Length: %d\r\n\r\n%b"
+    % (len(_BEFORE_ID) + length + len(_AFTER_ID), _BEFORE_ID)
+    for length in range(1, 20)
+}
+
+
+class Answering(asyncio.Protocol):
+    def __init__(self) -> None:
+        self.buffer = b""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self.transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        buffer = self.buffer + data if self.buffer else data
+        while (head_ends := buffer.find(b"\r\n\r\n")) >= 0:
+            ends = head_ends + 4
+            length_at = buffer.lower().find(b"content-length:", 0, head_ends)
+            if length_at >= 0:
+                ends += int(buffer[length_at + 15 : buffer.find(b"\r\n", length_at)])
+            if len(buffer) < ends:
+                break
+            target = buffer[: buffer.find(b" ", 8)]
+            if target.endswith(b"/cpu"):
+                self.send_cpu_time()
+            else:
+                asked = target[target.rfind(b"/") + 1 :]
+                self.transport.write(_HEADS[len(asked)] + asked + _AFTER_ID)
+            buffer = buffer[ends:]
+        self.buffer = buffer
+
+    def send_cpu_time(self) -> None:
+        seconds = b"%.6f" % time.process_time()
+        self.transport.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(seconds), seconds))
+
+
+@contextlib.contextmanager
+def running() -> Iterator[str]:
+    """A server in another process, for as long as the block lasts; gives its URL."""
+    process = start("server")
+    assert process.stdin
+    assert process.stdout
+    try:
+        yield process.stdout.readline().strip()
+    finally:
+        process.stdin.close()
+        process.wait()
+        process.stdout.close()
+
+
+async def _main() -> None:
+    loop = asyncio.get_running_loop()
+    listening = await loop.create_server(Answering, "127.0.0.1", 0, backlog=1024)
+    print(f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}", flush=True)
+
+    def end_with_stdin() -> None:
+        sys.stdin.read()
+        os._exit(0)
+
+    threading.Thread(target=end_with_stdin, daemon=True).start()
+    await asyncio.Event().wait()
+
+
+if __name__ == "__main__":
+    asyncio.run(_main())

@@ -1,0 +1,1 @@
+"""Tests against a server that misbehaves on purpose, and that server."""

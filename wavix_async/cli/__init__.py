@@ -1,0 +1,32 @@
+"""The command line `wavix-async`, which needs the extra `cli` (cyclopts and rich).
+
+`main` imports without the extra, so that it can say how to install it.
+"""
+
+import sys
+from collections.abc import Sequence
+
+__all__ = ["main"]
+
+_EXTRA = frozenset({"cyclopts", "rich"})
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Args:
+        argv: The arguments after the program's name; default: those of this process.
+
+    Returns:
+        The exit code: 0 all done, 1 some failed, 2 usage or bad input, 3 refused by safety, 5 temporary, 130
+        interrupted.
+    """
+    try:
+        from wavix_async.cli._app import run
+    except ModuleNotFoundError as error:
+        missing = (error.name or "").partition(".")[0]
+        if missing not in _EXTRA:
+            raise
+        sys.stderr.write(f"wavix-async needs {missing}, which is not installed: pip install 'wavix-async[cli]'\n")
+        return 2
+    return run(sys.argv[1:] if argv is None else argv)

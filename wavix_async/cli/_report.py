@@ -1,0 +1,78 @@
+"""Showing what a bulk run did: for people, and as JSON."""
+
+from collections.abc import Iterable
+from typing import Any, Final
+
+from rich.console import Console
+from rich.text import Text
+
+from wavix_async import BulkReport, BulkResult
+from wavix_async.cli._console import show_facts
+
+__all__ = ["outcome", "report_json", "result_json", "show_report"]
+
+_REASONS: Final = 10
+_IDS: Final = 5
+
+
+def outcome(report: BulkReport) -> Text:
+    """Return the four counts, those that want attention in color."""
+    parts = [
+        (report.updated, "updated", "green"),
+        (report.failed, "failed", "red"),
+        (report.unknown, "unknown", "magenta"),
+        (report.not_sent, "not sent", "yellow"),
+    ]
+    return Text(", ").join(Text(f"{count:,} {word}", style=style if count else "dim") for count, word, style in parts)
+
+
+def show_report(console: Console, report: BulkReport) -> None:
+    """Print the report for people."""
+    pace = report.requests / report.elapsed if report.elapsed else 0.0
+    facts: dict[str, str | Text] = {
+        "Asked": f"{report.total:,} numbers",
+        "Happened": outcome(report),
+        "Requests": f"{report.requests:,} in {report.elapsed:.1f} s ({pace:,.0f}/s), "
+        f"{report.rate_limited:,} of them refused with 429",
+    }
+    if report.stopped_by is not None:
+        facts["Stopped by"] = str(report.stopped_by)
+    show_facts(console, "Bulk update", facts, after=_reasons(report.failures))
+
+
+def _reasons(failures: Iterable[BulkResult]) -> list[Text]:
+    """Return a line for each reason, the frequent ones first, each with the first ids that it hit."""
+    hit: dict[str, list[int]] = {}
+    for result in failures:
+        hit.setdefault(f"{result.status}: {result.error or 'given up on interruption'}", []).append(result.id)
+    ranked = sorted(hit.items(), key=lambda item: -len(item[1]))
+    lines = []
+    for reason, ids in ranked[:_REASONS]:
+        more = f", ... {len(ids) - _IDS:,} more" if len(ids) > _IDS else ""
+        lines.append(Text(f"{len(ids):,} {reason} (id {', '.join(map(str, ids[:_IDS]))}{more})"))
+    if len(ranked) > _REASONS:
+        lines.append(Text(f"... and {len(ranked) - _REASONS:,} more reasons; --output FILE writes every result"))
+    return lines
+
+
+def result_json(result: BulkResult) -> dict[str, Any]:
+    """Return a result as it is written to files and in reports."""
+    error = None if result.error is None else str(result.error)
+    return {"id": result.id, "status": str(result.status), "attempts": result.attempts, "error": error}
+
+
+def report_json(report: BulkReport, *, interrupted: bool) -> dict[str, Any]:
+    """Return the report as one JSON object."""
+    return {
+        "total": report.total,
+        "updated": report.updated,
+        "failed": report.failed,
+        "unknown": report.unknown,
+        "not_sent": report.not_sent,
+        "requests": report.requests,
+        "rate_limited": report.rate_limited,
+        "elapsed": round(report.elapsed, 3),
+        "interrupted": interrupted,
+        "stopped_by": None if report.stopped_by is None else str(report.stopped_by),
+        "failures": [result_json(result) for result in report.failures],
+    }

@@ -1,0 +1,55 @@
+"""Showing phone numbers: many as a table, one with all its fields."""
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+from rich.table import Table
+from rich.text import Text
+
+from wavix_async import InboundCallDestination, Number, to_dict
+
+__all__ = ["number_facts", "number_table"]
+
+
+def number_table(numbers: Iterable[Number]) -> Table:
+    """Return a table with what one looks for first."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("ID", justify="right", style="cyan", no_wrap=True)
+    table.add_column("NUMBER", no_wrap=True)
+    table.add_column("LABEL")
+    table.add_column("SMS", no_wrap=True)
+    table.add_column("STATUS", no_wrap=True)
+    table.add_column("DESTINATIONS", overflow="fold")
+    for number in numbers:
+        routes = number.destination if isinstance(number.destination, list) else []
+        table.add_row(
+            _cell(number.id),
+            _cell(number.number),
+            _cell(number.label),
+            _cell(number.sms_enabled),
+            _cell(number.status),
+            Text(", ".join(map(_route, routes))),
+        )
+    return table
+
+
+def number_facts(number: Number) -> dict[str, str | Text]:
+    """Return every field of a number, unknown ones included."""
+    return {name: _cell(value) for name, value in to_dict(number).items()}
+
+
+def _cell(value: Any) -> Text:
+    match value:
+        case None:
+            return Text("-", style="dim")
+        case bool():
+            return Text("yes", style="green") if value else Text("no", style="dim")
+        case list() | dict():
+            return Text(json.dumps(value, ensure_ascii=False) if value else "-", style="" if value else "dim")
+        case _:
+            return Text(str(value))
+
+
+def _route(route: Any) -> str:
+    return str(route.destination if isinstance(route, InboundCallDestination) else route)
