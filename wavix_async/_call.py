@@ -6,7 +6,7 @@ This is the middle of the path of a request; `client.py` starts it, everything i
 import asyncio
 import random
 import time
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Generic, TypeVar, cast
 
 import attrs
 
@@ -15,7 +15,7 @@ from wavix_async._headers import rate_hint, retry_after
 from wavix_async._limits import Limiter, WaitTooLong
 from wavix_async._observe import AttemptEvent, DriftEvent, Observers, PauseEvent, RateEvent, RetryEvent, log_drift
 from wavix_async._operation import Operation
-from wavix_async._wire import Request, Response, read_response
+from wavix_async._wire import Request, Response, read_response, request_id
 from wavix_async.config import RetryPolicy, Timeouts
 from wavix_async.errors import (
     AttemptTimeoutError,
@@ -24,6 +24,7 @@ from wavix_async.errors import (
     RateLimitError,
     WavixError,
 )
+from wavix_async.models.common import Success
 
 if TYPE_CHECKING:
     from wavix_async._transport import Transport
@@ -84,7 +85,7 @@ class Call(Generic[T]):
     """One call of one operation, over all its attempts."""
 
     __slots__ = ("_ambiguous", "_counted", "_deadline", "_limiter", "_loop", "_operation", "_options", "_request",
-                 "_shared", "_started", "attempts")  # fmt: skip
+                 "_shared", "_started", "_too_late", "_tries", "attempts")  # fmt: skip
 
     def __init__(self, shared: Shared, options: Options, operation: Operation[T], request: Request) -> None:
         self._shared = shared
@@ -98,6 +99,8 @@ class Call(Generic[T]):
         self._deadline = _FOREVER if deadline is None else self._started + deadline
         self._ambiguous = False
         self._counted = 0
+        self._tries = 0
+        self._too_late = False
         self.attempts = 0
 
     async def run(self) -> T:
@@ -118,8 +121,7 @@ class Call(Generic[T]):
             return await _retry.repeat(self._attempt, first, self._decide, asyncio.sleep)
         except NotFoundError:
             if self._ambiguous and self._operation.gone_is_done:
-                confirm = cast("Any", self._operation.result)
-                return cast("T", confirm(success=True, already_gone=True))
+                return cast("T", Success(success=True, already_gone=True))
             raise
 
     async def _attempt(self) -> T:
@@ -127,6 +129,7 @@ class Call(Generic[T]):
         transport, options = self._shared.transport, self._options
         own, slots = options.semaphore, transport.slots()
         try:
+            transport.check_open()
             ticket = self._limiter.try_acquire()
             if ticket is None or slots.locked() or (own is not None and own.locked()):
                 ticket = await self._queue(ticket, own, slots)
@@ -135,6 +138,7 @@ class Call(Generic[T]):
                 if own is not None:
                     await own.acquire()
             self.attempts += 1
+            self._tries += 1
             began = self._loop.time()
             try:
                 response = await transport.send(self._request, min(began + options.timeouts.attempt, self._deadline))
@@ -179,6 +183,7 @@ class Call(Generic[T]):
         try:
             return await self._limiter.acquire(self._deadline)
         except WaitTooLong as late:
+            self._too_late = True
             why = "the API said so" if late.paused else "the rate allows no earlier turn"
             raise RateLimitError(
                 f"{self._operation.name} would have to wait {late.wait:.1f} s ({why}), more than its deadline allows. "
@@ -222,21 +227,28 @@ class Call(Generic[T]):
         try:
             value, drifts = read_response(self._operation, response)
         except WavixError as error:
-            error.retry_after = retry_after(response.headers, time.time())
-            raise
-        if drifts:
-            self._report(drifts)
-        return value
+            failure = self._shared.transport.without_key(response)
+            if failure is response:
+                error.retry_after = retry_after(response.headers, time.time())
+                raise
+        else:
+            if drifts:
+                self._report(drifts, response)
+            return value
+        # A server that repeats the key must not bring it into logs.
+        return self._read(failure)
 
-    def _report(self, drifts: list[_codec.Drift]) -> None:
+    def _report(self, drifts: list[_codec.Drift], response: Response) -> None:
         if self._shared.strict:
-            raise _codec.drift_error(drifts)
+            raise _codec.drift_error(drifts, status=response.status, request_id=request_id(response))
         for drift in filter(self._shared.is_new_drift, drifts):
             event = DriftEvent(operation=self._operation.name, drift=drift)
             log_drift(event)
             self._options.observers.tell(event)
 
     def _decide(self, failure: WavixError) -> _retry.Wait | _retry.GiveUp:
+        if self._too_late:
+            return _retry.GiveUp(failure)
         if not isinstance(failure, RateLimitError):
             self._counted += 1
         now = self._loop.time()
@@ -255,7 +267,7 @@ class Call(Generic[T]):
             self._options.observers.tell(
                 RetryEvent(
                     operation=self._operation.name,
-                    attempt=self.attempts,
+                    attempt=self._tries,
                     wait=verdict.seconds,
                     reason=type(failure).__name__,
                     status=failure.status,
@@ -283,7 +295,7 @@ class Call(Generic[T]):
         self._options.observers.tell(
             AttemptEvent(
                 operation=self._operation.name,
-                attempt=self.attempts,
+                attempt=self._tries,
                 status=status,
                 error=type(error).__name__ if error else None,
                 outcome=outcome,

@@ -121,7 +121,7 @@ def _date(value: Any, _: Any) -> date:
 
 def _write_datetime(value: datetime) -> str:
     if value.tzinfo is UTC:
-        text = value.isoformat(timespec="milliseconds")
+        text = value.isoformat(timespec="microseconds" if value.microsecond % 1000 else "milliseconds")
         return text[:-6] + "Z"
     return value.isoformat()
 
@@ -359,7 +359,7 @@ class _Salvage:
         try:
             return _reader.get_structure_hook(kind)(value, kind)
         except _Mismatch:
-            self._note(owner, field, "type", path, _type_name(kind), value)
+            self.note(owner, field, "type", path, _type_name(kind), value)
             return value
 
     def model(self, payload: dict[str, Any], model: type[Model], path: str) -> Model:
@@ -371,16 +371,16 @@ class _Salvage:
                 value = self.value(value, field.kind, owner, field.wire, where)
             elif not field.optional:
                 missing = field.wire not in payload
-                self._note(owner, field.wire, "missing" if missing else "null", where, _type_name(field.kind), value)
+                self.note(owner, field.wire, "missing" if missing else "null", where, _type_name(field.kind), value)
             values[field.name] = value
-        extra = {key: payload[key] for key in payload.keys() - shape.names} or NO_EXTRA
+        extra = {key: found for key, found in payload.items() if key not in shape.names} or NO_EXTRA
         for key in extra:
-            self._note(owner, key, "unknown", f"{path}.{key}", "no such key", extra[key])
+            self.note(owner, key, "unknown", f"{path}.{key}", "no such key", extra[key])
         made = model(**values, extra=extra)
         _set(made, "_origin", shape.keep_texts(made, payload, shape.names - payload.keys()))
         return made
 
-    def _note(
+    def note(
         self,
         owner: str,
         field: str,
@@ -418,11 +418,11 @@ def decode(kind: type[T], payload: object) -> tuple[T, list[Drift]]:
 _NO_DRIFTS: Final[list[Drift]] = []
 
 
-def drift_error(drifts: list[Drift]) -> DecodeError:
+def drift_error(drifts: list[Drift], **facts: Any) -> DecodeError:
     """Return the error that strict decoding raises for these drifts."""
     paths = tuple(map(str, drifts))
     more = f" (and {len(paths) - 3} more)" if len(paths) > 3 else ""
-    return DecodeError(f"The answer is not as documented: {'; '.join(paths[:3])}{more}", paths=paths)
+    return DecodeError(f"The answer is not as documented: {'; '.join(paths[:3])}{more}", paths=paths, **facts)
 
 
 def from_dict(kind: type[T], payload: object, *, strict: bool = False) -> T:
@@ -440,9 +440,19 @@ def from_dict(kind: type[T], payload: object, *, strict: bool = False) -> T:
         DecodeError: `strict` is true and something is not as documented, or the payload is no object at all.
     """
     value, drifts = decode(kind, payload)
-    if drifts and (strict or not isinstance(value, Model | list)):
+    if drifts and (strict or not fits(kind, value)):
         raise drift_error(drifts)
     return value
+
+
+def is_about(kind: Any, payload: Any) -> bool:
+    """Tell whether at least one field of a model is in a payload: an error in JSON has none of a `Number`."""
+    return not _is_model(kind) or bool(payload.keys() & _shape(kind).names)
+
+
+def fits(kind: Any, value: object) -> bool:
+    """Tell whether a decoded value is a `kind` at all: the model asked for, or a list where one was asked for."""
+    return type(value) is list if _is_list(kind) else type(value) is kind
 
 
 def _make_body_writer(body: Any) -> Callable[[Any], dict[str, Any]]:
@@ -462,7 +472,8 @@ def _write(value: Any) -> Any:
     if isinstance(value, Body):
         return _body_writer(type(value))(value)
     if isinstance(value, list | tuple):
-        return [_write(element) for element in value]
+        # A list in a list is no list of models, but what came instead of one.
+        return [element if type(element) is list else _write(element) for element in value]
     if isinstance(value, enum.Enum):
         return value.value
     write = _TEXTUAL.get(type(value))
@@ -480,7 +491,7 @@ def _write_model(model: Model) -> dict[str, Any]:
                 written[field.wire] = None
             continue
         decoded, raw = origin.texts.get(field.wire, (None, None)) if origin else (None, None)
-        written[field.wire] = raw if decoded is not None and decoded == value else _write(value)
+        written[field.wire] = raw if decoded is value else _write(value)
     written.update(model.extra)
     return written
 
@@ -507,5 +518,13 @@ def to_dict(value: Any) -> Any:
 
 
 def encode(value: object) -> bytes:
-    """Return the JSON bytes of a request body (a `Body`, or what JSON takes as it is)."""
-    return dumps(_body_writer(type(value))(value) if isinstance(value, Body) else value)
+    """Return the JSON bytes of a request body (a `Body`, or what JSON takes as it is).
+
+    Raises:
+        TypeError: It holds something that JSON cannot.
+        ValueError: It holds NaN or infinity.
+    """
+    if isinstance(value, Body):
+        return dumps(_body_writer(type(value))(value))
+    # orjson would write NaN as null, and null clears.
+    return _stdlib_dumps(value)

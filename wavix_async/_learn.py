@@ -179,7 +179,7 @@ class Learner:
         if not tally.total:
             self.droughts += 1
             return
-        alike = self._cycle is None or 0.5 < tally.total / self._cycle[0] < 1.5
+        alike = self._cycle is None or 0.5 * self._cycle[0] < tally.total < 1.5 * self._cycle[0]
         cycle = tally.total, tally.start
         if self._period is not None and alike:
             self._renewal = True
@@ -197,7 +197,7 @@ class Learner:
         pause = until - hit
         rate, count, span = _steepest(tally.before(hit), 0.5, pause if pause > LONG_PAUSE else PRIOR_BURST)
         if pause > LONG_PAUSE:
-            self.ceiling = rate
+            self.ceiling = rate or LEAST_GUESS
         else:
             # The shorter the span the more of the rate is guesswork, and the better a round figure is.
             self.ceiling = max(_round(rate, min(max(0.05 / max(span, 0.001), 0.05), 0.3)), LEAST_GUESS)
@@ -241,7 +241,7 @@ class Learner:
 
     def _note_window(self, ticket: float) -> None:
         """Note that a new window began: what the last one took, over its length, is the rate."""
-        if self._cycle is None or ticket <= self._cycle[1]:
+        if self._cycle is None or not self._cycle[0] or ticket <= self._cycle[1]:
             return
         count, start = self._cycle
         self._period = self._hold = ticket - start

@@ -135,4 +135,6 @@ class Observers:
 
 def log_drift(event: DriftEvent) -> None:
     """Write a drift to the logger `wavix_async.drift`."""
-    _drift_log.warning("answer not as documented", extra={"operation": event.operation, "drift": str(event.drift)})
+    _drift_log.warning(
+        "answer not as documented: %s", event.drift, extra={"operation": event.operation, "drift": str(event.drift)}
+    )

@@ -4,6 +4,8 @@ from typing import Final, Generic, TypeVar
 
 import attrs
 
+from wavix_async.models.common import Success
+
 __all__ = ["Operation"]
 
 T = TypeVar("T")
@@ -19,18 +21,19 @@ class Operation(Generic[T]):
     Attributes:
         method: HTTP method, in capitals.
         path: Path with placeholders: `/v1/numbers/{id}`.
-        result: What a success answers: a model, a list of models, or None for an empty body.
+        result: What a success answers: a model, a list of models, or None where the body does not matter.
         scope: The permission that the key needs (`numbers:write`), or None.
         repeatable: Whether sending it twice does no more than sending it once. GET, PUT and DELETE default to True,
             all others to False: a new operation is safe until somebody has thought about it.
         limit_group: Operations of one group share a rate limit.
         quota: A 429 means "not now, and not soon" (once per 24 hours): it is an error at once.
-        gone_is_done: A 404 after an attempt with an unknown outcome means that the attempt worked.
+        gone_is_done: A 404 after an attempt with an unknown outcome means that the attempt worked. Default: for every
+            DELETE that answers `Success`.
     """
 
     method: str
     path: str
-    result: type[T]
+    result: type[T] | None
     scope: str | None = attrs.field(default=None, kw_only=True)
     repeatable: bool = attrs.field(
         default=attrs.Factory(lambda self: self.method in _REPEATABLE_METHODS, takes_self=True), kw_only=True
@@ -38,7 +41,8 @@ class Operation(Generic[T]):
     limit_group: str = attrs.field(default="default", kw_only=True)
     quota: bool = attrs.field(default=False, kw_only=True)
     gone_is_done: bool = attrs.field(
-        default=attrs.Factory(lambda self: self.method == "DELETE", takes_self=True), kw_only=True
+        default=attrs.Factory(lambda self: self.method == "DELETE" and self.result is Success, takes_self=True),
+        kw_only=True,
     )
 
     @property

@@ -1,14 +1,15 @@
 """`Paginator`: await it for one page, iterate it for everything; the next pages are fetched ahead, in order."""
 
 import asyncio
+import contextlib
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Generator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from typing import Any, Final, Generic, TypeVar
 
-from wavix_async.errors import InputError
+from wavix_async.errors import DecodeError, InputError
 from wavix_async.models.common import Page
 
-__all__ = ["Paginator"]
+__all__ = ["Paginator", "items_of"]
 
 T = TypeVar("T")
 P = TypeVar("P", bound=Page[Any])
@@ -38,19 +39,20 @@ class Paginator(Generic[P, T]):
     def __await__(self) -> Generator[Any, None, P]:
         return self._fetch(self._page, self._per_page).__await__()
 
-    async def __aiter__(self) -> AsyncIterator[T]:
-        async for page in self.pages():
-            for item in page.items:
-                yield item
+    async def __aiter__(self) -> AsyncGenerator[T, None]:
+        async with contextlib.aclosing(self.pages()) as pages:
+            async for page in pages:
+                for item in page.items:
+                    yield item
 
-    async def pages(self) -> AsyncIterator[P]:
+    async def pages(self) -> AsyncGenerator[P, None]:
         """Read page after page, in order; stops at the last one, or at an empty one."""
         number, size = self._page or 1, self._per_page or _LARGEST
         ahead: deque[asyncio.Task[P]] = deque()
         fetched = number
         try:
             page = await self._fetch(number, size)
-            while page.items:
+            while items_of(page):
                 yield page
                 last = _last_page(page)
                 if last is not None and number >= last:
@@ -66,6 +68,17 @@ class Paginator(Generic[P, T]):
             for task in ahead:
                 task.cancel()
             await asyncio.gather(*ahead, return_exceptions=True)
+
+
+def items_of(page: Any) -> list[Any]:
+    """Return the items of an answer, which must be a list: nothing can stand for the records of an account.
+
+    Raises:
+        DecodeError: They are missing, or something else.
+    """
+    if type(page.items) is not list:
+        raise DecodeError(f"The answer has no list of items, but {type(page.items).__name__}.", retryable=False)
+    return page.items
 
 
 def _last_page(page: Page[Any]) -> int | None:

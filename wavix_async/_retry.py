@@ -113,7 +113,7 @@ def decide(
     queue = take_retry()
     if queue is None:
         return GiveUp(_last_word(operation, failure))
-    bound = min(policy.max_backoff, policy.backoff * 2 ** (counted - 1))
+    bound = min(policy.max_backoff, policy.backoff * 2 ** min(counted - 1, 60))
     wait = max(bound * jitter, queue)
     if wait >= time_left:
         return GiveUp(_last_word(operation, failure))
@@ -136,6 +136,9 @@ def _may_repeat(operation: Operation[Any], policy: RetryPolicy, failure: WavixEr
 def _last_word(operation: Operation[Any], failure: WavixError) -> WavixError:
     """Return what the caller is told: a call that must not be repeated and may have been carried out says just that."""
     if operation.repeatable or failure.outcome != "unknown":
+        return failure
+    if isinstance(failure, DecodeError) and not failure.retryable:
+        # The API said yes; only the words were not as documented.
         return failure
     error = OutcomeUnknownError(
         f"{operation.name} was sent and may have been carried out: {failure.message} "

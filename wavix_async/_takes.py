@@ -2,7 +2,7 @@
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, overload
 
 from wavix_async.errors import InputError
@@ -40,12 +40,23 @@ class takes(Generic[P, B]):  # noqa: N801 - reads as a decorator
         def call(*args: Any, **keywords: Any) -> Any:
             try:
                 body = model(**keywords)
-            except TypeError as error:
-                wrong = ", ".join(sorted(keywords.keys() - fields.keys())) or str(error)
-                raise InputError(f"{method.__name__}() does not take {wrong}; it takes {', '.join(fields)}.") from None
-            return method(*args, body)
+            except TypeError:
+                raise InputError(_what_is_wrong(method.__name__, fields, keywords)) from None
+            try:
+                return method(*args, body)
+            except TypeError:
+                # Either an argument is missing, and the signature names it, or the error is none of ours.
+                call.__signature__.bind(*args, **keywords)  # type: ignore[attr-defined]
+                raise
 
         call.__signature__ = declared.replace(  # type: ignore[attr-defined]
             parameters=[*list(declared.parameters.values())[:-1], *fields.values()]
         )
         return call
+
+
+def _what_is_wrong(name: str, fields: Mapping[str, inspect.Parameter], given: Mapping[str, object]) -> str:
+    if unknown := sorted(given.keys() - fields.keys()):
+        return f"{name}() does not take {', '.join(unknown)}; it takes {', '.join(fields)}."
+    missing = [field for field, parameter in fields.items() if parameter.default is parameter.empty]
+    return f"{name}() is missing {', '.join(sorted(set(missing) - given.keys()))}."

@@ -20,7 +20,7 @@ from yarl import URL
 from wavix_async._version import __version__
 from wavix_async._watch import Watch
 from wavix_async._wire import Part, Request, Response
-from wavix_async.config import Secret
+from wavix_async.config import HiddenBytes, Secret
 from wavix_async.errors import (
     AttemptTimeoutError,
     ClientClosedError,
@@ -53,6 +53,7 @@ class Transport:
         session: aiohttp.ClientSession | None = None,
     ) -> None:
         self._max_connections = max_connections
+        self._key = HiddenBytes(api_key.encode())
         self._connect_timeout = connect_timeout
         self._session = session
         self._owns_session = session is None
@@ -70,7 +71,9 @@ class Transport:
         self._session_headers: Final = CIMultiDict(headers)
         self._headers: Final = CIMultiDict({} if session is None else headers)
         self._json_headers: Final = CIMultiDict(json if session is None else {**headers, **json})
-        self._timeout = aiohttp.ClientTimeout(total=None, sock_connect=connect_timeout)
+        # Somebody else's pool may be smaller than our slots: waiting for it is connecting, too.
+        pool_wait = None if session is None else connect_timeout
+        self._timeout = aiohttp.ClientTimeout(total=None, connect=pool_wait, sock_connect=connect_timeout)
         if session is not None:
             session._retry_connection = False
 
@@ -78,6 +81,15 @@ class Transport:
     def closed(self) -> bool:
         """Whether `close` was called."""
         return self._closed
+
+    def check_open(self) -> None:
+        """Raise when the client is closed.
+
+        Raises:
+            ClientClosedError: It is.
+        """
+        if self._closed:
+            raise ClientClosedError("The client is closed: open a new WavixClient, or call it before close().")
 
     def slots(self) -> asyncio.Semaphore:
         """Return the semaphore that a request holds while it is on the wire, in the running loop."""
@@ -113,10 +125,10 @@ class Transport:
                 data=data,
                 headers=headers,
                 allow_redirects=False,
-                timeout=self._timeout,
+                timeout=self._connecting_within(deadline),
             )
             try:
-                return Response(answer.status, answer.headers, await _read(answer))
+                return Response(answer.status, answer.headers, await _read(answer), request)
             except BaseException:
                 # Read to its end, an answer gives its connection back by itself; this one must not.
                 answer.close()
@@ -127,14 +139,21 @@ class Transport:
                     f"No complete answer from {request.url.host} in time; the request may have been carried out."
                 ) from None
             raise
-        except (aiohttp.ClientError, OSError, ValueError) as error:
+        except (aiohttp.ClientError, OSError, ValueError, RuntimeError) as error:
             raise _failure(error, request.url) from error
         finally:
             watch.leave(watched)
 
+    def _connecting_within(self, deadline: float) -> aiohttp.ClientTimeout:
+        """Return aiohttp's timeouts: what ends while it still connects was never sent, and only aiohttp can tell."""
+        assert self._loop is not None
+        left = deadline - self._loop.time()
+        if left > self._connect_timeout:
+            return self._timeout
+        return aiohttp.ClientTimeout(total=None, connect=max(left - 0.005, 0.001))
+
     def _session_here(self) -> aiohttp.ClientSession:
-        if self._closed:
-            raise ClientClosedError("The client is closed: open a new WavixClient, or call it before close().")
+        self.check_open()
         if self._loop is not asyncio.get_running_loop():
             self._enter_loop()
         session = self._session
@@ -159,6 +178,14 @@ class Transport:
         )
         session._retry_connection = False
         return session
+
+    def without_key(self, response: Response) -> Response:
+        """Return the response, or one without the key if it holds it."""
+        if response.body.find(self._key) < 0:
+            return response
+        return Response(
+            response.status, response.headers, response.body.replace(self._key, b"<hidden>"), response.request
+        )
 
     async def close(self) -> None:
         """Close the pool; closing twice is fine."""
@@ -220,8 +247,10 @@ def _failure(error: Exception, url: URL) -> WavixError:
     host = url.host
     if isinstance(error, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError | aiohttp.InvalidURL):
         return ConnectError(f"Cannot connect to {host}: {_reason(error)}. Nothing was sent.")
-    if isinstance(error, aiohttp.ClientConnectionResetError) and "closing transport" in str(error):
+    if _is_closing_write(error) or _is_closing_write(error.__cause__):
         return ConnectError(f"The connection to {host} was closed while it was idle. Nothing was sent.")
+    if isinstance(error, RuntimeError) and "Session is closed" in str(error):
+        return ClientClosedError("The aiohttp session of the client is closed. Nothing was sent.")
     if isinstance(error, aiohttp.ClientPayloadError):
         return DisconnectedError(
             f"{host} broke off in the middle of its answer; the request may have been carried out."
@@ -233,5 +262,12 @@ def _failure(error: Exception, url: URL) -> WavixError:
     return TransportError(f"No answer from {host} ({_reason(error)}).")
 
 
-def _reason(error: Exception) -> str:
-    return str(error) or type(error).__name__
+def _is_closing_write(error: BaseException | None) -> bool:
+    return isinstance(error, aiohttp.ClientConnectionResetError) and "closing transport" in str(error)
+
+
+def _reason(error: BaseException) -> str:
+    # aiohttp's own words for it repeat the host, and speak of TLS where there is none.
+    if isinstance(error, aiohttp.ClientConnectorError):
+        error = error.os_error
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__

@@ -12,6 +12,7 @@ from yarl import URL
 from wavix_async import _codec
 from wavix_async._operation import Operation
 from wavix_async.errors import APIError, DecodeError, InputError, error_for_status
+from wavix_async.models.common import Success
 
 __all__ = ["Part", "Request", "Response", "build_request", "read_response"]
 
@@ -51,6 +52,8 @@ class Response:
     status: int
     headers: Mapping[str, str]
     body: bytes = attrs.field(repr=False)
+    request: Request | None = attrs.field(default=None, repr=False)
+    """What it answers, for the messages of errors."""
 
 
 def build_request(
@@ -78,14 +81,14 @@ def build_request(
         InputError: A path value is empty or would change the path.
     """
     target = operation.path
-    if path:
-        target = target.format_map({name: _segment(name, value) for name, value in path.items()})
+    if "{" in target:
+        target = _fill(operation, path or {})
     # Built from its parts, a URL costs half of what parsing it again does.
     url = URL.build(
         scheme=base_url.scheme,
         authority=base_url.raw_authority,
         path=base_url.raw_path.rstrip("/") + target,
-        query_string=urlencode(list(_query_pairs(query))) if query else "",
+        query_string=_query_string(query) if query else "",
         encoded=True,
     )
     return Request(
@@ -103,13 +106,30 @@ def _encode(operation: Operation[Any], body: object) -> bytes:
         raise InputError(f"The body of {operation.name} cannot be written as JSON: {error}.") from None
 
 
+def _fill(operation: Operation[Any], values: Mapping[str, object]) -> str:
+    try:
+        return operation.path.format_map({name: _segment(name, value) for name, value in values.items()})
+    except KeyError as error:
+        raise InputError(f"{operation.name} needs a value for {error} in its path.") from None
+
+
 def _segment(name: str, value: object) -> str:
     if type(value) is int:
         return str(value)
     text = str(value)
     if text in {"", ".", ".."}:
         raise InputError(f"{name} must not be empty or a dot: it is a part of the URL, got {text!r}.")
-    return quote(text, safe="")
+    try:
+        return quote(text, safe="")
+    except UnicodeEncodeError as error:
+        raise InputError(f"{name} holds characters that no URL can carry: {error.reason}.") from None
+
+
+def _query_string(query: Query) -> str:
+    try:
+        return urlencode(list(_query_pairs(query)))
+    except UnicodeEncodeError as error:
+        raise InputError(f"The query holds characters that no URL can carry: {error.reason}.") from None
 
 
 def _query_pairs(query: Query) -> Iterable[tuple[str, str]]:
@@ -147,25 +167,31 @@ def read_response(operation: Operation[T], response: Response) -> tuple[T, list[
         raise _api_error(operation, response)
     if not response.body:
         return _nothing(operation, response)
+    if operation.result is None:
+        return cast("T", None), []
     payload = _payload(response)
     if type(payload) is dict and (payload.get("success") is False or payload.get("error") is True):
         raise _api_error(operation, response)
     value, drifts = _codec.decode(operation.result, payload)
-    if type(value) is not operation.result and not _is_list_of(operation.result, value):
-        raise _unreadable(response, f"a JSON {type(payload).__name__} where {operation.name} answers something else")
+    if drifts and not (_codec.fits(operation.result, value) and _says_something(operation.result, payload)):
+        raise _unreadable(
+            response, f"a JSON {type(payload).__name__} that is no answer to {_name(operation, response)}"
+        )
     return value, drifts
 
 
-def _is_list_of(result: Any, value: object) -> bool:
-    return getattr(result, "__origin__", None) is list and type(value) is list
+def _says_something(result: Any, payload: Any) -> bool:
+    """Tell whether a payload can be the result; where a call only confirms, any object does, as an empty body does."""
+    return result is Success or _codec.is_about(result, payload)
 
 
 def _nothing(operation: Operation[T], response: Response) -> tuple[T, list[_codec.Drift]]:
     """Read an empty 2xx: fine where the call only confirms, a broken answer where it has something to say."""
-    fields = getattr(operation.result, "__attrs_attrs__", ())
-    if not any(field.name == "success" for field in fields):
+    if operation.result is None:
+        return cast("T", None), []
+    if operation.result is not Success:
         raise _unreadable(response, "an empty body")
-    return cast("Any", operation.result)(success=True), []
+    return cast("T", Success(success=True)), []
 
 
 def _payload(response: Response) -> Any:
@@ -174,7 +200,7 @@ def _payload(response: Response) -> Any:
         raise _unreadable(response, f"content type {kind[:100]!r} where JSON was expected")
     try:
         return _codec.loads(response.body)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise _unreadable(response, "a body that is not JSON, or not all of it") from None
 
 
@@ -203,40 +229,59 @@ def request_id(response: Response) -> str | None:
 def _api_error(operation: Operation[Any], response: Response) -> APIError:
     try:
         details: Any = _codec.loads(response.body)
-    except ValueError:
+    except (ValueError, RecursionError):
         details = _excerpt(response.body)
-    said = _message_in(details) or "no reason given"
+    said = (_message_in(details) or "no reason given").rstrip(". ") + "."
+    name = _name(operation, response)
     hint = ""
     if response.status == 401:
         hint = " Check api_key, and the IP addresses that the key is restricted to."
     elif 300 <= response.status < 400:
         hint = " Redirects are not followed: check base_url."
     elif response.status == 403 and operation.scope:
-        hint = f" {operation.name} needs the scope {operation.scope}."
+        hint = f" It needs the scope {operation.scope}."
     return error_for_status(response.status)(
-        f"HTTP {response.status} for {operation.name}: {said}{hint}",
+        f"HTTP {response.status} for {name}: {said}{hint}",
         status=response.status,
         code=_code_in(details),
+        outcome="unknown" if response.status == 408 else None,
         request_id=request_id(response),
         details=details,
     )
 
 
+def _name(operation: Operation[Any], response: Response) -> str:
+    """Name a call by what was asked, so that the message tells which record it was."""
+    request = response.request
+    return operation.name if request is None else f"{request.method} {request.url.path}"
+
+
 def _message_in(details: Any) -> str:
     """Find the reason in any of the shapes that the API uses, and shorten it."""
+    if isinstance(details, str):
+        return "" if details.lstrip().startswith("<") else " ".join(details.split())[:300]
     if isinstance(details, list):
-        return "; ".join(filter(None, map(_message_in, details[:3])))[:500]
+        return "; ".join(filter(None, (_message_in(entry) for entry in details[:3] if isinstance(entry, dict))))[:500]
     if not isinstance(details, dict):
         return ""
     texts = [details[key] for key in ("message", "detail", "title", "error") if isinstance(details.get(key), str)][:1]
-    reasons = details.get("errors")
-    if isinstance(reasons, dict):
-        texts += [f"{name}: {reason}" for name, reason in reasons.items()]
-    elif isinstance(reasons, list):
-        texts += [reason if isinstance(reason, str) else _message_in(reason) for reason in reasons]
+    for key in ("errors", "error"):
+        texts += _reasons_in(details.get(key)) if not isinstance(details.get(key), str) or not texts else []
     if isinstance(details.get("error_dids"), list):
-        texts.append(", ".join(map(str, details["error_dids"])))
+        texts.append(", ".join(map(str, details["error_dids"][:20])))
     return "; ".join(filter(None, texts))[:500]
+
+
+def _reasons_in(reasons: Any) -> list[str]:
+    if isinstance(reasons, str):
+        return [reasons]
+    if isinstance(reasons, dict):
+        if isinstance(reasons.get("message"), str):
+            return [reasons["message"]]
+        return [f"{name}: {reason}" for name, reason in reasons.items()]
+    if isinstance(reasons, list):
+        return [reason if isinstance(reason, str) else _message_in(reason) for reason in reasons[:20] if reason]
+    return []
 
 
 def _code_in(details: Any) -> str | None:

@@ -14,7 +14,7 @@ from wavix_async._observe import Observer, Observers
 from wavix_async._operation import Operation
 from wavix_async._transport import Transport
 from wavix_async._wire import Part, build_request
-from wavix_async.config import RetryPolicy, Timeouts, check_count, check_rate, read_api_key, read_base_url
+from wavix_async.config import RetryPolicy, Secret, Timeouts, check_count, check_rate, read_api_key, read_base_url
 from wavix_async.errors import ConfigurationError
 from wavix_async.resources.numbers import Numbers
 from wavix_async.types import UNSET, UnsetType
@@ -81,13 +81,15 @@ class WavixClient:
         strict: bool = False,
         observers: Iterable[Observer] = (),
     ) -> None:
-        key = read_api_key(api_key)
+        # Bound anew, so that no frame of a traceback holds the key as a plain string.
+        api_key = read_api_key(Secret(api_key) if isinstance(api_key, str) else api_key)
+        _check_session(session)
         timeouts = _timeouts(Timeouts(), timeout)
         policy = RetryPolicy() if retry is None else _policy(retry)
         self._base_url = read_base_url(base_url)
-        self._options = Options(timeouts=timeouts, retry=policy, observers=Observers(tuple(observers)))
+        self._options = Options(timeouts=timeouts, retry=policy, observers=Observers(_observers(observers)))
         transport = Transport(
-            api_key=key,
+            api_key=api_key,
             max_connections=check_count("max_connections", max_connections),
             connect_timeout=timeouts.connect,
             session=session,
@@ -176,7 +178,7 @@ class WavixClient:
         timeouts = _timeouts(self._options.timeouts, timeout)
         if deadline is not UNSET:
             timeouts = attrs.evolve(timeouts, deadline=deadline)
-        more = tuple(observers)
+        more = _observers(observers)
         other = object.__new__(type(self))
         other._base_url = self._base_url
         other._shared = self._shared
@@ -201,6 +203,8 @@ class WavixClient:
         await self.close()
 
     def __repr__(self) -> str:
+        if not hasattr(self, "_shared"):
+            return f"<{type(self).__name__}>"
         return f"<{type(self).__name__} {self.base_url}{' closed' if self.closed else ''}>"
 
 
@@ -221,3 +225,15 @@ def _policy(given: Any) -> RetryPolicy:
     if not isinstance(given, RetryPolicy):
         raise ConfigurationError(f"retry must be a RetryPolicy, for example RetryPolicy.none(); got {given!r}.")
     return given
+
+
+def _observers(given: Any) -> tuple[Observer, ...]:
+    observers = tuple(given) if isinstance(given, Iterable) else (None,)
+    if not all(map(callable, observers)):
+        raise ConfigurationError(f"observers must be a list of callables, for example [print]; got {given!r}.")
+    return observers
+
+
+def _check_session(session: object) -> None:
+    if session is not None and not hasattr(session, "request"):
+        raise ConfigurationError(f"session must be an aiohttp.ClientSession or None, got {type(session).__name__}.")

@@ -1,7 +1,7 @@
 """The client's settings: frozen records that check themselves, and what is read from the environment."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 import attrs
@@ -28,6 +28,25 @@ def _number(*, above: float, optional: bool = False, or_equal: bool = False) -> 
             )
 
     return check
+
+
+def _whole(instance: object, attribute: Any, value: object) -> None:
+    if type(value) is not int:
+        raise ConfigurationError(
+            f"{type(instance).__name__}.{attribute.name} must be a number without a fraction, got {value!r}."
+        )
+
+
+def _to_frozenset(value: Iterable[int]) -> frozenset[int]:
+    # What is no set of anything is left for the validator to name.
+    return frozenset(value) if isinstance(value, set | frozenset | list | tuple | range) else value  # type: ignore[return-value]
+
+
+def _statuses(instance: object, attribute: Any, value: object) -> None:
+    if not isinstance(value, frozenset) or not all(type(status) is int for status in value):
+        raise ConfigurationError(
+            f"{type(instance).__name__}.{attribute.name} must be a set of statuses like {{502, 503}}, got {value!r}."
+        )
 
 
 @attrs.frozen(kw_only=True)
@@ -69,10 +88,12 @@ class RetryPolicy:
         ConfigurationError: A value is out of range.
     """
 
-    attempts: int = attrs.field(default=4, validator=_number(above=1, or_equal=True))
+    attempts: int = attrs.field(default=4, validator=[_number(above=1, or_equal=True), _whole])
     backoff: float = attrs.field(default=0.5, validator=_number(above=0, or_equal=True))
     max_backoff: float = attrs.field(default=8.0, validator=_number(above=0, or_equal=True))
-    statuses: frozenset[int] = attrs.field(default=frozenset({408, 500, 502, 503, 504}), converter=frozenset)
+    statuses: frozenset[int] = attrs.field(
+        default=frozenset({408, 500, 502, 503, 504}), converter=_to_frozenset, validator=_statuses
+    )
     budget_ratio: float = attrs.field(default=0.2, validator=_number(above=0, or_equal=True))
     budget_per_second: float = attrs.field(default=10.0, validator=_number(above=0, or_equal=True))
 
@@ -91,21 +112,30 @@ class Secret(str):
         return "'<hidden>'"
 
 
+class HiddenBytes(bytes):
+    """Bytes that do not show themselves in repr."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "b'<hidden>'"
+
+
 def read_api_key(api_key: str | None) -> Secret:
     """Return the key given, or the one in WAVIX_API_KEY.
 
     Raises:
         ConfigurationError: There is none, or it holds characters that no header can carry.
     """
-    key = os.environ.get("WAVIX_API_KEY", "") if api_key is None else api_key
+    key = Secret(os.environ.get("WAVIX_API_KEY", "")) if api_key is None else api_key
     if not isinstance(key, str) or not key.strip():
         raise ConfigurationError(
             "api_key is missing: pass WavixClient(api_key=...) or set the environment variable WAVIX_API_KEY."
         )
-    key = key.strip()
+    key = Secret(key.strip())
     if not (key.isascii() and key.isprintable()):
         raise ConfigurationError("api_key holds characters that no HTTP header can carry: copy the key again.")
-    return Secret(key)
+    return key
 
 
 def read_base_url(base_url: str | None) -> URL:
@@ -117,7 +147,7 @@ def read_base_url(base_url: str | None) -> URL:
     text = base_url if base_url is not None else os.environ.get("WAVIX_BASE_URL") or DEFAULT_BASE_URL
     try:
         url = URL(str(text).strip())
-    except ValueError as error:
+    except (ValueError, IndexError) as error:
         raise ConfigurationError(f"base_url is not a URL: {error}. Pass one like {DEFAULT_BASE_URL}.") from None
     if url.scheme not in {"http", "https"} or not url.host:
         raise ConfigurationError(
@@ -130,7 +160,7 @@ def read_base_url(base_url: str | None) -> URL:
         )
     if url.user or url.password or url.query_string or url.fragment:
         raise ConfigurationError("base_url must hold a scheme, a host and at most a path: no user, query or fragment.")
-    return url.with_path(url.path.rstrip("/"))
+    return url.with_path(url.raw_path.rstrip("/"), encoded=True)
 
 
 def check_rate(rate: float | None) -> float | None:

@@ -87,6 +87,7 @@ class BulkReport:
         rate_limited: How many of them were answered 429.
         elapsed: Seconds from the start to the end of the run.
         stopped_by: The error that stopped the run before its end (401, 402, 403, a closed client), or None.
+        cut_short: Whether `stop()` left inputs of a generator unread; they are in none of the counts.
     """
 
     updated: int
@@ -98,6 +99,7 @@ class BulkReport:
     rate_limited: int
     elapsed: float
     stopped_by: WavixError | None = None
+    cut_short: bool = False
 
     @property
     def total(self) -> int:

@@ -8,7 +8,7 @@ more worker is started, so that the slots stay full, and ends when it is no long
 import asyncio
 import logging
 from collections import Counter, deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Generator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -36,7 +36,7 @@ __all__ = ["BulkRun"]
 _log: Final = logging.getLogger("wavix_async")
 _STOPPERS: Final = (AuthenticationError, PaymentRequiredError, PermissionDeniedError, ClientClosedError)
 _ATTEMPTS: Final = 8
-_MOST_WORKERS: Final = 8
+_MOST_WORKERS: Final = 16
 _PROGRESS_EVERY: Final = 0.1
 
 Send = Callable[["WavixClient", int, NumberUpdate], Awaitable[Number]]
@@ -123,13 +123,17 @@ class BulkRun:
         self._began = 0.0
         self._ended: float | None = None
         self._told = 0.0
+        self._progress_failed = False
+        self._late: list[BulkResult] = []
+        self._give_up_at: float | None = None
+        self._cut_short = False
 
     # --- the face ---
 
     def __await__(self) -> Generator[Any, None, BulkReport]:
         return self._finish().__await__()
 
-    async def __aiter__(self) -> AsyncIterator[BulkResult]:
+    async def __aiter__(self) -> AsyncGenerator[BulkResult, None]:
         if self._task is not None:
             raise InputError("This bulk run has been started already: a run can be iterated once. Make a new one.")
         results = self._results = asyncio.Queue(maxsize=2 * self._concurrency)
@@ -158,6 +162,7 @@ class BulkRun:
             rate_limited=self._rate_limited,
             elapsed=self._elapsed(),
             stopped_by=self._stopped_by,
+            cut_short=self._cut_short,
         )
 
     @property
@@ -179,14 +184,17 @@ class BulkRun:
         )
 
     def stop(self, grace: float = 5.0) -> None:
-        """End the run in order: take no more inputs, let what is on the wire finish, report the rest as not sent.
+        """End the run in order: send nothing more, let what is on the wire finish, report the rest as not sent.
 
         Args:
-            grace: Seconds until what has not finished is given up; it is reported as `unknown` if it was sent.
+            grace: Seconds until what has not finished is given up; it is reported as `unknown` if it was sent. A
+                generator is read on for as long, to name its rest; `cut_short` tells if that was not enough.
         """
         self._halt()
         if self._task is not None and not self._task.done():
-            asyncio.get_running_loop().call_later(grace, self._cancel_workers)
+            loop = asyncio.get_running_loop()
+            self._give_up_at = loop.time() + grace
+            loop.call_at(self._give_up_at, self._cancel_workers)
 
     # --- start and end ---
 
@@ -226,6 +234,9 @@ class BulkRun:
                 self._hire()
             while self._workers:
                 await asyncio.wait(self._workers)
+            if self._results is not None:
+                for result in self._late:
+                    await self._results.put(result)
             await self._skip_rest()
         finally:
             await self._clean_up()
@@ -252,17 +263,25 @@ class BulkRun:
             worker.cancel()
 
     async def _skip_rest(self) -> None:
+        """Name the inputs that a stop has left; `stop()` bounds how long a generator is read for it."""
         if not self._stopping or self._broken is not None:
             return
-        while (item := await self._source.pull()) is not END:
-            try:
-                number_id, _ = as_pair(item)
-            except InputError:
-                number_id = item
-            result = BulkResult(number_id, BulkStatus.NOT_SENT, error=self._stopped_by)
-            self._count(result)
-            if self._results is not None:
-                await self._results.put(result)
+        try:
+            async with asyncio.timeout_at(self._give_up_at if self._source.total is None else None):
+                while (item := await self._source.pull()) is not END:
+                    try:
+                        number_id, _ = as_pair(item)
+                    except InputError:
+                        number_id = item
+                    result = BulkResult(number_id, BulkStatus.NOT_SENT, error=self._stopped_by)
+                    self._count(result)
+                    if self._results is not None:
+                        await self._results.put(result)
+                    elif self._counts.total() % 1000 == 0:
+                        # A plain generator of a million must not keep everybody else waiting.
+                        await asyncio.sleep(0)
+        except TimeoutError:
+            self._cut_short = True
 
     # --- workers ---
 
@@ -321,10 +340,14 @@ class BulkRun:
             return BulkResult(number_id, BulkStatus.UNKNOWN, attempts=item.attempts)
         except asyncio.CancelledError:
             status = BulkStatus.UNKNOWN if item.attempts else BulkStatus.NOT_SENT
-            self._count(BulkResult(number_id, status, attempts=item.attempts))
+            given_up = BulkResult(number_id, status, attempts=item.attempts)
+            self._count(given_up)
+            self._late.append(given_up)
             raise
 
     def _failed(self, number_id: int, error: WavixError, item: _Item) -> BulkResult:
+        if isinstance(error, InputError):
+            return BulkResult(number_id, BulkStatus.FAILED, error=error)
         if isinstance(error, _StoppedError) and error.outcome == "not_sent":
             return BulkResult(number_id, BulkStatus.NOT_SENT, error=self._stopped_by, attempts=item.attempts)
         if isinstance(error, _STOPPERS) and not self._stopping:
@@ -369,8 +392,9 @@ class BulkRun:
             try:
                 self._on_progress(self.progress)
             except Exception:
-                _log.exception("on_progress failed, it is not called again")
-                self._on_progress = None
+                if not self._progress_failed:
+                    self._progress_failed = True
+                    _log.exception("on_progress failed")
 
     # --- what the client says of the attempts ---
 

@@ -18,19 +18,19 @@ from wavix_async.cli._sandbox import sandbox
 
 __all__ = ["run"]
 
-_HELP = "The asyncio SDK for the Wavix telecom API, on the command line."
-_EPILOGUE = (
-    "The key comes from WAVIX_API_KEY, the base URL from WAVIX_BASE_URL. stdout is data, stderr is progress.\n\n"
-    "Exit codes: 0 all done, 1 some failed, 2 usage or bad input, 3 refused by safety, "
-    "5 temporary (trying again may help), 130 interrupted."
-)
+_HELP = """The asyncio SDK for the Wavix telecom API, on the command line.
+
+The key comes from WAVIX_API_KEY, the base URL from WAVIX_BASE_URL. stdout is data, stderr is progress.
+
+Exit codes: 0 all done, 1 some failed, 2 usage or bad input, 3 refused by safety, 5 temporary (trying again may help),
+130 interrupted.
+"""
 
 
 def _make_app() -> App:
     app = App(
         name="wavix-async",
         help=_HELP,
-        help_epilogue=_EPILOGUE,
         version=f"wavix-async {__version__}",
         console=out(),
         error_console=err(),

@@ -63,8 +63,8 @@ def demo(
         seed: Another seed gives other data and other faults.
         as_json: Print one JSON object instead of the report.
     """
-    stage = _Stage(numbers, rate, max(1, round(rate * _BURST_SECONDS)), faults)
     try:
+        stage = _Stage(numbers, rate, max(1, round(rate * _BURST_SECONDS)), faults)
         sandbox = Sandbox(numbers, rate, stage.burst, faults, seed=seed)
     except (ValueError, OverflowError) as error:
         raise Quit(ExitCode.USAGE, f"{error}.") from None

@@ -2,9 +2,8 @@
 
 import asyncio
 import signal
-from collections.abc import AsyncGenerator, Callable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import aclosing, contextmanager, suppress
-from typing import cast
 
 import attrs
 
@@ -67,7 +66,7 @@ async def drive(
         shown = asyncio.ensure_future(display.follow(run))
         try:
             # Closed at once also when `take` raises: nothing may be sent after the report.
-            async with aclosing(cast("AsyncGenerator[BulkResult, None]", aiter(run))) as results:
+            async with aclosing(aiter(run)) as results:
                 async for result in results:
                     take(result)
         except asyncio.CancelledError:

@@ -3,11 +3,11 @@
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
-from typing import Annotated, Any, cast
+from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from wavix_async import Number, NumberPage, WavixClient, WavixError, to_dict
+from wavix_async import Number, WavixClient, WavixError, to_dict
 from wavix_async.cli._ask import confirm
 from wavix_async.cli._changes import NO_CHANGES, Changes, update_from
 from wavix_async.cli._console import out, show_facts, write_json
@@ -63,7 +63,7 @@ async def _numbers(wavix: WavixClient, filters: dict[str, Any], limit: int | Non
     left = limit
     paginator = wavix.numbers.list(**filters, per_page=min(limit or _PAGE, _PAGE))
     # Page by page, so that no page is fetched ahead when the first has enough.
-    async with aclosing(cast("AsyncGenerator[NumberPage, None]", paginator.pages())) as pages:
+    async with aclosing(paginator.pages()) as pages:
         async for page in pages:
             for number in page.items[:left]:
                 yield number

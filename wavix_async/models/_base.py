@@ -7,7 +7,7 @@ import enum
 import functools
 import types
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final, Self
 
 import attrs
@@ -28,20 +28,28 @@ class Origin:
     """Wire name -> (decoded value, value as it came), where encoding the first does not give the second."""
 
 
-class _NoExtra(dict[str, object]):
-    """The empty dict that all models without unknown keys share; changing it would change them all."""
+class _NoExtra(Mapping[str, object]):
+    """The empty mapping that all models without unknown keys share."""
 
-    def __setitem__(self, key: str, value: object) -> None:
-        raise TypeError("This model has no extra keys; use attrs.evolve(model, extra={...}) to add some.")
+    __slots__ = ()
+
+    def __getitem__(self, key: str) -> object:
+        raise KeyError(key)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(())
+
+    def __len__(self) -> int:
+        return 0
+
+    def __repr__(self) -> str:
+        return "{}"
 
     def __reduce__(self) -> str:
         return "NO_EXTRA"
 
-    def __deepcopy__(self, memo: object) -> Self:
-        return self
 
-
-NO_EXTRA: Final = _NoExtra()
+NO_EXTRA: Final[Mapping[str, object]] = _NoExtra()
 
 
 @attrs.frozen(kw_only=True)
@@ -121,13 +129,31 @@ def _check_for(annotation: Any) -> tuple[Callable[[object], bool], str]:
     return (lambda value: isinstance(value, annotation)), f"a {annotation.__name__}"
 
 
+def _is_unset(value: object) -> bool:
+    return value is UnsetType.UNSET
+
+
 def _rule(annotation: Any) -> tuple[Callable[[object], bool], str]:
     checks = [_check_for(member) for member in _members(annotation) if member is not UnsetType]
     tests = [test for test, _ in checks]
     words = " or ".join(word for _, word in checks)
     if UnsetType in _members(annotation):
         words += "; leave it out to keep it as it is"
-    return (tests[0] if len(tests) == 1 else lambda value: any(test(value) for test in tests)), words
+        tests.append(_is_unset)
+    return (tests[0] if len(tests) == 1 else _any_of(tests)), words
+
+
+def _any_of(tests: list[Callable[[object], bool]]) -> Callable[[object], bool]:
+    # The last is UNSET where it is allowed, and that is what most fields of most updates are.
+    backwards = tests[::-1]
+
+    def test(value: object) -> bool:
+        for one in backwards:  # noqa: SIM110 - any() with a generator takes three times as long
+            if one(value):
+                return True
+        return False
+
+    return test
 
 
 def _make_rules(body: Any) -> tuple[tuple[str, Callable[[object], bool], str], ...]:
@@ -145,5 +171,5 @@ def check_types(body: Any) -> None:
     """
     for name, test, words in _rules(type(body)):
         value = getattr(body, name)
-        if value is not UnsetType.UNSET and not test(value):
+        if not test(value):
             raise InputError(f"{type(body).__name__}.{name} must be {words}; got {value!r}.")

@@ -6,14 +6,13 @@ import mimetypes
 import os
 from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Mapping, Sequence
 from functools import cached_property
-from pathlib import Path
-from typing import IO, TYPE_CHECKING, Final
+from typing import IO, TYPE_CHECKING, Any, Final
 
 import attrs
 
 from wavix_async._codec import to_dict
 from wavix_async._operation import Operation
-from wavix_async._paging import Paginator
+from wavix_async._paging import Paginator, items_of
 from wavix_async._resource import Resource, positive_id
 from wavix_async._takes import takes
 from wavix_async._wire import Part
@@ -74,9 +73,7 @@ class Papers(Resource):
             OutcomeUnknownError: The connection broke: the document may have been uploaded.
             APIError: The API refused it.
         """
-        ids = [positive_id(f"did_ids[{i}]", value) for i, value in enumerate(did_ids)]
-        if not ids:
-            raise InputError("did_ids must name at least one number.")
+        ids = _number_ids("did_ids", did_ids)
         content, name = await asyncio.to_thread(_read_paper, doc_attachment, filename)
         return await self._call(
             UPLOAD,
@@ -186,11 +183,9 @@ class Numbers(Resource):
             InputError: No ids, nothing to change, or an id that is not a positive integer.
             NotFoundError: The account lacks one of the numbers.
         """
-        checked = [_number_id(value, f"ids[{i}]") for i, value in enumerate(ids)]
-        if not checked:
-            raise InputError("ids must name at least one number.")
+        checked = _number_ids("ids", ids)
         batch = await self._call(UPDATE_BATCH, body={"ids": checked, **to_dict(_not_empty(changes))})
-        return batch.items or []
+        return items_of(batch)
 
     async def release(self, *, ids: Iterable[int] | None = None, dids: Iterable[str] | None = None) -> Success:
         """Give numbers back; this cannot be undone (DELETE /v1/numbers).
@@ -212,7 +207,7 @@ class Numbers(Resource):
         if (ids is None) == (dids is None):
             raise InputError("release() takes either ids=[...] or dids=[...], not both and not neither.")
         if dids is not None:
-            if isinstance(dids, str):
+            if isinstance(dids, str) or not isinstance(dids, Iterable):
                 raise InputError(
                     f"dids must be a list of phone numbers, got the string {dids!r}: pass dids=[{dids!r}]."
                 )
@@ -220,12 +215,11 @@ class Numbers(Resource):
             if not numbers:
                 raise InputError("dids must name at least one number.")
             return await self._call(RELEASE, query={"dids": ",".join(numbers)})
-        return await self._release_each([_number_id(value, f"ids[{i}]") for i, value in enumerate(ids or ())])
+        return await self._release_each(_number_ids("ids", ids))
 
     async def _release_each(self, ids: builtins.list[int]) -> Success:
-        if not ids:
-            raise InputError("ids must name at least one number.")
         answers: list[Success] = []
+        ids = list(dict.fromkeys(ids))
         for index, number_id in enumerate(ids):
             try:
                 answers.append(await self._call(RELEASE, query={"ids": number_id}))
@@ -291,6 +285,15 @@ def _number_id(value: object, name: str = "number_id") -> int:
     return positive_id(name, value, "Number.id, the record's id, not the phone number")
 
 
+def _number_ids(name: str, values: object) -> list[int]:
+    if not isinstance(values, Iterable):
+        raise InputError(f"{name} must be a list of ids, got {values!r}: pass {name}=[{values!r}].")
+    ids = [_number_id(value, f"{name}[{i}]") for i, value in enumerate(values)]
+    if not ids:
+        raise InputError(f"{name} must name at least one number.")
+    return ids
+
+
 def _did(value: object, name: str) -> str:
     digits = value.removeprefix("+") if isinstance(value, str) else ""
     if not (digits.isascii() and digits.isdigit()):
@@ -308,23 +311,20 @@ def _not_empty(changes: NumberUpdate) -> NumberUpdate:
     return changes
 
 
-def _read_paper(source: "str | os.PathLike[str] | bytes | IO[bytes]", filename: str | None) -> tuple[bytes, str]:
+def _read_paper(source: object, filename: str | None) -> tuple[bytes, str]:
     if isinstance(source, bytes | bytearray | memoryview):
         content, name = bytes(source), filename
     elif isinstance(source, str | os.PathLike):
-        path = Path(source)
-        try:
-            if path.stat().st_size > _PAPER_BYTES:
-                raise InputError(f"doc_attachment: {path.name} is larger than 10 MB, the most that the API takes.")
-            content, name = path.read_bytes(), filename or path.name
-        except OSError as error:
-            raise InputError(f"doc_attachment: cannot read {path}: {error.strerror}.") from error
+        content, name = _read_path(source), filename or os.path.basename(source)
+    elif hasattr(source, "read"):
+        known = getattr(source, "name", None)
+        content, name = _read_file(source), filename or (os.path.basename(known) if isinstance(known, str) else None)
     else:
-        content, name = source.read(_PAPER_BYTES + 1), filename or os.path.basename(str(getattr(source, "name", "")))
-        if not isinstance(content, bytes):
-            raise InputError("doc_attachment: open the file for reading bytes: open(path, 'rb').")
+        raise InputError(f"doc_attachment must be a path, bytes or a file object, got {source!r}.")
     if not name:
         raise InputError("filename is missing: with bytes, pass the name that the document shall have.")
+    if not name.isprintable():
+        raise InputError(f"filename holds control characters, which no header can carry: {name!r}.")
     if not name.lower().endswith(_PAPER_SUFFIXES):
         raise InputError(f"doc_attachment: {name} is none of PNG, JPG, JPEG, TIFF, BMP, PDF.")
     if not content:
@@ -332,3 +332,23 @@ def _read_paper(source: "str | os.PathLike[str] | bytes | IO[bytes]", filename: 
     if len(content) > _PAPER_BYTES:
         raise InputError(f"doc_attachment: {name} is larger than 10 MB, the most that the API takes.")
     return content, name
+
+
+def _read_path(path: "str | os.PathLike[str]") -> bytes:
+    try:
+        with open(path, "rb") as file:
+            return _read_file(file)
+    except OSError as error:
+        raise InputError(f"doc_attachment: cannot read {os.fspath(path)}: {error.strerror}.") from error
+    except ValueError as error:
+        raise InputError(f"doc_attachment: {path!r} is no path: {error}.") from None
+
+
+def _read_file(file: Any) -> bytes:
+    """Read to the end, or as far as a document may go; a raw stream gives less than it is asked for."""
+    content = b""
+    while len(content) <= _PAPER_BYTES and (chunk := file.read(_PAPER_BYTES + 1 - len(content))):
+        if not isinstance(chunk, bytes):
+            raise InputError("doc_attachment: open the file for reading bytes: open(path, 'rb').")
+        content += chunk
+    return content

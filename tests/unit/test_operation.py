@@ -1,0 +1,65 @@
+"""Operations: what is assumed of a new one, and what is stated of those that exist."""
+
+from __future__ import annotations
+
+import attrs
+import pytest
+
+from wavix_async import Number, NumberPage, Operation, Success
+from wavix_async.models import NumberBatch
+from wavix_async.resources import numbers
+
+
+@pytest.mark.parametrize(
+    ("method", "repeatable", "gone_is_done"),
+    [
+        ("GET", True, False),
+        ("PUT", True, False),
+        ("DELETE", True, True),
+        ("POST", False, False),
+        ("PATCH", False, False),
+    ],
+)
+def test_a_new_operation_is_safe_until_somebody_has_thought_about_it(
+    method: str, repeatable: bool, gone_is_done: bool
+) -> None:
+    operation = Operation(method, "/v1/things/{id}", Success)
+
+    assert operation.repeatable is repeatable
+    assert operation.gone_is_done is gone_is_done
+    assert (operation.scope, operation.limit_group, operation.quota) == (None, "default", False)
+    assert operation.name == f"{method} /v1/things/{{id}}"
+
+
+def test_what_is_stated_wins() -> None:
+    operation = Operation("PUT", "/v1/costly", Success, repeatable=False, gone_is_done=True, quota=True)
+
+    assert (operation.repeatable, operation.gone_is_done, operation.quota) == (False, True, True)
+
+
+def test_an_operation_is_a_value() -> None:
+    assert Operation("GET", "/v1/x", Success) == Operation("GET", "/v1/x", Success)
+    assert len({Operation("GET", "/v1/x", Success), Operation("GET", "/v1/x", Success)}) == 1
+    with pytest.raises(attrs.exceptions.FrozenInstanceError):
+        numbers.GET.path = "/elsewhere"  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("operation", "name", "result", "scope", "repeatable"),
+    [
+        (numbers.LIST, "GET /v1/numbers", NumberPage, "numbers:read", True),
+        (numbers.GET, "GET /v1/numbers/{id}", Number, "numbers:read", True),
+        (numbers.UPDATE, "PATCH /v1/numbers/{id}", Number, "numbers:write", True),
+        (numbers.UPDATE_BATCH, "PATCH /v1/numbers", NumberBatch, "numbers:write", True),
+        (numbers.RELEASE, "DELETE /v1/numbers", Success, "numbers:write", True),
+        (numbers.UPLOAD, "POST /v1/numbers/papers", None, "numbers:write", False),
+    ],
+)
+def test_the_operations_of_numbers(
+    operation: Operation[object], name: str, result: type | None, scope: str, repeatable: bool
+) -> None:
+    assert operation.name == name
+    assert result is None or operation.result is result
+    assert operation.scope == scope
+    assert operation.repeatable is repeatable
+    assert operation.quota is False

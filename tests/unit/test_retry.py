@@ -1,0 +1,391 @@
+"""Whether a failed attempt is repeated: a pure decision, and a budget."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from wavix_async import (
+    APIError,
+    AttemptTimeoutError,
+    AuthenticationError,
+    BadRequestError,
+    ClientClosedError,
+    ConnectError,
+    DeadlineExceededError,
+    DecodeError,
+    DisconnectedError,
+    InputError,
+    NotFoundError,
+    Operation,
+    OutcomeUnknownError,
+    RateLimitError,
+    RetryPolicy,
+    ServerError,
+    Success,
+    WavixError,
+)
+from wavix_async._retry import GiveUp, RetryBudget, Wait, decide, repeat
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+SAFE = Operation("PATCH", "/v1/things/{id}", Success, repeatable=True)
+UNSAFE = Operation("POST", "/v1/purchases", Success)
+NUDGE = Operation("POST", "/v1/nudges", Success, quota=True)
+quick = settings(deadline=None, max_examples=75)
+
+
+def verdict(
+    failure: WavixError,
+    *,
+    operation: Operation[Any] = SAFE,
+    policy: RetryPolicy | None = None,
+    counted: int = 1,
+    jitter: float = 0.5,
+    time_left: float = 100.0,
+    take_retry: Callable[[], float | None] = lambda: 0.0,
+) -> Wait | GiveUp:
+    return decide(
+        operation,
+        policy or RetryPolicy(),
+        failure,
+        counted=counted,
+        jitter=jitter,
+        time_left=time_left,
+        take_retry=take_retry,
+    )
+
+
+def status(code: int, **facts: Any) -> APIError:
+    kind = {429: RateLimitError, 404: NotFoundError, 400: BadRequestError, 401: AuthenticationError}.get(
+        code, ServerError if code >= 500 else APIError
+    )
+    return kind(f"HTTP {code}", status=code, **facts)
+
+
+@pytest.mark.parametrize(
+    ("failure", "safe", "unsafe"),
+    [
+        (ConnectError("refused"), True, True),
+        (DisconnectedError("reset"), True, False),
+        (AttemptTimeoutError("slow"), True, False),
+        (DecodeError("half a body", retryable=True), True, False),
+        (DecodeError("not as documented"), False, False),
+        (status(408), True, False),
+        (status(500), True, False),
+        (status(502), True, False),
+        (status(503), True, False),
+        (status(503, retry_after=2.0), True, True),
+        (status(504), True, False),
+        (status(500, retry_after=2.0), True, False),
+        (status(501), False, False),
+        (status(429), True, True),
+        (status(400), False, False),
+        (status(401), False, False),
+        (status(404), False, False),
+        (status(409), False, False),
+        (status(200), False, False),
+        (InputError("x"), False, False),
+        (ClientClosedError("x"), False, False),
+        (DeadlineExceededError("x"), False, False),
+        (RateLimitError("would wait too long", retry_after=9.0), False, False),
+    ],
+    ids=lambda value: f"{type(value).__name__}-{value}" if isinstance(value, WavixError) else None,
+)
+def test_what_is_repeated(failure: WavixError, safe: bool, unsafe: bool) -> None:
+    assert isinstance(verdict(failure), Wait) is safe
+    assert isinstance(verdict(failure, operation=UNSAFE), Wait) is unsafe
+
+
+def test_a_refusal_for_the_day_is_never_waited_out() -> None:
+    assert isinstance(verdict(status(429), operation=NUDGE), GiveUp)
+
+
+@pytest.mark.parametrize("failure", [ConnectError("x"), DisconnectedError("x"), status(500), status(429)])
+def test_one_attempt_means_one(failure: WavixError) -> None:
+    said = verdict(failure, policy=RetryPolicy.none())
+
+    assert isinstance(said, GiveUp)
+    assert said.error is failure
+
+
+def test_attempts_are_counted() -> None:
+    assert isinstance(verdict(status(500), counted=3), Wait)
+    assert isinstance(verdict(status(500), counted=4), GiveUp)
+    assert isinstance(verdict(status(500), counted=5), GiveUp)
+    assert isinstance(verdict(status(500), counted=4, policy=RetryPolicy(attempts=5)), Wait)
+
+
+@pytest.mark.parametrize("counted", [0, 4, 1000])
+def test_a_429_is_waited_out_whatever_the_attempts_say(counted: int) -> None:
+    assert verdict(status(429), counted=counted) == Wait(0.0), "the limiter does the waiting"
+
+
+def test_a_429_takes_nothing_from_the_budget() -> None:
+    def never() -> float:
+        raise AssertionError("asked the budget")
+
+    verdict(status(429), take_retry=never)
+    verdict(status(404), take_retry=never)
+    verdict(status(500), counted=4, take_retry=never)
+
+
+@pytest.mark.parametrize(("counted", "bound"), [(1, 0.5), (2, 1.0), (3, 2.0), (4, 4.0), (5, 8.0), (6, 8.0), (60, 8.0)])
+@pytest.mark.parametrize("jitter", [0.0, 0.25, 0.999])
+def test_full_jitter(counted: int, bound: float, jitter: float) -> None:
+    said = verdict(status(500), counted=counted, jitter=jitter, policy=RetryPolicy(attempts=100))
+
+    assert said == Wait(pytest.approx(bound * jitter))
+
+
+def test_the_budget_may_make_it_later_but_never_earlier() -> None:
+    assert verdict(status(500), jitter=0.5, take_retry=lambda: 3.0) == Wait(3.0)
+    assert verdict(status(500), jitter=0.5, take_retry=lambda: 0.1) == Wait(0.25)
+    assert isinstance(verdict(status(500), take_retry=lambda: None), GiveUp)
+
+
+@pytest.mark.parametrize(
+    ("time_left", "waits"), [(0.26, True), (0.25, False), (0.0, False), (-1.0, False), (float("inf"), True)]
+)
+def test_a_wait_that_does_not_fit_the_deadline_is_none(time_left: float, waits: bool) -> None:
+    assert isinstance(verdict(status(500), time_left=time_left), Wait) is waits
+
+
+def test_statuses_are_a_setting() -> None:
+    policy = RetryPolicy(statuses=frozenset({599}))
+
+    assert isinstance(verdict(status(599), policy=policy), Wait)
+    assert isinstance(verdict(status(500), policy=policy), GiveUp)
+
+
+def test_many_attempts_do_not_overflow() -> None:
+    assert verdict(status(500), counted=1100, policy=RetryPolicy(attempts=2000), jitter=0.5) == Wait(4.0)
+
+
+# --- the last word ---
+
+
+@pytest.mark.parametrize(
+    "failure", [DisconnectedError("reset"), AttemptTimeoutError("slow"), status(500), status(502), status(504)]
+)
+def test_what_may_have_been_carried_out_says_so(failure: WavixError) -> None:
+    failure.status, failure.request_id, failure.code = 502, "req-1", "c"
+    said = verdict(failure, operation=UNSAFE)
+
+    assert isinstance(said, GiveUp)
+    assert type(said.error) is OutcomeUnknownError
+    assert "may have been carried out" in str(said.error)
+    assert failure.message in str(said.error)
+    assert said.error.__cause__ is failure
+    assert (said.error.status, said.error.request_id, said.error.code) == (502, "req-1", "c")
+    assert (said.error.outcome, said.error.retryable) == ("unknown", False)
+
+
+@pytest.mark.parametrize("failure", [status(404), status(429), ConnectError("refused"), InputError("x")])
+def test_what_was_not_carried_out_is_told_as_it_is(failure: WavixError) -> None:
+    said = verdict(failure, operation=UNSAFE, policy=RetryPolicy.none())
+
+    assert isinstance(said, GiveUp)
+    assert said.error is failure
+
+
+@pytest.mark.parametrize("failure", [DisconnectedError("reset"), status(500), DecodeError("x", retryable=True)])
+def test_a_repeatable_call_tells_the_failure_itself(failure: WavixError) -> None:
+    said = verdict(failure, counted=4)
+
+    assert isinstance(said, GiveUp)
+    assert said.error is failure
+
+
+@given(
+    failure=st.sampled_from(
+        [ConnectError, DisconnectedError, AttemptTimeoutError, DecodeError, ServerError, RateLimitError, NotFoundError]
+    ),
+    code=st.sampled_from([None, 200, 404, 408, 429, 500, 503]),
+    outcome=st.sampled_from([None, "not_sent", "rejected", "unknown"]),
+    counted=st.integers(1, 20),
+    jitter=st.floats(0, 1, exclude_max=True),
+    time_left=st.floats(-10, 1000),
+    queue=st.none() | st.floats(0, 8),
+    attempts=st.integers(1, 20),
+)
+@quick
+def test_any_decision_keeps_the_promises(
+    failure: type[WavixError],
+    code: int | None,
+    outcome: Any,
+    counted: int,
+    jitter: float,
+    time_left: float,
+    queue: float | None,
+    attempts: int,
+) -> None:
+    error = failure("x", status=code, outcome=outcome)
+    policy = RetryPolicy(attempts=attempts)
+    said = decide(UNSAFE, policy, error, counted=counted, jitter=jitter, time_left=time_left, take_retry=lambda: queue)
+    if isinstance(said, GiveUp):
+        assert said.error is error or type(said.error) is OutcomeUnknownError
+        assert said.error.outcome == error.outcome
+        return
+    refused = code == 429 and failure is RateLimitError
+    assert refused or error.outcome == "not_sent", "a purchase was sent again that may have been carried out"
+    assert attempts > 1
+    assert refused or counted < attempts
+    assert refused or 0 <= said.seconds < time_left
+    assert said.seconds <= policy.max_backoff
+
+
+# --- the budget ---
+
+
+def test_a_fresh_budget_allows_a_second_of_retries_at_once() -> None:
+    budget = RetryBudget(RetryPolicy(budget_per_second=10, budget_ratio=0, max_backoff=0))
+
+    assert [budget.take(0.0) for _ in range(11)] == [0.0] * 10 + [None]
+
+
+def test_it_refills_with_time_and_with_requests() -> None:
+    budget = RetryBudget(RetryPolicy(budget_per_second=10, budget_ratio=0.5, max_backoff=0))
+    while budget.take(0.0) is not None:
+        pass
+
+    assert [budget.take(0.2), budget.take(0.2), budget.take(0.2)] == [0.0, 0.0, None]
+    for _ in range(4):
+        budget.request()
+    assert [budget.take(0.2), budget.take(0.2), budget.take(0.2)] == [0.0, 0.0, None]
+
+
+def test_beyond_it_retries_queue_until_the_queue_is_too_long() -> None:
+    budget = RetryBudget(RetryPolicy(budget_per_second=10, budget_ratio=0, max_backoff=1))
+    waits = [budget.take(0.0) for _ in range(21)]
+
+    assert waits[:10] == [0.0] * 10
+    assert waits[10:20] == [pytest.approx(i / 10) for i in range(1, 11)]
+    assert waits[20] is None
+
+
+def test_a_refused_retry_costs_nothing() -> None:
+    budget = RetryBudget(RetryPolicy(budget_per_second=1, budget_ratio=0, max_backoff=0))
+    budget.take(0.0)
+    assert [budget.take(0.0) for _ in range(50)] == [None] * 50
+    assert budget.take(1.0) == 0.0
+
+
+def test_it_does_not_save_up_for_ever() -> None:
+    budget = RetryBudget(RetryPolicy(budget_per_second=10, budget_ratio=0.2, max_backoff=0))
+    budget.take(0.0)
+    for _ in range(100_000):
+        budget.request()
+
+    allowed = 0
+    while budget.take(1e6) is not None:
+        allowed += 1
+    assert allowed <= 100
+
+
+def test_a_clock_that_jumps_back_does_no_harm() -> None:
+    budget = RetryBudget(RetryPolicy(budget_per_second=1, budget_ratio=0, max_backoff=0))
+
+    assert budget.take(1000.0) == 0.0
+    assert budget.take(0.0) is None
+    assert budget.take(1.0) == 0.0
+
+
+def test_no_budget_at_all() -> None:
+    budget = RetryBudget(RetryPolicy(budget_per_second=0, budget_ratio=0))
+
+    assert [budget.take(float(i)) for i in range(3)] == [0.0, None, None]
+
+
+@given(
+    st.floats(0, 50),
+    st.floats(0, 1),
+    st.floats(0, 8),
+    st.lists(st.tuples(st.floats(0, 2), st.integers(0, 30), st.integers(0, 30)), max_size=20),
+)
+@quick
+def test_any_schedule_stays_within_the_budget(
+    per_second: float, ratio: float, longest: float, schedule: list[tuple[float, int, int]]
+) -> None:
+    budget = RetryBudget(RetryPolicy(budget_per_second=per_second, budget_ratio=ratio, max_backoff=longest))
+    now, requests, retries, due = 0.0, 0, 0, []
+    for step, new, failed in schedule:
+        now += step
+        for _ in range(new):
+            budget.request()
+        requests += new
+        for _ in range(failed):
+            wait = budget.take(now)
+            if wait is not None:
+                assert 0 <= wait <= longest
+                retries += 1
+                due.append(now + wait)
+    last = max(due, default=0.0)
+    assert retries <= max(per_second, 1) + requests * ratio + max(last, now) * per_second + 1e-6
+
+
+# --- carrying it out ---
+
+
+class Script:
+    """An attempt that fails as written, and a sleep that only notes down."""
+
+    def __init__(self, *outcomes: BaseException | str) -> None:
+        self.outcomes = list(outcomes)
+        self.slept: list[float] = []
+        self.tried = 0
+
+    async def attempt(self) -> str:
+        self.tried += 1
+        outcome = self.outcomes.pop(0)
+        if isinstance(outcome, BaseException):
+            raise outcome
+        return outcome
+
+    async def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+
+
+async def test_repeat_until_it_works() -> None:
+    script = Script(status(500), status(503), "done")
+
+    assert await repeat(script.attempt, DisconnectedError("first"), lambda _: Wait(1.5), script.sleep) == "done"
+    assert (script.tried, script.slept) == (3, [1.5, 1.5, 1.5])
+
+
+async def test_repeat_raises_the_error_of_the_last_decision() -> None:
+    script = Script(last := status(500))
+    said = [Wait(0.0)]
+
+    with pytest.raises(OutcomeUnknownError) as caught:
+        await repeat(
+            script.attempt,
+            DisconnectedError("first"),
+            lambda error: said.pop() if said else GiveUp(OutcomeUnknownError(f"after {error}")),
+            script.sleep,
+        )
+    assert str(caught.value) == "after HTTP 500"
+    assert caught.value.__cause__ is last
+
+
+async def test_repeat_gives_up_at_once() -> None:
+    first = DisconnectedError("first")
+    script = Script()
+
+    with pytest.raises(DisconnectedError) as caught:
+        await repeat(script.attempt, first, GiveUp, script.sleep)
+    assert caught.value is first
+    assert (script.tried, script.slept) == (0, [])
+
+
+@pytest.mark.parametrize("kind", [KeyError, KeyboardInterrupt, GeneratorExit])
+async def test_repeat_leaves_what_is_not_ours_alone(kind: type[BaseException]) -> None:
+    script = Script(kind("x"), "never")
+
+    with pytest.raises(kind):
+        await repeat(script.attempt, ConnectError("first"), lambda _: Wait(0.0), script.sleep)
+    assert script.tried == 1
