@@ -20,6 +20,7 @@ from wavix_async._observe import (
 )
 from wavix_async._operation import Operation
 from wavix_async._paging import Paginator
+from wavix_async._stop import StopSignal
 from wavix_async._version import __version__
 from wavix_async.bulk import BulkProgress, BulkReport, BulkResult, BulkRun, BulkStatus
 from wavix_async.client import WavixClient
@@ -45,6 +46,7 @@ from wavix_async.errors import (
     PermissionDeniedError,
     RateLimitError,
     ServerError,
+    StoppedError,
     TransportError,
     UnprocessableEntityError,
     WavixError,
@@ -76,6 +78,7 @@ __all__ = [
     "LimitSnapshot",
     "Operation",
     "Paginator",
+    "StopSignal",
     # phone numbers
     "DocumentStatus",
     "DocumentType",
@@ -132,6 +135,7 @@ __all__ = [
     "PermissionDeniedError",
     "RateLimitError",
     "ServerError",
+    "StoppedError",
     "TransportError",
     "UnprocessableEntityError",
     "WavixError",

@@ -6,6 +6,7 @@ This is the middle of the path of a request; `client.py` starts it, everything i
 import asyncio
 import random
 import time
+from collections.abc import Awaitable
 from typing import TYPE_CHECKING, Generic, TypeVar, cast
 
 import attrs
@@ -15,6 +16,7 @@ from wavix_async._headers import rate_hint, retry_after
 from wavix_async._limits import Limiter, WaitTooLong
 from wavix_async._observe import AttemptEvent, DriftEvent, Observers, PauseEvent, RateEvent, RetryEvent, log_drift
 from wavix_async._operation import Operation
+from wavix_async._stop import StopSignal
 from wavix_async._wire import Request, Response, read_response, request_id
 from wavix_async.config import RetryPolicy, Timeouts
 from wavix_async.errors import (
@@ -22,6 +24,7 @@ from wavix_async.errors import (
     DeadlineExceededError,
     NotFoundError,
     RateLimitError,
+    StoppedError,
     WavixError,
 )
 from wavix_async.models.common import Success
@@ -32,6 +35,7 @@ if TYPE_CHECKING:
 __all__ = ["Call", "Options", "Shared"]
 
 T = TypeVar("T")
+W = TypeVar("W")
 
 _FOREVER = float("inf")
 
@@ -44,6 +48,7 @@ class Options:
     retry: RetryPolicy
     observers: Observers
     semaphore: asyncio.Semaphore | None = None
+    stop: StopSignal | None = None
 
 
 class Shared:
@@ -118,7 +123,7 @@ class Call(Generic[T]):
         except WavixError as error:
             first = error
         try:
-            return await _retry.repeat(self._attempt, first, self._decide, asyncio.sleep)
+            return await _retry.repeat(self._attempt, first, self._decide, self._back_off)
         except NotFoundError:
             if self._ambiguous and self._operation.gone_is_done:
                 return cast("T", Success(success=True, already_gone=True))
@@ -130,9 +135,11 @@ class Call(Generic[T]):
         own, slots = options.semaphore, transport.slots()
         try:
             transport.check_open()
+            if options.stop is not None:
+                options.stop.check()
             ticket = self._limiter.try_acquire()
             if ticket is None or slots.locked() or (own is not None and own.locked()):
-                ticket = await self._queue(ticket, own, slots)
+                ticket = await self._wait(self._queue(ticket, own, slots))
             else:
                 await slots.acquire()
                 if own is not None:
@@ -173,11 +180,25 @@ class Call(Generic[T]):
             if not self._limiter.is_paused():
                 return ticket
             # The API said "not now" while this call queued for a slot.
-            slots.release()
-            if own is not None:
-                own.release()
-            self._limiter.abandoned(ticket)
+            self._give_back(ticket, own, slots)
             ticket = None
+
+    def _give_back(self, ticket: float, own: asyncio.Semaphore | None, slots: asyncio.Semaphore) -> None:
+        """Undo what was taken for an attempt that will not be sent now."""
+        slots.release()
+        if own is not None:
+            own.release()
+        self._limiter.abandoned(ticket)
+
+    def _wait(self, wait: Awaitable[W]) -> Awaitable[W]:
+        """Return a wait that ends when the caller stops its calls."""
+        return wait if self._options.stop is None else self._options.stop.end(wait)
+
+    async def _back_off(self, seconds: float) -> None:
+        try:
+            await self._wait(asyncio.sleep(seconds))
+        except StoppedError as error:
+            raise self._with_facts(error) from None
 
     async def _turn(self) -> float:
         try:

@@ -137,7 +137,7 @@ def _last_word(operation: Operation[Any], failure: WavixError) -> WavixError:
     """Return what the caller is told: a call that must not be repeated and may have been carried out says just that."""
     if operation.repeatable or failure.outcome != "unknown":
         return failure
-    if isinstance(failure, DecodeError) and not failure.retryable:
+    if isinstance(failure, DecodeError) and failure.paths:
         # The API said yes; only the words were not as documented.
         return failure
     error = OutcomeUnknownError(

@@ -9,13 +9,13 @@ Facts about aiohttp that this file relies on, each held by a canary test:
 """
 
 import asyncio
+import io
 import sys
 from typing import Any, Final
 
 import aiohttp
 from aiohttp import hdrs
 from multidict import CIMultiDict
-from yarl import URL
 
 from wavix_async._version import __version__
 from wavix_async._watch import Watch
@@ -140,7 +140,7 @@ class Transport:
                 ) from None
             raise
         except (aiohttp.ClientError, OSError, ValueError, RuntimeError) as error:
-            raise _failure(error, request.url) from error
+            raise _failure(error, request) from error
         finally:
             watch.leave(watched)
 
@@ -190,7 +190,7 @@ class Transport:
     async def close(self) -> None:
         """Close the pool; closing twice is fine."""
         self._closed = True
-        if self._loop is not None:
+        if self._loop is not None and self._owns_session:
             self._watch.close()
         session, self._session = self._session, None
         if session is None or not self._owns_session:
@@ -219,7 +219,8 @@ def _abandon(session: aiohttp.ClientSession) -> None:
 def _multipart(parts: tuple[Part, ...]) -> aiohttp.FormData:
     form = aiohttp.FormData(default_to_multipart=True)
     for part in parts:
-        value: Any = part.content if part.filename else part.content.decode()
+        # aiohttp warns of more than 1 MB of plain bytes.
+        value: Any = io.BytesIO(part.content) if part.filename else part.content.decode()
         form.add_field(part.name, value, filename=part.filename, content_type=part.content_type)
     return form
 
@@ -242,12 +243,13 @@ async def _read(answer: aiohttp.ClientResponse) -> bytes:
     return b"".join(chunks)
 
 
-def _failure(error: Exception, url: URL) -> WavixError:
+def _failure(error: Exception, request: Request) -> WavixError:
     """Name a failure by what is known of the request: never sent, or maybe carried out."""
-    host = url.host
+    host = request.url.host
     if isinstance(error, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError | aiohttp.InvalidURL):
         return ConnectError(f"Cannot connect to {host}: {_reason(error)}. Nothing was sent.")
-    if _is_closing_write(error) or _is_closing_write(error.__cause__):
+    # A body of bytes leaves in one write with the head; of a form, parts may have left before.
+    if _is_closing_write(error) or (request.parts is None and _is_closing_write(error.__cause__)):
         return ConnectError(f"The connection to {host} was closed while it was idle. Nothing was sent.")
     if isinstance(error, RuntimeError) and "Session is closed" in str(error):
         return ClientClosedError("The aiohttp session of the client is closed. Nothing was sent.")

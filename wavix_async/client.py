@@ -12,6 +12,7 @@ from wavix_async._call import Call, Options, Shared
 from wavix_async._limits import LimitSnapshot
 from wavix_async._observe import Observer, Observers
 from wavix_async._operation import Operation
+from wavix_async._stop import StopSignal
 from wavix_async._transport import Transport
 from wavix_async._wire import Part, build_request
 from wavix_async.config import RetryPolicy, Secret, Timeouts, check_count, check_rate, read_api_key, read_base_url
@@ -158,6 +159,7 @@ class WavixClient:
         retry: RetryPolicy | None = None,
         observers: Iterable[Observer] = (),
         semaphore: asyncio.Semaphore | None = None,
+        stop: StopSignal | None = None,
     ) -> Self:
         """Return a client with other options on the same pool, limits and budget; closing either closes both.
 
@@ -168,6 +170,8 @@ class WavixClient:
             retry: Another retry policy.
             observers: Observers that are told of these calls too.
             semaphore: Held by every attempt while it is on the wire, and at no other time.
+            stop: Once it is set nothing more is sent: calls that wait for their turn or for a backoff raise
+                `StoppedError`; what is on the wire ends as it would.
 
         Returns:
             The client.
@@ -187,6 +191,7 @@ class WavixClient:
             retry=self._options.retry if retry is None else _policy(retry),
             observers=Observers((*self._options.observers.all, *more)) if more else self._options.observers,
             semaphore=self._options.semaphore if semaphore is None else semaphore,
+            stop=self._options.stop if stop is None else stop,
         )
         return other
 

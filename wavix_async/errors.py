@@ -4,6 +4,7 @@
     ├── InputError (ValueError)           an argument is wrong; nothing was sent
     │   └── ConfigurationError            a setting of the client is wrong or missing
     ├── ClientClosedError (RuntimeError)  the client was used after close()
+    ├── StoppedError                      the signal of `with_options(stop=)` was set before it was sent
     ├── TransportError                    no answer came
     │   ├── ConnectError                  never sent: refused, DNS, TLS, a closing connection
     │   ├── DisconnectedError             the connection broke while the answer was awaited or read
@@ -56,6 +57,7 @@ __all__ = [
     "PermissionDeniedError",
     "RateLimitError",
     "ServerError",
+    "StoppedError",
     "TransportError",
     "UnprocessableEntityError",
     "WavixError",
@@ -123,6 +125,12 @@ class ConfigurationError(InputError):
 
 class ClientClosedError(WavixError, RuntimeError):
     """The client was used after `close()`. Nothing was sent."""
+
+    default_outcome = "not_sent"
+
+
+class StoppedError(WavixError):
+    """The signal given to `with_options(stop=...)` was set before this attempt could be sent."""
 
     default_outcome = "not_sent"
 

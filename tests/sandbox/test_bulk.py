@@ -393,9 +393,6 @@ async def test_an_item_that_is_no_pair(item: Any) -> None:
         assert switched_on(sandbox) == {FIRST, FIRST + 1}
 
 
-@pytest.mark.xfail(
-    strict=True, reason="TypeError of the JSON encoder ends the worker; of a generator the rest is lost without a word"
-)
 @pytest.mark.parametrize("kind", [dict, iter], ids=["mapping", "generator"])
 async def test_an_update_that_cannot_be_encoded_fails_alone(kind: Any) -> None:
     """Requirements 17 and 24: a lone surrogate (a file read with surrogateescape) is no reason to drop the rest."""
@@ -690,7 +687,6 @@ async def test_the_grace_of_stop_ends() -> None:
         assert sandbox.stats.requests == report.requests == 4
 
 
-@pytest.mark.xfail(strict=True, reason="what the end of the grace cancels is counted, and never put among the results")
 async def test_what_the_end_of_the_grace_gives_up_lands_too() -> None:
     """Requirement 17: `async for` names every input, as after a 401."""
     async with Sandbox(numbers=50, faults=Faults(stall=1.0)) as sandbox, client_of(sandbox) as client:
@@ -702,7 +698,6 @@ async def test_what_the_end_of_the_grace_gives_up_lands_too() -> None:
         assert sorted(result.id for result in results) == list(ids(10))
 
 
-@pytest.mark.xfail(strict=True, reason="_skip_rest pulls an input that never ends, for ever")
 async def test_stop_ends_a_run_whose_input_never_ends() -> None:
     """Requirement 10: "intake stops". A queue or a live feed has no rest that could be counted."""
 
@@ -788,9 +783,6 @@ async def test_progress_is_told_in_frozen_records_and_the_last_is_final() -> Non
         assert (told[-1].total, told[-1].done) == (None, 5)
 
 
-@pytest.mark.xfail(
-    strict=True, reason="a callback that raises kills one worker after the other; of a generator the rest is lost"
-)
 @pytest.mark.parametrize("kind", [dict, iter], ids=["mapping", "generator"])
 async def test_a_progress_callback_that_raises_once_loses_nothing(kind: Any) -> None:
     """Requirement 17: either it is contained, or it ends the run at once with its error; nothing goes missing."""

@@ -298,9 +298,6 @@ def test_a_401_stops_also_those_that_back_off() -> None:
     assert session.statuses[401] <= 10
 
 
-@pytest.mark.xfail(
-    strict=True, reason="workers wait for a turn in which they will send nothing: 32 s at one per second"
-)
 @pytest.mark.parametrize("how", ["401", "stop"])
 def test_a_run_that_is_stopped_does_not_wait_for_turns_that_nobody_takes(how: str) -> None:
     """Requirements 10 and 16: a slow rate is no reason to sit there when all is said."""
@@ -316,6 +313,26 @@ def test_a_run_that_is_stopped_does_not_wait_for_turns_that_nobody_takes(how: st
         return report
 
     assert run_virtual(main()).elapsed < 3
+
+
+def test_a_401_ends_a_run_whose_input_never_ends() -> None:
+    """Requirement 16: a feed has no rest that could be counted, and a wrong key must not hang for ever."""
+
+    async def feed() -> AsyncIterator[tuple[int, NumberUpdate]]:
+        number = 0
+        while True:
+            number += 1
+            yield number, ON
+            await asyncio.sleep(0.1)
+
+    async def main() -> None:
+        session = StubSession(lambda _: Reply(401, {"message": "no"}), latency=0.01)
+        run = client_of(session).numbers.bulk_update(feed(), concurrency=4)
+        async with asyncio.timeout(60):
+            report = await run
+        assert isinstance(report.stopped_by, AuthenticationError)
+
+    run_virtual(main())
 
 
 def test_an_item_that_was_tried_in_vain_before_the_stop_is_not_forgotten() -> None:

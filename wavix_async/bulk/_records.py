@@ -87,7 +87,8 @@ class BulkReport:
         rate_limited: How many of them were answered 429.
         elapsed: Seconds from the start to the end of the run.
         stopped_by: The error that stopped the run before its end (401, 402, 403, a closed client), or None.
-        cut_short: Whether `stop()` left inputs of a generator unread; they are in none of the counts.
+        cut_short: Whether a stop left inputs of a generator unread, because it had not ended within the grace of
+            `stop()` (30 seconds after a 401, 402 or 403); they are in none of the counts.
     """
 
     updated: int

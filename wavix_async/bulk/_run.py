@@ -10,11 +10,12 @@ import logging
 from collections import Counter, deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
 from wavix_async._observe import AttemptEvent, Event, RetryEvent
+from wavix_async._stop import StopSignal
 from wavix_async.bulk._records import BulkProgress, BulkReport, BulkResult, BulkStatus
 from wavix_async.bulk._source import END, Source, as_pair
 from wavix_async.config import check_count
@@ -24,6 +25,7 @@ from wavix_async.errors import (
     InputError,
     PaymentRequiredError,
     PermissionDeniedError,
+    StoppedError,
     WavixError,
 )
 from wavix_async.models.numbers import Number, NumberUpdate
@@ -38,6 +40,7 @@ _STOPPERS: Final = (AuthenticationError, PaymentRequiredError, PermissionDeniedE
 _ATTEMPTS: Final = 8
 _MOST_WORKERS: Final = 16
 _PROGRESS_EVERY: Final = 0.1
+_READ_ON: Final = 30.0
 
 Send = Callable[["WavixClient", int, NumberUpdate], Awaitable[Number]]
 Check = Callable[[Any, Any], object]
@@ -49,35 +52,6 @@ class _Item:
 
     attempts: int = 0
     backing_off: bool = False
-
-
-class _StoppedError(WavixError):
-    """The run was stopped before this attempt could be sent."""
-
-    default_outcome = "not_sent"
-
-
-class _Slots(asyncio.Semaphore):
-    """The slots of a run; after a stop they let nobody through, so that what has not left does not leave any more."""
-
-    stopped = False
-
-    def locked(self) -> bool:
-        return self.stopped or super().locked()
-
-    async def acquire(self) -> Literal[True]:
-        self._let_pass()
-        await super().acquire()
-        try:
-            self._let_pass()
-        except _StoppedError:
-            self.release()
-            raise
-        return True
-
-    def _let_pass(self) -> None:
-        if self.stopped:
-            raise _StoppedError("The run was stopped before this was sent.")
 
 
 _current: ContextVar[_Item | None] = ContextVar("wavix_async_bulk_item", default=None)
@@ -102,7 +76,7 @@ class BulkRun:
         on_progress: Callable[[BulkProgress], object] | None,
     ) -> None:
         self._concurrency = check_count("concurrency", concurrency)
-        self._slots = _Slots(concurrency)
+        self._stop = StopSignal()
         self._source = Source(updates, check)
         self._base = client
         self._send = send
@@ -120,7 +94,7 @@ class BulkRun:
         self._busy: dict[int, deque[asyncio.Future[None]] | None] = {}
         self._results: asyncio.Queue[BulkResult | None] | None = None
         self._task: asyncio.Task[None] | None = None
-        self._began = 0.0
+        self._began: float | None = None
         self._ended: float | None = None
         self._told = 0.0
         self._progress_failed = False
@@ -217,9 +191,9 @@ class BulkRun:
             await asyncio.wait([task])
 
     def _elapsed(self) -> float:
-        if self._task is None:
+        if self._task is None or self._began is None:
             return 0.0
-        return (self._ended or self._task.get_loop().time()) - self._began if self._began else 0.0
+        return (self._task.get_loop().time() if self._ended is None else self._ended) - self._began
 
     async def _run(self) -> None:
         loop = asyncio.get_running_loop()
@@ -228,7 +202,12 @@ class BulkRun:
         if policy.attempts > 1:
             # A few percent of faults fail four times in a row for somebody when there are thousands.
             policy = attrs.evolve(policy, attempts=max(policy.attempts, _ATTEMPTS))
-        self._client = self._base.with_options(observers=(self._observe,), semaphore=self._slots, retry=policy)
+        self._client = self._base.with_options(
+            observers=(self._observe,),
+            semaphore=asyncio.Semaphore(self._concurrency),
+            stop=self._stop,
+            retry=policy,
+        )
         try:
             for _ in range(min(self._concurrency, self._source.total or self._concurrency)):
                 self._hire()
@@ -256,16 +235,19 @@ class BulkRun:
         await self._source.close()
 
     def _halt(self) -> None:
-        self._stopping = self._slots.stopped = True
+        self._stopping = True
+        self._stop.set()
 
     def _cancel_workers(self) -> None:
         for worker in self._workers:
             worker.cancel()
 
     async def _skip_rest(self) -> None:
-        """Name the inputs that a stop has left; `stop()` bounds how long a generator is read for it."""
+        """Name the inputs that a stop has left; a generator may have no end, so it is read on for a while only."""
         if not self._stopping or self._broken is not None:
             return
+        if self._give_up_at is None:
+            self._give_up_at = asyncio.get_running_loop().time() + _READ_ON
         try:
             async with asyncio.timeout_at(self._give_up_at if self._source.total is None else None):
                 while (item := await self._source.pull()) is not END:
@@ -348,7 +330,7 @@ class BulkRun:
     def _failed(self, number_id: int, error: WavixError, item: _Item) -> BulkResult:
         if isinstance(error, InputError):
             return BulkResult(number_id, BulkStatus.FAILED, error=error)
-        if isinstance(error, _StoppedError) and error.outcome == "not_sent":
+        if isinstance(error, StoppedError) and error.outcome == "not_sent":
             return BulkResult(number_id, BulkStatus.NOT_SENT, error=self._stopped_by, attempts=item.attempts)
         if isinstance(error, _STOPPERS) and not self._stopping:
             self._stopped_by = error

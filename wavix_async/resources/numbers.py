@@ -27,6 +27,7 @@ from wavix_async.models.numbers import (
     NumberPage,
     NumberUpdate,
 )
+from wavix_async.types import UNSET
 
 if TYPE_CHECKING:
     from wavix_async.client import WavixClient
@@ -302,13 +303,13 @@ def _did(value: object, name: str) -> str:
 
 
 _FIELDS: Final = tuple(field.name for field in attrs.fields(NumberUpdate))
-_EMPTY: Final = NumberUpdate()
 
 
 def _not_empty(changes: NumberUpdate) -> NumberUpdate:
-    if changes == _EMPTY:
-        raise InputError(f"NumberUpdate is empty, it would change nothing: give at least one of {', '.join(_FIELDS)}.")
-    return changes
+    for name in _FIELDS:
+        if getattr(changes, name) is not UNSET:
+            return changes
+    raise InputError(f"NumberUpdate is empty, it would change nothing: give at least one of {', '.join(_FIELDS)}.")
 
 
 def _read_paper(source: object, filename: str | None) -> tuple[bytes, str]:
