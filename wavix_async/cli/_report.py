@@ -44,7 +44,9 @@ def _reasons(failures: Iterable[BulkResult]) -> list[Text]:
     """Return a line for each reason, the frequent ones first, each with the first ids that it hit."""
     hit: dict[str, list[int]] = {}
     for result in failures:
-        hit.setdefault(f"{result.status}: {result.error or 'given up on interruption'}", []).append(result.id)
+        # The id is in the path that the message names; without it, equal reasons read alike.
+        reason = str(result.error or "given up on interruption").replace(f"/{result.id}:", "/{id}:")
+        hit.setdefault(f"{result.status}: {reason}", []).append(result.id)
     ranked = sorted(hit.items(), key=lambda item: -len(item[1]))
     lines = []
     for reason, ids in ranked[:_REASONS]:
@@ -73,6 +75,7 @@ def report_json(report: BulkReport, *, interrupted: bool) -> dict[str, Any]:
         "rate_limited": report.rate_limited,
         "elapsed": round(report.elapsed, 3),
         "interrupted": interrupted,
+        "cut_short": report.cut_short,
         "stopped_by": None if report.stopped_by is None else str(report.stopped_by),
         "failures": [result_json(result) for result in report.failures],
     }
