@@ -157,9 +157,15 @@ class Call(Generic[T]):
                 if own is not None:
                     own.release()
             self._judge_rate(ticket, response)
-            if options.observers.all:
-                self._tell_attempt(began, response.status)
-            return self._read(response)
+            try:
+                value = self._read(response)
+            except WavixError as error:
+                if options.observers:
+                    options.observers.tell(self._attempt_event(began, response.status, error, error.outcome))
+                raise
+            if options.observers.of_success:
+                options.observers.tell_success(self._attempt_event(began, response.status))
+            return value
         except WavixError as error:
             raise self._with_facts(error) from error.__cause__
 
@@ -169,7 +175,7 @@ class Call(Generic[T]):
         if outcome == "not_sent":
             self.attempts -= 1
         if self._options.observers:
-            self._tell_attempt(began, None, error, outcome)
+            self._options.observers.tell(self._attempt_event(began, None, error, outcome))
 
     async def _queue(self, ticket: float | None, own: asyncio.Semaphore | None, slots: asyncio.Semaphore) -> float:
         """Wait for a turn and then for a slot; nobody holds a slot, or a connection, while waiting for the rate."""
@@ -310,16 +316,14 @@ class Call(Generic[T]):
             error.outcome = "unknown"
         return error
 
-    def _tell_attempt(
+    def _attempt_event(
         self, began: float, status: int | None, error: BaseException | None = None, outcome: str | None = None
-    ) -> None:
-        self._options.observers.tell(
-            AttemptEvent(
-                operation=self._operation.name,
-                attempt=self._tries,
-                status=status,
-                error=type(error).__name__ if error else None,
-                outcome=outcome,
-                duration=self._loop.time() - began,
-            )
+    ) -> AttemptEvent:
+        return AttemptEvent(
+            operation=self._operation.name,
+            attempt=self._tries,
+            status=status,
+            error=type(error).__name__ if error else None,
+            outcome=outcome,
+            duration=self._loop.time() - began,
         )

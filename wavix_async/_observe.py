@@ -105,7 +105,10 @@ Event: TypeAlias = AttemptEvent | RetryEvent | PauseEvent | RateEvent | DriftEve
 
 
 class Observer(Protocol):
-    """Anything that can be called with an event. It must be quick, and must not block: calls wait for it."""
+    """Anything that can be called with an event. It must be quick, and must not block: calls wait for it.
+
+    An observer with a true attribute `failures_only` is not told of attempts that succeeded, which are most of them.
+    """
 
     def __call__(self, event: Event, /) -> object:
         """Take one event."""
@@ -117,6 +120,7 @@ class Observers:
 
     def __init__(self, observers: tuple[Observer, ...] = ()) -> None:
         self.all = observers
+        self.of_success = tuple(each for each in observers if not getattr(each, "failures_only", False))
         self._reported: set[int] = set()
 
     def __bool__(self) -> bool:
@@ -124,7 +128,14 @@ class Observers:
 
     def tell(self, event: Event) -> None:
         """Give the event to every observer."""
-        for observer in self.all:
+        self._give(event, self.all)
+
+    def tell_success(self, event: AttemptEvent) -> None:
+        """Give an attempt that succeeded to the observers that want to know."""
+        self._give(event, self.of_success)
+
+    def _give(self, event: Event, observers: tuple[Observer, ...]) -> None:
+        for observer in observers:
             try:
                 observer(event)
             except Exception:

@@ -54,6 +54,18 @@ class _Item:
     backing_off: bool = False
 
 
+class _FailureObserver:
+    """Successes are counted where they are used: most attempts succeed, and need no event."""
+
+    failures_only = True
+
+    def __init__(self, observe: Callable[[Event], None]) -> None:
+        self._observe = observe
+
+    def __call__(self, event: Event) -> None:
+        self._observe(event)
+
+
 _current: ContextVar[_Item | None] = ContextVar("wavix_async_bulk_item", default=None)
 
 
@@ -203,7 +215,7 @@ class BulkRun:
             # A few percent of faults fail four times in a row for somebody when there are thousands.
             policy = attrs.evolve(policy, attempts=max(policy.attempts, _ATTEMPTS))
         self._client = self._base.with_options(
-            observers=(self._observe,),
+            observers=(_FailureObserver(self._observe),),
             semaphore=asyncio.Semaphore(self._concurrency),
             stop=self._stop,
             retry=policy,
@@ -308,7 +320,8 @@ class BulkRun:
                 if self._stopping:
                     return BulkResult(number_id, BulkStatus.NOT_SENT, error=self._stopped_by)
                 number = await self._send(self._client, number_id, update)
-                return BulkResult(number_id, BulkStatus.UPDATED, number, None, item.attempts)
+                self._requests += 1
+                return BulkResult(number_id, BulkStatus.UPDATED, number, None, item.attempts + 1)
             finally:
                 self._let_successor_go(number_id)
                 if item.backing_off:
