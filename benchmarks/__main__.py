@@ -66,7 +66,7 @@ def _arguments() -> argparse.Namespace:
     )
     parser.add_argument("what", nargs="?", default="speed", choices=["speed", "limits", "faults"])
     parser.add_argument("--rounds", type=int, default=7, help="alternating rounds")
-    parser.add_argument("--requests", type=int, default=1500, help="per contender and round")
+    parser.add_argument("--requests", type=int, default=3000, help="per contender and round")
     parser.add_argument("--runs", type=int, default=3, help="of limits and faults")
     parser.add_argument(
         "--only",
