@@ -233,8 +233,8 @@ def _policy(given: Any) -> RetryPolicy:
 
 
 def _observers(given: Any) -> tuple[Observer, ...]:
-    observers = tuple(given) if isinstance(given, Iterable) else (None,)
-    if not all(map(callable, observers)):
+    observers: tuple[Observer, ...] = tuple(given) if isinstance(given, Iterable) else ()
+    if not isinstance(given, Iterable) or not all(map(callable, observers)):
         raise ConfigurationError(f"observers must be a list of callables, for example [print]; got {given!r}.")
     return observers
 
