@@ -7,18 +7,15 @@ import asyncio
 import random
 import time
 from collections.abc import Awaitable
-from typing import TYPE_CHECKING, Generic, TypeVar, cast
-
-import attrs
+from typing import Generic, TypeVar, cast
 
 from wavix_async import _codec, _retry
 from wavix_async._headers import rate_hint, retry_after
-from wavix_async._limits import Limiter, WaitTooLong
-from wavix_async._observe import AttemptEvent, DriftEvent, Observers, PauseEvent, RateEvent, RetryEvent, log_drift
+from wavix_async._limits import WaitTooLong
+from wavix_async._observe import AttemptEvent, DriftEvent, RetryEvent, log_drift
 from wavix_async._operation import Operation
-from wavix_async._stop import StopSignal
+from wavix_async._shared import Options, Shared
 from wavix_async._wire import Request, Response, read_response, request_id
-from wavix_async.config import RetryPolicy, Timeouts
 from wavix_async.errors import (
     AttemptTimeoutError,
     DeadlineExceededError,
@@ -29,61 +26,12 @@ from wavix_async.errors import (
 )
 from wavix_async.models.common import Success
 
-if TYPE_CHECKING:
-    from wavix_async._transport import Transport
-
-__all__ = ["Call", "Options", "Shared"]
+__all__ = ["Call"]
 
 T = TypeVar("T")
 W = TypeVar("W")
 
 _FOREVER = float("inf")
-
-
-@attrs.frozen(kw_only=True)
-class Options:
-    """What `with_options` can change from call to call."""
-
-    timeouts: Timeouts
-    retry: RetryPolicy
-    observers: Observers
-    semaphore: asyncio.Semaphore | None = None
-    stop: StopSignal | None = None
-
-
-class Shared:
-    """What all calls of a client share, whatever their options: the pool, the limits, the retry budget."""
-
-    def __init__(self, transport: "Transport", *, rate: float | None, retry: RetryPolicy, strict: bool) -> None:
-        self.transport = transport
-        self.strict = strict
-        self.budget = _retry.RetryBudget(retry)
-        self.listeners: list[Observers] = []
-        self._rate = rate
-        self._limiters: dict[str, Limiter] = {}
-        self._drifts: set[tuple[str, str, str]] = set()
-
-    def limiter(self, group: str) -> Limiter:
-        """Return the limiter of a limit group."""
-        limiter = self._limiters.get(group)
-        if limiter is None:
-
-            def tell(kind: str, value: float) -> None:
-                made = PauseEvent(group=group, seconds=value) if kind == "pause" else RateEvent(group=group, rate=value)
-                for observers in self.listeners:
-                    observers.tell(made)
-
-            limiter = self._limiters[group] = Limiter(self._rate, on_event=tell)
-        return limiter
-
-    def is_new_drift(self, drift: _codec.Drift) -> bool:
-        """Tell whether this kind of drift is seen for the first time."""
-        key = (drift.model, drift.field, drift.kind)
-        # A server that sends ever new keys must not make a long-lived client grow.
-        if key in self._drifts or len(self._drifts) >= 1000:
-            return False
-        self._drifts.add(key)
-        return True
 
 
 class Call(Generic[T]):

@@ -363,6 +363,21 @@ class _Salvage:
             return value
 
     def model(self, payload: dict[str, Any], model: type[Model], path: str) -> Model:
+        shape = _shape(model)
+        extra = {key: found for key, found in payload.items() if key not in shape.names} or NO_EXTRA
+        for key, found in extra.items():
+            self.note(model.__name__, key, "unknown", f"{path}.{key}", "no such key", found)
+        known = {key: found for key, found in payload.items() if key in shape.names} if extra else payload
+        try:
+            # New keys are the commonest drift by far: without them the fast path does again.
+            made: Model = _reader.get_structure_hook(model)(known, model)
+        except _Mismatch:
+            made = self.field_by_field(known, model, path)
+        _set(made, "extra", extra)
+        return made
+
+    def field_by_field(self, payload: dict[str, Any], model: type[Model], path: str) -> Model:
+        """Read the known keys of an object, each on its own."""
         shape, values, owner = _shape(model), {}, model.__name__
         for field in shape.fields:
             value = payload.get(field.wire)
@@ -373,10 +388,7 @@ class _Salvage:
                 missing = field.wire not in payload
                 self.note(owner, field.wire, "missing" if missing else "null", where, _type_name(field.kind), value)
             values[field.name] = value
-        extra = {key: found for key, found in payload.items() if key not in shape.names} or NO_EXTRA
-        for key in extra:
-            self.note(owner, key, "unknown", f"{path}.{key}", "no such key", extra[key])
-        made = model(**values, extra=extra)
+        made: Model = typing.cast("Any", model)(**values)
         _set(made, "_origin", shape.keep_texts(made, payload, shape.names - payload.keys()))
         return made
 

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import attrs
 
-from wavix_async._call import Call, Options, Shared
+from wavix_async._call import Call
 from wavix_async._limits import LimitSnapshot
 from wavix_async._observe import Observer, Observers
 from wavix_async._operation import Operation
+from wavix_async._shared import Options, Shared
 from wavix_async._stop import StopSignal
 from wavix_async._transport import Transport
 from wavix_async._wire import Part, build_request

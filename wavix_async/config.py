@@ -1,5 +1,6 @@
 """The client's settings: frozen records that check themselves, and what is read from the environment."""
 
+import ipaddress
 import os
 from collections.abc import Callable, Iterable
 from typing import Any, Final
@@ -12,7 +13,6 @@ from wavix_async.errors import ConfigurationError
 __all__ = ["DEFAULT_BASE_URL", "RetryPolicy", "Timeouts"]
 
 DEFAULT_BASE_URL: Final = "https://api.wavix.com"
-_LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 def _number(*, above: float, optional: bool = False, or_equal: bool = False) -> Callable[[object, Any, object], None]:
@@ -138,6 +138,13 @@ def read_api_key(api_key: str | None) -> Secret:
     return key
 
 
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
 def read_base_url(base_url: str | None) -> URL:
     """Return the base URL given, the one in WAVIX_BASE_URL, or the live API's.
 
@@ -153,7 +160,7 @@ def read_base_url(base_url: str | None) -> URL:
         raise ConfigurationError(
             f"base_url must be an absolute http(s) URL like {DEFAULT_BASE_URL}, got {str(text)!r}."
         )
-    if url.scheme == "http" and url.host not in _LOOPBACK:
+    if url.scheme == "http" and not _is_loopback(url.host):
         raise ConfigurationError(
             f"base_url must use https: {url.host} is not this machine, and the key would travel in the clear. "
             f"Use https://{url.host}."

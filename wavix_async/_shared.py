@@ -1,0 +1,61 @@
+"""What calls have in common: `Shared` for all calls of a client, `Options` for those made with the same options."""
+
+import asyncio
+
+import attrs
+
+from wavix_async._codec import Drift
+from wavix_async._limits import Limiter
+from wavix_async._observe import Observers, PauseEvent, RateEvent
+from wavix_async._retry import RetryBudget
+from wavix_async._stop import StopSignal
+from wavix_async._transport import Transport
+from wavix_async.config import RetryPolicy, Timeouts
+
+__all__ = ["Options", "Shared"]
+
+
+@attrs.frozen(kw_only=True)
+class Options:
+    """What `with_options` can change from call to call."""
+
+    timeouts: Timeouts
+    retry: RetryPolicy
+    observers: Observers
+    semaphore: asyncio.Semaphore | None = None
+    stop: StopSignal | None = None
+
+
+class Shared:
+    """What all calls of a client share, whatever their options: the pool, the limits, the retry budget."""
+
+    def __init__(self, transport: Transport, *, rate: float | None, retry: RetryPolicy, strict: bool) -> None:
+        self.transport = transport
+        self.strict = strict
+        self.budget = RetryBudget(retry)
+        self.listeners: list[Observers] = []
+        self._rate = rate
+        self._limiters: dict[str, Limiter] = {}
+        self._drifts: set[tuple[str, str, str]] = set()
+
+    def limiter(self, group: str) -> Limiter:
+        """Return the limiter of a limit group."""
+        limiter = self._limiters.get(group)
+        if limiter is None:
+
+            def tell(kind: str, value: float) -> None:
+                made = PauseEvent(group=group, seconds=value) if kind == "pause" else RateEvent(group=group, rate=value)
+                for observers in self.listeners:
+                    observers.tell(made)
+
+            limiter = self._limiters[group] = Limiter(self._rate, on_event=tell)
+        return limiter
+
+    def is_new_drift(self, drift: Drift) -> bool:
+        """Tell whether this kind of drift is seen for the first time."""
+        key = (drift.model, drift.field, drift.kind)
+        # A server that sends ever new keys must not make a long-lived client grow.
+        if key in self._drifts or len(self._drifts) >= 1000:
+            return False
+        self._drifts.add(key)
+        return True
