@@ -32,13 +32,30 @@ T = TypeVar("T")
 W = TypeVar("W")
 
 _FOREVER = float("inf")
+_FRESH = 0.1
+# Refusals that depend on the request alone: an earlier attempt cannot have been carried out either.
+_SAME_EVERY_TIME = frozenset({400, 404, 413, 422})
 
 
 class Call(Generic[T]):
     """One call of one operation, over all its attempts."""
 
-    __slots__ = ("_ambiguous", "_counted", "_deadline", "_limiter", "_loop", "_operation", "_options", "_request",
-                 "_shared", "_started", "_too_late", "_tries", "attempts")  # fmt: skip
+    __slots__ = (
+        "_ambiguous",
+        "_counted",
+        "_deadline",
+        "_limiter",
+        "_loop",
+        "_operation",
+        "_options",
+        "_refused",
+        "_request",
+        "_shared",
+        "_started",
+        "_too_late",
+        "_tries",
+        "attempts",
+    )
 
     def __init__(self, shared: Shared, options: Options, operation: Operation[T], request: Request) -> None:
         self._shared = shared
@@ -54,6 +71,7 @@ class Call(Generic[T]):
         self._counted = 0
         self._tries = 0
         self._too_late = False
+        self._refused = False
         self.attempts = 0
 
     async def run(self) -> T:
@@ -80,18 +98,18 @@ class Call(Generic[T]):
     async def _attempt(self) -> T:
         """Take a turn and a slot, send the request once, and read the answer."""
         transport, options = self._shared.transport, self._options
-        own, slots = options.semaphore, transport.slots()
+        own, slots = options.semaphores, transport.slots()
         try:
             transport.check_open()
             if options.stop is not None:
                 options.stop.check()
             ticket = self._limiter.try_acquire()
-            if ticket is None or slots.locked() or (own is not None and own.locked()):
+            if ticket is None or slots.locked() or any(semaphore.locked() for semaphore in own):
                 ticket = await self._wait(self._queue(ticket, own, slots))
             else:
                 await slots.acquire()
-                if own is not None:
-                    await own.acquire()
+                for semaphore in own:
+                    await semaphore.acquire()
             self.attempts += 1
             self._tries += 1
             began = self._loop.time()
@@ -102,8 +120,8 @@ class Call(Generic[T]):
                 raise
             finally:
                 slots.release()
-                if own is not None:
-                    own.release()
+                for semaphore in own:
+                    semaphore.release()
             self._judge_rate(ticket, response)
             try:
                 value = self._read(response)
@@ -125,24 +143,32 @@ class Call(Generic[T]):
         if self._options.observers:
             self._options.observers.tell(self._attempt_event(began, None, error, outcome))
 
-    async def _queue(self, ticket: float | None, own: asyncio.Semaphore | None, slots: asyncio.Semaphore) -> float:
+    async def _queue(self, ticket: float | None, own: tuple[asyncio.Semaphore, ...], slots: asyncio.Semaphore) -> float:
         """Wait for a turn and then for a slot; nobody holds a slot, or a connection, while waiting for the rate."""
         while True:
             if ticket is None:
                 ticket = await self._turn()
             await self._wait_for_slots(ticket, own, slots)
             if not self._limiter.is_paused():
-                return ticket
+                if self._loop.time() - ticket < _FRESH:
+                    return ticket
+                # Turns that were hoarded while all slots were taken must not be spent all at once.
+                self._limiter.unused(ticket)
+                ticket = self._limiter.try_acquire()
+                if ticket is not None:
+                    return ticket
+                for semaphore in (*own, slots):
+                    semaphore.release()
+                continue
             # The API said "not now" while this call queued for a slot.
             self._give_back(ticket, own, slots)
             ticket = None
 
-    def _give_back(self, ticket: float, own: asyncio.Semaphore | None, slots: asyncio.Semaphore) -> None:
+    def _give_back(self, ticket: float, own: tuple[asyncio.Semaphore, ...], slots: asyncio.Semaphore) -> None:
         """Undo what was taken for an attempt that will not be sent now."""
-        slots.release()
-        if own is not None:
-            own.release()
-        self._limiter.abandoned(ticket)
+        for semaphore in (*own, slots):
+            semaphore.release()
+        self._limiter.unused(ticket)
 
     def _wait(self, wait: Awaitable[W]) -> Awaitable[W]:
         """Return a wait that ends when the caller stops its calls."""
@@ -151,7 +177,9 @@ class Call(Generic[T]):
     async def _back_off(self, seconds: float) -> None:
         try:
             await self._wait(asyncio.sleep(seconds))
-        except StoppedError as error:
+        except StoppedError:
+            if self._ambiguous:
+                error = StoppedError("Stopped before it could be repeated; an attempt may have been carried out.")
             raise self._with_facts(error) from None
 
     async def _turn(self) -> float:
@@ -163,23 +191,24 @@ class Call(Generic[T]):
             raise RateLimitError(
                 f"{self._operation.name} would have to wait {late.wait:.1f} s ({why}), more than its deadline allows. "
                 "Retry later, or give it a longer deadline.",
-                status=429 if late.paused else None,
+                status=429 if self._refused else None,
                 retry_after=late.wait,
                 outcome="not_sent",
             ) from None
 
-    async def _wait_for_slots(self, ticket: float, own: asyncio.Semaphore | None, slots: asyncio.Semaphore) -> None:
+    async def _wait_for_slots(
+        self, ticket: float, own: tuple[asyncio.Semaphore, ...], slots: asyncio.Semaphore
+    ) -> None:
         taken: list[asyncio.Semaphore] = []
         try:
             async with asyncio.timeout_at(None if self._deadline == _FOREVER else self._deadline):
-                for semaphore in (own, slots):
-                    if semaphore is not None:
-                        await semaphore.acquire()
-                        taken.append(semaphore)
+                for semaphore in (*own, slots):
+                    await semaphore.acquire()
+                    taken.append(semaphore)
         except BaseException as error:
             for semaphore in taken:
                 semaphore.release()
-            self._limiter.abandoned(ticket)
+            self._limiter.unused(ticket)
             if isinstance(error, TimeoutError):
                 raise DeadlineExceededError(
                     f"{self._operation.name} found no free connection before its deadline.", outcome="not_sent"
@@ -189,6 +218,7 @@ class Call(Generic[T]):
     def _judge_rate(self, ticket: float, response: Response) -> None:
         headers = response.headers
         if response.status == 429 and not self._operation.quota:
+            self._refused = True
             self._limiter.refused(ticket, retry_after(headers, time.time()))
         else:
             self._limiter.accepted(ticket)
@@ -260,7 +290,7 @@ class Call(Generic[T]):
         error.elapsed = now - self._started
         if error.outcome == "unknown":
             self._ambiguous = True
-        elif self._ambiguous and (error.outcome == "not_sent" or isinstance(error, RateLimitError)):
+        elif self._ambiguous and error.status not in _SAME_EVERY_TIME:
             error.outcome = "unknown"
         return error
 

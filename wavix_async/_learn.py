@@ -35,6 +35,7 @@ OWN_PAUSE = 0.15  # seconds, when the server refuses without saying for how long
 LONG_PAUSE = 2.0  # seconds; a bucket asks for a second at most, what asks for more is a window
 PRIOR_BURST = 0.1  # seconds' worth of the rate that a bucket holds, until two refusals have told
 LEAST_GUESS = 50.0  # requests per second; guessing too high costs one more refusal, too low costs many seconds
+ENOUGH = 20  # accepted requests that make a window
 CAUTION = 0.98  # of an estimate
 SPENDING = 1.03  # of an estimate, while the tokens saved during a pause last
 WINDOW_HASTE = 1.5  # of the rate of a server that counts in windows
@@ -102,6 +103,8 @@ def _steepest(spans: Iterable[tuple[int, float]], more: float, longer: float) ->
 
 def _round(rate: float, tolerance: float) -> float:
     """Return the nearest round figure if it is within the tolerance: people configure round limits."""
+    if rate <= 0.0:
+        return 0.0
     scale = 10.0 ** (log10(rate) // 1)
     best = min((figure * scale for figure in ROUND), key=lambda figure: max(figure / rate, rate / figure))
     return best if abs(best / rate - 1) <= tolerance else rate
@@ -197,7 +200,8 @@ class Learner:
         pause = until - hit
         rate, count, span = _steepest(tally.before(hit), 0.5, pause if pause > LONG_PAUSE else PRIOR_BURST)
         if pause > LONG_PAUSE:
-            self.ceiling = rate or LEAST_GUESS
+            # A few accepted before a long pause are no window: they say nothing of how many there could be.
+            self.ceiling = rate if rate and tally.total >= ENOUGH else max(rate, LEAST_GUESS)
         else:
             # The shorter the span the more of the rate is guesswork, and the better a round figure is.
             self.ceiling = max(_round(rate, min(max(0.05 / max(span, 0.001), 0.05), 0.3)), LEAST_GUESS)

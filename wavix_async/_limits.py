@@ -340,6 +340,11 @@ class Limiter:
         self._gate.abandoned()
         self._pump()
 
+    def unused(self, ticket: float) -> None:  # noqa: ARG002  (closing takes the ticket, whatever the end)
+        """Give a ticket back: nothing was sent with it, so it costs no turn."""
+        self._gate.unsend()
+        self._pump()
+
     def pause(self, seconds: float) -> None:
         """Let nobody leave for so many seconds, without concluding anything about the rate."""
         began = not self.is_paused()

@@ -47,5 +47,5 @@ class Operation(Generic[T]):
 
     @property
     def name(self) -> str:
-        """The name in logs and spans: `PATCH /v1/numbers/{id}`."""
+        """The name in messages and events: `PATCH /v1/numbers/{id}`."""
         return f"{self.method} {self.path}"

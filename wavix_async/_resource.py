@@ -1,7 +1,7 @@
 """`Resource`: the base of a group of operations."""
 
 from collections.abc import Coroutine, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from wavix_async._operation import Operation
 from wavix_async._wire import Part
@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 __all__ = ["Resource", "positive_id"]
 
 T = TypeVar("T")
+
+_LARGEST_ID: Final = 10**100
 
 
 class Resource:
@@ -47,6 +49,8 @@ def positive_id(name: str, value: object, what: str = "the record's id") -> int:
     Raises:
         InputError: It is not a positive integer.
     """
+    if type(value) is int and value > _LARGEST_ID:
+        raise InputError(f"{name} is no id: it has more than 100 digits. Pass {what}.")
     if type(value) is not int or value < 1:
         raise InputError(f"{name} must be a positive integer, got {value!r}: pass {what}.")
     return value

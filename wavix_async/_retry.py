@@ -142,7 +142,7 @@ def _last_word(operation: Operation[Any], failure: WavixError) -> WavixError:
         return failure
     error = OutcomeUnknownError(
         f"{operation.name} was sent and may have been carried out: {failure.message} "
-        "It is not safe to repeat, so it was sent once: look at the account before you send it again.",
+        "It is not safe to repeat: look at the account before you send it again.",
         status=failure.status,
         code=failure.code,
         request_id=failure.request_id,

@@ -22,7 +22,7 @@ class Options:
     timeouts: Timeouts
     retry: RetryPolicy
     observers: Observers
-    semaphore: asyncio.Semaphore | None = None
+    semaphores: tuple[asyncio.Semaphore, ...] = ()
     stop: StopSignal | None = None
 
 

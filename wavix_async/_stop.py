@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable
 from typing import Final, TypeVar
+from weakref import WeakSet
 
 from wavix_async._watch import Watched
 from wavix_async.errors import StoppedError
@@ -24,6 +25,7 @@ class StopSignal:
     def __init__(self) -> None:
         self._set = False
         self._waiting: set[Watched] = set()
+        self._followers: WeakSet[StopSignal] = WeakSet()
 
     def is_set(self) -> bool:
         """Tell whether `set()` was called."""
@@ -36,6 +38,14 @@ class StopSignal:
             if not waiting.expired:
                 waiting.expired = True
                 waiting.task.cancel()
+        for follower in list(self._followers):
+            follower.set()
+
+    def also_sets(self, other: "StopSignal") -> None:
+        """Let another signal be set with this one."""
+        self._followers.add(other)
+        if self._set:
+            other.set()
 
     def check(self) -> None:
         """Raise when it is set.

@@ -36,14 +36,18 @@ class takes(Generic[P, B]):  # noqa: N801 - reads as a decorator
         fields = inspect.signature(model).parameters
         declared = inspect.signature(method)
 
+        # Those may be given by name, too, although the types have them by position.
+        own = list(declared.parameters)[1:-1]
+
         @functools.wraps(method)
         def call(*args: Any, **keywords: Any) -> Any:
+            mine = {name: keywords.pop(name) for name in own if name in keywords}
             try:
                 body = model(**keywords)
             except TypeError:
                 raise InputError(_what_is_wrong(method.__name__, fields, keywords)) from None
             try:
-                return method(*args, body)
+                return method(*args, *mine.values(), body)
             except TypeError:
                 # Either an argument is missing, and the signature names it, or the error is none of ours.
                 call.__signature__.bind(*args, **keywords)  # type: ignore[attr-defined]

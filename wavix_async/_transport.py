@@ -10,6 +10,8 @@ Facts about aiohttp that this file relies on, each held by a canary test:
 
 import asyncio
 import io
+import math
+import socket
 import sys
 from typing import Any, Final
 
@@ -73,7 +75,9 @@ class Transport:
         self._json_headers: Final = CIMultiDict(json if session is None else {**headers, **json})
         # Somebody else's pool may be smaller than our slots: waiting for it is connecting, too.
         pool_wait = None if session is None else connect_timeout
-        self._timeout = aiohttp.ClientTimeout(total=None, connect=pool_wait, sock_connect=connect_timeout)
+        self._timeout = aiohttp.ClientTimeout(
+            total=None, connect=pool_wait, sock_connect=connect_timeout, ceil_threshold=math.inf
+        )
         if session is not None:
             session._retry_connection = False
 
@@ -134,6 +138,9 @@ class Transport:
                 answer.close()
                 raise
         except asyncio.CancelledError:
+            if self._closed and not watched.expired and watched.task.cancelling() <= watched.cancelling:
+                # aiohttp cancels its look-ups when it is closed, and so whoever waits for them.
+                raise ClientClosedError("The client was closed before this could be sent.") from None
             if watched.timed_out():
                 raise AttemptTimeoutError(
                     f"No complete answer from {request.url.host} in time; the request may have been carried out."
@@ -150,7 +157,7 @@ class Transport:
         left = deadline - self._loop.time()
         if left > self._connect_timeout:
             return self._timeout
-        return aiohttp.ClientTimeout(total=None, connect=max(left - 0.005, 0.001))
+        return aiohttp.ClientTimeout(total=None, connect=max(left - 0.005, 0.001), ceil_threshold=math.inf)
 
     def _session_here(self) -> aiohttp.ClientSession:
         self.check_open()
@@ -171,7 +178,9 @@ class Transport:
 
     def _new_session(self) -> aiohttp.ClientSession:
         session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=self._max_connections, ttl_dns_cache=60),
+            connector=aiohttp.TCPConnector(
+                limit=self._max_connections, ttl_dns_cache=60, resolver=_Resolver(self._connect_timeout)
+            ),
             cookie_jar=aiohttp.DummyCookieJar(),
             headers=self._session_headers,
             trust_env=False,
@@ -201,6 +210,21 @@ class Transport:
             _abandon(session)
 
 
+class _Resolver(aiohttp.ThreadedResolver):
+    """A look-up that takes too long was never sent; without this it would use up the time of the attempt."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__()
+        self._seconds = seconds
+
+    async def resolve(self, host: str, port: int = 0, family: Any = socket.AF_INET) -> Any:
+        try:
+            async with asyncio.timeout(self._seconds):
+                return await super().resolve(host, port, family)
+        except TimeoutError:
+            raise OSError(None, f"looking up {host} took longer than {self._seconds:g} s") from None
+
+
 def _abandon(session: aiohttp.ClientSession) -> None:
     """Let go of a session whose loop is gone: its connections cannot be closed in an orderly way any more."""
     connector = session.connector
@@ -217,7 +241,7 @@ def _abandon(session: aiohttp.ClientSession) -> None:
 
 
 def _multipart(parts: tuple[Part, ...]) -> aiohttp.FormData:
-    form = aiohttp.FormData(default_to_multipart=True)
+    form = aiohttp.FormData(quote_fields=False, default_to_multipart=True)
     for part in parts:
         # aiohttp warns of more than 1 MB of plain bytes.
         value: Any = io.BytesIO(part.content) if part.filename else part.content.decode()
@@ -243,10 +267,19 @@ async def _read(answer: aiohttp.ClientResponse) -> bytes:
     return b"".join(chunks)
 
 
+_NEVER_SENT: Final = (
+    aiohttp.ClientConnectorError,
+    aiohttp.ConnectionTimeoutError,
+    aiohttp.ClientHttpProxyError,
+    aiohttp.ServerFingerprintMismatch,
+    aiohttp.InvalidURL,
+)
+
+
 def _failure(error: Exception, request: Request) -> WavixError:
     """Name a failure by what is known of the request: never sent, or maybe carried out."""
     host = request.url.host
-    if isinstance(error, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError | aiohttp.InvalidURL):
+    if isinstance(error, _NEVER_SENT):
         return ConnectError(f"Cannot connect to {host}: {_reason(error)}. Nothing was sent.")
     # A body of bytes leaves in one write with the head; of a form, parts may have left before.
     if _is_closing_write(error) or (request.parts is None and _is_closing_write(error.__cause__)):

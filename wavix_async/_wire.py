@@ -21,7 +21,7 @@ T = TypeVar("T")
 Query = Mapping[str, object]
 
 _EXCERPT: Final = 2000
-_REQUEST_ID_HEADERS: Final = ("X-Request-Id", "X-Request-ID", "X-Amzn-Trace-Id", "CF-Ray")
+_REQUEST_ID_HEADERS: Final = ("X-Request-Id", "X-Amzn-Trace-Id", "CF-Ray")
 
 
 @attrs.frozen
@@ -34,7 +34,7 @@ class Part:
     content_type: str | None = None
 
 
-# Made for every attempt, and handed over once: not frozen, which would cost a third of a microsecond each.
+# Made for every call, and handed over once: not frozen, which would cost a third of a microsecond each.
 @attrs.define
 class Request:
     """What goes on the wire, less the key: the transport adds that."""

@@ -84,7 +84,8 @@ class WavixClient:
         observers: Iterable[Observer] = (),
     ) -> None:
         # Bound anew, so that no frame of a traceback holds the key as a plain string.
-        api_key = read_api_key(Secret(api_key) if isinstance(api_key, str) else api_key)
+        api_key = Secret(api_key) if isinstance(api_key, str) else api_key
+        api_key = read_api_key(api_key)
         _check_session(session)
         timeouts = _timeouts(Timeouts(), timeout)
         policy = RetryPolicy() if retry is None else _policy(retry)
@@ -168,9 +169,10 @@ class WavixClient:
             timeout: A number sets the seconds of one attempt; `Timeouts` sets all (its `connect` has no effect here:
                 connections belong to the shared pool).
             deadline: Seconds for the whole call; None: no bound.
-            retry: Another retry policy.
-            observers: Observers that are told of these calls too.
-            semaphore: Held by every attempt while it is on the wire, and at no other time.
+            retry: Another retry policy; its budget has no effect here: all calls share the client's.
+            observers: Observers that are told of these calls too (not of pauses and rate changes, which are nobody's
+                call).
+            semaphore: Held by every attempt while it is on the wire, and at no other time; adds to one given before.
             stop: Once it is set nothing more is sent: calls that wait for their turn or for a backoff raise
                 `StoppedError`; what is on the wire ends as it would.
 
@@ -191,8 +193,8 @@ class WavixClient:
             timeouts=timeouts,
             retry=self._options.retry if retry is None else _policy(retry),
             observers=Observers((*self._options.observers.all, *more)) if more else self._options.observers,
-            semaphore=self._options.semaphore if semaphore is None else semaphore,
-            stop=self._options.stop if stop is None else stop,
+            semaphores=(*self._options.semaphores, *_semaphores(semaphore)),
+            stop=_follow(stop, self._options.stop),
         )
         return other
 
@@ -243,3 +245,20 @@ def _observers(given: Any) -> tuple[Observer, ...]:
 def _check_session(session: object) -> None:
     if session is not None and not hasattr(session, "request"):
         raise ConfigurationError(f"session must be an aiohttp.ClientSession or None, got {type(session).__name__}.")
+
+
+def _semaphores(given: Any) -> tuple[asyncio.Semaphore, ...]:
+    if given is not None and not isinstance(given, asyncio.Semaphore):
+        raise ConfigurationError(f"semaphore must be an asyncio.Semaphore or None, got {given!r}.")
+    return () if given is None else (given,)
+
+
+def _follow(given: Any, before: StopSignal | None) -> StopSignal | None:
+    """Return the signal to heed: the one given, which then follows the one that was heeded before."""
+    if given is None:
+        return before
+    if not isinstance(given, StopSignal):
+        raise ConfigurationError(f"stop must be a StopSignal or None, got {given!r}.")
+    if before is not None:
+        before.also_sets(given)
+    return given

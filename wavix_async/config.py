@@ -54,8 +54,8 @@ class Timeouts:
     """How long to wait, in seconds. Nothing here counts twice: queueing for the rate or a slot is not an attempt.
 
     Attributes:
-        attempt: One attempt, from its first byte to the last byte of the answer. Default 30.
-        connect: Opening a connection (DNS excluded, TLS included). Default 10.
+        attempt: One attempt, connecting included, to the last byte of the answer. Default 30.
+        connect: Looking up the host, and opening a connection (TLS included), 10 seconds each.
         deadline: The whole call: every attempt, backoff and wait for the rate. None: no bound. Default 600.
 
     Raises:
@@ -71,8 +71,8 @@ class Timeouts:
 class RetryPolicy:
     """When a failed attempt is repeated.
 
-    A 429 is waited out whatever `attempts` says, until the deadline. A failure that may have been carried out is
-    repeated only where the operation is safe to repeat; one that never left this machine always is.
+    A 429 is waited out whatever `attempts` says (unless it is 1), until the deadline. A failure that may have been
+    carried out is repeated only where the operation is safe to repeat; one that never left this machine always is.
 
     Attributes:
         attempts: Attempts in all, the first included; 1 means never repeat. Default 4.

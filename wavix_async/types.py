@@ -1,10 +1,9 @@
 """UNSET, and the aliases that the public signatures use."""
 
 import enum
-from collections.abc import Mapping, Sequence
 from typing import Final, Literal, TypeAlias
 
-__all__ = ["JSON", "UNSET", "Outcome", "UnsetType"]
+__all__ = ["UNSET", "Outcome", "UnsetType"]
 
 
 class UnsetType(enum.Enum):
@@ -22,9 +21,6 @@ class UnsetType(enum.Enum):
 
 UNSET: Final = UnsetType.UNSET
 """Leave this field as it is: it is not sent. `None` is sent as null and clears the field."""
-
-JSON: TypeAlias = "bool | int | float | str | Sequence[JSON] | Mapping[str, JSON] | None"
-"""What `json.loads` gives."""
 
 Outcome: TypeAlias = Literal["not_sent", "rejected", "unknown"]
 """What is known of a failed call: it never left, the API refused it, or it may have been carried out."""

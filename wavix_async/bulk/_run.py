@@ -52,6 +52,8 @@ class _Item:
 
     attempts: int = 0
     backing_off: bool = False
+    maybe_done: bool = False
+    """Whether an attempt may have been carried out."""
 
 
 class _FailureObserver:
@@ -178,9 +180,7 @@ class BulkRun:
         """
         self._halt()
         if self._task is not None and not self._task.done():
-            loop = asyncio.get_running_loop()
-            self._give_up_at = loop.time() + grace
-            loop.call_at(self._give_up_at, self._cancel_workers)
+            self._end_within(grace)
 
     # --- start and end ---
 
@@ -224,7 +224,8 @@ class BulkRun:
             for _ in range(min(self._concurrency, self._source.total or self._concurrency)):
                 self._hire()
             while self._workers:
-                await asyncio.wait(self._workers)
+                await asyncio.wait(self._workers, timeout=None if self._on_progress is None else _PROGRESS_EVERY)
+                self._tell_progress_now_and_then()
             if self._results is not None:
                 for result in self._late:
                     await self._results.put(result)
@@ -250,6 +251,11 @@ class BulkRun:
         self._stopping = True
         self._stop.set()
 
+    def _end_within(self, seconds: float) -> None:
+        loop = asyncio.get_running_loop()
+        self._give_up_at = loop.time() + seconds
+        loop.call_at(self._give_up_at, self._cancel_workers)
+
     def _cancel_workers(self) -> None:
         for worker in self._workers:
             worker.cancel()
@@ -258,8 +264,6 @@ class BulkRun:
         """Name the inputs that a stop has left; a generator may have no end, so it is read on for a while only."""
         if not self._stopping or self._broken is not None:
             return
-        if self._give_up_at is None:
-            self._give_up_at = asyncio.get_running_loop().time() + _READ_ON
         try:
             async with asyncio.timeout_at(self._give_up_at if self._source.total is None else None):
                 while (item := await self._source.pull()) is not END:
@@ -293,24 +297,35 @@ class BulkRun:
             except Exception as error:
                 self._broken, self._stopping = error, True
                 return
+            except asyncio.CancelledError as error:
+                if _is_cancelled():
+                    raise
+                self._broken, self._stopping = _foreign_cancel(error), True
+                return
             if pulled is END:
                 return
-            item.attempts = 0
+            item.attempts, item.maybe_done = 0, False
             result = await self._handle(pulled, item)
             self._count(result)
             if self._results is not None:
-                await self._results.put(result)
-            if self._on_progress is not None:
-                self._tell_progress_now_and_then()
+                try:
+                    await self._results.put(result)
+                except asyncio.CancelledError:
+                    self._late.append(result)
+                    raise
+            self._tell_progress_now_and_then()
 
     async def _handle(self, pulled: Any, item: _Item) -> BulkResult:
+        named: Any = pulled[0] if isinstance(pulled, tuple | list) and pulled else pulled
         try:
             number_id, update = as_pair(pulled)
             if not self._source.checked:
                 self._check(number_id, update)
         except InputError as error:
-            named: Any = pulled[0] if isinstance(pulled, tuple | list) and pulled else pulled
             return BulkResult(named, BulkStatus.FAILED, error=error)
+        except Exception as error:
+            wrong = InputError(f"the item is no pair (id, NumberUpdate): {type(error).__name__}.")
+            return BulkResult(named, BulkStatus.FAILED, error=wrong)
         try:
             if number_id in self._busy:
                 await self._wait_for_predecessor(number_id)
@@ -333,8 +348,12 @@ class BulkRun:
             self._broken = error
             self._halt()
             return BulkResult(number_id, BulkStatus.UNKNOWN, attempts=item.attempts)
-        except asyncio.CancelledError:
-            status = BulkStatus.UNKNOWN if item.attempts else BulkStatus.NOT_SENT
+        except asyncio.CancelledError as error:
+            if not _is_cancelled():
+                self._broken = _foreign_cancel(error)
+                self._halt()
+                return BulkResult(number_id, BulkStatus.UNKNOWN, attempts=item.attempts)
+            status = BulkStatus.UNKNOWN if item.maybe_done else BulkStatus.NOT_SENT
             given_up = BulkResult(number_id, status, attempts=item.attempts)
             self._count(given_up)
             self._late.append(given_up)
@@ -343,11 +362,17 @@ class BulkRun:
     def _failed(self, number_id: int, error: WavixError, item: _Item) -> BulkResult:
         if isinstance(error, InputError):
             return BulkResult(number_id, BulkStatus.FAILED, error=error)
+        if isinstance(error, StoppedError) and not self._stopping:
+            # The client that the run was made from was told to stop.
+            self._stopped_by = error
+            self._halt()
+            self._end_within(_READ_ON)
         if isinstance(error, StoppedError) and error.outcome == "not_sent":
             return BulkResult(number_id, BulkStatus.NOT_SENT, error=self._stopped_by, attempts=item.attempts)
         if isinstance(error, _STOPPERS) and not self._stopping:
             self._stopped_by = error
             self._halt()
+            self._end_within(_READ_ON)
         return BulkResult(number_id, _STATUS[error.outcome], error=error, attempts=item.attempts)
 
     async def _wait_for_predecessor(self, number_id: int) -> None:
@@ -378,7 +403,7 @@ class BulkRun:
             self._failures.append(result)
 
     def _tell_progress_now_and_then(self) -> None:
-        if asyncio.get_running_loop().time() - self._told >= _PROGRESS_EVERY:
+        if self._on_progress is not None and asyncio.get_running_loop().time() - self._told >= _PROGRESS_EVERY:
             self._tell_progress()
 
     def _tell_progress(self) -> None:
@@ -402,6 +427,7 @@ class BulkRun:
                 self._resumed(item)
             if event.outcome != "not_sent":
                 item.attempts += 1
+                item.maybe_done = item.maybe_done or event.outcome == "unknown"
                 self._requests += 1
                 self._rate_limited += event.status == 429
         elif isinstance(event, RetryEvent) and event.wait > 0:
@@ -420,3 +446,15 @@ _STATUS: Final = {
     "rejected": BulkStatus.FAILED,
     "unknown": BulkStatus.UNKNOWN,
 }
+
+
+def _is_cancelled() -> bool:
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
+def _foreign_cancel(error: asyncio.CancelledError) -> RuntimeError:
+    """Return the error for a cancellation that nobody asked of the worker: something that it awaited was cancelled."""
+    broken = RuntimeError("Something that the run waited for was cancelled.")
+    broken.__cause__ = error
+    return broken

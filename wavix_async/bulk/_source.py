@@ -27,7 +27,7 @@ class Source:
         if isinstance(updates, Mapping):
             for number_id, update in updates.items():
                 check(number_id, update)
-            self.checked = True
+            self.checked = type(updates) is dict
             self._items = iter(updates.items())
         elif isinstance(updates, AsyncIterable):
             self._later = aiter(updates)
@@ -39,6 +39,8 @@ class Source:
                     except InputError as error:
                         raise InputError(f"updates[{index}]: {error}") from None
                 self.checked = True
+                # What was checked must be what is sent.
+                updates = tuple(updates)
             self._items = iter(updates)
         else:
             raise InputError(

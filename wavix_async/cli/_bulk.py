@@ -80,10 +80,10 @@ def bulk_update(
                 write_json(report_json(driven.report, interrupted=driven.interrupted))
             else:
                 show_report(out(), driven.report)
-        if driven.broken is not None:
-            raise Quit(ExitCode.FAILED, f"Stopped: {driven.broken}")
         if output is not None:
             feed.finish(driven.report.failures)
+        if driven.broken is not None:
+            raise Quit(ExitCode.FAILED, f"Stopped: {driven.broken}")
     return ExitCode.INTERRUPTED if driven.interrupted else code_for_report(driven.report)
 
 

@@ -1,8 +1,9 @@
 """The rows on their way into a run: knows which have been taken and have no result yet."""
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 
-from wavix_async import BulkResult, BulkStatus, NumberUpdate
+from wavix_async import BulkResult, BulkStatus, InputError, NumberUpdate
 from wavix_async.cli._rows import Rows
 
 __all__ = ["Feed"]
@@ -55,5 +56,10 @@ class Feed:
                 self.take(result)
         for number_id in self._open:
             self._write(BulkResult(number_id, BulkStatus.NOT_SENT))
-        for number_id, _ in self._rows:
+        for number_id, _ in self._rest():
             self._write(BulkResult(number_id, BulkStatus.NOT_SENT))
+
+    def _rest(self) -> Iterator[tuple[int, NumberUpdate]]:
+        # What has broken the run while it was read will break here again: there is no more to name then.
+        with suppress(InputError, OSError, UnicodeError):
+            yield from self._rows

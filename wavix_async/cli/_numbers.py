@@ -49,8 +49,8 @@ def list_(
         async with connection.client() as wavix, aclosing(_numbers(wavix, filters, limit)) as numbers:
             async for number in numbers:
                 if as_json:
-                    write_json(to_dict(number))
-                else:
+                    write_json(to_dict(number) if isinstance(number, Number) else number)
+                elif isinstance(number, Number):
                     shown.append(number)
         return shown
 

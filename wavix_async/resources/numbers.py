@@ -75,12 +75,15 @@ class Papers(Resource):
             APIError: The API refused it.
         """
         ids = _number_ids("did_ids", did_ids)
+        kind = str(doc_id)
+        if not (kind.isascii() and kind.isalnum()):
+            raise InputError(f"doc_id must be a kind of document like 'id' or 'address', got {doc_id!r}.")
         content, name = await asyncio.to_thread(_read_paper, doc_attachment, filename)
         return await self._call(
             UPLOAD,
             parts=(
                 Part("did_ids", ",".join(map(str, ids)).encode()),
-                Part("doc_id", str(doc_id).encode()),
+                Part("doc_id", kind.encode()),
                 Part("doc_attachment", content, name, mimetypes.guess_type(name)[0] or "application/octet-stream"),
             ),
         )
@@ -209,13 +212,14 @@ class Numbers(Resource):
             raise InputError("release() takes either ids=[...] or dids=[...], not both and not neither.")
         if dids is not None:
             if isinstance(dids, str) or not isinstance(dids, Iterable):
-                raise InputError(
-                    f"dids must be a list of phone numbers, got the string {dids!r}: pass dids=[{dids!r}]."
-                )
+                given = f"the string {dids!r}" if isinstance(dids, str) else repr(dids)
+                raise InputError(f"dids must be a list of phone numbers, got {given}: pass dids=['{dids}'].")
             numbers = [_did(value, f"dids[{i}]") for i, value in enumerate(dids)]
             if not numbers:
                 raise InputError("dids must name at least one number.")
-            return await self._call(RELEASE, query={"dids": ",".join(numbers)})
+            # A 404 for several says that one of them is not there, and nothing of the others.
+            operation = RELEASE if len(numbers) == 1 else attrs.evolve(RELEASE, gone_is_done=False)
+            return await self._call(operation, query={"dids": ",".join(numbers)})
         return await self._release_each(_number_ids("ids", ids))
 
     async def _release_each(self, ids: builtins.list[int]) -> Success:
@@ -228,7 +232,7 @@ class Numbers(Resource):
                 if index:
                     error.add_note(f"Released before this failure: {ids[:index]}.")
                 raise
-        return answers[-1]
+        return next((answer for answer in answers if answer.already_gone), answers[-1])
 
     def bulk_update(
         self,
@@ -279,7 +283,10 @@ def _check_update(number_id: object, changes: object) -> None:
     _number_id(number_id)
     if not isinstance(changes, NumberUpdate):
         raise InputError(f"the update of number {number_id} must be a NumberUpdate, got {type(changes).__name__}.")
-    _not_empty(changes)
+    try:
+        _not_empty(changes)
+    except InputError as error:
+        raise InputError(f"number {number_id}: {error}") from None
 
 
 def _number_id(value: object, name: str = "number_id") -> int:
@@ -322,6 +329,8 @@ def _read_paper(source: object, filename: str | None) -> tuple[bytes, str]:
         content, name = _read_file(source), filename or (os.path.basename(known) if isinstance(known, str) else None)
     else:
         raise InputError(f"doc_attachment must be a path, bytes or a file object, got {source!r}.")
+    if name is not None and not isinstance(name, str):
+        raise InputError(f"filename must be a string, got {name!r}.")
     if not name:
         raise InputError("filename is missing: with bytes, pass the name that the document shall have.")
     if not name.isprintable():
@@ -348,8 +357,15 @@ def _read_path(path: "str | os.PathLike[str]") -> bytes:
 def _read_file(file: Any) -> bytes:
     """Read to the end, or as far as a document may go; a raw stream gives less than it is asked for."""
     content = b""
-    while len(content) <= _PAPER_BYTES and (chunk := file.read(_PAPER_BYTES + 1 - len(content))):
-        if not isinstance(chunk, bytes):
-            raise InputError("doc_attachment: open the file for reading bytes: open(path, 'rb').")
-        content += chunk
+    try:
+        while len(content) <= _PAPER_BYTES and (chunk := file.read(_PAPER_BYTES + 1 - len(content))):
+            if not isinstance(chunk, bytes):
+                raise InputError("doc_attachment: open the file for reading bytes: open(path, 'rb').")
+            content += chunk
+    except UnicodeDecodeError:
+        raise InputError("doc_attachment: open the file for reading bytes: open(path, 'rb').") from None
+    except (OSError, ValueError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"doc_attachment: the file cannot be read: {error}.") from error
     return content
