@@ -1,7 +1,7 @@
 """A limit that nobody has told us: concluded from what was accepted before each refusal.
 
 **The rate is learned** when it is not configured. Until the first refusal nothing is paced, only the number in
-flight grows from 4 with every answer (a slow start), so that finding a limit costs few refusals and finding none
+flight grows from 8 with every answer (a slow start), so that finding a limit costs few refusals and finding none
 costs a few round trips. A server that refuses is taken for a token bucket of `b` tokens, filled at `r` per second:
 of a span of `T` seconds that ends with a refusal it accepts at most `b + r * T`, and exactly that for one of the
 spans. Hence `r = max((A - b) / T)` over all spans ending at the refusal (`Tally` keeps the counts in bounded

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Gate", "LimitSnapshot", "Limiter", "WaitTooLong"]
 
-FIRST_WINDOW = 4.0  # requests in flight at the start
+FIRST_WINDOW = 8.0  # requests in flight at the start
 LATER_WINDOW = 16.0  # the same after a pause that the server has measured, when a rate is known
 WINDOW_GROWTH = 0.5  # per answer: half as large again every round trip
 WINDOW_GONE = 150.0  # a window of this size has seen hundreds of answers and no refusal: there is nothing to find

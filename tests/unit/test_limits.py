@@ -98,11 +98,11 @@ def test_the_first_wave_is_small_and_grows_with_the_answers() -> None:
     while gate.next_time(0.0) <= 0.0:
         gate.send(0.0)
         sent += 1
-    assert sent == 4
+    assert sent == 8
     for _ in range(2):
         gate.accepted(0.0)
-    assert gate.in_flight == 2
-    assert gate.window == 5.0
+    assert gate.in_flight == 6
+    assert gate.window == 9.0
 
 
 def test_a_server_without_limit_ends_up_unhindered() -> None:
@@ -388,7 +388,7 @@ def test_a_pause_fails_those_at_once_whose_deadline_it_passes() -> None:
 def test_a_wait_for_answers_ends_at_the_deadline() -> None:
     async def main() -> None:
         limiter = Limiter()
-        for _ in range(4):
+        for _ in range(8):
             await limiter.acquire()
         (other,) = start(limiter.acquire())
         with pytest.raises(WaitTooLong):
@@ -457,7 +457,7 @@ def test_a_pause_without_a_429_cuts_no_rate() -> None:
         assert limiter.snapshot().paused_for == pytest.approx(3.0)
         tasks = start(*(use(limiter, 0.5) for _ in range(50)))
         await asyncio.sleep(3.1)
-        assert limiter.snapshot().in_flight == 4  # in a slow start
+        assert limiter.snapshot().in_flight == 8  # in a slow start
         await asyncio.gather(*tasks)
         assert limiter.snapshot().source == "unlimited"
 
@@ -467,7 +467,7 @@ def test_a_pause_without_a_429_cuts_no_rate() -> None:
 def test_an_answer_that_never_comes_frees_its_place() -> None:
     async def main() -> None:
         limiter = Limiter()
-        tickets = [await limiter.acquire() for _ in range(4)]
+        tickets = [await limiter.acquire() for _ in range(8)]
         (waiting,) = start(limiter.acquire())
         await asyncio.sleep(1.0)
         assert not waiting.done()
