@@ -104,7 +104,7 @@ class Call(Generic[T]):
             if options.stop is not None:
                 options.stop.check()
             ticket = self._limiter.try_acquire()
-            if ticket is None or slots.locked() or any(semaphore.locked() for semaphore in own):
+            if ticket is None or slots.locked() or (own and any(semaphore.locked() for semaphore in own)):
                 ticket = await self._wait(self._queue(ticket, own, slots))
             else:
                 await slots.acquire()
