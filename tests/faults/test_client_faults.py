@@ -749,12 +749,12 @@ async def test_a_wait_for_a_connection_ends_at_the_deadline(faulty: FaultServer,
 
 
 async def test_a_wait_for_the_learning_window_ends_at_the_deadline(faulty: FaultServer, make_client: Any) -> None:
-    """Requirement 11: a new client has four requests in flight at most; the fifth call has a deadline all the same."""
-    faulty.set_schedule(["stall"] * 4)
+    """Requirement 11: a new client has eight requests in flight at most; the ninth call has a deadline all the same."""
+    faulty.set_schedule(["stall"] * 8)
     client = make_client()
-    stalled = [asyncio.create_task(call(client, GET, number)) for number in range(1, 5)]
+    stalled = [asyncio.create_task(call(client, GET, number)) for number in range(1, 9)]
     try:
-        while sent_to(faulty) < 4:
+        while sent_to(faulty) < 8:
             await asyncio.sleep(0.01)
         with pytest.raises(WavixError) as caught:
             await asyncio.wait_for(call(client.with_options(deadline=0.2), SEND), 2)
