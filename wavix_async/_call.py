@@ -177,10 +177,9 @@ class Call(Generic[T]):
     async def _back_off(self, seconds: float) -> None:
         try:
             await self._wait(asyncio.sleep(seconds))
-        except StoppedError:
-            if self._ambiguous:
-                error = StoppedError("Stopped before it could be repeated; an attempt may have been carried out.")
-            raise self._with_facts(error) from None
+        except StoppedError as stopped:
+            sent = "Stopped before it could be repeated; an attempt may have been carried out."
+            raise self._with_facts(StoppedError(sent) if self._ambiguous else stopped) from None
 
     async def _turn(self) -> float:
         try:
