@@ -36,7 +36,14 @@ if TYPE_CHECKING:
 __all__ = ["BulkRun"]
 
 _log: Final = logging.getLogger("wavix_async")
-_STOPPERS: Final = (AuthenticationError, PaymentRequiredError, PermissionDeniedError, ClientClosedError)
+# A `StoppedError` that the run did not cause: the client that it was made from was told to stop.
+_STOPPERS: Final = (
+    AuthenticationError,
+    PaymentRequiredError,
+    PermissionDeniedError,
+    ClientClosedError,
+    StoppedError,
+)
 _ATTEMPTS: Final = 8
 _MOST_WORKERS: Final = 16
 _PROGRESS_EVERY: Final = 0.1
@@ -362,17 +369,12 @@ class BulkRun:
     def _failed(self, number_id: int, error: WavixError, item: _Item) -> BulkResult:
         if isinstance(error, InputError):
             return BulkResult(number_id, BulkStatus.FAILED, error=error)
-        if isinstance(error, StoppedError) and not self._stopping:
-            # The client that the run was made from was told to stop.
+        if isinstance(error, _STOPPERS) and not self._stopping:
             self._stopped_by = error
             self._halt()
             self._end_within(_READ_ON)
         if isinstance(error, StoppedError) and error.outcome == "not_sent":
             return BulkResult(number_id, BulkStatus.NOT_SENT, error=self._stopped_by, attempts=item.attempts)
-        if isinstance(error, _STOPPERS) and not self._stopping:
-            self._stopped_by = error
-            self._halt()
-            self._end_within(_READ_ON)
         return BulkResult(number_id, _STATUS[error.outcome], error=error, attempts=item.attempts)
 
     async def _wait_for_predecessor(self, number_id: int) -> None:
