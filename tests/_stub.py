@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import Counter, deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from multidict import CIMultiDict
@@ -133,6 +133,8 @@ class StubSession:
         self.statuses: Counter[int] = Counter()
         self.seen: Counter[str] = Counter()
         """Requests by path."""
+        self.writes: Counter[str] = Counter()
+        """The same without GETs."""
         self.applied: Counter[str] = Counter()
         """Changes carried out by path."""
         self.bodies: dict[str, list[Any]] = {}
@@ -159,6 +161,7 @@ class StubSession:
         reply = self._answer(seen)
         self.requests += 1
         self.seen[seen.path] += 1
+        self.writes[seen.path] += seen.method != "GET"
         self.times.append(seen.at)
         self.in_flight += 1
         self.peak = max(self.peak, self.in_flight)
@@ -167,7 +170,8 @@ class StubSession:
         try:
             if self._latency + reply.before:
                 await asyncio.sleep(self._latency + reply.before)
-            if reply.applied if reply.applied is not None else reply.error or reply.status < 300:
+            carried_out = reply.applied if reply.applied is not None else reply.error or reply.status < 300
+            if carried_out and seen.method != "GET":
                 self.applied[seen.path] += 1
                 self.bodies.setdefault(seen.path, []).append(seen.body)
             if reply.after:
@@ -178,7 +182,16 @@ class StubSession:
             self._leave(seen)
             raise
         self.statuses[reply.status] += 1
+        if reply.status == 200 and reply.body is None and seen.method == "GET":
+            reply = replace(reply, body=self._read(seen))
         return _Answer(reply, lambda: self._leave(seen))
+
+    def _read(self, seen: Seen) -> dict[str, Any]:
+        """Return a number as the changes carried out have left it."""
+        number = {**NUMBER, "sms_enabled": False}
+        for body in self.bodies.get(seen.path, ()):
+            number.update(body or {})
+        return number
 
     def _leave(self, seen: Seen) -> None:
         self.in_flight -= 1

@@ -10,12 +10,12 @@ from collections.abc import Awaitable
 from typing import Generic, TypeVar, cast
 
 from wavix_async import _codec, _retry
-from wavix_async._headers import rate_hint, retry_after
+from wavix_async._headers import rate_hint, wait_told
 from wavix_async._limits import WaitTooLong
 from wavix_async._observe import AttemptEvent, DriftEvent, RetryEvent, log_drift
 from wavix_async._operation import Operation
 from wavix_async._shared import Options, Shared
-from wavix_async._wire import Request, Response, read_response, request_id
+from wavix_async._wire import Request, Response, facts_of, read_response
 from wavix_async.errors import (
     AttemptTimeoutError,
     DeadlineExceededError,
@@ -215,15 +215,15 @@ class Call(Generic[T]):
             raise
 
     def _judge_rate(self, ticket: float, response: Response) -> None:
-        headers = response.headers
-        if response.status == 429 and not self._operation.quota:
+        status, headers, now = response.status, response.headers, time.time()
+        if status == 429 and not self._operation.quota:
             self._refused = True
-            self._limiter.refused(ticket, retry_after(headers, time.time()))
+            self._limiter.refused(ticket, wait_told(status, headers, now))
         else:
             self._limiter.accepted(ticket)
-            if response.status == 503 and (wait := retry_after(headers, time.time())) is not None:
+            if status == 503 and (wait := wait_told(status, headers, now)) is not None:
                 self._limiter.pause(wait)
-        hint = rate_hint(headers, time.time())
+        hint = rate_hint(headers, now)
         if hint is not None:
             self._limiter.hint(hint)
 
@@ -233,7 +233,7 @@ class Call(Generic[T]):
         except WavixError as error:
             failure = self._shared.transport.without_key(response)
             if failure is response:
-                error.retry_after = retry_after(response.headers, time.time())
+                error.retry_after = wait_told(response.status, response.headers, time.time())
                 raise
         else:
             if drifts:
@@ -244,7 +244,7 @@ class Call(Generic[T]):
 
     def _report(self, drifts: list[_codec.Drift], response: Response) -> None:
         if self._shared.strict:
-            raise _codec.drift_error(drifts, status=response.status, request_id=request_id(response))
+            raise _codec.drift_error(drifts, **facts_of(response))
         for drift in filter(self._shared.is_new_drift, drifts):
             event = DriftEvent(operation=self._operation.name, drift=drift)
             log_drift(event)

@@ -9,7 +9,7 @@ a server that talks nonsense must not stop a client, and a header is never a rea
 from __future__ import annotations
 
 import re
-from datetime import UTC
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 
@@ -18,7 +18,7 @@ import attrs
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-__all__ = ["RateHint", "rate_hint", "retry_after"]
+__all__ = ["RateHint", "answered_at", "rate_hint", "retry_after", "wait_told"]
 
 MAX_WAIT = 366 * 86_400.0
 """Seconds; a longer wait says nothing more than this one, and keeps timers in the range of a float."""
@@ -59,6 +59,14 @@ def retry_after(headers: Mapping[str, str], wall_now: float) -> float | None:
     waits = [_seconds(value, headers, wall_now) for value in _all(headers, "Retry-After")]
     waits += [_scaled(_number(value), 0.001) for value in _all(headers, "Retry-After-Ms")]
     return max((wait for wait in waits if wait is not None), default=None)
+
+
+def wait_told(status: int, headers: Mapping[str, str], wall_now: float) -> float | None:
+    """Return how many seconds an answer asks to wait: its Retry-After, or the reset that a 429 names without one."""
+    wait = retry_after(headers, wall_now)
+    if wait is None and status == 429 and (hint := rate_hint(headers, wall_now)) is not None and not hint.remaining:
+        return hint.reset
+    return wait
 
 
 def rate_hint(headers: Mapping[str, str], wall_now: float) -> RateHint | None:
@@ -108,15 +116,25 @@ def _seconds(text: str, headers: Mapping[str, str], wall_now: float) -> float | 
     return _scaled(max(numbers, default=None))
 
 
-def _date(text: str | None) -> float | None:
+def answered_at(headers: Mapping[str, str]) -> datetime | None:
+    """Return when the server says that it answered, in UTC; None when it does not say."""
+    return _datetime(headers.get("Date"))
+
+
+def _datetime(text: str | None) -> datetime | None:
     if not text or ":" not in text or len(text) > 64:
         return None
     try:
         date = parsedate_to_datetime(text)
         # "-0000" and a missing zone come back naive; HTTP knows no zone but GMT.
-        return (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp()
+        return date.astimezone(UTC) if date.tzinfo else date.replace(tzinfo=UTC)
     except (ValueError, TypeError, OverflowError, IndexError):
         return None
+
+
+def _date(text: str | None) -> float | None:
+    date = _datetime(text)
+    return None if date is None else date.timestamp()
 
 
 def _server_now(headers: Mapping[str, str], wall_now: float) -> float:

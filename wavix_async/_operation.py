@@ -29,6 +29,8 @@ class Operation(Generic[T]):
         quota: A 429 means "not now, and not soon" (once per 24 hours): it is an error at once.
         gone_is_done: A 404 after an attempt with an unknown outcome means that the attempt worked. Default: for every
             DELETE that answers `Success`.
+        refusal_is_data: `success: false` or `error: true` under a 2xx belongs to what the call asked for, as its schema
+            says; elsewhere it is an error.
     """
 
     method: str
@@ -44,6 +46,8 @@ class Operation(Generic[T]):
         default=attrs.Factory(lambda self: self.method == "DELETE" and self.result is Success, takes_self=True),
         kw_only=True,
     )
+
+    refusal_is_data: bool = attrs.field(default=False, kw_only=True)
 
     @property
     def name(self) -> str:

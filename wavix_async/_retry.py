@@ -4,6 +4,7 @@ The success path pays nothing: the first attempt runs outside tenacity, which is
 """
 
 from collections.abc import Awaitable, Callable
+from math import inf
 from typing import Any, Protocol, TypeVar
 
 import attrs
@@ -101,23 +102,22 @@ def decide(
     Returns:
         `Wait` or `GiveUp`.
     """
-    if not _may_repeat(operation, policy, failure):
-        return GiveUp(_last_word(operation, failure))
-    if policy.attempts == 1:
-        return GiveUp(_last_word(operation, failure))
-    if isinstance(failure, RateLimitError):
-        # The limiter has paused every caller: waiting a second time here would only delay this one.
-        return Wait(0.0)
-    if counted >= policy.attempts:
-        return GiveUp(_last_word(operation, failure))
-    queue = take_retry()
-    if queue is None:
-        return GiveUp(_last_word(operation, failure))
-    bound = min(policy.max_backoff, policy.backoff * 2 ** min(counted - 1, 60))
-    wait = max(bound * jitter, queue)
-    if wait >= time_left:
-        return GiveUp(_last_word(operation, failure))
-    return Wait(wait)
+    if policy.attempts > 1 and _may_repeat(operation, policy, failure):
+        if isinstance(failure, RateLimitError):
+            # The limiter has paused every caller: waiting a second time here would only delay this one.
+            return Wait(0.0)
+        wait = _backoff(policy, counted, jitter, take_retry)
+        if wait < time_left:
+            return Wait(wait)
+    return GiveUp(_last_word(operation, failure))
+
+
+def _backoff(policy: RetryPolicy, counted: int, jitter: float, take_retry: Callable[[], float | None]) -> float:
+    """Return the seconds until the next attempt, infinity where there shall be none."""
+    if counted >= policy.attempts or (queue := take_retry()) is None:
+        return inf
+    bound: float = min(policy.max_backoff, policy.backoff * 2 ** min(counted - 1, 60))
+    return max(bound * jitter, queue)
 
 
 def _may_repeat(operation: Operation[Any], policy: RetryPolicy, failure: WavixError) -> bool:
@@ -146,6 +146,7 @@ def _last_word(operation: Operation[Any], failure: WavixError) -> WavixError:
         status=failure.status,
         code=failure.code,
         request_id=failure.request_id,
+        date=failure.date,
         retry_after=failure.retry_after,
         details=failure.details,
     )

@@ -10,11 +10,12 @@ import attrs
 from yarl import URL
 
 from wavix_async import _codec
+from wavix_async._headers import answered_at
 from wavix_async._operation import Operation
 from wavix_async.errors import APIError, DecodeError, InputError, error_for_status
 from wavix_async.models.common import Success
 
-__all__ = ["Part", "Request", "Response", "build_request", "read_response"]
+__all__ = ["Part", "Request", "Response", "build_request", "facts_of", "read_response"]
 
 T = TypeVar("T")
 
@@ -170,7 +171,8 @@ def read_response(operation: Operation[T], response: Response) -> tuple[T, list[
     if operation.result is None:
         return cast("T", None), []
     payload = _payload(response)
-    if type(payload) is dict and (payload.get("success") is False or payload.get("error") is True):
+    says_no = type(payload) is dict and (payload.get("success") is False or payload.get("error") is True)
+    if says_no and not operation.refusal_is_data:
         raise _api_error(operation, response)
     value, drifts = _codec.decode(operation.result, payload)
     if drifts and not (_codec.fits(operation.result, value) and _says_something(operation.result, payload)):
@@ -207,8 +209,7 @@ def _payload(response: Response) -> Any:
 def _unreadable(response: Response, what: str) -> DecodeError:
     return DecodeError(
         f"HTTP {response.status} with {what}. It began: {_excerpt(response.body)[:200]!r}",
-        status=response.status,
-        request_id=request_id(response),
+        **facts_of(response),
         retryable=True,
         details=_excerpt(response.body),
     )
@@ -218,12 +219,14 @@ def _excerpt(body: bytes) -> str:
     return body[:_EXCERPT].decode("utf-8", "replace")
 
 
-def request_id(response: Response) -> str | None:
-    """Return the id that the API, or a proxy before it, gave the request."""
-    for name in _REQUEST_ID_HEADERS:
-        if value := response.headers.get(name):
-            return value
-    return None
+def facts_of(response: Response) -> dict[str, Any]:
+    """Return what every error tells of the answer: its status, the request's id, the server's time."""
+    headers = response.headers
+    return {
+        "status": response.status,
+        "request_id": next((value for name in _REQUEST_ID_HEADERS if (value := headers.get(name))), None),
+        "date": answered_at(headers),
+    }
 
 
 def _api_error(operation: Operation[Any], response: Response) -> APIError:
@@ -242,10 +245,9 @@ def _api_error(operation: Operation[Any], response: Response) -> APIError:
         hint = f" It needs the scope {operation.scope}."
     return error_for_status(response.status)(
         f"HTTP {response.status} for {name}: {said}{hint}",
-        status=response.status,
+        **facts_of(response),
         code=_code_in(details),
         outcome="unknown" if response.status == 408 else None,
-        request_id=request_id(response),
         details=details,
     )
 

@@ -25,10 +25,11 @@
     │   └── ServerError                   5xx
     └── BulkError                         some inputs of a bulk did not end as updated
 
-All of them can be pickled, and all carry the same facts: `status`, `code`, `request_id`, `attempts`, `elapsed`,
+All of them can be pickled, and all carry the same facts: `status`, `code`, `request_id`, `date`, `attempts`, `elapsed`,
 `retry_after`, `retryable` and `outcome`.
 """
 
+from datetime import datetime
 from typing import TYPE_CHECKING, ClassVar, Final
 
 from wavix_async.types import Outcome
@@ -73,6 +74,7 @@ class WavixError(Exception):
         status: The HTTP status of the last answer, or None if there was none.
         code: The API's own error code, as a string, or None.
         request_id: The request id that the API or a proxy gave the last answer, or None.
+        date: When the API answered, by its own clock (in UTC): what its support needs to find the request; or None.
         attempts: How often the request was put on the wire.
         elapsed: Seconds from the start of the call to this error.
         retry_after: Seconds the API asked to wait, or None.
@@ -92,6 +94,7 @@ class WavixError(Exception):
         status: int | None = None,
         code: str | None = None,
         request_id: str | None = None,
+        date: datetime | None = None,
         retry_after: float | None = None,
         outcome: Outcome | None = None,
         retryable: bool | None = None,
@@ -102,6 +105,7 @@ class WavixError(Exception):
         self.status = status
         self.code = code
         self.request_id = request_id
+        self.date = date
         self.retry_after = retry_after
         self.outcome: Outcome = outcome or self.default_outcome
         self.retryable = self.default_retryable if retryable is None else retryable

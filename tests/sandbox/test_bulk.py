@@ -1,6 +1,6 @@
 """`bulk_update` against the sandbox on real sockets: what the report says is held against what the sandbox did.
 
-The numbers in the docstrings are the requirements of RELIABILITY.md, "Done when" those of the issue.
+The marks `req_NN` say which promises a test holds; `pyproject.toml` has them in words.
 """
 
 from __future__ import annotations
@@ -211,8 +211,9 @@ async def test_a_run_that_is_never_started_sends_nothing() -> None:
         assert sandbox.stats.requests == 0
 
 
+@pytest.mark.req_17
 async def test_a_404_and_a_422_fail_that_number_only() -> None:
-    """Requirement 17: a refusal is of one number, and keeps its reason."""
+    """A refusal is of one number, and keeps its reason."""
     async with Sandbox(numbers=60, foreign=0.3, seed=4) as sandbox, client_of(sandbox) as client:
         abroad = {number for number in ids(60) if sandbox.numbers[number]["country_short_name"] not in ("US", "CA")}
         assert 3 < len(abroad) < 57
@@ -231,12 +232,14 @@ async def test_a_404_and_a_422_fail_that_number_only() -> None:
         assert [str(result.error) for result in copy.failures] == [str(result.error) for result in report.failures]
 
 
+@pytest.mark.req_16
+@pytest.mark.req_17
 @pytest.mark.parametrize(
     ("status", "kind"),
     [(401, AuthenticationError), (402, PaymentRequiredError), (403, PermissionDeniedError)],
 )
 async def test_a_refusal_of_everything_stops_the_run_at_the_first(status: int, kind: type[WavixError]) -> None:
-    """Requirement 16: never ten thousand identical refusals."""
+    """Never ten thousand identical refusals."""
     async with Sandbox(numbers=400, latency=0.005) as sandbox, client_of(sandbox) as client:
         sandbox.fail_next(f"status_{status}", 400)
         for updates in (dict.fromkeys(ids(300), ON), iter(pairs(300)), later(pairs(300))):
@@ -255,8 +258,9 @@ async def test_a_refusal_of_everything_stops_the_run_at_the_first(status: int, k
         assert sandbox.stats.by_status[status] == sandbox.stats.requests
 
 
+@pytest.mark.req_16
 async def test_a_wrong_key_and_a_key_that_may_only_read() -> None:
-    """Requirement 16, with the sandbox's own 401 and 403; the 403 names the scope."""
+    """With the sandbox's own 401 and 403; the 403 names the scope."""
     async with Sandbox(numbers=100) as sandbox, client_of(sandbox, api_key="wrong") as client:
         report = await client.numbers.bulk_update(dict.fromkeys(ids(100), ON), concurrency=4)
         assert isinstance(report.stopped_by, AuthenticationError)
@@ -268,8 +272,10 @@ async def test_a_wrong_key_and_a_key_that_may_only_read() -> None:
         assert sandbox.stats.requests <= 4
 
 
+@pytest.mark.req_16
+@pytest.mark.req_17
 async def test_the_results_of_a_stopped_run_name_every_input() -> None:
-    """Requirement 17, iterated: what was not sent lands as well, and says what stopped the run."""
+    """Iterated: what was not sent lands as well, and says what stopped the run."""
     async with Sandbox(numbers=100) as sandbox, client_of(sandbox, api_key="wrong") as client:
         for updates in (dict.fromkeys(ids(100), ON), iter(pairs(100))):
             run = client.numbers.bulk_update(updates, concurrency=4)
@@ -280,8 +286,9 @@ async def test_the_results_of_a_stopped_run_name_every_input() -> None:
             assert (await run).total == 100
 
 
+@pytest.mark.req_16
 async def test_a_refusal_of_everything_stops_those_that_wait_for_their_turn() -> None:
-    """Requirement 16: with a rate nobody else is on the wire when the first 401 comes."""
+    """With a rate nobody else is on the wire when the first 401 comes."""
     async with Sandbox(numbers=100) as sandbox, client_of(sandbox, api_key="wrong", rate=20) as client:
         report = await client.numbers.bulk_update(dict.fromkeys(ids(100), ON), concurrency=32)
         assert report.total == 100
@@ -291,8 +298,9 @@ async def test_a_refusal_of_everything_stops_those_that_wait_for_their_turn() ->
 # -------------------------------------------------------------------------------------------------- the same id
 
 
+@pytest.mark.req_20
 async def test_a_number_that_comes_again_is_written_after_the_first_in_order() -> None:
-    """Requirement 20: in order, never two at once, whatever fails on the way."""
+    """In order, never two at once, whatever fails on the way."""
     rounds, numbers = 12, 6
     updates = [
         (number, NumberUpdate(transcription_threshold=turn)) for turn in range(rounds) for number in ids(numbers)
@@ -314,8 +322,10 @@ async def test_a_number_that_comes_again_is_written_after_the_first_in_order() -
         assert all(sandbox.numbers[number]["transcription_threshold"] == rounds - 1 for number in ids(numbers))
 
 
+@pytest.mark.req_17
+@pytest.mark.req_20
 async def test_a_number_that_comes_again_after_a_failure_is_still_written() -> None:
-    """Requirement 20: the first one's end is an end, whichever it is."""
+    """The first one's end is an end, whichever it is."""
 
     def updates() -> Iterator[tuple[int, Any]]:
         yield 7, ON
@@ -393,9 +403,11 @@ async def test_an_item_that_is_no_pair(item: Any) -> None:
         assert switched_on(sandbox) == {FIRST, FIRST + 1}
 
 
+@pytest.mark.req_17
+@pytest.mark.req_24
 @pytest.mark.parametrize("kind", [dict, iter], ids=["mapping", "generator"])
 async def test_an_update_that_cannot_be_encoded_fails_alone(kind: Any) -> None:
-    """Requirements 17 and 24: a lone surrogate (a file read with surrogateescape) is no reason to drop the rest."""
+    """A lone surrogate (a file read with surrogateescape) is no reason to drop the rest."""
     async with Sandbox(numbers=20) as sandbox, client_of(sandbox) as client:
         try:
             odd = NumberUpdate(call_status_url="https://example.com/\udcff")
@@ -408,8 +420,9 @@ async def test_an_update_that_cannot_be_encoded_fails_alone(kind: Any) -> None:
         assert sandbox.stats.requests == 9
 
 
+@pytest.mark.req_17
 async def test_a_generator_that_raises_ends_the_run_with_its_error() -> None:
-    """Requirement 17: what was pulled before has its outcome all the same."""
+    """What was pulled before has its outcome all the same."""
 
     class SourceError(Exception):
         pass
@@ -447,8 +460,10 @@ async def test_a_generator_that_raises_ends_the_run_with_its_error() -> None:
 # --------------------------------------------------------------------------------------------- faults (Done when 4)
 
 
+@pytest.mark.req_04
+@pytest.mark.req_05
 async def test_six_hundred_updates_through_every_fault_all_end_updated() -> None:
-    """Done when 4, requirements 4 and 5: and the sandbox's state agrees, and so does the count of requests."""
+    """The sandbox's state agrees, and so does the count of requests."""
     faults = Faults(
         reset_before=0.02,
         reset_after=0.02,
@@ -475,31 +490,39 @@ async def test_six_hundred_updates_through_every_fault_all_end_updated() -> None
             assert (await_quiet.in_flight, await_quiet.waiting) == (0, 0)
 
 
+@pytest.mark.req_09
+@pytest.mark.req_17
 async def test_an_outage_is_told_as_it_is() -> None:
-    """Requirements 9 and 17: nothing is updated, nothing is claimed, and the traffic stays bounded."""
+    """Nothing is updated, nothing is claimed, and the traffic stays bounded."""
     async with Sandbox(numbers=200, faults=Faults(status_503=1.0)) as sandbox:
         async with client_of(sandbox, retry=RetryPolicy(backoff=0.01, max_backoff=0.05)) as client:
             report = await client.numbers.bulk_update(dict.fromkeys(ids(200), ON), concurrency=16)
             await client.close()
         assert counts(report) == (0, 0, 200, 0)
         assert {result.error.status for result in report.failures if result.error} == {503}
-        assert report.requests == sandbox.stats.requests == sum(result.attempts for result in report.failures)
-        assert sandbox.stats.requests <= 1.3 * 200 + 30
+        assert report.requests == sandbox.stats.requests
+        # Of the reads that could settle them only so many are sent that it is clear that they fail as well.
+        assert sum(result.attempts for result in report.failures) <= 1.3 * 200 + 30
+        assert sandbox.stats.requests <= 1.3 * 200 + 30 + 60
         assert switched_on(sandbox) == set()
 
 
+@pytest.mark.req_17
 async def test_what_may_have_been_changed_is_unknown() -> None:
-    """Requirement 17: carried out, never answered."""
+    """Carried out, never answered, and no read is answered either."""
     async with Sandbox(numbers=50, faults=Faults(reset_after=1.0)) as sandbox:
         async with client_of(sandbox, retry=RetryPolicy.none()) as client:
             report = await client.numbers.bulk_update(dict.fromkeys(ids(50), ON), concurrency=8)
         assert counts(report) == (0, 0, 50, 0)
-        assert report.requests == sandbox.stats.requests == 50
+        assert report.requests == sandbox.stats.requests < 50 + 30
+        assert not any(result.settled for result in report.failures)
         assert switched_on(sandbox) == set(ids(50))
 
 
+@pytest.mark.req_03
+@pytest.mark.req_17
 async def test_what_never_left_is_not_sent() -> None:
-    """Requirement 17: nobody listens."""
+    """Nobody listens."""
     async with Sandbox(numbers=1) as sandbox:
         url = sandbox.url
     async with WavixClient("key", base_url=url, retry=FAST) as client:
@@ -545,8 +568,8 @@ async def test_two_runs_have_a_semaphore_each_and_share_the_connections() -> Non
 # ------------------------------------------------------------------------------------------------ ends of a run
 
 
+@pytest.mark.req_10
 async def test_leaving_the_loop_early_leaves_no_task() -> None:
-    """Requirement 10."""
     for updates in (dict.fromkeys(ids(300), ON), iter(pairs(300)), later(pairs(300))):
         async with Sandbox(numbers=300, latency=0.003) as sandbox, client_of(sandbox) as client:
             run = client.numbers.bulk_update(updates, concurrency=8)
@@ -571,8 +594,10 @@ async def test_leaving_the_loop_early_leaves_no_task() -> None:
             assert len(switched_on(sandbox)) <= report.updated + report.unknown
 
 
+@pytest.mark.req_10
+@pytest.mark.req_17
 async def test_cancelling_a_run_ends_it_promptly_and_the_report_adds_up() -> None:
-    """Requirement 10 and 17: what had not ended is `not_sent` if it never left, `unknown` if it did."""
+    """What had not ended is `not_sent` if it never left, `unknown` if it did."""
     for updates in (dict.fromkeys(ids(200), ON), iter(pairs(200))):
         sandbox = Sandbox(numbers=200, latency=0.01, faults=Faults(stall=0.05), seed=1)
         async with sandbox, client_of(sandbox) as client:
@@ -607,8 +632,8 @@ async def run_again(client: WavixClient, count: int) -> BulkReport:
     return await patient.numbers.bulk_update(dict.fromkeys(ids(count), ON), concurrency=8)
 
 
+@pytest.mark.req_10
 async def test_a_run_that_is_iterated_can_be_cancelled() -> None:
-    """Requirement 10."""
     async with Sandbox(numbers=200, latency=0.01) as sandbox, client_of(sandbox) as client:
         run = client.numbers.bulk_update(dict.fromkeys(ids(200), ON), concurrency=8)
         landed = []
@@ -632,8 +657,9 @@ async def test_a_run_that_is_iterated_can_be_cancelled() -> None:
         await quiet(client)
 
 
+@pytest.mark.req_12
 async def test_a_slow_consumer_holds_the_run_back() -> None:
-    """Requirement 12: results do not pile up when nobody takes them."""
+    """Results do not pile up when nobody takes them."""
     async with Sandbox(numbers=200) as sandbox, client_of(sandbox) as client:
         run = client.numbers.bulk_update(iter(pairs(200)), concurrency=4)
         taken = 0
@@ -645,8 +671,10 @@ async def test_a_slow_consumer_holds_the_run_back() -> None:
         assert taken == 200
 
 
+@pytest.mark.req_10
+@pytest.mark.req_17
 async def test_stop_lets_what_is_on_the_wire_finish() -> None:
-    """Requirement 10: and the rest is `not_sent`, iterated or awaited."""
+    """The rest is `not_sent`, iterated or awaited."""
     async with Sandbox(numbers=200, latency=0.02) as sandbox, client_of(sandbox) as client:
         for updates in (dict.fromkeys(ids(200), ON), iter(pairs(200)), later(pairs(200))):
             sandbox.reset()
@@ -674,8 +702,9 @@ async def test_stop_before_the_start_sends_nothing() -> None:
         assert sandbox.stats.requests == 0
 
 
+@pytest.mark.req_10
 async def test_the_grace_of_stop_ends() -> None:
-    """Requirement 10: what does not finish in time is `unknown`."""
+    """What does not finish in time is `unknown`."""
     async with Sandbox(numbers=50, faults=Faults(stall=1.0)) as sandbox, client_of(sandbox) as client:
         run = client.numbers.bulk_update(dict.fromkeys(ids(50), ON), concurrency=4)
         task = asyncio.create_task(finish(run))
@@ -687,8 +716,9 @@ async def test_the_grace_of_stop_ends() -> None:
         assert sandbox.stats.requests == report.requests == 4
 
 
+@pytest.mark.req_17
 async def test_what_the_end_of_the_grace_gives_up_lands_too() -> None:
-    """Requirement 17: `async for` names every input, as after a 401."""
+    """`async for` names every input, as after a 401."""
     async with Sandbox(numbers=50, faults=Faults(stall=1.0)) as sandbox, client_of(sandbox) as client:
         run = client.numbers.bulk_update(dict.fromkeys(ids(10), ON), concurrency=4)
         asyncio.get_running_loop().call_later(0.1, run.stop, 0.05)
@@ -698,8 +728,9 @@ async def test_what_the_end_of_the_grace_gives_up_lands_too() -> None:
         assert sorted(result.id for result in results) == list(ids(10))
 
 
+@pytest.mark.req_10
 async def test_stop_ends_a_run_whose_input_never_ends() -> None:
-    """Requirement 10: "intake stops". A queue or a live feed has no rest that could be counted."""
+    """Intake stops: a queue or a live feed has no rest that could be counted."""
 
     async def feed() -> AsyncIterator[tuple[int, NumberUpdate]]:
         for turn in itertools.count():
@@ -716,8 +747,9 @@ async def test_stop_ends_a_run_whose_input_never_ends() -> None:
         assert report.updated >= 20
 
 
+@pytest.mark.req_10
 async def test_stop_stops_those_that_wait_for_their_turn() -> None:
-    """Requirement 10: they are not on the wire, so they are `not_sent`."""
+    """They are not on the wire, so they are `not_sent`."""
     async with Sandbox(numbers=100) as sandbox, client_of(sandbox, rate=20) as client:
         run = client.numbers.bulk_update(dict.fromkeys(ids(100), ON), concurrency=32)
         task = asyncio.create_task(finish(run))
@@ -730,8 +762,10 @@ async def test_stop_stops_those_that_wait_for_their_turn() -> None:
         assert sandbox.stats.requests <= at_stop + 2
 
 
+@pytest.mark.req_17
+@pytest.mark.req_22
 async def test_closing_the_client_during_a_run_stops_it() -> None:
-    """Requirement 22: it ends, and adds up."""
+    """It ends, and adds up."""
     for updates in (dict.fromkeys(ids(300), ON), iter(pairs(300))):
         async with Sandbox(numbers=300, latency=0.01) as sandbox, client_of(sandbox) as client:
             run = client.numbers.bulk_update(updates, concurrency=8)
@@ -748,6 +782,8 @@ async def test_closing_the_client_during_a_run_stops_it() -> None:
             assert report.requests <= sandbox.stats.requests + 8
 
 
+@pytest.mark.req_17
+@pytest.mark.req_22
 async def test_a_run_on_a_closed_client_sends_nothing() -> None:
     async with Sandbox(numbers=10) as sandbox:
         client = client_of(sandbox)
@@ -762,8 +798,8 @@ async def test_a_run_on_a_closed_client_sends_nothing() -> None:
 # ----------------------------------------------------------------------------------------------------- progress
 
 
+@pytest.mark.req_25
 async def test_progress_is_told_in_frozen_records_and_the_last_is_final() -> None:
-    """Requirement 25."""
     told: list[BulkProgress] = []
     async with Sandbox(numbers=120, latency=0.02) as sandbox, client_of(sandbox) as client:
         run = client.numbers.bulk_update({**dict.fromkeys(ids(120), ON), 9: ON}, concurrency=4, on_progress=told.append)
@@ -783,9 +819,11 @@ async def test_progress_is_told_in_frozen_records_and_the_last_is_final() -> Non
         assert (told[-1].total, told[-1].done) == (None, 5)
 
 
+@pytest.mark.req_17
+@pytest.mark.req_25
 @pytest.mark.parametrize("kind", [dict, iter], ids=["mapping", "generator"])
 async def test_a_progress_callback_that_raises_once_loses_nothing(kind: Any) -> None:
-    """Requirement 17: either it is contained, or it ends the run at once with its error; nothing goes missing."""
+    """Either it is contained, or it ends the run at once with its error; nothing goes missing."""
     calls = 0
 
     def broken(_: BulkProgress) -> None:
@@ -816,8 +854,11 @@ async def test_a_concurrency_that_is_none(concurrency: Any) -> None:
 # -------------------------------------------------------------------------------------------------- a rate limit
 
 
+@pytest.mark.req_06
+@pytest.mark.req_09
+@pytest.mark.req_13
 async def test_a_rate_limit_is_learned_and_everybody_gets_through() -> None:
-    """Requirements 6, 9 and 13: 429s are waited out, all of them, and counted."""
+    """429s are waited out, all of them, and counted."""
     async with Sandbox(numbers=150, rate=100, burst=10, retry_after=None) as sandbox, client_of(sandbox) as client:
         report = await client.numbers.bulk_update(dict.fromkeys(ids(150), ON), concurrency=16)
         assert counts(report) == (150, 0, 0, 0)

@@ -284,6 +284,7 @@ class TestBulkUpdate:
         assert last.startswith("8 failed: HTTP 404")
         assert last.endswith("... 3 more)")
 
+    @pytest.mark.req_17
     @pytest.mark.parametrize("suffix", ["csv", "ndjson"])
     def test_every_result_in_a_file(self, cli: Cli, sandbox: Sandbox, table: Path, tmp_path: Path, suffix: str):
         output = tmp_path / f"results.{suffix}"
@@ -322,6 +323,7 @@ class TestBulkUpdate:
         assert "Refused by safety: 200 numbers of" in ran.err
         assert sandbox.stats.requests == 0
 
+    @pytest.mark.req_15
     def test_dry_run_needs_no_key_and_sends_nothing(
         self, cli: Cli, sandbox: Sandbox, table: Path, monkeypatch: pytest.MonkeyPatch
     ):
@@ -347,6 +349,8 @@ class TestBulkUpdate:
         assert cli("numbers", "bulk-update", "-", "--clear-sms-relay-url", "--yes", stdin=ids).code == 0
         assert len(patched(sandbox)) == 20
 
+    @pytest.mark.req_16
+    @pytest.mark.req_17
     def test_a_refused_key_stops_it(self, cli: Cli, sandbox: Sandbox, table: Path, monkeypatch: pytest.MonkeyPatch):
         monkeypatch.setenv("WAVIX_API_KEY", "wrong")
         ran = cli("numbers", "bulk-update", table, "--yes", "--json", "--concurrency", 4)

@@ -70,6 +70,8 @@ async def test_a_missing_key():
     assert "Traceback" not in err
 
 
+@pytest.mark.req_10
+@pytest.mark.req_17
 async def test_ctrl_c_stops_in_order(table: Path, tmp_path: Path):
     results = tmp_path / "results.ndjson"
     async with Sandbox(numbers=1000, latency=0.05) as sandbox:
@@ -93,6 +95,8 @@ async def test_ctrl_c_stops_in_order(table: Path, tmp_path: Path):
     assert Counter(row["status"] for row in rows) == {"updated": written, "not_sent": 1000 - written}
 
 
+@pytest.mark.req_10
+@pytest.mark.req_17
 async def test_a_second_ctrl_c_ends_at_once(table: Path, tmp_path: Path):
     results = tmp_path / "results.csv"
     async with Sandbox(numbers=1000, latency=30) as sandbox:
@@ -114,6 +118,8 @@ async def test_a_second_ctrl_c_ends_at_once(table: Path, tmp_path: Path):
     assert statuses == {"unknown": report["unknown"], "not_sent": report["not_sent"]}
 
 
+@pytest.mark.req_10
+@pytest.mark.req_17
 async def test_ctrl_c_in_a_single_call():
     async with Sandbox(numbers=1, latency=30) as sandbox:
         process = await start(sandbox, "numbers", "get", 1001)

@@ -1,6 +1,6 @@
 """The bulk engine without a server: a stub in place of the session, and virtual time, so that waits cost nothing.
 
-The numbers in the docstrings are the requirements of RELIABILITY.md.
+The marks `req_NN` say which promises a test holds; `pyproject.toml` has them in words.
 """
 
 from __future__ import annotations
@@ -105,8 +105,9 @@ def test_a_client_can_describe_a_run_outside_of_a_loop(client: WavixClient) -> N
     assert run_virtual(finish(run)).updated == 1
 
 
+@pytest.mark.req_17
 def test_a_mapping_that_changes_under_the_run_ends_it_with_pythons_error() -> None:
-    """Requirement 17: and with a report."""
+    """There is a report all the same."""
     updates = dict.fromkeys(range(1, 40), ON)
 
     def meddle(seen: Seen) -> Reply:
@@ -127,9 +128,10 @@ def test_a_mapping_that_changes_under_the_run_ends_it_with_pythons_error() -> No
 # ------------------------------------------------------------------------------------- memory and slots
 
 
+@pytest.mark.req_12
 @pytest.mark.parametrize("failing", [0, 5], ids=["healthy", "every fifth fails once"])
 def test_a_long_input_streams_through_in_constant_memory(failing: int) -> None:
-    """Requirement 12: neither tasks nor items pile up, however many there are."""
+    """Neither tasks nor items pile up, however many there are."""
     count, concurrency = 8_000 if failing else 20_000, 16
     most_tasks = most_ahead = pulled = 0
 
@@ -160,9 +162,10 @@ def test_a_long_input_streams_through_in_constant_memory(failing: int) -> None:
     assert most_ahead <= bound + 4
 
 
+@pytest.mark.req_08
 @pytest.mark.parametrize("concurrency", [1, 10])
 def test_a_backoff_holds_no_slot(concurrency: int) -> None:
-    """Requirement 8: 10 slots, 10 % failing for two seconds, at most 1.15 times the ideal."""
+    """10 slots, 10 % failing for two seconds, at most 1.15 times the ideal."""
     count, latency = 300 * concurrency, 0.05
     failing_until: dict[int, float] = {}
 
@@ -185,8 +188,10 @@ def test_a_backoff_holds_no_slot(concurrency: int) -> None:
     assert report.elapsed <= 1.15 * ideal
 
 
+@pytest.mark.req_06
+@pytest.mark.req_08
 def test_a_pause_holds_no_slot_of_others() -> None:
-    """Requirement 8: while one run is paused by its rate, calls of another limit group go on."""
+    """While one run is paused by its rate, calls of another limit group go on."""
 
     async def main() -> None:
         session = StubSession(lambda seen: Reply(429, headers={"Retry-After": "5"}) if seen.at < 0.01 else Reply())
@@ -206,36 +211,40 @@ def test_a_pause_holds_no_slot_of_others() -> None:
     run_virtual(main())
 
 
+@pytest.mark.req_09
 def test_the_policy_of_the_client_is_heeded() -> None:
-    """Requirement 9: `none()` means none, and a policy of more attempts than the engine's own is kept."""
+    """`none()` means none, and a policy of more attempts than the engine's own is kept."""
     session = StubSession(lambda _: lost(), latency=0.01)
     client = client_of(session, retry=RetryPolicy.none())
     report = run_virtual(finish(client.numbers.bulk_update(dict.fromkeys(range(1, 51), ON))))
     assert counts(report) == (0, 0, 50, 0)
-    assert session.requests == report.requests == 50
+    assert session.writes.total() == 50
 
     session = StubSession(lambda _: lost(), latency=0.01)
     client = client_of(session, retry=attrs.evolve(FAST, attempts=12))
     report = run_virtual(finish(client.numbers.bulk_update({5: ON})))
-    assert session.requests == report.failures[0].attempts == 12
+    assert session.writes.total() == report.failures[0].attempts == 12
 
 
+@pytest.mark.req_11
 def test_the_deadline_is_each_items_own() -> None:
-    """Requirement 11: not exceeded by more than 50 ms, in virtual time exactly so."""
+    """Not exceeded by more than 50 ms, in virtual time exactly so."""
     session = StubSession(lambda _: Reply(before=60))
     client = client_of(session).with_options(deadline=3)
     report = run_virtual(finish(client.numbers.bulk_update(dict.fromkeys(range(1, 5), ON), concurrency=4)))
     assert counts(report) == (0, 0, 4, 0)
-    assert 3 <= report.elapsed <= 3.05
+    # The reads that were to settle them have deadlines of their own.
+    assert 6 <= report.elapsed <= 6.1
     assert all(result.error and result.error.elapsed <= 3.05 for result in report.failures)
 
 
 # --------------------------------------------------------------------------------------------- the same id
 
 
+@pytest.mark.req_20
 @pytest.mark.parametrize("seed", range(4))
 def test_one_number_never_has_two_writes_in_flight(seed: int) -> None:
-    """Requirement 20: in order, through faults, and in bounded time."""
+    """In order, through faults, and in bounded time."""
     dice = random.Random(seed)
 
     def answer(_: Seen) -> Reply:
@@ -258,8 +267,9 @@ def test_one_number_never_has_two_writes_in_flight(seed: int) -> None:
         assert [turn for turn, before in zip(written, [None, *written], strict=False) if turn != before] == wanted
 
 
+@pytest.mark.req_20
 def test_an_input_of_one_number_only_is_no_deadlock() -> None:
-    """Requirement 20: every worker but one waits for it."""
+    """Every worker but one waits for it."""
     session = StubSession(lambda seen: Reply(503) if seen.at % 0.2 < 0.02 else Reply(), latency=0.01)
     client = client_of(session, retry=attrs.evolve(FAST, attempts=20))
     report = run_virtual(finish(client.numbers.bulk_update(((7, ON) for _ in range(100)), concurrency=4)))
@@ -268,8 +278,10 @@ def test_an_input_of_one_number_only_is_no_deadlock() -> None:
     assert session.statuses[503] > 0
 
 
+@pytest.mark.req_17
+@pytest.mark.req_20
 def test_a_mapping_and_a_list_with_the_same_number_twice() -> None:
-    """Requirement 17: a list, too, may name a number twice; each input has its own outcome."""
+    """A list, too, may name a number twice; each input has its own outcome."""
     session = StubSession(latency=0.01)
     updates = [(3, NumberUpdate(transcription_threshold=1)), (3, NumberUpdate(transcription_threshold=2)), (4, ON)]
     report = run_virtual(finish(client_of(session).numbers.bulk_update(updates, concurrency=8)))
@@ -281,8 +293,9 @@ def test_a_mapping_and_a_list_with_the_same_number_twice() -> None:
 # ---------------------------------------------------------------------------------------------- the end of it
 
 
+@pytest.mark.req_16
 def test_a_401_stops_also_those_that_back_off() -> None:
-    """Requirement 16: a key that is revoked in the middle of an outage is not asked for again and again."""
+    """A key that is revoked in the middle of an outage is not asked for again and again."""
     revoked_at = 0.5
 
     def answer(seen: Seen) -> Reply:
@@ -298,9 +311,11 @@ def test_a_401_stops_also_those_that_back_off() -> None:
     assert session.statuses[401] <= 10
 
 
+@pytest.mark.req_10
+@pytest.mark.req_16
 @pytest.mark.parametrize("how", ["401", "stop"])
 def test_a_run_that_is_stopped_does_not_wait_for_turns_that_nobody_takes(how: str) -> None:
-    """Requirements 10 and 16: a slow rate is no reason to sit there when all is said."""
+    """A slow rate is no reason to sit there when all is said."""
 
     async def main() -> BulkReport:
         session = StubSession(lambda _: Reply(401, {"message": "no"}) if how == "401" else Reply(), latency=0.01)
@@ -315,8 +330,9 @@ def test_a_run_that_is_stopped_does_not_wait_for_turns_that_nobody_takes(how: st
     assert run_virtual(main()).elapsed < 3
 
 
+@pytest.mark.req_16
 def test_a_401_ends_a_run_whose_input_never_ends() -> None:
-    """Requirement 16: a feed has no rest that could be counted, and a wrong key must not hang for ever."""
+    """A feed has no rest that could be counted, and a wrong key must not hang for ever."""
 
     async def feed() -> AsyncIterator[tuple[int, NumberUpdate]]:
         number = 0
@@ -335,8 +351,10 @@ def test_a_401_ends_a_run_whose_input_never_ends() -> None:
     run_virtual(main())
 
 
+@pytest.mark.req_10
+@pytest.mark.req_17
 def test_an_item_that_was_tried_in_vain_before_the_stop_is_not_forgotten() -> None:
-    """Requirement 17: sum and truth, when a run is stopped in the middle of retries."""
+    """Sum and truth, when a run is stopped in the middle of retries."""
     session = StubSession(lambda seen: Reply(error=aiohttp.ServerDisconnectedError(), applied=seen.id % 2 == 0),
                           latency=0.02)  # fmt: skip
 
@@ -354,8 +372,9 @@ def test_an_item_that_was_tried_in_vain_before_the_stop_is_not_forgotten() -> No
     }
 
 
+@pytest.mark.req_10
 def test_counting_what_is_left_does_not_block_the_loop() -> None:
-    """Requirement 10: of a million inputs it takes seconds, in which nothing else runs and nothing can be cancelled."""
+    """For a million inputs it takes seconds, and somebody else wants to run, or to cancel it."""
     turns = 0
 
     async def main() -> None:
@@ -386,8 +405,9 @@ def test_counting_what_is_left_does_not_block_the_loop() -> None:
     assert turns > 10
 
 
+@pytest.mark.req_10
 def test_cleanup_of_the_callers_generators_runs() -> None:
-    """Requirement 10: `finally` of a source runs when a run ends early, of both kinds."""
+    """`finally` of a source runs when a run ends early, of both kinds."""
     closed: list[str] = []
 
     def source() -> Iterator[tuple[int, NumberUpdate]]:
@@ -439,8 +459,8 @@ def test_a_source_that_uses_the_same_client_is_no_deadlock() -> None:
 # ------------------------------------------------------------------------------------------- what is told
 
 
+@pytest.mark.req_25
 def test_progress_is_told_some_ten_times_a_second() -> None:
-    """Requirement 25."""
     told: list[BulkProgress] = []
     session = StubSession(latency=0.05)
     run = client_of(session).numbers.bulk_update(
@@ -471,8 +491,8 @@ def test_progress_is_told_at_the_end_of_a_cancelled_run_too() -> None:
     assert told[-1].not_sent == report.not_sent > 50
 
 
+@pytest.mark.req_25
 def test_observers_of_the_client_see_a_run_and_not_the_other_way_round() -> None:
-    """Requirement 25."""
     events: list[Event] = []
 
     async def main() -> None:
@@ -485,6 +505,7 @@ def test_observers_of_the_client_see_a_run_and_not_the_other_way_round() -> None
     run_virtual(main())
 
 
+@pytest.mark.req_17
 def test_a_report_says_it_in_words_and_raises_when_asked() -> None:
     bad = BulkResult(3, BulkStatus.FAILED, error=InputError("number 3 is odd"))
     facts: dict[str, Any] = {"requests": 9, "rate_limited": 0, "elapsed": 1.25, "failures": [bad]}
@@ -540,16 +561,23 @@ def any_schedule(*kinds: str) -> Any:
     return lambda test: settings(max_examples=150, deadline=None, derandomize=True)(strategy(test))
 
 
+@pytest.mark.req_04
+@pytest.mark.req_05
+@pytest.mark.req_10
+@pytest.mark.req_17
+@pytest.mark.req_20
 @any_schedule(*FAULTS)
 def test_whatever_happens_every_input_has_one_outcome_and_it_is_true(**schedule: Any) -> None:
-    """Requirements 4, 5, 10, 17 and 20."""
     hold_to_the_truth(**schedule)
 
 
+@pytest.mark.req_06
+@pytest.mark.req_17
+@pytest.mark.req_20
 @example(replies=["429", "ok", "429"], numbers=[1, 1, 1, 2, 2], concurrency=4, kind="async", end=None, attempts=1)
 @any_schedule(*FAULTS, "429")
 def test_whatever_happens_with_refusals_in_between(**schedule: Any) -> None:
-    """The same, and requirement 6: a limiter that learns."""
+    """The same with a limiter that learns."""
     hold_to_the_truth(**schedule)
 
 
@@ -644,10 +672,11 @@ def hold_to_the_truth(
                 assert not session.seen[path] or not session.applied[path]
             elif result.status == "failed":
                 # 404 is this stub's word of the moment, whatever was done before it.
-                assert session.seen[path]
+                assert session.writes[path]
+                assert not (result.settled and session.applied[path])
             elif result.status == "updated":
                 assert session.applied[path]
-                assert result.attempts == session.seen[path]
+                assert result.attempts == session.writes[path]
             else:
                 assert session.seen[path]
 

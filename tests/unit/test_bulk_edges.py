@@ -39,6 +39,7 @@ class Mute:
         raise ZeroDivisionError
 
 
+@pytest.mark.req_17
 @pytest.mark.parametrize(
     "odd", [Mute(), (Mute(), ON), -(10**5000), (-(10**5000), ON)], ids=["mute", "id", "int", "pair"]
 )
@@ -49,6 +50,8 @@ def test_an_item_that_cannot_even_be_shown_fails_alone(odd: Any) -> None:
     assert isinstance(report.failures[0].error, InputError)
 
 
+@pytest.mark.req_10
+@pytest.mark.req_17
 def test_a_cancellation_inside_the_input_is_no_quiet_end() -> None:
     async def feed() -> AsyncIterator[tuple[int, NumberUpdate]]:
         yield 1, ON
@@ -66,6 +69,7 @@ def test_a_cancellation_inside_the_input_is_no_quiet_end() -> None:
     run_virtual(main())
 
 
+@pytest.mark.req_16
 def test_a_refusal_ends_a_run_whose_input_has_nothing_to_give() -> None:
     async def feed() -> AsyncIterator[tuple[int, NumberUpdate]]:
         yield 1, ON
@@ -78,6 +82,8 @@ def test_a_refusal_ends_a_run_whose_input_has_nothing_to_give() -> None:
     assert report.elapsed < 60
 
 
+@pytest.mark.req_10
+@pytest.mark.req_17
 def test_who_was_only_refused_for_the_rate_is_not_unknown_when_cancelled() -> None:
     async def main() -> None:
         session = StubSession(lambda _: Reply(429, headers={"Retry-After": "30"}))
@@ -91,6 +97,7 @@ def test_who_was_only_refused_for_the_rate_is_not_unknown_when_cancelled() -> No
     run_virtual(main())
 
 
+@pytest.mark.req_17
 @pytest.mark.parametrize(("status", "ending"), [(401, "unknown"), (403, "unknown"), (404, "failed"), (422, "failed")])
 def test_a_refusal_after_an_attempt_that_may_have_worked(status: int, ending: str) -> None:
     replies = iter([Reply(error=aiohttp.ServerDisconnectedError()), Reply(status)])
@@ -99,6 +106,7 @@ def test_a_refusal_after_an_attempt_that_may_have_worked(status: int, ending: st
     assert report.failures[0].status == ending
 
 
+@pytest.mark.req_10
 def test_the_clients_own_signal_and_semaphore_hold_for_its_bulk_runs() -> None:
     async def main() -> None:
         session, stop = StubSession(latency=1), StopSignal()
@@ -112,6 +120,7 @@ def test_the_clients_own_signal_and_semaphore_hold_for_its_bulk_runs() -> None:
     run_virtual(main())
 
 
+@pytest.mark.req_17
 def test_a_slow_reader_gets_every_result_of_a_stopped_run() -> None:
     async def main() -> None:
         run = client_of(StubSession()).numbers.bulk_update(dict.fromkeys(range(1, 101), ON), concurrency=4)
@@ -147,6 +156,7 @@ def test_progress_is_told_during_a_pause() -> None:
     run_virtual(main())
 
 
+@pytest.mark.req_23
 def test_several_numbers_are_not_gone_because_one_is() -> None:
     async def main() -> None:
         replies = iter([Reply(error=aiohttp.ServerDisconnectedError()), Reply(404)] * 2)

@@ -27,6 +27,7 @@ from wavix_async.cli._exit import code_for_error, code_for_report
 from wavix_async.cli._values import FIELDS
 
 
+@pytest.mark.req_17
 @pytest.mark.parametrize(
     ("counts", "code"),
     [
@@ -43,6 +44,7 @@ def test_codes_of_reports(counts: dict[str, int], code: int):
     assert code_for_report(report) == code
 
 
+@pytest.mark.req_17
 @pytest.mark.parametrize(
     ("error", "code"),
     [

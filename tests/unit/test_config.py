@@ -20,6 +20,7 @@ quick = settings(deadline=None, max_examples=60)
 KEY = "key-0f9c"
 
 
+@pytest.mark.req_11
 def test_timeouts_by_default() -> None:
     assert Timeouts() == Timeouts(attempt=30.0, connect=10.0, deadline=600.0)
     assert Timeouts(deadline=None).deadline is None
@@ -32,12 +33,14 @@ def test_a_wrong_timeout_is_named(field: str, value: Any) -> None:
         Timeouts(**{field: value})
 
 
+@pytest.mark.req_11
 @pytest.mark.parametrize("field", ["attempt", "connect"])
 def test_an_attempt_is_always_bounded(field: str) -> None:
     with pytest.raises(ConfigurationError, match=field):
         Timeouts(**{field: None})
 
 
+@pytest.mark.req_09
 def test_retry_policy_by_default() -> None:
     assert RetryPolicy() == RetryPolicy(
         attempts=4,
@@ -107,6 +110,7 @@ def test_a_missing_key_names_the_remedy(key: Any) -> None:
         WavixClient(key)
 
 
+@pytest.mark.req_24
 @pytest.mark.parametrize("key", ["ключ", "a\nb", "a\r\nX-Evil: 1", "a\x00b", "a\x7fb", "ké"])
 def test_a_key_that_no_header_can_carry(key: str) -> None:
     with pytest.raises(ConfigurationError, match="api_key holds characters") as caught:
@@ -123,6 +127,7 @@ def test_a_key_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
         WavixClient()
 
 
+@pytest.mark.req_24
 def test_a_secret_hides_itself_where_a_string_would_show() -> None:
     secret = Secret(f"Bearer {KEY}")
 
@@ -165,6 +170,7 @@ def test_the_base_url_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> N
         WavixClient(KEY)
 
 
+@pytest.mark.req_24
 @pytest.mark.parametrize(
     "url",
     [
@@ -236,6 +242,7 @@ def test_a_base_url_holds_nothing_but_scheme_host_and_path(url: str) -> None:
     assert "pw" not in str(caught.value)
 
 
+@pytest.mark.req_24
 @given(
     st.text(min_size=1, max_size=20),
     st.sampled_from(["http://", "http://localhost", "http://127.0.0.1", "http://[::1]", ""]),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import inspect
 import pickle
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -33,6 +34,8 @@ from wavix_async import (
     errors,
 )
 
+pytestmark = pytest.mark.req_24
+
 ALL = sorted(
     (kind for kind in vars(errors).values() if inspect.isclass(kind) and issubclass(kind, WavixError)),
     key=lambda kind: kind.__name__,
@@ -42,6 +45,7 @@ FACTS = (
     "status",
     "code",
     "request_id",
+    "date",
     "attempts",
     "elapsed",
     "retry_after",
@@ -172,6 +176,7 @@ def filled(kind: type[WavixError]) -> WavixError:
         status=418,
         code="012",
         request_id="req-1",
+        date=datetime(2025, 1, 31, 12, tzinfo=UTC),
         retry_after=2.5,
         outcome="rejected",
         retryable=True,

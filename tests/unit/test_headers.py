@@ -9,6 +9,8 @@ from multidict import CIMultiDict, CIMultiDictProxy
 
 from wavix_async._headers import MAX_WAIT, RateHint, rate_hint, retry_after
 
+pytestmark = pytest.mark.req_07
+
 NOW = 1_700_000_000.0
 
 

@@ -25,6 +25,8 @@ def leave(gate: Gate, now: float) -> float:
     return gate.send(max(now, gate.next_time(now)))
 
 
+@pytest.mark.req_06
+@pytest.mark.req_13
 def test_a_configured_rate_is_exact_from_the_first_request() -> None:
     gate = Gate(50.0)
     times = [leave(gate, 0.0) for _ in range(101)]
@@ -38,6 +40,7 @@ def test_idle_time_is_not_saved_up() -> None:
     assert [leave(gate, 60.0) for _ in range(3)] == pytest.approx([60.0, 60.1, 60.2])
 
 
+@pytest.mark.req_06
 def test_a_late_timer_is_made_good_within_bounds() -> None:
     gate = Gate(100.0)
     gate.send(0.0)
@@ -49,6 +52,7 @@ def test_a_late_timer_is_made_good_within_bounds() -> None:
     assert gate.next_time(0.5) == pytest.approx(0.51)
 
 
+@pytest.mark.req_06
 def test_one_refusal_of_a_round_trip_pauses_the_others_are_no_news() -> None:
     gate = Gate()
     tickets = [gate.send(0.0) for _ in range(4)]
@@ -63,6 +67,8 @@ def test_one_refusal_of_a_round_trip_pauses_the_others_are_no_news() -> None:
     assert gate.learner.ceiling == rate
 
 
+@pytest.mark.req_06
+@pytest.mark.req_13
 def test_a_configured_rate_is_paused_but_never_cut() -> None:
     gate = Gate(20.0)
     now = 0.0
@@ -84,6 +90,8 @@ def test_who_refuses_on_and_on_is_asked_less_and_less() -> None:
     assert probes <= 70
 
 
+@pytest.mark.req_06
+@pytest.mark.req_07
 def test_a_pause_is_never_made_shorter() -> None:
     gate = Gate()
     gate.pause(0.0, 5.0)
@@ -184,6 +192,7 @@ def test_an_old_idle_history_does_not_dull_the_first_guess() -> None:
     assert gate.learner.ceiling == 100.0
 
 
+@pytest.mark.req_07
 def test_what_the_headers_say_is_left_is_never_overdrawn() -> None:
     gate = Gate()
     gate.accepted(gate.send(0.0))
@@ -197,6 +206,7 @@ def test_what_the_headers_say_is_left_is_never_overdrawn() -> None:
     assert leave(gate, 10.0) == 10.0  # after the reset all is unknown again
 
 
+@pytest.mark.req_07
 def test_a_daily_allowance_is_not_spread_over_the_day() -> None:
     gate = Gate()
     gate.allowance.heed(0.0, RateHint(remaining=9000.0, reset=80_000.0, limit=10_000.0), 0)
@@ -215,6 +225,8 @@ actions = st.lists(
 )
 
 
+@pytest.mark.req_06
+@pytest.mark.req_07
 @settings(max_examples=150, deadline=None)
 @given(actions, st.sampled_from([None, 0.5, 20.0, 1000.0]))
 def test_whatever_happens_nobody_leaves_in_a_pause_and_a_configured_rate_holds(
@@ -317,6 +329,7 @@ def test_a_newcomer_does_not_overtake_the_queue() -> None:
     run_virtual(main())
 
 
+@pytest.mark.req_10
 def test_a_cancelled_waiter_leaves_nothing_behind_and_costs_the_next_no_time() -> None:
     async def main() -> None:
         limiter = Limiter(10.0)
@@ -335,6 +348,7 @@ def test_a_cancelled_waiter_leaves_nothing_behind_and_costs_the_next_no_time() -
     run_virtual(main())
 
 
+@pytest.mark.req_10
 def test_a_place_is_given_back_when_its_owner_is_cancelled_in_the_instant_of_release() -> None:
     async def main() -> None:
         limiter = Limiter(10.0)
@@ -349,6 +363,8 @@ def test_a_place_is_given_back_when_its_owner_is_cancelled_in_the_instant_of_rel
     run_virtual(main())
 
 
+@pytest.mark.req_07
+@pytest.mark.req_11
 def test_a_wait_that_cannot_fit_fails_at_once() -> None:
     async def main() -> None:
         limiter = Limiter(10.0)
@@ -366,6 +382,8 @@ def test_a_wait_that_cannot_fit_fails_at_once() -> None:
     run_virtual(main())
 
 
+@pytest.mark.req_06
+@pytest.mark.req_07
 def test_a_pause_fails_those_at_once_whose_deadline_it_passes() -> None:
     async def main() -> None:
         limiter = Limiter(10.0)
@@ -385,6 +403,7 @@ def test_a_pause_fails_those_at_once_whose_deadline_it_passes() -> None:
     run_virtual(main())
 
 
+@pytest.mark.req_11
 def test_a_wait_for_answers_ends_at_the_deadline() -> None:
     async def main() -> None:
         limiter = Limiter()
@@ -401,6 +420,7 @@ def test_a_wait_for_answers_ends_at_the_deadline() -> None:
     run_virtual(main())
 
 
+@pytest.mark.req_06
 def test_nobody_leaves_in_a_pause_not_even_who_was_released_in_the_same_instant() -> None:
     async def main() -> None:
         limiter = Limiter(10.0)
@@ -416,6 +436,7 @@ def test_nobody_leaves_in_a_pause_not_even_who_was_released_in_the_same_instant(
     run_virtual(main())
 
 
+@pytest.mark.req_06
 @pytest.mark.parametrize("rate", [None, 95.0])
 def test_no_herd_after_a_pause(rate: float | None) -> None:
     async def main() -> list[float]:
@@ -432,6 +453,7 @@ def test_no_herd_after_a_pause(rate: float | None) -> None:
         assert sum(at - 1e-9 <= t < at + 0.1 - 1e-9 for t in times) <= 1 + limit * 0.1
 
 
+@pytest.mark.req_06
 @pytest.mark.parametrize("rate", [20.0, 95.0, 400.0])
 def test_late_timers_cost_no_rate_and_make_no_crowd(rate: float) -> None:
     async def main() -> list[float]:
@@ -446,6 +468,7 @@ def test_late_timers_cost_no_rate_and_make_no_crowd(rate: float) -> None:
     assert all(b - a >= 0.1 - 1e-9 for a, b in zip(times, times[most:], strict=False))
 
 
+@pytest.mark.req_06
 def test_a_pause_without_a_429_cuts_no_rate() -> None:
     async def main() -> None:
         limiter = Limiter()
@@ -464,6 +487,7 @@ def test_a_pause_without_a_429_cuts_no_rate() -> None:
     run_virtual(main())
 
 
+@pytest.mark.req_10
 def test_an_answer_that_never_comes_frees_its_place() -> None:
     async def main() -> None:
         limiter = Limiter()
@@ -477,6 +501,7 @@ def test_an_answer_that_never_comes_frees_its_place() -> None:
     run_virtual(main())
 
 
+@pytest.mark.req_25
 def test_events_and_snapshot() -> None:
     events: list[tuple[str, float]] = []
 
@@ -500,6 +525,7 @@ def test_events_and_snapshot() -> None:
     assert events == [("pause", 1.0), ("rate", 100.0)]
 
 
+@pytest.mark.req_22
 def test_a_second_loop_keeps_what_was_learned_and_drops_the_dead() -> None:
     limiter = Limiter()
 
@@ -524,6 +550,7 @@ def test_a_second_loop_keeps_what_was_learned_and_drops_the_dead() -> None:
     run_virtual(second(), start=1000.0)
 
 
+@pytest.mark.req_22
 def test_a_loop_abandoned_without_farewell() -> None:
     limiter = Limiter(10.0)
     dead = VirtualLoop()
@@ -547,6 +574,7 @@ def test_a_loop_abandoned_without_farewell() -> None:
     dead.close()
 
 
+@pytest.mark.req_10
 def test_a_released_waiter_of_many_loses_nothing_when_all_are_cancelled() -> None:
     async def main() -> None:
         limiter = Limiter(1000.0)
@@ -564,6 +592,8 @@ def test_a_released_waiter_of_many_loses_nothing_when_all_are_cancelled() -> Non
 callers = st.tuples(st.floats(0.0, 2.0), st.sampled_from(["accept", "refuse", "pause", "cancel", "late"]))
 
 
+@pytest.mark.req_06
+@pytest.mark.req_10
 @settings(max_examples=40, deadline=None)
 @given(st.lists(callers, max_size=60), st.sampled_from([None, 30.0]))
 def test_every_caller_gets_exactly_one_end_and_nothing_is_left(
@@ -628,11 +658,13 @@ def check(row: rate_control.Row, more_time: float = 0.0) -> None:
     assert out.elapsed / ideal <= row.times + more_time
 
 
+@pytest.mark.req_13
 @pytest.mark.parametrize("name", [row.name for row in rate_control.rows()])
 def test_done_with_few_refusals_in_little_time(name: str) -> None:
     check(ROWS[name], 0.02 if name in BEYOND_REACH else 0.0)
 
 
+@pytest.mark.req_07
 @pytest.mark.parametrize("name", [name for name in ROWS if name.startswith("H ")])
 def test_with_headers_there_is_no_429_after_the_first(name: str) -> None:
     out = run_virtual(rate_control.drive(ROWS[name]))
@@ -647,6 +679,7 @@ ODD = [
 ]
 
 
+@pytest.mark.req_13
 @pytest.mark.parametrize("name", [*ODD, "O 50/s b10 Retry-After 0", "O 50/s b10 Retry-After 10"])
 def test_odd_servers_are_survived(name: str) -> None:
     out = run_virtual(rate_control.drive(ROWS[name]))

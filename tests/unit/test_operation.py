@@ -10,6 +10,8 @@ from wavix_async.models import NumberBatch
 from wavix_async.resources import numbers
 
 
+@pytest.mark.req_02
+@pytest.mark.req_23
 @pytest.mark.parametrize(
     ("method", "repeatable", "gone_is_done"),
     [
@@ -31,6 +33,7 @@ def test_a_new_operation_is_safe_until_somebody_has_thought_about_it(
     assert operation.name == f"{method} /v1/things/{{id}}"
 
 
+@pytest.mark.req_02
 def test_what_is_stated_wins() -> None:
     operation = Operation("PUT", "/v1/costly", Success, repeatable=False, gone_is_done=True, quota=True)
 
@@ -44,6 +47,7 @@ def test_an_operation_is_a_value() -> None:
         numbers.GET.path = "/elsewhere"  # type: ignore[misc]
 
 
+@pytest.mark.req_02
 @pytest.mark.parametrize(
     ("operation", "name", "result", "scope", "repeatable"),
     [

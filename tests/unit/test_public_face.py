@@ -123,6 +123,7 @@ def test_it_uses_orjson_where_it_is() -> None:
     assert run(ROUND_TRIP.format(before=""), WAVIX_ASYNC_NO_SPEEDUPS="") == "True"
 
 
+@pytest.mark.req_24
 def test_without_orjson_a_body_of_nothing_but_brackets_is_one_of_our_errors() -> None:
     code = """
 from wavix_async import WavixError

@@ -67,6 +67,9 @@ def status(code: int, **facts: Any) -> APIError:
     return kind(f"HTTP {code}", status=code, **facts)
 
 
+@pytest.mark.req_02
+@pytest.mark.req_03
+@pytest.mark.req_04
 @pytest.mark.parametrize(
     ("failure", "safe", "unsafe"),
     [
@@ -101,10 +104,12 @@ def test_what_is_repeated(failure: WavixError, safe: bool, unsafe: bool) -> None
     assert isinstance(verdict(failure, operation=UNSAFE), Wait) is unsafe
 
 
+@pytest.mark.req_09
 def test_a_refusal_for_the_day_is_never_waited_out() -> None:
     assert isinstance(verdict(status(429), operation=NUDGE), GiveUp)
 
 
+@pytest.mark.req_09
 @pytest.mark.parametrize("failure", [ConnectError("x"), DisconnectedError("x"), status(500), status(429)])
 def test_one_attempt_means_one(failure: WavixError) -> None:
     said = verdict(failure, policy=RetryPolicy.none())
@@ -113,6 +118,7 @@ def test_one_attempt_means_one(failure: WavixError) -> None:
     assert said.error is failure
 
 
+@pytest.mark.req_09
 def test_attempts_are_counted() -> None:
     assert isinstance(verdict(status(500), counted=3), Wait)
     assert isinstance(verdict(status(500), counted=4), GiveUp)
@@ -120,11 +126,13 @@ def test_attempts_are_counted() -> None:
     assert isinstance(verdict(status(500), counted=4, policy=RetryPolicy(attempts=5)), Wait)
 
 
+@pytest.mark.req_09
 @pytest.mark.parametrize("counted", [0, 4, 1000])
 def test_a_429_is_waited_out_whatever_the_attempts_say(counted: int) -> None:
     assert verdict(status(429), counted=counted) == Wait(0.0), "the limiter does the waiting"
 
 
+@pytest.mark.req_09
 def test_a_429_takes_nothing_from_the_budget() -> None:
     def never() -> float:
         raise AssertionError("asked the budget")
@@ -134,6 +142,7 @@ def test_a_429_takes_nothing_from_the_budget() -> None:
     verdict(status(500), counted=4, take_retry=never)
 
 
+@pytest.mark.req_09
 @pytest.mark.parametrize(("counted", "bound"), [(1, 0.5), (2, 1.0), (3, 2.0), (4, 4.0), (5, 8.0), (6, 8.0), (60, 8.0)])
 @pytest.mark.parametrize("jitter", [0.0, 0.25, 0.999])
 def test_full_jitter(counted: int, bound: float, jitter: float) -> None:
@@ -142,12 +151,14 @@ def test_full_jitter(counted: int, bound: float, jitter: float) -> None:
     assert said == Wait(pytest.approx(bound * jitter))
 
 
+@pytest.mark.req_09
 def test_the_budget_may_make_it_later_but_never_earlier() -> None:
     assert verdict(status(500), jitter=0.5, take_retry=lambda: 3.0) == Wait(3.0)
     assert verdict(status(500), jitter=0.5, take_retry=lambda: 0.1) == Wait(0.25)
     assert isinstance(verdict(status(500), take_retry=lambda: None), GiveUp)
 
 
+@pytest.mark.req_11
 @pytest.mark.parametrize(
     ("time_left", "waits"), [(0.26, True), (0.25, False), (0.0, False), (-1.0, False), (float("inf"), True)]
 )
@@ -155,6 +166,7 @@ def test_a_wait_that_does_not_fit_the_deadline_is_none(time_left: float, waits: 
     assert isinstance(verdict(status(500), time_left=time_left), Wait) is waits
 
 
+@pytest.mark.req_09
 def test_statuses_are_a_setting() -> None:
     policy = RetryPolicy(statuses=frozenset({599}))
 
@@ -169,6 +181,8 @@ def test_many_attempts_do_not_overflow() -> None:
 # --- the last word ---
 
 
+@pytest.mark.req_01
+@pytest.mark.req_24
 @pytest.mark.parametrize(
     "failure", [DisconnectedError("reset"), AttemptTimeoutError("slow"), status(500), status(502), status(504)]
 )
@@ -185,6 +199,7 @@ def test_what_may_have_been_carried_out_says_so(failure: WavixError) -> None:
     assert (said.error.outcome, said.error.retryable) == ("unknown", False)
 
 
+@pytest.mark.req_01
 @pytest.mark.parametrize("failure", [status(404), status(429), ConnectError("refused"), InputError("x")])
 def test_what_was_not_carried_out_is_told_as_it_is(failure: WavixError) -> None:
     said = verdict(failure, operation=UNSAFE, policy=RetryPolicy.none())
@@ -193,6 +208,7 @@ def test_what_was_not_carried_out_is_told_as_it_is(failure: WavixError) -> None:
     assert said.error is failure
 
 
+@pytest.mark.req_24
 @pytest.mark.parametrize("failure", [DisconnectedError("reset"), status(500), DecodeError("x", retryable=True)])
 def test_a_repeatable_call_tells_the_failure_itself(failure: WavixError) -> None:
     said = verdict(failure, counted=4)
@@ -201,6 +217,9 @@ def test_a_repeatable_call_tells_the_failure_itself(failure: WavixError) -> None
     assert said.error is failure
 
 
+@pytest.mark.req_01
+@pytest.mark.req_02
+@pytest.mark.req_09
 @given(
     failure=st.sampled_from(
         [ConnectError, DisconnectedError, AttemptTimeoutError, DecodeError, ServerError, RateLimitError, NotFoundError]
@@ -242,12 +261,14 @@ def test_any_decision_keeps_the_promises(
 # --- the budget ---
 
 
+@pytest.mark.req_09
 def test_a_fresh_budget_allows_a_second_of_retries_at_once() -> None:
     budget = RetryBudget(RetryPolicy(budget_per_second=10, budget_ratio=0, max_backoff=0))
 
     assert [budget.take(0.0) for _ in range(11)] == [0.0] * 10 + [None]
 
 
+@pytest.mark.req_09
 def test_it_refills_with_time_and_with_requests() -> None:
     budget = RetryBudget(RetryPolicy(budget_per_second=10, budget_ratio=0.5, max_backoff=0))
     while budget.take(0.0) is not None:
@@ -259,6 +280,7 @@ def test_it_refills_with_time_and_with_requests() -> None:
     assert [budget.take(0.2), budget.take(0.2), budget.take(0.2)] == [0.0, 0.0, None]
 
 
+@pytest.mark.req_09
 def test_beyond_it_retries_queue_until_the_queue_is_too_long() -> None:
     budget = RetryBudget(RetryPolicy(budget_per_second=10, budget_ratio=0, max_backoff=1))
     waits = [budget.take(0.0) for _ in range(21)]
@@ -268,6 +290,7 @@ def test_beyond_it_retries_queue_until_the_queue_is_too_long() -> None:
     assert waits[20] is None
 
 
+@pytest.mark.req_09
 def test_a_refused_retry_costs_nothing() -> None:
     budget = RetryBudget(RetryPolicy(budget_per_second=1, budget_ratio=0, max_backoff=0))
     budget.take(0.0)
@@ -275,6 +298,7 @@ def test_a_refused_retry_costs_nothing() -> None:
     assert budget.take(1.0) == 0.0
 
 
+@pytest.mark.req_09
 def test_it_does_not_save_up_for_ever() -> None:
     budget = RetryBudget(RetryPolicy(budget_per_second=10, budget_ratio=0.2, max_backoff=0))
     budget.take(0.0)
@@ -287,6 +311,7 @@ def test_it_does_not_save_up_for_ever() -> None:
     assert allowed <= 100
 
 
+@pytest.mark.req_09
 def test_a_clock_that_jumps_back_does_no_harm() -> None:
     budget = RetryBudget(RetryPolicy(budget_per_second=1, budget_ratio=0, max_backoff=0))
 
@@ -295,12 +320,14 @@ def test_a_clock_that_jumps_back_does_no_harm() -> None:
     assert budget.take(1.0) == 0.0
 
 
+@pytest.mark.req_09
 def test_no_budget_at_all() -> None:
     budget = RetryBudget(RetryPolicy(budget_per_second=0, budget_ratio=0))
 
     assert [budget.take(float(i)) for i in range(3)] == [0.0, None, None]
 
 
+@pytest.mark.req_09
 @given(
     st.floats(0, 50),
     st.floats(0, 1),

@@ -35,6 +35,7 @@ async def ended(call: Coroutine[Any, Any, Any]) -> tuple[Any, float]:
     return value, asyncio.get_running_loop().time()
 
 
+@pytest.mark.req_10
 def test_what_is_on_the_wire_ends_as_it_would() -> None:
     async def main() -> None:
         session, stop = StubSession(latency=2), StopSignal()
@@ -46,6 +47,7 @@ def test_what_is_on_the_wire_ends_as_it_would() -> None:
     run_virtual(main())
 
 
+@pytest.mark.req_10
 def test_what_waits_for_its_turn_ends_at_once() -> None:
     async def main() -> None:
         session, stop = StubSession(), StopSignal()
@@ -66,6 +68,7 @@ def test_what_waits_for_its_turn_ends_at_once() -> None:
     run_virtual(main())
 
 
+@pytest.mark.req_10
 def test_what_waits_for_a_slot_ends_at_once() -> None:
     async def main() -> None:
         session, stop = StubSession(latency=10), StopSignal()
@@ -82,6 +85,8 @@ def test_what_waits_for_a_slot_ends_at_once() -> None:
     run_virtual(main())
 
 
+@pytest.mark.req_10
+@pytest.mark.req_24
 @pytest.mark.parametrize(("status", "outcome"), [(500, "unknown"), (429, "not_sent")])
 def test_what_backs_off_ends_at_once_and_says_what_was_sent(status: int, outcome: str) -> None:
     async def main() -> None:
@@ -97,6 +102,7 @@ def test_what_backs_off_ends_at_once_and_says_what_was_sent(status: int, outcome
     run_virtual(main())
 
 
+@pytest.mark.req_10
 def test_a_signal_that_is_set_lets_nothing_begin() -> None:
     async def main() -> None:
         session, stop = StubSession(), StopSignal()
@@ -110,6 +116,7 @@ def test_a_signal_that_is_set_lets_nothing_begin() -> None:
     run_virtual(main())
 
 
+@pytest.mark.req_10
 def test_a_cancellation_by_somebody_else_stays_one() -> None:
     async def main() -> None:
         stop = StopSignal()
@@ -126,6 +133,8 @@ def test_a_cancellation_by_somebody_else_stays_one() -> None:
     run_virtual(main())
 
 
+@pytest.mark.req_10
+@pytest.mark.req_17
 def test_a_stopped_bulk_run_names_every_input() -> None:
     async def finish(run: BulkRun) -> Any:
         return await run
@@ -143,6 +152,7 @@ def test_a_stopped_bulk_run_names_every_input() -> None:
     run_virtual(main())
 
 
+@pytest.mark.req_25
 def test_an_observer_of_failures_is_not_told_of_successes() -> None:
     class Failures(list[Any]):
         failures_only = True

@@ -132,6 +132,7 @@ def test_path_values_are_quoted(text: str) -> None:
     assert unquote(path.rsplit("/", 1)[1]) == text
 
 
+@pytest.mark.req_24
 @pytest.mark.parametrize(
     "body", [NumberUpdate(sms_relay_url="https://x.example.net/\ud800"), {"ids": {1, 2}}, object()]
 )
@@ -196,6 +197,7 @@ def test_an_empty_body_confirms_where_there_is_nothing_else_to_say(status: int) 
     assert read_response(RELEASE, answer(status, body=b"")) == (Success(success=True), [])
 
 
+@pytest.mark.req_04
 @pytest.mark.parametrize("operation", [GET, LIST, UPDATE, UPLOAD])
 @pytest.mark.parametrize("status", [200, 204])
 def test_an_empty_body_is_a_broken_answer_where_there_is_something_to_say(
@@ -208,6 +210,7 @@ def test_an_empty_body_is_a_broken_answer_where_there_is_something_to_say(
     assert caught.value.status == status
 
 
+@pytest.mark.req_04
 @pytest.mark.parametrize(
     "body", [b"{", b"{}}", b"[1,", b"nope", b"\xff\xfe", b'{"id":1', b"<html>", b" ", b"\x00", b'{"a": tru', b"'x'"]
 )
@@ -219,6 +222,7 @@ def test_a_body_that_is_not_json(body: bytes) -> None:
     assert caught.value.outcome == "unknown"
 
 
+@pytest.mark.req_04
 @pytest.mark.parametrize(
     ("operation", "payload"),
     [
@@ -244,6 +248,7 @@ def test_an_answer_of_quite_another_kind(operation: Operation[Any], payload: Any
     assert caught.value.retryable
 
 
+@pytest.mark.req_23
 @pytest.mark.parametrize(
     "kind", ["text/html", "text/plain; charset=utf-8", "application/xml", "application/octet-stream"]
 )
@@ -257,6 +262,7 @@ def test_content_types_that_are(kind: str) -> None:
     assert read_response(GET, answer(200, ex.number(), headers={"Content-Type": kind}))[0].id == 501
 
 
+@pytest.mark.req_23
 def test_an_excerpt_is_bounded() -> None:
     with pytest.raises(DecodeError) as caught:
         read_response(GET, answer(200, body=b"<" * 1_000_000))
@@ -265,6 +271,7 @@ def test_an_excerpt_is_bounded() -> None:
     assert len(str(caught.value.details)) == 2000
 
 
+@pytest.mark.req_24
 @pytest.mark.parametrize("field", [{"success": False}, {"error": True}, {"success": False, "error": True}])
 def test_a_failure_inside_a_2xx(field: dict[str, bool]) -> None:
     with pytest.raises(APIError, match=r"HTTP 200 for PATCH .*: It broke") as caught:
@@ -274,6 +281,7 @@ def test_a_failure_inside_a_2xx(field: dict[str, bool]) -> None:
     assert (caught.value.status, caught.value.outcome) == (200, "rejected")
 
 
+@pytest.mark.req_24
 @pytest.mark.parametrize("payload", [{"success": True}, ex.number(), {"success": True, "message": "done"}])
 @pytest.mark.parametrize("status", [400, 404, 500, 503, 301, 100])
 def test_an_error_status_is_an_error_whatever_the_body_says(status: int, payload: dict[str, Any]) -> None:
@@ -284,6 +292,7 @@ def test_an_error_status_is_an_error_whatever_the_body_says(status: int, payload
     assert caught.value.details == payload
 
 
+@pytest.mark.req_24
 @pytest.mark.parametrize(
     ("headers", "found"),
     [
@@ -301,6 +310,7 @@ def test_the_request_id(headers: dict[str, str], found: str | None) -> None:
         assert caught.value.request_id == found
 
 
+@pytest.mark.req_24
 @pytest.mark.parametrize(
     ("payload", "code"),
     [
@@ -349,6 +359,8 @@ json_values = st.recursive(
 )
 
 
+@pytest.mark.req_23
+@pytest.mark.req_24
 @given(st.integers(100, 999).filter(lambda status: not 200 <= status < 300), json_values)
 @quick
 def test_any_error_body_gives_an_api_error_with_a_bounded_message(status: int, payload: Any) -> None:
@@ -360,6 +372,7 @@ def test_any_error_body_gives_an_api_error_with_a_bounded_message(status: int, p
     assert len(str(caught.value)) < 800
 
 
+@pytest.mark.req_24
 @given(st.sampled_from([GET, LIST, RELEASE, UPLOAD]), st.binary() | json_values.map(lambda v: json.dumps(v).encode()))
 @quick
 def test_any_2xx_body_gives_a_result_or_one_of_our_errors(operation: Operation[Any], body: bytes) -> None:
@@ -370,6 +383,7 @@ def test_any_2xx_body_gives_a_result_or_one_of_our_errors(operation: Operation[A
     assert type(value) in {Number, NumberPage, Success, list}
 
 
+@pytest.mark.req_24
 def test_an_error_body_of_nothing_but_brackets() -> None:
     with pytest.raises(ServerError):
         read_response(GET, answer(500, body=b"[" * 980 + b"]" * 980))

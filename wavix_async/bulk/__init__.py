@@ -1,6 +1,6 @@
 """Many changes at once, under a semaphore, with one stated outcome for each."""
 
 from wavix_async.bulk._records import BulkProgress, BulkReport, BulkResult, BulkStatus
-from wavix_async.bulk._run import BulkRun
+from wavix_async.bulk._run import BulkRun, Work
 
-__all__ = ["BulkProgress", "BulkReport", "BulkResult", "BulkRun", "BulkStatus"]
+__all__ = ["BulkProgress", "BulkReport", "BulkResult", "BulkRun", "BulkStatus", "Work"]

@@ -18,7 +18,7 @@ class BulkStatus(enum.StrEnum):
     FAILED = "failed"
     """The API refused it, or it was no valid input: nothing was changed."""
     UNKNOWN = "unknown"
-    """It was sent, no trustworthy answer came: it may or may not have been changed."""
+    """It was sent, no trustworthy answer came, and reading it back did not tell: it may have been changed."""
     NOT_SENT = "not_sent"
     """It never left: the run stopped before, or there was no connection."""
 
@@ -32,7 +32,8 @@ class BulkResult:
         status: How it ended; compares equal to the strings `updated`, `failed`, `unknown`, `not_sent`.
         number: The number after the change; None unless `updated`.
         error: Why it is not `updated`; None if it is.
-        attempts: How often it was put on the wire.
+        attempts: How often the change was put on the wire.
+        settled: Whether no trustworthy answer came, and reading the number back told how it ended.
     """
 
     id: int
@@ -40,6 +41,7 @@ class BulkResult:
     number: Number | None = None
     error: WavixError | None = None
     attempts: int = 0
+    settled: bool = False
 
 
 @attrs.frozen(kw_only=True)
@@ -83,7 +85,7 @@ class BulkReport:
         unknown: How many may or may not have been changed.
         not_sent: How many never left.
         failures: The results of all that were tried and are not updated, in the order in which they ended.
-        requests: Requests put on the wire, all attempts counted.
+        requests: Requests put on the wire, all attempts counted, and those that read back what was in doubt.
         rate_limited: How many of them were answered 429.
         elapsed: Seconds from the start to the end of the run.
         stopped_by: The error that stopped the run before its end (401, 402, 403, a closed client), or None.

@@ -8,7 +8,7 @@ more worker is started, so that the slots stay full, and ends when it is no long
 import asyncio
 import logging
 from collections import Counter, deque
-from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final
 
@@ -17,6 +17,7 @@ import attrs
 from wavix_async._observe import AttemptEvent, Event, RetryEvent
 from wavix_async._stop import StopSignal
 from wavix_async.bulk._records import BulkProgress, BulkReport, BulkResult, BulkStatus
+from wavix_async.bulk._settle import Doubts
 from wavix_async.bulk._source import END, Source, as_pair
 from wavix_async.config import check_count
 from wavix_async.errors import (
@@ -33,7 +34,7 @@ from wavix_async.models.numbers import Number, NumberUpdate
 if TYPE_CHECKING:
     from wavix_async.client import WavixClient
 
-__all__ = ["BulkRun"]
+__all__ = ["BulkRun", "Work"]
 
 _log: Final = logging.getLogger("wavix_async")
 # A `StoppedError` that the run did not cause: the client that it was made from was told to stop.
@@ -49,8 +50,17 @@ _MOST_WORKERS: Final = 16
 _PROGRESS_EVERY: Final = 0.1
 _READ_ON: Final = 30.0
 
-Send = Callable[["WavixClient", int, NumberUpdate], Awaitable[Number]]
-Check = Callable[[Any, Any], object]
+
+
+@attrs.frozen
+class Work:
+    """What a run does with each input."""
+
+    check: Callable[[Any, Any], object]
+    """Raises `InputError` for a bad pair of id and update."""
+    send: Callable[["WavixClient", int, NumberUpdate], Awaitable[Number]]
+    read: Callable[["WavixClient", int], Awaitable[Number]]
+    """Tells how it is now, where no answer told."""
 
 
 @attrs.define(eq=False)
@@ -61,6 +71,8 @@ class _Item:
     backing_off: bool = False
     maybe_done: bool = False
     """Whether an attempt may have been carried out."""
+    unanswered: bool = False
+    """Whether an attempt may still be carried out, since nobody has said how it ended."""
 
 
 class _FailureObserver:
@@ -91,17 +103,15 @@ class BulkRun:
         client: "WavixClient",
         updates: Any,
         *,
-        send: Send,
-        check: Check,
+        work: Work,
         concurrency: int,
         on_progress: Callable[[BulkProgress], object] | None,
     ) -> None:
         self._concurrency = check_count("concurrency", concurrency)
         self._stop = StopSignal()
-        self._source = Source(updates, check)
+        self._source = Source(updates, work.check)
         self._base = client
-        self._send = send
-        self._check = check
+        self._work = work
         self._on_progress = on_progress
         self._counts: Counter[BulkStatus] = Counter()
         self._failures: list[BulkResult] = []
@@ -120,6 +130,7 @@ class BulkRun:
         self._told = 0.0
         self._progress_failed = False
         self._late: list[BulkResult] = []
+        self._doubts = Doubts(self._read_back)
         self._give_up_at: float | None = None
         self._cut_short = False
 
@@ -146,13 +157,13 @@ class BulkRun:
     @property
     def report(self) -> BulkReport:
         """What has happened so far; after the end, the report that `await run` gives."""
-        counts = self._counts
+        counts, doubts = self._counts, self._doubts.results()
         return BulkReport(
             updated=counts[BulkStatus.UPDATED],
             failed=counts[BulkStatus.FAILED],
-            unknown=counts[BulkStatus.UNKNOWN],
+            unknown=counts[BulkStatus.UNKNOWN] + len(doubts),
             not_sent=counts[BulkStatus.NOT_SENT],
-            failures=list(self._failures),
+            failures=[*self._failures, *doubts],
             requests=self._requests,
             rate_limited=self._rate_limited,
             elapsed=self._elapsed(),
@@ -227,12 +238,11 @@ class BulkRun:
             stop=self._stop,
             retry=policy,
         )
+        self._reader = self._client.with_options(retry=self._base.retry)
         try:
-            for _ in range(min(self._concurrency, self._source.total or self._concurrency)):
-                self._hire()
-            while self._workers:
-                await asyncio.wait(self._workers, timeout=None if self._on_progress is None else _PROGRESS_EVERY)
-                self._tell_progress_now_and_then()
+            await self._staff(self._labour, self._source.total)
+            await self._staff(self._settle_doubts, len(self._doubts))
+            self._give_up_doubts()
             if self._results is not None:
                 for result in self._late:
                     await self._results.put(result)
@@ -244,12 +254,21 @@ class BulkRun:
         if self._broken is not None:
             raise self._broken
 
+    async def _staff(self, work: Callable[[], Coroutine[Any, Any, None]], most: int | None) -> None:
+        """Have as many workers as there are places do their work to its end."""
+        for _ in range(self._concurrency if most is None else min(self._concurrency, most)):
+            self._hire(work)
+        while self._workers:
+            await asyncio.wait(self._workers, timeout=None if self._on_progress is None else _PROGRESS_EVERY)
+            self._tell_progress_now_and_then()
+
     async def _clean_up(self) -> None:
         """Leave no worker behind, and no input that could still be counted without an outcome."""
         self._halt()
         if self._workers:
             self._cancel_workers()
             await asyncio.wait(self._workers)
+        self._give_up_doubts()
         if self._source.total is not None:
             self._counts[BulkStatus.NOT_SENT] += max(0, self._source.total - self._counts.total())
         await self._source.close()
@@ -290,12 +309,12 @@ class BulkRun:
 
     # --- workers ---
 
-    def _hire(self) -> None:
-        worker = asyncio.ensure_future(self._work())
+    def _hire(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        worker = asyncio.ensure_future(work())
         self._workers.add(worker)
         worker.add_done_callback(self._workers.discard)
 
-    async def _work(self) -> None:
+    async def _labour(self) -> None:
         item = _Item()
         _current.set(item)
         while not self._stopping and len(self._workers) <= self._concurrency + self._backing_off:
@@ -311,23 +330,44 @@ class BulkRun:
                 return
             if pulled is END:
                 return
-            item.attempts, item.maybe_done = 0, False
+            item.attempts, item.maybe_done, item.unanswered = 0, False, False
             result = await self._handle(pulled, item)
-            self._count(result)
-            if self._results is not None:
-                try:
-                    await self._results.put(result)
-                except asyncio.CancelledError:
-                    self._late.append(result)
-                    raise
-            self._tell_progress_now_and_then()
+            if result is not None:
+                await self._land(result)
 
-    async def _handle(self, pulled: Any, item: _Item) -> BulkResult:
+    async def _settle_doubts(self) -> None:
+        _current.set(_Item())
+        while not self._stopping and (number_id := self._doubts.next_id()) is not None:
+            await self._land(await self._doubts.settle(self._reader, number_id, self._stop))
+
+    async def _read_back(self, client: "WavixClient", number_id: int) -> Number:
+        number = await self._work.read(client, number_id)
+        self._requests += 1
+        return number
+
+    def _give_up_doubts(self) -> None:
+        for result in self._doubts.give_up():
+            self._count(result)
+            self._late.append(result)
+
+    async def _land(self, result: BulkResult) -> None:
+        """Give a result its place in the counts, and to whoever iterates."""
+        self._count(result)
+        if self._results is not None:
+            try:
+                await self._results.put(result)
+            except asyncio.CancelledError:
+                self._late.append(result)
+                raise
+        self._tell_progress_now_and_then()
+
+    async def _handle(self, pulled: Any, item: _Item) -> BulkResult | None:
+        """Return how an input ended, or None where that is in doubt and will be settled."""
         named: Any = pulled[0] if isinstance(pulled, tuple | list) and pulled else pulled
         try:
             number_id, update = as_pair(pulled)
             if not self._source.checked:
-                self._check(number_id, update)
+                self._work.check(number_id, update)
         except InputError as error:
             return BulkResult(named, BulkStatus.FAILED, error=error)
         except Exception as error:
@@ -339,17 +379,23 @@ class BulkRun:
             else:
                 self._busy[number_id] = None
             try:
+                if number_id in self._doubts and not self._stopping:
+                    await self._land(await self._doubts.settle(self._reader, number_id, self._stop))
                 if self._stopping:
                     return BulkResult(number_id, BulkStatus.NOT_SENT, error=self._stopped_by)
-                number = await self._send(self._client, number_id, update)
+                number = await self._work.send(self._client, number_id, update)
                 self._requests += 1
                 return BulkResult(number_id, BulkStatus.UPDATED, number, None, item.attempts + 1)
+            except WavixError as error:
+                result = self._failed(number_id, error, item)
+                if result.status is not BulkStatus.UNKNOWN or self._stopping:
+                    return result
+                self._doubts.add(result, update, answered=not item.unanswered)
+                return None
             finally:
                 self._let_successor_go(number_id)
                 if item.backing_off:
                     self._resumed(item)
-        except WavixError as error:
-            return self._failed(number_id, error, item)
         except Exception as error:
             # Not an error of the API or of the network, so a defect: it must not cost the input its outcome.
             self._broken = error
@@ -430,18 +476,22 @@ class BulkRun:
             if event.outcome != "not_sent":
                 item.attempts += 1
                 item.maybe_done = item.maybe_done or event.outcome == "unknown"
+                item.unanswered = item.unanswered or event.status in _STILL_UNDER_WAY
                 self._requests += 1
                 self._rate_limited += event.status == 429
         elif isinstance(event, RetryEvent) and event.wait > 0:
             item.backing_off = True
             self._backing_off += 1
             if not self._stopping and len(self._workers) < self._concurrency * _MOST_WORKERS:
-                self._hire()
+                self._hire(self._labour)
 
     def _resumed(self, item: _Item) -> None:
         item.backing_off = False
         self._backing_off -= 1
 
+
+# No answer at all, and answers of somebody who has not waited for the API's.
+_STILL_UNDER_WAY: Final = frozenset({None, 408, 502, 504})
 
 _STATUS: Final = {
     "not_sent": BulkStatus.NOT_SENT,

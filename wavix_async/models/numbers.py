@@ -2,8 +2,9 @@
 
 from datetime import date, datetime
 from decimal import Decimal
+from typing import Any, Final
 
-from attrs import field, frozen
+from attrs import field, fields, frozen
 
 from wavix_async.errors import InputError
 from wavix_async.models._base import Body, Model, OpenIntEnum, OpenStrEnum, check_types
@@ -223,3 +224,36 @@ class NumberUpdate(Body):
     """Shorter calls are not transcribed, in seconds."""
     call_status_url: str | UnsetType | None = UNSET
     """Where call events are posted; None: nowhere."""
+
+    def differs_from(self, number: Number) -> tuple[str, ...]:
+        """Name the fields that a number does not have as this update wants them.
+
+        Args:
+            number: The number as the API answered it. Destinations and `sms_relay_url` are applied asynchronously: an
+                answer to the change itself may still have the old ones.
+
+        Returns:
+            Names of fields of this class; empty where there is nothing left to change. A list of destinations is equal
+            to another of the same destinations in any order.
+        """
+        names = [field.name for field in fields(NumberUpdate) if getattr(self, field.name) is not UNSET]
+        return tuple(name for name in names if not _has(number, name, getattr(self, name)))
+
+
+def _has(number: Number, name: str, wanted: Any) -> bool:
+    if name == "destinations":
+        return isinstance(number.destination, list) and _routes(number.destination) == _routes(wanted)
+    value = getattr(number, name)
+    if name in _URLS:
+        # The API answers "" for a URL that was cleared years ago.
+        return (value or None) == (wanted or None)
+    return type(value) is type(wanted) and bool(value == wanted)
+
+
+_URLS: Final = frozenset({"sms_relay_url", "call_status_url"})
+
+
+def _routes(destinations: list[Any]) -> set[tuple[str, ...]]:
+    """Return what a request can say of destinations; as text, since an answer may hold anything."""
+    names = ("destination", "priority", "transport", "trunk_id")
+    return {tuple(str(getattr(each, name, None) or None) for name in names) for each in destinations}

@@ -16,7 +16,7 @@ from wavix_async._paging import Paginator, items_of
 from wavix_async._resource import Resource, positive_id
 from wavix_async._takes import takes
 from wavix_async._wire import Part
-from wavix_async.bulk import BulkProgress, BulkRun
+from wavix_async.bulk import BulkProgress, BulkRun, Work
 from wavix_async.errors import InputError, WavixError
 from wavix_async.models.common import Success
 from wavix_async.models.numbers import (
@@ -248,6 +248,8 @@ class Numbers(Resource):
         Nothing is sent before the run is awaited or iterated. `await run` gives the report; `async for result in run`
         gives each result as it lands. Memory stays bounded by `concurrency`, however many updates there are.
 
+        What no trustworthy answer came for is read back at the end, before it is called `unknown`.
+
         A 401, 402 or 403 stops the run at the first; any other refusal fails its number only. A number that comes again
         is written after its predecessor has ended, never at the same time.
 
@@ -268,8 +270,7 @@ class Numbers(Resource):
         return BulkRun(
             self._client,
             updates,
-            send=_send_update,
-            check=_check_update,
+            work=_UPDATES,
             concurrency=concurrency,
             on_progress=on_progress,
         )
@@ -277,6 +278,10 @@ class Numbers(Resource):
 
 def _send_update(client: "WavixClient", number_id: int, changes: NumberUpdate) -> Awaitable[Number]:
     return client.call(UPDATE, path={"id": number_id}, body=changes)
+
+
+def _read(client: "WavixClient", number_id: int) -> Awaitable[Number]:
+    return client.call(GET, path={"id": number_id})
 
 
 def _check_update(number_id: object, changes: object) -> None:
@@ -287,6 +292,9 @@ def _check_update(number_id: object, changes: object) -> None:
         _not_empty(changes)
     except InputError as error:
         raise InputError(f"number {number_id}: {error}") from None
+
+
+_UPDATES: Final = Work(check=_check_update, send=_send_update, read=_read)
 
 
 def _number_id(value: object, name: str = "number_id") -> int:
