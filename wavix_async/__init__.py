@@ -8,8 +8,7 @@
 """
 
 from wavix_async._codec import Drift, from_dict, to_dict
-from wavix_async._limits import LimitSnapshot
-from wavix_async._observe import (
+from wavix_async._events import (
     AttemptEvent,
     DriftEvent,
     Event,
@@ -18,6 +17,7 @@ from wavix_async._observe import (
     RateEvent,
     RetryEvent,
 )
+from wavix_async._limits import LimitSnapshot
 from wavix_async._operation import Operation
 from wavix_async._paging import Paginator
 from wavix_async._stop import StopSignal

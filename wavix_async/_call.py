@@ -10,9 +10,9 @@ from collections.abc import Awaitable
 from typing import Generic, TypeVar, cast
 
 from wavix_async import _codec, _retry
+from wavix_async._events import AttemptEvent, DriftEvent, RetryEvent
 from wavix_async._headers import rate_hint, wait_told
 from wavix_async._limits import WaitTooLong
-from wavix_async._observe import AttemptEvent, DriftEvent, RetryEvent, log_drift
 from wavix_async._operation import Operation
 from wavix_async._shared import Options, Shared
 from wavix_async._wire import Request, Response, facts_of, read_response
@@ -126,10 +126,9 @@ class Call(Generic[T]):
             try:
                 value = self._read(response)
             except WavixError as error:
-                if options.observers:
-                    options.observers.tell(self._attempt_event(began, response.status, error, error.outcome))
+                options.observers.tell(self._attempt_event(began, response.status, error, error.outcome))
                 raise
-            if options.observers.of_success:
+            if options.observers.want_success():
                 options.observers.tell_success(self._attempt_event(began, response.status))
             return value
         except WavixError as error:
@@ -140,8 +139,7 @@ class Call(Generic[T]):
         outcome = error.outcome if isinstance(error, WavixError) else "unknown"
         if outcome == "not_sent":
             self.attempts -= 1
-        if self._options.observers:
-            self._options.observers.tell(self._attempt_event(began, None, error, outcome))
+        self._options.observers.tell(self._attempt_event(began, None, error, outcome))
 
     async def _queue(self, ticket: float | None, own: tuple[asyncio.Semaphore, ...], slots: asyncio.Semaphore) -> float:
         """Wait for a turn and then for a slot; nobody holds a slot, or a connection, while waiting for the rate."""
@@ -246,9 +244,7 @@ class Call(Generic[T]):
         if self._shared.strict:
             raise _codec.drift_error(drifts, **facts_of(response))
         for drift in filter(self._shared.is_new_drift, drifts):
-            event = DriftEvent(operation=self._operation.name, drift=drift)
-            log_drift(event)
-            self._options.observers.tell(event)
+            self._options.observers.tell(DriftEvent(operation=self._operation.name, drift=drift))
 
     def _decide(self, failure: WavixError) -> _retry.Wait | _retry.GiveUp:
         if self._too_late:
@@ -267,7 +263,7 @@ class Call(Generic[T]):
         )
         if isinstance(verdict, _retry.GiveUp):
             self._with_facts(verdict.error)
-        elif self._options.observers:
+        else:
             self._options.observers.tell(
                 RetryEvent(
                     operation=self._operation.name,
@@ -303,4 +299,5 @@ class Call(Generic[T]):
             error=type(error).__name__ if error else None,
             outcome=outcome,
             duration=self._loop.time() - began,
+            request_id=getattr(error, "request_id", None),
         )

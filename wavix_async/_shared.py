@@ -5,8 +5,9 @@ import asyncio
 import attrs
 
 from wavix_async._codec import Drift
+from wavix_async._events import PauseEvent, RateEvent
 from wavix_async._limits import Limiter
-from wavix_async._observe import Observers, PauseEvent, RateEvent
+from wavix_async._observe import Observers
 from wavix_async._retry import RetryBudget
 from wavix_async._stop import StopSignal
 from wavix_async._transport import Transport
@@ -29,11 +30,13 @@ class Options:
 class Shared:
     """What all calls of a client share, whatever their options: the pool, the limits, the retry budget."""
 
-    def __init__(self, transport: Transport, *, rate: float | None, retry: RetryPolicy, strict: bool) -> None:
+    def __init__(
+        self, transport: Transport, *, rate: float | None, retry: RetryPolicy, strict: bool, observers: Observers
+    ) -> None:
         self.transport = transport
         self.strict = strict
         self.budget = RetryBudget(retry)
-        self.listeners: list[Observers] = []
+        self._observers = observers
         self._rate = rate
         self._limiters: dict[str, Limiter] = {}
         self._drifts: set[tuple[str, str, str]] = set()
@@ -44,9 +47,10 @@ class Shared:
         if limiter is None:
 
             def tell(kind: str, value: float) -> None:
-                made = PauseEvent(group=group, seconds=value) if kind == "pause" else RateEvent(group=group, rate=value)
-                for observers in self.listeners:
-                    observers.tell(made)
+                paused = kind == "pause"
+                self._observers.tell(
+                    PauseEvent(group=group, seconds=value) if paused else RateEvent(group=group, rate=value)
+                )
 
             limiter = self._limiters[group] = Limiter(self._rate, on_event=tell)
         return limiter

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 import attrs
 
 from wavix_async._call import Call
+from wavix_async._events import Observer
 from wavix_async._limits import LimitSnapshot
-from wavix_async._observe import Observer, Observers
+from wavix_async._observe import Observers
 from wavix_async._operation import Operation
 from wavix_async._shared import Options, Shared
 from wavix_async._stop import StopSignal
@@ -97,9 +98,9 @@ class WavixClient:
             connect_timeout=timeouts.connect,
             session=session,
         )
-        self._shared = Shared(transport, rate=check_rate(rate), retry=policy, strict=strict)
-        if self._options.observers:
-            self._shared.listeners.append(self._options.observers)
+        self._shared = Shared(
+            transport, rate=check_rate(rate), retry=policy, strict=strict, observers=self._options.observers
+        )
 
     @cached_property
     def numbers(self) -> Numbers:
@@ -192,7 +193,7 @@ class WavixClient:
         other._options = Options(
             timeouts=timeouts,
             retry=self._options.retry if retry is None else _policy(retry),
-            observers=Observers((*self._options.observers.all, *more)) if more else self._options.observers,
+            observers=Observers((*self._options.observers.given, *more)) if more else self._options.observers,
             semaphores=(*self._options.semaphores, *_semaphores(semaphore)),
             stop=_follow(stop, self._options.stop),
         )

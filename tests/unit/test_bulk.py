@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import gc
 import random
+import sys
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +19,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from benchmarks import rate_control
 from tests._stub import Reply, Seen, StubSession
 from tests._virtual import run_virtual as run_from_zero
 from wavix_async import (
@@ -162,6 +165,35 @@ def test_a_long_input_streams_through_in_constant_memory(failing: int) -> None:
     assert most_ahead <= bound + 4
 
 
+@pytest.mark.req_12
+@pytest.mark.parametrize("how", ["awaited", "iterated"])
+def test_nothing_of_an_item_stays_when_it_has_ended(how: str) -> None:
+    """All memory, not the objects that one has thought of: whatever is kept of an item is a block at least."""
+    count, concurrency = 4_000, 16
+    held: dict[int, int] = {}
+    session = StubSession(latency=0.01)
+
+    async def updates() -> AsyncIterator[tuple[int, NumberUpdate]]:
+        for number in range(1, count + 1):
+            if number in (1_000, 4_000):
+                # What the stub keeps is not the engine's.
+                for kept in (session.seen, session.writes, session.applied, session.bodies, session.times):
+                    kept.clear()
+                gc.collect()
+                held[number] = sys.getallocatedblocks()
+            yield 1_000_000 + number, NumberUpdate(call_status_url=f"https://example.com/{number}")
+
+    async def iterate(run: BulkRun) -> BulkReport:
+        async for result in run:
+            assert result.status is BulkStatus.UPDATED
+        return await run
+
+    run = client_of(session).numbers.bulk_update(updates(), concurrency=concurrency)
+    report = run_virtual(finish(run) if how == "awaited" else iterate(run))
+    assert counts(report) == (count, 0, 0, 0)
+    assert held[4_000] - held[1_000] < 300
+
+
 @pytest.mark.req_08
 @pytest.mark.parametrize("concurrency", [1, 10])
 def test_a_backoff_holds_no_slot(concurrency: int) -> None:
@@ -236,6 +268,45 @@ def test_the_deadline_is_each_items_own() -> None:
     # The reads that were to settle them have deadlines of their own.
     assert 6 <= report.elapsed <= 6.1
     assert all(result.error and result.error.elapsed <= 3.05 for result in report.failures)
+
+
+# ------------------------------------------------------------------------------------------------- a rate limit
+
+
+@pytest.mark.req_13
+@pytest.mark.parametrize(
+    ("rate", "header", "refused", "times"),
+    [(None, True, 0.02, 1.10), (None, False, 0.02, 1.10), (47.5, True, 0.005, 1.03 / 0.95)],
+    ids=["unconfigured", "unconfigured, no Retry-After", "95 % of the limit"],
+)
+def test_a_limited_server_updates_everything_in_nearly_the_ideal_time(
+    rate: float | None, header: bool, refused: float, times: float
+) -> None:
+    """50/s and 100 workers, and one answer in a hundred is a 500; 404s fail, and nothing else does."""
+    count, limit = 2500, rate_control.Bucket(50, 10, 1.0)
+    dice = random.Random(13)
+
+    def answer(seen: Seen) -> Reply:
+        taken, wait = limit.take(asyncio.get_running_loop().time())
+        if not taken:
+            return Reply(429, headers={"Retry-After": str(wait)} if header else {})
+        if seen.id % 500 == 0:
+            return Reply(404)
+        return Reply(500) if dice.random() < 0.01 else Reply()
+
+    session = StubSession(answer, latency=0.08)
+    client = client_of(session, rate=rate, retry=RetryPolicy())
+    # The bucket is full when the clock of `run_virtual` begins.
+    limit.at = 1000.0
+    random.seed(13)
+    report = run_virtual(finish(client.numbers.bulk_update(dict.fromkeys(range(1, count + 1), ON), concurrency=100)))
+    assert counts(report) == (count - 5, 5, 0, 0)
+    assert {result.id % 500 for result in report.failures} == {0}
+    assert session.statuses[500] > 10
+    assert report.rate_limited == session.statuses[429]
+    assert report.rate_limited <= refused * report.requests
+    # An answer 500 has cost its place too.
+    assert report.elapsed <= times * limit.ideal(report.requests - report.rate_limited)
 
 
 # --------------------------------------------------------------------------------------------- the same id

@@ -1,12 +1,17 @@
-"""Retry-After and rate headers: what servers really send, and what nobody should."""
+"""Retry-After and rate headers: what servers really send, what nobody should, and what a client makes of it."""
 
+import time
 from email.utils import formatdate
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from multidict import CIMultiDict, CIMultiDictProxy
 
+from tests._stub import Reply, StubSession
+from tests._virtual import run_virtual
+from wavix_async import Number, Operation, RateLimitError, RetryPolicy, Success, Timeouts, WavixClient
 from wavix_async._headers import MAX_WAIT, RateHint, rate_hint, retry_after
 
 pytestmark = pytest.mark.req_07
@@ -154,3 +159,84 @@ def test_rate_hints(pairs: list[tuple[str, str]], hint: RateHint | None) -> None
 def test_no_rate_header_raises(limits: str, policy: str) -> None:
     rate_hint({"RateLimit": limits, "RateLimit-Policy": policy}, NOW)
     rate_hint({"X-RateLimit-Limit": policy, "X-RateLimit-Remaining": limits, "X-RateLimit-Reset": limits}, NOW)
+
+
+# --- through a client, in virtual time ---
+
+GET = Operation("GET", "/v1/numbers/{id}", Number)
+BUY = Operation("POST", "/v1/purchases/{id}", Success)
+OUR_OWN = 0.15
+"""Seconds to wait when nobody says for how long."""
+
+
+def forms(wall: float) -> dict[str, tuple[dict[str, str], float]]:
+    """What an answer may say, and the seconds that it means; `wall` is the time on the server's clock."""
+    date = formatdate(wall, usegmt=True)
+    return {
+        "seconds": ({"Retry-After": "7"}, 7),
+        "a fraction": ({"Retry-After": "1.25"}, 1.25),
+        "milliseconds": ({"Retry-After-Ms": "2500"}, 2.5),
+        "folded by a proxy": ({"Retry-After": "2, 5"}, 5),
+        "a date": ({"Retry-After": formatdate(wall + 8, usegmt=True), "Date": date}, 8),
+        "a date that is past": ({"Retry-After": formatdate(wall - 8, usegmt=True), "Date": date}, OUR_OWN),
+        "nought": ({"Retry-After": "0"}, OUR_OWN),
+        "negative": ({"Retry-After": "-5"}, OUR_OWN),
+        "garbage": ({"Retry-After": "in a while"}, OUR_OWN),
+        "empty": ({"Retry-After": ""}, OUR_OWN),
+        "nothing": ({}, OUR_OWN),
+        "a reset in seconds": ({"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "9"}, 9),
+        "a reset and nothing else": ({"X-RateLimit-Reset": "9"}, 9),
+        "a reset in epoch seconds": ({"X-RateLimit-Reset": str(int(wall) + 9), "Date": date}, 9),
+        "a reset in epoch milliseconds": ({"X-RateLimit-Reset": str(int(wall) * 1000 + 9000), "Date": date}, 9),
+        "a reset of no size that means anything": ({"X-RateLimit-Reset": "500000"}, OUR_OWN),
+        "a reset that is past": ({"X-RateLimit-Reset": str(int(wall) - 9), "Date": date}, OUR_OWN),
+        "RateLimit, draft 10": ({"RateLimit": '"n";r=0;t=6', "RateLimit-Policy": '"n";q=100;w=60'}, 6),
+        "RateLimit, draft 7": ({"RateLimit": "limit=100, remaining=0, reset=6"}, 6),
+        "both, the order shorter": ({"Retry-After": "3", "X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "9"}, 9),
+        "both, the order longer": ({"Retry-After": "9", "X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "3"}, 9),
+    }
+
+
+@pytest.mark.parametrize("rate", [None, 50.0], ids=["learned", "configured"])
+@pytest.mark.parametrize("operation", [GET, BUY], ids=lambda operation: operation.method)
+@pytest.mark.parametrize("form", forms(NOW))
+def test_every_form_is_waited_for_and_never_less(form: str, operation: Operation[Any], rate: float | None) -> None:
+    # The server's clock is an hour ahead of ours.
+    headers, wait = forms(float(int(time.time())) + 3600)[form]
+    replies = iter([Reply(429, headers=headers)])
+    session = StubSession(lambda _: next(replies, Reply()))
+
+    async def main() -> None:
+        client = WavixClient("key", base_url="http://127.0.0.1:1", session=session, rate=rate)  # type: ignore[arg-type]
+        await client.call(operation, path={"id": 1})
+
+    run_virtual(main())
+    refused, repeated = session.times
+    assert wait <= repeated - refused <= wait + 0.03
+
+
+LONG = [(429, form) for form, (_, wait) in forms(NOW).items() if wait > 1]
+# A 503 is a refusal only where it asks to come back.
+LONG += [(503, form) for _, form in LONG if any("Retry-After" in name for name in forms(NOW)[form][0])]
+
+
+@pytest.mark.parametrize(("status", "form"), LONG)
+def test_what_does_not_fit_the_deadline_fails_at_once_with_the_seconds(status: int, form: str) -> None:
+    headers, wait = forms(float(int(time.time())) + 3600)[form]
+    session = StubSession(lambda _: Reply(status, headers=headers))
+
+    async def main() -> None:
+        client = WavixClient(
+            "key",
+            base_url="http://127.0.0.1:1",
+            session=session,  # type: ignore[arg-type]
+            timeout=Timeouts(deadline=wait - 0.1),
+            retry=RetryPolicy(backoff=0),
+        )
+        with pytest.raises(RateLimitError) as caught:
+            await client.call(BUY, path={"id": 1})
+        assert caught.value.elapsed == 0
+        assert caught.value.retry_after == pytest.approx(wait)
+        assert (caught.value.attempts, session.requests) == (1, 1)
+
+    run_virtual(main())

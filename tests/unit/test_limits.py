@@ -1,4 +1,4 @@
-"""The limiter: its arithmetic without a loop, its queue in virtual time, and whole crowds against model servers."""
+"""The limiter: its arithmetic without a loop, its queue in virtual time, crowds against model servers, a client."""
 
 import asyncio
 import math
@@ -12,7 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmarks import rate_control
+from tests._stub import Reply, Seen, StubSession
 from tests._virtual import VirtualLoop, run_virtual
+from wavix_async import Number, Operation, PauseEvent, RateEvent, RateLimitError, WavixClient
 from wavix_async._headers import RateHint
 from wavix_async._learn import Tally
 from wavix_async._limits import Gate, Limiter, WaitTooLong
@@ -698,3 +700,134 @@ def test_the_longest_wait_is_not_far_from_the_mean() -> None:
 def test_a_server_without_limit_costs_next_to_nothing() -> None:
     assert rate_control.overhead(0.001) <= 0.035
     assert rate_control.overhead(0.08) <= 6 * 0.08
+
+
+# --- through a client ---
+
+GET = Operation("GET", "/v1/numbers/{id}", Number)
+
+
+def client_of(session: StubSession, **options: Any) -> WavixClient:
+    return WavixClient("key", base_url="http://127.0.0.1:1", session=session, **options)  # type: ignore[arg-type]
+
+
+@pytest.mark.req_06
+@pytest.mark.parametrize("status", [429, 503])
+@pytest.mark.parametrize("rate", [None, 80.0])
+def test_one_answer_pauses_all_calls_and_they_leave_paced(status: int, rate: float | None) -> None:
+    """Those that were on the wire, those that waited, those that come during the pause, and those of other options."""
+    pause, latency = 2.0, 0.02
+    told: list[float] = []
+
+    def answer(seen: Seen) -> Reply:
+        if not told and len(times) == 40:
+            told.append(seen.at + latency)
+            return Reply(status, headers={"Retry-After": str(pause)})
+        times.append(seen.at)
+        paces.append(client.limits.snapshot().rate or math.inf)
+        return Reply()
+
+    times: list[float] = []
+    paces: list[float] = []
+    session = StubSession(answer, latency=latency)
+    client = client_of(session, rate=rate)
+
+    async def main() -> None:
+        calls = start(*(client.call(GET, path={"id": number}) for number in range(1, 151)))
+        while not told or now() < told[0] + 1:
+            await asyncio.sleep(0.1)
+        assert client.limits.snapshot().paused_for == pytest.approx(1, abs=0.15)
+        others = client.with_options(deadline=30)
+        calls += start(*(others.call(GET, path={"id": number}) for number in range(151, 201)))
+        await asyncio.gather(*calls)
+        assert session.requests == 201
+
+    run_virtual(main())
+    after = [(at, pace) for at, pace in zip(times, paces, strict=True) if at > told[0]]
+    assert len(after) >= 100
+    assert after[0][0] >= told[0] + pause - 1e-9
+    if status == 503 and rate is None:
+        return  # no word about a rate: the first wave is small, and grows with the answers
+    for at, pace in after:
+        assert pace < 400
+        assert sum(at - 0.1 + 1e-9 < t <= at for t, _ in after) <= 1 + pace * 0.1
+
+
+@pytest.mark.req_06
+def test_each_client_and_each_limit_group_has_a_pause_of_its_own() -> None:
+    async def main() -> None:
+        refusals = iter([Reply(429, headers={"Retry-After": "9"})])
+        session = StubSession(lambda _: next(refusals, Reply()))
+        client, stranger = client_of(session), client_of(session)
+        (refused,) = start(client.call(GET, path={"id": 1}))
+        await settle()
+        others = Operation("GET", "/v1/numbers/{id}", Number, limit_group="others")
+        await client.call(others, path={"id": 2})
+        await stranger.call(GET, path={"id": 3})
+        assert now() == 0
+        assert client.limits.snapshot().paused_for == 9
+        assert client.limits.snapshot("others").paused_for == stranger.limits.snapshot().paused_for == 0
+        await refused
+        assert now() == 9
+
+    run_virtual(main())
+
+
+@pytest.mark.req_25
+def test_pauses_and_rates_are_told_and_the_state_can_be_looked_at() -> None:
+    events: list[Any] = []
+
+    async def main() -> None:
+        bucket = rate_control.Bucket(100, 10, 1.0)
+
+        def answer(_: Seen) -> Reply:
+            taken, wait = bucket.take(now())
+            return Reply() if taken else Reply(429, headers={"Retry-After": str(wait)})
+
+        client = client_of(StubSession(answer, latency=0.01), observers=[events.append])
+        fresh = client.limits.snapshot()
+        assert (fresh.rate, fresh.source, fresh.accepted, fresh.refused) == (None, "unlimited", 0, 0)
+        calls = start(*(client.call(GET, path={"id": number}) for number in range(1, 301)))
+        await asyncio.sleep(0.5)
+        paused = client.limits.snapshot()
+        assert 0 < paused.paused_for < 1
+        assert paused.refused > 0
+        assert (paused.waiting, paused.in_flight) == (300 - paused.accepted, 0)
+        await asyncio.gather(*calls)
+        learned = client.limits.snapshot()
+        assert (learned.source, learned.accepted, learned.waiting, learned.in_flight) == ("learned", 300, 0, 0)
+        assert learned.rate == pytest.approx(100, rel=0.1)
+        attempts = [event for event in events if type(event).__name__ == "AttemptEvent"]
+        assert len([event for event in attempts if event.status == 429]) == learned.refused
+        assert len(attempts) == 300 + learned.refused
+
+    run_virtual(main())
+    pauses = [event for event in events if isinstance(event, PauseEvent)]
+    rates = [event for event in events if isinstance(event, RateEvent)]
+    assert [(event.group, event.seconds) for event in pauses] == [("default", 1.0)] * len(pauses)
+    assert pauses
+    assert rates
+    assert all(event.group == "default" and 50 <= event.rate <= 200 for event in rates)
+
+
+@pytest.mark.req_11
+def test_a_pause_that_begins_later_fails_those_at_once_that_it_makes_too_late() -> None:
+    """A wait that fitted when it began, and then does not any more."""
+
+    async def main() -> None:
+        refusals = iter([Reply(429, headers={"Retry-After": "10"})])
+        session = StubSession(lambda seen: next(refusals) if seen.id == 3 else Reply(), latency=0.01)
+        client = client_of(session, rate=1)
+        hurried = client.with_options(deadline=6)
+        calls = start(client.call(GET, path={"id": 3}), *(hurried.call(GET, path={"id": n}) for n in range(10, 15)))
+        await asyncio.sleep(0.5)
+        for error in await asyncio.gather(*calls[1:], return_exceptions=True):
+            assert isinstance(error, RateLimitError)
+            assert (error.outcome, error.attempts) == ("not_sent", 0)
+            assert error.elapsed == pytest.approx(0.01)
+            assert error.retry_after == pytest.approx(10)
+        calls[0].cancel()
+        await asyncio.wait(calls)
+        assert session.requests == 1
+
+    run_virtual(main())

@@ -1,13 +1,20 @@
-"""Whether a failed attempt is repeated: a pure decision, and a budget."""
+"""Whether a failed attempt is repeated: a pure decision, a budget, and both through a client in virtual time."""
 
 from __future__ import annotations
 
+import asyncio
+import itertools
+import random
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+import aiohttp
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests._stub import Reply, Seen, StubSession
+from tests._virtual import run_virtual
 from wavix_async import (
     APIError,
     AttemptTimeoutError,
@@ -20,12 +27,16 @@ from wavix_async import (
     DisconnectedError,
     InputError,
     NotFoundError,
+    Number,
     Operation,
     OutcomeUnknownError,
     RateLimitError,
+    RetryEvent,
     RetryPolicy,
     ServerError,
     Success,
+    Timeouts,
+    WavixClient,
     WavixError,
 )
 from wavix_async._retry import GiveUp, RetryBudget, Wait, decide, repeat
@@ -36,6 +47,8 @@ if TYPE_CHECKING:
 SAFE = Operation("PATCH", "/v1/things/{id}", Success, repeatable=True)
 UNSAFE = Operation("POST", "/v1/purchases", Success)
 NUDGE = Operation("POST", "/v1/nudges", Success, quota=True)
+GET = Operation("GET", "/v1/numbers/{id}", Number)
+BUY = Operation("POST", "/v1/purchases/{id}", Success)
 quick = settings(deadline=None, max_examples=75)
 
 
@@ -416,3 +429,222 @@ async def test_repeat_leaves_what_is_not_ours_alone(kind: type[BaseException]) -
     with pytest.raises(kind):
         await repeat(script.attempt, ConnectError("first"), lambda _: Wait(0.0), script.sleep)
     assert script.tried == 1
+
+
+# --- through a client, in virtual time ---
+
+
+def client_of(session: StubSession, **options: Any) -> WavixClient:
+    return WavixClient("key", base_url="http://127.0.0.1:1", session=session, **options)  # type: ignore[arg-type]
+
+
+@pytest.mark.req_09
+@pytest.mark.parametrize("operation", [GET, BUY], ids=lambda operation: operation.method)
+def test_a_429_is_waited_out_until_the_deadline_and_no_longer(operation: Operation[Any]) -> None:
+    async def main() -> None:
+        session = StubSession(lambda _: Reply(429, headers={"Retry-After": "2"}))
+        client = client_of(session, timeout=Timeouts(deadline=21), retry=RetryPolicy(attempts=2))
+        with pytest.raises(RateLimitError) as caught:
+            await client.call(operation, path={"id": 1})
+        assert session.requests == caught.value.attempts >= 8
+        assert all(later - earlier >= 2 for earlier, later in itertools.pairwise(session.times))
+        # The next wait would not fit, so that nobody sits there for the rest.
+        assert 18 <= caught.value.elapsed == asyncio.get_running_loop().time() <= 20
+        assert caught.value.retry_after is not None
+        assert caught.value.elapsed + caught.value.retry_after > 21
+
+    run_virtual(main())
+
+
+@pytest.mark.req_09
+def test_a_refusal_for_the_day_neither_waits_nor_makes_others_wait() -> None:
+    async def main() -> None:
+        refusals = {"/v1/nudges": Reply(429, headers={"Retry-After": "86400"})}
+        session = StubSession(lambda seen: refusals.get(seen.path, Reply()))
+        client = client_of(session)
+        with pytest.raises(RateLimitError) as caught:
+            await client.call(NUDGE)
+        assert (caught.value.retry_after, caught.value.outcome, caught.value.attempts) == (86_400, "rejected", 1)
+        await client.call(GET, path={"id": 1})
+        assert (asyncio.get_running_loop().time(), session.requests) == (0, 2)
+
+    run_virtual(main())
+
+
+@pytest.mark.req_09
+def test_backoffs_are_spread_over_the_whole_of_what_is_allowed() -> None:
+    """Full jitter: half a second, one, two, each drawn from nought up; a herd would come back as one."""
+    random.seed(9)
+    waits: dict[int, list[float]] = {1: [], 2: [], 3: []}
+    session = StubSession(lambda _: Reply(503))
+
+    def note(event: object) -> None:
+        if isinstance(event, RetryEvent):
+            waits[event.attempt].append(event.wait)
+
+    async def main() -> None:
+        client = client_of(session, retry=RetryPolicy(budget_per_second=1e6), observers=[note])
+        ends = await asyncio.gather(
+            *(client.call(GET, path={"id": number}) for number in range(1, 401)), return_exceptions=True
+        )
+        assert all(isinstance(end, ServerError) and end.attempts == 4 for end in ends)
+
+    run_virtual(main())
+    assert session.requests == 1600
+    for attempt, drawn in waits.items():
+        bound = 0.5 * 2 ** (attempt - 1)
+        assert len(drawn) == 400
+        assert 0 <= min(drawn) < 0.02 * bound
+        assert 0.98 * bound < max(drawn) < bound
+        tenths = Counter(int(10 * wait / bound) for wait in drawn)
+        assert all(tenths[tenth] >= 20 for tenth in range(10))
+
+
+@pytest.mark.req_09
+def test_an_outage_costs_little_traffic_and_is_over_when_it_is_over() -> None:
+    """150 calls a second and everything fails, for a while: at most 1.3 requests for each call after warm-up."""
+    outage, end, per_second = 20.0, 25.0, 150
+    warm, failed_late = 5.0, 0
+    calls: Counter[bool] = Counter()
+    requests: Counter[bool] = Counter()
+
+    def answer(seen: Seen) -> Reply:
+        requests[warm <= seen.at < outage] += 1
+        return Reply(503) if seen.at < outage else Reply()
+
+    async def one(client: WavixClient, number: int) -> None:
+        nonlocal failed_late
+        try:
+            await client.call(GET, path={"id": number})
+        except ServerError:
+            failed_late += asyncio.get_running_loop().time() > outage + 1
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        client = client_of(StubSession(answer, latency=0.05))
+        async with asyncio.TaskGroup() as group:
+            for number in range(1, int(end * per_second)):
+                calls[warm <= loop.time() < outage] += 1
+                group.create_task(one(client, number))
+                await asyncio.sleep(1 / per_second)
+
+    random.seed(10)
+    run_virtual(main())
+    assert calls[True] > 2200
+    # Retries there are all the same: the budget is no switch.
+    assert 1.1 <= requests[True] / calls[True] <= 1.3
+    assert failed_late == 0
+
+
+@pytest.mark.req_08
+def test_a_backoff_holds_no_connection() -> None:
+    """10 connections, a tenth of the calls failing for two seconds: at most 1.15 times the ideal."""
+    latency, count = 0.05, 3000
+    began: dict[int, float] = {}
+
+    def answer(seen: Seen) -> Reply:
+        # One in eight of the first four fifths, so that the end waits for nobody's backoff.
+        failing = seen.id % 8 == 0 and seen.id <= 0.8 * count
+        return Reply(503) if failing and seen.at < began.setdefault(seen.id, seen.at) + 2 else Reply()
+
+    async def main() -> None:
+        session = StubSession(answer, latency=latency)
+        policy = RetryPolicy(attempts=20, max_backoff=1, budget_per_second=1e6)
+        client = client_of(session, retry=policy, max_connections=10)
+        await asyncio.gather(*(client.call(GET, path={"id": number}) for number in range(1, count + 1)))
+        assert session.statuses[503] > count / 10
+        assert session.peak == 10
+        assert asyncio.get_running_loop().time() <= 1.15 * session.requests * latency / 10
+
+    random.seed(8)
+    run_virtual(main())
+
+
+@pytest.mark.req_08
+@pytest.mark.parametrize("wait", ["backoff", "pause", "rate"])
+def test_who_waits_keeps_nobody_from_the_only_connection(wait: str) -> None:
+    """One connection, twenty calls that wait, and calls of another limit group that have it for themselves."""
+    others = Operation("GET", "/v1/numbers/{id}", Number, limit_group="others")
+
+    def answer(seen: Seen) -> Reply:
+        if seen.id >= 100 or wait == "rate":
+            return Reply()
+        return Reply(503) if wait == "backoff" else Reply(429, headers={"Retry-After": "60"})
+
+    async def main() -> None:
+        session = StubSession(answer, latency=0.01)
+        policy = RetryPolicy(backoff=1000, max_backoff=1000, budget_per_second=1e6)
+        client = client_of(session, retry=policy, max_connections=1, rate=0.1 if wait == "rate" else None)
+        waiting = [asyncio.ensure_future(client.call(GET, path={"id": number})) for number in range(1, 21)]
+        await asyncio.sleep(1)
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        for number in range(100, 103 if wait != "rate" else 101):
+            await client.call(others, path={"id": number})
+        assert loop.time() - began <= 0.05
+        for task in waiting:
+            task.cancel()
+        await asyncio.wait(waiting)
+
+    random.seed(7)
+    run_virtual(main())
+
+
+@pytest.mark.req_11
+@pytest.mark.parametrize("queue", ["connection", "semaphore", "rate", "pause"])
+def test_an_attempt_begins_when_its_turn_has_come(queue: str) -> None:
+    """Twenty calls stand in line for seconds, each with 0.3 s for its attempt, and none of them times out."""
+
+    async def main() -> None:
+        refusals = iter([Reply(429, headers={"Retry-After": "3"})] * (queue == "pause"))
+        session = StubSession(lambda _: next(refusals, Reply()), latency=0.2)
+        client = client_of(
+            session,
+            timeout=0.3,
+            retry=RetryPolicy(attempts=2) if queue == "pause" else RetryPolicy.none(),
+            max_connections=1 if queue == "connection" else 100,
+            rate=5 if queue == "rate" else None,
+        )
+        if queue == "semaphore":
+            client = client.with_options(semaphore=asyncio.Semaphore(1))
+        await asyncio.gather(*(client.call(GET, path={"id": number}) for number in range(1, 21)))
+        assert session.requests == 20 + (queue == "pause")
+        assert asyncio.get_running_loop().time() > 3
+
+    run_virtual(main())
+
+
+@pytest.mark.req_01
+@pytest.mark.parametrize("bound", ["attempt", "deadline"])
+@pytest.mark.parametrize("before", [0, 1, 3], ids="after {} refusals".format)
+def test_what_time_ran_out_for_may_have_been_carried_out(bound: str, before: int) -> None:
+    """Whichever clock ends it; refusals before it were refusals, and the one request after them is not sent again."""
+
+    async def main() -> None:
+        refusals = iter([Reply(429, headers={"Retry-After": "0.5"})] * before)
+        session = StubSession(lambda _: next(refusals, Reply(before=1000)))
+        client = client_of(session, timeout=Timeouts(**{bound: 5}))
+        with pytest.raises(OutcomeUnknownError, match="may have been carried out") as caught:
+            await client.call(BUY, path={"id": 1})
+        assert (caught.value.outcome, caught.value.retryable) == ("unknown", False)
+        assert caught.value.attempts == session.requests == before + 1
+        await asyncio.sleep(1000)
+        assert session.requests == before + 1
+
+    run_virtual(main())
+
+
+@pytest.mark.req_01
+@pytest.mark.req_03
+def test_a_purchase_that_never_left_is_sent_again_until_it_may_have_left() -> None:
+    async def main() -> None:
+        never = aiohttp.ClientConnectionResetError("Cannot write to closing transport")
+        replies = iter([Reply(error=never, applied=False)] * 2 + [Reply(error=aiohttp.ServerDisconnectedError())])
+        session = StubSession(lambda _: next(replies))
+        with pytest.raises(OutcomeUnknownError) as caught:
+            await client_of(session).call(BUY, path={"id": 1})
+        assert session.requests == 3
+        assert caught.value.attempts == 1, "two of them were never on the wire"
+        assert isinstance(caught.value.__cause__, DisconnectedError)
+
+    run_virtual(main())

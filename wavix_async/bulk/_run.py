@@ -6,7 +6,6 @@ more worker is started, so that the slots stay full, and ends when it is no long
 """
 
 import asyncio
-import logging
 from collections import Counter, deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator
 from contextvars import ContextVar
@@ -14,7 +13,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
-from wavix_async._observe import AttemptEvent, Event, RetryEvent
+from wavix_async._events import AttemptEvent, Event, RetryEvent
+from wavix_async._log import logger
 from wavix_async._stop import StopSignal
 from wavix_async.bulk._records import BulkProgress, BulkReport, BulkResult, BulkStatus
 from wavix_async.bulk._settle import Doubts
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 
 __all__ = ["BulkRun", "Work"]
 
-_log: Final = logging.getLogger("wavix_async")
 # A `StoppedError` that the run did not cause: the client that it was made from was told to stop.
 _STOPPERS: Final = (
     AuthenticationError,
@@ -49,7 +48,6 @@ _ATTEMPTS: Final = 8
 _MOST_WORKERS: Final = 16
 _PROGRESS_EVERY: Final = 0.1
 _READ_ON: Final = 30.0
-
 
 
 @attrs.frozen
@@ -462,7 +460,7 @@ class BulkRun:
             except Exception:
                 if not self._progress_failed:
                     self._progress_failed = True
-                    _log.exception("on_progress failed")
+                    logger.exception("on_progress failed")
 
     # --- what the client says of the attempts ---
 
