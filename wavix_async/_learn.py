@@ -113,7 +113,12 @@ def _round(rate: float, tolerance: float) -> float:
 class Learner:
     """Concludes from accepted and refused requests what the server allows."""
 
-    def __init__(self) -> None:
+    def __init__(self, believed: float | None = None) -> None:
+        """Begin to learn.
+
+        Args:
+            believed: The rate that was taken for right until it was refused again and again; None: there is none.
+        """
         self.ceiling: float | None = None  # requests per second that the server is believed to allow
         self.tally: Tally | None = None  # of this epoch: from the end of one pause to the end of the next
         self.droughts = 0  # epochs in a row in which nothing was accepted
@@ -121,9 +126,10 @@ class Learner:
         self._busy = 0.0  # seconds of this epoch in which the pace was what held requests back
         self._saved = 0.0  # busy seconds for which tokens saved during the pause can be spent
         self._hold = 0.0  # busy seconds for which the ceiling is believed
-        self._peak = 0.0  # the highest ceiling that was confirmed, slowly forgotten
+        self._peak = believed or 0.0  # the highest ceiling that was confirmed, slowly forgotten
         self._first: tuple[Tally, float] | None = None  # epoch and time of the first refusal: from a full bucket
-        self._burst = 1.0  # tokens that the bucket holds
+        self._starts_full = believed is None
+        self._burst = max((believed or 0.0) * PRIOR_BURST, 1.0)  # tokens that the bucket holds
         self._emptied: float | None = None  # when the bucket was last known to be empty
         self._cycle: tuple[int, float] | None = None  # accepted in, and start of, the last epoch that was not dry
         self._period: float | None = None  # seconds, when the server counts in windows
@@ -206,7 +212,7 @@ class Learner:
             # The shorter the span the more of the rate is guesswork, and the better a round figure is.
             self.ceiling = max(_round(rate, min(max(0.05 / max(span, 0.001), 0.05), 0.3)), LEAST_GUESS)
             self._saved = self._seconds_saved(PRIOR_BURST, pause)
-        self._first = tally, hit
+        self._first = (tally, hit) if self._starts_full else None
         self._hold = min(max(float(count), 1.0), 10.0)
         if pause <= LONG_PAUSE:
             count, span = max(tally.before(hit), default=(count, span))

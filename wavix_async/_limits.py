@@ -10,7 +10,8 @@ requests leave in any tenth of a second.
 **The pause** is shared: one 429 concerns everybody who uses the same key. Nobody leaves before it is over, not even
 who had been released in the same instant. One pause is one *epoch*; a refusal of a request sent before the epoch
 tells nothing new (one cut per round trip), though the wait that it asks for still counts. A configured rate is
-paused, never cut.
+paused by a stray refusal, not cut. Refusals that go on and on are no strays: the rate is wrong, or somebody else uses
+the same limit. Then what is learned counts, up to the rate configured.
 
 **The rate is learned** when it is not configured, from what was accepted before each refusal: `_learn.py`.
 
@@ -26,12 +27,14 @@ from __future__ import annotations
 import asyncio
 from asyncio import get_running_loop
 from collections import deque
+from itertools import count, takewhile
 from math import inf
 from typing import TYPE_CHECKING, Literal
 
 import attrs
 
 from wavix_async._learn import OWN_PAUSE, Learner
+from wavix_async._log import logger
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,6 +47,9 @@ FIRST_WINDOW = 8.0  # requests in flight at the start
 LATER_WINDOW = 16.0  # the same after a pause that the server has measured, when a rate is known
 WINDOW_GROWTH = 0.5  # per answer: half as large again every round trip
 WINDOW_GONE = 150.0  # a window of this size has seen hundreds of answers and no refusal: there is nothing to find
+STRAYS = 4  # pauses ...
+STRAY_TIME = 30.0  # ... within so many seconds mean that a configured rate is too high
+TRUST_AFTER = 60.0  # seconds without a refusal at the configured rate until it is believed again
 LATE = 0.05  # seconds of a timer's lateness that are made good by releasing several at once ...
 CROWD_TIME = 0.1  # seconds in which, all the same, at most 1 + rate * CROWD_TIME requests leave
 CROWD_KEPT = 256  # times of sending that are kept for it: enough for 2,550 requests per second
@@ -68,7 +74,8 @@ class LimitSnapshot:
     """Requests per second that are let through now; None when nothing is held back."""
 
     source: Literal["configured", "learned", "unlimited"]
-    """Where the rate comes from: set by the user, learned from refusals or headers, or there is none."""
+    """Where the rate comes from: set by the user; learned from refusals or headers, also where a configured rate is
+    refused again and again; or there is none."""
 
     paused_for: float
     """Seconds until the pause that the server asked for is over; 0.0 when there is none."""
@@ -126,7 +133,8 @@ class Gate:
 
     def __init__(self, rate: float | None = None) -> None:
         self.rate = rate
-        self.learner = Learner()
+        self.learning = rate is None
+        self.learner = Learner(rate)
         self.allowance = Allowance()
         self.window = FIRST_WINDOW if rate is None else inf  # requests that may be in flight
         self.paused_until = -inf
@@ -138,6 +146,7 @@ class Gate:
         self._epoch = -inf  # the end of the last pause
         self._hit: float | None = None  # the last request of this epoch that was refused, by time of sending
         self._told = False  # whether the server said how long to pause
+        self._strays: deque[float] = deque(maxlen=STRAYS)  # when a configured rate was last refused
 
     @property
     def is_open(self) -> bool:
@@ -153,7 +162,11 @@ class Gate:
 
     def pace(self) -> float | None:
         """Return the requests per second let through now, None when there is no limit."""
-        pace = self.rate if self.rate is not None else self.learner.pace()
+        pace = self.rate
+        if self.learning:
+            learned = self.learner.pace()
+            pace = learned if pace is None or learned is None else min(pace, learned)
+            pace = self.rate if pace is None else pace
         if self.allowance.pace == inf:
             return pace
         return self.allowance.pace if pace is None else min(pace, self.allowance.pace)
@@ -179,6 +192,8 @@ class Gate:
             self._resume(now)
         if self.learner.tally is None:
             self.learner.begin(now)
+        if self.learning and self.rate is not None:
+            self._trust(now)
         if self.allowance.used_up(now):
             self.allowance = Allowance()
             self.window = min(self.window, FIRST_WINDOW)
@@ -196,7 +211,7 @@ class Gate:
         """Begin the epoch after a pause, with few in flight at first."""
         hit, until = self._hit, self.paused_until
         self._hit, self.paused_until, self._epoch = None, -inf, now
-        if self.rate is None:
+        if self.learning:
             self.window = FIRST_WINDOW
             if hit is not None:
                 self.learner.settle(hit, until)
@@ -219,7 +234,7 @@ class Gate:
         """Note that the server took a request."""
         self.in_flight = max(self.in_flight - 1, 0)
         self.accepted_count += 1
-        if self.rate is None:
+        if self.learning:
             self.learner.accepted(ticket)
             if self.window != inf:
                 self.window += WINDOW_GROWTH
@@ -237,14 +252,37 @@ class Gate:
             self._told = bool(retry_after)
             # Who refuses again right after the pause that it asked for does not know better than we do.
             if not self._told or self.learner.droughts:
-                self.pause(now, self.learner.own_pause(now) if self.rate is None else OWN_PAUSE)
+                self.pause(now, self.learner.own_pause(now) if self.learning else OWN_PAUSE)
+            if self.rate is not None:
+                self._doubt(now)
         if ticket >= self._epoch:
             self._hit = ticket if self._hit is None else max(ticket, self._hit)
         return fresh
 
+    def _doubt(self, now: float) -> None:
+        """Begin to learn when a configured rate is refused again and again."""
+        self._strays.append(now)
+        if len(self._strays) == STRAYS and now - self._strays[0] <= STRAY_TIME:
+            self.learning = True
+
+    def _trust(self, now: float) -> None:
+        """Believe in the configured rate again when it has been taken for a while."""
+        learned = self.learner.pace()
+        if (learned is None or learned >= (self.rate or 0.0)) and now - self._strays[-1] > TRUST_AFTER:
+            self._strays.clear()
+            self.learning, self.learner, self.window = False, Learner(self.rate), inf
+
     def pause(self, now: float, seconds: float) -> None:
         """Let nobody leave for so long; a pause is never made shorter."""
         self.paused_until = max(self.paused_until, now + max(seconds, 0.0))
+
+    def start_anew(self) -> None:
+        """Forget all that was learned; a pause is kept."""
+        self._tat, self._epoch, self._hit = -inf, -inf, None
+        self._recent.clear()
+        self.learner, self.allowance = Learner(self.rate), Allowance()
+        self.learning = self.rate is None
+        self.window = FIRST_WINDOW if self.learning else inf
 
     def shift(self, seconds: float) -> None:
         """Move to a clock that is so far ahead; requests that were in flight by the old one are gone."""
@@ -256,8 +294,8 @@ class Gate:
         self.learner.forget_times()
 
 
-Waiter = tuple["asyncio.Future[float]", float]
-"""Who waits: resolved with the ticket, and the loop time after which that would be of no use."""
+Waiter = tuple["asyncio.Future[float]", float, int]
+"""Who waits: resolved with the ticket; the loop time after which that would be of no use; the place in the queue."""
 
 
 class Limiter:
@@ -278,6 +316,7 @@ class Limiter:
         self._gate = Gate(rate)
         self._on_event = on_event
         self._waiters: deque[Waiter] = deque()
+        self._arrivals = count()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = inf
@@ -312,12 +351,13 @@ class Limiter:
             return ticket
         limit = inf if deadline is None else deadline
         self._check_fits(limit)
-        ticket = await self._turn((get_running_loop().create_future(), limit), self._waiters.append)
+        place = next(self._arrivals)
+        ticket = await self._turn(limit, place)
         while self.is_paused():
-            # A pause began between our release and our waking: nobody may leave now, so back to the head of the queue.
+            # A pause began between our release and our waking: nobody may leave now, so back to our place in the queue.
             self._gate.unsend()
             self._check_fits(limit)
-            ticket = await self._turn((get_running_loop().create_future(), limit), self._waiters.appendleft)
+            ticket = await self._turn(limit, place)
         return ticket
 
     def accepted(self, ticket: float) -> None:
@@ -366,7 +406,7 @@ class Limiter:
         rate = gate.pace()
         return LimitSnapshot(
             rate=rate,
-            source="unlimited" if rate is None else "learned" if gate.rate is None else "configured",
+            source="unlimited" if rate is None else "learned" if gate.learning else "configured",
             paused_for=0.0 if self._loop is None else max(gate.paused_until - self._loop.time(), 0.0),
             waiting=len(self._waiters),
             in_flight=gate.in_flight,
@@ -374,10 +414,16 @@ class Limiter:
             refused=gate.refused_count,
         )
 
-    async def _turn(self, waiter: Waiter, enqueue: Callable[[Waiter], None]) -> float:
-        future, deadline = waiter
-        alarm = get_running_loop().call_at(deadline, self._expire, waiter) if deadline < inf else None
-        enqueue(waiter)
+    async def _turn(self, deadline: float, place: int) -> float:
+        loop = get_running_loop()
+        future: asyncio.Future[float] = loop.create_future()
+        waiter = future, deadline, place
+        alarm = loop.call_at(deadline, self._expire, waiter) if deadline < inf else None
+        waiters = self._waiters
+        if not waiters or waiters[-1][2] < place:
+            waiters.append(waiter)
+        else:
+            waiters.insert(sum(1 for _ in takewhile(lambda other: other[2] < place, waiters)), waiter)
         self._pump()
         try:
             return await future
@@ -460,7 +506,7 @@ class Limiter:
         late = LATE if self._timer_at <= now else 0.0
         due = inf
         while waiters:
-            future, deadline = waiters[0]
+            future, deadline, _ = waiters[0]
             due = gate.next_time(now)
             if due > now and (due == inf or due <= deadline) and not future.done():
                 break
@@ -480,4 +526,10 @@ class Limiter:
 
     def _tick(self) -> None:
         self._timer = None
-        self._pump()
+        try:
+            self._pump()
+        except Exception:
+            # Nobody hears what a timer raises: a defect of the arithmetic would let callers wait for ever.
+            logger.exception("rate control failed and starts anew")
+            self._gate.start_anew()
+            self._pump()

@@ -71,15 +71,61 @@ def test_one_refusal_of_a_round_trip_pauses_the_others_are_no_news() -> None:
 
 @pytest.mark.req_06
 @pytest.mark.req_13
-def test_a_configured_rate_is_paused_but_never_cut() -> None:
+def test_a_configured_rate_is_paused_by_strays_but_not_cut() -> None:
     gate = Gate(20.0)
     now = 0.0
     for _ in range(10):
         now = leave(gate, now)
         gate.refused(now, now + 0.05, None)
-        now += 0.05
-        assert gate.next_time(now) > now
-    assert gate.pace() == 20.0
+        assert gate.next_time(now + 0.05) > now + 0.05
+        now += 11.0
+    assert (gate.pace(), gate.learning) == (20.0, False)
+
+
+@pytest.mark.req_06
+@pytest.mark.req_13
+def test_a_configured_rate_that_is_refused_on_and_on_is_learned_and_believed_again_later() -> None:
+    """Somebody else may use the same limit for a while."""
+    gate, now, refused = Gate(20.0), 0.0, []
+    tokens, at = 5.0, 0.0
+    while now < 300.0:
+        now = leave(gate, now)
+        # A bucket of 5 that lets 8 a second through, and from the hundredth second on 40.
+        tokens, at = min(tokens + (now - at) * (8.0 if now < 100.0 else 40.0), 5.0), now
+        if tokens >= 1.0:
+            tokens -= 1.0
+            gate.accepted(now)
+        else:
+            refused.append(now)
+            gate.refused(now, now, 1.0)
+            assert len(refused) < 10 or (gate.pace() or 0.0) < 14.0
+        assert (gate.pace() or 0.0) <= 20.0
+    assert len(refused) < 25
+    assert max(refused) < 101.0
+    assert (gate.pace(), gate.learning) == (20.0, False)
+
+
+def test_a_defect_in_the_arithmetic_lets_nobody_wait_for_ever(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def main() -> None:
+        limiter = Limiter(10.0)
+        limiter.accepted(await limiter.acquire())
+        waiting = asyncio.ensure_future(limiter.acquire())
+        await asyncio.sleep(0)
+        whole, broken = Gate.next_time, iter([True])
+
+        def once(gate: Gate, now: float) -> float:
+            if next(broken, False):
+                raise ZeroDivisionError
+            return whole(gate, now)
+
+        monkeypatch.setattr(Gate, "next_time", once)
+        async with asyncio.timeout(1):
+            limiter.accepted(await waiting)
+
+    run_virtual(main())
+    assert [record.getMessage() for record in caplog.records] == ["rate control failed and starts anew"]
 
 
 def test_who_refuses_on_and_on_is_asked_less_and_less() -> None:
@@ -638,32 +684,13 @@ def test_every_caller_gets_exactly_one_end_and_nothing_is_left(
 # --- crowds against model servers: the rows of `python -m benchmarks.rate_control` ---
 
 ROWS = {row.name: row for row in [*rate_control.rows(), *rate_control.others()]}
-BEYOND_REACH = {
-    # 95 % of a limit costs 5.3 % and the burst of the bucket, which a configured pace does not use: 1.063 and more.
-    "E 10/s b10 Retry-After 1, rate=9.5",
-    "E 10/s b10 no header, rate=9.5",
-    "E 400/s b40 Retry-After 1, rate=380",
-    "E 400/s b40 no header, rate=380",
-    "E 500 per 10 s Retry-After, rate=47.5",
-    "E 500 per 10 s no header, rate=47.5",
-    # 0.9 s of the 1.2 allowed go to the pause, and seven round trips of 80 ms to the beginning and the end.
-    "A 100/s b10 Retry-After 1, 80 ms",
-}
 
 
-def check(row: rate_control.Row, more_time: float = 0.0) -> None:
-    out = run_virtual(rate_control.drive(row))
-    ideal = row.server().ideal(out.requests - out.refused, row.share)
-    assert out.done == row.items
-    assert out.early == 0
-    assert out.refused / out.requests <= row.share_429
-    assert out.elapsed / ideal <= row.times + more_time
-
-
+@pytest.mark.req_06
 @pytest.mark.req_13
 @pytest.mark.parametrize("name", [row.name for row in rate_control.rows()])
-def test_done_with_few_refusals_in_little_time(name: str) -> None:
-    check(ROWS[name], 0.02 if name in BEYOND_REACH else 0.0)
+def test_done_with_few_refusals_in_little_time_and_in_turn(name: str) -> None:
+    assert not rate_control.judge(ROWS[name], [run_virtual(rate_control.drive(ROWS[name]))]).faults
 
 
 @pytest.mark.req_07
@@ -689,12 +716,6 @@ def test_odd_servers_are_survived(name: str) -> None:
     assert out.early == 0
     assert out.refused / out.requests <= 0.2
     assert out.elapsed <= 2.5 * ROWS[name].server().ideal(out.requests - out.refused) + 20
-
-
-def test_the_longest_wait_is_not_far_from_the_mean() -> None:
-    for name in ("E 10/s b10 no header", "E 10/s b10 Retry-After 1, rate=9.5"):
-        out = run_virtual(rate_control.drive(ROWS[name]))
-        assert out.longest <= 3 * out.mean
 
 
 def test_a_server_without_limit_costs_next_to_nothing() -> None:
