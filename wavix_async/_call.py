@@ -6,8 +6,8 @@ This is the middle of the path of a request; `client.py` starts it, everything i
 import asyncio
 import random
 import time
-from collections.abc import Awaitable
-from typing import Generic, TypeVar, cast
+from collections.abc import Awaitable, Iterable
+from typing import Generic, TypeAlias, TypeVar, cast
 
 from wavix_async import _codec, _retry
 from wavix_async._events import AttemptEvent, DriftEvent, RetryEvent
@@ -35,6 +35,22 @@ _FOREVER = float("inf")
 _FRESH = 0.1
 # Refusals that depend on the request alone: an earlier attempt cannot have been carried out either.
 _SAME_EVERY_TIME = frozenset({400, 404, 413, 422})
+
+
+# What a request holds while it is on the wire, and at no other time.
+Places: TypeAlias = tuple[asyncio.Semaphore, ...]
+
+
+def _one_is_full(places: Places) -> bool:
+    for place in places:  # noqa: SIM110 - a generator costs more than all of them
+        if place.locked():
+            return True
+    return False
+
+
+def _leave(places: Iterable[asyncio.Semaphore]) -> None:
+    for place in places:
+        place.release()
 
 
 class Call(Generic[T]):
@@ -98,30 +114,28 @@ class Call(Generic[T]):
     async def _attempt(self) -> T:
         """Take a turn and a slot, send the request once, and read the answer."""
         transport, options = self._shared.transport, self._options
-        own, slots = options.semaphores, transport.slots()
+        places = (*options.semaphores, transport.slots())
         try:
             transport.check_open()
             if options.stop is not None:
                 options.stop.check()
             ticket = self._limiter.try_acquire()
-            if ticket is None or slots.locked() or (own and any(semaphore.locked() for semaphore in own)):
-                ticket = await self._wait(self._queue(ticket, own, slots))
+            if ticket is None or _one_is_full(places):
+                ticket = await self._wait(self._queue(ticket, places))
             else:
-                await slots.acquire()
-                for semaphore in own:
-                    await semaphore.acquire()
+                for place in places:
+                    await place.acquire()
             self.attempts += 1
             self._tries += 1
             began = self._loop.time()
             try:
-                response = await transport.send(self._request, min(began + options.timeouts.attempt, self._deadline))
+                until = min(began + options.timeouts.attempt, self._deadline)
+                response = await transport.send(self._request, until, options.timeouts.connect)
             except BaseException as error:
                 self._no_answer(ticket, began, error)
                 raise
             finally:
-                slots.release()
-                for semaphore in own:
-                    semaphore.release()
+                _leave(places)
             self._judge_rate(ticket, response)
             try:
                 value = self._read(response)
@@ -141,32 +155,20 @@ class Call(Generic[T]):
             self.attempts -= 1
         self._options.observers.tell(self._attempt_event(began, None, error, outcome))
 
-    async def _queue(self, ticket: float | None, own: tuple[asyncio.Semaphore, ...], slots: asyncio.Semaphore) -> float:
-        """Wait for a turn and then for a slot; nobody holds a slot, or a connection, while waiting for the rate."""
+    async def _queue(self, ticket: float | None, places: Places) -> float:
+        """Wait for a turn and then for a place; nobody holds a place, or a connection, while waiting for the rate."""
         while True:
             if ticket is None:
                 ticket = await self._turn()
-            await self._wait_for_slots(ticket, own, slots)
-            if not self._limiter.is_paused():
-                if self._loop.time() - ticket < _FRESH:
-                    return ticket
-                # Turns that were hoarded while all slots were taken must not be spent all at once.
-                self._limiter.unused(ticket)
-                ticket = self._limiter.try_acquire()
-                if ticket is not None:
-                    return ticket
-                for semaphore in (*own, slots):
-                    semaphore.release()
-                continue
-            # The API said "not now" while this call queued for a slot.
-            self._give_back(ticket, own, slots)
-            ticket = None
-
-    def _give_back(self, ticket: float, own: tuple[asyncio.Semaphore, ...], slots: asyncio.Semaphore) -> None:
-        """Undo what was taken for an attempt that will not be sent now."""
-        for semaphore in (*own, slots):
-            semaphore.release()
-        self._limiter.unused(ticket)
+            await self._wait_for_places(ticket, places)
+            if self._loop.time() - ticket < _FRESH and not self._limiter.is_paused():
+                return ticket
+            # The API said "not now" meanwhile, or turns were hoarded, which must not be spent all at once.
+            self._limiter.unused(ticket)
+            ticket = self._limiter.try_acquire()
+            if ticket is not None:
+                return ticket
+            _leave(places)
 
     def _wait(self, wait: Awaitable[W]) -> Awaitable[W]:
         """Return a wait that ends when the caller stops its calls."""
@@ -193,18 +195,15 @@ class Call(Generic[T]):
                 outcome="not_sent",
             ) from None
 
-    async def _wait_for_slots(
-        self, ticket: float, own: tuple[asyncio.Semaphore, ...], slots: asyncio.Semaphore
-    ) -> None:
+    async def _wait_for_places(self, ticket: float, places: Places) -> None:
         taken: list[asyncio.Semaphore] = []
         try:
             async with asyncio.timeout_at(None if self._deadline == _FOREVER else self._deadline):
-                for semaphore in (*own, slots):
-                    await semaphore.acquire()
-                    taken.append(semaphore)
+                for place in places:
+                    await place.acquire()
+                    taken.append(place)
         except BaseException as error:
-            for semaphore in taken:
-                semaphore.release()
+            _leave(taken)
             self._limiter.unused(ticket)
             if isinstance(error, TimeoutError):
                 raise DeadlineExceededError(

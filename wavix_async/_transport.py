@@ -5,7 +5,8 @@ Facts about aiohttp that this file relies on, each held by a canary test:
 - A session repeats GET, PUT and DELETE by itself when a connection drops; `_retry_connection = False` ends that.
 - Writing to a connection that the server has closed already raises `ClientConnectionResetError("Cannot write to closing
   transport")`: not a byte has left. Every other `ClientOSError` and `ServerDisconnectedError` is ambiguous.
-- A wait for a free connection counts as connecting. Callers hold a slot first, so that there is never such a wait.
+- A wait for a free connection counts as connecting. Callers hold a slot first, so that there is no such wait, unless
+  somebody else uses the same session.
 """
 
 import asyncio
@@ -54,13 +55,13 @@ class Transport:
         connect_timeout: float,
         session: aiohttp.ClientSession | None = None,
     ) -> None:
-        self._max_connections = max_connections
+        self._max_connections = max_connections if session is None else min(max_connections, _pool_size(session))
         self._key = HiddenBytes(api_key.encode())
         self._connect_timeout = connect_timeout
         self._session = session
         self._owns_session = session is None
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._slots = asyncio.Semaphore(max_connections)
+        self._slots = asyncio.Semaphore(self._max_connections)
         self._watch: Watch
         self._closed = False
         headers = {
@@ -101,12 +102,13 @@ class Transport:
             self._enter_loop()
         return self._slots
 
-    async def send(self, request: Request, deadline: float) -> Response:
+    async def send(self, request: Request, deadline: float, connect: float) -> Response:
         """Send one request once and read its answer to the end.
 
         Args:
             request: What to send.
             deadline: When to give up, in the loop's time.
+            connect: Seconds to look up the host, and to open a connection.
 
         Returns:
             The answer, whatever its status.
@@ -129,7 +131,7 @@ class Transport:
                 data=data,
                 headers=headers,
                 allow_redirects=False,
-                timeout=self._connecting_within(deadline),
+                timeout=self._connecting_within(connect, deadline),
             )
             try:
                 return Response(answer.status, answer.headers, await _read(answer), request)
@@ -151,13 +153,16 @@ class Transport:
         finally:
             watch.leave(watched)
 
-    def _connecting_within(self, deadline: float) -> aiohttp.ClientTimeout:
+    def _connecting_within(self, connect: float, deadline: float) -> aiohttp.ClientTimeout:
         """Return aiohttp's timeouts: what ends while it still connects was never sent, and only aiohttp can tell."""
         assert self._loop is not None
         left = deadline - self._loop.time()
-        if left > self._connect_timeout:
+        if connect == self._connect_timeout and left > connect:
+            # Without `connect`, which would set a timer for every request, those on an open connection too.
             return self._timeout
-        return aiohttp.ClientTimeout(total=None, connect=max(left - 0.005, 0.001), ceil_threshold=math.inf)
+        return aiohttp.ClientTimeout(
+            total=None, connect=max(min(left - 0.005, connect), 0.001), ceil_threshold=math.inf
+        )
 
     def _session_here(self) -> aiohttp.ClientSession:
         self.check_open()
@@ -223,6 +228,13 @@ class _Resolver(aiohttp.ThreadedResolver):
                 return await super().resolve(host, port, family)
         except TimeoutError:
             raise OSError(None, f"looking up {host} took longer than {self._seconds:g} s") from None
+
+
+def _pool_size(session: aiohttp.ClientSession) -> int:
+    """Return how many connections a session can have to one host: who has to wait for one shall wait before."""
+    connector = session.connector
+    limits = (getattr(connector, "limit", 0), getattr(connector, "limit_per_host", 0))
+    return min((limit for limit in limits if limit), default=sys.maxsize)
 
 
 def _abandon(session: aiohttp.ClientSession) -> None:

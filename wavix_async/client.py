@@ -167,8 +167,7 @@ class WavixClient:
         """Return a client with other options on the same pool, limits and budget; closing either closes both.
 
         Args:
-            timeout: A number sets the seconds of one attempt; `Timeouts` sets all (its `connect` has no effect here:
-                connections belong to the shared pool).
+            timeout: A number sets the seconds of one attempt; `Timeouts` sets all.
             deadline: Seconds for the whole call; None: no bound.
             retry: Another retry policy; its budget has no effect here: all calls share the client's.
             observers: Observers that are told of these calls too (not of pauses and rate changes, which are nobody's

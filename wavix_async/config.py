@@ -55,7 +55,8 @@ class Timeouts:
 
     Attributes:
         attempt: One attempt, connecting included, to the last byte of the answer. Default 30.
-        connect: Looking up the host, and opening a connection (TLS included), 10 seconds each.
+        connect: Looking up the host, and opening a connection (TLS included), 10 seconds each. Given for a call, it
+            bounds both together.
         deadline: The whole call: every attempt, backoff and wait for the rate. None: no bound. Default 600.
 
     Raises:
