@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import gc
+import socket
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
 import pytest
+from aiohttp.abc import AbstractResolver
 
 from tests.faults._stale import close_on_reuse
-from tests.faults.server import BIG_BODY_BYTES, BOMB_MEGABYTES, FaultServer
+from tests.faults.server import BIG_BODY_BYTES, BOMB_MEGABYTES, Fault, FaultServer
 from wavix_async.config import Secret
 
 if TYPE_CHECKING:
@@ -36,12 +40,14 @@ async def send(session: aiohttp.ClientSession, method: str, path: str = "/v1/num
         return await answer.read()
 
 
+@pytest.mark.req_01
+@pytest.mark.req_05
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE"])
 @pytest.mark.parametrize("fault", ["reset_after", "close_after"])
 async def test_a_session_replays_by_itself_and_the_private_switch_ends_that(
     server: FaultServer, method: str, fault: str
 ) -> None:
-    """Facts behind requirements 1 and 5: PUT and DELETE are sent twice although both were carried out."""
+    """PUT and DELETE are sent twice although both were carried out."""
     server.set_schedule([fault])
     async with aiohttp.ClientSession(server.url) as session:
         assert session._retry_connection is True
@@ -59,6 +65,8 @@ async def test_a_session_replays_by_itself_and_the_private_switch_ends_that(
     assert server.counters()["requests"] == {f"{method} /v1/numbers/7": 1}
 
 
+@pytest.mark.req_01
+@pytest.mark.req_05
 @pytest.mark.parametrize("method", ["PATCH", "POST"])
 async def test_a_session_does_not_replay_what_is_not_idempotent(server: FaultServer, method: str) -> None:
     server.set_schedule(["reset_after"])
@@ -69,9 +77,10 @@ async def test_a_session_does_not_replay_what_is_not_idempotent(server: FaultSer
     assert server.counters()["requests"] == {f"{method} /v1/numbers/7": 1}
 
 
+@pytest.mark.req_03
 @pytest.mark.parametrize("method", ["PATCH", "POST"])
 async def test_a_write_to_a_closing_transport_is_told_and_never_sent(server: FaultServer, method: str) -> None:
-    """Requirement 3. Without a body the error comes bare; with one it is the cause of a ClientOSError."""
+    """Without a body the error comes bare; with one it is the cause of a ClientOSError."""
     for body in (None, CHANGE):
         server.reset()
         async with aiohttp.ClientSession(server.url) as session:
@@ -90,8 +99,9 @@ async def test_a_write_to_a_closing_transport_is_told_and_never_sent(server: Fau
         assert server.counters()["requests"] == {"GET /v1/numbers/7": 1}
 
 
+@pytest.mark.req_03
 async def test_a_wait_for_the_pool_counts_as_connecting(server: FaultServer) -> None:
-    """Requirement 3: a wait for a free connection that runs out was never sent, and says so."""
+    """A wait for a free connection that runs out was never sent, and says so."""
     server.set_schedule(["stall"])
     timeout = aiohttp.ClientTimeout(total=None, connect=0.15)
     async with aiohttp.ClientSession(server.url, connector=aiohttp.TCPConnector(limit=1), timeout=timeout) as session:
@@ -106,16 +116,181 @@ async def test_a_wait_for_the_pool_counts_as_connecting(server: FaultServer) -> 
     assert server.counters()["requests"] == {"GET /v1/numbers/1": 1}
 
 
+@pytest.mark.req_03
 async def test_a_refused_connection_is_a_connector_error() -> None:
-    with FaultServer() as gone:
-        url = gone.url
-    async with aiohttp.ClientSession(url) as session:
-        with pytest.raises(aiohttp.ClientConnectorError):
+    with socket.socket() as deaf:
+        deaf.bind(("127.0.0.1", 0))
+        async with aiohttp.ClientSession(f"http://127.0.0.1:{deaf.getsockname()[1]}") as session:
+            with pytest.raises(aiohttp.ClientConnectorError) as caught:
+                await send(session, "POST", json={})
+    assert isinstance(caught.value.os_error, ConnectionRefusedError)
+
+
+class Resolver(AbstractResolver):
+    """Fails, or takes for ever."""
+
+    def __init__(self, error: Exception | None = None) -> None:
+        self.error = error
+        self.asked = asyncio.Event()
+
+    async def resolve(self, host: str, port: int = 0, family: int = 0) -> Any:
+        self.asked.set()
+        if self.error is not None:
+            raise self.error
+        await asyncio.Event().wait()
+
+    async def close(self) -> None:
+        pass
+
+
+@pytest.mark.req_03
+@pytest.mark.parametrize(
+    "error",
+    [socket.gaierror(-2, "Name or service not known"), OSError(None, "looking up took too long")],
+    ids=["unknown", "slow"],
+)
+async def test_a_failed_look_up_is_a_connector_error(error: OSError) -> None:
+    """Also the plain OSError that our own resolver raises when a look-up takes too long."""
+    connector = aiohttp.TCPConnector(resolver=Resolver(error))
+    async with aiohttp.ClientSession("http://wavix.invalid", connector=connector) as session:
+        with pytest.raises(aiohttp.ClientConnectorError) as caught:
             await send(session, "POST", json={})
+    assert caught.value.os_error is error
 
 
+@pytest.mark.req_03
+async def test_a_failed_handshake_is_a_connector_error() -> None:
+    async def answer_in_the_clear(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1)
+        writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+        writer.close()
+        with contextlib.suppress(ConnectionError):
+            await writer.wait_closed()
+
+    async with await asyncio.start_server(answer_in_the_clear, "127.0.0.1", 0) as listener:
+        url = f"https://127.0.0.1:{listener.sockets[0].getsockname()[1]}"
+        async with aiohttp.ClientSession(url) as session:
+            with pytest.raises(aiohttp.ClientConnectorError):
+                await send(session, "POST", json={})
+
+
+@pytest.mark.req_03
+@pytest.mark.parametrize("bound", ["sock_connect", "connect"])
+async def test_a_connection_that_takes_too_long_is_told_apart(bound: str) -> None:
+    """Both are `ConnectionTimeoutError`: the request has not left, which `ServerTimeoutError` would not say."""
+    with socket.socket() as full:
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)
+        fillers = [socket.socket() for _ in range(3)]
+        for filler in fillers:
+            filler.setblocking(False)
+            filler.connect_ex(full.getsockname())
+        await asyncio.sleep(0.02)
+        timeout = aiohttp.ClientTimeout(total=None, **{bound: 0.1})
+        async with aiohttp.ClientSession(f"http://127.0.0.1:{full.getsockname()[1]}", timeout=timeout) as session:
+            with pytest.raises(aiohttp.ConnectionTimeoutError):
+                await send(session, "POST", json={})
+        for filler in fillers:
+            filler.close()
+
+
+@pytest.mark.req_22
+async def test_closing_a_session_cancels_who_waits_for_a_look_up(server: FaultServer) -> None:
+    """Nobody has cancelled that task: the transport has to tell this from a cancellation of the caller's."""
+    resolver = Resolver()
+    session = aiohttp.ClientSession("http://wavix.invalid", connector=aiohttp.TCPConnector(resolver=resolver))
+    waiting = asyncio.create_task(send(session, "GET"))
+    await resolver.asked.wait()
+    await session.close()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    assert waiting.cancelling() == 0
+
+
+@pytest.mark.req_01
+@pytest.mark.parametrize("body", [None, CHANGE], ids=["head", "body"])
+@pytest.mark.parametrize(
+    ("fault", "kind"),
+    [
+        ("close_before", aiohttp.ServerDisconnectedError),
+        ("close_after", aiohttp.ServerDisconnectedError),
+        ("half_headers", aiohttp.ServerDisconnectedError),
+        ("reset_before", aiohttp.ClientOSError),
+        ("reset_after", aiohttp.ClientOSError),
+        ("half_body", aiohttp.ClientPayloadError),
+        ("chunked_cut", aiohttp.ClientPayloadError),
+    ],
+)
+async def test_a_request_that_left_never_fails_as_a_write_to_a_closing_transport(
+    server: FaultServer, fault: str, kind: type[Exception], body: Any
+) -> None:
+    """Each way to lose an answer has an error of its own, the same whether or not the change was carried out."""
+    server.set_schedule([fault])
+    async with aiohttp.ClientSession(server.url) as session:
+        session._retry_connection = False
+        with pytest.raises(kind) as caught:
+            await send(session, "POST", json=body)
+    server.assert_fired(fault, times=1)
+    assert type(caught.value) is kind
+    assert CLOSING not in f"{caught.value} {caught.value.__cause__}"
+    assert not isinstance(caught.value, aiohttp.ClientConnectorError)
+
+
+@pytest.mark.req_01
+async def test_a_reset_in_the_middle_of_an_upload_is_no_write_to_a_closing_transport(server: FaultServer) -> None:
+    """A body of bytes: a part of it has left, and may have been enough for somebody."""
+    heads = []
+
+    async def reset_at_once(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heads.append(await reader.readuntil(b"\r\n\r\n"))
+        # Unread bytes in the buffer make the kernel send RST.
+        writer.transport.abort()
+
+    async with await asyncio.start_server(reset_at_once, "127.0.0.1", 0) as listener:
+        url = f"http://127.0.0.1:{listener.sockets[0].getsockname()[1]}"
+        async with aiohttp.ClientSession(url) as session:
+            for _ in range(5):
+                with pytest.raises(aiohttp.ClientError) as caught:
+                    await send(session, "POST", data=b"x" * 900_000)
+                assert isinstance(caught.value, aiohttp.ClientOSError | aiohttp.ServerDisconnectedError)
+                assert CLOSING not in f"{caught.value} {caught.value.__cause__}"
+    assert len(heads) == 5
+
+
+@pytest.mark.req_22
+@pytest.mark.parametrize("fault", [Fault("ok"), Fault("no_content"), Fault("empty_200"), Fault("status_404")], ids=str)
+async def test_an_answer_that_was_read_to_its_end_gives_its_connection_back(server: FaultServer, fault: Fault) -> None:
+    """Without `release()` or `async with`: both ways of reading that the transport uses."""
+    server.set_schedule([fault] * 4)
+    async with aiohttp.ClientSession(server.url) as session:
+        assert session.connector is not None
+        for turn in range(4):
+            answer = await session.request("GET", "/v1/numbers/7")
+            if turn % 2:
+                await answer.read()
+            else:
+                assert [chunk async for chunk in answer.content.iter_any()] or not answer.content_length
+            assert not session.connector._acquired
+    assert server.counters()["connections"] == 1
+
+
+@pytest.mark.req_22
+async def test_an_answer_that_was_not_read_to_its_end_has_to_be_closed(server: FaultServer) -> None:
+    server.set_schedule(["big_body"])
+    async with aiohttp.ClientSession(server.url) as session:
+        assert session.connector is not None
+        answer = await session.request("GET", "/v1/numbers/7")
+        await anext(answer.content.iter_any())
+        assert session.connector._acquired
+        answer.close()
+        assert not session.connector._acquired
+        await send(session, "GET")
+    assert server.counters()["connections"] == 2
+
+
+@pytest.mark.req_23
 async def test_read_has_no_cap(server: FaultServer) -> None:
-    """Requirement 23: 128 kB of gzip become 128 MB, and nobody objects."""
+    """128 kB of gzip become 128 MB, and nobody objects."""
     server.set_schedule(["big_body", "gzip_bomb"])
     async with aiohttp.ClientSession(server.url) as session:
         assert len(await send(session, "GET")) > BIG_BODY_BYTES
@@ -123,8 +298,9 @@ async def test_read_has_no_cap(server: FaultServer) -> None:
     server.assert_fired("big_body", "gzip_bomb", times=1)
 
 
+@pytest.mark.req_23
 async def test_chunks_of_a_bomb_are_small(server: FaultServer) -> None:
-    """Requirement 23: counting bytes chunk by chunk helps only while no chunk is the whole bomb."""
+    """Counting bytes chunk by chunk helps only while no chunk is the whole bomb."""
     server.set_schedule(["gzip_bomb"])
     async with aiohttp.ClientSession(server.url) as session, session.get("/v1/numbers/7") as answer:
         async for chunk in answer.content.iter_any():
@@ -134,8 +310,61 @@ async def test_chunks_of_a_bomb_are_small(server: FaultServer) -> None:
     server.assert_fired("gzip_bomb")
 
 
+@pytest.mark.req_23
+async def test_the_length_that_is_stated_is_that_of_the_compressed_body(server: FaultServer) -> None:
+    """Where there is an encoding it bounds nothing, so that bytes are counted while they come."""
+    server.set_schedule(["gzip_bomb"])
+    async with aiohttp.ClientSession(server.url) as session:
+        answer = await session.get("/v1/numbers/7")
+        assert answer.content_length is not None
+        assert answer.content_length < 1_000_000
+        assert answer.headers["Content-Encoding"] == "gzip"
+        answer.close()
+
+
+@pytest.mark.req_23
+@pytest.mark.req_24
+async def test_a_session_follows_redirects_unless_told_not_to(server: FaultServer) -> None:
+    """aiohttp strips the key for another origin, but sends body and all."""
+    server.set_schedule(["redirect"])
+    async with aiohttp.ClientSession(server.url, headers={"Authorization": "Bearer s3cret"}) as session:
+        await send(session, "PATCH", json=CHANGE)
+        counters = server.counters()
+        assert (counters["redirected"], counters["redirected_with_key"]) == (1, 0)
+        server.set_schedule(["redirect"])
+        async with session.patch("/v1/numbers/7", json=CHANGE, allow_redirects=False) as answer:
+            assert answer.status == 307
+        assert server.counters()["redirected"] == 1
+
+
+@pytest.mark.req_22
+def test_a_detached_session_does_not_complain_and_closed_sockets_do_not_either(server: FaultServer) -> None:
+    """What is done to a session whose loop is gone: names of aiohttp's and asyncio's own are used for it."""
+    session: Any = None
+
+    async def use() -> None:
+        nonlocal session
+        session = aiohttp.ClientSession(server.url)
+        await send(session, "GET")
+
+    asyncio.run(use())
+    connector = session.connector
+    session.detach()
+    (connections,) = connector._conns.values()
+    ((protocol, *_),) = connections
+    transport = protocol.transport
+    assert transport._sock.fileno() >= 0
+    transport._sock.close()
+    transport._sock = None
+    connector._conns.clear()
+    del session, connector, connections, protocol, transport
+    # A complaint would be heard here, as an error.
+    gc.collect()
+
+
+@pytest.mark.req_24
 async def test_a_str_subclass_is_sent_as_what_it_is(server: FaultServer) -> None:
-    """Requirement 24: `Secret` hides from repr, and only from repr."""
+    """`Secret` hides from repr, and only from repr."""
     secret = Secret("Bearer s3cret")
     assert "s3cret" not in repr({"Authorization": secret})
     async with aiohttp.ClientSession(server.url) as session:
@@ -143,8 +372,9 @@ async def test_a_str_subclass_is_sent_as_what_it_is(server: FaultServer) -> None
     assert server.log()[0]["headers"]["authorization"] == "Bearer s3cret"
 
 
+@pytest.mark.req_24
 async def test_a_closed_session_raises_a_runtime_error(server: FaultServer) -> None:
-    """Requirement 24: it is no ClientError, so it must be named on its own."""
+    """It is no ClientError, so it must be named on its own."""
     session = aiohttp.ClientSession(server.url)
     await session.close()
     with pytest.raises(RuntimeError, match="Session is closed"):

@@ -1,4 +1,4 @@
-"""Cancellation at any point: prompt, final, and without a trace. Requirement 10 of RELIABILITY.md.
+"""Cancellation at any point: prompt, final, and without a trace.
 
 In virtual time with a stub session each turn of the loop can be tried, and "within 50 ms" is exact; against the fault
 server the connections are real.
@@ -13,6 +13,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
+import attrs
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -25,6 +26,7 @@ from wavix_async import (
     Number,
     NumberUpdate,
     Operation,
+    RateLimitError,
     RetryPolicy,
     Success,
     Timeouts,
@@ -106,6 +108,7 @@ async def cancel_all(tasks: list[asyncio.Task[Any]]) -> None:
     assert loop.time() - began <= PROMPTLY
 
 
+@pytest.mark.req_10
 @pytest.mark.parametrize("operation", [PATCH, SEND], ids=lambda operation: operation.method)
 @pytest.mark.parametrize("point", POINTS)
 @settings(max_examples=12, deadline=None, derandomize=True)
@@ -141,6 +144,7 @@ def test_a_call_can_be_cancelled_anywhere(point: str, operation: Operation[Any],
     run_virtual(main())
 
 
+@pytest.mark.req_10
 @pytest.mark.parametrize("point", POINTS)
 def test_every_turn_of_the_loop_is_a_point(point: str) -> None:
     """Not only when somebody waits: one call is cancelled after 0, 1, 2, ... turns, among others that go on."""
@@ -175,6 +179,7 @@ def test_every_turn_of_the_loop_is_a_point(point: str) -> None:
         run_virtual(main(turns))
 
 
+@pytest.mark.req_10
 def test_a_cancelled_waiter_gives_its_turn_to_the_next() -> None:
     """Nobody behind waits longer for those that have gone, and nobody's turn is lost."""
 
@@ -193,6 +198,7 @@ def test_a_cancelled_waiter_gives_its_turn_to_the_next() -> None:
     run_virtual(main())
 
 
+@pytest.mark.req_10
 def test_a_timeout_of_the_callers_own_is_a_cancellation() -> None:
     """`asyncio.timeout` around a call, next to the timer that the client has of its own."""
 
@@ -219,6 +225,8 @@ def test_a_timeout_of_the_callers_own_is_a_cancellation() -> None:
         run_virtual(main(mine, theirs))
 
 
+@pytest.mark.req_10
+@pytest.mark.req_11
 def test_a_task_group_survives_an_attempt_that_timed_out() -> None:
     """The client's own timer cancels inside; nothing of it may reach the task group around."""
 
@@ -234,6 +242,54 @@ def test_a_task_group_survives_an_attempt_that_timed_out() -> None:
     run_virtual(main())
 
 
+# -------------------------------------------------------------------- the deadline, which is a cancellation of ours
+
+
+@pytest.mark.req_11
+@pytest.mark.parametrize("deadline", [0.001, 0.21, 1.0, 7.3])
+@pytest.mark.parametrize("operation", [PATCH, SEND], ids=lambda operation: operation.method)
+@pytest.mark.parametrize("point", POINTS)
+def test_a_deadline_ends_a_call_wherever_it_is(point: str, operation: Operation[Any], deadline: float) -> None:
+    """Never later than 50 ms; earlier only where the next wait would not fit; and what was sent is told."""
+    answer, options = POINTS[point]
+
+    async def main() -> None:
+        session = StubSession(answer, latency=0.02)
+        given = {**options}
+        semaphore = given.pop("semaphore", None)
+        timeouts = given.pop("timeout", Timeouts())
+        patient = client_of(session, timeout=attrs.evolve(timeouts, deadline=None), **given)
+        if semaphore is not None:
+            patient = patient.with_options(semaphore=asyncio.Semaphore(semaphore))
+        client = patient.with_options(deadline=deadline)
+        # Those before have no deadline: what they hold does not come free in time.
+        others = [asyncio.create_task(patient.call(operation, path={"id": number})) for number in (101, 102)]
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        calls = [client.call(operation, path={"id": number}) for number in range(1, 9)]
+        ends = await asyncio.wait_for(asyncio.gather(*calls, return_exceptions=True), 100)
+        assert loop.time() - began <= deadline + PROMPTLY
+        for end in ends:
+            assert isinstance(end, WavixError | Number | Success)
+            if isinstance(end, WavixError):
+                assert end.elapsed <= deadline + PROMPTLY
+                assert end.outcome == "unknown" or end.attempts == 0 or isinstance(end, RateLimitError)
+        errors = [end for end in ends if isinstance(end, WavixError)]
+        sent = sum(times for path, times in session.seen.items() if "/10" not in path)
+        assert sent == sum(error.attempts for error in errors) + len(ends) - len(errors)
+        await cancel_all(others)
+        for other in others:
+            if not other.cancelled():
+                other.exception()
+        sent = session.requests
+        await asyncio.sleep(100)
+        assert session.requests == sent
+        await still_works(patient, session)
+
+    random.seed(11)
+    run_virtual(main())
+
+
 # ----------------------------------------------------------------------------------------------------------- bulk
 
 
@@ -241,6 +297,8 @@ async def finish(run: BulkRun) -> BulkReport:
     return await run
 
 
+@pytest.mark.req_10
+@pytest.mark.req_17
 @settings(max_examples=60, deadline=None, derandomize=True)
 @given(
     after=st.floats(0, 2),
@@ -250,7 +308,7 @@ async def finish(run: BulkRun) -> BulkReport:
     seed=st.integers(0, 1000),
 )
 def test_a_bulk_can_be_cancelled_anywhere(after: float, turns: int, concurrency: int, sized: bool, seed: int) -> None:
-    """And requirement 17: every input has one outcome, and what the report says of it is true."""
+    """Every input has one outcome, and what the report says of it is true."""
     dice = random.Random(seed)
 
     def answer(_: Seen) -> Reply:
@@ -296,6 +354,8 @@ def test_a_bulk_can_be_cancelled_anywhere(after: float, turns: int, concurrency:
     run_virtual(main())
 
 
+@pytest.mark.req_10
+@pytest.mark.req_17
 def test_a_second_cancellation_does_not_break_the_sums() -> None:
     """Ctrl-C twice: the clean-up is interrupted, the report still adds up and no worker stays."""
 
@@ -333,6 +393,7 @@ def test_a_second_cancellation_does_not_break_the_sums() -> None:
         run_virtual(main(turns))
 
 
+@pytest.mark.req_10
 def test_a_run_that_two_tasks_await_ends_for_both() -> None:
     """As with a task that two await: when one is cancelled so is the run, and the other is told at once."""
 
@@ -356,6 +417,8 @@ def test_a_run_that_two_tasks_await_ends_for_both() -> None:
 # ----------------------------------------------------------------------------------------------- on real sockets
 
 
+@pytest.mark.req_10
+@pytest.mark.req_22
 @pytest.mark.parametrize("seed", range(3))
 async def test_cancelled_calls_leave_no_connection(faulty: FaultServer, make_client: Any, seed: int) -> None:
     """Random moments, real connections, faults in between: five connections are enough for all that follows."""
@@ -407,8 +470,9 @@ async def test_cancelled_calls_leave_no_connection(faulty: FaultServer, make_cli
     assert faulty.counters()["open"] <= 5
 
 
+@pytest.mark.req_01
+@pytest.mark.req_10
 async def test_a_cancelled_post_is_not_sent_again(faulty: FaultServer, make_client: Any) -> None:
-    """Requirements 1 and 10."""
     faulty.set_schedule(["stall_after", "stall"])
     client = make_client()
     for _ in range(2):
@@ -424,6 +488,8 @@ async def test_a_cancelled_post_is_not_sent_again(faulty: FaultServer, make_clie
     assert faulty.counters()["total"] == 2
 
 
+@pytest.mark.req_10
+@pytest.mark.req_17
 async def test_a_bulk_that_is_cancelled_leaves_no_connection(faulty: FaultServer, make_client: Any) -> None:
     """The truth about each on real sockets: what the server applied is updated or unknown."""
     for moment in (0.0, 0.01, 0.03, 0.06, 0.1):

@@ -65,6 +65,7 @@ async def test_the_headers_of_a_request_with_a_body(api: Api, wavix: WavixClient
     assert headers["authorization"] == f"Bearer {KEY}"
 
 
+@pytest.mark.req_24
 async def test_the_key_is_nowhere_else_in_a_request(api: Api, wavix: WavixClient) -> None:
     api.answer("PATCH", "/v1/numbers/501", ex.number())
     await wavix.numbers.update(501, sms_enabled=True)
@@ -185,6 +186,7 @@ async def test_an_update_that_the_number_cannot_take(api: Api, wavix: WavixClien
 UNWRITABLE = NumberUpdate(sms_relay_url="https://hooks.example.net/\udc80")
 
 
+@pytest.mark.req_24
 async def test_a_text_that_no_json_can_hold_is_an_input_error(api: Api, wavix: WavixClient) -> None:
     with pytest.raises(InputError, match="cannot be written as JSON"):
         await wavix.numbers.update(501, sms_relay_url=UNWRITABLE.sms_relay_url)
@@ -192,6 +194,7 @@ async def test_a_text_that_no_json_can_hold_is_an_input_error(api: Api, wavix: W
     assert api.sent == []
 
 
+@pytest.mark.req_17
 async def test_a_text_that_no_json_can_hold_fails_its_number_only(api: Api, wavix: WavixClient) -> None:
     api.answer("PATCH", "/v1/numbers/3", ex.number(id=3))
     updates = ((number_id, NumberUpdate(sms_enabled=True) if number_id == 3 else UNWRITABLE) for number_id in (1, 2, 3))
@@ -201,12 +204,14 @@ async def test_a_text_that_no_json_can_hold_fails_its_number_only(api: Api, wavi
     assert {result.id: type(result.error) for result in report.failures} == {1: InputError, 2: InputError}
 
 
+@pytest.mark.req_17
 async def test_a_text_that_no_json_can_hold_counts_as_failed(api: Api, wavix: WavixClient) -> None:
     report = await wavix.numbers.bulk_update((number_id, UNWRITABLE) for number_id in (1, 2))
 
     assert (report.failed, report.not_sent) == (2, 0)
 
 
+@pytest.mark.req_04
 @pytest.mark.parametrize(
     "payload", [{}, {"error": "Not Found"}, {"message": "Down for maintenance"}, {"success": True}]
 )

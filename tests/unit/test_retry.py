@@ -445,7 +445,7 @@ def test_a_429_is_waited_out_until_the_deadline_and_no_longer(operation: Operati
         session = StubSession(lambda _: Reply(429, headers={"Retry-After": "2"}))
         client = client_of(session, timeout=Timeouts(deadline=21), retry=RetryPolicy(attempts=2))
         with pytest.raises(RateLimitError) as caught:
-            await client.call(operation, path={"id": 1})
+            await asyncio.wait_for(client.call(operation, path={"id": 1}), 100)
         assert session.requests == caught.value.attempts >= 8
         assert all(later - earlier >= 2 for earlier, later in itertools.pairwise(session.times))
         # The next wait would not fit, so that nobody sits there for the rest.
@@ -457,9 +457,20 @@ def test_a_429_is_waited_out_until_the_deadline_and_no_longer(operation: Operati
 
 
 @pytest.mark.req_09
-def test_a_refusal_for_the_day_neither_waits_nor_makes_others_wait() -> None:
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Retry-After": "86400"},
+        pytest.param(
+            {"Retry-After": "86400", "X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "86400"},
+            marks=pytest.mark.xfail(strict=True, reason="what is left of a quota is taken for that of the whole group"),
+        ),
+    ],
+    ids=["an order", "and what is left"],
+)
+def test_a_refusal_for_the_day_neither_waits_nor_makes_others_wait(headers: dict[str, str]) -> None:
     async def main() -> None:
-        refusals = {"/v1/nudges": Reply(429, headers={"Retry-After": "86400"})}
+        refusals = {"/v1/nudges": Reply(429, headers=headers)}
         session = StubSession(lambda seen: refusals.get(seen.path, Reply()))
         client = client_of(session)
         with pytest.raises(RateLimitError) as caught:
@@ -539,7 +550,7 @@ def test_an_outage_costs_little_traffic_and_is_over_when_it_is_over() -> None:
 @pytest.mark.req_08
 def test_a_backoff_holds_no_connection() -> None:
     """10 connections, a tenth of the calls failing for two seconds: at most 1.15 times the ideal."""
-    latency, count = 0.05, 3000
+    latency, count = 0.05, 2000
     began: dict[int, float] = {}
 
     def answer(seen: Seen) -> Reply:
