@@ -9,6 +9,8 @@ import time
 from collections.abc import Awaitable, Iterable
 from typing import Generic, TypeAlias, TypeVar, cast
 
+import attrs
+
 from wavix_async import _codec, _retry
 from wavix_async._events import AttemptEvent, DriftEvent, RetryEvent
 from wavix_async._headers import rate_hint, wait_told
@@ -192,7 +194,7 @@ class Call(Generic[T]):
                 "Retry later, or give it a longer deadline.",
                 status=429 if self._refused else None,
                 retry_after=late.wait,
-                outcome="not_sent",
+                outcome="rejected" if self._refused else "not_sent",
             ) from None
 
     async def _wait_for_places(self, ticket: float, places: Places) -> None:
@@ -213,7 +215,11 @@ class Call(Generic[T]):
 
     def _judge_rate(self, ticket: float, response: Response) -> None:
         status, headers, now = response.status, response.headers, time.time()
-        if status == 429 and not self._operation.quota:
+        if status == 429 and self._operation.quota:
+            # What is left of a quota says nothing of the rate, which is what others share.
+            self._limiter.accepted(ticket)
+            return
+        if status == 429:
             self._refused = True
             self._limiter.refused(ticket, wait_told(status, headers, now))
         else:
@@ -231,6 +237,7 @@ class Call(Generic[T]):
             failure = self._shared.transport.without_key(response)
             if failure is response:
                 error.retry_after = wait_told(response.status, response.headers, time.time())
+                self._hide_key(error)
                 raise
         else:
             if drifts:
@@ -239,11 +246,25 @@ class Call(Generic[T]):
         # A server that repeats the key must not bring it into logs.
         return self._read(failure)
 
+    def _hide_key(self, error: WavixError) -> None:
+        hide = self._shared.transport.hide_key
+        error.message, error.code = hide(error.message), hide(error.code)
+        error.args = (error.message,)
+        try:
+            error.details = hide(error.details)
+        except RecursionError:
+            error.details = None
+
     def _report(self, drifts: list[_codec.Drift], response: Response) -> None:
         if self._shared.strict:
+            drifts = [self._without_key(drift) for drift in drifts]
             raise _codec.drift_error(drifts, **facts_of(response))
-        for drift in filter(self._shared.is_new_drift, drifts):
+        for drift in map(self._without_key, filter(self._shared.is_new_drift, drifts)):
             self._options.observers.tell(DriftEvent(operation=self._operation.name, drift=drift))
+
+    def _without_key(self, drift: _codec.Drift) -> _codec.Drift:
+        hide = self._shared.transport.hide_key
+        return attrs.evolve(drift, field=hide(drift.field), path=hide(drift.path))
 
     def _decide(self, failure: WavixError) -> _retry.Wait | _retry.GiveUp:
         if self._too_late:

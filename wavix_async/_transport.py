@@ -201,6 +201,17 @@ class Transport:
             response.status, response.headers, response.body.replace(self._key, b"<hidden>"), response.request
         )
 
+    def hide_key(self, value: Any) -> Any:
+        """Return a text, or what JSON gave, without the key: in JSON it may be written in other bytes than it has."""
+        if isinstance(value, str):
+            key = self._key.decode()
+            return value.replace(key, "<hidden>").replace(key.replace("/", "\\/"), "<hidden>")
+        if isinstance(value, list | tuple):
+            return type(value)(map(self.hide_key, value))
+        if isinstance(value, dict):
+            return {self.hide_key(name): self.hide_key(item) for name, item in value.items()}
+        return value
+
     async def close(self) -> None:
         """Close the pool; closing twice is fine."""
         self._closed = True

@@ -10,6 +10,7 @@ from typing import Final
 __all__ = ["Watch", "Watched"]
 
 _NEVER: Final = float("inf")
+_AGAIN: Final = 0.01
 
 
 class Watched:
@@ -76,7 +77,11 @@ class Watch:
         for watched in self._watched:
             if watched.expired:
                 continue
-            if watched.deadline <= now:
+            if watched.deadline <= now and watched.task.cancelling() > watched.cancelling:
+                # Somebody else ends it at this moment, as aiohttp does when connecting takes too long: only the one
+                # who cancels alone can tell a timeout.
+                earliest = min(earliest, now + _AGAIN)
+            elif watched.deadline <= now:
                 watched.expired = True
                 watched.task.cancel()
             else:

@@ -193,7 +193,8 @@ class WavixClient:
             timeouts=timeouts,
             retry=self._options.retry if retry is None else _policy(retry),
             observers=Observers((*self._options.observers.given, *more)) if more else self._options.observers,
-            semaphores=(*self._options.semaphores, *_semaphores(semaphore)),
+            # Once each: an attempt that took one of them twice would wait for itself.
+            semaphores=tuple(dict.fromkeys((*self._options.semaphores, *_semaphores(semaphore)))),
             stop=_follow(stop, self._options.stop),
         )
         return other
