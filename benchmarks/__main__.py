@@ -1,17 +1,24 @@
-"""`python -m benchmarks` measures speed; with `limits` or `faults`, what becomes of a bulk run under those."""
+"""`python -m benchmarks` measures speed; `reliability`, what becomes of 600 items under limits, faults and outages.
+
+`limits` and `faults` are the scenarios of `reliability` by that name alone; `soak` looks for leaks, `layer` at what the
+reliability costs.
+"""
 
 from __future__ import annotations
 
 import argparse
 import json
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
-from benchmarks import chart, decode, imports, live, memory, report, server, throughput
+from benchmarks import chart, decode, imports, layer, memory, reliability, report, server, soak, throughput
 from benchmarks.contenders import BARE, CONTENDERS
 
 SECTIONS = ("requests", "decode", "memory", "imports")
+WHAT = ("speed", "reliability", "limits", "faults", "soak", "layer")
+DRAWN = {"speed": chart.render, "reliability": chart.render_reliability}
 
 
 def main() -> None:
@@ -19,16 +26,28 @@ def main() -> None:
     if options.no_speedups:
         # Before any process is started: the codec chooses when it is imported.
         os.environ["WAVIX_ASYNC_NO_SPEEDUPS"] = "1"
-    if options.what == "speed":
-        results = _speed(options)
-        print(report.render(results))
-        if options.svg:
-            options.svg.write_text(chart.render(results))
-    else:
-        results = {"environment": report.environment(), **live.measure(options.what, options.runs, report.stderr)}
-        print(report.about(results["environment"]), live.render(results), sep="\n\n")
+    results: dict[str, Any] = {"environment": report.environment()}
+    match options.what:
+        case "speed":
+            results |= _speed(options)
+            text = report.render(results)
+        case "soak":
+            results |= soak.measure(say=report.stderr)
+            text = soak.render(results)
+        case "layer":
+            results |= layer.measure(say=report.stderr)
+            text = layer.render(results)
+        case what:
+            only = options.only if what == "reliability" else [what]
+            results |= reliability.measure(only, options.runs, report.stderr)
+            text = reliability.render(results)
+    print(text if options.what == "speed" else f"{report.about(results['environment'])}\n\n{text}")
+    if options.svg:
+        options.svg.write_text(DRAWN[options.what](results))
     if options.json:
         options.json.write_text(json.dumps(results, indent=2) + "\n")
+    if results.get("complaints"):
+        sys.exit(1)
 
 
 def _speed(options: argparse.Namespace) -> dict[str, Any]:
@@ -38,7 +57,7 @@ def _speed(options: argparse.Namespace) -> dict[str, Any]:
     sections = [name for name in SECTIONS if name in options.only]
     if not sections:
         sections = ["requests"] if options.only else list(SECTIONS)
-    results: dict[str, Any] = {"environment": report.environment()}
+    results: dict[str, Any] = {}
     with server.running() as url:
         for section in sections:
             report.stderr(f"{section} ...")
@@ -64,23 +83,29 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks", description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
-    parser.add_argument("what", nargs="?", default="speed", choices=["speed", "limits", "faults"])
+    parser.add_argument("what", nargs="?", default="speed", choices=WHAT)
     parser.add_argument("--rounds", type=int, default=7, help="alternating rounds")
     parser.add_argument("--requests", type=int, default=3000, help="per contender and round")
-    parser.add_argument("--runs", type=int, default=3, help="of limits and faults")
+    parser.add_argument("--runs", type=int, default=3, help="of the scenarios, each with another seed")
     parser.add_argument(
         "--only",
         nargs="+",
         default=[],
-        choices=[*SECTIONS, *CONTENDERS],
         metavar="NAME",
-        help=f"sections ({', '.join(SECTIONS)}) or contenders ({', '.join(CONTENDERS)})",
+        help=f"of speed: sections ({', '.join(SECTIONS)}) or contenders ({', '.join(CONTENDERS)});"
+        f" of reliability: scenarios ({', '.join(reliability.NAMES)})",
     )
     parser.add_argument("--items", type=int, default=100_000, help="of the bulk whose memory is measured")
     parser.add_argument("--no-speedups", action="store_true", help="wavix_async without orjson")
-    parser.add_argument("--svg", type=Path, help="write the chart of the README here")
+    parser.add_argument("--svg", type=Path, help="write the chart of the README here, of speed or reliability")
     parser.add_argument("--json", type=Path, help="write all figures here")
-    return parser.parse_args()
+    options = parser.parse_args()
+    names = {"speed": (*SECTIONS, *CONTENDERS), "reliability": reliability.NAMES}.get(options.what, ())
+    if wrong := [name for name in options.only if name not in names]:
+        parser.error(f"--only: {options.what} has no {', '.join(wrong)}; there is {', '.join(names) or 'nothing'}")
+    if options.svg and options.what not in DRAWN:
+        parser.error(f"--svg: there is no chart of {options.what}")
+    return options
 
 
 if __name__ == "__main__":

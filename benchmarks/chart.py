@@ -1,4 +1,4 @@
-"""The chart of the README, written by hand as SVG.
+"""The charts of the README, written by hand as SVG.
 
 It brings its own background and switches text and background together: an image on GitHub follows the reader's system,
 not the theme of the page, and text alone could end up dark on dark.
@@ -6,17 +6,23 @@ not the theme of the page, and text alone could end up dark on dark.
 
 from __future__ import annotations
 
+import math
+import statistics
 from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.contenders import BARE, OURS, RAW
+from benchmarks.live import WORKERS
+from benchmarks.reliability import BY_HAND, VENDOR, VENDOR_HTTPX
+from benchmarks.reliability import OURS as OUR
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 WIDTH, LEFT, RIGHT = 840, 236, 190
 ROW, BAR, PANEL_HEAD, MARGIN = 28, 18, 62, 24
+CLOSE_ROW, CLOSE_BAR, GROUP_GAP, CLOSE_RIGHT = 18, 13, 12, 210
 
 STYLE = """
 text { font-family: -apple-system, "Segoe UI", Helvetica, Arial, sans-serif; font-size: 13px; fill: #1f2328 }
@@ -59,16 +65,78 @@ def render(results: dict[str, Any]) -> str:
         f"{about['implementation']} {about['python']}, aiohttp {about['versions']['aiohttp']}, {about['cores']} cores,"
         f" {'with' if about['speedups'] else 'without'} orjson, one local server in its own process"
     )
-    height = sum(panel.height for panel in panels) + 2 * MARGIN + 12
     drawn, top = [], MARGIN
     for panel in panels:
         drawn += _draw(panel, top)
         top += panel.height
+    return _page([panel.title for panel in panels], drawn, top, foot)
+
+
+def render_reliability(results: dict[str, Any]) -> str:
+    """Draw how many items ended right under each scenario, and how many messages went out more than once."""
+    shown = [
+        (heard, [(title, runs) for title, runs in heard["clients"].items() if title in KINDS])
+        for heard in results["scenarios"].values()
+    ]
+    groups = [
+        (heard["label"], [_right(title, runs, results["items"]) for title, runs in clients])
+        for heard, clients in shown
+        if not heard["post"]
+    ]
+    messages = [_twice(title, runs) for heard, clients in shown if heard["post"] for title, runs in clients]
+    about = results["environment"]
+    how = f"medians of {results['runs']} runs" if results["runs"] > 1 else "one run"
+    foot = (
+        f"{results['items']} items, {WORKERS} at a time, {how}; {about['implementation']} {about['python']},"
+        f" aiohttp {about['versions']['aiohttp']}, each client and server in its own process"
+    )
+    drawn, top, titles = [], MARGIN, []
+    if groups:
+        titles.append("Items that ended right: done, and reported as done")
+        drawn += _draw_groups(
+            Panel(titles[-1], "More is better; what is done is counted by the server", ()), groups, top
+        )
+        top += PANEL_HEAD + sum(_group_height(bars) for _, bars in groups) + 6
+    if messages:
+        titles.append("Messages sent more than once")
+        note = f"Less is better; {results['items']} POSTs, 5 % of which are carried out and lose their answer"
+        panel = Panel(titles[-1], note, messages)
+        drawn += _draw(panel, top)
+        top += panel.height
+    return _page(titles, drawn, top, foot)
+
+
+KINDS = {OUR.title: "ours", VENDOR.title: "vendor", VENDOR_HTTPX.title: "vendor", BY_HAND.title: "bare"}
+"""A client in a variant of its settings, and one that does not even try again, say nothing more in a picture."""
+
+
+def _right(title: str, runs: list[dict[str, Any]], items: int) -> Bar:
+    if any("error" in run for run in runs):
+        return Bar(title, KINDS[title], 0, "failed")
+    share = statistics.median(run["right"] for run in runs) / items
+    # Rounded down: only what is whole is 100 %.
+    return Bar(title, KINDS[title], share, f"{math.floor(share * 1000) / 10:g} %")
+
+
+def _twice(title: str, runs: list[dict[str, Any]]) -> Bar:
+    if any("error" in run for run in runs):
+        return Bar(title, KINDS[title], 0, "failed")
+    times, unknown, failed = (
+        statistics.median(run[key] for run in runs) for key in ("twice", "unknown", "false_failures")
+    )
+    told = [f"{unknown:g} said to be unknown"] * bool(unknown) + [f"{failed:g} sent, said to have failed"] * bool(
+        failed
+    )
+    return Bar(title, KINDS[title], times, "; ".join([f"{times:g}", *told]))
+
+
+def _page(titles: Sequence[str], drawn: Sequence[str], top: int, foot: str) -> str:
+    height = top + MARGIN + 12
     return "\n".join(
         [
             f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" height="{height}"'
             ' role="img" aria-labelledby="summary">',
-            f'<title id="summary">{escape("; ".join(panel.title for panel in panels))}</title>',
+            f'<title id="summary">{escape("; ".join(titles))}</title>',
             f"<style>{STYLE}</style>",
             f'<rect class="ground" x="0.5" y="0.5" width="{WIDTH - 1}" height="{height - 1}" rx="8"/>',
             *drawn,
@@ -113,13 +181,44 @@ def _decode(section: dict[str, Any] | None) -> list[Panel]:
     return [Panel("Reading a page of 100 numbers", "Less is better; JSON text to models", bars)]
 
 
+def _head(panel: Panel, top: int) -> list[str]:
+    return [
+        f'<text class="title" x="{MARGIN}" y="{top + 14}">{escape(panel.title)}</text>',
+        f'<text class="note" x="{MARGIN}" y="{top + 33}">{escape(panel.note)}</text>',
+    ]
+
+
+def _group_height(bars: Sequence[Bar]) -> int:
+    return CLOSE_ROW * len(bars) + GROUP_GAP
+
+
+def _draw_groups(panel: Panel, groups: Sequence[tuple[tuple[str, str], Sequence[Bar]]], top: int) -> list[str]:
+    """Bars of a share, close together: what they have in common on the left, who it is on the right."""
+    drawn, y = _head(panel, top), top + PANEL_HEAD - 12
+    for (label, note), bars in groups:
+        drawn += [
+            f'<text x="{LEFT - 12}" y="{y + 18}" text-anchor="end">{escape(label)}</text>',
+            f'<text class="note" x="{LEFT - 12}" y="{y + 35}" text-anchor="end">{escape(note)}</text>',
+            f'<path class="axis" d="M{LEFT - 0.5} {y - 2}v{CLOSE_ROW * len(bars)}"/>',
+        ]
+        for bar in bars:
+            width = (WIDTH - LEFT - CLOSE_RIGHT) * bar.value
+            drawn += [
+                f'<rect class="{bar.kind}" x="{LEFT}" y="{y}" width="{width:.1f}" height="{CLOSE_BAR}" rx="2"/>',
+                f'<text x="{LEFT + width + 8:.1f}" y="{y + 11}">{escape(bar.text)}'
+                f'<tspan class="note" dx="8">{escape(bar.label)}</tspan></text>',
+            ]
+            y += CLOSE_ROW
+        y += GROUP_GAP
+    return drawn
+
+
 def _draw(panel: Panel, top: int) -> list[str]:
     room = WIDTH - LEFT - RIGHT
     longest = max((bar.value for bar in panel.bars), default=0) or 1
     first = top + PANEL_HEAD - 12
     drawn = [
-        f'<text class="title" x="{MARGIN}" y="{top + 14}">{escape(panel.title)}</text>',
-        f'<text class="note" x="{MARGIN}" y="{top + 33}">{escape(panel.note)}</text>',
+        *_head(panel, top),
         f'<path class="axis" d="M{LEFT - 0.5} {first - 4}v{ROW * len(panel.bars) - 2}"/>',
     ]
     for place, bar in enumerate(panel.bars):

@@ -1,291 +1,165 @@
-"""600 updates against the sandbox, on real sockets: under a rate limit, and under faults.
+"""Who is held against the server's state: each makes the same calls, 32 at a time, and says what became of every item.
 
-The sandbox and every client have a process of their own. What the client says of itself is held against the sandbox's
-state: an update that was reported and is not there is lost, one that is there and was reported as failed is a false
-failure.
+    python -m benchmarks.live '{"client": "by_hand", "url": ..., "ids": [1, 2], "post": false, "seed": 0}'
+
+prints which items it says are done, failed or unknown, why, and how long it took. Imports are inside, so that the
+process of one client carries nothing of another.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import json
-import statistics
+import random
 import sys
 import time
-from dataclasses import dataclass, field
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.process import ask, start
-from benchmarks.report import table
-
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 
-ITEMS, WORKERS = 600, 32
-RATE, BURST = 100, 10
-IDEAL = (ITEMS - BURST) / RATE
+    Said = dict[str, Any]
+    Work = Callable[[list[int], bool], Awaitable[Said]]
+    One = Callable[[int], Awaitable[object]]
+
+WORKERS = 32
+RETRIES = 3
+KEY = "benchmark-key"
 CHANGE = {"sms_enabled": True}
-
-LIMIT = {"rate": RATE, "burst": BURST}
-FAULTS = {
-    "reset_before": 0.02,
-    "reset_after": 0.02,
-    "half_body": 0.02,
-    "garbage": 0.01,
-    "status_500": 0.024,
-    "status_502": 0.023,
-    "status_503": 0.023,
-}
+SEND_PATH = "/v3/messages"
+TEXT = "Your code is 4711"
 
 
-@dataclass(frozen=True)
-class Scenario:
-    title: str
-    client: str
-    sandbox: dict[str, Any]
-    options: dict[str, Any] = field(default_factory=dict)
+def recipient(item: int) -> str:
+    return f"1555{item:07}"
 
 
-WITH_HEADER = {**LIMIT, "retry_after": 1.0}
-SCENARIOS = {
-    "limits": [
-        Scenario("wavix_async, Retry-After: 1", "ours", WITH_HEADER),
-        Scenario("wavix_async, no header", "ours", {**LIMIT, "retry_after": None}),
-        Scenario("wavix_async, rate=95", "ours", WITH_HEADER, {"rate": 95}),
-        Scenario("vendor SDK, aiohttp", "vendor", WITH_HEADER),
-        Scenario("aiohttp in a loop", "naive", WITH_HEADER),
-    ],
-    "faults": [
-        Scenario("wavix_async", "ours", {"faults": FAULTS}),
-        Scenario("vendor SDK, aiohttp", "vendor", {"faults": FAULTS}),
-        Scenario("aiohttp in a loop", "naive", {"faults": FAULTS}),
-    ],
-}
-
-
-# ------------------------------------------------------------------------------------------------------------ measuring
-
-
-def measure(what: str, runs: int, say: Callable[[str], None]) -> dict[str, Any]:
-    """Play every scenario `runs` times, each time with another seed, in turn."""
-    heard: dict[str, list[dict[str, Any]]] = {scenario.title: [] for scenario in SCENARIOS[what]}
-    for run in range(runs):
-        for scenario in SCENARIOS[what]:
-            say(f"run {run + 1} of {runs}: {scenario.title}")
-            heard[scenario.title].append(_play(scenario, seed=run))
-    return {"what": what, "runs": runs, "scenarios": heard}
-
-
-def _play(scenario: Scenario, seed: int) -> dict[str, Any]:
-    try:
-        with _sandbox({"numbers": ITEMS, "seed": seed, **scenario.sandbox}) as (url, key, look):
-            arguments = {"url": url, "key": key, "client": scenario.client, "ids": look()["ids"], **scenario.options}
-            report = json.loads(ask("live", "client", json.dumps(arguments)))
-            seen = look()
-    except RuntimeError as error:
-        return {"error": str(error)}
-    reported, changed = set(report["updated"]), set(seen["changed"])
-    return {
-        "updated": len(reported),
-        "not_updated": ITEMS - len(reported),
-        "changed": len(changed),
-        "lost": len(reported - changed),
-        "false_failures": len(changed - reported),
-        "requests": seen["requests"],
-        "refused": seen["refused"],
-        "faults": seen["faults"],
-        "seconds": report["seconds"],
-        "errors": report["errors"],
-    }
-
-
-@contextlib.contextmanager
-def _sandbox(options: dict[str, Any]) -> Iterator[tuple[str, str, Callable[[], dict[str, Any]]]]:
-    process = start("live", "sandbox", json.dumps(options))
-    assert process.stdin
-    assert process.stdout
-    out, into = process.stdout, process.stdin
-
-    def look() -> dict[str, Any]:
-        into.write("look\n")
-        into.flush()
-        seen: dict[str, Any] = json.loads(out.readline())
-        return seen
-
-    try:
-        opened = json.loads(out.readline() or "null")
-        if opened is None:
-            raise RuntimeError("the sandbox did not start, see above")
-        yield opened["url"], opened["key"], look
-    finally:
-        into.close()
-        process.wait(timeout=10)
-        out.close()
-
-
-# ------------------------------------------------------------------------------------------------------------- showing
-
-
-def render(results: dict[str, Any]) -> str:
-    """Medians, and the worst of all runs where it matters."""
-    if results["what"] == "limits":
-        title = (
-            f"{ITEMS} updates, {WORKERS} at a time, server allows {RATE}/s with a burst of {BURST} (ideal: {IDEAL} s)"
-        )
-        header = ["", "updated", "failed", "lost", "requests", "429s", "worst", "seconds", "of ideal", "worst"]
-        row = _limits_row
-    else:
-        share = sum(FAULTS.values())
-        title = f"{ITEMS} updates, {WORKERS} at a time, {share:.0%} faults: " + ", ".join(
-            f"{kind} {chance:.1%}" for kind, chance in FAULTS.items()
-        )
-        header = ["", "reported", "really", "false failures", "lost", "requests", "faults", "seconds"]
-        row = _faults_row
-    rows, notes = [], []
-    for name, runs in results["scenarios"].items():
-        failed = next((run["error"] for run in runs if "error" in run), None)
-        rows.append([name, f"FAILED: {failed}"] if failed else row(name, runs))
-        notes += [f"{name}: {error} ({times}x)" for error, times in ({} if failed else runs[-1]["errors"]).items()]
-    how = f"medians of {results['runs']} runs, seeds 0 to {results['runs'] - 1}; lost: reported as updated, and not so"
-    text = f"{title}\n{how}\n\n{table(header, rows)}"
-    return text + ("\n\nWhat failed in the last run:\n" + "\n".join(notes) if notes else "")
-
-
-def _limits_row(name: str, runs: list[dict[str, Any]]) -> list[str]:
-    shares = [run["refused"] / run["requests"] for run in runs]
-    times = [run["seconds"] for run in runs]
-    complete = all(run["updated"] == ITEMS for run in runs)
-    return [
-        name,
-        _median(runs, "updated"),
-        _median(runs, "not_updated"),
-        f"{max(run['lost'] for run in runs)}",
-        _median(runs, "requests"),
-        f"{statistics.median(shares):.1%}",
-        f"{max(shares):.1%}",
-        f"{statistics.median(times):.2f}",
-        # The time of a run that gave up says nothing.
-        f"{statistics.median(times) / IDEAL:.2f}x" if complete else "-",
-        f"{max(times) / IDEAL:.2f}x" if complete else "-",
-    ]
-
-
-def _faults_row(name: str, runs: list[dict[str, Any]]) -> list[str]:
-    keys = ("updated", "changed", "false_failures", "lost", "requests")
-    faults = statistics.median(sum(run["faults"].values()) for run in runs)
-    return [
-        name,
-        *(_median(runs, key) for key in keys),
-        f"{faults:g}",
-        f"{statistics.median(run['seconds'] for run in runs):.2f}",
-    ]
-
-
-def _median(runs: list[dict[str, Any]], key: str) -> str:
-    return f"{statistics.median(run[key] for run in runs):g}"
-
-
-# ----------------------------------------------------------------------------------------------------- in the processes
-
-
-async def _serve(options: dict[str, Any]) -> None:
-    from wavix_async.sandbox import Faults, Sandbox
-
-    faults = Faults(**options.pop("faults", {}))
-    loop = asyncio.get_running_loop()
-    async with Sandbox(**options, faults=faults) as sandbox:
-        print(json.dumps({"url": sandbox.url, "key": sandbox.api_key}), flush=True)
-        while await loop.run_in_executor(None, sys.stdin.readline):
-            stats, numbers = sandbox.stats, dict(sandbox.numbers)
-            seen = {
-                "ids": list(numbers),
-                "changed": [number for number, state in numbers.items() if state["sms_enabled"]],
-                "requests": stats.requests,
-                "refused": stats.refused,
-                "faults": stats.faults,
-            }
-            print(json.dumps(seen), flush=True)
-
-
-async def _run(client: str, **options: Any) -> dict[str, Any]:
-    async with CLIENTS[client](**options) as change:
-        clock = time.perf_counter()
-        updated, errors = await change()
-        return {"updated": updated, "errors": errors, "seconds": time.perf_counter() - clock}
-
-
-Outcome = tuple[list[int], dict[str, int]]
+def item_of(recipient: str) -> int:
+    return int(recipient[4:])
 
 
 @contextlib.asynccontextmanager
-async def _ours(
-    url: str, key: str, ids: list[int], rate: float | None = None
-) -> AsyncIterator[Callable[[], Awaitable[Outcome]]]:
-    from wavix_async import NumberUpdate, WavixClient
+async def ours(url: str, rate: float | None = None) -> AsyncIterator[Work]:
+    from wavix_async import NumberUpdate, Operation, Success, WavixClient
 
-    async def change() -> Outcome:
-        updated, errors = [], {}
+    send = Operation("POST", SEND_PATH, Success)
+
+    async def change(ids: list[int]) -> Said:
+        said = _nothing()
         async for result in wavix.numbers.bulk_update(dict.fromkeys(ids, NumberUpdate(**CHANGE)), concurrency=WORKERS):
             if result.status == "updated":
-                updated.append(result.id)
+                said["done"].append(result.id)
             else:
-                words = f"{result.status}: {type(result.error).__name__}"
-                errors[words] = errors.get(words, 0) + 1
-        return updated, errors
+                said["unknown" if result.status == "unknown" else "failed"].append(result.id)
+                said["errors"][f"{result.status}: {type(result.error).__name__}"] += 1
+        return said
 
-    async with WavixClient(key, base_url=url, rate=rate) as wavix:
-        yield change
-
-
-@contextlib.asynccontextmanager
-async def _vendor(url: str, key: str, ids: list[int]) -> AsyncIterator[Callable[[], Awaitable[Outcome]]]:
-    from wavix import AsyncWavix, DefaultAioHttpClient
-
-    async with DefaultAioHttpClient() as transport:
-        wavix = AsyncWavix(token=key, base_url=url, httpx_client=transport)
-        yield lambda: _try_each(lambda number: wavix.numbers.update(number, **CHANGE), ids)
+    async with WavixClient(KEY, base_url=url, rate=rate) as wavix:
+        yield (
+            lambda ids, post: (
+                _try_each(lambda item: wavix.call(send, body=_message(item)), ids) if post else change(ids)
+            )
+        )
 
 
 @contextlib.asynccontextmanager
-async def _naive(url: str, key: str, ids: list[int]) -> AsyncIterator[Callable[[], Awaitable[Outcome]]]:
+async def vendor(url: str, transport: str = "aiohttp") -> AsyncIterator[Work]:
+    from wavix import AsyncWavix, DefaultAioHttpClient, DefaultAsyncHttpxClient, MessageBody
+
+    def change(item: int) -> Awaitable[object]:
+        return wavix.numbers.update(item, **CHANGE)
+
+    def send(item: int) -> Awaitable[object]:
+        return wavix.sms_and_mms.messages.send(from_="Wavix", to=recipient(item), message_body=MessageBody(text=TEXT))
+
+    async with (DefaultAioHttpClient if transport == "aiohttp" else DefaultAsyncHttpxClient)() as http:
+        wavix = AsyncWavix(token=KEY, base_url=url, httpx_client=http)
+        yield lambda ids, post: _try_each(send if post else change, ids)
+
+
+@contextlib.asynccontextmanager
+async def by_hand(url: str, retries: int = RETRIES) -> AsyncIterator[Work]:
+    """What is written in an afternoon: aiohttp, 32 at a time, some retries that back off and honour Retry-After.
+
+    Who backs off keeps its place among the 32. That is the simple way, and the better one under a limit: a place given
+    up would go to an item that adds to the crowd.
+    """
     import aiohttp
 
-    async with aiohttp.ClientSession(headers={"Authorization": f"Bearer {key}"}) as session:
+    async def once(method: str, path: str, body: Any) -> object:
+        async with session.request(method, f"{url}{path}", json=body) as response:
+            response.raise_for_status()
+            return await response.json()
 
-        async def change_one(number: int) -> None:
-            async with session.patch(f"{url}/v1/numbers/{number}", json=CHANGE) as response:
-                response.raise_for_status()
-                await response.json()
+    async def ask(method: str, path: str, body: Any) -> object:
+        for attempt in itertools.count():
+            told = 0.0
+            try:
+                return await once(method, path, body)
+            except aiohttp.ClientResponseError as error:
+                if attempt == retries or not (error.status == 429 or error.status >= 500):
+                    raise
+                if error.status == 429 and error.headers:
+                    told = float(error.headers.get("Retry-After", 0))
+            except (aiohttp.ClientError, TimeoutError, ValueError):
+                if attempt == retries:
+                    raise
+            # On top of what was told: all who were told the same would come back at the same moment.
+            await asyncio.sleep(told + 0.5 * 2**attempt * random.uniform(0.5, 1.5))
+        raise AssertionError
 
-        yield lambda: _try_each(change_one, ids)
+    def change(item: int) -> Awaitable[object]:
+        return ask("PATCH", f"/v1/numbers/{item}", CHANGE)
+
+    def send(item: int) -> Awaitable[object]:
+        return ask("POST", SEND_PATH, _message(item))
+
+    async with aiohttp.ClientSession(headers={"Authorization": f"Bearer {KEY}"}) as session:
+        yield lambda ids, post: _try_each(send if post else change, ids)
 
 
-async def _try_each(change_one: Callable[[int], Awaitable[object]], ids: Iterable[int]) -> Outcome:
+def _message(item: int) -> dict[str, Any]:
+    return {"from": "Wavix", "to": recipient(item), "message_body": {"text": TEXT}}
+
+
+def _nothing() -> Said:
+    return {"done": [], "failed": [], "unknown": [], "errors": Counter()}
+
+
+async def _try_each(one: One, ids: Iterable[int]) -> Said:
     waiting = iter(ids)
-    updated: list[int] = []
-    errors: dict[str, int] = {}
+    said = _nothing()
 
     async def work() -> None:
-        for number in waiting:
+        for item in waiting:
             try:
-                await change_one(number)
+                await one(item)
             except Exception as error:
-                words = f"{type(error).__name__} {getattr(error, 'status_code', None) or getattr(error, 'status', '')}"
-                errors[words.strip()] = errors.get(words.strip(), 0) + 1
+                # Only ours tells what is unknown from what has failed; from the others there is one kind of exception.
+                said["unknown" if getattr(error, "outcome", None) == "unknown" else "failed"].append(item)
+                status = getattr(error, "status_code", None) or getattr(error, "status", None)
+                said["errors"][f"{type(error).__name__} {status or ''}".strip()] += 1
             else:
-                updated.append(number)
+                said["done"].append(item)
 
     await asyncio.gather(*(work() for _ in range(WORKERS)))
-    return updated, errors
+    return said
 
 
-CLIENTS = {"ours": _ours, "vendor": _vendor, "naive": _naive}
+CLIENTS = {"ours": ours, "vendor": vendor, "by_hand": by_hand}
+
+
+async def _run(client: str, url: str, ids: list[int], post: bool, seed: int, **options: Any) -> Said:
+    # The jitter of every client's backoff comes from here.
+    random.seed(seed)
+    async with CLIENTS[client](url, **options) as work:
+        clock = time.perf_counter()
+        said = await work(ids, post)
+        return {**said, "seconds": time.perf_counter() - clock}
 
 
 if __name__ == "__main__":
-    role, arguments = sys.argv[1], json.loads(sys.argv[2])
-    if role == "sandbox":
-        asyncio.run(_serve(arguments))
-    else:
-        print(json.dumps(asyncio.run(_run(**arguments))))
+    print(json.dumps(asyncio.run(_run(**json.loads(sys.argv[1])))))

@@ -20,7 +20,9 @@ from wavix_async._shared import Options, Shared
 from wavix_async._wire import Request, Response, facts_of, read_response
 from wavix_async.errors import (
     AttemptTimeoutError,
+    ConnectError,
     DeadlineExceededError,
+    DisconnectedError,
     NotFoundError,
     RateLimitError,
     StoppedError,
@@ -28,7 +30,7 @@ from wavix_async.errors import (
 )
 from wavix_async.models.common import Success
 
-__all__ = ["Call"]
+__all__ = ["SAME_EVERY_TIME", "Call"]
 
 T = TypeVar("T")
 W = TypeVar("W")
@@ -36,7 +38,7 @@ W = TypeVar("W")
 _FOREVER = float("inf")
 _FRESH = 0.1
 # Refusals that depend on the request alone: an earlier attempt cannot have been carried out either.
-_SAME_EVERY_TIME = frozenset({400, 404, 413, 422})
+SAME_EVERY_TIME = frozenset({400, 404, 413, 422})
 
 
 # What a request holds while it is on the wire, and at no other time.
@@ -62,6 +64,7 @@ class Call(Generic[T]):
         "_ambiguous",
         "_counted",
         "_deadline",
+        "_fresh",
         "_limiter",
         "_loop",
         "_operation",
@@ -86,6 +89,7 @@ class Call(Generic[T]):
         deadline = options.timeouts.deadline
         self._deadline = _FOREVER if deadline is None else self._started + deadline
         self._ambiguous = False
+        self._fresh = False
         self._counted = 0
         self._tries = 0
         self._too_late = False
@@ -112,6 +116,9 @@ class Call(Generic[T]):
             if self._ambiguous and self._operation.gone_is_done:
                 return cast("T", Success(success=True, already_gone=True))
             raise
+        finally:
+            # An error knows the frames that it went through, and they the answer: who keeps it keeps all of them.
+            del first
 
     async def _attempt(self) -> T:
         """Take a turn and a slot, send the request once, and read the answer."""
@@ -132,7 +139,7 @@ class Call(Generic[T]):
             began = self._loop.time()
             try:
                 until = min(began + options.timeouts.attempt, self._deadline)
-                response = await transport.send(self._request, until, options.timeouts.connect)
+                response = await transport.send(self._request, until, options.timeouts.connect, fresh=self._fresh)
             except BaseException as error:
                 self._no_answer(ticket, began, error)
                 raise
@@ -155,6 +162,7 @@ class Call(Generic[T]):
         outcome = error.outcome if isinstance(error, WavixError) else "unknown"
         if outcome == "not_sent":
             self.attempts -= 1
+        self._fresh = isinstance(error, ConnectError | DisconnectedError)
         self._options.observers.tell(self._attempt_event(began, None, error, outcome))
 
     async def _queue(self, ticket: float | None, places: Places) -> float:
@@ -269,7 +277,7 @@ class Call(Generic[T]):
     def _decide(self, failure: WavixError) -> _retry.Wait | _retry.GiveUp:
         if self._too_late:
             return _retry.GiveUp(failure)
-        if not isinstance(failure, RateLimitError):
+        if not isinstance(failure, RateLimitError) and not _retry.is_free(failure):
             self._counted += 1
         now = self._loop.time()
         verdict = _retry.decide(
@@ -305,7 +313,7 @@ class Call(Generic[T]):
         error.elapsed = now - self._started
         if error.outcome == "unknown":
             self._ambiguous = True
-        elif self._ambiguous and error.status not in _SAME_EVERY_TIME:
+        elif self._ambiguous and error.status not in SAME_EVERY_TIME:
             error.outcome = "unknown"
         return error
 

@@ -73,7 +73,10 @@ class Tally:
         elif time - self._origin > enough and self._seen >= self.BINS:
             self._older = self._bins, self._origin, self._width
             self._renew(time)
-        index = max(int((time - self._origin) / self._width), 0)
+        # Comparisons instead of max(): this runs for every answer.
+        index = int((time - self._origin) / self._width)
+        if index < 0:
+            index = 0
         while index >= self.BINS:
             pairs = zip(self._bins[::2], self._bins[1::2], strict=True)
             self._bins = [a + b for a, b in pairs] + [0] * (self.BINS // 2)
@@ -82,7 +85,8 @@ class Tally:
         self._bins[index] += 1
         self._seen += 1
         self.total += 1
-        self._last = max(self._last, time)
+        if time > self._last:
+            self._last = time
 
     def before(self, time: float) -> Iterator[tuple[int, float]]:
         """Yield (accepted, seconds) of the spans that end at `time`, the shortest first."""

@@ -232,7 +232,8 @@ class Gate:
 
     def accepted(self, ticket: float) -> None:
         """Note that the server took a request."""
-        self.in_flight = max(self.in_flight - 1, 0)
+        if self.in_flight:
+            self.in_flight -= 1
         self.accepted_count += 1
         if self.learning:
             self.learner.accepted(ticket)

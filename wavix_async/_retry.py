@@ -12,9 +12,17 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception
 
 from wavix_async._operation import Operation
 from wavix_async.config import RetryPolicy
-from wavix_async.errors import APIError, DecodeError, OutcomeUnknownError, RateLimitError, TransportError, WavixError
+from wavix_async.errors import (
+    APIError,
+    ConnectError,
+    DecodeError,
+    OutcomeUnknownError,
+    RateLimitError,
+    TransportError,
+    WavixError,
+)
 
-__all__ = ["GiveUp", "RetryBudget", "Wait", "decide", "repeat"]
+__all__ = ["GiveUp", "RetryBudget", "Wait", "decide", "is_free", "repeat"]
 
 T = TypeVar("T")
 
@@ -103,13 +111,18 @@ def decide(
         `Wait` or `GiveUp`.
     """
     if policy.attempts > 1 and _may_repeat(operation, policy, failure):
-        if isinstance(failure, RateLimitError):
+        if isinstance(failure, RateLimitError) or is_free(failure):
             # The limiter has paused every caller: waiting a second time here would only delay this one.
             return Wait(0.0)
         wait = _backoff(policy, counted, jitter, take_retry)
         if wait < time_left:
             return Wait(wait)
     return GiveUp(_last_word(operation, failure))
+
+
+def is_free(failure: WavixError) -> bool:
+    """Tell whether a failure cost the server nothing, and the next attempt has a new connection: it is not counted."""
+    return isinstance(failure, ConnectError) and failure.was_idle
 
 
 def _backoff(policy: RetryPolicy, counted: int, jitter: float, take_retry: Callable[[], float | None]) -> float:
@@ -180,12 +193,17 @@ async def repeat(
     """
     verdict: Wait | GiveUp = Wait(0.0)
     pending: WavixError | None = first
+    # Errors and frames that know each other live until they are looked for, with all that an answer held.
+    del first
 
     async def next_attempt() -> T:
         nonlocal pending
         if pending is not None:
             failure, pending = pending, None
-            raise failure
+            try:
+                raise failure
+            finally:
+                del failure
         return await attempt()
 
     def should_repeat(error: BaseException) -> bool:

@@ -59,6 +59,7 @@ class Transport:
         self._key = HiddenBytes(api_key.encode())
         self._connect_timeout = connect_timeout
         self._session = session
+        self._fresh: aiohttp.ClientSession | None = None
         self._owns_session = session is None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._slots = asyncio.Semaphore(self._max_connections)
@@ -102,13 +103,14 @@ class Transport:
             self._enter_loop()
         return self._slots
 
-    async def send(self, request: Request, deadline: float, connect: float) -> Response:
+    async def send(self, request: Request, deadline: float, connect: float, *, fresh: bool = False) -> Response:
         """Send one request once and read its answer to the end.
 
         Args:
             request: What to send.
             deadline: When to give up, in the loop's time.
             connect: Seconds to look up the host, and to open a connection.
+            fresh: Open a connection for this request alone, where the session is our own.
 
         Returns:
             The answer, whatever its status.
@@ -120,6 +122,8 @@ class Transport:
             DecodeError: The answer is longer than `MAX_BODY`, or cut off.
         """
         session = self._session_here()
+        if fresh and self._owns_session:
+            session = self._fresh_session()
         headers = self._headers if request.body is None else self._json_headers
         data = request.body if request.parts is None else _multipart(request.parts)
         watch = self._watch
@@ -149,7 +153,14 @@ class Transport:
                 ) from None
             raise
         except (aiohttp.ClientError, OSError, ValueError, RuntimeError) as error:
-            raise _failure(error, request) from error
+            failure = _failure(error, request)
+            if isinstance(failure, ConnectError) and (fresh or not self._owns_session):
+                # Only a connection that is new tells that the next will do.
+                failure.was_idle = False
+            try:
+                raise failure from error
+            finally:
+                del failure
         finally:
             watch.leave(watched)
 
@@ -173,18 +184,28 @@ class Transport:
             session = self._session = self._new_session()
         return session
 
+    def _fresh_session(self) -> aiohttp.ClientSession:
+        """Return a session without a pool: when connections break, the others in the pool are suspects."""
+        if self._fresh is None:
+            self._fresh = self._new_session(force_close=True)
+        return self._fresh
+
     def _enter_loop(self) -> None:
-        if self._loop is not None and self._owns_session and self._session is not None:
-            _abandon(self._session)
-            self._session = None
+        if self._loop is not None and self._owns_session:
+            for session in filter(None, (self._session, self._fresh)):
+                _abandon(session)
+            self._session = self._fresh = None
         self._loop = asyncio.get_running_loop()
         self._slots = asyncio.Semaphore(self._max_connections)
         self._watch = Watch(self._loop)
 
-    def _new_session(self) -> aiohttp.ClientSession:
+    def _new_session(self, *, force_close: bool = False) -> aiohttp.ClientSession:
         session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(
-                limit=self._max_connections, ttl_dns_cache=60, resolver=_Resolver(self._connect_timeout)
+                limit=self._max_connections,
+                ttl_dns_cache=60,
+                resolver=_Resolver(self._connect_timeout),
+                force_close=force_close,
             ),
             cookie_jar=aiohttp.DummyCookieJar(),
             headers=self._session_headers,
@@ -217,13 +238,13 @@ class Transport:
         self._closed = True
         if self._loop is not None and self._owns_session:
             self._watch.close()
-        session, self._session = self._session, None
-        if session is None or not self._owns_session:
-            return
-        if self._loop is asyncio.get_running_loop():
-            await session.close()
-        else:
-            _abandon(session)
+        sessions = [session for session in (self._session, self._fresh) if session is not None and self._owns_session]
+        self._session = self._fresh = None
+        for session in sessions:
+            if self._loop is asyncio.get_running_loop():
+                await session.close()
+            else:
+                _abandon(session)
 
 
 class _Resolver(aiohttp.ThreadedResolver):
@@ -306,7 +327,7 @@ def _failure(error: Exception, request: Request) -> WavixError:
         return ConnectError(f"Cannot connect to {host}: {_reason(error)}. Nothing was sent.")
     # A body of bytes leaves in one write with the head; of a form, parts may have left before.
     if _is_closing_write(error) or (request.parts is None and _is_closing_write(error.__cause__)):
-        return ConnectError(f"The connection to {host} was closed while it was idle. Nothing was sent.")
+        return ConnectError(f"The connection to {host} was closed while it was idle. Nothing was sent.", was_idle=True)
     if isinstance(error, RuntimeError) and "Session is closed" in str(error):
         return ClientClosedError("The aiohttp session of the client is closed. Nothing was sent.")
     if isinstance(error, aiohttp.ClientPayloadError):

@@ -146,9 +146,17 @@ class TransportError(WavixError):
 
 
 class ConnectError(TransportError):
-    """The request never left this machine: refused, DNS, TLS, or a connection that was already closing."""
+    """The request never left this machine: refused, DNS, TLS, or a connection that was already closing.
+
+    Attributes:
+        was_idle: Whether it was a connection kept open from before, which the server had closed meanwhile.
+    """
 
     default_outcome = "not_sent"
+
+    def __init__(self, message: str = "", *, was_idle: bool = False, **facts: object) -> None:
+        super().__init__(message, **facts)  # type: ignore[arg-type]
+        self.was_idle = was_idle
 
 
 class DisconnectedError(TransportError):

@@ -109,6 +109,34 @@ def test_a_change_that_is_applied_late_is_seen_by_the_second_read() -> None:
     assert report.elapsed >= 1.0
 
 
+@pytest.mark.parametrize("last", [Reply(), LOST, Reply(422, {"message": "no"}), Reply(500)])
+def test_what_is_not_changed_is_sent_again(last: Reply) -> None:
+    """Eight attempts can fail by chance; what a read shows unchanged is safe to send again."""
+    failures = iter([LOST] * 8)
+    server = Server(lambda _: next(failures, last))
+    client = server.client.with_options(retry=RetryPolicy(attempts=2, backoff=0.01))
+    run = client.numbers.bulk_update({7: ON})
+    (result,) = run_virtual(results_of(run))
+    again = [method for method, _ in server.seen][8:]
+    assert again[:3] == ["GET", "GET", "PATCH"]
+    assert result.attempts == Counter(method for method, _ in server.seen)["PATCH"]
+    status = {200: "updated", 422: "failed"}.get(last.status if last.error is None else 0, "unknown")
+    assert (str(result.status), result.settled) == (status, status != "unknown")
+    assert run.report.requests == server.session.requests
+
+
+@pytest.mark.req_12
+def test_a_report_keeps_no_answers_alive() -> None:
+    """An error knows its frames, and they know the answer: thousands of them would be gigabytes."""
+    server = Server(lambda seen: Reply(422, {"message": "x"}) if seen.id % 2 else LOST)
+    report = run_virtual(finish(server.run(*range(1, 9))))
+    for result in report.failures:
+        error: BaseException | None = result.error
+        while error is not None:
+            assert error.__traceback__ is None
+            error = error.__cause__ or error.__context__
+
+
 def test_reads_that_fail_leave_it_unknown_and_stop_when_it_is_hopeless() -> None:
     server = Server(lambda _: DONE_UNHEARD, lambda _: Reply(503))
     report = run_virtual(finish(server.run(*range(1, 1001), concurrency=10)))

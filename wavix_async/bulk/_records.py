@@ -7,7 +7,7 @@ import attrs
 from wavix_async.errors import BulkError, WavixError
 from wavix_async.models.numbers import Number
 
-__all__ = ["BulkProgress", "BulkReport", "BulkResult", "BulkStatus"]
+__all__ = ["BulkProgress", "BulkReport", "BulkResult", "BulkStatus", "bare"]
 
 
 class BulkStatus(enum.StrEnum):
@@ -125,3 +125,12 @@ class BulkReport:
             f"{self.updated} of {self.total} updated, {self.failed} failed, {self.unknown} unknown, "
             f"{self.not_sent} not sent; {self.requests} requests in {self.elapsed:.1f} s"
         )
+
+
+def bare(error: WavixError) -> WavixError:
+    """Return an error without the frames it went through: a report may keep thousands, and each keeps its answer."""
+    seen: BaseException | None = error
+    while seen is not None:
+        seen.__traceback__ = None
+        seen = seen.__cause__ or seen.__context__
+    return error

@@ -13,13 +13,15 @@ from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
+from wavix_async._call import SAME_EVERY_TIME
 from wavix_async._events import AttemptEvent, Event, RetryEvent
 from wavix_async._log import logger
 from wavix_async._stop import StopSignal
-from wavix_async.bulk._records import BulkProgress, BulkReport, BulkResult, BulkStatus
-from wavix_async.bulk._settle import Doubts
+from wavix_async.bulk._outage import Outage
+from wavix_async.bulk._records import BulkProgress, BulkReport, BulkResult, BulkStatus, bare
+from wavix_async.bulk._settle import Doubts, Tries
 from wavix_async.bulk._source import END, Source, as_pair
-from wavix_async.config import check_count
+from wavix_async.config import RetryPolicy, check_count
 from wavix_async.errors import (
     AuthenticationError,
     ClientClosedError,
@@ -45,6 +47,8 @@ _STOPPERS: Final = (
     StoppedError,
 )
 _ATTEMPTS: Final = 8
+# So that the end of an outage is noticed by everybody within it.
+_LONGEST_BACKOFF: Final = 4.0
 _MOST_WORKERS: Final = 16
 _PROGRESS_EVERY: Final = 0.1
 _READ_ON: Final = 30.0
@@ -61,18 +65,6 @@ class Work:
     """Tells how it is now, where no answer told."""
 
 
-@attrs.define(eq=False)
-class _Item:
-    """What a worker is busy with, for the observer that counts its attempts."""
-
-    attempts: int = 0
-    backing_off: bool = False
-    maybe_done: bool = False
-    """Whether an attempt may have been carried out."""
-    unanswered: bool = False
-    """Whether an attempt may still be carried out, since nobody has said how it ended."""
-
-
 class _FailureObserver:
     """Successes are counted where they are used: most attempts succeed, and need no event."""
 
@@ -85,7 +77,7 @@ class _FailureObserver:
         self._observe(event)
 
 
-_current: ContextVar[_Item | None] = ContextVar("wavix_async_bulk_item", default=None)
+_current: ContextVar[Tries | None] = ContextVar("wavix_async_bulk_item", default=None)
 
 
 class BulkRun:
@@ -128,7 +120,8 @@ class BulkRun:
         self._told = 0.0
         self._progress_failed = False
         self._late: list[BulkResult] = []
-        self._doubts = Doubts(self._read_back)
+        self._doubts = Doubts(self._read_back, self._send_again, self._stop)
+        self._outage = Outage(self._concurrency, self._probe, self._stop)
         self._give_up_at: float | None = None
         self._cut_short = False
 
@@ -229,7 +222,9 @@ class BulkRun:
         policy = self._base.retry
         if policy.attempts > 1:
             # A few percent of faults fail four times in a row for somebody when there are thousands.
-            policy = attrs.evolve(policy, attempts=max(policy.attempts, _ATTEMPTS))
+            policy = attrs.evolve(
+                policy, attempts=max(policy.attempts, _ATTEMPTS), max_backoff=min(policy.max_backoff, _LONGEST_BACKOFF)
+            )
         self._client = self._base.with_options(
             observers=(_FailureObserver(self._observe),),
             semaphore=asyncio.Semaphore(self._concurrency),
@@ -237,6 +232,8 @@ class BulkRun:
             retry=policy,
         )
         self._reader = self._client.with_options(retry=self._base.retry)
+        self._prober = self._client.with_options(retry=RetryPolicy.none())
+        self._repeats = policy.attempts > 1
         try:
             await self._staff(self._labour, self._source.total)
             await self._staff(self._settle_doubts, len(self._doubts))
@@ -266,6 +263,7 @@ class BulkRun:
         if self._workers:
             self._cancel_workers()
             await asyncio.wait(self._workers)
+        await self._outage.close()
         self._give_up_doubts()
         if self._source.total is not None:
             self._counts[BulkStatus.NOT_SENT] += max(0, self._source.total - self._counts.total())
@@ -313,9 +311,9 @@ class BulkRun:
         worker.add_done_callback(self._workers.discard)
 
     async def _labour(self) -> None:
-        item = _Item()
+        item = Tries()
         _current.set(item)
-        while not self._stopping and len(self._workers) <= self._concurrency + self._backing_off:
+        while not self._stopping and len(self._workers) <= self._places():
             try:
                 pulled = await self._source.pull()
             except Exception as error:
@@ -328,18 +326,41 @@ class BulkRun:
                 return
             if pulled is END:
                 return
-            item.attempts, item.maybe_done, item.unanswered = 0, False, False
+            item.begin()
             result = await self._handle(pulled, item)
             if result is not None:
                 await self._land(result)
 
-    async def _settle_doubts(self) -> None:
-        _current.set(_Item())
-        while not self._stopping and (number_id := self._doubts.next_id()) is not None:
-            await self._land(await self._doubts.settle(self._reader, number_id, self._stop))
+    def _places(self) -> int:
+        """Return how many workers there may be: who backs off has a substitute, unless everybody does."""
+        return self._concurrency + (0 if self._outage.is_likely() else self._backing_off)
 
-    async def _read_back(self, client: "WavixClient", number_id: int) -> Number:
-        number = await self._work.read(client, number_id)
+    async def _settle_doubts(self) -> None:
+        _current.set(Tries())
+        while not self._stopping and (number_id := self._doubts.next_id()) is not None:
+            await self._land(await self._doubts.settle(number_id))
+
+    async def _read_back(self, number_id: int) -> Number:
+        number = await self._work.read(self._reader, number_id)
+        self._requests += 1
+        return number
+
+    async def _probe(self, number_id: int) -> None:
+        await self._work.read(self._prober, number_id)
+        self._requests += 1
+
+    async def _send_again(self, number_id: int, update: NumberUpdate, item: Tries) -> Number | None:
+        """Send a change that was found not to be there; None where nothing is ever sent again."""
+        if not self._repeats:
+            return None
+        before = _current.set(item)
+        try:
+            number = await self._work.send(self._reader, number_id, update)
+        finally:
+            _current.reset(before)
+            if item.backing_off:
+                self._resumed(item)
+        item.attempts += 1
         self._requests += 1
         return number
 
@@ -359,7 +380,7 @@ class BulkRun:
                 raise
         self._tell_progress_now_and_then()
 
-    async def _handle(self, pulled: Any, item: _Item) -> BulkResult | None:
+    async def _handle(self, pulled: Any, item: Tries) -> BulkResult | None:
         """Return how an input ended, or None where that is in doubt and will be settled."""
         named: Any = pulled[0] if isinstance(pulled, tuple | list) and pulled else pulled
         try:
@@ -378,17 +399,17 @@ class BulkRun:
                 self._busy[number_id] = None
             try:
                 if number_id in self._doubts and not self._stopping:
-                    await self._land(await self._doubts.settle(self._reader, number_id, self._stop))
+                    await self._land(await self._doubts.settle(number_id))
                 if self._stopping:
                     return BulkResult(number_id, BulkStatus.NOT_SENT, error=self._stopped_by)
-                number = await self._work.send(self._client, number_id, update)
+                number = await self._send(number_id, update, item)
                 self._requests += 1
                 return BulkResult(number_id, BulkStatus.UPDATED, number, None, item.attempts + 1)
             except WavixError as error:
                 result = self._failed(number_id, error, item)
                 if result.status is not BulkStatus.UNKNOWN or self._stopping:
                     return result
-                self._doubts.add(result, update, answered=not item.unanswered)
+                self._doubts.add(result, update, attrs.evolve(item))
                 return None
             finally:
                 self._let_successor_go(number_id)
@@ -410,16 +431,39 @@ class BulkRun:
             self._late.append(given_up)
             raise
 
-    def _failed(self, number_id: int, error: WavixError, item: _Item) -> BulkResult:
+    async def _send(self, number_id: int, update: NumberUpdate, item: Tries) -> Number:
+        """Send a change, and once more after an outage."""
+        while True:
+            try:
+                number = await self._work.send(self._client, number_id, update)
+            except WavixError as error:
+                if not await self._is_worth_another_try(error, item, number_id):
+                    raise
+            else:
+                self._outage.answered()
+                return number
+
+    async def _is_worth_another_try(self, error: WavixError, item: Tries, number_id: int) -> bool:
+        try:
+            return self._repeats and await self._outage.wait_out(error, item.answers or 0, number_id)
+        except StoppedError:
+            return False
+
+    def _failed(self, number_id: int, error: WavixError, item: Tries) -> BulkResult:
         if isinstance(error, InputError):
             return BulkResult(number_id, BulkStatus.FAILED, error=error)
         if isinstance(error, _STOPPERS) and not self._stopping:
             self._stopped_by = error
             self._halt()
             self._end_within(_READ_ON)
-        if isinstance(error, StoppedError) and error.outcome == "not_sent":
-            return BulkResult(number_id, BulkStatus.NOT_SENT, error=self._stopped_by, attempts=item.attempts)
-        return BulkResult(number_id, _STATUS[error.outcome], error=error, attempts=item.attempts)
+        status = _STATUS[error.outcome]
+        if item.maybe_done and error.status not in SAME_EVERY_TIME:
+            # Of an earlier call, before an outage: this error tells of the last one only.
+            status = BulkStatus.UNKNOWN
+        told: WavixError | None = error
+        if isinstance(error, StoppedError) and status is BulkStatus.NOT_SENT:
+            told = self._stopped_by
+        return BulkResult(number_id, status, error=told and bare(told), attempts=item.attempts)
 
     async def _wait_for_predecessor(self, number_id: int) -> None:
         turn = asyncio.get_running_loop().create_future()
@@ -471,6 +515,12 @@ class BulkRun:
         if isinstance(event, AttemptEvent):
             if item.backing_off:
                 self._resumed(item)
+            if event.outcome == "rejected":
+                self._outage.answered()
+            else:
+                self._outage.failed(asyncio.get_running_loop().time())
+                if item.answers is None:
+                    item.answers = self._outage.answers
             if event.outcome != "not_sent":
                 item.attempts += 1
                 item.maybe_done = item.maybe_done or event.outcome == "unknown"
@@ -480,10 +530,11 @@ class BulkRun:
         elif isinstance(event, RetryEvent) and event.wait > 0:
             item.backing_off = True
             self._backing_off += 1
-            if not self._stopping and len(self._workers) < self._concurrency * _MOST_WORKERS:
+            most = self._concurrency * (1 if self._outage.is_likely() else _MOST_WORKERS)
+            if not self._stopping and len(self._workers) < most:
                 self._hire(self._labour)
 
-    def _resumed(self, item: _Item) -> None:
+    def _resumed(self, item: Tries) -> None:
         item.backing_off = False
         self._backing_off -= 1
 

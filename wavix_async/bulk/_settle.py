@@ -1,4 +1,4 @@
-"""What no trustworthy answer came for is read back before it is called unknown.
+"""What no trustworthy answer came for is read back before it is called unknown, or sent again.
 
 It is kept until the others are done: the cause of the doubt, an outage say, may be over by then, and reads sent into it
 would only make it worse. A number that comes again is settled before its next change is sent.
@@ -6,37 +6,65 @@ would only make it worse. A number that comes again is settled before its next c
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import attrs
 
+from wavix_async._call import SAME_EVERY_TIME
 from wavix_async._stop import StopSignal
-from wavix_async.bulk._records import BulkResult, BulkStatus
+from wavix_async.bulk._records import BulkResult, BulkStatus, bare
 from wavix_async.errors import NotFoundError, WavixError
 from wavix_async.models.numbers import Number, NumberUpdate
 
-if TYPE_CHECKING:
-    from wavix_async.client import WavixClient
-
-__all__ = ["Doubts"]
+__all__ = ["Doubts", "Tries"]
 
 _AGAIN: Final = 1.0
 _HOPELESS: Final = 20
+
+
+@attrs.define(eq=False)
+class Tries:
+    """What has become of the attempts of one input."""
+
+    attempts: int = 0
+    backing_off: bool = False
+    maybe_done: bool = False
+    """Whether an attempt may have been carried out."""
+    answers: int | None = None
+    """Signs of life of the API when an attempt failed for the first time."""
+    unanswered: bool = False
+    """Whether an attempt may still be carried out, since nobody has said how it ended."""
+
+    def begin(self) -> None:
+        """Begin with another input."""
+        self.attempts, self.maybe_done, self.answers, self.unanswered = 0, False, None, False
 
 
 @attrs.frozen
 class _Doubt:
     result: BulkResult
     update: NumberUpdate
-    answered: bool
-    """Whether every attempt was answered: then the API has nothing of it left to do."""
+    tries: Tries
 
 
 class Doubts:
-    """The changes of a run that may or may not have been carried out."""
+    """The changes of a run that may or may not have been carried out.
 
-    def __init__(self, read: Callable[["WavixClient", int], Awaitable[Number]]) -> None:
+    Args:
+        read: Reads a number.
+        send: Sends a change again, counting its attempts; None: it shall not be sent again.
+        stop: Ends the wait between two reads.
+    """
+
+    def __init__(
+        self,
+        read: Callable[[int], Awaitable[Number]],
+        send: Callable[[int, NumberUpdate, Tries], Awaitable[Number | None]],
+        stop: StopSignal,
+    ) -> None:
         self._read = read
+        self._send = send
+        self._stop = stop
         self._doubts: dict[int, _Doubt] = {}
         self._failed_reads = 0
 
@@ -46,9 +74,9 @@ class Doubts:
     def __contains__(self, number_id: int) -> bool:
         return number_id in self._doubts
 
-    def add(self, result: BulkResult, update: NumberUpdate, *, answered: bool) -> None:
+    def add(self, result: BulkResult, update: NumberUpdate, tries: Tries) -> None:
         """Keep a result that is unknown until it is settled or given up."""
-        self._doubts[result.id] = _Doubt(result, update, answered)
+        self._doubts[result.id] = _Doubt(result, update, tries)
 
     def results(self) -> list[BulkResult]:
         """Return what is in doubt now."""
@@ -64,41 +92,50 @@ class Doubts:
         """Return a number to settle; None where there is none, or where the API does not answer reads either."""
         return next(iter(self._doubts), None) if self._failed_reads < _HOPELESS else None
 
-    async def settle(self, client: "WavixClient", number_id: int, stop: StopSignal) -> BulkResult:
-        """Read a number back and return how its change ended; while it is read it is not in doubt any more.
-
-        Args:
-            client: What to read it with.
-            number_id: A number in doubt.
-            stop: Ends the wait between two reads.
+    async def settle(self, number_id: int) -> BulkResult:
+        """Find out how the change of a number in doubt ended; while it is looked into it is not in doubt any more.
 
         Returns:
-            `updated` where it is as wanted. `failed` where every attempt was answered, with an error, and the number is
-            not as wanted. Else `unknown`: the change may still be under way.
+            `updated` where the number is as wanted, or is so after the change was sent again. `failed` where it is not,
+            and every attempt was answered with an error. Else `unknown`: the change may still be under way.
         """
         doubt = self._doubts.pop(number_id)
         try:
-            return await self._settle(client, doubt, stop)
+            return await self._settle(doubt)
         except asyncio.CancelledError:
             self._doubts[number_id] = doubt
             raise
 
-    async def _settle(self, client: "WavixClient", doubt: _Doubt, stop: StopSignal) -> BulkResult:
-        result = doubt.result
-        for wait in (0.0, _AGAIN):
-            try:
-                await stop.end(asyncio.sleep(wait))
-                number = await self._read(client, result.id)
-            except WavixError as unread:
-                self._failed_reads += not isinstance(unread, NotFoundError)
-                return result
-            self._failed_reads = 0
-            if not doubt.update.differs_from(number):
-                return attrs.evolve(result, status=BulkStatus.UPDATED, number=number, error=None, settled=True)
-        if not doubt.answered:
+    async def _settle(self, doubt: _Doubt) -> BulkResult:
+        result, tries = doubt.result, doubt.tries
+        try:
+            number = await self._read_until_changed(doubt)
+        except WavixError as unread:
+            self._failed_reads += not isinstance(unread, NotFoundError)
             return result
+        self._failed_reads = 0
         error = result.error
+        if number is None:
+            try:
+                number = await self._send(result.id, doubt.update, tries)
+            except WavixError as again:
+                error = bare(again)
+        result = attrs.evolve(result, attempts=tries.attempts, error=error, settled=True)
+        if number is not None:
+            return attrs.evolve(result, status=BulkStatus.UPDATED, number=number, error=None)
+        refused = error is not None and error.status in SAME_EVERY_TIME
+        if not refused and (tries.unanswered or (error is not None and error.outcome == "not_sent")):
+            return attrs.evolve(result, settled=False)
         if error is not None:
             error.outcome = "rejected"
             error.add_note("The number was read back, and is not changed.")
-        return attrs.evolve(result, status=BulkStatus.FAILED, settled=True)
+        return attrs.evolve(result, status=BulkStatus.FAILED)
+
+    async def _read_until_changed(self, doubt: _Doubt) -> Number | None:
+        """Return the number if it is as wanted, or becomes so soon: some fields are applied asynchronously."""
+        for wait in (0.0, _AGAIN):
+            await self._stop.end(asyncio.sleep(wait))
+            number = await self._read(doubt.result.id)
+            if not doubt.update.differs_from(number):
+                return number
+        return None

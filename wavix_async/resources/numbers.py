@@ -248,7 +248,8 @@ class Numbers(Resource):
         Nothing is sent before the run is awaited or iterated. `await run` gives the report; `async for result in run`
         gives each result as it lands. Memory stays bounded by `concurrency`, however many updates there are.
 
-        What no trustworthy answer came for is read back at the end, before it is called `unknown`.
+        What no trustworthy answer came for is read back at the end, before it is called `unknown`. An outage in the
+        middle of a run is waited out for up to two minutes, in which nothing new is begun.
 
         A 401, 402 or 403 stops the run at the first; any other refusal fails its number only. A number that comes again
         is written after its predecessor has ended, never at the same time.

@@ -1,0 +1,427 @@
+"""What reliability costs: CPU microseconds per call over building the request, sending it and reading the answer.
+
+There are no sockets: the session given to `WavixClient(session=...)` answers at once with bytes prepared before. So
+nothing but Python runs, and CPU time is all there is. Two ways to make the very same call take turns:
+
+- *whole*: `await client.numbers.update(1, sms_enabled=True)`;
+- *plain*: the same method of the same resource group, on a client whose `call` does what any client must: build the
+  request (`build_request`), await the session and the body, read the answer (`read_response`).
+
+**The layer** is the difference of the two, paired by round: turns and slots, the limiter, the watch over deadlines, the
+retry budget, judging answers, naming failures, and the coroutines that hold all this together; that is `_call.py`,
+`_limits.py`, `_retry.py`, `_watch.py` and `_transport.py` less aiohttp itself. The checks of arguments, the URL, the
+JSON and the models are in both and cancel out, and so does the session. For comparison both are also measured where the
+session lets the event loop turn once, as a socket does; with a rate that is configured and never reached; with an
+observer of everything; and per item of a bulk update, whose checks, workers and records then count as layer.
+
+**Its parts** are measured where they are: the same call with one of them replaced by something that does nothing. In a
+loop of its own a part is up to twice as fast, because nothing else is in the processor's caches.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import gc
+import json
+import os
+import statistics
+import subprocess
+import time
+import types
+from typing import TYPE_CHECKING, Any
+from unittest import mock
+
+from benchmarks.payload import number
+from benchmarks.process import start
+from benchmarks.report import stderr, table
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Generator
+
+    Way = Callable[[int], Awaitable[None]]
+
+TARGET = 40.0  # microseconds per call
+ROUNDS, CALLS = 41, 500
+WARM_UP = 1000  # calls; after some hundreds without a 429 the limiter steps aside
+URL = "http://127.0.0.1:1"
+NO_SPEEDUPS = "WAVIX_ASYNC_NO_SPEEDUPS"
+
+PAIRS = {
+    "one": ("numbers.update", "plain"),
+    "turning": ("  the session lets the loop turn once", "turning, plain"),
+    "rated": ("  a rate is configured", "plain"),
+    "observed": ("  an observer of everything", "plain"),
+    "bulk": ("an item of numbers.bulk_update", "bulk, plain"),
+}
+"""What is measured, and what has all of it but the layer."""
+SHARES = {
+    "wire": "  of it building the request and reading the answer",
+    "session": "  of it the session",
+    "face": "  of it the method: its keywords, their checks, coroutines",
+}
+PARTS = {
+    "limiter": "the limiter: a ticket, taken and closed",
+    "slots": "a slot, taken and released",
+    "watch": "the watch over its deadline",
+    "send": "the rest of the transport",
+    "headers": "looking for limits in the headers",
+    "budget": "the retry budget counts it",
+}
+REST = "the object of the call, and its own steps"
+
+
+# ------------------------------------------------------------------------------------------------------------ measuring
+
+
+def measure(rounds: int = ROUNDS, calls: int = CALLS, say: Callable[[str], None] = stderr) -> dict[str, Any]:
+    """Measure in a fresh process with orjson, where it is installed, and in one without."""
+    results: dict[str, Any] = {"rounds": rounds, "calls": calls, "codecs": {}}
+    for without in (False, True):
+        environment = {name: value for name, value in os.environ.items() if name != NO_SPEEDUPS}
+        if without:
+            environment[NO_SPEEDUPS] = "1"
+        elif NO_SPEEDUPS in os.environ:
+            continue
+        say("without speedups ..." if without else "with what is installed ...")
+        arguments = ("--process", "--rounds", str(rounds), "--calls", str(calls))
+        process = start("layer", *arguments, env=environment, stderr=subprocess.PIPE)
+        out, err = process.communicate()
+        if process.returncode:
+            raise RuntimeError((err.strip().splitlines() or [f"ended with code {process.returncode}"])[-1][:300])
+        figures = json.loads(out)
+        results["codecs"][figures.pop("codec")] = figures
+    return results
+
+
+# ------------------------------------------------------------------------------------------------------------- showing
+
+
+def render(results: dict[str, Any]) -> str:
+    """Two tables: the layer in its variants, and its parts."""
+    codecs = results["codecs"]
+    first = next(iter(codecs.values()))
+    header = ["CPU µs per call", *(f"{what}, {codec}" for codec in codecs for what in ("whole", "plain", "layer"))]
+    rows = []
+    for pair, (title, _) in PAIRS.items():
+        rows.append([title, *(cell for codec in codecs.values() for cell in _cells(codec["pairs"][pair]))])
+        if pair == "one":
+            for key, share in SHARES.items():
+                rows.append(
+                    [share, *(cell for codec in codecs.values() for cell in ("", _us(codec["shares"][key]), ""))]
+                )
+    parts = [[title, *(_us(codec["parts"][part]) for codec in codecs.values())] for part, title in PARTS.items()]
+    parts.append([REST, *(_us(_rest(codec)) for codec in codecs.values())])
+    worst = max(codec["pairs"]["one"]["layer"] for codec in codecs.values())
+    return "\n\n".join(
+        [
+            f"The reliability layer: medians of {results['rounds']} alternating rounds of {results['calls']:,} calls;"
+            " in brackets the middle half\n\n" + table(header, rows),
+            table(["its parts, CPU µs", *codecs], parts),
+            f"Target: at most {TARGET:g} µs per call: "
+            + (f"met, {worst:.1f} µs" if worst <= TARGET else f"MISSED, {worst:.1f} µs"),
+            *(f"Cannot be measured: {text}" for text in first["broken"]),
+        ]
+    )
+
+
+def _cells(figures: dict[str, float]) -> tuple[str, str, str]:
+    spread = f" ({figures['low']:.1f}-{figures['high']:.1f})"
+    return f"{figures['whole']:.1f}", f"{figures['plain']:.1f}", f"{figures['layer']:.1f}{spread}"
+
+
+def _us(figure: float | None) -> str:
+    return "-" if figure is None else f"{figure:.1f}"
+
+
+def _rest(codec: dict[str, Any]) -> float:
+    return float(codec["pairs"]["one"]["layer"]) - sum(filter(None, codec["parts"].values()))
+
+
+# -------------------------------------------------------------------------------------------------------- the process
+
+
+class Answer:
+    """What is used of an aiohttp answer."""
+
+    status = 200
+
+    def __init__(self) -> None:
+        from multidict import CIMultiDict
+
+        self.body = json.dumps(number(1)).encode()
+        self.content_length = len(self.body)
+        self.headers = CIMultiDict(
+            {
+                "Date": "Mon, 01 Jan 2024 00:00:00 GMT",
+                "Content-Type": "application/json; charset=utf-8",
+                "Content-Length": str(len(self.body)),
+                "Connection": "keep-alive",
+                "X-Request-Id": "b5a1c2f0-0000-4000-8000-000000000000",
+                "Cache-Control": "no-store",
+            }
+        )
+
+    async def read(self) -> bytes:
+        return self.body
+
+    def close(self) -> None:
+        pass
+
+
+class Session:
+    """What is used of an aiohttp session."""
+
+    _retry_connection = True
+    connector = None
+
+    def __init__(self) -> None:
+        self.answer = Answer()
+
+    async def request(self, method: str, url: Any, **_: Any) -> Answer:
+        return self.answer
+
+
+class TurningSession(Session):
+    """Waits as a socket does: the task is suspended once, and goes on in the next turn of the loop."""
+
+    async def request(self, method: str, url: Any, **_: Any) -> Answer:
+        await _turn()
+        return self.answer
+
+
+@types.coroutine
+def _turn() -> Generator[None, None, None]:
+    yield
+
+
+class Plain:
+    """A client without a layer: it does what any client must do, and nothing for the case that something fails."""
+
+    def __init__(self, session: Session) -> None:
+        import aiohttp
+
+        from wavix_async import _wire
+        from wavix_async.config import read_base_url
+
+        self.session = session
+        self.base_url = read_base_url(URL)
+        self.options = {
+            "headers": {"Authorization": "Bearer key", "Content-Type": "application/json"},
+            "allow_redirects": False,
+            "timeout": aiohttp.ClientTimeout(total=None),
+        }
+        self._build, self._read, self._response = _wire.build_request, _wire.read_response, _wire.Response
+
+    async def call(
+        self, operation: Any, *, path: Any = None, query: Any = None, body: Any = None, parts: Any = None
+    ) -> Any:
+        request = self._build(operation, self.base_url, path, query, body, parts)
+        answer = await self.session.request(request.method, request.url, data=request.body, **self.options)
+        response = self._response(answer.status, answer.headers, await answer.read(), request)
+        value, _ = self._read(operation, response)
+        return value
+
+    async def send(self, request: Any, *_: object, **__: object) -> Any:
+        """Stand in for the transport's `send`."""
+        answer = await self.session.request(request.method, request.url, data=request.body, **self.options)
+        return self._response(answer.status, answer.headers, await answer.read(), request)
+
+
+async def _measure(rounds: int, calls: int) -> dict[str, Any]:
+    from wavix_async import _codec
+
+    ways = _ways(calls)
+    lesser, broken = await _without_parts()
+    ways |= lesser
+    for way in ways.values():
+        await way(WARM_UP)
+    # Whatever was made until now is not looked at again: collections cost what the calls leave behind.
+    gc.collect()
+    gc.freeze()
+    names = list(ways)
+    times: dict[str, list[float]] = {name: [] for name in names}
+    for turn in range(rounds):
+        # Not always after the same neighbour.
+        place = turn % len(names)
+        for name in names[place:] + names[:place]:
+            times[name].append(await _time(ways[name], calls))
+    middle = {name: statistics.median(each) for name, each in times.items()}
+    parts = {part: _pair(times["one"], times[part])["layer"] if part in lesser else None for part in PARTS}
+    if parts["send"] is not None:
+        parts["send"] -= parts["watch"] or 0.0
+    return {
+        "codec": "json" if _codec.loads is json.loads else "orjson",
+        "pairs": {pair: _pair(times[pair], times[plain]) for pair, (_, plain) in PAIRS.items()},
+        "shares": {
+            "wire": middle["wire"],
+            "session": middle["session"],
+            "face": middle["plain"] - middle["wire"] - middle["session"],
+        },
+        "parts": parts,
+        "broken": broken,
+    }
+
+
+async def _time(way: Way, calls: int) -> float:
+    """Microseconds of CPU per call."""
+    clock = time.process_time()
+    await way(calls)
+    return (time.process_time() - clock) / calls * 1e6
+
+
+def _pair(whole: list[float], plain: list[float]) -> dict[str, float]:
+    low, layer, high = statistics.quantiles([one - other for one, other in zip(whole, plain, strict=True)], n=4)
+    return {
+        "whole": statistics.median(whole),
+        "plain": statistics.median(plain),
+        "layer": layer,
+        "low": low,
+        "high": high,
+    }
+
+
+def _ways(calls: int) -> dict[str, Way]:
+    """The ways to make a call: each a coroutine function that makes so many."""
+    from wavix_async import NumberUpdate, WavixClient
+    from wavix_async._wire import Response, build_request, read_response
+    from wavix_async.resources.numbers import UPDATE, Numbers
+
+    session, turning = Session(), TurningSession()
+
+    def client(on: Session = session, **options: Any) -> Numbers:
+        given: dict[str, Any] = {"session": on, "base_url": URL, **options}
+        return WavixClient("key", **given).numbers
+
+    plain, slow, bulk = Plain(session), Plain(turning), client()
+    change = NumberUpdate(sms_enabled=True)
+    items = {times: dict.fromkeys(range(1, times + 1), change) for times in (calls, WARM_UP)}
+
+    async def in_bulk(times: int) -> None:
+        report = await bulk.bulk_update(items[times])
+        report.raise_for_failures()
+
+    async def bulk_plain(times: int) -> None:
+        for number_id, update in items[times].items():
+            await plain.call(UPDATE, path={"id": number_id}, body=update)
+
+    async def wire(times: int) -> None:
+        base_url, answer = plain.base_url, session.answer
+        for _ in range(times):
+            request = build_request(UPDATE, base_url, {"id": 1}, None, NumberUpdate(sms_enabled=True))
+            read_response(UPDATE, Response(answer.status, answer.headers, answer.body, request))
+
+    return {
+        "one": _updates(client()),
+        "plain": _updates(Numbers(plain)),  # type: ignore[arg-type]
+        "turning": _updates(client(turning)),
+        "turning, plain": _updates(Numbers(slow)),  # type: ignore[arg-type]
+        "rated": _updates(client(rate=1e6)),
+        "observed": _updates(client(observers=(lambda _: None,))),
+        "bulk": in_bulk,
+        "bulk, plain": bulk_plain,
+        "wire": wire,
+        "session": _only_session(plain),
+    }
+
+
+def _updates(numbers: Any) -> Way:
+    async def way(times: int) -> None:
+        for _ in range(times):
+            await numbers.update(1, sms_enabled=True)
+
+    return way
+
+
+def _only_session(plain: Plain) -> Way:
+    async def way(times: int) -> None:
+        session, url, options = plain.session, plain.base_url, plain.options
+        for _ in range(times):
+            answer = await session.request("PATCH", url, data=b"", **options)
+            await answer.read()
+
+    return way
+
+
+# ------------------------------------------------------------------------------------------------------------ the parts
+
+
+async def _without_parts() -> tuple[dict[str, Way], list[str]]:
+    """Calls with one part replaced; a part that is not where it was is named as broken, and not measured."""
+    from wavix_async import WavixClient, _call
+
+    session: Any = Session()
+    nothing, plain = _Nothing(), Plain(session)
+    ways, broken = {}, []
+    for part, title in PARTS.items():
+        client: Any = WavixClient("key", base_url=URL, session=session)
+        # Some parts are made by the first call.
+        await client.numbers.get(1)
+        try:
+            shared = client._shared
+            target, name, replacement = {
+                "limiter": (shared, "limiter", lambda _: nothing),
+                "slots": (shared.transport, "slots", lambda: nothing),
+                "watch": (shared.transport, "_watch", nothing),
+                "send": (shared.transport, "send", plain.send),
+                "headers": (_call, "rate_hint", lambda *_: None),
+                "budget": (shared, "budget", nothing),
+            }[part]
+            ways[part] = _replacing(target, name, replacement, _updates(client.numbers))
+            await ways[part](1)
+        except (AttributeError, TypeError) as error:
+            ways.pop(part, None)
+            broken.append(f"{title}: {error}")
+    return ways, broken
+
+
+def _replacing(target: Any, name: str, replacement: Any, way: Way) -> Way:
+    async def replaced(times: int) -> None:
+        with mock.patch.object(target, name, replacement):
+            await way(times)
+
+    return replaced
+
+
+class _Nothing:
+    """Stands in for a limiter, a semaphore, a watch and a budget, and does nothing."""
+
+    def try_acquire(self) -> float:
+        return 0.0
+
+    def accepted(self, ticket: float) -> None:
+        pass
+
+    async def acquire(self) -> None:
+        pass
+
+    def locked(self) -> bool:
+        return False
+
+    def release(self) -> None:
+        pass
+
+    def enter(self, deadline: float) -> None:
+        pass
+
+    def leave(self, watched: None) -> None:
+        pass
+
+    def request(self) -> None:
+        pass
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.layer", description=__doc__.partition("\n")[0])
+    parser.add_argument("--rounds", type=int, default=ROUNDS)
+    parser.add_argument("--calls", type=int, default=CALLS, help="of each way in a round")
+    parser.add_argument("--process", action="store_true", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.process:
+        print(json.dumps(asyncio.run(_measure(options.rounds, options.calls))))
+    else:
+        print(render(measure(options.rounds, options.calls)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,309 @@
+"""600 items against a server that limits, breaks or is gone: what each client says, held against what the server did.
+
+The server (`tests/faults/server.py`) and every client have a process of their own. The server's state is the truth: an
+item is done if the server has carried it out, whatever a client says. One seed per run decides the server's faults and
+the clients' jitter; which request meets which fault still depends on who is sent when.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import statistics
+import threading
+import urllib.request
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from benchmarks.live import CHANGE, SEND_PATH, WORKERS, item_of
+from benchmarks.payload import number
+from benchmarks.process import ask
+from benchmarks.report import table
+from tests.faults.server import FaultServer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+ITEMS = 600
+IDS = list(range(1, ITEMS + 1))
+RATE, BURST = 100, 10
+
+LIMIT = {"rate": RATE, "burst": BURST}
+FAULTS = {
+    "reset_before": 0.02,
+    "reset_after": 0.02,
+    "half_body": 0.02,
+    "garbage": 0.01,
+    "status_500": 0.024,
+    "status_502": 0.023,
+    "status_503": 0.023,
+}
+SOME_FAULTS = {kind: share * 0.05 / sum(FAULTS.values()) for kind, share in FAULTS.items()}
+LOST_ANSWERS = dict.fromkeys(("reset_after", "close_after", "half_body", "status_504_after"), 0.0125)
+
+
+@dataclass(frozen=True)
+class Outage:
+    """From the given request on, and for so long, everything is answered 503 or not at all, by turns."""
+
+    from_request: int
+    seconds: float
+    kinds: tuple[str, ...] = ("status_503", "reset_before")
+
+
+@dataclass(frozen=True)
+class Client:
+    title: str
+    name: str
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+OURS = Client("wavix_async", "ours")
+VENDOR = Client("vendor SDK, aiohttp", "vendor")
+VENDOR_HTTPX = Client("vendor SDK, httpx", "vendor", {"transport": "httpx"})
+BY_HAND = Client("aiohttp, 3 retries", "by_hand")
+NAIVE = Client("aiohttp, no retries", "by_hand", {"retries": 0})
+THREE = (OURS, VENDOR, BY_HAND)
+
+
+@dataclass(frozen=True)
+class Scenario:
+    label: tuple[str, str]
+    """What the chart calls it, in two short lines."""
+    title: str
+    server: dict[str, Any]
+    clients: Sequence[Client] = (*THREE, NAIVE)
+    post: bool = False
+    outage: Outage | None = None
+
+    @property
+    def ideal(self) -> float | None:
+        """Seconds of a client that knows the limit, and repeats what failed; None where nothing is limited."""
+        if "rate" not in self.server:
+            return None
+        requests = ITEMS / (1 - sum(self.server.get("faults", {}).values()))
+        return (requests - self.server["burst"]) / float(self.server["rate"])
+
+
+SCENARIOS = {
+    "limit": Scenario(
+        (f"Limit of {RATE}/s", "Retry-After: 1"),
+        f"a limit of {RATE}/s, burst {BURST}, Retry-After: 1",
+        {**LIMIT, "retry_after": 1.0},
+        (OURS, Client("wavix_async, rate=95", "ours", {"rate": 95}), VENDOR, BY_HAND, NAIVE),
+    ),
+    "silent-limit": Scenario(
+        (f"Limit of {RATE}/s", "no header"), f"a limit of {RATE}/s, burst {BURST}, and no header", LIMIT, THREE
+    ),
+    "faults": Scenario(
+        ("14 % faults", "resets, cut answers, 5xx"),
+        "14 % faults: resets, cut and garbled answers, 5xx",
+        {"faults": FAULTS},
+    ),
+    "limit-faults": Scenario(
+        ("Limit and 5 % faults", "Retry-After: 1"),
+        f"a limit of {RATE}/s, burst {BURST}, Retry-After: 1, and 5 % of the same faults",
+        {**LIMIT, "retry_after": 1.0, "faults": SOME_FAULTS},
+        THREE,
+    ),
+    "outage": Scenario(
+        ("Outage of 5 s", "503s and resets"),
+        "an outage of 5 s (503s and resets) after 160 requests, answers take 0.25 s",
+        {"latency": 0.25},
+        outage=Outage(160, 5.0),
+    ),
+    "posts": Scenario(
+        ("Messages", "5 % lose their answer"),
+        "POSTs that send a message; 5 % are carried out and lose their answer: reset, closed, cut, 504",
+        {"faults": LOST_ANSWERS, "methods": ("POST",)},
+        (OURS, VENDOR, VENDOR_HTTPX, BY_HAND, NAIVE),
+        post=True,
+    ),
+    "stale": Scenario(
+        ("Stale connections", "closed after each answer"),
+        "every answer promises to keep the connection, which is closed right after it",
+        {"faults": {"stale_keepalive": 1.0}},
+    ),
+}
+GROUPS = {"limits": ("limit", "silent-limit")}
+NAMES = (*SCENARIOS, *GROUPS)
+
+
+# ------------------------------------------------------------------------------------------------------------ measuring
+
+
+def measure(only: Iterable[str], runs: int, say: Callable[[str], None]) -> dict[str, Any]:
+    """Play the scenarios (all, if none is named) `runs` times, each time with another seed, the clients in turn."""
+    named = {name for given in only for name in GROUPS.get(given, (given,))}
+    names = [name for name in SCENARIOS if not named or name in named]
+    heard: dict[str, Any] = {
+        name: {
+            "label": SCENARIOS[name].label,
+            "title": SCENARIOS[name].title,
+            "post": SCENARIOS[name].post,
+            "ideal": SCENARIOS[name].ideal,
+            "clients": {client.title: [] for client in SCENARIOS[name].clients},
+        }
+        for name in names
+    }
+    for run in range(runs):
+        for name in names:
+            for client in SCENARIOS[name].clients:
+                say(f"run {run + 1} of {runs}: {name}, {client.title}")
+                heard[name]["clients"][client.title].append(_play(SCENARIOS[name], client, seed=run))
+    return {"items": ITEMS, "runs": runs, "scenarios": heard}
+
+
+def _play(scenario: Scenario, client: Client, seed: int) -> dict[str, Any]:
+    with FaultServer(seed=seed, **scenario.server) as server:
+        if not scenario.post:
+            _fill(server)
+        task = {"client": client.name, "url": server.url, "ids": IDS, "post": scenario.post}
+        with _happening(scenario.outage, server):
+            try:
+                said = json.loads(ask("live", json.dumps({**task, "seed": seed, **client.options})))
+            except RuntimeError as error:
+                return {"error": str(error)}
+        counters = server.counters()
+        times = _messages(server) if scenario.post else _changes(counters["applied"])
+    if scenario.post and sum(times.values()) != counters["posted"][SEND_PATH]:
+        raise RuntimeError("a message of the log was not carried out: this scenario cannot be counted from the log")
+    expected = [*scenario.server.get("faults", {}), *(scenario.outage.kinds if scenario.outage else ())]
+    if missed := [kind for kind in expected if not counters["fired"].get(kind)]:
+        raise RuntimeError(f"never fired: {', '.join(missed)}")
+    return _judge(said, times, once=scenario.post) | {
+        "requests": counters["total"] - (not scenario.post),
+        "refused": counters["limited"],
+        "fired": counters["fired"],
+        "seconds": said["seconds"],
+        "errors": said["errors"],
+    }
+
+
+def _judge(said: dict[str, Any], times: dict[int, int], *, once: bool) -> dict[str, int]:
+    """Hold what was said against how many times each item was carried out; `once`: more often is not right."""
+    done = set(times)
+    reported, failed, unknown = (set(said[what]) for what in ("done", "failed", "unknown"))
+    if reported | failed | unknown != set(IDS) or sum(map(len, (reported, failed, unknown))) != ITEMS:
+        raise RuntimeError("not every item has ended exactly once")
+    return {
+        "right": sum(not once or times[item] == 1 for item in reported & done),
+        "done": len(done),
+        "reported": len(reported),
+        "false_successes": len(reported - done),
+        "false_failures": len(failed & done),
+        "unknown": len(unknown),
+        "unknown_done": len(unknown & done),
+        "lost": ITEMS - len(done),
+        "twice": sum(times.values()) - len(done),
+    }
+
+
+def _fill(server: FaultServer) -> None:
+    """Give every number all the fields that the API documents; some clients refuse an answer that lacks one."""
+    fields = {name: value for name, value in number(0).items() if name not in ("id", "number")}
+    body = json.dumps({**fields, **dict.fromkeys(CHANGE, False), "ids": IDS}).encode()
+    server.set_schedule(["ok"])
+    request = urllib.request.Request(f"{server.url}/v1/numbers", body, method="PATCH")
+    with urllib.request.urlopen(request) as response:
+        response.read()
+
+
+def _changes(applied: dict[int, int]) -> Counter[int]:
+    # Filling was the first change of each; a number that was changed no more is not in what this gives.
+    return Counter({item: times - 1 for item, times in applied.items() if times > 1})
+
+
+def _messages(server: FaultServer) -> Counter[int]:
+    return Counter(item_of(json.loads(entry["body"])["to"]) for entry in server.log() if entry["method"] == "POST")
+
+
+@contextlib.contextmanager
+def _happening(outage: Outage | None, server: FaultServer) -> Iterator[None]:
+    if outage is None:
+        yield
+        return
+    over = threading.Event()
+
+    def happen() -> None:
+        while server.counters()["total"] < outage.from_request:
+            if over.wait(0.02):
+                return
+        # More than anybody can use up; what is left of them is taken away.
+        server.set_schedule(outage.kinds * 5000)
+        over.wait(outage.seconds)
+        server.set_schedule([])
+
+    thread = threading.Thread(target=happen)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+# ------------------------------------------------------------------------------------------------------------- showing
+
+LEGEND = """\
+right    done, and reported as done (a POST: done once)   done    carried out, says the server
+said     reported as done                                 lost    not done
+false+   reported as done, and not done                   twice   carried out once more: harmless for a PATCH
+false-   reported as failed, and done                     reqs    requests per item
+unknown  reported as such (so many of them were done)     429s    their share of the requests"""
+
+
+def render(results: dict[str, Any]) -> str:
+    """A table for each scenario: medians, and the worst of all runs where it matters."""
+    runs = results["runs"]
+    how = f"medians of {runs} runs, seeds 0 to {runs - 1}" if runs > 1 else "one run, seed 0"
+    worst = "; false+, false-, lost and `worst`: the worst run" if runs > 1 else ""
+    parts = [f"{results['items']} items, {WORKERS} at a time, each client and each server in a process of its own"]
+    parts += [f"{how}{worst}\n\n{LEGEND}"]
+    return "\n\n".join([*parts, *(_scenario(name, heard) for name, heard in results["scenarios"].items())])
+
+
+def _scenario(name: str, heard: dict[str, Any]) -> str:
+    ideal = heard["ideal"]
+    header = ["", "right", "done", "said", "false+", "false-", "unknown", "lost", "twice", "reqs", "secs"]
+    if ideal:
+        header += ["ideal", "worst", "429s", "worst"]
+    rows, notes = [], []
+    for title, runs in heard["clients"].items():
+        if failed := next((run["error"] for run in runs if "error" in run), None):
+            rows.append([title, f"FAILED: {failed}"])
+            continue
+        rows.append([title, *_cells(runs), *(_limit_cells(runs, ideal) if ideal else ())])
+        if errors := runs[-1]["errors"]:
+            notes.append(f"  {title}: " + ", ".join(f"{times}x {error}" for error, times in errors.items()))
+    text = f"{name}: {heard['title']}{f' (ideal: {ideal:.1f} s)' if ideal else ''}\n\n{table(header, rows)}"
+    return text + ("\n\n  not done, as they say (last run):\n" + "\n".join(notes) if notes else "")
+
+
+def _cells(runs: list[dict[str, Any]]) -> list[str]:
+    unknown, of_them = median(runs, "unknown"), median(runs, "unknown_done")
+    return [
+        *(f"{median(runs, key):g}" for key in ("right", "done", "reported")),
+        *(f"{max(run[key] for run in runs)}" for key in ("false_successes", "false_failures")),
+        f"{unknown:g} ({of_them:g})" if unknown else "0",
+        f"{max(run['lost'] for run in runs)}",
+        f"{median(runs, 'twice'):g}",
+        f"{median(runs, 'requests') / ITEMS:.2f}",
+        f"{median(runs, 'seconds'):.2f}",
+    ]
+
+
+def _limit_cells(runs: list[dict[str, Any]], ideal: float) -> list[str]:
+    times = [run["seconds"] / ideal for run in runs]
+    shares = [run["refused"] / run["requests"] for run in runs]
+    # The time of a run that gave up says nothing.
+    complete = all(run["done"] == ITEMS for run in runs)
+    return [
+        *(f"{time:.2f}x" if complete else "-" for time in (statistics.median(times), max(times))),
+        *(f"{share:.1%}" for share in (statistics.median(shares), max(shares))),
+    ]
+
+
+def median(runs: list[dict[str, Any]], key: str) -> float:
+    return statistics.median(run[key] for run in runs)

@@ -1,0 +1,555 @@
+"""20,000 calls, 10 % faults, 5 % cancelled by their caller: what is left behind, and was every answer true?
+
+The client and the raw fault server have a process of their own. The client's process is looked at while nothing runs:
+after a warm-up, after each quarter of the calls, and after `close()`. What it says of each call is held against what
+the server saw; every write has a number or a path of its own, so there is no doubt which call did what.
+
+Two runs: `unpaced`, where calls queue for a connection, and `paced`, where a configured rate makes them queue for their
+turn, and most cancellations strike there.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import ctypes
+import gc
+import json
+import random
+import statistics
+import subprocess
+import sys
+import threading
+import time
+import warnings
+from array import array
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+from benchmarks.process import rss_mb, start
+from benchmarks.report import stderr, table
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+ITEMS, WARM_UP, TASKS, QUARTERS = 20_000, 1000, 64, 4
+CONNECTIONS = 48  # fewer than tasks: some calls wait for a connection, and some are cancelled there
+CANCELLED = 0.065  # of the calls get a cancel(); for a quarter of them it comes too late
+ATTEMPT = 1.0  # seconds; what a stalled request costs
+SETTLE = 0.5  # seconds between the last call and a look
+PROBE = 0.5  # seconds of latency while the slots are counted
+PATIENCE, SLOWEST = 60.0, 200.0  # seconds, and calls per second, before the client is given up
+RUNS: dict[str, dict[str, Any]] = {"unpaced": {}, "paced": {"rate": 800.0}}
+METHODS = {"GET": 30, "PATCH": 30, "PUT": 15, "DELETE": 10, "POST": 15}
+FAULTS = {
+    "reset_before": 0.010,
+    "reset_after": 0.010,
+    "close_before": 0.008,
+    "close_after": 0.008,
+    "half_headers": 0.004,
+    "half_body": 0.010,
+    "chunked_cut": 0.010,
+    "garbage": 0.008,
+    "status_500": 0.004,
+    "status_500_after": 0.004,
+    "html_502": 0.003,
+    "status_503": 0.004,
+    "stale_keepalive": 0.010,
+    "stall": 0.0015,
+    "stall_after": 0.0015,
+    "slow": 0.004,
+}
+
+# How a call ended, a letter each: a byte per call is all that is kept, or the bookkeeping would look like a leak.
+DONE, CANCEL, DEAF, FOREIGN, WRONG, LOST = "d", "c", "k", "x", "w", "\0"
+OUTCOMES = {"unknown": "u", "rejected": "r", "not_sent": "n"}
+ENDS = {
+    DONE: "succeeded",
+    CANCEL: "cancelled",
+    "u": "failed, outcome unknown",
+    "r": "failed, refused",
+    "n": "failed, never sent",
+    WRONG: "got another's answer",
+    DEAF: "went on after cancel()",
+    FOREIGN: "raised what is no WavixError",
+    LOST: "have no end",
+}
+LOOKS = {
+    "sockets": "open sockets",
+    "files": "open file descriptors",
+    "tasks": "tasks",
+    "timers": "pending timers",
+    "threads": "threads",
+    "in_flight": "in flight, says the limiter",
+    "waiting": "waiting, says the limiter",
+    "ours": "objects of wavix_async",
+    "aiohttp": "objects of aiohttp",
+    "blocks": "small blocks of memory in use",
+    "heap_kb": "larger ones in use, kB",
+    "rss_mb": "RSS, MB",
+}
+CONNECTION = "aiohttp.client_proto.ResponseHandler"
+
+# What may differ between two looks where nothing leaks: the pool is fuller or emptier (a connection has some 100 blocks
+# of memory, some objects, a timer). RSS says least: it follows the most that was ever in use between two collections.
+BLOCKS_NOISE = 5000
+HEAP_NOISE_KB = 200
+RSS_NOISE_MB = 5.0
+OBJECTS_NOISE = 16
+TIMERS_NOISE = 8
+
+
+# ------------------------------------------------------------------------------------------------------------ measuring
+
+
+def measure(items: int = ITEMS, seed: int = 0, say: Callable[[str], None] = stderr) -> dict[str, Any]:
+    """Play both runs; `complaints` in what comes back names whatever leaked or was not true."""
+    runs = {}
+    for name, options in RUNS.items():
+        say(f"{name}: {items:,} calls ...")
+        runs[name] = _play(items, seed, options)
+    return {
+        "items": items,
+        "seed": seed,
+        "runs": runs,
+        "complaints": [f"{name}: {text}" for name, run in runs.items() for text in run["complaints"]],
+    }
+
+
+def _play(items: int, seed: int, options: dict[str, Any]) -> dict[str, Any]:
+    from tests.faults.server import FaultServer
+
+    with FaultServer(faults=FAULTS, seed=seed) as server:
+        process = start("soak", "--client", json.dumps({"url": server.url, "items": items, "seed": seed, **options}))
+        # Calls that wait for slots which never come back would wait for ten minutes.
+        alarm = threading.Timer(PATIENCE + items / SLOWEST, process.kill)
+        alarm.start()
+        try:
+            told = _hear(process)
+            seen = server.counters()
+            server.reset(faults={}, latency=PROBE)
+            _say(process, "probe")
+            told |= _hear(process)
+            told["usable"] = server.counters()["peak_in_flight"]
+            _say(process, "close")
+            told |= _hear(process)
+        finally:
+            process.communicate()
+            alarm.cancel()
+    run = {**told, **_compare(told.pop("ends"), told.pop("attempts"), seen, _plan(items, seed))}
+    run["complaints"] = [*_leaks(run, items), *_lies(run)]
+    return run
+
+
+def _hear(process: subprocess.Popen[str]) -> dict[str, Any]:
+    assert process.stdout
+    line = process.stdout.readline()
+    if not line:
+        raise RuntimeError("the client's process has ended (see above), or took too long and was ended")
+    heard: dict[str, Any] = json.loads(line)
+    return heard
+
+
+def _say(process: subprocess.Popen[str], word: str) -> None:
+    assert process.stdin
+    process.stdin.write(f"{word}\n")
+    process.stdin.flush()
+
+
+def _plan(items: int, seed: int) -> list[str]:
+    """The method of each call, the same in both processes."""
+    return random.Random(seed).choices(list(METHODS), list(METHODS.values()), k=items)
+
+
+def _path(method: str, number: int) -> str:
+    return f"/v1/soak/{number}" if method == "POST" else f"/v1/numbers/{number}"
+
+
+def _compare(ends: str, attempts: list[int], seen: dict[str, Any], plan: list[str]) -> dict[str, Any]:
+    """Hold what the client said of each call against what the server saw."""
+    applied, posted, requests = seen["applied"], seen["posted"], seen["requests"]
+    lies: Counter[str] = Counter()
+    arrived = 0
+    for number, (end, method, sent) in enumerate(zip(ends, plan, attempts, strict=True), 1):
+        path = _path(method, number)
+        times = posted.get(path, 0) if method == "POST" else applied.get(number, 0)
+        came = requests.get(f"{method} {path}", 0)
+        lies["reported as done, and not carried out"] += end == DONE and method != "GET" and not times
+        lies["reported as refused or never sent, and carried out"] += end in "rn" and times > 0
+        lies["reported as never sent, and seen by the server"] += end == "n" and came > 0
+        lies["failed calls with more requests than attempts"] += end in "urn" and came > sent
+        lies["POSTs sent more than once"] += method == "POST" and came > 1
+        arrived += end == CANCEL and came > 0
+    return {
+        "lies": lies,
+        "fired": {kind: seen["fired"].get(kind, 0) for kind in FAULTS},
+        "seen": seen["total"],
+        "connections": seen["connections"],
+        "cancelled_seen": arrived,
+        "ends": Counter(ends),
+    }
+
+
+def _leaks(run: dict[str, Any], items: int) -> Iterator[str]:
+    """Name what did not come back to where it was."""
+    before, first, after, closed = (run["looks"][name] for name in ("before", "1/4", "after", "closed"))
+    for key in ("tasks", "in_flight", "waiting"):
+        if after[key] or closed[key]:
+            yield f"{LOOKS[key]}: {after[key]} after the run, {closed[key]} after close()"
+    if after["threads"] > before["threads"]:
+        yield f"threads: {before['threads']} -> {after['threads']}"
+    if after["sockets"] > CONNECTIONS:
+        yield f"{after['sockets']} open sockets where the pool may have {CONNECTIONS}"
+    if closed["sockets"]:
+        yield f"{closed['sockets']} sockets open after close()"
+    others = before["files"] - before["sockets"]
+    if after["files"] - after["sockets"] > others or closed["files"] > others:
+        yield f"file descriptors other than sockets: {others} -> {after['files'] - after['sockets']}"
+    if after["timers"] > before["timers"] + TIMERS_NOISE:
+        yield f"pending timers: {before['timers']} -> {after['timers']}"
+    if closed["timers"]:
+        yield f"{closed['timers']} timers pending after close()"
+    if closed["counts"].get(CONNECTION):
+        yield f"{closed['counts'][CONNECTION]} connection objects after close()"
+    for look, name in ((after, "after the run"), (closed, "after close()")):
+        for kind, count in look["counts"].items():
+            grown = count - before["counts"].get(kind, 0)
+            if grown > (OBJECTS_NOISE if kind.startswith("wavix_async") else CONNECTIONS):
+                yield f"{kind}: {grown} more objects {name}"
+    calls = items * (1 - 1 / QUARTERS)
+    for key, noise in {"blocks": BLOCKS_NOISE, "heap_kb": HEAP_NOISE_KB, "rss_mb": RSS_NOISE_MB}.items():
+        grown = after[key] - first[key]
+        if grown > noise:
+            yield f"{LOOKS[key]}: {grown:+,.0f} over the last {calls:,.0f} calls, {grown / calls:.3g} per call"
+    if run["usable"] < CONNECTIONS:
+        yield f"only {run['usable']} of {CONNECTIONS} slots can still be used"
+    for text, count in run["heard"].items():
+        yield f"heard {count}x: {text}"
+
+
+def _lies(run: dict[str, Any]) -> Iterator[str]:
+    """Name what was said and is not so."""
+    for text, count in run["lies"].items():
+        if count:
+            yield f"{text}: {count}"
+    for end in (WRONG, DEAF, LOST):
+        if run["ends"].get(end):
+            yield f"{run['ends'][end]} calls {ENDS[end]}"
+    for text, count in run["foreign"].items():
+        yield f"no WavixError, {count}x: {text}"
+    if run["seen"] > run["told"]:
+        yield f"{run['seen']} requests seen, {run['told']} told to the observer"
+
+
+# ------------------------------------------------------------------------------------------------------------- showing
+
+
+def render(results: dict[str, Any]) -> str:
+    """A table and the facts of each run, and what there is to complain of."""
+    parts = [
+        f"{results['items']:,} calls, {TASKS} at a time over {CONNECTIONS} connections, {sum(FAULTS.values()):.0%}"
+        f" faults, a cancel() for {CANCELLED:.1%}, {ATTEMPT:g} s for an attempt, seed {results['seed']}\n"
+        f"Looked at while nothing ran, after a warm-up of {WARM_UP:,} calls of the same kind"
+    ]
+    parts += [text for name, run in results["runs"].items() for text in _render_run(name, run)]
+    complaints = results["complaints"]
+    parts.append("\n".join(["FAILED", *complaints]) if complaints else "OK: nothing leaked, and nothing was untrue")
+    return "\n\n".join(parts)
+
+
+def _render_run(name: str, run: dict[str, Any]) -> Iterator[str]:
+    looks = run["looks"]
+    rate = RUNS[name].get("rate")
+    title = name if rate is None else f"{name}, rate={rate:g}"
+    rows = [[label, *(_figure(look[key]) for look in looks.values())] for key, label in LOOKS.items()]
+    yield (
+        f"{title}: {run['seconds']:.0f} s, {run['per_second']:,.0f} calls/s, {run['cpu_us']:,.0f} µs of CPU per call"
+        "\n\n" + table(["", *looks], rows)
+    )
+    yield "\n".join(
+        [
+            "ends: " + ", ".join(f"{run['ends'].get(key, 0):,} {words}" for key, words in ENDS.items()),
+            f"requests: {run['seen']:,} seen, {run['told']:,} told to the observer,"
+            f" {sum(run['fired'].values()):,} faults, {run['connections']:,} connections",
+            "faults: " + ", ".join(f"{kind} {count}" for kind, count in run["fired"].items()),
+            "errors: " + ", ".join(f"{kind} {count}" for kind, count in sorted(run["errors"].items())),
+            f"slots that can still be used: {run['usable']} of {CONNECTIONS}",
+            f"cancelled: {run['ends'].get(CANCEL, 0):,}, of {run['cancelled_seen']:,} the server had seen a request",
+        ]
+    )
+    header = ["from cancel() to the end of the task, ms", "p50", "p99", "max"]
+    promptness = {"a call": run["prompt"], "a sleeping task, cancelled at the same moment": run["prompt_of_sleep"]}
+    rows = [[label, *(f"{value:.1f}" for value in values)] for label, values in promptness.items()]
+    yield table(header, rows)
+
+
+def _figure(value: float) -> str:
+    return f"{value:,.1f}" if isinstance(value, float) else f"{value:,}"
+
+
+# ------------------------------------------------------------------------------------------------- the client's process
+
+
+class Soak:
+    """The calls, and what is known of each."""
+
+    def __init__(self, client: Any, items: int, seed: int) -> None:
+        from wavix_async import Number, Operation, Success
+
+        self.client = client
+        self.ends = bytearray(items)
+        self.attempts = bytearray(items)
+        self.errors: Counter[str] = Counter()
+        self.foreign: Counter[str] = Counter()
+        # Bare numbers: a list of floats would look like a leak, too.
+        self.promptness, self.promptness_of_sleep = array("d"), array("d")
+        self.durations = array("d")
+        self.usual = 0.0
+        self.first = 1
+        self._random = random.Random(seed + 1)
+        self._put = Operation("PUT", "/v1/numbers/{id}", Number)
+        self._delete = Operation("DELETE", "/v1/numbers/{id}", Success)
+        self._post = Operation("POST", "/v1/soak/{id}", Success)
+
+    async def warm_up(self, plan: list[str]) -> None:
+        """Make calls that nobody will ask for, cancel none, and learn how long one takes."""
+        ends, self.ends, self.first = self.ends, bytearray(len(plan)), 10**9
+        await self.run(plan, range(len(plan)))
+        self.usual = statistics.median(self.durations)
+        self.ends, self.first = ends, 1
+
+    async def run(self, plan: list[str], places: range) -> None:
+        """Make the calls of these places, 64 at a time."""
+        waiting = iter(places)
+
+        async def work() -> None:
+            for place in waiting:
+                number = self.first + place
+                if not self.usual:
+                    began = time.perf_counter()
+                    await self._record(plan[place], number, place)
+                    self.durations.append(time.perf_counter() - began)
+                elif self._random.random() < CANCELLED:
+                    await self._cancel_on_the_way(plan[place], number, place)
+                else:
+                    await self._record(plan[place], number, place)
+
+        await asyncio.gather(*(work() for _ in range(TASKS)))
+
+    async def _record(self, method: str, number: int, place: int) -> None:
+        """Make one call and note its end; this is where a caller's own code begins again."""
+        from wavix_async import WavixError
+
+        try:
+            end = DONE if await self._call(method, number) else WRONG
+        except WavixError as error:
+            end = OUTCOMES[error.outcome]
+            self.attempts[place] = error.attempts
+            self.errors[type(error).__name__] += 1
+        except (Exception, asyncio.CancelledError) as error:
+            task = asyncio.current_task()
+            if isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling():
+                raise
+            end = FOREIGN
+            self.foreign[f"{method}: {error!r}"[:200]] += 1
+        self.ends[place] = ord(end)
+
+    async def _call(self, method: str, number: int) -> bool:
+        """Make one call; tell whether the answer is the one to it."""
+        client, path = self.client, {"id": number}
+        url = f"https://example.com/{number}"
+        if method == "GET":
+            return (await client.numbers.get(number)).id == number
+        if method == "PATCH":
+            changed = await client.numbers.update(number, call_status_url=url)
+            return (changed.id, changed.call_status_url) == (number, url)
+        if method == "PUT":
+            changed = await client.call(self._put, path=path, body={"call_status_url": url})
+            return (changed.id, changed.call_status_url) == (number, url)
+        operation = self._delete if method == "DELETE" else self._post
+        return (await client.call(operation, path=path, body={} if method == "POST" else None)).success is True
+
+    async def _cancel_on_the_way(self, method: str, number: int, place: int) -> None:
+        ended = asleep_ended = 0.0
+
+        async def call() -> None:
+            nonlocal ended
+            try:
+                await self._record(method, number, place)
+            finally:
+                ended = time.perf_counter()
+
+        async def sleep() -> None:
+            nonlocal asleep_ended
+            try:
+                await asyncio.sleep(3600)
+            finally:
+                asleep_ended = time.perf_counter()
+
+        task, asleep = asyncio.ensure_future(call()), asyncio.ensure_future(sleep())
+        # Nearly always on the way, now and then in the first turn of the loop, or during a backoff.
+        point = self._random.uniform(-0.1, 1.1)
+        await asyncio.wait([task], timeout=self.usual * (0.0 if point < 0 else 3.0 if point > 1 else point))
+        before, cancelled = time.perf_counter(), not task.done()
+        for each in (task, asleep):
+            each.cancel()
+        await asyncio.wait([task, asleep])
+        if task.cancelled():
+            self.ends[place] = ord(CANCEL)
+            if ended:
+                self.promptness.append(ended - before)
+                self.promptness_of_sleep.append(asleep_ended - before)
+        elif cancelled:
+            self.ends[place] = ord(DEAF)
+
+
+def _look(client: Any) -> dict[str, Any]:
+    """What there is in this process at this moment."""
+    import psutil
+
+    for _ in range(3):
+        gc.collect()
+    heap = _heap_kb()
+    process, limits = psutil.Process(), client.limits.snapshot()
+    loop: Any = asyncio.get_running_loop()
+    counts: Counter[str] = Counter()
+    for thing in gc.get_objects():
+        kind = type(thing)
+        module = kind.__module__
+        if isinstance(module, str) and module.startswith(("wavix_async", "aiohttp")):
+            counts[f"{module}.{kind.__qualname__}"] += 1
+    ours = sum(count for kind, count in counts.items() if kind.startswith("wavix_async"))
+    return {
+        "sockets": len(process.net_connections("inet")),
+        "files": process.num_fds(),
+        "tasks": len(asyncio.all_tasks()) - 1,
+        "timers": sum(not timer.cancelled() for timer in loop._scheduled),
+        "threads": threading.active_count(),
+        "in_flight": limits.in_flight,
+        "waiting": limits.waiting,
+        "ours": ours,
+        "aiohttp": counts.total() - ours,
+        "blocks": sys.getallocatedblocks(),
+        "heap_kb": heap,
+        "rss_mb": rss_mb(),
+        "counts": counts,
+    }
+
+
+class _Heap(ctypes.Structure):
+    """What glibc's `mallinfo2` tells: ten sizes."""
+
+    _fields_ = [("sizes", ctypes.c_size_t * 10)]
+
+
+def _heap_kb() -> int:
+    """The C library's memory in use, where Python's blocks of more than 512 bytes are; 0 where nobody can tell.
+
+    Pages that it keeps for later are given back first: RSS would show them.
+    """
+    library = ctypes.CDLL(None)
+    try:
+        library.malloc_trim(0)
+        library.mallinfo2.restype = _Heap
+        return int(library.mallinfo2().sizes[7]) // 1024
+    except AttributeError:
+        return 0
+
+
+async def _client(url: str, items: int, seed: int, rate: float | None = None) -> None:
+    from wavix_async import AttemptEvent, RetryPolicy, Timeouts, WavixClient
+
+    heard: Counter[str] = Counter()
+    told = 0
+
+    def complain(text: object) -> None:
+        heard[str(text)[:200]] += 1
+
+    def observe(event: object) -> None:
+        nonlocal told
+        told += isinstance(event, AttemptEvent) and event.outcome != "not_sent"
+
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda _, context: complain(f"{context['message']} {context.get('exception')!r}"))
+    sys.unraisablehook = lambda problem: complain(repr(problem.exc_value))
+    warnings.simplefilter("always")
+    warnings.showwarning = lambda message, *_, **__: complain(message)  # type: ignore[assignment]
+
+    client = WavixClient(
+        "key",
+        base_url=url,
+        rate=rate,
+        retry=RetryPolicy(backoff=0.1, max_backoff=0.5),
+        timeout=Timeouts(attempt=ATTEMPT),
+        max_connections=CONNECTIONS,
+        observers=(observe,),
+    )
+    soak, plan = Soak(client, items, seed), _plan(items, seed)
+    await soak.warm_up(_plan(WARM_UP, seed))
+
+    async def at_rest() -> dict[str, Any]:
+        await asyncio.sleep(SETTLE)
+        return _look(client)
+
+    await at_rest()
+    looks = {"before": await at_rest()}
+    seconds = cpu = 0.0
+    for quarter in range(QUARTERS):
+        places = range(items * quarter // QUARTERS, items * (quarter + 1) // QUARTERS)
+        clock, used = time.perf_counter(), time.process_time()
+        await soak.run(plan, places)
+        seconds, cpu = seconds + time.perf_counter() - clock, cpu + time.process_time() - used
+        looks["after" if quarter == QUARTERS - 1 else f"{quarter + 1}/{QUARTERS}"] = await at_rest()
+
+    _print(
+        {
+            "ends": soak.ends.decode(),
+            "attempts": list(soak.attempts),
+            "errors": soak.errors,
+            "foreign": soak.foreign,
+            "told": told,
+            "seconds": seconds,
+            "per_second": items / seconds,
+            "cpu_us": cpu / items * 1e6,
+            "prompt": _quantiles(soak.promptness),
+            "prompt_of_sleep": _quantiles(soak.promptness_of_sleep),
+        }
+    )
+    # Nothing else runs: the loop may stand still meanwhile.
+    sys.stdin.readline()
+    await asyncio.sleep(0.1)
+    await asyncio.gather(*(client.numbers.get(10**8 + place) for place in range(CONNECTIONS)))
+    _print({"probed": True})
+    sys.stdin.readline()
+    await client.close()
+    looks["closed"] = await at_rest()
+    _print({"looks": looks, "heard": heard})
+
+
+def _print(figures: dict[str, Any]) -> None:
+    print(json.dumps(figures), flush=True)
+
+
+def _quantiles(seconds: array[float]) -> list[float]:
+    if len(seconds) < 2:
+        return []
+    cuts = statistics.quantiles(seconds, n=100)
+    return [1e3 * value for value in (cuts[49], cuts[98], max(seconds))]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.soak", description=__doc__.partition("\n")[0])
+    parser.add_argument("--items", type=int, default=ITEMS)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--client", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.client:
+        asyncio.run(_client(**json.loads(options.client)))
+        return
+    results = measure(options.items, options.seed)
+    print(render(results))
+    sys.exit(1 if results["complaints"] else 0)
+
+
+if __name__ == "__main__":
+    main()
