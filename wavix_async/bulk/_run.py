@@ -9,7 +9,7 @@ import asyncio
 from collections import Counter, deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import attrs
 
@@ -17,6 +17,7 @@ from wavix_async._call import SAME_EVERY_TIME
 from wavix_async._events import AttemptEvent, Event, RetryEvent
 from wavix_async._log import logger
 from wavix_async._stop import StopSignal
+from wavix_async.bulk._batch import FIRST_SIZE, Batcher
 from wavix_async.bulk._outage import Outage
 from wavix_async.bulk._records import BulkProgress, BulkReport, BulkResult, BulkStatus, bare
 from wavix_async.bulk._settle import Doubts, Tries
@@ -25,6 +26,7 @@ from wavix_async.config import RetryPolicy, check_count
 from wavix_async.errors import (
     AuthenticationError,
     ClientClosedError,
+    ConfigurationError,
     InputError,
     PaymentRequiredError,
     PermissionDeniedError,
@@ -38,6 +40,8 @@ if TYPE_CHECKING:
 
 __all__ = ["BulkRun", "Work"]
 
+T = TypeVar("T")
+
 # A `StoppedError` that the run did not cause: the client that it was made from was told to stop.
 _STOPPERS: Final = (
     AuthenticationError,
@@ -50,8 +54,11 @@ _ATTEMPTS: Final = 8
 # So that the end of an outage is noticed by everybody within it.
 _LONGEST_BACKOFF: Final = 4.0
 _MOST_WORKERS: Final = 16
+_MOST_BATCHES: Final = 32
+_BATCH_ATTEMPTS: Final = 3
 _PROGRESS_EVERY: Final = 0.1
 _READ_ON: Final = 30.0
+_LAST_WORD: Final = 0.01
 
 
 @attrs.frozen
@@ -61,6 +68,8 @@ class Work:
     check: Callable[[Any, Any], object]
     """Raises `InputError` for a bad pair of id and update."""
     send: Callable[["WavixClient", int, NumberUpdate], Awaitable[Number]]
+    send_many: Callable[["WavixClient", list[int], NumberUpdate], Awaitable[list[Number]]]
+    """Sends one change to several numbers, and returns those that the answer names."""
     read: Callable[["WavixClient", int], Awaitable[Number]]
     """Tells how it is now, where no answer told."""
 
@@ -95,9 +104,13 @@ class BulkRun:
         *,
         work: Work,
         concurrency: int,
+        batch: Any,
         on_progress: Callable[[BulkProgress], object] | None,
     ) -> None:
-        self._concurrency = check_count("concurrency", concurrency)
+        self._concurrency = self._in_hand = check_count("concurrency", concurrency)
+        self._batcher = _batcher(batch, self._send_many, self._send_one)
+        if self._batcher is not None:
+            self._in_hand = self._batcher.size * min(self._concurrency, _MOST_BATCHES)
         self._stop = StopSignal()
         self._source = Source(updates, work.check)
         self._base = client
@@ -232,6 +245,8 @@ class BulkRun:
             retry=policy,
         )
         self._reader = self._client.with_options(retry=self._base.retry)
+        few = attrs.evolve(policy, attempts=min(policy.attempts, _BATCH_ATTEMPTS))
+        self._together = self._client.with_options(retry=few)
         self._prober = self._client.with_options(retry=RetryPolicy.none())
         self._repeats = policy.attempts > 1
         try:
@@ -251,7 +266,7 @@ class BulkRun:
 
     async def _staff(self, work: Callable[[], Coroutine[Any, Any, None]], most: int | None) -> None:
         """Have as many workers as there are places do their work to its end."""
-        for _ in range(self._concurrency if most is None else min(self._concurrency, most)):
+        for _ in range(self._in_hand if most is None else min(self._in_hand, most)):
             self._hire(work)
         while self._workers:
             await asyncio.wait(self._workers, timeout=None if self._on_progress is None else _PROGRESS_EVERY)
@@ -260,6 +275,8 @@ class BulkRun:
     async def _clean_up(self) -> None:
         """Leave no worker behind, and no input that could still be counted without an outcome."""
         self._halt()
+        if self._batcher is not None:
+            await self._batcher.close()
         if self._workers:
             self._cancel_workers()
             await asyncio.wait(self._workers)
@@ -276,7 +293,10 @@ class BulkRun:
     def _end_within(self, seconds: float) -> None:
         loop = asyncio.get_running_loop()
         self._give_up_at = loop.time() + seconds
-        loop.call_at(self._give_up_at, self._cancel_workers)
+        if self._batcher is not None:
+            # Who waits for a batch learns from it what has become of him, and ends by himself.
+            loop.call_at(self._give_up_at, self._batcher.cancel)
+        loop.call_at(self._give_up_at + _LAST_WORD, self._cancel_workers)
 
     def _cancel_workers(self) -> None:
         for worker in self._workers:
@@ -333,7 +353,7 @@ class BulkRun:
 
     def _places(self) -> int:
         """Return how many workers there may be: who backs off has a substitute, unless everybody does."""
-        return self._concurrency + (0 if self._outage.is_likely() else self._backing_off)
+        return self._in_hand + (0 if self._outage.is_likely() else self._backing_off)
 
     async def _settle_doubts(self) -> None:
         _current.set(Tries())
@@ -353,15 +373,8 @@ class BulkRun:
         """Send a change that was found not to be there; None where nothing is ever sent again."""
         if not self._repeats:
             return None
-        before = _current.set(item)
-        try:
-            number = await self._work.send(self._reader, number_id, update)
-        finally:
-            _current.reset(before)
-            if item.backing_off:
-                self._resumed(item)
-        item.attempts += 1
-        self._requests += 1
+        number = await self._on_behalf(item, self._work.send(self._reader, number_id, update))
+        self._count_success(item)
         return number
 
     def _give_up_doubts(self) -> None:
@@ -403,8 +416,7 @@ class BulkRun:
                 if self._stopping:
                     return BulkResult(number_id, BulkStatus.NOT_SENT, error=self._stopped_by)
                 number = await self._send(number_id, update, item)
-                self._requests += 1
-                return BulkResult(number_id, BulkStatus.UPDATED, number, None, item.attempts + 1)
+                return BulkResult(number_id, BulkStatus.UPDATED, number, None, item.attempts)
             except WavixError as error:
                 result = self._failed(number_id, error, item)
                 if result.status is not BulkStatus.UNKNOWN or self._stopping:
@@ -435,13 +447,42 @@ class BulkRun:
         """Send a change, and once more after an outage."""
         while True:
             try:
-                number = await self._work.send(self._client, number_id, update)
+                if self._batcher is None:
+                    number = await self._work.send(self._client, number_id, update)
+                    self._count_success(item)
+                else:
+                    number = await self._batcher.send(number_id, update, item)
             except WavixError as error:
                 if not await self._is_worth_another_try(error, item, number_id):
                     raise
             else:
-                self._outage.answered()
                 return number
+
+    async def _send_one(self, number_id: int, update: NumberUpdate, item: Tries) -> Number:
+        """Send the change of one number that was in a batch, for a worker that waits for it."""
+        number = await self._on_behalf(item, self._work.send(self._client, number_id, update))
+        self._count_success(item)
+        return number
+
+    async def _send_many(self, ids: list[int], update: NumberUpdate, item: Tries) -> list[Number]:
+        numbers = await self._on_behalf(item, self._work.send_many(self._together, ids, update))
+        self._count_success(item)
+        return numbers
+
+    async def _on_behalf(self, item: Tries, sending: Awaitable[T]) -> T:
+        """Send with the attempts counted for an item."""
+        before = _current.set(item)
+        try:
+            return await sending
+        finally:
+            _current.reset(before)
+            if item.backing_off:
+                self._resumed(item)
+
+    def _count_success(self, item: Tries) -> None:
+        item.attempts += 1
+        self._requests += 1
+        self._outage.answered()
 
     async def _is_worth_another_try(self, error: WavixError, item: Tries, number_id: int) -> bool:
         try:
@@ -531,7 +572,8 @@ class BulkRun:
             item.backing_off = True
             self._backing_off += 1
             most = self._concurrency * (1 if self._outage.is_likely() else _MOST_WORKERS)
-            if not self._stopping and len(self._workers) < most:
+            # With batches there are many more workers than requests, and nobody's place stays empty.
+            if self._batcher is None and not self._stopping and len(self._workers) < most:
                 self._hire(self._labour)
 
     def _resumed(self, item: Tries) -> None:
@@ -547,6 +589,14 @@ _STATUS: Final = {
     "rejected": BulkStatus.FAILED,
     "unknown": BulkStatus.UNKNOWN,
 }
+
+
+def _batcher(batch: Any, send_many: Any, send_one: Any) -> Batcher | None:
+    if batch is None:
+        return None
+    if batch != "auto" and (type(batch) is not int or batch < 2):
+        raise ConfigurationError(f'batch must be "auto", a whole number of 2 or more, or None; got {batch!r}.')
+    return Batcher(FIRST_SIZE if batch == "auto" else batch, send_many, send_one)
 
 
 def _is_cancelled() -> bool:

@@ -4,7 +4,7 @@ import asyncio
 import json
 from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
 from cyclopts import Parameter
 from rich.text import Text
@@ -34,6 +34,7 @@ def bulk_update(
     *,
     changes: Changes = NO_CHANGES,
     concurrency: AtLeastOne = 32,
+    batch: bool = False,
     dry_run: DryRun = False,
     yes: Yes = False,
     output: Path | None = None,
@@ -51,6 +52,7 @@ def bulk_update(
         file: A path, or - for stdin.
         changes: The same change for every row.
         concurrency: Requests on the wire at once.
+        batch: Send equal changes together, up to 100 in one request.
         dry_run: Say what would be sent, and send nothing. With --json every change, as NDJSON that can be read again.
         yes: Do not ask. Needed where there is no terminal to ask on.
         output: Write every result (id, status, attempts, error) to this .csv, .ndjson or .jsonl file.
@@ -73,7 +75,7 @@ def bulk_update(
         confirm(f"{checked.total:,} numbers of {wavix.base_url} will be changed ({fields}).", yes=yes)
         write = stack.enter_context(result_file(output))
         feed = Feed(rows, checked.total, write)
-        driven = asyncio.run(_update(wavix, feed, concurrency))
+        driven = asyncio.run(_update(wavix, feed, concurrency, "auto" if batch else None))
         # Whoever has stopped reading the report must still get the exit code.
         with suppress(BrokenPipeError):
             if as_json:
@@ -87,9 +89,9 @@ def bulk_update(
     return ExitCode.INTERRUPTED if driven.interrupted else code_for_report(driven.report)
 
 
-async def _update(wavix: WavixClient, feed: Feed, concurrency: int) -> Driven:
+async def _update(wavix: WavixClient, feed: Feed, concurrency: int, batch: Literal["auto"] | None) -> Driven:
     async with wavix:
-        run = wavix.numbers.bulk_update(feed, concurrency=concurrency)
+        run = wavix.numbers.bulk_update(feed, concurrency=concurrency, batch=batch)
         return await drive(run, Display(err()), feed.take, feed.stop)
 
 
