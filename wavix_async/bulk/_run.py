@@ -58,6 +58,7 @@ _MOST_BATCHES: Final = 32
 _BATCH_ATTEMPTS: Final = 3
 _PROGRESS_EVERY: Final = 0.1
 _READ_ON: Final = 30.0
+_READ_AT_LEAST: Final = 0.25
 _LAST_WORD: Final = 0.01
 
 
@@ -306,22 +307,31 @@ class BulkRun:
         """Name the inputs that a stop has left; a generator may have no end, so it is read on for a while only."""
         if not self._stopping or self._broken is not None:
             return
-        try:
-            async with asyncio.timeout_at(self._give_up_at if self._source.total is None else None):
-                while (item := await self._source.pull()) is not END:
-                    try:
-                        number_id, _ = as_pair(item)
-                    except InputError:
-                        number_id = item
-                    result = BulkResult(number_id, BulkStatus.NOT_SENT, error=self._stopped_by)
-                    self._count(result)
-                    if self._results is not None:
-                        await self._results.put(result)
-                    elif self._counts.total() % 1000 == 0:
-                        # A plain generator of a million must not keep everybody else waiting.
-                        await asyncio.sleep(0)
-        except TimeoutError:
-            self._cut_short = True
+        loop = asyncio.get_running_loop()
+        until = None
+        if self._source.total is None:
+            # Those on the wire may have used up the grace; most inputs are read in no time.
+            until = max(self._give_up_at or 0.0, loop.time() + _READ_AT_LEAST)
+        while until is None or loop.time() < until:
+            try:
+                async with asyncio.timeout_at(until):
+                    item = await self._source.pull()
+            except TimeoutError:
+                break
+            if item is END:
+                return
+            try:
+                number_id, _ = as_pair(item)
+            except InputError:
+                number_id = item
+            result = BulkResult(number_id, BulkStatus.NOT_SENT, error=self._stopped_by)
+            self._count(result)
+            if self._results is not None:
+                await self._results.put(result)
+            elif self._counts.total() % 1000 == 0:
+                # A plain generator of a million must not keep everybody else waiting.
+                await asyncio.sleep(0)
+        self._cut_short = True
 
     # --- workers ---
 
@@ -333,7 +343,7 @@ class BulkRun:
     async def _labour(self) -> None:
         item = Tries()
         _current.set(item)
-        while not self._stopping and len(self._workers) <= self._places():
+        while not self._stopping and not self._is_one_too_many():
             try:
                 pulled = await self._source.pull()
             except Exception as error:
@@ -351,9 +361,15 @@ class BulkRun:
             if result is not None:
                 await self._land(result)
 
-    def _places(self) -> int:
-        """Return how many workers there may be: who backs off has a substitute, unless everybody does."""
-        return self._in_hand + (0 if self._outage.is_likely() else self._backing_off)
+    def _is_one_too_many(self) -> bool:
+        """Tell a worker to leave; who backs off has a substitute, unless everybody does."""
+        if len(self._workers) <= self._in_hand + (0 if self._outage.is_likely() else self._backing_off):
+            return False
+        task = asyncio.current_task()
+        assert task is not None
+        # At once, so that nobody else leaves for the same reason.
+        self._workers.discard(task)
+        return True
 
     async def _settle_doubts(self) -> None:
         _current.set(Tries())
@@ -366,6 +382,8 @@ class BulkRun:
         return number
 
     async def _probe(self, number_id: int) -> None:
+        # Begun on behalf of an item, and nobody's attempt.
+        _current.set(Tries())
         await self._work.read(self._prober, number_id)
         self._requests += 1
 
@@ -421,7 +439,7 @@ class BulkRun:
                 result = self._failed(number_id, error, item)
                 if result.status is not BulkStatus.UNKNOWN or self._stopping:
                     return result
-                self._doubts.add(result, update, attrs.evolve(item))
+                self._doubts.add(result, update, attrs.evolve(item, backing_off=False))
                 return None
             finally:
                 self._let_successor_go(number_id)

@@ -1,0 +1,521 @@
+"""Random schedules of faults against a server that knows the truth: what may never happen, whatever happens.
+
+In virtual time, so that timeouts, pauses and backoffs of minutes cost nothing. The numbers in the docstrings are the
+requirements of RELIABILITY.md.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import random
+from collections import Counter, defaultdict
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests._model import FATES, MISSING, Bucket, Down, Fate, ModelSession, client_of, hold_to_its_facts
+from tests._stub import Reply, Seen, StubSession
+from tests._virtual import run_virtual as run_from_zero
+from wavix_async import (
+    AttemptEvent,
+    BulkResult,
+    Number,
+    NumberUpdate,
+    Operation,
+    OutcomeUnknownError,
+    RetryPolicy,
+    Success,
+    Timeouts,
+    WavixClient,
+    WavixError,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+
+    from wavix_async import BulkReport, BulkRun, Event
+
+PATH = "/v1/numbers/{id}"
+OPERATIONS = {
+    "GET": Operation("GET", PATH, Number),
+    "PATCH": Operation("PATCH", PATH, Number, repeatable=True),
+    "PUT": Operation("PUT", PATH, Number),
+    "DELETE": Operation("DELETE", PATH, Success),
+    "POST": Operation("POST", "/v1/messages/{id}", Success),
+    "PATCH once": Operation("PATCH", PATH, Number),
+}
+# A limit group of its own: no rate was learned in it, so nothing but a lost slot can hold it up.
+PROBE = Operation("GET", PATH, Number, limit_group="probe")
+LATE = 0.05
+START = 1000.0
+
+run_virtual = functools.partial(run_from_zero, start=START)
+
+
+# ------------------------------------------------------------------------------------------------- what may happen
+
+
+@attrs.frozen
+class Ask:
+    """One call that somebody makes."""
+
+    operation: str
+    number: int
+    start: float
+    cancel: float | None
+    deadline: float | None
+    attempt: float
+    attempts: int
+    shared: bool
+    """Whether it takes part in a semaphore of the caller's own."""
+
+
+def seconds(most: float) -> st.SearchStrategy[float]:
+    return st.floats(0, most).map(lambda value: round(value, 3))
+
+
+def moments(most: float) -> st.SearchStrategy[float]:
+    """Any, and some at which other things happen too."""
+    return st.one_of(seconds(most), st.integers(0, int(most * 10)).map(lambda tenths: tenths / 10))
+
+
+def maybe(strategy: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    return st.one_of(st.none(), strategy)
+
+
+def few_or_many(items: st.SearchStrategy[Any], most: int) -> st.SearchStrategy[list[Any]]:
+    """Lists of any length; left to itself hypothesis makes nearly all of them short."""
+    return st.one_of(st.lists(items, max_size=6), st.lists(items, min_size=most // 3, max_size=most))
+
+
+def fates(*more: str) -> st.SearchStrategy[list[Fate]]:
+    kinds = st.one_of(st.just("ok"), st.sampled_from([*FATES, *more]))
+    # Some are carried out so late that nobody waits any more.
+    before = st.one_of(seconds(0.2), seconds(0.2), seconds(8))
+    return few_or_many(st.builds(Fate, kinds, before, seconds(0.5), maybe(seconds(4))), 40)
+
+
+SERVERS: dict[str, Any] = {
+    "bucket": maybe(st.builds(Bucket, st.sampled_from([5.0, 20.0]), st.sampled_from([1.0, 4.0]), st.booleans())),
+    "down": maybe(
+        st.builds(
+            Down,
+            start=moments(2),
+            seconds=moments(6),
+            kind=st.sampled_from(["refused", "status_503", "status_500_after", "reset_before", "reset_after", "stall"]),
+        )
+    ),
+}
+ASKS = st.builds(
+    Ask,
+    operation=st.sampled_from([*OPERATIONS, "POST"]),
+    number=st.integers(1, 15),
+    start=moments(2),
+    cancel=maybe(moments(4)),
+    deadline=maybe(st.one_of(seconds(3).map(lambda value: value + 0.01), st.just(40.0))),
+    attempt=st.sampled_from([0.3, 1.0, 5.0]),
+    attempts=st.integers(1, 5),
+    shared=st.booleans(),
+)
+POLICIES = st.builds(
+    RetryPolicy,
+    attempts=st.integers(1, 5),
+    backoff=st.sampled_from([0.0, 0.1, 1.0]),
+    max_backoff=st.sampled_from([0.5, 4.0]),
+    budget_ratio=st.sampled_from([0.0, 0.2]),
+    budget_per_second=st.sampled_from([0.0, 2.0, 1e6]),
+)
+
+
+def whatever_happens(examples: int, **given_: Any) -> Any:
+    """Run a test for many schedules."""
+    wait = settings(max_examples=examples, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    return lambda test: wait(given(**given_)(test))
+
+
+async def nothing_is_left(client: WavixClient, session: ModelSession, connections: int) -> None:
+    """Requirements 10 and 22: slots, turns, connections and tasks are back; the next calls work at once."""
+    snapshot = client.limits.snapshot()
+    assert (snapshot.in_flight, snapshot.waiting, session.in_flight) == (0, 0, 0)
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+    asked = session.requests
+    await asyncio.sleep(100)
+    assert session.requests == asked
+    session.healthy, session.peak = True, 0
+    client = client.with_options(timeout=Timeouts())
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    await asyncio.gather(*(client.call(PROBE, path={"id": 99}) for _ in range(connections)))
+    assert session.peak == connections
+    assert loop.time() - began < 1.7
+    began = loop.time()
+    await client.call(OPERATIONS["GET"], path={"id": 98})
+    assert loop.time() - began <= 1 + LATE
+
+
+# ---------------------------------------------------------------------------------------------------- single calls
+
+
+@attrs.define
+class Ended:
+    """One call and how it ended."""
+
+    ask: Ask
+    owner: str
+    events: list[AttemptEvent] = attrs.field(factory=list)
+    began: float = 0.0
+    ended: float = 0.0
+    cancelled_at: float | None = None
+    result: Any = None
+    error: WavixError | None = None
+
+    def observe(self, event: Event) -> None:
+        if isinstance(event, AttemptEvent):
+            self.events.append(event)
+
+
+async def make(client: WavixClient, ended: Ended, mine: asyncio.Semaphore) -> None:
+    """Make a call and cancel it when it is time."""
+    ask, loop = ended.ask, asyncio.get_running_loop()
+    await asyncio.sleep(ask.start)
+    client = client.with_options(
+        observers=(ended.observe,),
+        retry=attrs.evolve(client.retry, attempts=ask.attempts),
+        timeout=Timeouts(attempt=ask.attempt, deadline=ask.deadline),
+        semaphore=mine if ask.shared else None,
+    )
+    operation = OPERATIONS[ask.operation]
+    body = {"transcription_threshold": int(ended.owner)} if operation.method in ("PATCH", "PUT", "POST") else None
+    coroutine = client.call(operation, path={"id": ask.number}, query={"call": ended.owner}, body=body)
+    ended.began = loop.time()
+    task = asyncio.create_task(coroutine)
+    _, pending = await asyncio.wait([task], timeout=ask.cancel)
+    if pending:
+        ended.cancelled_at = loop.time()
+        task.cancel()
+        await asyncio.wait([task])
+    ended.ended = loop.time()
+    if task.cancelled():
+        assert ended.cancelled_at is not None
+    else:
+        # Who cancels must not be told of a success or a failure in place of it.
+        assert ended.cancelled_at is None
+        error = task.exception()
+        assert error is None or isinstance(error, WavixError)
+        ended.error = error
+        ended.result = None if error is not None else task.result()
+
+
+@pytest.mark.req_01
+@pytest.mark.req_05
+@pytest.mark.req_06
+@pytest.mark.req_10
+@pytest.mark.req_11
+@pytest.mark.req_24
+@whatever_happens(
+    300,
+    asks=few_or_many(ASKS, 20),
+    schedule=fates("429", "429", "403"),
+    connections=st.integers(1, 6),
+    policy=POLICIES,
+    rate=st.sampled_from([None, None, 10.0]),
+    **SERVERS,
+)
+def test_whatever_happens_a_call_tells_the_truth(
+    asks: list[Ask],
+    schedule: list[Fate],
+    connections: int,
+    policy: RetryPolicy,
+    rate: float | None,
+    bucket: Bucket | None,
+    down: Down | None,
+) -> None:
+    """Requirements 1, 5, 6, 10, 11 and 24."""
+
+    async def main() -> None:
+        session = ModelSession(schedule, bucket=bucket, down=down)
+        client = client_of(session, max_connections=connections, retry=policy, rate=rate)
+        mine = asyncio.Semaphore(2)
+        calls = [Ended(ask, str(index)) for index, ask in enumerate(asks, 1)]
+        await asyncio.gather(*(make(client, ended, mine) for ended in calls))
+        assert not mine.locked()
+        await nothing_is_left(client, session, connections)
+        assert session.intruders == []
+        for ended in calls:
+            is_true(ended, session)
+
+    run_virtual(main())
+
+
+def is_true(ended: Ended, session: ModelSession) -> None:
+    """Hold how a call ended to what the server saw of it."""
+    ask, owner, error = ended.ask, ended.owner, ended.error
+    operation = OPERATIONS[ask.operation]
+    got, done = session.got[owner], session.done[owner]
+    on_the_wire = [event for event in ended.events if event.outcome != "not_sent"]
+    if not operation.repeatable:
+        assert done <= 1
+        # Only what was certainly not carried out may be followed by another.
+        assert all(event.status in (429, 503) for event in on_the_wire[:-1])
+    if ask.deadline is not None:
+        assert ended.ended - ended.began <= ask.deadline + LATE
+    assert got <= len(on_the_wire) <= got + session.interrupted[owner]
+    if ended.cancelled_at is not None:
+        assert ended.ended - ended.cancelled_at <= LATE
+        assert session.got_last.get(owner, START) <= ended.cancelled_at
+        return
+    assert [event.attempt for event in ended.events] == list(range(1, len(ended.events) + 1))
+    if error is None:
+        assert got >= 1
+        if isinstance(ended.result, Success) and ended.result.already_gone:
+            assert any(event.outcome == "unknown" for event in on_the_wire)
+            assert ask.number in session.gone or ask.number == MISSING
+        elif operation.method != "GET":
+            assert done >= 1
+        return
+    hold_to_its_facts(error)
+    assert error.attempts == len(on_the_wire)
+    assert error.elapsed == pytest.approx(ended.ended - ended.began, abs=1e-6)
+    assert isinstance(error, OutcomeUnknownError) <= (not operation.repeatable)
+    if error.outcome != "unknown":
+        # One exception: what a first attempt has changed unheard may be deleted by somebody before the second.
+        assert done == 0 or (error.status == 404 and ask.number in session.gone)
+    if error.outcome == "not_sent":
+        assert got == session.refusals[owner]
+
+
+# ------------------------------------------------------------------------------------------------------ bulk runs
+
+
+@pytest.mark.req_05
+@pytest.mark.req_06
+@pytest.mark.req_10
+@pytest.mark.req_17
+@pytest.mark.req_19
+@pytest.mark.req_20
+@pytest.mark.req_24
+@whatever_happens(
+    300,
+    numbers=few_or_many(st.integers(1, 15), 40),
+    schedule=fates("429", "429", "403"),
+    concurrency=st.integers(1, 8),
+    connections=st.integers(1, 6),
+    kind=st.sampled_from(["mapping", "list", "generator", "async generator"]),
+    iterated=st.booleans(),
+    end=maybe(st.tuples(st.sampled_from(["cancel", "stop"]), moments(3), moments(2))),
+    policy=POLICIES,
+    timeouts=st.builds(Timeouts, attempt=st.sampled_from([0.3, 1.0]), deadline=st.sampled_from([1.0, 5.0, 60.0, None])),
+    **SERVERS,
+)
+def test_whatever_happens_a_bulk_tells_the_truth(
+    numbers: list[int],
+    schedule: list[Fate],
+    concurrency: int,
+    connections: int,
+    kind: str,
+    iterated: bool,
+    end: tuple[str, float, float] | None,
+    policy: RetryPolicy,
+    timeouts: Timeouts,
+    bucket: Bucket | None,
+    down: Down | None,
+) -> None:
+    """Requirements 5, 6, 10, 17, 19, 20 and 24."""
+    if kind == "mapping":
+        numbers = list(dict.fromkeys(numbers))
+    inputs = [(number, NumberUpdate(transcription_threshold=100 + place)) for place, number in enumerate(numbers)]
+    pulled = 0
+
+    def source() -> Iterator[tuple[int, NumberUpdate]]:
+        nonlocal pulled
+        for pair in inputs:
+            pulled += 1
+            yield pair
+
+    async def later() -> AsyncIterator[tuple[int, NumberUpdate]]:
+        await asyncio.sleep(0.003)
+        for pair in source():
+            yield pair
+            await asyncio.sleep(0.003)
+
+    async def main() -> None:
+        session = ModelSession(schedule, bucket=bucket, down=down)
+        events: list[AttemptEvent] = []
+        client = client_of(
+            session,
+            max_connections=connections,
+            retry=policy,
+            timeout=timeouts,
+            observers=(lambda event: events.append(event) if isinstance(event, AttemptEvent) else None,),
+        )
+        updates = {"mapping": lambda: dict(inputs), "list": lambda: inputs, "generator": source}.get(kind, later)()
+        run = client.numbers.bulk_update(updates, concurrency=concurrency)
+        results: list[BulkResult] = []
+        task = asyncio.create_task(collect(run, results) if iterated else finish(run))
+        cancelled = await end_it(run, task, end)
+        report = run.report
+        await nothing_is_left(client, session, connections)
+        assert run.report == report
+        assert session.intruders == []
+        assert session.overlaps == 0
+        on_the_wire = sum(event.outcome != "not_sent" for event in events[: -connections - 1])
+        sent = session.got.total() - connections - 1
+        assert sent <= on_the_wire <= sent + session.interrupted.total()
+        assert report.requests == on_the_wire
+        whole = kind in ("mapping", "list") or not (cancelled or report.cut_short)
+        assert report.total == (len(inputs) if whole else pulled)
+        if iterated and not cancelled and not report.cut_short:
+            assert Counter(result.status for result in results) == +Counter(
+                {name: getattr(report, name) for name in ("updated", "failed", "unknown", "not_sent")}
+            )
+        shown = results if iterated and not cancelled else report.failures
+        holds(inputs, shown, report, session)
+
+    run_virtual(main())
+
+
+async def collect(run: BulkRun, results: list[BulkResult]) -> None:
+    async for result in run:
+        results.append(result)
+
+
+async def finish(run: BulkRun) -> None:
+    await run
+
+
+async def end_it(run: BulkRun, task: asyncio.Task[None], end: tuple[str, float, float] | None) -> bool:
+    """End a run as it is said, or wait for its end; tell whether it was cancelled."""
+    loop = asyncio.get_running_loop()
+    how, moment, grace = end or ("wait", None, 0.0)
+    _, pending = await asyncio.wait([task], timeout=moment)
+    if pending:
+        ended_at = loop.time()
+        if how == "cancel":
+            task.cancel()
+            grace = 0.0
+        else:
+            run.stop(grace)
+        await asyncio.wait([task])
+        assert loop.time() - ended_at <= grace + LATE
+    if not task.cancelled():
+        task.result()
+    return task.cancelled()
+
+
+def holds(
+    inputs: list[tuple[int, NumberUpdate]],
+    results: list[BulkResult],
+    report: BulkReport,
+    session: ModelSession,
+) -> None:
+    """Hold results and counts to what the server saw; duplicates of a number are told apart by what they write."""
+    owners = defaultdict(list)
+    for number, update in inputs:
+        owners[number].append(str(update.transcription_threshold))
+    writes = {owner: session.got[owner] for own in owners.values() for owner in own}
+    done = {owner for owner in writes if session.done[owner]}
+    # Once a late write may have undone another, a read cannot tell what became of that.
+    blurred = {number for number, own in owners.items() if session.late & set(own)}
+    assert report.updated <= len(done)
+    if not blurred:
+        assert len(done) <= report.updated + report.unknown
+    untouched = {owner for owner, got in writes.items() if got == session.refusals[owner]}
+    assert report.not_sent <= len(untouched)
+    by_number = defaultdict(list)
+    for result in results:
+        by_number[result.id].append(result)
+        assert result.attempts >= 0
+        if result.status == "updated":
+            assert result.number is not None
+            assert str(result.number.transcription_threshold) in done
+            assert result.error is None
+        elif result.error is not None:
+            hold_to_its_facts(result.error, settled=result.settled)
+    for number, ended in by_number.items():
+        counts = Counter(str(result.status) for result in ended)
+        own = set(owners[number])
+        updated = [str(result.number.transcription_threshold) for result in ended if result.number is not None]
+        assert len(set(updated)) == len(updated)
+        assert set(updated) <= own & done
+        if number not in blurred or len(own) == 1:
+            assert counts["failed"] + counts["not_sent"] <= len(own - done)
+        assert counts["not_sent"] <= len(own & untouched)
+        if len(updated) == len(owners[number]) and number not in blurred:
+            assert session.values[number] == int(owners[number][-1])
+        if len(own) == 1:
+            (owner,) = own
+            assert writes[owner] <= ended[0].attempts <= writes[owner] + session.interrupted[owner]
+
+
+@pytest.mark.req_08
+@pytest.mark.req_13
+def test_a_run_is_as_wide_after_a_backoff_as_before() -> None:
+    """One helps out while another backs off, and one leaves when that is over: not two that end in one instant."""
+    count, latency = 102, 0.02
+
+    def answer(seen: Seen) -> Reply:
+        if seen.id == 1 and session.seen[seen.path] == 0:
+            return Reply(503)
+        return Reply(before=1 - seen.at if seen.id in (2, 3) else latency)
+
+    session = StubSession(answer)
+    policy = RetryPolicy(backoff=0.01, budget_per_second=1e6)
+    updates = dict.fromkeys(range(1, count + 1), NumberUpdate(sms_enabled=True))
+    report = run_virtual(report_of(client_of(session, retry=policy).numbers.bulk_update(updates, concurrency=2)))
+    assert report.updated == count
+    assert report.elapsed <= 1 + 1.05 * latency * (count - 2) / 2
+
+
+@pytest.mark.req_17
+def test_a_run_does_not_end_before_its_input_does() -> None:
+    """Both who back off find at the same moment that one of them is not needed any more."""
+    count = 14
+    session = ModelSession(down=Down(0.0, 1.0, "refused"))
+    policy = RetryPolicy(attempts=2, backoff=0.0, budget_ratio=0.0, budget_per_second=2.0)
+    client = client_of(session, retry=policy, timeout=Timeouts(deadline=1.0))
+    updates = iter([(1, NumberUpdate(transcription_threshold=100 + place)) for place in range(count)])
+    report = run_virtual(report_of(client.numbers.bulk_update(updates, concurrency=1)))
+    assert report.total == count
+
+
+@pytest.mark.req_17
+def test_an_item_in_doubt_takes_no_worker_with_it() -> None:
+    """Its backoff ended by a deadline, its change is sent again when it is settled: all others have their turn."""
+    count = 13
+    session = ModelSession(down=Down(0.0, 1.0, "stall"))
+    policy = RetryPolicy(attempts=2, backoff=0.1, budget_ratio=0.0, budget_per_second=2.0)
+    client = client_of(session, max_connections=1, retry=policy, timeout=Timeouts(attempt=0.3, deadline=1.0))
+    updates = [(2 if place == 1 else 1, NumberUpdate(transcription_threshold=100 + place)) for place in range(count)]
+    # What is drawn for the backoffs decides who waits when the deadline comes.
+    random.seed(0)
+    report = run_virtual(report_of(client.numbers.bulk_update(updates, concurrency=1)))
+    assert (report.updated, report.total) == (count, count)
+
+
+@pytest.mark.req_10
+@pytest.mark.req_17
+def test_a_stop_in_the_middle_of_handing_out_loses_no_result() -> None:
+    """A generator that is not read to its end: what was counted was also given to whoever iterates."""
+
+    async def main() -> None:
+        client = client_of(ModelSession())
+        updates = ((number, NumberUpdate(transcription_threshold=100)) for number in range(1, 1001))
+        run = client.numbers.bulk_update(updates, concurrency=2)
+        results = []
+        async for result in run:
+            results.append(result)
+            if len(results) == 3:
+                run.stop(grace=0.5)
+            await asyncio.sleep(0.1)
+        assert run.report.cut_short
+        assert len(results) == run.report.total
+
+    run_virtual(main())
+
+
+async def report_of(run: BulkRun) -> BulkReport:
+    return await run
