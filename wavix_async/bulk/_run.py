@@ -6,41 +6,35 @@ more worker is started, so that the slots stay full, and ends when it is no long
 """
 
 import asyncio
-from collections import Counter, deque
-from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator
-from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from collections import Counter
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
+from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
 from wavix_async._call import SAME_EVERY_TIME
-from wavix_async._events import AttemptEvent, Event, RetryEvent
 from wavix_async._log import logger
 from wavix_async._stop import StopSignal
-from wavix_async.bulk._batch import FIRST_SIZE, Batcher
-from wavix_async.bulk._outage import Outage
+from wavix_async.bulk._delivery import Delivery, Work
 from wavix_async.bulk._records import BulkProgress, BulkReport, BulkResult, BulkStatus, bare
 from wavix_async.bulk._settle import Doubts, Tries
 from wavix_async.bulk._source import END, Source, as_pair
-from wavix_async.config import RetryPolicy, check_count
+from wavix_async.bulk._turns import Turns
+from wavix_async.config import check_count
 from wavix_async.errors import (
     AuthenticationError,
     ClientClosedError,
-    ConfigurationError,
     InputError,
     PaymentRequiredError,
     PermissionDeniedError,
     StoppedError,
     WavixError,
 )
-from wavix_async.models.numbers import Number, NumberUpdate
 
 if TYPE_CHECKING:
     from wavix_async.client import WavixClient
 
-__all__ = ["BulkRun", "Work"]
-
-T = TypeVar("T")
+__all__ = ["BulkRun"]
 
 # A `StoppedError` that the run did not cause: the client that it was made from was told to stop.
 _STOPPERS: Final = (
@@ -50,44 +44,11 @@ _STOPPERS: Final = (
     ClientClosedError,
     StoppedError,
 )
-_ATTEMPTS: Final = 8
-# So that the end of an outage is noticed by everybody within it.
-_LONGEST_BACKOFF: Final = 4.0
 _MOST_WORKERS: Final = 16
-_MOST_BATCHES: Final = 32
-_BATCH_ATTEMPTS: Final = 3
 _PROGRESS_EVERY: Final = 0.1
 _READ_ON: Final = 30.0
 _READ_AT_LEAST: Final = 0.25
 _LAST_WORD: Final = 0.01
-
-
-@attrs.frozen
-class Work:
-    """What a run does with each input."""
-
-    check: Callable[[Any, Any], object]
-    """Raises `InputError` for a bad pair of id and update."""
-    send: Callable[["WavixClient", int, NumberUpdate], Awaitable[Number]]
-    send_many: Callable[["WavixClient", list[int], NumberUpdate], Awaitable[list[Number]]]
-    """Sends one change to several numbers, and returns those that the answer names."""
-    read: Callable[["WavixClient", int], Awaitable[Number]]
-    """Tells how it is now, where no answer told."""
-
-
-class _FailureObserver:
-    """Successes are counted where they are used: most attempts succeed, and need no event."""
-
-    failures_only = True
-
-    def __init__(self, observe: Callable[[Event], None]) -> None:
-        self._observe = observe
-
-    def __call__(self, event: Event) -> None:
-        self._observe(event)
-
-
-_current: ContextVar[Tries | None] = ContextVar("wavix_async_bulk_item", default=None)
 
 
 class BulkRun:
@@ -108,25 +69,20 @@ class BulkRun:
         batch: Any,
         on_progress: Callable[[BulkProgress], object] | None,
     ) -> None:
-        self._concurrency = self._in_hand = check_count("concurrency", concurrency)
-        self._batcher = _batcher(batch, self._send_many, self._send_one)
-        if self._batcher is not None:
-            self._in_hand = self._batcher.size * min(self._concurrency, _MOST_BATCHES)
+        self._concurrency = check_count("concurrency", concurrency)
         self._stop = StopSignal()
+        self._delivery = Delivery(client, work, self._concurrency, batch, self._stop, self._somebody_backs_off)
         self._source = Source(updates, work.check)
         self._base = client
         self._work = work
         self._on_progress = on_progress
         self._counts: Counter[BulkStatus] = Counter()
         self._failures: list[BulkResult] = []
-        self._requests = 0
-        self._rate_limited = 0
         self._stopped_by: WavixError | None = None
         self._broken: BaseException | None = None
         self._stopping = False
-        self._backing_off = 0
         self._workers: set[asyncio.Task[None]] = set()
-        self._busy: dict[int, deque[asyncio.Future[None]] | None] = {}
+        self._turns = Turns()
         self._results: asyncio.Queue[BulkResult | None] | None = None
         self._task: asyncio.Task[None] | None = None
         self._began: float | None = None
@@ -134,8 +90,7 @@ class BulkRun:
         self._told = 0.0
         self._progress_failed = False
         self._late: list[BulkResult] = []
-        self._doubts = Doubts(self._read_back, self._send_again, self._stop)
-        self._outage = Outage(self._concurrency, self._probe, self._stop)
+        self._doubts = Doubts(self._delivery.read, self._delivery.send_again, self._stop)
         self._give_up_at: float | None = None
         self._cut_short = False
 
@@ -169,8 +124,8 @@ class BulkRun:
             unknown=counts[BulkStatus.UNKNOWN] + len(doubts),
             not_sent=counts[BulkStatus.NOT_SENT],
             failures=[*self._failures, *doubts],
-            requests=self._requests,
-            rate_limited=self._rate_limited,
+            requests=self._delivery.requests,
+            rate_limited=self._delivery.rate_limited,
             elapsed=self._elapsed(),
             stopped_by=self._stopped_by,
             cut_short=self._cut_short,
@@ -187,8 +142,8 @@ class BulkRun:
             failed=counts[BulkStatus.FAILED],
             unknown=counts[BulkStatus.UNKNOWN],
             not_sent=counts[BulkStatus.NOT_SENT],
-            requests=self._requests,
-            rate_limited=self._rate_limited,
+            requests=self._delivery.requests,
+            rate_limited=self._delivery.rate_limited,
             elapsed=self._elapsed(),
             rate=limit.rate,
             paused_for=limit.paused_for,
@@ -233,23 +188,6 @@ class BulkRun:
     async def _run(self) -> None:
         loop = asyncio.get_running_loop()
         self._began = self._told = loop.time()
-        policy = self._base.retry
-        if policy.attempts > 1:
-            # A few percent of faults fail four times in a row for somebody when there are thousands.
-            policy = attrs.evolve(
-                policy, attempts=max(policy.attempts, _ATTEMPTS), max_backoff=min(policy.max_backoff, _LONGEST_BACKOFF)
-            )
-        self._client = self._base.with_options(
-            observers=(_FailureObserver(self._observe),),
-            semaphore=asyncio.Semaphore(self._concurrency),
-            stop=self._stop,
-            retry=policy,
-        )
-        self._reader = self._client.with_options(retry=self._base.retry)
-        few = attrs.evolve(policy, attempts=min(policy.attempts, _BATCH_ATTEMPTS))
-        self._together = self._client.with_options(retry=few)
-        self._prober = self._client.with_options(retry=RetryPolicy.none())
-        self._repeats = policy.attempts > 1
         try:
             await self._staff(self._labour, self._source.total)
             await self._staff(self._settle_doubts, len(self._doubts))
@@ -267,7 +205,7 @@ class BulkRun:
 
     async def _staff(self, work: Callable[[], Coroutine[Any, Any, None]], most: int | None) -> None:
         """Have as many workers as there are places do their work to its end."""
-        for _ in range(self._in_hand if most is None else min(self._in_hand, most)):
+        for _ in range(self._delivery.in_hand if most is None else min(self._delivery.in_hand, most)):
             self._hire(work)
         while self._workers:
             await asyncio.wait(self._workers, timeout=None if self._on_progress is None else _PROGRESS_EVERY)
@@ -276,12 +214,10 @@ class BulkRun:
     async def _clean_up(self) -> None:
         """Leave no worker behind, and no input that could still be counted without an outcome."""
         self._halt()
-        if self._batcher is not None:
-            await self._batcher.close()
+        await self._delivery.close()
         if self._workers:
             self._cancel_workers()
             await asyncio.wait(self._workers)
-        await self._outage.close()
         self._give_up_doubts()
         if self._source.total is not None:
             self._counts[BulkStatus.NOT_SENT] += max(0, self._source.total - self._counts.total())
@@ -294,9 +230,8 @@ class BulkRun:
     def _end_within(self, seconds: float) -> None:
         loop = asyncio.get_running_loop()
         self._give_up_at = loop.time() + seconds
-        if self._batcher is not None:
-            # Who waits for a batch learns from it what has become of him, and ends by himself.
-            loop.call_at(self._give_up_at, self._batcher.cancel)
+        # Who waits for a batch learns from it what has become of him, and ends by himself.
+        loop.call_at(self._give_up_at, self._delivery.cancel)
         loop.call_at(self._give_up_at + _LAST_WORD, self._cancel_workers)
 
     def _cancel_workers(self) -> None:
@@ -341,8 +276,7 @@ class BulkRun:
         worker.add_done_callback(self._workers.discard)
 
     async def _labour(self) -> None:
-        item = Tries()
-        _current.set(item)
+        item = self._delivery.new_tries()
         while not self._stopping and not self._is_one_too_many():
             try:
                 pulled = await self._source.pull()
@@ -361,9 +295,13 @@ class BulkRun:
             if result is not None:
                 await self._land(result)
 
+    def _somebody_backs_off(self) -> None:
+        if not self._stopping and len(self._workers) < self._concurrency * _MOST_WORKERS:
+            self._hire(self._labour)
+
     def _is_one_too_many(self) -> bool:
         """Tell a worker to leave; who backs off has a substitute, unless everybody does."""
-        if len(self._workers) <= self._in_hand + (0 if self._outage.is_likely() else self._backing_off):
+        if len(self._workers) <= self._delivery.in_hand + self._delivery.substitutes:
             return False
         task = asyncio.current_task()
         assert task is not None
@@ -372,28 +310,9 @@ class BulkRun:
         return True
 
     async def _settle_doubts(self) -> None:
-        _current.set(Tries())
+        self._delivery.new_tries()
         while not self._stopping and (number_id := self._doubts.next_id()) is not None:
             await self._land(await self._doubts.settle(number_id))
-
-    async def _read_back(self, number_id: int) -> Number:
-        number = await self._work.read(self._reader, number_id)
-        self._requests += 1
-        return number
-
-    async def _probe(self, number_id: int) -> None:
-        # Begun on behalf of an item, and nobody's attempt.
-        _current.set(Tries())
-        await self._work.read(self._prober, number_id)
-        self._requests += 1
-
-    async def _send_again(self, number_id: int, update: NumberUpdate, item: Tries) -> Number | None:
-        """Send a change that was found not to be there; None where nothing is ever sent again."""
-        if not self._repeats:
-            return None
-        number = await self._on_behalf(item, self._work.send(self._reader, number_id, update))
-        self._count_success(item)
-        return number
 
     def _give_up_doubts(self) -> None:
         for result in self._doubts.give_up():
@@ -424,16 +343,13 @@ class BulkRun:
             wrong = InputError(f"the item is no pair (id, NumberUpdate): {type(error).__name__}.")
             return BulkResult(named, BulkStatus.FAILED, error=wrong)
         try:
-            if number_id in self._busy:
-                await self._wait_for_predecessor(number_id)
-            else:
-                self._busy[number_id] = None
+            await self._turns.take(number_id)
             try:
                 if number_id in self._doubts and not self._stopping:
                     await self._land(await self._doubts.settle(number_id))
                 if self._stopping:
                     return BulkResult(number_id, BulkStatus.NOT_SENT, error=self._stopped_by)
-                number = await self._send(number_id, update, item)
+                number = await self._delivery.send(number_id, update, item)
                 return BulkResult(number_id, BulkStatus.UPDATED, number, None, item.attempts)
             except WavixError as error:
                 result = self._failed(number_id, error, item)
@@ -442,9 +358,8 @@ class BulkRun:
                 self._doubts.add(result, update, attrs.evolve(item, backing_off=False))
                 return None
             finally:
-                self._let_successor_go(number_id)
-                if item.backing_off:
-                    self._resumed(item)
+                self._turns.leave(number_id)
+                self._delivery.resumed(item)
         except Exception as error:
             # Not an error of the API or of the network, so a defect: it must not cost the input its outcome.
             self._broken = error
@@ -461,53 +376,6 @@ class BulkRun:
             self._late.append(given_up)
             raise
 
-    async def _send(self, number_id: int, update: NumberUpdate, item: Tries) -> Number:
-        """Send a change, and once more after an outage."""
-        while True:
-            try:
-                if self._batcher is None:
-                    number = await self._work.send(self._client, number_id, update)
-                    self._count_success(item)
-                else:
-                    number = await self._batcher.send(number_id, update, item)
-            except WavixError as error:
-                if not await self._is_worth_another_try(error, item, number_id):
-                    raise
-            else:
-                return number
-
-    async def _send_one(self, number_id: int, update: NumberUpdate, item: Tries) -> Number:
-        """Send the change of one number that was in a batch, for a worker that waits for it."""
-        number = await self._on_behalf(item, self._work.send(self._client, number_id, update))
-        self._count_success(item)
-        return number
-
-    async def _send_many(self, ids: list[int], update: NumberUpdate, item: Tries) -> list[Number]:
-        numbers = await self._on_behalf(item, self._work.send_many(self._together, ids, update))
-        self._count_success(item)
-        return numbers
-
-    async def _on_behalf(self, item: Tries, sending: Awaitable[T]) -> T:
-        """Send with the attempts counted for an item."""
-        before = _current.set(item)
-        try:
-            return await sending
-        finally:
-            _current.reset(before)
-            if item.backing_off:
-                self._resumed(item)
-
-    def _count_success(self, item: Tries) -> None:
-        item.attempts += 1
-        self._requests += 1
-        self._outage.answered()
-
-    async def _is_worth_another_try(self, error: WavixError, item: Tries, number_id: int) -> bool:
-        try:
-            return self._repeats and await self._outage.wait_out(error, item.answers or 0, number_id)
-        except StoppedError:
-            return False
-
     def _failed(self, number_id: int, error: WavixError, item: Tries) -> BulkResult:
         if isinstance(error, InputError):
             return BulkResult(number_id, BulkStatus.FAILED, error=error)
@@ -523,23 +391,6 @@ class BulkRun:
         if isinstance(error, StoppedError) and status is BulkStatus.NOT_SENT:
             told = self._stopped_by
         return BulkResult(number_id, status, error=told and bare(told), attempts=item.attempts)
-
-    async def _wait_for_predecessor(self, number_id: int) -> None:
-        turn = asyncio.get_running_loop().create_future()
-        waiting = self._busy[number_id]
-        if waiting is None:
-            waiting = self._busy[number_id] = deque()
-        waiting.append(turn)
-        await turn
-
-    def _let_successor_go(self, number_id: int) -> None:
-        waiting = self._busy[number_id]
-        while waiting:
-            turn = waiting.popleft()
-            if not turn.done():
-                turn.set_result(None)
-                return
-        del self._busy[number_id]
 
     # --- results ---
 
@@ -565,56 +416,12 @@ class BulkRun:
                     self._progress_failed = True
                     logger.exception("on_progress failed")
 
-    # --- what the client says of the attempts ---
-
-    def _observe(self, event: Event) -> None:
-        item = _current.get()
-        if item is None:
-            return
-        if isinstance(event, AttemptEvent):
-            if item.backing_off:
-                self._resumed(item)
-            if event.outcome == "rejected":
-                self._outage.answered()
-            else:
-                self._outage.failed(asyncio.get_running_loop().time())
-                if item.answers is None:
-                    item.answers = self._outage.answers
-            if event.outcome != "not_sent":
-                item.attempts += 1
-                item.maybe_done = item.maybe_done or event.outcome == "unknown"
-                item.unanswered = item.unanswered or event.status in _STILL_UNDER_WAY
-                self._requests += 1
-                self._rate_limited += event.status == 429
-        elif isinstance(event, RetryEvent) and event.wait > 0:
-            item.backing_off = True
-            self._backing_off += 1
-            most = self._concurrency * (1 if self._outage.is_likely() else _MOST_WORKERS)
-            # With batches there are many more workers than requests, and nobody's place stays empty.
-            if self._batcher is None and not self._stopping and len(self._workers) < most:
-                self._hire(self._labour)
-
-    def _resumed(self, item: Tries) -> None:
-        item.backing_off = False
-        self._backing_off -= 1
-
-
-# No answer at all, and answers of somebody who has not waited for the API's.
-_STILL_UNDER_WAY: Final = frozenset({None, 408, 502, 504})
 
 _STATUS: Final = {
     "not_sent": BulkStatus.NOT_SENT,
     "rejected": BulkStatus.FAILED,
     "unknown": BulkStatus.UNKNOWN,
 }
-
-
-def _batcher(batch: Any, send_many: Any, send_one: Any) -> Batcher | None:
-    if batch is None:
-        return None
-    if batch != "auto" and (type(batch) is not int or batch < 2):
-        raise ConfigurationError(f'batch must be "auto", a whole number of 2 or more, or None; got {batch!r}.')
-    return Batcher(FIRST_SIZE if batch == "auto" else batch, send_many, send_one)
 
 
 def _is_cancelled() -> bool:

@@ -1,0 +1,255 @@
+"""Getting one change to the API: alone or in a batch, through retries and outages, with its attempts counted."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+import attrs
+
+from wavix_async._events import AttemptEvent, Event, RetryEvent
+from wavix_async._stop import StopSignal
+from wavix_async.bulk._batch import FIRST_SIZE, Batcher
+from wavix_async.bulk._outage import Outage
+from wavix_async.bulk._settle import Tries
+from wavix_async.config import RetryPolicy
+from wavix_async.errors import ConfigurationError, StoppedError, WavixError
+from wavix_async.models.numbers import Number, NumberUpdate
+
+if TYPE_CHECKING:
+    from wavix_async.client import WavixClient
+
+__all__ = ["Delivery", "Work"]
+
+T = TypeVar("T")
+
+_ATTEMPTS: Final = 8
+_BATCH_ATTEMPTS: Final = 3
+# So that the end of an outage is noticed by everybody within it.
+_LONGEST_BACKOFF: Final = 4.0
+_MOST_BATCHES: Final = 32
+# No answer at all, and answers of somebody who has not waited for the API's.
+_STILL_UNDER_WAY: Final = frozenset({None, 408, 502, 504})
+
+
+@attrs.frozen
+class Work:
+    """What a run does with each input."""
+
+    check: Callable[[Any, Any], object]
+    """Raises `InputError` for a bad pair of id and update."""
+    send: Callable[["WavixClient", int, NumberUpdate], Awaitable[Number]]
+    send_many: Callable[["WavixClient", list[int], NumberUpdate], Awaitable[list[Number]]]
+    """Sends one change to several numbers, and returns those that the answer names."""
+    read: Callable[["WavixClient", int], Awaitable[Number]]
+    """Tells how it is now, where no answer told."""
+
+
+class _FailureObserver:
+    """Successes are counted where they are used: most attempts succeed, and need no event."""
+
+    failures_only = True
+
+    def __init__(self, observe: Callable[[Event], None]) -> None:
+        self._observe = observe
+
+    def __call__(self, event: Event) -> None:
+        self._observe(event)
+
+
+_current: ContextVar[Tries | None] = ContextVar("wavix_async_bulk_tries", default=None)
+
+
+class Delivery:
+    """Sends the changes of a run, and reads what is in doubt.
+
+    Args:
+        client: The client of the run.
+        work: What is sent, and read.
+        concurrency: Requests on the wire at once.
+        batch: None, "auto", or how many changes may go in one request.
+        stop: Ends what waits.
+        on_backoff: Called when a change backs off, and its worker with it.
+    """
+
+    def __init__(
+        self,
+        client: "WavixClient",
+        work: Work,
+        concurrency: int,
+        batch: Any,
+        stop: StopSignal,
+        on_backoff: Callable[[], None],
+    ) -> None:
+        policy = client.retry
+        self._repeats = policy.attempts > 1
+        if self._repeats:
+            # A few percent of faults fail four times in a row for somebody when there are thousands.
+            policy = attrs.evolve(
+                policy, attempts=max(policy.attempts, _ATTEMPTS), max_backoff=min(policy.max_backoff, _LONGEST_BACKOFF)
+            )
+        self._work = work
+        self._client = client.with_options(
+            observers=(_FailureObserver(self._observe),),
+            semaphore=asyncio.Semaphore(concurrency),
+            stop=stop,
+            retry=policy,
+        )
+        self._settling = self._client.with_options(retry=client.retry)
+        self._probing = self._client.with_options(retry=RetryPolicy.none())
+        self._batching = self._client.with_options(
+            retry=attrs.evolve(policy, attempts=min(policy.attempts, _BATCH_ATTEMPTS))
+        )
+        self._outage = Outage(concurrency, self._probe, stop)
+        self._batcher = _batcher(batch, self._send_many, self._send_one)
+        self._on_backoff = on_backoff
+        self._backing_off = 0
+        self.requests = 0
+        """Put on the wire."""
+        self.rate_limited = 0
+        """How many of them were answered 429."""
+        self.in_hand = concurrency
+        """Changes that shall be under way at once: what is sent together has to be waited for together."""
+        if self._batcher is not None:
+            self.in_hand = self._batcher.size * min(concurrency, _MOST_BATCHES)
+
+    @property
+    def substitutes(self) -> int:
+        """How many more may be under way because as many back off; none when everybody does."""
+        return 0 if self._outage.is_likely() else self._backing_off
+
+    def new_tries(self) -> Tries:
+        """Return a record of the attempts that the running task makes from now on."""
+        tries = Tries()
+        _current.set(tries)
+        return tries
+
+    async def send(self, number_id: int, update: NumberUpdate, tries: Tries) -> Number:
+        """Send a change, and once more after an outage.
+
+        Args:
+            number_id: The number.
+            update: The change.
+            tries: What the running task has from `new_tries`.
+
+        Returns:
+            The number after the change.
+
+        Raises:
+            WavixError: The last word.
+        """
+        while True:
+            try:
+                if self._batcher is not None:
+                    return await self._batcher.send(number_id, update, tries)
+                number = await self._work.send(self._client, number_id, update)
+            except WavixError as error:
+                if not await self._is_worth_another_try(error, tries, number_id):
+                    raise
+            else:
+                self._count_success(tries)
+                return number
+
+    async def send_again(self, number_id: int, update: NumberUpdate, tries: Tries) -> Number | None:
+        """Send a change that was found not to be there; None where nothing is ever sent again."""
+        if not self._repeats:
+            return None
+        number = await self._on_behalf(tries, self._work.send(self._settling, number_id, update))
+        self._count_success(tries)
+        return number
+
+    async def read(self, number_id: int) -> Number:
+        """Return a number as it is."""
+        number = await self._work.read(self._settling, number_id)
+        self.requests += 1
+        return number
+
+    def resumed(self, tries: Tries) -> None:
+        """Note that nobody waits for a backoff any more."""
+        if tries.backing_off:
+            tries.backing_off = False
+            self._backing_off -= 1
+
+    def cancel(self) -> None:
+        """Begin to end batches that are on the wire."""
+        if self._batcher is not None:
+            self._batcher.cancel()
+
+    async def close(self) -> None:
+        """Leave nothing behind."""
+        if self._batcher is not None:
+            await self._batcher.close()
+        await self._outage.close()
+
+    async def _send_one(self, number_id: int, update: NumberUpdate, tries: Tries) -> Number:
+        """Send the change of one number that was in a batch, for a worker that waits for it."""
+        number = await self._on_behalf(tries, self._work.send(self._client, number_id, update))
+        self._count_success(tries)
+        return number
+
+    async def _send_many(self, ids: list[int], update: NumberUpdate, tries: Tries) -> list[Number]:
+        numbers = await self._on_behalf(tries, self._work.send_many(self._batching, ids, update))
+        self._count_success(tries)
+        return numbers
+
+    async def _on_behalf(self, tries: Tries, sending: Awaitable[T]) -> T:
+        """Send with the attempts counted for somebody else."""
+        before = _current.set(tries)
+        try:
+            return await sending
+        finally:
+            _current.reset(before)
+            self.resumed(tries)
+
+    async def _probe(self, number_id: int) -> None:
+        # Begun on behalf of a change, and nobody's attempt.
+        self.new_tries()
+        await self._work.read(self._probing, number_id)
+        self.requests += 1
+
+    async def _is_worth_another_try(self, error: WavixError, tries: Tries, number_id: int) -> bool:
+        try:
+            return self._repeats and await self._outage.wait_out(error, tries.answers or 0, number_id)
+        except StoppedError:
+            return False
+
+    def _count_success(self, tries: Tries) -> None:
+        tries.attempts += 1
+        self.requests += 1
+        self._outage.answered()
+
+    def _observe(self, event: Event) -> None:
+        tries = _current.get()
+        if tries is None:
+            return
+        if isinstance(event, AttemptEvent):
+            self.resumed(tries)
+            self._count_failure(tries, event)
+        elif isinstance(event, RetryEvent) and event.wait > 0:
+            tries.backing_off = True
+            self._backing_off += 1
+            # With batches there are many more workers than requests, and nobody's place stays empty.
+            if self._batcher is None and not self._outage.is_likely():
+                self._on_backoff()
+
+    def _count_failure(self, tries: Tries, event: AttemptEvent) -> None:
+        if event.outcome == "rejected":
+            self._outage.answered()
+        else:
+            self._outage.failed(asyncio.get_running_loop().time())
+            if tries.answers is None:
+                tries.answers = self._outage.answers
+        if event.outcome != "not_sent":
+            tries.attempts += 1
+            tries.maybe_done = tries.maybe_done or event.outcome == "unknown"
+            tries.unanswered = tries.unanswered or event.status in _STILL_UNDER_WAY
+            self.requests += 1
+            self.rate_limited += event.status == 429
+
+
+def _batcher(batch: Any, send_many: Any, send_one: Any) -> Batcher | None:
+    if batch is None:
+        return None
+    if batch != "auto" and (type(batch) is not int or batch < 2):
+        raise ConfigurationError(f'batch must be "auto", a whole number of 2 or more, or None; got {batch!r}.')
+    return Batcher(FIRST_SIZE if batch == "auto" else batch, send_many, send_one)
