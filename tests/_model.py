@@ -1,8 +1,8 @@
 """A Wavix that keeps the truth and misbehaves by a schedule, for tests in virtual time (`tests/_virtual.py`).
 
-Each request says whose it is: by `?call=` in a single call, by the value that it writes in a bulk run. So what the
-server saw and carried out for each of them is known, whatever the client believes. As with a real server, what has been
-received is carried out even if nobody waits for the answer any more.
+Each request says whose it is: by `?call=` in a single call, by number and value in a bulk run, where one request may be
+several owners'. So what the server saw and carried out for each of them is known, whatever the client believes. As with
+a real server, what has been received is carried out even if nobody waits for the answer any more.
 """
 
 from __future__ import annotations
@@ -35,7 +35,8 @@ MISSING, UNFIT = 13, 11
 
 UNSENT: Final = ("refused", "closing", "slow_connect")
 NOT_DONE: Final = ("reset_before", "stall", "status_500", "status_503", "busy_503", "html_502", "408", "409")
-DONE: Final = ("reset_after", "cut", "stall_after", "status_500_after", "garbage", "foreign", "wrong_type", "empty")
+DONE: Final = ("reset_after", "cut", "stall_after", "status_500_after", "garbage", "foreign", "wrong_type", "empty",
+               "partial")  # fmt: skip
 FATES: Final = ("ok", *UNSENT, *NOT_DONE, *DONE)
 
 
@@ -113,8 +114,8 @@ class Answer:
 
 
 class _Sending:
-    def __init__(self, session: ModelSession, seen: Seen, owner: str, connecting: float) -> None:
-        self._given = session, seen, owner, connecting
+    def __init__(self, session: ModelSession, seen: Seen, owners: list[str], connecting: float) -> None:
+        self._given = session, seen, owners, connecting
 
     def __await__(self) -> Generator[Any, None, Answer]:
         session, *given = self._given
@@ -134,6 +135,7 @@ class ModelSession(StubSession):
         self.values: dict[int, int] = {}
         """What was written last, by number."""
         self.gone: set[int] = set()
+        self._writing: Counter[int] = Counter()
         self.got: Counter[str] = Counter()
         """Requests that reached the server, by owner."""
         self.got_last: dict[str, float] = {}
@@ -145,7 +147,7 @@ class ModelSession(StubSession):
         self.late: set[str] = set()
         """Owners of changes carried out when nobody waited for the answer any more."""
         self.refusals: Counter[str] = Counter()
-        """Answers 429, by owner."""
+        """Answers that say that nothing was done, and why, by owner."""
         self.fired: Counter[str] = Counter()
         self.intruders: list[str] = []
         """Owners of requests that came while the client had been told to pause."""
@@ -154,35 +156,38 @@ class ModelSession(StubSession):
     def request(self, method: str, url: URL, *, data: bytes | None = None, **options: Any) -> Any:
         sending = super().request(method, url, data=data)
         seen: Seen = sending._seen
-        body = seen.body or {}
-        owner = url.query.get("call") or str(body.get("transcription_threshold", f"read {url.path}"))
+        value = (seen.body or {}).get("transcription_threshold")
+        call = url.query.get("call")
+        owners = [call] if call else [f"{number}={value}" for number in numbers_of(seen)]
         timeout = options["timeout"]
-        return _Sending(self, seen, owner, timeout.connect or timeout.sock_connect)
+        return _Sending(self, seen, owners, timeout.connect or timeout.sock_connect)
 
-    async def handle(self, seen: Seen, owner: str, connecting: float) -> Answer:
+    async def handle(self, seen: Seen, owners: list[str], connecting: float) -> Answer:
         loop = asyncio.get_running_loop()
         if loop.time() < self._closed_until - 1e-9:
-            self.intruders.append(owner)
+            self.intruders += owners
         fate = self._fate_of(seen)
         self.fired[fate.kind] += 1
         self.in_flight += 1
         self.peak = max(self.peak, self.in_flight)
-        self.overlaps += seen.method != "GET" and self._by_path[seen.path] > 0
-        self._by_path[seen.path] += seen.method != "GET"
+        written = [] if seen.method in ("GET", "POST") else numbers_of(seen)
+        self.overlaps += any(self._writing[number] for number in written)
+        self._writing.update(written)
+
+        def leave() -> None:
+            self.in_flight -= 1
+            self._writing.subtract(written)
+
         try:
             if fate.kind in UNSENT:
-                await self._fail_to_connect(fate.kind, owner, connecting)
+                await self._fail_to_connect(fate.kind, owners, connecting)
             self.requests += 1
-            self.got[owner] += 1
-            self.got_last[owner] = loop.time()
-            return await self._answer_to(seen, owner, fate)
+            self.got.update(owners)
+            self.got_last.update(dict.fromkeys(owners, loop.time()))
+            return await self._answer_to(seen, owners, fate, leave)
         except BaseException:
-            self._left(seen)
+            leave()
             raise
-
-    def _left(self, seen: Seen) -> None:
-        self.in_flight -= 1
-        self._by_path[seen.path] -= seen.method != "GET"
 
     def _fate_of(self, seen: Seen) -> Fate:
         if self.healthy:
@@ -195,7 +200,7 @@ class ModelSession(StubSession):
             return refusal
         return self._fates.pop() if self._fates else Fate()
 
-    async def _fail_to_connect(self, kind: str, owner: str, connecting: float) -> None:
+    async def _fail_to_connect(self, kind: str, owners: list[str], connecting: float) -> None:
         if kind == "closing":
             raise aiohttp.ClientConnectionResetError("Cannot write to closing transport")
         if kind == "refused":
@@ -203,18 +208,20 @@ class ModelSession(StubSession):
         try:
             await asyncio.sleep(connecting)
         except asyncio.CancelledError:
-            self.interrupted[owner] += 1
+            self.interrupted.update(owners)
             raise
         raise aiohttp.ConnectionTimeoutError
 
-    async def _answer_to(self, seen: Seen, owner: str, fate: Fate) -> Answer:
+    async def _answer_to(self, seen: Seen, owners: list[str], fate: Fate, leave: Callable[[], None]) -> Answer:
         kind = fate.kind
-        status, payload = await self._carried_out(seen, owner, fate)
+        status, payload = await self._carried_out(seen, owners, fate)
         await asyncio.sleep(fate.after)
         if kind in ("stall", "stall_after"):
             await asyncio.sleep(1e9)
         if kind in ("reset_before", "reset_after"):
             raise aiohttp.ServerDisconnectedError
+        if kind == "partial" and "items" in payload:
+            del payload["items"][-1]
         data, headers = json.dumps(payload).encode(), {}
         if kind == "garbage":
             data = data[: len(data) // 2] + f"{KEY} {ESCAPED}".encode()
@@ -228,29 +235,30 @@ class ModelSession(StubSession):
             data = data.replace(KEY.encode(), ESCAPED.encode())
         if fate.wait is not None and kind in ("429", "busy_503"):
             headers["Retry-After"] = f"{fate.wait:.2f}"
-        answer = Answer(status, data, headers, lambda: self._left(seen))
+        answer = Answer(status, data, headers, leave)
         if kind == "cut":
             answer.error = aiohttp.ClientPayloadError()
         if "Retry-After" in headers:
             told = float(headers["Retry-After"])
             answer.on_read = lambda: self._close_for(told)
-        self.refusals[owner] += status == 429
+        if 400 <= status < 500 and status != 408:
+            self.refusals.update(owners)
         self.statuses[status] += 1
         return answer
 
     def _close_for(self, seconds: float) -> None:
         self._closed_until = max(self._closed_until, asyncio.get_running_loop().time() + seconds)
 
-    async def _carried_out(self, seen: Seen, owner: str, fate: Fate) -> tuple[int, Any]:
+    async def _carried_out(self, seen: Seen, owners: list[str], fate: Fate) -> tuple[int, Any]:
         loop = asyncio.get_running_loop()
         carried_out: asyncio.Future[tuple[int, Any]] = loop.create_future()
 
         def carry_out() -> None:
-            status, payload = self._refusal_of(fate) or self._change(seen, owner)
+            status, payload = self._refusal_of(fate) or self._change(seen, owners)
             if fate.kind == "status_500_after":
                 status, payload = 500, {"message": f"oops {KEY}"}
             if carried_out.done():
-                self.late.add(owner)
+                self.late.update(owners)
             else:
                 carried_out.set_result((status, payload))
 
@@ -265,24 +273,30 @@ class ModelSession(StubSession):
         # An API that repeats the key in its errors must not bring it into ours.
         return int(digits or 200), {"success": False, "message": f"{fate.kind} with Bearer {KEY}"}
 
-    def _change(self, seen: Seen, owner: str) -> tuple[int, Any]:
-        """Do what the request asks for, and return the answer to it."""
+    def _change(self, seen: Seen, owners: list[str]) -> tuple[int, Any]:
+        """Do what the request asks for, all of it or nothing, and return the answer to it."""
         if seen.method == "POST":
-            self.done[owner] += 1
+            self.done.update(owners)
             return 200, {"success": True}
-        number = seen.id
-        if number in self.gone or number == MISSING:
+        numbers = numbers_of(seen)
+        if not self.gone.isdisjoint(numbers) or MISSING in numbers:
             return 404, {"message": "There is no such number"}
         if seen.method == "DELETE":
-            self.done[owner] += 1
-            self.gone.add(number)
+            self.done.update(owners)
+            self.gone.update(numbers)
             return 200, {"success": True}
         if seen.method != "GET":
-            if number == UNFIT:
+            if UNFIT in numbers:
                 return 422, {"message": f"It cannot do that, {KEY}"}
-            self.done[owner] += 1
-            self.values[number] = (seen.body or {})["transcription_threshold"]
-        return 200, {**NUMBER, "id": number, "transcription_threshold": self.values.get(number, 6)}
+            self.done.update(owners)
+            self.values.update(dict.fromkeys(numbers, seen.body["transcription_threshold"]))
+        items = [{**NUMBER, "id": each, "transcription_threshold": self.values.get(each, 6)} for each in numbers]
+        return 200, items[0] if seen.path != "/v1/numbers" else {"items": items}
+
+
+def numbers_of(seen: Seen) -> list[int]:
+    """Return the ids that a request is about."""
+    return seen.body["ids"] if seen.path == "/v1/numbers" else [seen.id]
 
 
 def client_of(session: StubSession, **options: Any) -> WavixClient:

@@ -16,11 +16,13 @@ import pickle
 import random
 import signal
 import socket
+import ssl
 import sys
 import time
+import traceback
 import tracemalloc
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from email.utils import formatdate
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +33,7 @@ from aiohttp import web
 from aiohttp.abc import AbstractResolver
 from aiohttp.test_utils import TestServer
 
+from tests._stub import NUMBER
 from tests.faults._stale import close_on_reuse
 from tests.faults.conftest import FAST, Recorder
 from tests.faults.server import Fault, FaultServer
@@ -39,6 +42,7 @@ from wavix_async import (
     AttemptEvent,
     AttemptTimeoutError,
     ClientClosedError,
+    ConfigurationError,
     ConnectError,
     DeadlineExceededError,
     DecodeError,
@@ -101,6 +105,60 @@ def sent_to(faulty: FaultServer) -> int:
 def open_files() -> int:
     """How many files and sockets this process has open."""
     return len(os.listdir("/dev/fd"))
+
+
+# ------------------------------------------------------------------------------------- sessions of the user's own
+
+
+@pytest.mark.req_04
+@pytest.mark.req_24
+async def test_a_session_that_raises_for_every_status_changes_nothing(
+    faulty: FaultServer, make_client: Any, seen: Recorder
+) -> None:
+    faulty.set_schedule(["status_500", "status_404"])
+    async with aiohttp.ClientSession(raise_for_status=True) as session:
+        with pytest.raises(NotFoundError):
+            await call(make_client(session=session), PATCH)
+    assert [attempt.status for attempt in seen.attempts] == [500, 404]
+
+
+@pytest.mark.req_03
+@pytest.mark.req_24
+@pytest.mark.filterwarnings("ignore:BasicAuth is deprecated:DeprecationWarning")
+async def test_a_login_from_netrc_is_named_and_nothing_is_sent(
+    faulty: FaultServer, make_client: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    netrc = tmp_path / "netrc"
+    netrc.write_text("default login somebody password hunter2\n")
+    monkeypatch.setenv("NETRC", str(netrc))
+    async with aiohttp.ClientSession(trust_env=True) as session:
+        with pytest.raises(ConfigurationError, match="netrc") as caught:
+            await call(make_client(session=session), SEND)
+    assert (caught.value.outcome, caught.value.attempts, sent_to(faulty)) == ("not_sent", 0, 0)
+
+
+@pytest.mark.req_03
+@pytest.mark.req_24
+@pytest.mark.parametrize("proxy", ["refuses", "wrong"])
+async def test_the_password_of_a_proxy_is_not_shown(make_client: Any, deaf_port: socket.socket, proxy: str) -> None:
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 407 Log In First\r\nContent-Length: 0\r\n\r\n")
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(refuse, sock=deaf_port.dup())
+    url = url_of(deaf_port).replace("//", "//somebody:hunter2@") if proxy == "refuses" else "http://:hunter2@:x/"
+    async with aiohttp.ClientSession(proxy=url) as session:
+        client = make_client(base_url="https://localhost:1", session=session, retry=RetryPolicy.none())
+        with pytest.raises(
+            ConnectError, match="status 407, Log In First" if proxy == "refuses" else "InvalidURL"
+        ) as caught:
+            await call(client, SEND)
+    server.close()
+    await server.wait_closed()
+    assert (caught.value.outcome, caught.value.attempts) == ("not_sent", 0)
+    assert "hunter2" not in "".join(traceback.format_exception(caught.value)) + repr(caught.value)
 
 
 # ------------------------------------------------------------------------------------------------- what is repeated
@@ -1175,6 +1233,60 @@ def test_a_loop_for_each_test_leaves_nothing_behind(faulty: FaultServer) -> None
     # Makes "Unclosed ..." heard here.
     gc.collect()
     assert open_files() <= before
+
+
+@contextlib.contextmanager
+def tls_server(context: ssl.SSLContext) -> Iterator[str]:
+    """A server in a thread of its own, which outlives the loops of its clients."""
+    started: Future[tuple[asyncio.AbstractEventLoop, asyncio.Event, str]] = Future()
+
+    async def answer(_: web.Request) -> web.Response:
+        return web.json_response({**NUMBER, "id": 7})
+
+    async def serve() -> None:
+        app, over = web.Application(), asyncio.Event()
+        app.router.add_get(PATH, answer)
+        server = TestServer(app, scheme="https")
+        await server.start_server(ssl=context, shutdown_timeout=0)
+        started.set_result((asyncio.get_running_loop(), over, str(server.make_url("/"))))
+        await over.wait()
+        await server.close()
+
+    with ThreadPoolExecutor(1) as threads:
+        serving = threads.submit(asyncio.run, serve())
+        loop, over, url = started.result(10)
+        try:
+            yield url
+        finally:
+            loop.call_soon_threadsafe(over.set)
+            serving.result(10)
+
+
+@pytest.mark.req_22
+@pytest.mark.filterwarnings("error")
+def test_a_second_event_loop_over_tls_leaves_nothing_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A TLS transport says goodbye in its loop, and this one's is gone."""
+    # Without certificates: what is tested here is how connections end.
+    server_side, client_side = (ssl.SSLContext(kind) for kind in (ssl.PROTOCOL_TLS_SERVER, ssl.PROTOCOL_TLS_CLIENT))
+    client_side.check_hostname, client_side.verify_mode = False, ssl.CERT_NONE
+    for context in (server_side, client_side):
+        context.maximum_version = ssl.TLSVersion.TLSv1_2
+        context.set_ciphers("aNULL:@SECLEVEL=0")
+    monkeypatch.setattr("aiohttp.connector._SSL_CONTEXT_VERIFIED", client_side)
+
+    async def use(client: WavixClient) -> None:
+        assert [number.id for number in await asyncio.gather(*(call(client, GET, n) for n in (1, 2)))] == [7, 7]
+
+    with tls_server(server_side) as url:
+        client = WavixClient("key", base_url=url, retry=FAST)
+        asyncio.run(use(client))
+        before = open_files()
+        for _ in range(3):
+            asyncio.run(use(client))
+        asyncio.run(client.close())
+        # Makes "unclosed transport" heard here.
+        gc.collect()
+        assert open_files() < before
 
 
 @pytest.mark.req_22

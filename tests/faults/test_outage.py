@@ -127,7 +127,7 @@ def test_an_outage_costs_little_and_is_over_when_it_is_over(how: str) -> None:
         assert load.first_success is not None
         assert load.first_success <= NOTICED
         light = range(WARM + OUTAGE + int(NOTICED), WARM + OUTAGE + AFTER)
-        assert all(load.succeeded[second] == load.began[second] == RATE for second in light)
+        assert all(load.succeeded[second] == load.began[second] > 0 for second in light)
         assert waits == []
         await has_recovered(client, session)
 

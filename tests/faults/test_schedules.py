@@ -23,10 +23,13 @@ from tests._virtual import run_virtual as run_from_zero
 from wavix_async import (
     AttemptEvent,
     BulkResult,
+    ConnectError,
+    DeadlineExceededError,
     Number,
     NumberUpdate,
     Operation,
     OutcomeUnknownError,
+    RateLimitError,
     RetryPolicy,
     Success,
     Timeouts,
@@ -287,7 +290,9 @@ def is_true(ended: Ended, session: ModelSession) -> None:
         # One exception: what a first attempt has changed unheard may be deleted by somebody before the second.
         assert done == 0 or (error.status == 404 and ask.number in session.gone)
     if error.outcome == "not_sent":
+        # What was refused for the rate, and then found no turn before its deadline.
         assert got == session.refusals[owner]
+        assert got == 0 or isinstance(error, RateLimitError | ConnectError | DeadlineExceededError)
 
 
 # ------------------------------------------------------------------------------------------------------ bulk runs
@@ -299,12 +304,14 @@ def is_true(ended: Ended, session: ModelSession) -> None:
 @pytest.mark.req_17
 @pytest.mark.req_19
 @pytest.mark.req_20
+@pytest.mark.req_21
 @pytest.mark.req_24
 @whatever_happens(
     300,
     numbers=few_or_many(st.integers(1, 15), 40),
     schedule=fates("429", "429", "403"),
     concurrency=st.integers(1, 8),
+    batch=maybe(st.sampled_from([2, 5, "auto"])),
     connections=st.integers(1, 6),
     kind=st.sampled_from(["mapping", "list", "generator", "async generator"]),
     iterated=st.booleans(),
@@ -317,6 +324,7 @@ def test_whatever_happens_a_bulk_tells_the_truth(
     numbers: list[int],
     schedule: list[Fate],
     concurrency: int,
+    batch: Any,
     connections: int,
     kind: str,
     iterated: bool,
@@ -326,10 +334,10 @@ def test_whatever_happens_a_bulk_tells_the_truth(
     bucket: Bucket | None,
     down: Down | None,
 ) -> None:
-    """Requirements 5, 6, 10, 17, 19, 20 and 24."""
+    """Requirements 5, 6, 10, 17, 19, 20, 21 and 24."""
     if kind == "mapping":
         numbers = list(dict.fromkeys(numbers))
-    inputs = [(number, NumberUpdate(transcription_threshold=100 + place)) for place, number in enumerate(numbers)]
+    inputs = list(different(numbers))
     pulled = 0
 
     def source() -> Iterator[tuple[int, NumberUpdate]]:
@@ -355,7 +363,7 @@ def test_whatever_happens_a_bulk_tells_the_truth(
             observers=(lambda event: events.append(event) if isinstance(event, AttemptEvent) else None,),
         )
         updates = {"mapping": lambda: dict(inputs), "list": lambda: inputs, "generator": source}.get(kind, later)()
-        run = client.numbers.bulk_update(updates, concurrency=concurrency)
+        run = client.numbers.bulk_update(updates, concurrency=concurrency, batch=batch)
         results: list[BulkResult] = []
         task = asyncio.create_task(collect(run, results) if iterated else finish(run))
         cancelled = await end_it(run, task, end, 0.0 if kind in ("mapping", "list") else READ_ON)
@@ -365,7 +373,7 @@ def test_whatever_happens_a_bulk_tells_the_truth(
         assert session.intruders == []
         assert session.overlaps == 0
         on_the_wire = sum(event.outcome != "not_sent" for event in events[: -connections - 1])
-        sent = session.got.total() - connections - 1
+        sent = session.requests - connections - 1
         assert sent <= on_the_wire <= sent + session.interrupted.total()
         assert report.requests == on_the_wire
         whole = kind in ("mapping", "list") or not (cancelled or report.cut_short)
@@ -378,6 +386,14 @@ def test_whatever_happens_a_bulk_tells_the_truth(
         holds(inputs, shown, report, session)
 
     run_virtual(main())
+
+
+def different(numbers: list[int]) -> Iterator[tuple[int, NumberUpdate]]:
+    """Pair numbers with changes: equal ones, as far as a number that comes again has another each time."""
+    times: Counter[int] = Counter()
+    for number in numbers:
+        yield number, NumberUpdate(transcription_threshold=100 + times[number])
+        times[number] += 1
 
 
 async def collect(run: BulkRun, results: list[BulkResult]) -> None:
@@ -422,10 +438,10 @@ def holds(
     report: BulkReport,
     session: ModelSession,
 ) -> None:
-    """Hold results and counts to what the server saw; duplicates of a number are told apart by what they write."""
+    """Hold results and counts to what the server saw of each number and value."""
     owners = defaultdict(list)
     for number, update in inputs:
-        owners[number].append(str(update.transcription_threshold))
+        owners[number].append(f"{number}={update.transcription_threshold}")
     writes = {owner: session.got[owner] for own in owners.values() for owner in own}
     done = {owner for owner in writes if session.done[owner]}
     # Once a late write may have undone another, a read cannot tell what became of that.
@@ -441,24 +457,30 @@ def holds(
         assert result.attempts >= 0
         if result.status == "updated":
             assert result.number is not None
-            assert str(result.number.transcription_threshold) in done
+            assert written(result) in done
             assert result.error is None
         elif result.error is not None:
             hold_to_its_facts(result.error, settled=result.settled)
     for number, ended in by_number.items():
         counts = Counter(str(result.status) for result in ended)
         own = set(owners[number])
-        updated = [str(result.number.transcription_threshold) for result in ended if result.number is not None]
+        updated = [written(result) for result in ended if result.status == "updated"]
         assert len(set(updated)) == len(updated)
         assert set(updated) <= own & done
         if number not in blurred or len(own) == 1:
             assert counts["failed"] + counts["not_sent"] <= len(own - done)
         assert counts["not_sent"] <= len(own & untouched)
         if len(updated) == len(owners[number]) and number not in blurred:
-            assert session.values[number] == int(owners[number][-1])
+            assert f"{number}={session.values[number]}" == owners[number][-1]
         if len(own) == 1:
             (owner,) = own
             assert writes[owner] <= ended[0].attempts <= writes[owner] + session.interrupted[owner]
+
+
+def written(result: BulkResult) -> str:
+    """Return the owner of the change that a number shows."""
+    assert result.number is not None
+    return f"{result.id}={result.number.transcription_threshold}"
 
 
 @pytest.mark.req_08
@@ -529,3 +551,33 @@ def test_a_stop_in_the_middle_of_handing_out_loses_no_result() -> None:
 
 async def report_of(run: BulkRun) -> BulkReport:
     return await run
+
+
+@pytest.mark.req_24
+def test_who_was_in_a_batch_that_was_given_up_is_told_how_often_it_was_sent() -> None:
+    async def main() -> None:
+        client = client_of(ModelSession([Fate("stall")]))
+        updates = dict.fromkeys(range(1, 5), NumberUpdate(transcription_threshold=100))
+        run = client.numbers.bulk_update(updates, batch=4)
+        task = asyncio.ensure_future(report_of(run))
+        await asyncio.sleep(1)
+        run.stop(grace=0.5)
+        report = await task
+        assert report.unknown == 4
+        for result in report.failures:
+            assert result.error is not None
+            assert (result.attempts, result.error.attempts, result.error.outcome) == (1, 1, "unknown")
+
+    run_virtual(main())
+
+
+@pytest.mark.req_17
+@pytest.mark.req_21
+def test_what_a_batch_did_and_did_not_mention_is_not_called_failed() -> None:
+    """The batch was carried out; the number that its answer leaves out is sent alone, and that is refused."""
+    session = ModelSession([Fate("partial"), Fate("429")])
+    updates = dict.fromkeys((1, 2), NumberUpdate(transcription_threshold=100))
+    client = client_of(session, retry=RetryPolicy.none())
+    report = run_virtual(report_of(client.numbers.bulk_update(updates, batch=2)))
+    assert session.values == {1: 100, 2: 100}
+    assert report.failed == report.not_sent == 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from typing import TYPE_CHECKING, Any
+from unittest.mock import Mock
 
 import aiohttp
 import pytest
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.req_09, pytest.mark.req_17]
 
 ON = NumberUpdate(sms_enabled=True)
-REFUSED = Reply(error=aiohttp.ClientConnectorError(None, OSError(111, "refused")), applied=False)  # type: ignore[arg-type]
+REFUSED = Reply(error=aiohttp.ClientConnectorError(Mock(), OSError(111, "refused")), applied=False)
 DROPPED = Reply(error=aiohttp.ServerDisconnectedError(), applied=False)
 
 
@@ -65,12 +66,19 @@ def test_an_api_that_never_answers_is_not_waited_for() -> None:
     assert report.elapsed < 60
 
 
-def test_patience_has_an_end() -> None:
-    server = Down(2, 1e9, Reply(503))
-    report = run_virtual(finish(server.run(1000, concurrency=16)))
-    assert report.updated + report.unknown + report.failed == report.total == 1000
+@pytest.mark.req_16
+@pytest.mark.parametrize("since", [0, 2])
+@pytest.mark.parametrize("reply", [Reply(503), REFUSED, Reply(before=1e6)], ids=["503", "refused", "silent"])
+def test_patience_has_an_end_and_so_has_the_run(reply: Reply, since: float) -> None:
+    """Thousands that each try for minutes in vain help nobody; what was not begun can be resumed."""
+    server = Down(since, 1e9, reply)
+    report = run_virtual(finish(server.run(5000, concurrency=16)))
+    assert report.total == 5000
     assert report.updated < 700
-    assert 120 <= report.elapsed <= 240
+    assert report.stopped_by is not None
+    assert report.not_sent > 1000
+    # Where nothing is ever answered, an attempt takes 30 s, and there are eight of them.
+    assert report.elapsed <= (610 if reply.before else 180)
 
 
 @pytest.mark.parametrize("concurrency", [1, 8])

@@ -39,7 +39,12 @@ FIRST_SIZE: Final = 100
 _GATHER: Final = 0.01
 """Seconds in which changes that come one by one are gathered."""
 _TOO_LARGE: Final = frozenset({413, 414})
-_SAYS_TOO_MANY: Final = re.compile(r"too (many|large|long)|at most|maximum|exceed|limit", re.IGNORECASE)
+_SAYS_TOO_MANY: Final = re.compile(
+    r"too many|batch (size|limit)|(at most|no more than|maximum of|up to) \d+ (ids|numbers|items|records)",
+    re.IGNORECASE,
+)
+_GROW_AFTER: Final = 8
+_USELESS_AFTER: Final = 10
 _OF_THE_KEY: Final = (AuthenticationError, PaymentRequiredError, PermissionDeniedError, RateLimitError)
 
 
@@ -63,6 +68,7 @@ class Batcher:
         size: How many at most in one request, to begin with.
         send_many: Sends one change to several numbers, and returns the numbers that the answer names.
         send_one: Sends the change of one number.
+        is_outage: Tells whether nothing is answered at present, batch or no batch.
     """
 
     def __init__(
@@ -70,8 +76,13 @@ class Batcher:
         size: int,
         send_many: Callable[[list[int], NumberUpdate, Tries], Awaitable[list[Number]]],
         send_one: Callable[[int, NumberUpdate, Tries], Awaitable[Number]],
+        is_outage: Callable[[], bool],
     ) -> None:
-        self.size = size
+        self.size = self._most = size
+        self._is_outage = is_outage
+        self._taken = 0  # batches of the present size in a row
+        self._ever_taken = False
+        self._refused = 0
         self._send_many = send_many
         self._send_one = send_one
         self._groups: dict[bytes, _Group] = {}
@@ -159,7 +170,9 @@ class Batcher:
         except asyncio.CancelledError:
             for member in group.members:
                 outcome: Outcome = "unknown" if member.tries.maybe_done else "not_sent"
-                _fail(member, StoppedError("Stopped before it was answered.", outcome=outcome))
+                stopped = StoppedError("Stopped before it was answered.", outcome=outcome)
+                stopped.attempts = member.tries.attempts
+                _fail(member, stopped)
             raise
         except Exception as error:
             # A defect: nobody may wait for ever because of it.
@@ -176,17 +189,21 @@ class Batcher:
             _take_over(part, tries)
             if not isinstance(error, WavixError):
                 raise
-            if self._is_too_much(error, len(part)) or _is_of_some(error):
+            if self._is_too_much(error, len(part)) or self._is_of_some(error):
                 return _halves(part)
             for member in part:
                 _fail(member, error)
             return []
         _take_over(part, tries)
-        found = {number.id: number for number in numbers}
+        self._was_taken()
+        # What the API sends as an id may be anything.
+        found = {number.id: number for number in numbers if type(number.id) is int}
         missing = []
         for member in part:
             number = found.get(member.id)
             if number is None:
+                # It was in a batch that was taken, whatever the answer mentions.
+                member.tries.maybe_done = True
                 missing.append(member)
             elif not member.answer.done():
                 member.answer.set_result(number)
@@ -205,16 +222,31 @@ class Batcher:
     def _is_too_much(self, error: WavixError, size: int) -> bool:
         """Tell whether a smaller batch may do, and remember the size."""
         says = isinstance(error, APIError) and error.status in {400, 422} and _SAYS_TOO_MANY.search(error.message)
-        slow = isinstance(error, AttemptTimeoutError) or error.status == 504
+        slow = (isinstance(error, AttemptTimeoutError) or error.status == 504) and not self._is_outage()
         if not (error.status in _TOO_LARGE or says or slow):
             return False
         self.size = min(self.size, max(size // 2, 1))
+        self._taken = 0
+        if not slow:
+            self._most = min(self._most, self.size)
         return True
 
+    def _is_of_some(self, error: WavixError) -> bool:
+        """Tell whether a batch was refused for the sake of some of its ids."""
+        if not isinstance(error, APIError) or error.outcome != "rejected" or isinstance(error, _OF_THE_KEY):
+            return False
+        self._refused += 1
+        if self._refused >= _USELESS_AFTER and not self._ever_taken:
+            # No batch has ever been taken: they all are refused for what they are.
+            self.size = self._most = 1
+        return True
 
-def _is_of_some(error: WavixError) -> bool:
-    """Tell whether a batch was refused for the sake of some of its ids."""
-    return isinstance(error, APIError) and error.outcome == "rejected" and not isinstance(error, _OF_THE_KEY)
+    def _was_taken(self) -> None:
+        """Grow again after a time in which the API was slow."""
+        self._ever_taken = True
+        self._taken += 1
+        if self._taken >= _GROW_AFTER and self.size < self._most:
+            self.size, self._taken = min(2 * self.size, self._most), 0
 
 
 def _halves(part: list[_Member]) -> list[list[_Member]]:
@@ -227,8 +259,7 @@ def _take_over(part: list[_Member], tries: Tries) -> None:
         member.tries.attempts += tries.attempts
         member.tries.maybe_done = member.tries.maybe_done or tries.maybe_done
         member.tries.unanswered = member.tries.unanswered or tries.unanswered
-        if member.tries.answers is None:
-            member.tries.answers = tries.answers
+        member.tries.signs = (*member.tries.signs, *tries.signs)[-2:]
 
 
 def _fail(member: _Member, error: WavixError) -> None:

@@ -11,9 +11,10 @@ from wavix_async._events import AttemptEvent, Event, RetryEvent
 from wavix_async._stop import StopSignal
 from wavix_async.bulk._batch import FIRST_SIZE, Batcher
 from wavix_async.bulk._outage import Outage
+from wavix_async.bulk._records import BulkResult
 from wavix_async.bulk._settle import Tries
 from wavix_async.config import RetryPolicy
-from wavix_async.errors import ConfigurationError, StoppedError, WavixError
+from wavix_async.errors import APIError, ConfigurationError, StoppedError, WavixError
 from wavix_async.models.numbers import Number, NumberUpdate
 
 if TYPE_CHECKING:
@@ -28,8 +29,8 @@ _BATCH_ATTEMPTS: Final = 3
 # So that the end of an outage is noticed by everybody within it.
 _LONGEST_BACKOFF: Final = 4.0
 _MOST_BATCHES: Final = 32
-# No answer at all, and answers of somebody who has not waited for the API's.
-_STILL_UNDER_WAY: Final = frozenset({None, 408, 502, 504})
+# Only these are the API's own word that it is through with a request; others are a proxy's, or cannot be read.
+_THROUGH: Final = frozenset({500, 501, 503})
 
 
 @attrs.frozen
@@ -81,7 +82,7 @@ class Delivery:
         stop: StopSignal,
         on_backoff: Callable[[], None],
     ) -> None:
-        policy = client.retry
+        policy = self._policy = client.retry
         self._repeats = policy.attempts > 1
         if self._repeats:
             # A few percent of faults fail four times in a row for somebody when there are thousands.
@@ -101,7 +102,7 @@ class Delivery:
             retry=attrs.evolve(policy, attempts=min(policy.attempts, _BATCH_ATTEMPTS))
         )
         self._outage = Outage(concurrency, self._probe, stop)
-        self._batcher = _batcher(batch, self._send_many, self._send_one)
+        self._batcher = _batcher(batch, self._send_many, self._send_one, self._outage.is_likely)
         self._on_backoff = on_backoff
         self._backing_off = 0
         self.requests = 0
@@ -147,22 +148,28 @@ class Delivery:
                 if not await self._is_worth_another_try(error, tries, number_id):
                     raise
             else:
-                self._count_success(tries)
+                self._count_success(tries, number_id)
                 return number
 
-    async def send_again(self, number_id: int, update: NumberUpdate, tries: Tries) -> Number | None:
-        """Send a change that was found not to be there; None where nothing is ever sent again."""
-        if not self._repeats:
+    async def send_again(self, result: BulkResult, update: NumberUpdate, tries: Tries) -> Number | None:
+        """Send a change that was found not to be there; None where the policy repeats no such failure."""
+        if result.error is None or not self._may_repeat(result.error):
             return None
-        number = await self._on_behalf(tries, self._work.send(self._settling, number_id, update))
-        self._count_success(tries)
+        number = await self._on_behalf(tries, self._work.send(self._settling, result.id, update))
+        self._count_success(tries, result.id)
         return number
 
     async def read(self, number_id: int) -> Number:
-        """Return a number as it is."""
-        number = await self._work.read(self._settling, number_id)
+        """Return a number as it is; that is no attempt to change it."""
+        number = await self._on_behalf(Tries(), self._work.read(self._settling, number_id))
         self.requests += 1
+        self._outage.answered(number_id)
         return number
+
+    @property
+    def is_hopeless(self) -> bool:
+        """Whether nothing has been answered for so long that going on makes no sense."""
+        return self._outage.is_hopeless
 
     def resumed(self, tries: Tries) -> None:
         """Note that nobody waits for a backoff any more."""
@@ -184,12 +191,12 @@ class Delivery:
     async def _send_one(self, number_id: int, update: NumberUpdate, tries: Tries) -> Number:
         """Send the change of one number that was in a batch, for a worker that waits for it."""
         number = await self._on_behalf(tries, self._work.send(self._client, number_id, update))
-        self._count_success(tries)
+        self._count_success(tries, number_id)
         return number
 
     async def _send_many(self, ids: list[int], update: NumberUpdate, tries: Tries) -> list[Number]:
         numbers = await self._on_behalf(tries, self._work.send_many(self._batching, ids, update))
-        self._count_success(tries)
+        self._count_success(tries, ids[0])
         return numbers
 
     async def _on_behalf(self, tries: Tries, sending: Awaitable[T]) -> T:
@@ -209,14 +216,18 @@ class Delivery:
 
     async def _is_worth_another_try(self, error: WavixError, tries: Tries, number_id: int) -> bool:
         try:
-            return self._repeats and await self._outage.wait_out(error, tries.answers or 0, number_id)
+            signs = tries.signs[0] if tries.signs else None
+            return self._may_repeat(error) and await self._outage.wait_out(error, signs, number_id)
         except StoppedError:
             return False
 
-    def _count_success(self, tries: Tries) -> None:
+    def _may_repeat(self, error: WavixError) -> bool:
+        return self._repeats and (not isinstance(error, APIError) or error.status in self._policy.statuses)
+
+    def _count_success(self, tries: Tries, number_id: int) -> None:
         tries.attempts += 1
         self.requests += 1
-        self._outage.answered()
+        self._outage.answered(number_id)
 
     def _observe(self, event: Event) -> None:
         tries = _current.get()
@@ -237,19 +248,18 @@ class Delivery:
             self._outage.answered()
         else:
             self._outage.failed(asyncio.get_running_loop().time())
-            if tries.answers is None:
-                tries.answers = self._outage.answers
+            tries.signs = (*tries.signs[-1:], self._outage.signs)
         if event.outcome != "not_sent":
             tries.attempts += 1
             tries.maybe_done = tries.maybe_done or event.outcome == "unknown"
-            tries.unanswered = tries.unanswered or event.status in _STILL_UNDER_WAY
+            tries.unanswered = tries.unanswered or (event.outcome == "unknown" and event.status not in _THROUGH)
             self.requests += 1
             self.rate_limited += event.status == 429
 
 
-def _batcher(batch: Any, send_many: Any, send_one: Any) -> Batcher | None:
+def _batcher(batch: Any, send_many: Any, send_one: Any, is_outage: Callable[[], bool]) -> Batcher | None:
     if batch is None:
         return None
     if batch != "auto" and (type(batch) is not int or batch < 2):
         raise ConfigurationError(f'batch must be "auto", a whole number of 2 or more, or None; got {batch!r}.')
-    return Batcher(FIRST_SIZE if batch == "auto" else batch, send_many, send_one)
+    return Batcher(FIRST_SIZE if batch == "auto" else batch, send_many, send_one, is_outage)

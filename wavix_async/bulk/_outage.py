@@ -2,7 +2,8 @@
 
 A number that fails while others succeed has a problem of its own. When nobody succeeds it is the API, or the way to it,
 that fails: then nothing new is begun, one probe looks whether it is back, and what had failed meanwhile is sent again.
-An API that has never answered in a run is not waited for, and none for longer than `PATIENCE`.
+An API that has never answered in a run is not waited for, and none for longer than `PATIENCE`: then the run stops, and
+what it has not begun can be resumed.
 """
 
 import asyncio
@@ -16,6 +17,7 @@ from wavix_async.errors import DecodeError, ServerError, TransportError, WavixEr
 __all__ = ["Outage"]
 
 PATIENCE: Final = 120.0
+_NEVER_ALIVE: Final = 30.0
 _FIRST_PROBE: Final = 0.25
 _LONGEST_PROBE: Final = 4.0
 _FEW: Final = 8
@@ -32,58 +34,72 @@ class Outage:
         self._stop = stop
         self._failures = 0  # in a row
         self._since = 0.0  # when the row began
-        self._given_up = False  # until there is a sign of life
+        self._healthy: int | None = None  # a number that was answered
         self._watch: asyncio.Task[bool] | None = None
-        self.answers = 0
-        """Signs of life so far: an item that has seen none since it first failed suspects an outage."""
+        self.signs = 0
+        """Signs of life so far."""
+        self.is_hopeless = False
+        """Whether nothing has been answered for so long that going on makes no sense."""
 
-    def answered(self) -> None:
-        """Note a sign of life: a success, or a refusal."""
-        self.answers += 1
+    def answered(self, number_id: int | None = None) -> None:
+        """Note a sign of life: a success (with the number it was), or a refusal."""
+        self.signs += 1
         self._failures = 0
+        if number_id is not None:
+            self._healthy = number_id
 
     def failed(self, now: float) -> None:
         """Note an attempt that got no answer, or a failure of the server."""
         if not self._failures:
-            self._since, self._given_up = now, False
+            self._since, self.is_hopeless = now, False
         self._failures += 1
+        if self._failures >= self._enough and now - self._since > (PATIENCE if self.signs else _NEVER_ALIVE):
+            self.is_hopeless = True
 
     def is_likely(self) -> bool:
         """Tell whether so many attempts in a row have failed that nothing new should be begun."""
-        return self._failures >= self._enough and self.answers > 0 and not self._given_up
+        return self._failures >= self._enough and self.signs > 0 and not self.is_hopeless
 
-    async def wait_out(self, error: WavixError, answers: int, number_id: int) -> bool:
+    async def wait_out(self, error: WavixError, signs: int | None, number_id: int) -> bool:
         """Wait for the end of an outage.
 
         Args:
-            error: Why an item has failed.
-            answers: `answers` when it failed first.
-            number_id: A number that can be read.
+            error: Why a change has failed.
+            signs: `signs` when an earlier attempt of it failed: if there were any since, others are served.
+            number_id: Its number.
 
         Returns:
-            Whether the item shall be sent again; False where there is no outage, or none that has ended in time.
+            Whether the change shall be sent again; False where there was no outage, or none that has ended in time.
         """
-        if not isinstance(error, _SIGNS) or not answers or answers != self.answers or self._given_up:
+        if isinstance(error, DecodeError) and not error.retryable:
+            # Nothing but the words was not as documented.
+            self.answered()
+        if not isinstance(error, _SIGNS) or not self.signs or signs != self.signs or self.is_hopeless:
             return False
         if self._watch is None or self._watch.done():
-            self._watch = asyncio.ensure_future(self._watch_for_life(number_id))
+            self._watch = asyncio.ensure_future(self._watch_for_life(self._healthy or number_id))
         return await self._stop.end(asyncio.shield(self._watch))
 
     async def _watch_for_life(self, number_id: int) -> bool:
         loop = asyncio.get_running_loop()
-        longest = _FIRST_PROBE
-        while loop.time() - self._since < PATIENCE:
+        until, signs, longest = self._since + PATIENCE, self.signs, _FIRST_PROBE
+        confirmed = False
+        while loop.time() < until:
             await asyncio.sleep(longest * random.uniform(0.5, 1.0))  # noqa: S311 - spreads load, guards nothing
             longest = min(2 * longest, _LONGEST_PROBE)
             try:
-                await self._probe(number_id)
+                if signs == self.signs:
+                    await self._probe(number_id)
             except WavixError as error:
                 if isinstance(error, _SIGNS):
+                    confirmed = True
                     continue
                 # A refusal, or a closed client: whoever sends again will hear it.
+                confirmed = True
             self.answered()
-            return True
-        self._given_up = True
+            # If the first look finds it alive, it is that one change that fails.
+            return confirmed
+        self.is_hopeless = True
         return False
 
     async def close(self) -> None:

@@ -88,7 +88,8 @@ class BulkReport:
         requests: Requests put on the wire, all attempts counted, and those that read back what was in doubt.
         rate_limited: How many of them were answered 429.
         elapsed: Seconds from the start to the end of the run.
-        stopped_by: The error that stopped the run before its end (401, 402, 403, a closed client), or None.
+        stopped_by: The error that stopped the run before its end, or None: a 401, 402 or 403, a closed client, an
+            outage that has not ended, a pause longer than the deadline of a call.
         cut_short: Whether a stop left inputs of a generator unread, because it had not ended within the grace of
             `stop()` (30 seconds after a 401, 402 or 403); they are in none of the counts.
     """
@@ -129,8 +130,9 @@ class BulkReport:
 
 def bare(error: WavixError) -> WavixError:
     """Return an error without the frames it went through: a report may keep thousands, and each keeps its answer."""
-    seen: BaseException | None = error
-    while seen is not None:
-        seen.__traceback__ = None
-        seen = seen.__cause__ or seen.__context__
+    known: list[BaseException | None] = [error]
+    for each in known:
+        if each is not None:
+            each.__traceback__ = None
+            known += [other for other in (each.__cause__, each.__context__) if other not in known]
     return error

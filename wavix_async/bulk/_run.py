@@ -24,9 +24,11 @@ from wavix_async.config import check_count
 from wavix_async.errors import (
     AuthenticationError,
     ClientClosedError,
+    ConnectError,
     InputError,
     PaymentRequiredError,
     PermissionDeniedError,
+    RateLimitError,
     StoppedError,
     WavixError,
 )
@@ -121,8 +123,8 @@ class BulkRun:
         return BulkReport(
             updated=counts[BulkStatus.UPDATED],
             failed=counts[BulkStatus.FAILED],
-            unknown=counts[BulkStatus.UNKNOWN] + len(doubts),
-            not_sent=counts[BulkStatus.NOT_SENT],
+            unknown=counts[BulkStatus.UNKNOWN] + sum(each.status is BulkStatus.UNKNOWN for each in doubts),
+            not_sent=counts[BulkStatus.NOT_SENT] + sum(each.status is BulkStatus.NOT_SENT for each in doubts),
             failures=[*self._failures, *doubts],
             requests=self._delivery.requests,
             rate_limited=self._delivery.rate_limited,
@@ -166,6 +168,10 @@ class BulkRun:
         task = self._task or self._start()
         try:
             await asyncio.shield(task)
+        except asyncio.CancelledError:
+            # Whoever left `async for` has ended the run, and may ask for its report all the same.
+            if not task.cancelled() or _is_cancelled():
+                raise
         finally:
             await self._end(task)
         return self.report
@@ -190,6 +196,7 @@ class BulkRun:
         self._began = self._told = loop.time()
         try:
             await self._staff(self._labour, self._source.total)
+            self._doubts.begin()
             await self._staff(self._settle_doubts, len(self._doubts))
             self._give_up_doubts()
             if self._results is not None:
@@ -221,6 +228,7 @@ class BulkRun:
         self._give_up_doubts()
         if self._source.total is not None:
             self._counts[BulkStatus.NOT_SENT] += max(0, self._source.total - self._counts.total())
+        self._cut_short = self._cut_short or self._source.broken_off
         await self._source.close()
 
     def _halt(self) -> None:
@@ -249,9 +257,11 @@ class BulkRun:
             until = max(self._give_up_at or 0.0, loop.time() + _READ_AT_LEAST)
         while until is None or loop.time() < until:
             try:
-                async with asyncio.timeout_at(until):
+                async with asyncio.timeout_at(until) as limit:
                     item = await self._source.pull()
             except TimeoutError:
+                if not limit.expired():
+                    raise
                 break
             if item is END:
                 return
@@ -277,7 +287,7 @@ class BulkRun:
 
     async def _labour(self) -> None:
         item = self._delivery.new_tries()
-        while not self._stopping and not self._is_one_too_many():
+        while not self._stopping and not self._leave_if_too_many():
             try:
                 pulled = await self._source.pull()
             except Exception as error:
@@ -299,7 +309,7 @@ class BulkRun:
         if not self._stopping and len(self._workers) < self._concurrency * _MOST_WORKERS:
             self._hire(self._labour)
 
-    def _is_one_too_many(self) -> bool:
+    def _leave_if_too_many(self) -> bool:
         """Tell a worker to leave; who backs off has a substitute, unless everybody does."""
         if len(self._workers) <= self._delivery.in_hand + self._delivery.substitutes:
             return False
@@ -310,9 +320,15 @@ class BulkRun:
         return True
 
     async def _settle_doubts(self) -> None:
-        self._delivery.new_tries()
         while not self._stopping and (number_id := self._doubts.next_id()) is not None:
-            await self._land(await self._doubts.settle(number_id))
+            try:
+                result = await self._doubts.settle(number_id)
+            except Exception as error:
+                self._broken = error
+                self._halt()
+                return
+            self._stop_if_needed(result.error)
+            await self._land(result)
 
     def _give_up_doubts(self) -> None:
         for result in self._doubts.give_up():
@@ -353,7 +369,7 @@ class BulkRun:
                 return BulkResult(number_id, BulkStatus.UPDATED, number, None, item.attempts)
             except WavixError as error:
                 result = self._failed(number_id, error, item)
-                if result.status is not BulkStatus.UNKNOWN or self._stopping:
+                if self._stopping or not _may_change(result):
                     return result
                 self._doubts.add(result, update, attrs.evolve(item, backing_off=False))
                 return None
@@ -379,10 +395,7 @@ class BulkRun:
     def _failed(self, number_id: int, error: WavixError, item: Tries) -> BulkResult:
         if isinstance(error, InputError):
             return BulkResult(number_id, BulkStatus.FAILED, error=error)
-        if isinstance(error, _STOPPERS) and not self._stopping:
-            self._stopped_by = error
-            self._halt()
-            self._end_within(_READ_ON)
+        self._stop_if_needed(error)
         status = _STATUS[error.outcome]
         if item.maybe_done and error.status not in SAME_EVERY_TIME:
             # Of an earlier call, before an outage: this error tells of the last one only.
@@ -391,6 +404,17 @@ class BulkRun:
         if isinstance(error, StoppedError) and status is BulkStatus.NOT_SENT:
             told = self._stopped_by
         return BulkResult(number_id, status, error=told and bare(told), attempts=item.attempts)
+
+    def _stop_if_needed(self, error: WavixError | None) -> None:
+        """Stop the run at an error that all others would get as well."""
+        if error is None or self._stopping:
+            return
+        # A pause that is too long for one is so for all.
+        pause = isinstance(error, RateLimitError) and self._base.limits.snapshot().paused_for > 0
+        if pause or isinstance(error, _STOPPERS) or (self._delivery.is_hopeless and error.retryable):
+            self._stopped_by = error
+            self._halt()
+            self._end_within(_READ_ON)
 
     # --- results ---
 
@@ -422,6 +446,12 @@ _STATUS: Final = {
     "rejected": BulkStatus.FAILED,
     "unknown": BulkStatus.UNKNOWN,
 }
+
+
+def _may_change(result: BulkResult) -> bool:
+    """Tell whether a result may not be the last word: it is unknown, or what never left could leave later."""
+    never_left = result.status is BulkStatus.NOT_SENT and isinstance(result.error, ConnectError)
+    return never_left or result.status is BulkStatus.UNKNOWN
 
 
 def _is_cancelled() -> bool:

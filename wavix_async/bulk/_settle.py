@@ -5,6 +5,7 @@ would only make it worse. A number that comes again is settled before its next c
 """
 
 import asyncio
+from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Final
 
@@ -30,14 +31,14 @@ class Tries:
     backing_off: bool = False
     maybe_done: bool = False
     """Whether an attempt may have been carried out."""
-    answers: int | None = None
-    """Signs of life of the API when an attempt failed for the first time."""
+    signs: tuple[int, ...] = ()
+    """Signs of life of the API when the last two attempts failed."""
     unanswered: bool = False
     """Whether an attempt may still be carried out, since nobody has said how it ended."""
 
     def begin(self) -> None:
         """Begin with another input."""
-        self.attempts, self.maybe_done, self.answers, self.unanswered = 0, False, None, False
+        self.attempts, self.maybe_done, self.signs, self.unanswered = 0, False, (), False
 
 
 @attrs.frozen
@@ -52,20 +53,21 @@ class Doubts:
 
     Args:
         read: Reads a number.
-        send: Sends a change again, counting its attempts; None: it shall not be sent again.
+        send: Sends a change again, given how it ended, counting its attempts; None: it shall not be sent again.
         stop: Ends the wait between two reads.
     """
 
     def __init__(
         self,
         read: Callable[[int], Awaitable[Number]],
-        send: Callable[[int, NumberUpdate, Tries], Awaitable[Number | None]],
+        send: Callable[[BulkResult, NumberUpdate, Tries], Awaitable[Number | None]],
         stop: StopSignal,
     ) -> None:
         self._read = read
         self._send = send
         self._stop = stop
         self._doubts: dict[int, _Doubt] = {}
+        self._todo: deque[int] = deque()
         self._failed_reads = 0
 
     def __len__(self) -> int:
@@ -75,7 +77,7 @@ class Doubts:
         return number_id in self._doubts
 
     def add(self, result: BulkResult, update: NumberUpdate, tries: Tries) -> None:
-        """Keep a result that is unknown until it is settled or given up."""
+        """Keep a result that may not be the last word until it is settled or given up."""
         self._doubts[result.id] = _Doubt(result, update, tries)
 
     def results(self) -> list[BulkResult]:
@@ -83,53 +85,59 @@ class Doubts:
         return [doubt.result for doubt in self._doubts.values()]
 
     def give_up(self) -> list[BulkResult]:
-        """Take out all that is left: it stays unknown."""
+        """Take out all that is left: it stays as it is."""
         results = self.results()
         self._doubts.clear()
         return results
 
+    def begin(self) -> None:
+        """Begin to settle what is left, whatever reads failed before."""
+        self._todo, self._failed_reads = deque(self._doubts), 0
+
     def next_id(self) -> int | None:
         """Return a number to settle; None where there is none, or where the API does not answer reads either."""
-        return next(iter(self._doubts), None) if self._failed_reads < _HOPELESS else None
+        return self._todo.popleft() if self._todo and self._failed_reads < _HOPELESS else None
 
     async def settle(self, number_id: int) -> BulkResult:
-        """Find out how the change of a number in doubt ended; while it is looked into it is not in doubt any more.
+        """Find out how the change of a number in doubt ended.
 
         Returns:
             `updated` where the number is as wanted, or is so after the change was sent again. `failed` where it is not,
-            and every attempt was answered with an error. Else `unknown`: the change may still be under way.
+            and every attempt was answered by the API with an error. Else as it was: the change may be under way still.
         """
-        doubt = self._doubts.pop(number_id)
-        try:
-            return await self._settle(doubt)
-        except asyncio.CancelledError:
-            self._doubts[number_id] = doubt
-            raise
+        result = await self._settle(self._doubts[number_id])
+        # Not before: whoever looks meanwhile shall find it.
+        del self._doubts[number_id]
+        return result
 
     async def _settle(self, doubt: _Doubt) -> BulkResult:
         result, tries = doubt.result, doubt.tries
         try:
             number = await self._read_until_changed(doubt)
+            if number is None:
+                try:
+                    number = await self._send(result, doubt.update, tries)
+                except WavixError as again:
+                    if again.outcome != "not_sent":
+                        result = attrs.evolve(result, error=bare(again), attempts=tries.attempts)
+                    if again.outcome == "unknown":
+                        number = await self._read_until_changed(doubt)
         except WavixError as unread:
             self._failed_reads += not isinstance(unread, NotFoundError)
-            return result
+            return _unknown_if_maybe_done(result, tries)
         self._failed_reads = 0
-        error = result.error
-        if number is None:
-            try:
-                number = await self._send(result.id, doubt.update, tries)
-            except WavixError as again:
-                error = bare(again)
-        result = attrs.evolve(result, attempts=tries.attempts, error=error, settled=True)
         if number is not None:
-            return attrs.evolve(result, status=BulkStatus.UPDATED, number=number, error=None)
+            return attrs.evolve(
+                result, status=BulkStatus.UPDATED, number=number, error=None, attempts=tries.attempts, settled=True
+            )
+        error = result.error
         refused = error is not None and error.status in SAME_EVERY_TIME
-        if not refused and (tries.unanswered or (error is not None and error.outcome == "not_sent")):
-            return attrs.evolve(result, settled=False)
-        if error is not None:
+        if not refused and (not tries.maybe_done or tries.unanswered):
+            return _unknown_if_maybe_done(result, tries)
+        if error is not None and error.outcome != "rejected":
             error.outcome = "rejected"
             error.add_note("The number was read back, and is not changed.")
-        return attrs.evolve(result, status=BulkStatus.FAILED)
+        return attrs.evolve(result, status=BulkStatus.FAILED, attempts=tries.attempts, settled=True)
 
     async def _read_until_changed(self, doubt: _Doubt) -> Number | None:
         """Return the number if it is as wanted, or becomes so soon: some fields are applied asynchronously."""
@@ -139,3 +147,7 @@ class Doubts:
             if not doubt.update.differs_from(number):
                 return number
         return None
+
+
+def _unknown_if_maybe_done(result: BulkResult, tries: Tries) -> BulkResult:
+    return attrs.evolve(result, status=BulkStatus.UNKNOWN) if tries.maybe_done else result

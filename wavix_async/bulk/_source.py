@@ -24,6 +24,9 @@ class Source:
         self._later: AsyncIterator[Any] | None = None
         # Two workers must not ask an async generator for its next item at the same time.
         self._lock = asyncio.Lock()
+        self._ended = False
+        self.broken_off = False
+        """Whether the source was cancelled while it made its next item: a generator does not survive that."""
         if isinstance(updates, Mapping):
             for number_id, update in updates.items():
                 check(number_id, update)
@@ -51,10 +54,19 @@ class Source:
     async def pull(self) -> Any:
         """Return the next item as it is, or `END`."""
         if self._items is not None:
-            return next(self._items, END)
+            return END if self._ended else self._note(next(self._items, END))
         assert self._later is not None
         async with self._lock:
-            return await anext(self._later, END)
+            try:
+                return END if self._ended else self._note(await anext(self._later, END))
+            except asyncio.CancelledError:
+                self.broken_off = True
+                raise
+
+    def _note(self, item: Any) -> Any:
+        # Not every iterator says twice that it has ended.
+        self._ended = item is END
+        return item
 
     async def close(self) -> None:
         """Let a generator run its cleanup."""

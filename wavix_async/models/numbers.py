@@ -253,7 +253,10 @@ def _has(number: Number, name: str, wanted: Any) -> bool:
 _URLS: Final = frozenset({"sms_relay_url", "call_status_url"})
 
 
-def _routes(destinations: list[Any]) -> set[tuple[str, ...]]:
+def _routes(destinations: list[Any]) -> list[tuple[str, ...]]:
     """Return what a request can say of destinations; as text, since an answer may hold anything."""
-    names = ("destination", "priority", "transport", "trunk_id")
-    return {tuple(str(getattr(each, name, None) or None) for name in names) for each in destinations}
+    names = ("destination", "priority", "transport")
+    return sorted(
+        (*(str(getattr(each, name, None)) for name in names), str(getattr(each, "trunk_id", None) or None))
+        for each in destinations
+    )

@@ -250,7 +250,7 @@ class Numbers(Resource):
         gives each result as it lands. Memory stays bounded by `concurrency`, however many updates there are.
 
         What no trustworthy answer came for is read back at the end, before it is called `unknown`. An outage in the
-        middle of a run is waited out for up to two minutes, in which nothing new is begun.
+        middle of a run is waited out for up to two minutes, in which little is begun; then the run stops.
 
         A 401, 402 or 403 stops the run at the first; any other refusal fails its number only. A number that comes again
         is written after its predecessor has ended, never at the same time.
