@@ -84,10 +84,6 @@ class Call(Generic[T]):
         self._operation = operation
         self._request = request
         self._limiter = shared.limiter(operation.limit_group)
-        self._loop = asyncio.get_running_loop()
-        self._started = self._loop.time()
-        deadline = options.timeouts.deadline
-        self._deadline = _FOREVER if deadline is None else self._started + deadline
         self._ambiguous = False
         self._fresh = False
         self._counted = 0
@@ -105,6 +101,11 @@ class Call(Generic[T]):
         Raises:
             WavixError: The call failed for good.
         """
+        # The clock starts now: who makes the coroutine may await it much later.
+        self._loop = asyncio.get_running_loop()
+        self._started = self._loop.time()
+        deadline = self._options.timeouts.deadline
+        self._deadline = _FOREVER if deadline is None else self._started + deadline
         self._shared.budget.request()
         try:
             return await self._attempt()
@@ -130,13 +131,18 @@ class Call(Generic[T]):
                 options.stop.check()
             ticket = self._limiter.try_acquire()
             if ticket is None or _one_is_full(places):
+                if ticket is not None and options.stop is not None and options.stop.is_set():
+                    # Set by an observer that was told of a rate just now: the queue below does not begin.
+                    self._limiter.unused(ticket)
                 ticket = await self._wait(self._queue(ticket, places))
             else:
                 for place in places:
                     await place.acquire()
+            began = self._loop.time()
+            if began >= self._deadline:
+                raise self._too_late_to_send(ticket, places)
             self.attempts += 1
             self._tries += 1
-            began = self._loop.time()
             try:
                 until = min(began + options.timeouts.attempt, self._deadline)
                 response = await transport.send(self._request, until, options.timeouts.connect, fresh=self._fresh)
@@ -157,6 +163,13 @@ class Call(Generic[T]):
         except WavixError as error:
             raise self._with_facts(error) from error.__cause__
 
+    def _too_late_to_send(self, ticket: float, places: Places) -> DeadlineExceededError:
+        _leave(places)
+        self._limiter.unused(ticket)
+        return DeadlineExceededError(
+            f"{self._operation.name} reached its deadline before it could be sent.", outcome="not_sent"
+        )
+
     def _no_answer(self, ticket: float, began: float, error: BaseException) -> None:
         self._limiter.abandoned(ticket)
         outcome = error.outcome if isinstance(error, WavixError) else "unknown"
@@ -167,15 +180,15 @@ class Call(Generic[T]):
 
     async def _queue(self, ticket: float | None, places: Places) -> float:
         """Wait for a turn and then for a place; nobody holds a place, or a connection, while waiting for the rate."""
+        place = self._limiter.arrive()
         while True:
             if ticket is None:
-                ticket = await self._turn()
+                ticket = await self._turn(place)
             await self._wait_for_places(ticket, places)
             if self._loop.time() - ticket < _FRESH and not self._limiter.is_paused():
                 return ticket
             # The API said "not now" meanwhile, or turns were hoarded, which must not be spent all at once.
-            self._limiter.unused(ticket)
-            ticket = self._limiter.try_acquire()
+            ticket = self._limiter.renew(ticket, place)
             if ticket is not None:
                 return ticket
             _leave(places)
@@ -191,9 +204,9 @@ class Call(Generic[T]):
             sent = "Stopped before it could be repeated; an attempt may have been carried out."
             raise self._with_facts(StoppedError(sent) if self._ambiguous else stopped) from None
 
-    async def _turn(self) -> float:
+    async def _turn(self, place: int) -> float:
         try:
-            return await self._limiter.acquire(self._deadline)
+            return await self._limiter.acquire(self._deadline, place)
         except WaitTooLong as late:
             self._too_late = True
             why = "the API said so" if late.paused else "the rate allows no earlier turn"
@@ -238,11 +251,11 @@ class Call(Generic[T]):
         if hint is not None:
             self._limiter.hint(hint)
 
-    def _read(self, response: Response) -> T:
+    def _read(self, response: Response, *, hidden: bool = False) -> T:
         try:
             value, drifts = read_response(self._operation, response)
         except WavixError as error:
-            failure = self._shared.transport.without_key(response)
+            failure = response if hidden else self._shared.transport.without_key(response)
             if failure is response:
                 error.retry_after = wait_told(response.status, response.headers, time.time())
                 self._hide_key(error)
@@ -252,7 +265,7 @@ class Call(Generic[T]):
                 self._report(drifts, response)
             return value
         # A server that repeats the key must not bring it into logs.
-        return self._read(failure)
+        return self._read(failure, hidden=True)
 
     def _hide_key(self, error: WavixError) -> None:
         hide = self._shared.transport.hide_key
@@ -287,7 +300,7 @@ class Call(Generic[T]):
             counted=self._counted,
             jitter=random.random(),  # noqa: S311 - spreads load, guards nothing
             time_left=self._deadline - now,
-            take_retry=lambda: self._shared.budget.take(now),
+            take_retry=lambda: self._shared.budget.take(now, self._deadline - now),
         )
         if isinstance(verdict, _retry.GiveUp):
             self._with_facts(verdict.error)

@@ -337,11 +337,16 @@ class Limiter:
             return None
         return self._send(now)
 
-    async def acquire(self, deadline: float | None = None) -> float:
+    def arrive(self) -> int:
+        """Return a place in the queue, to be kept over several turns: `acquire(place=...)`, `renew`."""
+        return next(self._arrivals)
+
+    async def acquire(self, deadline: float | None = None, place: int | None = None) -> float:
         """Wait for the turn of one request, first come first served, and return its ticket.
 
         Args:
             deadline: Loop time after which the ticket is of no use; None waits as long as it takes.
+            place: What `arrive` returned; None: behind everybody who waits.
 
         Raises:
             WaitTooLong: At once, when the wait as it is known now goes beyond the deadline; later, when a pause begins
@@ -351,15 +356,32 @@ class Limiter:
         if ticket is not None:
             return ticket
         limit = inf if deadline is None else deadline
-        self._check_fits(limit)
-        place = next(self._arrivals)
+        place = self.arrive() if place is None else place
+        self._check_fits(limit, place)
         ticket = await self._turn(limit, place)
         while self.is_paused():
             # A pause began between our release and our waking: nobody may leave now, so back to our place in the queue.
             self._gate.unsend()
-            self._check_fits(limit)
+            self._check_fits(limit, place)
             ticket = await self._turn(limit, place)
         return ticket
+
+    def renew(self, ticket: float, place: int) -> float | None:  # noqa: ARG002  (closing takes the ticket)
+        """Give a ticket that has got old back for a new one, before anybody who came later.
+
+        Args:
+            ticket: What `acquire` returned.
+            place: What `arrive` returned.
+
+        Returns:
+            The new ticket; None when one must wait.
+        """
+        self._gate.unsend()
+        now = self._now()
+        if not self._ahead_of(place) and self._gate.next_time(now) <= now:
+            return self._send(now)
+        self._pump()
+        return None
 
     def accepted(self, ticket: float) -> None:
         """Close a ticket: the server took the request, whatever else it said."""
@@ -420,11 +442,7 @@ class Limiter:
         future: asyncio.Future[float] = loop.create_future()
         waiter = future, deadline, place
         alarm = loop.call_at(deadline, self._expire, waiter) if deadline < inf else None
-        waiters = self._waiters
-        if not waiters or waiters[-1][2] < place:
-            waiters.append(waiter)
-        else:
-            waiters.insert(sum(1 for _ in takewhile(lambda other: other[2] < place, waiters)), waiter)
+        self._waiters.insert(self._ahead_of(place), waiter)
         self._pump()
         try:
             return await future
@@ -438,6 +456,13 @@ class Limiter:
         finally:
             if alarm is not None:
                 alarm.cancel()
+
+    def _ahead_of(self, place: int) -> int:
+        """Return how many wait who came before."""
+        waiters = self._waiters
+        if not waiters or waiters[-1][2] < place:
+            return len(waiters)
+        return sum(1 for _ in takewhile(lambda other: other[2] < place, waiters))
 
     def _expire(self, waiter: Waiter) -> None:
         """Fail who waited for answers that did not come: that was no wait to be foreseen."""
@@ -487,13 +512,13 @@ class Limiter:
             self._fail(waiter)
         self._pump()
 
-    def _check_fits(self, deadline: float) -> None:
+    def _check_fits(self, deadline: float, place: int) -> None:
         if deadline == inf:
             return
         now, pace = self._now(), self._gate.pace()
         due = max(self._gate.earliest(now), now)
         if pace is not None:
-            due += len(self._waiters) / pace
+            due += self._ahead_of(place) / pace
         if due > deadline:
             raise self._too_long(due - now, now)
 

@@ -61,14 +61,16 @@ class RetryBudget:
         """Count a first attempt."""
         self._requests += 1
 
-    def take(self, now: float) -> float | None:
-        """Take one retry.
+    def take(self, now: float, time_left: float = inf) -> float | None:
+        """Take one retry, unless it would come too late to be sent.
 
         Args:
             now: The loop's time.
+            time_left: Seconds after which it would be of no use.
 
         Returns:
-            Seconds until it may be sent, 0 for at once; None where the wait would be longer than the longest backoff.
+            Seconds until it may be sent, 0 for at once; None where the wait would be longer than the longest backoff,
+            or not end within the time left.
         """
         if self._at is None or now < self._at:
             self._at = now
@@ -79,7 +81,7 @@ class RetryBudget:
             self._tokens = tokens - 1
             return 0.0
         wait = (1 - tokens) / self._per_second if self._per_second else float("inf")
-        if wait > self._longest:
+        if wait > self._longest or wait >= time_left:
             self._tokens = tokens
             return None
         self._tokens = tokens - 1
@@ -105,7 +107,7 @@ def decide(
         counted: Attempts so far that count against `policy.attempts`: all but those answered 429.
         jitter: A number in [0, 1).
         time_left: Seconds to the deadline of the call.
-        take_retry: Takes one retry from the budget.
+        take_retry: Takes one retry from the budget, and says when it may be sent; None where there is none in time.
 
     Returns:
         `Wait` or `GiveUp`.
@@ -114,7 +116,7 @@ def decide(
         if isinstance(failure, RateLimitError) or is_free(failure):
             # The limiter has paused every caller: waiting a second time here would only delay this one.
             return Wait(0.0)
-        wait = _backoff(policy, counted, jitter, take_retry)
+        wait = _backoff(policy, counted, jitter, time_left, take_retry)
         if wait < time_left:
             return Wait(wait)
     return GiveUp(_last_word(operation, failure))
@@ -125,12 +127,16 @@ def is_free(failure: WavixError) -> bool:
     return isinstance(failure, ConnectError) and failure.was_idle
 
 
-def _backoff(policy: RetryPolicy, counted: int, jitter: float, take_retry: Callable[[], float | None]) -> float:
+def _backoff(
+    policy: RetryPolicy, counted: int, jitter: float, time_left: float, take_retry: Callable[[], float | None]
+) -> float:
     """Return the seconds until the next attempt, infinity where there shall be none."""
-    if counted >= policy.attempts or (queue := take_retry()) is None:
-        return inf
     bound: float = min(policy.max_backoff, policy.backoff * 2 ** min(counted - 1, 60))
-    return max(bound * jitter, queue)
+    wait = bound * jitter
+    # The budget is asked last: what is taken from it is sent.
+    if counted >= policy.attempts or wait >= time_left or (queue := take_retry()) is None:
+        return inf
+    return max(wait, queue)
 
 
 def _may_repeat(operation: Operation[Any], policy: RetryPolicy, failure: WavixError) -> bool:

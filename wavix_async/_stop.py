@@ -66,8 +66,14 @@ class StopSignal:
             What it gives.
 
         Raises:
-            StoppedError: The signal was set.
+            StoppedError: The signal was set, maybe long ago; then the wait does not begin.
         """
+        if self._set:
+            if asyncio.iscoroutine(wait):
+                wait.close()
+            elif isinstance(wait, asyncio.Future):
+                wait.cancel()
+            self.check()
         task = asyncio.current_task()
         assert task is not None
         waiting = Watched(task, _NEVER)

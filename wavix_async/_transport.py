@@ -12,6 +12,7 @@ Facts about aiohttp that this file relies on, each held by a canary test:
 import asyncio
 import io
 import math
+import re
 import socket
 import sys
 from typing import Any, Final
@@ -27,6 +28,7 @@ from wavix_async.config import HiddenBytes, Secret
 from wavix_async.errors import (
     AttemptTimeoutError,
     ClientClosedError,
+    ConfigurationError,
     ConnectError,
     DecodeError,
     DisconnectedError,
@@ -39,6 +41,7 @@ __all__ = ["MAX_BODY", "Transport"]
 MAX_BODY: Final = 16 * 1024 * 1024
 """The longest answer that is read, in bytes after decompression."""
 
+_LOGIN: Final = re.compile(r"//\S*@")
 _USER_AGENT: Final = (
     f"wavix-async/{__version__} aiohttp/{aiohttp.__version__} python/{sys.version_info.major}.{sys.version_info.minor}"
 )
@@ -57,6 +60,8 @@ class Transport:
     ) -> None:
         self._max_connections = max_connections if session is None else min(max_connections, _pool_size(session))
         self._key = HiddenBytes(api_key.encode())
+        # Anything shorter is no key but a word of a test, which may be a part of every answer.
+        self._hides_key = len(api_key) >= 8
         self._connect_timeout = connect_timeout
         self._session = session
         self._fresh: aiohttp.ClientSession | None = None
@@ -135,6 +140,7 @@ class Transport:
                 data=data,
                 headers=headers,
                 allow_redirects=False,
+                raise_for_status=False,
                 timeout=self._connecting_within(connect, deadline),
             )
             try:
@@ -158,7 +164,7 @@ class Transport:
                 # Only a connection that is new tells that the next will do.
                 failure.was_idle = False
             try:
-                raise failure from error
+                raise failure from (None if _shows_a_login(error) else error)
             finally:
                 del failure
         finally:
@@ -216,7 +222,7 @@ class Transport:
 
     def without_key(self, response: Response) -> Response:
         """Return the response, or one without the key if it holds it."""
-        if response.body.find(self._key) < 0:
+        if not self._hides_key or response.body.find(self._key) < 0:
             return response
         return Response(
             response.status, response.headers, response.body.replace(self._key, b"<hidden>"), response.request
@@ -224,6 +230,8 @@ class Transport:
 
     def hide_key(self, value: Any) -> Any:
         """Return a text, or what JSON gave, without the key: in JSON it may be written in other bytes than it has."""
+        if not self._hides_key:
+            return value
         if isinstance(value, str):
             key = self._key.decode()
             return value.replace(key, "<hidden>").replace(key.replace("/", "\\/"), "<hidden>")
@@ -277,6 +285,10 @@ def _abandon(session: aiohttp.ClientSession) -> None:
         for connections in getattr(connector, "_conns", {}).values():
             for protocol, *_ in connections:
                 transport: Any = getattr(protocol, "transport", None)
+                while (tls := getattr(transport, "_ssl_protocol", None)) is not None:
+                    # Closing it would need the loop; below it is the transport that has the socket.
+                    transport._closed = True
+                    transport = tls._transport
                 sock = getattr(transport, "_sock", None)
                 if sock is not None:
                     sock.close()
@@ -330,6 +342,11 @@ def _failure(error: Exception, request: Request) -> WavixError:
         return ConnectError(f"The connection to {host} was closed while it was idle. Nothing was sent.", was_idle=True)
     if isinstance(error, RuntimeError) and "Session is closed" in str(error):
         return ClientClosedError("The aiohttp session of the client is closed. Nothing was sent.")
+    if isinstance(error, ValueError) and "Cannot combine AUTHORIZATION header" in str(error):
+        return ConfigurationError(
+            f"The session of the client has a login of its own for {host}, where the API key must be: remove it (and "
+            "default) from ~/.netrc, or make the session without trust_env. Nothing was sent."
+        )
     if isinstance(error, aiohttp.ClientPayloadError):
         return DisconnectedError(
             f"{host} broke off in the middle of its answer; the request may have been carried out."
@@ -341,6 +358,11 @@ def _failure(error: Exception, request: Request) -> WavixError:
     return TransportError(f"No answer from {host} ({_reason(error)}).")
 
 
+def _shows_a_login(error: Exception) -> bool:
+    """Tell whether a traceback that holds an error may show the password of a proxy."""
+    return isinstance(error, aiohttp.InvalidURL) or (not isinstance(error, OSError) and "@" in str(error))
+
+
 def _is_closing_write(error: BaseException | None) -> bool:
     return isinstance(error, aiohttp.ClientConnectionResetError) and "closing transport" in str(error)
 
@@ -349,4 +371,10 @@ def _reason(error: BaseException) -> str:
     # aiohttp's own words for it repeat the host, and speak of TLS where there is none.
     if isinstance(error, aiohttp.ClientConnectorError):
         error = error.os_error
-    return getattr(error, "strerror", None) or str(error) or type(error).__name__
+    if isinstance(error, aiohttp.ClientResponseError):
+        # Its own words repeat the URL: for a proxy, with the password.
+        return f"status {error.status}, {error.message}" if error.message else f"status {error.status}"
+    if isinstance(error, aiohttp.InvalidURL):
+        return f"{type(error).__name__}, of the proxy or the API"
+    reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    return _LOGIN.sub("//<hidden>@", reason)

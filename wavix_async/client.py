@@ -55,10 +55,11 @@ class WavixClient:
     Use it with `async with`, or call `close()`. One client serves any number of tasks of one event loop.
 
     Args:
-        api_key: The key; default: the environment variable WAVIX_API_KEY.
+        api_key: The key; default: the environment variable WAVIX_API_KEY. It is hidden in errors where an answer
+            repeats it, unless it is shorter than 8 characters, as no real key is.
         base_url: Default: WAVIX_BASE_URL, or https://api.wavix.com. http is taken for loopback hosts only.
         rate: Requests per second that the account allows. None: go as fast as the API takes, and learn the limit from
-            its first 429.
+            its first 429. Clients do not share what they know of a limit: use one client for one key.
         retry: When a failed attempt is repeated.
         timeout: How long to wait, in seconds; a number sets the time of one attempt.
         max_connections: Connections, and so requests on the wire, at once.
@@ -185,14 +186,13 @@ class WavixClient:
         timeouts = _timeouts(self._options.timeouts, timeout)
         if deadline is not UNSET:
             timeouts = attrs.evolve(timeouts, deadline=deadline)
-        more = _observers(observers)
         other = object.__new__(type(self))
         other._base_url = self._base_url
         other._shared = self._shared
         other._options = Options(
             timeouts=timeouts,
             retry=self._options.retry if retry is None else _policy(retry),
-            observers=Observers((*self._options.observers.given, *more)) if more else self._options.observers,
+            observers=self._options.observers.and_also(_observers(observers)),
             # Once each: an attempt that took one of them twice would wait for itself.
             semaphores=tuple(dict.fromkeys((*self._options.semaphores, *_semaphores(semaphore)))),
             stop=_follow(stop, self._options.stop),
@@ -246,6 +246,11 @@ def _observers(given: Any) -> tuple[Observer, ...]:
 def _check_session(session: object) -> None:
     if session is not None and not hasattr(session, "request"):
         raise ConfigurationError(f"session must be an aiohttp.ClientSession or None, got {type(session).__name__}.")
+    if getattr(session, "auth", None) is not None:
+        raise ConfigurationError(
+            "session has a login of its own (auth=), where the API key must be: make it without auth, or leave session "
+            "out. The login of a proxy belongs into proxy_auth= or the proxy's URL."
+        )
 
 
 def _semaphores(given: Any) -> tuple[asyncio.Semaphore, ...]:

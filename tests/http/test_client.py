@@ -155,6 +155,15 @@ async def test_a_session_of_the_callers_own_is_used_and_left_open(api: Api) -> N
 
 
 @pytest.mark.req_24
+@pytest.mark.filterwarnings("ignore:.* deprecated:DeprecationWarning", "ignore:.* removed:DeprecationWarning")
+async def test_a_session_with_a_login_of_its_own_is_refused() -> None:
+    async with aiohttp.ClientSession(auth=aiohttp.BasicAuth("somebody", "hunter2")) as session:
+        with pytest.raises(ConfigurationError, match="make it without auth") as caught:
+            client(session=session)
+    assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.req_24
 async def test_a_session_that_the_caller_has_closed_is_one_of_our_errors(api: Api) -> None:
     session = aiohttp.ClientSession()
     await session.close()
@@ -230,6 +239,32 @@ async def test_a_failing_observer_is_contained_and_reported_once(api: Api, caplo
 
     assert len(seen) == 3
     assert [record.name for record in caplog.records] == ["wavix_async"]
+
+
+@pytest.mark.req_25
+async def test_a_failing_observer_is_reported_once_whatever_the_options(
+    api: Api, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(event: object) -> None:
+        raise RuntimeError("observer")
+
+    def broken_too(event: object) -> None:
+        raise RuntimeError("another observer")
+
+    seen: list[object] = []
+    api.answer("GET", "/v1/numbers/1", ex.number(), repeat=True)
+    async with client(observers=[broken]) as wavix:
+        for _ in range(3):
+            await wavix.with_options(observers=[seen.append]).numbers.get(1)
+        await wavix.numbers.get(1)
+        assert len(caplog.records) == 1
+        await wavix.with_options(observers=[broken_too]).numbers.get(1)
+
+    assert len(seen) == 3
+    assert [record.exc_info[1].args for record in caplog.records if record.exc_info and record.exc_info[1]] == [
+        ("observer",),
+        ("another observer",),
+    ]
 
 
 # --- the shapes of errors ---
@@ -422,6 +457,17 @@ async def test_failures_of_the_connection_are_named(
     assert caught.value.outcome == outcome
     assert caught.value.__cause__ is failure
     assert caught.value.attempts == (0 if outcome == "not_sent" else 1)
+
+
+@pytest.mark.req_24
+@pytest.mark.parametrize("kind", [aiohttp.ClientConnectionError, ValueError, RuntimeError])
+async def test_a_login_in_a_url_is_hidden(api: Api, wavix: WavixClient, kind: type[Exception]) -> None:
+    """As aiohttp gives the URL of a proxy whose TLS it cannot use."""
+    api.mock.get(f"{BASE}/v1/numbers/1", exception=kind("an HTTPS proxy https://a:hunter2@proxy.example.net:1 ssl"))
+
+    with pytest.raises(TransportError, match="//<hidden>@proxy") as caught:
+        await wavix.numbers.get(1)
+    assert "hunter2" not in "".join(traceback.format_exception(caught.value))
 
 
 @pytest.mark.req_24
@@ -859,6 +905,19 @@ async def test_a_server_that_escapes_the_key_does_not_spread_it(api: Api, plain:
             await wavix.numbers.get(1)
     for text in (str(caught.value), repr(caught.value), repr(caught.value.details)):
         assert key not in text
+
+
+@pytest.mark.req_24
+@pytest.mark.parametrize("key", ["id", "hidden", "<hidden>", "d", "success"])
+@pytest.mark.parametrize(("status", "kind"), [(422, UnprocessableEntityError), (200, DecodeError)])
+async def test_a_key_that_is_a_part_of_every_answer(api: Api, key: str, status: int, kind: type[WavixError]) -> None:
+    """A word as the key of a test: too short to be hidden, or hidden by itself."""
+    body = b'{"message": "hidden <hidden> success invalid"' + (b"}" if status == 422 else b"")
+    api.answer("GET", "/v1/numbers/1", body=body, status=status)
+
+    async with WavixClient(key, base_url=BASE, retry=RetryPolicy.none()) as wavix:
+        with pytest.raises(kind, match="hidden <hidden> success invalid"):
+            await wavix.numbers.get(1)
 
 
 WRONG = [{"base_url": "http://api.example.net"}, {"rate": -1}, {"timeout": 0}, {"max_connections": 0}, {"retry": 3}]

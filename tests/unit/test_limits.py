@@ -365,6 +365,45 @@ def test_first_come_first_served() -> None:
     assert order == list(range(50))
 
 
+def test_who_keeps_a_place_goes_before_those_who_came_later() -> None:
+    async def main() -> None:
+        limiter = Limiter(10.0)
+        place, ticket = limiter.arrive(), await limiter.acquire()
+        later = start(*(limiter.acquire() for _ in range(3)))
+        await asyncio.sleep(0.05)
+        limiter.unused(await limiter.acquire(deadline=now() + 0.11, place=place))
+        assert now() == pytest.approx(0.1)
+        assert [await task for task in later] == pytest.approx([0.1, 0.2, 0.3])
+        limiter.abandoned(ticket)
+
+    run_virtual(main())
+
+
+def test_a_ticket_is_renewed_before_those_who_came_later_and_not_before_its_time() -> None:
+    async def main() -> None:
+        limiter = Limiter(10.0)
+        first, second = limiter.arrive(), limiter.arrive()
+        old = await limiter.acquire(place=first)
+        (later,) = start(limiter.acquire(place=second))
+        await asyncio.sleep(0.05)
+        assert limiter.renew(old, first) == pytest.approx(0.05)
+        assert limiter.renew(await later, second) == pytest.approx(now())
+        assert limiter.snapshot().in_flight == 2
+
+        earlier = limiter.arrive()
+        ticket = await limiter.acquire()
+        start(limiter.acquire(place=earlier))
+        await asyncio.sleep(0)
+        assert limiter.renew(ticket, limiter.arrive()) is None, "somebody came before"
+        limiter.pause(1.0)
+        assert limiter.renew(old, first) is None
+        await asyncio.sleep(2)
+        snapshot = limiter.snapshot()
+        assert (snapshot.in_flight, snapshot.waiting) == (2, 0)
+
+    run_virtual(main())
+
+
 def test_a_newcomer_does_not_overtake_the_queue() -> None:
     async def main() -> None:
         limiter = Limiter(10.0)
@@ -730,6 +769,24 @@ GET = Operation("GET", "/v1/numbers/{id}", Number)
 
 def client_of(session: StubSession, **options: Any) -> WavixClient:
     return WavixClient("key", base_url="http://127.0.0.1:1", session=session, **options)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("connections", "latency", "rate"), [(1, 0.3, 50.0), (3, 0.3, None), (1, 1.0, 10.0)])
+def test_calls_leave_in_turn_where_connections_are_few(connections: int, latency: float, rate: float | None) -> None:
+    """Who gives a turn back that got old while it waited for a connection is the next all the same."""
+    order: list[int] = []
+
+    def answer(seen: Seen) -> Reply:
+        order.append(seen.id)
+        return Reply()
+
+    async def main() -> None:
+        session = StubSession(answer, latency=latency)
+        client = client_of(session, rate=rate, max_connections=connections)
+        await asyncio.gather(*start(*(client.call(GET, path={"id": number}) for number in range(1, 101))))
+
+    run_virtual(main())
+    assert order == list(range(1, 101))
 
 
 @pytest.mark.req_06

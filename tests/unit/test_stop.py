@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import Coroutine
 from typing import Any
 
@@ -98,6 +99,65 @@ def test_what_backs_off_ends_at_once_and_says_what_was_sent(status: int, outcome
         assert isinstance(error, StoppedError)
         assert (error.outcome, error.attempts, when) == (outcome, 1, 0.001)
         assert session.requests == 1
+
+    run_virtual(main())
+
+
+@pytest.mark.req_10
+@pytest.mark.parametrize("status", [500, 429])
+def test_what_was_on_the_wire_when_it_was_set_does_not_back_off(status: int) -> None:
+    async def main() -> None:
+        session = StubSession(lambda _: Reply(status, headers={"Retry-After": "60"}), latency=2)
+        client, stop = client_of(session, retry=RetryPolicy(backoff=60, max_backoff=60)), StopSignal()
+        call = asyncio.ensure_future(ended(client.with_options(stop=stop).numbers.update(1, sms_enabled=True)))
+        asyncio.get_running_loop().call_later(1, stop.set)
+        error, when = await call
+        assert isinstance(error, StoppedError)
+        assert (error.attempts, when, session.requests) == (1, 2, 1)
+        snapshot = client.limits.snapshot()
+        assert (snapshot.waiting, snapshot.in_flight) == (0, 0)
+
+    run_virtual(main())
+
+
+@pytest.mark.req_10
+@pytest.mark.parametrize("kind", ["coroutine", "future"])
+def test_a_wait_that_comes_too_late_does_not_begin(kind: str) -> None:
+    """And warns of nothing: neither of a coroutine never awaited nor of an exception never retrieved."""
+
+    async def main() -> None:
+        stop, future = StopSignal(), asyncio.get_running_loop().create_future()
+        stop.set()
+        with pytest.raises(StoppedError):
+            await stop.end(asyncio.sleep(60) if kind == "coroutine" else asyncio.shield(future))
+        assert asyncio.get_running_loop().time() == 0
+        assert not future.done()
+
+    run_virtual(main())
+    gc.collect()
+
+
+@pytest.mark.req_10
+def test_a_turn_is_given_back_when_it_is_set_by_an_observer_who_hears_of_the_turn() -> None:
+    async def main() -> None:
+        session, stop = StubSession(latency=5), StopSignal()
+        client = client_of(session, rate=100, max_connections=1)
+        first = asyncio.ensure_future(client.numbers.get(1))
+        await asyncio.sleep(1)
+        limiter = client._shared.limiter("default")
+        take = limiter.try_acquire
+
+        def take_and_tell() -> float | None:
+            ticket = take()
+            stop.set()
+            return ticket
+
+        limiter.try_acquire = take_and_tell  # type: ignore[method-assign]
+        error, _ = await ended(client.with_options(stop=stop).numbers.get(2))
+        assert isinstance(error, StoppedError)
+        assert client.limits.snapshot().in_flight == 1
+        await first
+        assert (session.requests, client.limits.snapshot().in_flight) == (1, 0)
 
     run_virtual(main())
 

@@ -256,8 +256,9 @@ class BulkRun:
             # Those on the wire may have used up the grace; most inputs are read in no time.
             until = max(self._give_up_at or 0.0, loop.time() + _READ_AT_LEAST)
         while until is None or loop.time() < until:
+            limit = asyncio.timeout_at(until)
             try:
-                async with asyncio.timeout_at(until) as limit:
+                async with limit:
                     item = await self._source.pull()
             except TimeoutError:
                 if not limit.expired():
