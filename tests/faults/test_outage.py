@@ -1,6 +1,6 @@
 """The API is gone for a while: what that costs, how soon it is over, and what it leaves behind.
 
-In virtual time. The numbers in the docstrings are the requirements of RELIABILITY.md.
+In virtual time. The numbers in the docstrings are the requirements of docs/reliability.md.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Proofs by number, on real sockets: thousands of calls under faults, held to what the server saw of each.
 
-The numbers in the docstrings are the requirements of RELIABILITY.md.
+The numbers in the docstrings are the requirements of docs/reliability.md.
 """
 
 from __future__ import annotations

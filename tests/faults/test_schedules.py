@@ -1,7 +1,7 @@
 """Random schedules of faults against a server that knows the truth: what may never happen, whatever happens.
 
 In virtual time, so that timeouts, pauses and backoffs of minutes cost nothing. The numbers in the docstrings are the
-requirements of RELIABILITY.md.
+requirements of docs/reliability.md.
 """
 
 from __future__ import annotations
