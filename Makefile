@@ -27,6 +27,7 @@ typecheck: .venv/ready
 
 bench: .venv/ready
 	$(BIN)/python -m benchmarks --svg docs/benchmarks.svg
+	$(BIN)/python -m benchmarks reliability --svg docs/reliability.svg
 
 clean:
 	rm -rf .venv
