@@ -259,6 +259,13 @@ class TestBulkUpdate:
             assert (number["call_status_url"] == f"https://x.test/{number_id}") is changed
         assert sandbox.stats.max_in_flight <= 8
 
+    @pytest.mark.req_21
+    def test_equal_changes_go_out_together_when_asked(self, cli: Cli, sandbox: Sandbox):
+        stdin = "".join(f"{number}\n" for number in range(1001, 1051))
+        ran = cli("numbers", "bulk-update", "-", "--sms-enabled", "--batch", "--yes", "--json", stdin=stdin)
+        assert (ran.code, ran.json["updated"], ran.json["requests"]) == (0, 50, 1)
+        assert sandbox.stats.requests == 1
+
     def test_report_as_json(self, cli: Cli, sandbox: Sandbox):
         stdin = "".join(f"{number}\n" for number in (1001, 1002, 7, 1003))
         ran = cli("numbers", "bulk-update", "-", "--sms-enabled", "--yes", "--json", stdin=stdin)
