@@ -129,12 +129,9 @@ class Call(Generic[T]):
             transport.check_open()
             if options.stop is not None:
                 options.stop.check()
-            ticket = self._limiter.try_acquire()
-            if ticket is None or _one_is_full(places):
-                if ticket is not None and options.stop is not None and options.stop.is_set():
-                    # Set by an observer that was told of a rate just now: the queue below does not begin.
-                    self._limiter.unused(ticket)
-                ticket = await self._wait(self._queue(ticket, places))
+            ticket = None if _one_is_full(places) else self._limiter.try_acquire()
+            if ticket is None:
+                ticket = await self._wait(self._queue(places))
             else:
                 for place in places:
                     await place.acquire()
@@ -178,19 +175,18 @@ class Call(Generic[T]):
         self._fresh = isinstance(error, ConnectError | DisconnectedError)
         self._options.observers.tell(self._attempt_event(began, None, error, outcome))
 
-    async def _queue(self, ticket: float | None, places: Places) -> float:
+    async def _queue(self, places: Places) -> float:
         """Wait for a turn and then for a place; nobody holds a place, or a connection, while waiting for the rate."""
         place = self._limiter.arrive()
         while True:
-            if ticket is None:
-                ticket = await self._turn(place)
+            ticket = await self._turn(place)
             await self._wait_for_places(ticket, places)
             if self._loop.time() - ticket < _FRESH and not self._limiter.is_paused():
                 return ticket
             # The API said "not now" meanwhile, or turns were hoarded, which must not be spent all at once.
-            ticket = self._limiter.renew(ticket, place)
-            if ticket is not None:
-                return ticket
+            renewed = self._limiter.renew(ticket, place)
+            if renewed is not None:
+                return renewed
             _leave(places)
 
     def _wait(self, wait: Awaitable[W]) -> Awaitable[W]:

@@ -128,25 +128,36 @@ class Allowance:
         return self.left < 1.0 and now >= self._until
 
 
+def _lower(one: float | None, other: float | None) -> float | None:
+    """Return the lower of two rates, where None is no limit."""
+    if one is None or other is None:
+        return other if one is None else one
+    return min(one, other)
+
+
 class Gate:
     """The arithmetic: no clock of its own, no loop, no waiting; every method is told what time it is."""
 
     def __init__(self, rate: float | None = None) -> None:
         self.rate = rate
-        self.learning = rate is None
-        self.learner = Learner(rate)
-        self.allowance = Allowance()
-        self.window = FIRST_WINDOW if rate is None else inf  # requests that may be in flight
         self.paused_until = -inf
         self.in_flight = 0
         self.accepted_count = 0
         self.refused_count = 0
+        self._told = False  # whether the server said how long to pause
+        self._strays: deque[float] = deque(maxlen=STRAYS)  # when a configured rate was last refused
+        self.start_anew()
+
+    def start_anew(self) -> None:
+        """Forget all that was learned; a pause is kept."""
+        self.learning = self.rate is None
+        self.learner = Learner(self.rate)
+        self.allowance = Allowance()
+        self.window = FIRST_WINDOW if self.learning else inf  # requests that may be in flight
         self._tat = -inf  # when the next request is due
         self._recent: deque[float] = deque(maxlen=CROWD_KEPT)  # when the last paced requests left
         self._epoch = -inf  # the end of the last pause
         self._hit: float | None = None  # the last request of this epoch that was refused, by time of sending
-        self._told = False  # whether the server said how long to pause
-        self._strays: deque[float] = deque(maxlen=STRAYS)  # when a configured rate was last refused
 
     @property
     def is_open(self) -> bool:
@@ -162,14 +173,8 @@ class Gate:
 
     def pace(self) -> float | None:
         """Return the requests per second let through now, None when there is no limit."""
-        pace = self.rate
-        if self.learning:
-            learned = self.learner.pace()
-            pace = learned if pace is None or learned is None else min(pace, learned)
-            pace = self.rate if pace is None else pace
-        if self.allowance.pace == inf:
-            return pace
-        return self.allowance.pace if pace is None else min(pace, self.allowance.pace)
+        pace = _lower(self.rate, self.learner.pace()) if self.learning else self.rate
+        return pace if self.allowance.pace == inf else _lower(pace, self.allowance.pace)
 
     def next_time(self, now: float) -> float:
         """Return when the next request may leave; `inf` when only an answer can tell."""
@@ -244,7 +249,7 @@ class Gate:
 
     def refused(self, ticket: float, now: float, retry_after: float | None) -> bool:
         """Note a 429; tell whether it began a pause, which only the first of an epoch does."""
-        self.in_flight = max(self.in_flight - 1, 0)
+        self.abandoned()
         self.refused_count += 1
         fresh = ticket >= self._epoch and self._hit is None
         if retry_after is not None:
@@ -276,14 +281,6 @@ class Gate:
     def pause(self, now: float, seconds: float) -> None:
         """Let nobody leave for so long; a pause is never made shorter."""
         self.paused_until = max(self.paused_until, now + max(seconds, 0.0))
-
-    def start_anew(self) -> None:
-        """Forget all that was learned; a pause is kept."""
-        self._tat, self._epoch, self._hit = -inf, -inf, None
-        self._recent.clear()
-        self.learner, self.allowance = Learner(self.rate), Allowance()
-        self.learning = self.rate is None
-        self.window = FIRST_WINDOW if self.learning else inf
 
     def shift(self, seconds: float) -> None:
         """Move to a clock that is so far ahead; requests that were in flight by the old one are gone."""

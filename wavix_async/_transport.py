@@ -126,9 +126,8 @@ class Transport:
             AttemptTimeoutError: The deadline passed.
             DecodeError: The answer is longer than `MAX_BODY`, or cut off.
         """
-        session = self._session_here()
-        if fresh and self._owns_session:
-            session = self._fresh_session()
+        fresh = fresh and self._owns_session
+        session = self._session_here(fresh=fresh)
         headers = self._headers if request.body is None else self._json_headers
         data = request.body if request.parts is None else _multipart(request.parts)
         watch = self._watch
@@ -159,10 +158,7 @@ class Transport:
                 ) from None
             raise
         except (aiohttp.ClientError, OSError, ValueError, RuntimeError) as error:
-            failure = _failure(error, request)
-            if isinstance(failure, ConnectError) and (fresh or not self._owns_session):
-                # Only a connection that is new tells that the next will do.
-                failure.was_idle = False
+            failure = _failure(error, request, next_is_fresh=self._owns_session and not fresh)
             try:
                 raise failure from (None if _shows_a_login(error) else error)
             finally:
@@ -181,20 +177,19 @@ class Transport:
             total=None, connect=max(min(left - 0.005, connect), 0.001), ceil_threshold=math.inf
         )
 
-    def _session_here(self) -> aiohttp.ClientSession:
+    def _session_here(self, *, fresh: bool) -> aiohttp.ClientSession:
+        """Return the session; `fresh`: one without a pool, for when connections break, and those in it are suspects."""
         self.check_open()
         if self._loop is not asyncio.get_running_loop():
             self._enter_loop()
+        if fresh:
+            if self._fresh is None:
+                self._fresh = self._new_session(force_close=True)
+            return self._fresh
         session = self._session
         if session is None:
-            session = self._session = self._new_session()
+            session = self._session = self._new_session(force_close=False)
         return session
-
-    def _fresh_session(self) -> aiohttp.ClientSession:
-        """Return a session without a pool: when connections break, the others in the pool are suspects."""
-        if self._fresh is None:
-            self._fresh = self._new_session(force_close=True)
-        return self._fresh
 
     def _enter_loop(self) -> None:
         if self._loop is not None and self._owns_session:
@@ -205,7 +200,7 @@ class Transport:
         self._slots = asyncio.Semaphore(self._max_connections)
         self._watch = Watch(self._loop)
 
-    def _new_session(self, *, force_close: bool = False) -> aiohttp.ClientSession:
+    def _new_session(self, *, force_close: bool) -> aiohttp.ClientSession:
         session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(
                 limit=self._max_connections,
@@ -332,14 +327,22 @@ _NEVER_SENT: Final = (
 )
 
 
-def _failure(error: Exception, request: Request) -> WavixError:
-    """Name a failure by what is known of the request: never sent, or maybe carried out."""
+def _failure(error: Exception, request: Request, *, next_is_fresh: bool) -> WavixError:
+    """Name a failure by what is known of the request: never sent, or maybe carried out.
+
+    Args:
+        error: What aiohttp raised.
+        request: The request.
+        next_is_fresh: Whether the next attempt has a new connection: then one that was idle is nobody's fault.
+    """
     host = request.url.host
     if isinstance(error, _NEVER_SENT):
         return ConnectError(f"Cannot connect to {host}: {_reason(error)}. Nothing was sent.")
     # A body of bytes leaves in one write with the head; of a form, parts may have left before.
     if _is_closing_write(error) or (request.parts is None and _is_closing_write(error.__cause__)):
-        return ConnectError(f"The connection to {host} was closed while it was idle. Nothing was sent.", was_idle=True)
+        return ConnectError(
+            f"The connection to {host} was closed while it was idle. Nothing was sent.", was_idle=next_is_fresh
+        )
     if isinstance(error, RuntimeError) and "Session is closed" in str(error):
         return ClientClosedError("The aiohttp session of the client is closed. Nothing was sent.")
     if isinstance(error, ValueError) and "Cannot combine AUTHORIZATION header" in str(error):

@@ -149,7 +149,7 @@ class ConnectError(TransportError):
     """The request never left this machine: refused, DNS, TLS, or a connection that was already closing.
 
     Attributes:
-        was_idle: Whether it was a connection kept open from before, which the server had closed meanwhile.
+        was_idle: Whether it was a connection of the client's own pool, which the server had closed meanwhile.
     """
 
     default_outcome = "not_sent"

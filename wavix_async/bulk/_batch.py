@@ -18,14 +18,12 @@ from typing import Final
 import attrs
 
 from wavix_async._codec import encode
-from wavix_async.bulk._settle import Tries
+from wavix_async.bulk._records import KEY_REFUSED
+from wavix_async.bulk._tries import Tries
 from wavix_async.errors import (
     APIError,
     AttemptTimeoutError,
-    AuthenticationError,
     InputError,
-    PaymentRequiredError,
-    PermissionDeniedError,
     RateLimitError,
     StoppedError,
     WavixError,
@@ -45,7 +43,7 @@ _SAYS_TOO_MANY: Final = re.compile(
 )
 _GROW_AFTER: Final = 8
 _USELESS_AFTER: Final = 10
-_OF_THE_KEY: Final = (AuthenticationError, PaymentRequiredError, PermissionDeniedError, RateLimitError)
+_OF_NO_ID: Final = (*KEY_REFUSED, RateLimitError)
 
 
 @attrs.frozen
@@ -186,7 +184,7 @@ class Batcher:
         try:
             numbers = await self._send_many([member.id for member in part], update, tries)
         except BaseException as error:
-            _take_over(part, tries)
+            _add_tries(part, tries)
             if not isinstance(error, WavixError):
                 raise
             if self._is_too_much(error, len(part)) or self._is_of_some(error):
@@ -194,10 +192,10 @@ class Batcher:
             for member in part:
                 _fail(member, error)
             return []
-        _take_over(part, tries)
+        _add_tries(part, tries)
         self._was_taken()
-        # What the API sends as an id may be anything.
-        found = {number.id: number for number in numbers if type(number.id) is int}
+        # What the API sends as a number, or as its id, may be anything.
+        found = {number.id: number for number in numbers if isinstance(number, Number) and type(number.id) is int}
         missing = []
         for member in part:
             number = found.get(member.id)
@@ -205,8 +203,8 @@ class Batcher:
                 # It was in a batch that was taken, whatever the answer mentions.
                 member.tries.maybe_done = True
                 missing.append(member)
-            elif not member.answer.done():
-                member.answer.set_result(number)
+            else:
+                _succeed(member, number)
         await asyncio.gather(*(self._alone(member, update) for member in missing))
         return []
 
@@ -216,8 +214,7 @@ class Batcher:
         except WavixError as error:
             _fail(member, error)
         else:
-            if not member.answer.done():
-                member.answer.set_result(number)
+            _succeed(member, number)
 
     def _is_too_much(self, error: WavixError, size: int) -> bool:
         """Tell whether a smaller batch may do, and remember the size."""
@@ -233,7 +230,7 @@ class Batcher:
 
     def _is_of_some(self, error: WavixError) -> bool:
         """Tell whether a batch was refused for the sake of some of its ids."""
-        if not isinstance(error, APIError) or error.outcome != "rejected" or isinstance(error, _OF_THE_KEY):
+        if not isinstance(error, APIError) or error.outcome != "rejected" or isinstance(error, _OF_NO_ID):
             return False
         self._refused += 1
         if self._refused >= _USELESS_AFTER and not self._ever_taken:
@@ -254,12 +251,14 @@ def _halves(part: list[_Member]) -> list[list[_Member]]:
     return [part[middle:], part[:middle]]
 
 
-def _take_over(part: list[_Member], tries: Tries) -> None:
+def _add_tries(part: list[_Member], tries: Tries) -> None:
     for member in part:
-        member.tries.attempts += tries.attempts
-        member.tries.maybe_done = member.tries.maybe_done or tries.maybe_done
-        member.tries.unanswered = member.tries.unanswered or tries.unanswered
-        member.tries.signs = (*member.tries.signs, *tries.signs)[-2:]
+        member.tries.add(tries)
+
+
+def _succeed(member: _Member, number: Number) -> None:
+    if not member.answer.done():
+        member.answer.set_result(number)
 
 
 def _fail(member: _Member, error: WavixError) -> None:

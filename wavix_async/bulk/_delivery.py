@@ -12,7 +12,7 @@ from wavix_async._stop import StopSignal
 from wavix_async.bulk._batch import FIRST_SIZE, Batcher
 from wavix_async.bulk._outage import Outage
 from wavix_async.bulk._records import BulkResult
-from wavix_async.bulk._settle import Tries
+from wavix_async.bulk._tries import Tries
 from wavix_async.config import RetryPolicy
 from wavix_async.errors import APIError, ConfigurationError, StoppedError, WavixError
 from wavix_async.models.numbers import Number, NumberUpdate
@@ -155,16 +155,11 @@ class Delivery:
         """Send a change that was found not to be there; None where the policy repeats no such failure."""
         if result.error is None or not self._may_repeat(result.error):
             return None
-        number = await self._on_behalf(tries, self._work.send(self._settling, result.id, update))
-        self._count_success(tries, result.id)
-        return number
+        return await self._on_behalf(tries, result.id, self._work.send(self._settling, result.id, update))
 
     async def read(self, number_id: int) -> Number:
         """Return a number as it is; that is no attempt to change it."""
-        number = await self._on_behalf(Tries(), self._work.read(self._settling, number_id))
-        self.requests += 1
-        self._outage.answered(number_id)
-        return number
+        return await self._on_behalf(Tries(), number_id, self._work.read(self._settling, number_id))
 
     @property
     def is_hopeless(self) -> bool:
@@ -190,29 +185,24 @@ class Delivery:
 
     async def _send_one(self, number_id: int, update: NumberUpdate, tries: Tries) -> Number:
         """Send the change of one number that was in a batch, for a worker that waits for it."""
-        number = await self._on_behalf(tries, self._work.send(self._client, number_id, update))
-        self._count_success(tries, number_id)
-        return number
+        return await self._on_behalf(tries, number_id, self._work.send(self._client, number_id, update))
 
     async def _send_many(self, ids: list[int], update: NumberUpdate, tries: Tries) -> list[Number]:
-        numbers = await self._on_behalf(tries, self._work.send_many(self._batching, ids, update))
-        self._count_success(tries, ids[0])
-        return numbers
+        return await self._on_behalf(tries, ids[0], self._work.send_many(self._batching, ids, update))
 
-    async def _on_behalf(self, tries: Tries, sending: Awaitable[T]) -> T:
-        """Send with the attempts counted for somebody else."""
+    async def _probe(self, number_id: int) -> Number:
+        return await self._on_behalf(Tries(), number_id, self._work.read(self._probing, number_id))
+
+    async def _on_behalf(self, tries: Tries, number_id: int, sending: Awaitable[T]) -> T:
+        """Send something about a number, with the attempts counted elsewhere than for the running task."""
         before = _current.set(tries)
         try:
-            return await sending
+            answer = await sending
         finally:
             _current.reset(before)
             self.resumed(tries)
-
-    async def _probe(self, number_id: int) -> None:
-        # Begun on behalf of a change, and nobody's attempt.
-        self.new_tries()
-        await self._work.read(self._probing, number_id)
-        self.requests += 1
+        self._count_success(tries, number_id)
+        return answer
 
     async def _is_worth_another_try(self, error: WavixError, tries: Tries, number_id: int) -> bool:
         try:

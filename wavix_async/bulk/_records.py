@@ -1,13 +1,24 @@
 """What a bulk run tells: a result for each input, progress on the way, a report at the end."""
 
 import enum
+from typing import Final
 
 import attrs
 
-from wavix_async.errors import BulkError, WavixError
+from wavix_async.errors import (
+    AuthenticationError,
+    BulkError,
+    PaymentRequiredError,
+    PermissionDeniedError,
+    WavixError,
+)
 from wavix_async.models.numbers import Number
 
-__all__ = ["BulkProgress", "BulkReport", "BulkResult", "BulkStatus", "bare"]
+__all__ = ["BulkProgress", "BulkReport", "BulkResult", "BulkStatus", "KEY_REFUSED", "bare"]
+
+
+KEY_REFUSED: Final = (AuthenticationError, PaymentRequiredError, PermissionDeniedError)
+"""What one input is refused with for the sake of the account, and so would be all others."""
 
 
 class BulkStatus(enum.StrEnum):

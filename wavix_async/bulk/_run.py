@@ -16,18 +16,16 @@ from wavix_async._call import SAME_EVERY_TIME
 from wavix_async._log import logger
 from wavix_async._stop import StopSignal
 from wavix_async.bulk._delivery import Delivery, Work
-from wavix_async.bulk._records import BulkProgress, BulkReport, BulkResult, BulkStatus, bare
-from wavix_async.bulk._settle import Doubts, Tries
+from wavix_async.bulk._records import KEY_REFUSED, BulkProgress, BulkReport, BulkResult, BulkStatus, bare
+from wavix_async.bulk._settle import Doubts
 from wavix_async.bulk._source import END, Source, as_pair
+from wavix_async.bulk._tries import Tries
 from wavix_async.bulk._turns import Turns
 from wavix_async.config import check_count
 from wavix_async.errors import (
-    AuthenticationError,
     ClientClosedError,
     ConnectError,
     InputError,
-    PaymentRequiredError,
-    PermissionDeniedError,
     RateLimitError,
     StoppedError,
     WavixError,
@@ -39,13 +37,7 @@ if TYPE_CHECKING:
 __all__ = ["BulkRun"]
 
 # A `StoppedError` that the run did not cause: the client that it was made from was told to stop.
-_STOPPERS: Final = (
-    AuthenticationError,
-    PaymentRequiredError,
-    PermissionDeniedError,
-    ClientClosedError,
-    StoppedError,
-)
+_STOPPERS: Final = (*KEY_REFUSED, ClientClosedError, StoppedError)
 _MOST_WORKERS: Final = 16
 _PROGRESS_EVERY: Final = 0.1
 _READ_ON: Final = 30.0
@@ -235,6 +227,10 @@ class BulkRun:
         self._stopping = True
         self._stop.set()
 
+    def _break_off(self, error: BaseException) -> None:
+        self._broken = error
+        self._halt()
+
     def _end_within(self, seconds: float) -> None:
         loop = asyncio.get_running_loop()
         self._give_up_at = loop.time() + seconds
@@ -325,16 +321,14 @@ class BulkRun:
             try:
                 result = await self._doubts.settle(number_id)
             except Exception as error:
-                self._broken = error
-                self._halt()
+                self._break_off(error)
                 return
             self._stop_if_needed(result.error)
             await self._land(result)
 
     def _give_up_doubts(self) -> None:
         for result in self._doubts.give_up():
-            self._count(result)
-            self._late.append(result)
+            self._land_late(result)
 
     async def _land(self, result: BulkResult) -> None:
         """Give a result its place in the counts, and to whoever iterates."""
@@ -346,6 +340,11 @@ class BulkRun:
                 self._late.append(result)
                 raise
         self._tell_progress_now_and_then()
+
+    def _land_late(self, result: BulkResult) -> None:
+        """Count a result now, and hand it out when there is time for it."""
+        self._count(result)
+        self._late.append(result)
 
     async def _handle(self, pulled: Any, item: Tries) -> BulkResult | None:
         """Return how an input ended, or None where that is in doubt and will be settled."""
@@ -379,18 +378,14 @@ class BulkRun:
                 self._delivery.resumed(item)
         except Exception as error:
             # Not an error of the API or of the network, so a defect: it must not cost the input its outcome.
-            self._broken = error
-            self._halt()
+            self._break_off(error)
             return BulkResult(number_id, BulkStatus.UNKNOWN, attempts=item.attempts)
         except asyncio.CancelledError as error:
             if not _is_cancelled():
-                self._broken = _foreign_cancel(error)
-                self._halt()
+                self._break_off(_foreign_cancel(error))
                 return BulkResult(number_id, BulkStatus.UNKNOWN, attempts=item.attempts)
             status = BulkStatus.UNKNOWN if item.maybe_done else BulkStatus.NOT_SENT
-            given_up = BulkResult(number_id, status, attempts=item.attempts)
-            self._count(given_up)
-            self._late.append(given_up)
+            self._land_late(BulkResult(number_id, status, attempts=item.attempts))
             raise
 
     def _failed(self, number_id: int, error: WavixError, item: Tries) -> BulkResult:

@@ -14,31 +14,14 @@ import attrs
 from wavix_async._call import SAME_EVERY_TIME
 from wavix_async._stop import StopSignal
 from wavix_async.bulk._records import BulkResult, BulkStatus, bare
+from wavix_async.bulk._tries import Tries
 from wavix_async.errors import NotFoundError, WavixError
 from wavix_async.models.numbers import Number, NumberUpdate
 
-__all__ = ["Doubts", "Tries"]
+__all__ = ["Doubts"]
 
 _AGAIN: Final = 1.0
 _HOPELESS: Final = 20
-
-
-@attrs.define(eq=False)
-class Tries:
-    """What has become of the attempts of one input."""
-
-    attempts: int = 0
-    backing_off: bool = False
-    maybe_done: bool = False
-    """Whether an attempt may have been carried out."""
-    signs: tuple[int, ...] = ()
-    """Signs of life of the API when the last two attempts failed."""
-    unanswered: bool = False
-    """Whether an attempt may still be carried out, since nobody has said how it ended."""
-
-    def begin(self) -> None:
-        """Begin with another input."""
-        self.attempts, self.maybe_done, self.signs, self.unanswered = 0, False, (), False
 
 
 @attrs.frozen

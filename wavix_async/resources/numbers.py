@@ -187,9 +187,7 @@ class Numbers(Resource):
             InputError: No ids, nothing to change, or an id that is not a positive integer.
             NotFoundError: The account lacks one of the numbers.
         """
-        checked = _number_ids("ids", ids)
-        batch = await self._call(UPDATE_BATCH, body={"ids": checked, **to_dict(_not_empty(changes))})
-        return items_of(batch)
+        return await _send_updates(self._client, _number_ids("ids", ids), _not_empty(changes))
 
     async def release(self, *, ids: Iterable[int] | None = None, dids: Iterable[str] | None = None) -> Success:
         """Give numbers back; this cannot be undone (DELETE /v1/numbers).
@@ -288,7 +286,7 @@ def _send_update(client: "WavixClient", number_id: int, changes: NumberUpdate) -
 
 async def _send_updates(client: "WavixClient", ids: list[int], changes: NumberUpdate) -> list[Number]:
     batch = await client.call(UPDATE_BATCH, body={"ids": ids, **to_dict(changes)})
-    return [number for number in items_of(batch) if isinstance(number, Number)]
+    return items_of(batch)
 
 
 def _read(client: "WavixClient", number_id: int) -> Awaitable[Number]:
