@@ -73,9 +73,10 @@ class LimitSnapshot:
     rate: float | None
     """Requests per second that are let through now; None when nothing is held back."""
 
-    source: Literal["configured", "learned", "unlimited"]
-    """Where the rate comes from: set by the user; learned from refusals or headers, also where a configured rate is
-    refused again and again; or there is none."""
+    source: Literal["configured", "shared", "learned", "unlimited"]
+    """Where the rate comes from: set by the user; shared, that of all processes together (while what they share is out
+    of reach, this one's part of it counts as configured); learned from refusals or headers, also where a configured
+    rate is refused again and again; or there is none."""
 
     paused_for: float
     """Seconds until the pause that the server asked for is over; 0.0 when there is none."""
@@ -223,7 +224,7 @@ class Gate:
                 self.learner.begin(now)
                 self.window = 1.0 if self.learner.droughts else LATER_WINDOW if self._told else FIRST_WINDOW
 
-    def unsend(self) -> None:
+    def unsend(self, ticket: float) -> None:  # noqa: ARG002  (whoever leases slots must know which)
         """Give the place back: the request never left."""
         self.abandoned()
         self.allowance.left += 1.0
@@ -358,12 +359,12 @@ class Limiter:
         ticket = await self._turn(limit, place)
         while self.is_paused():
             # A pause began between our release and our waking: nobody may leave now, so back to our place in the queue.
-            self._gate.unsend()
+            self._gate.unsend(ticket)
             self._check_fits(limit, place)
             ticket = await self._turn(limit, place)
         return ticket
 
-    def renew(self, ticket: float, place: int) -> float | None:  # noqa: ARG002  (closing takes the ticket)
+    def renew(self, ticket: float, place: int) -> float | None:
         """Give a ticket that has got old back for a new one, before anybody who came later.
 
         Args:
@@ -373,7 +374,7 @@ class Limiter:
         Returns:
             The new ticket; None when one must wait.
         """
-        self._gate.unsend()
+        self._gate.unsend(ticket)
         now = self._now()
         if not self._ahead_of(place) and self._gate.next_time(now) <= now:
             return self._send(now)
@@ -400,9 +401,9 @@ class Limiter:
         self._gate.abandoned()
         self._pump()
 
-    def unused(self, ticket: float) -> None:  # noqa: ARG002  (closing takes the ticket, whatever the end)
+    def unused(self, ticket: float) -> None:
         """Give a ticket back: nothing was sent with it, so it costs no turn."""
-        self._gate.unsend()
+        self._gate.unsend(ticket)
         self._pump()
 
     def pause(self, seconds: float) -> None:
@@ -434,6 +435,9 @@ class Limiter:
             refused=gate.refused_count,
         )
 
+    async def close(self) -> None:
+        """Let go of what is shared with other processes: here there is nothing."""
+
     async def _turn(self, deadline: float, place: int) -> float:
         loop = get_running_loop()
         future: asyncio.Future[float] = loop.create_future()
@@ -445,7 +449,7 @@ class Limiter:
             return await future
         except asyncio.CancelledError:
             if future.done() and not future.cancelled() and future.exception() is None:
-                self._gate.unsend()
+                self._gate.unsend(future.result())
             elif waiter in self._waiters:
                 self._waiters.remove(waiter)
             self._pump()
@@ -549,8 +553,11 @@ class Limiter:
 
     def _tick(self) -> None:
         self._timer = None
+        self._safely(self._pump)
+
+    def _safely(self, step: Callable[[], None]) -> None:
         try:
-            self._pump()
+            step()
         except Exception:
             # Nobody hears what a timer raises: a defect of the arithmetic would let callers wait for ever.
             logger.exception("rate control failed and starts anew")

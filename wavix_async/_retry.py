@@ -142,13 +142,14 @@ def _backoff(
 def _may_repeat(operation: Operation[Any], policy: RetryPolicy, failure: WavixError) -> bool:
     if isinstance(failure, RateLimitError):
         return failure.status == 429 and not operation.quota
+    repeatable = operation.repeatable and (policy.repeat_unknown or operation.method == "GET")
     if isinstance(failure, TransportError):
-        return failure.outcome == "not_sent" or operation.repeatable
+        return failure.outcome == "not_sent" or repeatable
     if isinstance(failure, DecodeError):
-        return failure.retryable and operation.repeatable
+        return failure.retryable and repeatable
     if isinstance(failure, APIError) and failure.status in policy.statuses:
         refused = failure.status == 503 and failure.retry_after is not None
-        return operation.repeatable or refused
+        return repeatable or refused
     return False
 
 

@@ -6,6 +6,7 @@ import attrs
 
 from wavix_async._codec import Drift
 from wavix_async._events import PauseEvent, RateEvent
+from wavix_async._lease import LeasedLimiter, Outage, SharedLimit
 from wavix_async._limits import Limiter
 from wavix_async._observe import Observers
 from wavix_async._retry import RetryBudget
@@ -31,13 +32,22 @@ class Shared:
     """What all calls of a client share, whatever their options: the pool, the limits, the retry budget."""
 
     def __init__(
-        self, transport: Transport, *, rate: float | None, retry: RetryPolicy, strict: bool, observers: Observers
+        self,
+        transport: Transport,
+        *,
+        rate: float | None,
+        limit: SharedLimit | None = None,
+        retry: RetryPolicy,
+        strict: bool,
+        observers: Observers,
     ) -> None:
         self.transport = transport
         self.strict = strict
         self.budget = RetryBudget(retry)
         self._observers = observers
         self._rate = rate
+        self._limit = limit
+        self._outage = Outage()
         self._limiters: dict[str, Limiter] = {}
         self._drifts: set[tuple[str, str, str]] = set()
 
@@ -52,8 +62,22 @@ class Shared:
                     PauseEvent(group=group, seconds=value) if paused else RateEvent(group=group, rate=value)
                 )
 
-            limiter = self._limiters[group] = Limiter(self._rate, on_event=tell)
+            if self._limit is None:
+                limiter = Limiter(self._rate, on_event=tell)
+            else:
+                limiter = LeasedLimiter(self._limit, group, self._outage, on_event=tell)
+            self._limiters[group] = limiter
         return limiter
+
+    async def close(self) -> None:
+        """Close the pool, and what is shared with other processes; closing twice is fine."""
+        try:
+            await self.transport.close()
+        finally:
+            for limiter in self._limiters.values():
+                await limiter.close()
+            if self._limit is not None:
+                await self._limit.close()
 
     def is_new_drift(self, drift: Drift) -> bool:
         """Tell whether this kind of drift is seen for the first time."""

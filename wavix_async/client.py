@@ -10,6 +10,7 @@ import attrs
 
 from wavix_async._call import Call
 from wavix_async._events import Observer
+from wavix_async._lease import RateSource, SharedLimit
 from wavix_async._limits import LimitSnapshot
 from wavix_async._observe import Observers
 from wavix_async._operation import Operation
@@ -17,7 +18,16 @@ from wavix_async._shared import Options, Shared
 from wavix_async._stop import StopSignal
 from wavix_async._transport import Transport
 from wavix_async._wire import Part, build_request
-from wavix_async.config import RetryPolicy, Secret, Timeouts, check_count, check_rate, read_api_key, read_base_url
+from wavix_async.config import (
+    RetryPolicy,
+    Secret,
+    Timeouts,
+    account_of,
+    check_count,
+    check_rate,
+    read_api_key,
+    read_base_url,
+)
 from wavix_async.errors import ConfigurationError
 from wavix_async.resources.numbers import Numbers
 from wavix_async.types import UNSET, UnsetType
@@ -59,7 +69,8 @@ class WavixClient:
             repeats it, unless it is shorter than 8 characters, as no real key is.
         base_url: Default: WAVIX_BASE_URL, or https://api.wavix.com. http is taken for loopback hosts only.
         rate: Requests per second that the account allows. None: go as fast as the API takes, and learn the limit from
-            its first 429. Clients do not share what they know of a limit: use one client for one key.
+            its first 429. Clients do not share what they know of a limit: use one client for one key, and where one
+            process is not enough, `wavix_async.redis.RedisRateLimit`.
         retry: When a failed attempt is repeated.
         timeout: How long to wait, in seconds; a number sets the time of one attempt.
         max_connections: Connections, and so requests on the wire, at once.
@@ -77,7 +88,7 @@ class WavixClient:
         api_key: str | None = None,
         *,
         base_url: str | None = None,
-        rate: float | None = None,
+        rate: float | RateSource | None = None,
         retry: RetryPolicy | None = None,
         timeout: Timeouts | float | None = None,
         max_connections: int = 100,
@@ -99,8 +110,14 @@ class WavixClient:
             connect_timeout=timeouts.connect,
             session=session,
         )
+        limit = _shared_limit(rate, account_of(api_key, self._base_url))
         self._shared = Shared(
-            transport, rate=check_rate(rate), retry=policy, strict=strict, observers=self._options.observers
+            transport,
+            rate=None if limit is not None else check_rate(rate),
+            limit=limit,
+            retry=policy,
+            strict=strict,
+            observers=self._options.observers,
         )
 
     @cached_property
@@ -201,7 +218,7 @@ class WavixClient:
 
     async def close(self) -> None:
         """Close the connections. Closing twice is fine; a call after that raises `ClientClosedError`."""
-        await self._shared.transport.close()
+        await self._shared.close()
 
     async def __aenter__(self) -> Self:
         return self
@@ -228,6 +245,14 @@ def _timeouts(base: Timeouts, given: Any) -> Timeouts:
         raise ConfigurationError(
             f"timeout must be a number of seconds greater than 0, or Timeouts(...); got {given!r}."
         ) from None
+
+
+def _shared_limit(given: Any, account: str) -> SharedLimit | None:
+    """Return the limit that is shared with other processes; None where the rate is a number, or what is no rate."""
+    if not callable(getattr(given, "open_limit", None)):
+        return None
+    limit: SharedLimit = given.open_limit(account)
+    return limit
 
 
 def _policy(given: Any) -> RetryPolicy:

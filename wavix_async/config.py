@@ -1,5 +1,6 @@
 """The client's settings: frozen records that check themselves, and what is read from the environment."""
 
+import hashlib
 import ipaddress
 import os
 from collections.abc import Callable, Iterable
@@ -42,6 +43,11 @@ def _to_frozenset(value: Iterable[int]) -> frozenset[int]:
     return frozenset(value) if isinstance(value, set | frozenset | list | tuple | range) else value  # type: ignore[return-value]
 
 
+def _true_or_false(instance: object, attribute: Any, value: object) -> None:
+    if type(value) is not bool:
+        raise ConfigurationError(f"{type(instance).__name__}.{attribute.name} must be True or False, got {value!r}.")
+
+
 def _statuses(instance: object, attribute: Any, value: object) -> None:
     if not isinstance(value, frozenset) or not all(type(status) is int for status in value):
         raise ConfigurationError(
@@ -81,6 +87,8 @@ class RetryPolicy:
             bound ("full jitter"). Default 0.5.
         max_backoff: Upper bound of any backoff, in seconds. Default 8.
         statuses: HTTP statuses that are repeated. Default 408, 500, 502, 503, 504.
+        repeat_unknown: Whether a change that may have been carried out is repeated where that is safe. False: its call
+            fails instead, and `bulk_update` reads the number back before it sends the change again. Default True.
         budget_ratio: Retries allowed per request, over all calls of the client. Default 0.2: at most 20 % more
             traffic.
         budget_per_second: Retries allowed per second on top of that. Default 10.
@@ -95,6 +103,7 @@ class RetryPolicy:
     statuses: frozenset[int] = attrs.field(
         default=frozenset({408, 500, 502, 503, 504}), converter=_to_frozenset, validator=_statuses
     )
+    repeat_unknown: bool = attrs.field(default=True, validator=_true_or_false)
     budget_ratio: float = attrs.field(default=0.2, validator=_number(above=0, or_equal=True))
     budget_per_second: float = attrs.field(default=10.0, validator=_number(above=0, or_equal=True))
 
@@ -171,7 +180,12 @@ def read_base_url(base_url: str | None) -> URL:
     return url.with_path(url.raw_path.rstrip("/"), encoded=True)
 
 
-def check_rate(rate: float | None) -> float | None:
+def account_of(api_key: str, base_url: URL) -> str:
+    """Return a name for what a key opens at this API: the same in every process, and no way back to the key."""
+    return hashlib.sha256(f"{base_url.origin()}\n{api_key}".encode()).hexdigest()[:16]
+
+
+def check_rate(rate: Any) -> float | None:
     """Return the rate when it is None or a positive number of requests per second.
 
     Raises:
@@ -180,7 +194,8 @@ def check_rate(rate: float | None) -> float | None:
     good = isinstance(rate, int | float) and not isinstance(rate, bool) and 0 < rate < float("inf")
     if rate is not None and not good:
         raise ConfigurationError(
-            f"rate must be a number of requests per second greater than 0, or None to learn it; got {rate!r}."
+            "rate must be a number of requests per second greater than 0, or None to learn it, or a shared limit "
+            f"(wavix_async.redis.RedisRateLimit); got {rate!r}."
         )
     return None if rate is None else float(rate)
 

@@ -24,7 +24,7 @@ from wavix_async import (
 )
 from wavix_async.cli._changes import Changes
 from wavix_async.cli._exit import code_for_error, code_for_report
-from wavix_async.cli._values import FIELDS
+from wavix_async.fleet._values import FIELDS
 
 
 @pytest.mark.req_17

@@ -88,7 +88,7 @@ def test_importing_it_loads_none_of_the_optional_parts() -> None:
 def test_importing_it_loads_no_part_that_nothing_uses() -> None:
     loaded = run("import sys, wavix_async; print(*(name for name in sys.modules if name.startswith('wavix_async')))")
 
-    for part in ("sandbox", "cli", "fleet", "fastapi", "otel", "testing"):
+    for part in ("sandbox", "cli", "fleet", "redis", "fastapi", "otel", "testing"):
         assert f"wavix_async.{part}" not in loaded.split()
 
 

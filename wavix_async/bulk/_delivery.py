@@ -207,7 +207,9 @@ class Delivery:
     async def _is_worth_another_try(self, error: WavixError, tries: Tries, number_id: int) -> bool:
         try:
             signs = tries.signs[0] if tries.signs else None
-            return self._may_repeat(error) and await self._outage.wait_out(error, signs, number_id)
+            over = self._may_repeat(error) and await self._outage.wait_out(error, signs, number_id)
+            # What may be there already is read first, and that comes at the end.
+            return over and (self._policy.repeat_unknown or not tries.maybe_done)
         except StoppedError:
             return False
 

@@ -21,6 +21,7 @@ from wavix_async.cli._progress import Display
 from wavix_async.cli._report import report_json, show_report
 from wavix_async.cli._results import result_file
 from wavix_async.cli._rows import Checked, Layout, Rows, open_rows
+from wavix_async.fleet._problems import mistakes
 
 __all__ = ["bulk_update"]
 
@@ -98,11 +99,8 @@ async def _update(wavix: WavixClient, feed: Feed, concurrency: int, batch: Liter
 def _checked(rows: Rows) -> Checked:
     checked = rows.check(_SHOWN_PROBLEMS)
     if checked.wrong:
-        lines = [f"{rows.name} has {checked.wrong:,} mistake{'s' * (checked.wrong > 1)}; nothing was sent."]
-        lines += [f"  {rows.name}, {problem}" for problem in checked.problems]
-        if checked.wrong > _SHOWN_PROBLEMS:
-            lines.append(f"  ... and {checked.wrong - _SHOWN_PROBLEMS:,} more")
-        raise Quit(ExitCode.USAGE, "\n".join(lines))
+        lines = (f"{rows.name}, {problem}" for problem in checked.problems)
+        raise Quit(ExitCode.USAGE, mistakes(rows.name, lines, checked.wrong))
     if not checked.total:
         raise Quit(ExitCode.USAGE, f"{rows.name}: there are no rows.")
     return checked

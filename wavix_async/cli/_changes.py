@@ -13,7 +13,7 @@ from cyclopts import Parameter, Token
 
 from wavix_async import UNSET, NumberUpdate
 from wavix_async.cli._exit import ExitCode, Quit
-from wavix_async.cli._values import FIELDS, KINDS, WrongValues, from_text, is_list, make_update
+from wavix_async.fleet._values import FIELDS, KINDS, WrongValues, from_text, is_list, make_update
 
 __all__ = ["NO_CHANGES", "Changes", "given", "update_from"]
 

@@ -14,7 +14,7 @@ from wavix_async.cli._console import out, show_facts, write_json
 from wavix_async.cli._exit import ExitCode, Quit, code_for_error
 from wavix_async.cli._options import CONNECTION, AtLeastOne, Connection, Json, Yes
 from wavix_async.cli._tables import number_facts, number_table
-from wavix_async.cli._values import FIELDS
+from wavix_async.fleet._values import FIELDS
 
 __all__ = ["get", "list_", "release", "update"]
 

@@ -8,20 +8,20 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import IO, Any, Final, Literal, TypeAlias
+from typing import IO, Any, Final, Literal, TypeAlias, cast
 
 import attrs
 
 from wavix_async import InputError, NumberUpdate
 from wavix_async.cli._exit import ExitCode, Quit
-from wavix_async.cli._readers import Problem, Row, read_csv, read_ndjson
+from wavix_async.fleet._problems import Place, Problem
+from wavix_async.fleet._readers import SUFFIXES, Item, Row, Rules, read_csv, read_ndjson
 
 __all__ = ["Checked", "Layout", "Rows", "open_rows"]
 
 Layout: TypeAlias = Literal["csv", "ndjson"]
 
 _STDIN: Final = "-"
-_SUFFIXES: Final[Mapping[str, Layout]] = {".csv": "csv", ".ndjson": "ndjson", ".jsonl": "ndjson"}
 _PEEK: Final = 4096
 _READERS: Final = {"csv": read_csv, "ndjson": read_ndjson}
 
@@ -68,7 +68,7 @@ class Rows:
         Returns:
             What there is.
         """
-        lines: dict[int, int] = {}
+        lines: dict[int | None, int] = {}
         fields: Counter[str] = Counter()
         problems: list[Problem] = []
         wrong = 0
@@ -76,9 +76,9 @@ class Rows:
             if isinstance(item, Row):
                 first = lines.setdefault(item.id, item.line)
                 if first == item.line:
-                    fields.update(item.fields)
+                    fields.update(item.said.values.keys())
                     continue
-                item = Problem(item.line, item.column, f"number {item.id} is in line {first} already.")
+                item = Problem(Place("", item.line, item.column, "id"), f"number {item.id} is in line {first} already.")
             wrong += 1
             if len(problems) < show:
                 problems.append(item)
@@ -88,11 +88,12 @@ class Rows:
         for item in self._read():
             if isinstance(item, Problem):
                 raise InputError(f"{self.name} has changed since it was checked: {item}")
-            yield item.id, item.update
+            # By these rules every row has one.
+            yield cast("int", item.id), item.said.update
 
-    def _read(self) -> Iterator[Row | Problem]:
+    def _read(self) -> Iterator[Item]:
         self.stream.seek(0)
-        return _READERS[self.layout](self.stream, self.common)
+        return _READERS[self.layout](self.stream, Rules(common=self.common))
 
 
 @contextmanager
@@ -119,7 +120,7 @@ def open_rows(source: str, layout: Layout | None, common: Mapping[str, Any]) -> 
         except OSError as error:
             raise Quit(ExitCode.USAGE, f"Cannot read {source}: {error.strerror}.") from None
         name = "stdin" if source == _STDIN else source
-        yield Rows(stream, name, layout or _SUFFIXES.get(Path(source).suffix.lower()) or _guess(stream), common)
+        yield Rows(stream, name, layout or SUFFIXES.get(Path(source).suffix.lower()) or _guess(stream), common)
 
 
 def _guess(stream: IO[bytes]) -> Layout:

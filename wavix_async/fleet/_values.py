@@ -4,16 +4,19 @@ import json
 import re
 import typing
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Final
 
 import attrs
 
 from wavix_async import InputError, NumberUpdate, UnsetType
+from wavix_async.fleet._settings import FIELDS
 
 __all__ = ["FIELDS", "KINDS", "ValueProblem", "WrongValues", "from_text", "is_list", "make_update"]
 
 _WORDS: Final = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
-_INTEGER: Final = re.compile(r"-?[0-9]+")
+# Python refuses to read longer ones than some 4,000 digits.
+_INTEGER: Final = re.compile(r"-?[0-9]{1,1000}")
 
 
 class ValueProblem(Exception):  # noqa: N818 - collected and shown, not always raised
@@ -46,12 +49,22 @@ def is_list(kind: Any) -> bool:
 KINDS: Final[Mapping[str, tuple[Any, ...]]] = {field.name: _kinds(field.type) for field in attrs.fields(NumberUpdate)}
 """The types that each field takes."""
 
-FIELDS: Final = tuple(KINDS)
-"""What can be changed, in the order in which `NumberUpdate` has it."""
+
+_LISTS: Final = {name: typing.get_args(kind)[0] for name, kinds in KINDS.items() for kind in kinds if is_list(kind)}
+"""The fields that hold a list, and of what."""
+_MEMBERS: Final = {
+    model: tuple((field.name, field.default is attrs.NOTHING) for field in attrs.fields(model))
+    for model in _LISTS.values()
+    if attrs.has(model)
+}
+"""The fields of such models, and whether they must be given."""
 
 
 def from_text(field: str, text: str) -> Any:
     """Return what a text says for a field; what makes no sense is left as it is, for `make_update` to refuse.
+
+    `null` clears what can be cleared. A text in quotes, as JSON has them, is what stands between them: so `"null"` is
+    the word, and spaces at the ends stay.
 
     Raises:
         ValueProblem: The field wants JSON, and this is none.
@@ -63,11 +76,14 @@ def from_text(field: str, text: str) -> Any:
         return _WORDS.get(text.lower(), text)
     if int in kinds and _INTEGER.fullmatch(text):
         return int(text)
-    if any(map(is_list, kinds)):
+    if field in _LISTS:
         try:
             return json.loads(text)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ValueProblem(field, f"must be JSON, a list: {error}.") from None
+    if str in kinds and text.startswith('"') and text.endswith('"'):
+        with suppress(ValueError):
+            return json.loads(text)
     return text
 
 
@@ -81,7 +97,7 @@ def make_update(values: Mapping[str, Any]) -> NumberUpdate:
     made: dict[str, Any] = {}
     for field, value in values.items():
         try:
-            made[field] = _convert(field, value)
+            made[field] = _convert(field, value) if isinstance(value, list) else value
         except ValueProblem as problem:
             problems.append(problem)
     if not problems:
@@ -97,23 +113,21 @@ def make_update(values: Mapping[str, Any]) -> NumberUpdate:
     raise WrongValues(problems)
 
 
-def _convert(field: str, value: Any) -> Any:
-    if not isinstance(value, list):
+def _convert(field: str, value: list[Any]) -> Any:
+    model = _LISTS.get(field)
+    if model not in _MEMBERS:
         return value
-    element = next((typing.get_args(kind)[0] for kind in KINDS[field] if is_list(kind)), None)
-    if element is None or not attrs.has(element):
-        return value
-    return [_construct(field, index, element, item) for index, item in enumerate(value)]
+    return [_construct(field, index, model, item) for index, item in enumerate(value)]
 
 
 def _construct(field: str, index: int, model: type[Any], item: Any) -> Any:
-    known = attrs.fields_dict(model)
-    needed = {name for name, attribute in known.items() if attribute.default is attrs.NOTHING}
+    members = _MEMBERS[model]
+    names = [name for name, _ in members]
     if not isinstance(item, dict):
-        raise ValueProblem(field, f"[{index}] must be an object with {', '.join(known)}; got {item!r}.")
-    if unknown := item.keys() - known.keys():
-        raise ValueProblem(field, f"[{index}] has no {', '.join(sorted(unknown))}; it has {', '.join(known)}.")
-    if missing := needed - item.keys():
+        raise ValueProblem(field, f"[{index}] must be an object with {', '.join(names)}; got {item!r}.")
+    if unknown := item.keys() - names:
+        raise ValueProblem(field, f"[{index}] has no {', '.join(sorted(unknown))}; it has {', '.join(names)}.")
+    if missing := [name for name, needed in members if needed and name not in item]:
         raise ValueProblem(field, f"[{index}] lacks {', '.join(sorted(missing))}.")
     try:
         return model(**item)

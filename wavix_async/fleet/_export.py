@@ -1,0 +1,245 @@
+"""`export`: the account as a file that `read` takes back, and that says nothing but what is."""
+
+import contextlib
+import csv
+import io
+import json
+import os
+import secrets
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import aclosing, contextmanager
+from functools import lru_cache
+from pathlib import Path
+from typing import IO, Any, Final
+
+from wavix_async import DecodeError, InputError, Number, WavixClient
+from wavix_async.fleet._readers import digits_of, is_id
+from wavix_async.fleet._settings import FIELDS, settings_of
+from wavix_async.fleet._store import Store
+from wavix_async.fleet._values import KINDS, WrongValues, make_update
+from wavix_async.fleet._wanted import LAYOUTS, Layout
+
+__all__ = ["export", "lines_of"]
+
+_SCHEMA: Final = "CREATE TABLE lines (id INTEGER PRIMARY KEY, line TEXT NOT NULL)"
+_AT_ONCE: Final = 1_000
+
+
+async def export(wavix: WavixClient, path: str | os.PathLike[str], *, layout: Layout | None = None) -> int:
+    """Write the settings of all numbers of the account to a file that `read` takes back (GET /v1/numbers).
+
+    The columns are id, number and the fields of `NumberUpdate`, in the order of the ids: an account that stands as it
+    stood gives the same bytes. What is answered otherwise than any request could have set it is left out: such a field
+    would stay as it is. The file appears, or is replaced, only when it is whole; it is gathered in a temporary
+    database, not in memory.
+
+    Args:
+        wavix: The client of the account.
+        path: The file; its suffix tells how it is written (.csv, .ndjson, .jsonl, .yaml, .yml).
+        layout: How it is written, whatever its suffix.
+
+    Returns:
+        How many numbers were written.
+
+    Raises:
+        InputError: The file cannot be written, or its suffix is none of these.
+        APIError: The API refused to list the numbers.
+        DecodeError: A number came without an id.
+    """
+    target, chosen = _checked(path, layout)
+    line_of = _WRITERS[chosen]
+    stopped = threading.Event()
+    store = Store(None)
+    try:
+        await store.run(sqlite3.Connection.execute, _SCHEMA)
+        async with aclosing(wavix.numbers.list().pages()) as pages:
+            async for page in pages:
+                await store.run(_keep, page.items, line_of)
+        return await store.run(_write, target, chosen, stopped)
+    except OSError as error:
+        raise InputError(f"Cannot write {os.fspath(path)}: {error.strerror or error}.") from error
+    finally:
+        stopped.set()
+        store.close()
+
+
+def _checked(path: str | os.PathLike[str], layout: Layout | None) -> tuple[Path, Layout]:
+    """Return where the file will really be, and how it is written: before a long list is read for nothing."""
+    target = Path(os.path.realpath(path))
+    chosen = layout or LAYOUTS.get(target.suffix.lower())
+    if chosen not in _WRITERS:
+        raise InputError(f"{os.fspath(path)}: the suffix must be one of {', '.join(LAYOUTS)}, or pass layout=.")
+    if not target.parent.is_dir() or (target.exists() and not target.is_file()):
+        raise InputError(f"Cannot write {os.fspath(path)}: it is no file in a directory that exists.")
+    return target, chosen
+
+
+def lines_of(numbers: Sequence[Number], layout: Layout) -> Iterator[str]:
+    """Yield the text of such a file.
+
+    Args:
+        numbers: The numbers, in their order.
+        layout: How it is written.
+    """
+    return _framed(layout, map(_WRITERS[layout], numbers))
+
+
+def _keep(connection: sqlite3.Connection, numbers: Sequence[Number], line_of: Callable[[Number], str]) -> None:
+    for number in numbers:
+        if not is_id(number.id):
+            raise DecodeError(f"A number of the account has no id that could be used: {number.id!r}.", retryable=False)
+    connection.execute("BEGIN")
+    # A number that moves to another page while the pages are read comes twice.
+    connection.executemany(
+        "INSERT OR REPLACE INTO lines VALUES (?, ?)", ((number.id, line_of(number)) for number in numbers)
+    )
+    connection.execute("COMMIT")
+
+
+def _write(connection: sqlite3.Connection, target: Path, layout: Layout, stopped: threading.Event) -> int:
+    written = 0
+
+    def lines() -> Iterator[str]:
+        nonlocal written
+        for (line,) in connection.execute("SELECT line FROM lines ORDER BY id"):
+            if written % _AT_ONCE == 0 and stopped.is_set():
+                raise InterruptedError
+            written += 1
+            yield line
+
+    with _whole(target) as stream:
+        stream.writelines(_framed(layout, lines()))
+    return written
+
+
+@contextmanager
+def _whole(target: Path) -> Iterator[IO[str]]:
+    """Open a file beside the target that takes its place when all has gone well, and is gone when it has not."""
+    beside = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
+    try:
+        with beside.open("x", encoding="utf-8", newline="") as stream:
+            yield stream
+            stream.flush()
+            os.fsync(stream.fileno())
+        with contextlib.suppress(OSError):
+            beside.chmod(target.stat().st_mode & 0o7777)
+        beside.replace(target)
+    except BaseException:
+        beside.unlink(missing_ok=True)
+        raise
+
+
+# --- layouts ---
+
+
+def _framed(layout: Layout, lines: Iterator[str]) -> Iterator[str]:
+    if layout == "csv":
+        yield _csv_line(("id", "number", *FIELDS))
+    elif layout == "yaml":
+        first = next(lines, None)
+        yield "numbers: []\n" if first is None else f"numbers:\n{first}"
+    yield from lines
+
+
+def _csv(number: Number) -> str:
+    told = _sayable(number)
+    return _csv_line((str(number.id), _digits(number) or "", *(_cell(told, name) for name in FIELDS)))
+
+
+def _csv_line(cells: Sequence[str]) -> str:
+    line = io.StringIO()
+    csv.writer(line, lineterminator="\n").writerow(cells)
+    return line.getvalue()
+
+
+def _cell(told: dict[str, Any], name: str) -> str:
+    if name not in told:
+        return ""
+    value = told[name]
+    if not isinstance(value, str):
+        return _json(value)
+    # What would be read as something else, or hardly be seen, is written in quotes.
+    plain = value.isprintable() and value == value.strip() and value not in {"", "null"} and value[0] != '"'
+    return value if plain else json.dumps(value)
+
+
+def _ndjson(number: Number) -> str:
+    digits = _digits(number)
+    key = {"id": number.id} if digits is None else {"id": number.id, "number": digits}
+    return f"{_json({**key, **_sayable(number)})}\n"
+
+
+def _yaml(number: Number) -> str:
+    lines = [f"- id: {number.id}"]
+    if (digits := _digits(number)) is not None:
+        lines.append(f'  number: "{digits}"')
+    told = _sayable(number)
+    lines.append("  set:" if told else "  set: {}")
+    for name, value in told.items():
+        if isinstance(value, list) and value:
+            lines.append(f"    {name}:")
+            lines += [f"    - {_yaml_value(each)}" for each in value]
+        else:
+            lines.append(f"    {name}: {_yaml_value(value)}")
+    return "\n".join(lines) + "\n"
+
+
+def _yaml_value(value: Any) -> str:
+    text = _json(value)
+    if text.isprintable():
+        return text
+    # JSON is YAML, but for what YAML takes for the end of a line, or not at all.
+    return "".join(each if each.isprintable() else _escaped(ord(each)) for each in text)
+
+
+def _escaped(point: int) -> str:
+    return f"\\u{point:04x}" if point < 0x10000 else f"\\U{point:08x}"
+
+
+_WRITERS: Final[dict[Layout, Callable[[Number], str]]] = {"csv": _csv, "ndjson": _ndjson, "yaml": _yaml}
+
+
+# --- values ---
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _digits(number: Number) -> str | None:
+    """Return the phone number, where it is one."""
+    return digits_of(number.number) if isinstance(number.number, str) else None
+
+
+def _sayable(number: Number) -> dict[str, Any]:
+    """Return the settings that a request could have made."""
+    return {name: value for name, value in settings_of(number).items() if _fits(name, value)}
+
+
+def _fits(name: str, value: Any) -> bool:
+    if isinstance(value, list):
+        try:
+            return _reads_back(name, _json(value))
+        except (TypeError, ValueError, RecursionError):
+            return False
+    return type(value) in KINDS[name] and (type(value) is not str or _is_text(value))
+
+
+# Most numbers of an account are routed to the same few places.
+@lru_cache(maxsize=1024)
+def _reads_back(name: str, text: str) -> bool:
+    try:
+        make_update({name: json.loads(text)})
+    except WrongValues:
+        return False
+    return _is_text(text)
+
+
+def _is_text(value: str) -> bool:
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

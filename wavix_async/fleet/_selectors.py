@@ -1,0 +1,163 @@
+"""`Selector`: settings for all numbers that have something in common."""
+
+import fnmatch
+import re
+import typing
+from collections.abc import Callable, Iterator, Mapping
+from types import NoneType
+from typing import Any, Final, Literal, TypeAlias
+
+import attrs
+
+from wavix_async import Number
+from wavix_async.fleet._problems import Place
+from wavix_async.fleet._readers import Said, digits_of
+from wavix_async.fleet._values import ValueProblem
+
+__all__ = ["CRITERIA", "Selector", "check_criterion"]
+
+Kind: TypeAlias = Literal["bool", "int", "text", "phone"]
+
+# Counters and the like, which nobody sets anything by.
+_UNFIT: Final = frozenset({"seconds"})
+# A label is exactly what it is; these are spelled as people like.
+_ANY_CASE: Final = frozenset({"city", "state", "country", "country_short_name", "status"})
+_WILD: Final = re.compile(r"[*?]")
+_PHONE_PATTERN: Final = re.compile(r"(?:[0-9*?]|\[!?[0-9-]+\])+", re.ASCII)
+_SQUARE: Final = re.compile(r"(\[[^\]]*\])")
+
+
+def _kind(name: str, annotation: Any) -> Kind | None:
+    if name == "number":
+        return "phone"
+    members = [member for member in typing.get_args(annotation) or (annotation,) if member is not NoneType]
+    if name in _UNFIT or typing.get_origin(annotation) is list or len(members) > 1 or not isinstance(members[0], type):
+        return None
+    if members[0] in {bool, int}:
+        return "bool" if members[0] is bool else "int"
+    return "text" if issubclass(members[0], str) else None
+
+
+def _criteria() -> Iterator[tuple[str, Kind]]:
+    for field in attrs.fields(Number):
+        kind = _kind(field.name, field.type)
+        if kind is not None:
+            yield field.name, kind
+
+
+CRITERIA: Final[Mapping[str, Kind]] = dict(_criteria())
+"""What numbers can be selected by: the fields of `Number` that hold one plain value."""
+
+_WORDS: Final[Mapping[Kind, str]] = {
+    "bool": "true, false or null",
+    "int": "a whole number or null",
+    "text": "a text or null",
+    "phone": "a phone number, or a part of one with * or ? for the rest, such as 1415*",
+}
+
+
+def check_criterion(name: str, value: Any) -> Any:
+    """Return a value of a criterion as `Selector` takes it.
+
+    Args:
+        name: One of `CRITERIA`.
+        value: As a file has it. None stands for numbers that have no such value.
+
+    Raises:
+        ValueProblem: It is no such value.
+    """
+    kind = CRITERIA[name]
+    if value is None and kind != "phone":
+        return None
+    if kind == "phone":
+        fit = _phone_pattern(value) if isinstance(value, str) else None
+        if fit is not None:
+            return fit
+    elif type(value) is {"bool": bool, "int": int, "text": str}[kind] and value != "":
+        return value
+    raise ValueProblem(name, f"must be {_WORDS[kind]}; got {value!r}.")
+
+
+def _phone_pattern(text: str) -> str | None:
+    bare = "".join(part if part.startswith("[") else re.sub(r"[ +.()-]", "", part) for part in _SQUARE.split(text))
+    return bare if _PHONE_PATTERN.fullmatch(bare) else None
+
+
+@attrs.frozen(eq=False)
+class Selector:
+    """What all numbers shall be that have something in common.
+
+    Attributes:
+        criteria: Name to values, of which the number must have one; it must satisfy every criterion. None stands for no
+            value at all. A text may be a pattern with `*` and `?`, a phone number one with `[...]`, too; `country` is
+            the name or the code of two letters. Without criteria it means every number.
+        said: What they shall be.
+        place: Where it stands.
+    """
+
+    criteria: Mapping[str, tuple[Any, ...]]
+    said: Said = attrs.field(repr=False)
+    place: Place
+    _tests: tuple[Callable[[Number], bool], ...] = attrs.field(
+        init=False,
+        repr=False,
+        default=attrs.Factory(
+            lambda self: tuple(_test(name, values) for name, values in self.criteria.items()), takes_self=True
+        ),
+    )
+
+    @property
+    def values(self) -> Mapping[str, Any]:
+        """What the numbers shall be: field to value, in wire form."""
+        return self.said.values
+
+    def matches(self, number: Number) -> bool:
+        """Tell whether this speaks of a number."""
+        return all(test(number) for test in self._tests)
+
+
+def _test(name: str, values: tuple[Any, ...]) -> Callable[[Number], bool]:
+    kind = CRITERIA[name]
+    if kind == "bool" or kind == "int":
+        # True is 1 to Python, and to nobody else.
+        exact = frozenset((type(value), value) for value in values)
+
+        def same(number: Number) -> bool:
+            value = getattr(number, name)
+            return value.__hash__ is not None and (type(value), value) in exact
+
+        return same
+    reads = _TextTest(name, values)
+    if name == "country":
+        code = _TextTest("country_short_name", values)
+        return lambda number: reads(number) or code(number)
+    return reads
+
+
+class _TextTest:
+    def __init__(self, name: str, values: tuple[Any, ...]) -> None:
+        self._name = name
+        self._fold: Callable[[str], Any] = (
+            str.casefold if name in _ANY_CASE else digits_of if name == "number" else _as_it_is
+        )
+        self._none = None in values
+        texts = [text.casefold() if name in _ANY_CASE else text for text in values if text is not None]
+        # In a phone number square brackets hold digits to choose from; anywhere else they stand for themselves.
+        wild = re.compile(r"[*?\[]") if name == "number" else _WILD
+        self._exact = frozenset(text for text in texts if not wild.search(text))
+        patterns = [text if name == "number" else text.replace("[", "[[]") for text in texts if wild.search(text)]
+        self._patterns = tuple(re.compile(fnmatch.translate(pattern)) for pattern in patterns)
+
+    def __call__(self, number: Number) -> bool:
+        value = getattr(number, self._name)
+        if value is None or value == "":
+            return self._none
+        text = self._fold(value) if isinstance(value, str) else None
+        if text is None:
+            return False
+        return text in self._exact or any(pattern.match(text) for pattern in self._patterns)
+
+
+def _as_it_is(text: str) -> str:
+    # A status is a text of a class of its own.
+    return str(text)

@@ -1,0 +1,78 @@
+"""`Store`: a sqlite database and the one thread that works on it, so that no disk ever holds up the event loop."""
+
+import asyncio
+import sqlite3
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Concatenate, ParamSpec, TypeVar
+
+from wavix_async.fleet._errors import JournalError
+
+__all__ = ["Store", "in_one_transaction"]
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+_TEMPORARY = ""
+
+
+class Store:
+    """A database, on disk or private and temporary; the temporary one is spilled to disk when it gets large.
+
+    Args:
+        path: The file; None: a database of its own that is gone when it is closed.
+        must_exist: Whether a file that is not there is an error.
+
+    Raises:
+        JournalError: The file is not there, is no database, or cannot be opened.
+    """
+
+    def __init__(self, path: Path | None, *, must_exist: bool = False) -> None:
+        self.path = path
+        self._thread: ThreadPoolExecutor | None = None
+        try:
+            if path is not None and must_exist and not path.is_file():
+                raise JournalError(f"There is no journal {path}.")
+            # Used by one thread at a time, which sqlite cannot know.
+            self.connection = sqlite3.connect(
+                _TEMPORARY if path is None else path, isolation_level=None, check_same_thread=False, timeout=10.0
+            )
+            if path is not None:
+                # What a killed process has committed is there; only a power cut may take the last moments.
+                self.connection.execute("PRAGMA journal_mode = WAL")
+                self.connection.execute("PRAGMA synchronous = NORMAL")
+        except sqlite3.Error as error:
+            raise JournalError(f"Cannot open {path} as a journal: {error}.") from None
+
+    async def run(self, work: Callable[Concatenate[sqlite3.Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Do something with the connection, in the thread of this store, and return what it gives."""
+        if self._thread is None:
+            self._thread = ThreadPoolExecutor(1, thread_name_prefix="wavix-fleet")
+        return await asyncio.get_running_loop().run_in_executor(
+            self._thread, lambda: work(self.connection, *args, **kwargs)
+        )
+
+    def close(self) -> None:
+        """End the thread, when it has done what it was given, and close the database."""
+        if self._thread is not None:
+            self._thread.shutdown()
+            self._thread = None
+        self.connection.close()
+
+    def __del__(self) -> None:
+        if hasattr(self, "connection"):
+            self.close()
+
+
+@contextmanager
+def in_one_transaction(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
+    """Do all of it or nothing, however it ends."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield connection
+    except BaseException:
+        connection.rollback()
+        raise
+    connection.commit()

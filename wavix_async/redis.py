@@ -1,0 +1,264 @@
+"""`RedisRateLimit`: one limit for all processes that use the same account, kept in Redis.
+
+    from wavix_async.redis import RedisRateLimit
+
+    async with WavixClient(rate=RedisRateLimit("redis://127.0.0.1:6379", rate=100)) as wavix:
+        ...
+
+All that Redis keeps is one hash per scope and limit group: when the next slot is due, the end of the pause, and who
+leases. One script reads and writes it by the server's clock. `_lease.py` says what the client does with the answers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import os
+import secrets
+from typing import TYPE_CHECKING, Any, cast
+from urllib.parse import urlsplit
+
+from wavix_async._lease import ALIVE, PATIENCE, PROBE, Ask, Grant, SharedLimit
+from wavix_async.config import Secret, check_count, check_rate
+from wavix_async.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from redis.asyncio import Redis
+
+__all__ = ["RedisRateLimit"]
+
+PREFIX = "wavix-async:rate"
+ACTIVE = 1.0  # seconds after its last slot for which a process counts as leasing
+SETTLE = PROBE + 2 * PATIENCE  # seconds within which all have noticed that Redis is back
+KEPT = 60.0  # seconds for which the key outlives its last use, its slots and its pause
+SECOND = 1_000_000  # microseconds, the unit of the script
+
+# All times are microseconds, which a Lua number holds without loss. The clock may be set back, or be another server's
+# after a failover: then everything moves with it, or all would wait until it has caught up.
+SCRIPT = """
+local key, me = KEYS[1], 'p:' .. ARGV[1]
+local want, gap, ahead, pause = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
+local back, alive_for, active_for = ARGV[6] == '1', tonumber(ARGV[7]), tonumber(ARGV[8])
+local settle_for, kept = tonumber(ARGV[9]), tonumber(ARGV[10])
+local function text(number) return string.format('%.0f', number) end
+
+local time = redis.call('TIME')
+local now = time[1] * 1000000 + time[2]
+local at, others = {due = 0, pause = 0, seen = 0, granted = 0, settled = 0}, {}
+local stored = redis.call('HGETALL', key)
+for i = 1, #stored, 2 do
+  local name, value = stored[i], tonumber(stored[i + 1])
+  if string.sub(name, 1, 2) ~= 'p:' then at[name] = value
+  elseif name ~= me then others[name] = value end
+end
+local set_back = at.seen - now
+if set_back > 0 then
+  for name, value in pairs(at) do at[name] = value - set_back end
+  for name, value in pairs(others) do
+    others[name] = value - set_back
+    redis.call('HSET', key, name, text(others[name]))
+  end
+end
+
+local alive, active = 1, 1
+for name, value in pairs(others) do
+  if value < now - alive_for then redis.call('HDEL', key, name)
+  else
+    alive = alive + 1
+    if value > now - active_for then active = active + 1 end
+  end
+end
+
+if pause > 0 then at.pause = math.max(at.pause, now + pause) end
+-- Nobody has leased for a while: all come back, and this is the first.
+if back and now - math.max(at.granted, at.settled) > settle_for then at.settled = now + settle_for end
+local settle = math.max(math.ceil(at.settled - now), 0)
+local first, mine = 0, now
+if settle > 0 then want = 0
+else
+  at.granted = now
+  if want > 0 then
+    first = math.max(at.due, at.pause, now + ahead)
+    at.due = first + want * gap
+    mine = at.due
+  end
+end
+at.seen = now
+for name, value in pairs(at) do redis.call('HSET', key, name, text(value)) end
+redis.call('HSET', key, me, text(mine))
+redis.call('PEXPIRE', key, text((math.max(at.due, at.pause, now) - now + kept) / 1000))
+return {now, first, want, math.max(at.pause - now, 0), alive, active, settle}
+"""
+SHA = hashlib.sha1(SCRIPT.encode(), usedforsecurity=False).hexdigest()
+
+
+class RedisRateLimit:
+    """One rate for all processes that name the same scope, and one pause: `WavixClient(rate=RedisRateLimit(...))`.
+
+    Redis out of reach, or slower than 0.4 s, never fails a call: each process goes on with its part of the rate, says
+    so once (logger `wavix_async`), and shares again when Redis is back. It needs the extra `redis`, and a server of
+    version 5 or newer.
+
+    Args:
+        redis: A URL (`redis://`, `rediss://`, `unix://`), each client then opens and closes connections of its own; or
+            a `redis.asyncio.Redis`, which is not closed.
+        rate: Requests per second that the account allows, of all processes together.
+        scope: What shares the limit, a name: part of the key in Redis. None: the account, as a hash of its API key
+            and the API's address. Processes with different keys of one account need a name.
+        processes: How many processes to reckon with while Redis has not been reached even once. Default 1.
+
+    Raises:
+        ConfigurationError: A value is wrong, or redis is not installed.
+    """
+
+    def __init__(self, redis: str | Redis, *, rate: float, scope: str | None = None, processes: int = 1) -> None:
+        # Bound anew, so that no frame of a traceback holds a password as a plain string.
+        redis = Secret(redis) if isinstance(redis, str) else redis
+        checked = check_rate(rate)
+        if checked is None:
+            raise ConfigurationError("RedisRateLimit needs a rate: requests per second of all processes together.")
+        if scope is not None and (not isinstance(scope, str) or not scope):
+            raise ConfigurationError(f"scope must be a name like 'production', or None; got {scope!r}.")
+        self.rate: float = checked
+        self.scope = scope
+        self.processes = check_count("processes", processes)
+        if isinstance(redis, str):
+            _connect(redis)
+        elif not callable(getattr(redis, "evalsha", None)):
+            raise ConfigurationError(f"redis must be a URL or a redis.asyncio.Redis, got {type(redis).__name__}.")
+        self._redis = redis
+
+    def open_limit(self, account: str) -> SharedLimit:
+        """Return the limit for one client, which closes it; used by `WavixClient`.
+
+        Args:
+            account: The scope to use if none was given.
+
+        Returns:
+            The limit; nothing is connected yet.
+        """
+        return _RedisLimit(self._redis, f"{PREFIX}:{self.scope or account}", self.rate, self.processes)
+
+    def __repr__(self) -> str:
+        if not hasattr(self, "_redis"):
+            return f"<{type(self).__name__}>"
+        return f"RedisRateLimit({_shown(self._redis)!r}, rate={self.rate:g}, scope={self.scope!r})"
+
+
+class _RedisLimit:
+    """The limit of one client."""
+
+    def __init__(self, redis: str | Redis, prefix: str, rate: float, processes: int) -> None:
+        self.rate = rate
+        self.processes = processes
+        self._url = redis if isinstance(redis, str) else None
+        self._redis = None if isinstance(redis, str) else redis
+        self._prefix = prefix
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._pid = -1
+        self._id = ""
+
+    async def lease(self, group: str, ask: Ask) -> Grant:
+        """Lease slots: one round trip."""
+        redis = self._enter_loop()
+        times = (SECOND / self.rate, ask.ahead * SECOND, ask.pause * SECOND)
+        settings = (ALIVE * SECOND, ACTIVE * SECOND, SETTLE * SECOND, KEPT * SECOND)
+        values = (self._id, ask.slots, *times, int(ask.back), *settings)
+        now, first, slots, pause, processes, active, settle = await _run(redis, f"{self._prefix}:{group}", values)
+        return Grant(
+            now=now / SECOND,
+            first=first / SECOND,
+            slots=slots,
+            pause=pause / SECOND,
+            processes=processes,
+            active=active,
+            local_for=settle / SECOND,
+        )
+
+    async def close(self) -> None:
+        """Close the connections, if they are ours."""
+        redis, loop = self._redis, self._loop
+        if self._url is None or redis is None:
+            return
+        self._redis = self._loop = None
+        if loop is asyncio.get_running_loop():
+            await redis.aclose()
+        else:
+            _abandon(redis)
+
+    def _enter_loop(self) -> Redis:
+        loop = asyncio.get_running_loop()
+        if self._pid != os.getpid():
+            # A fork is a process of its own.
+            self._pid, self._id = os.getpid(), secrets.token_hex(6)
+        if self._url is not None and (self._redis is None or self._loop is not loop):
+            if self._redis is not None:
+                _abandon(self._redis)
+            self._redis = _connect(self._url)
+        self._loop = loop
+        return cast("Redis", self._redis)
+
+
+def _connect(url: str) -> Redis:
+    """Return a client for a URL; it connects when it is used.
+
+    Raises:
+        ConfigurationError: It is no URL of Redis, or redis is not installed.
+    """
+    try:
+        import redis.asyncio as library
+        from redis.asyncio.retry import Retry
+        from redis.backoff import NoBackoff
+    except ImportError:
+        raise ConfigurationError(
+            "RedisRateLimit needs redis, which is not installed: pip install 'wavix-async[redis]'"
+        ) from None
+    with contextlib.suppress(ValueError, TypeError):
+        # Its own retries would take the time in which the process could go on without Redis.
+        return library.Redis.from_url(url, retry=Retry(NoBackoff(), 0))
+    # What it said may quote the password, and is not even kept as the context.
+    raise ConfigurationError(
+        "redis must be a URL like redis://[[user]:password@]host[:port][/db], rediss://... or unix://...; special "
+        "characters of the password must be percent-encoded."
+    )
+
+
+async def _run(redis: Redis, key: str, values: tuple[Any, ...]) -> list[int]:
+    """Run the script, and send its text only where the server does not know it."""
+    from redis.exceptions import NoScriptError
+
+    command: Any = redis
+    try:
+        reply = await command.evalsha(SHA, 1, key, *values)
+    except NoScriptError:
+        reply = await command.eval(SCRIPT, 1, key, *values)
+    return [int(value) for value in reply]
+
+
+def _abandon(redis: Redis) -> None:
+    """Let go of connections whose loop is gone: they cannot be closed in an orderly way any more."""
+    pool: Any = redis.connection_pool
+    for name in ("_available_connections", "_in_use_connections"):
+        for connection in tuple(getattr(pool, name, ())):
+            writer = getattr(connection, "_writer", None)
+            transport: Any = getattr(writer, "transport", None)
+            connection._writer = connection._reader = None
+            while (tls := getattr(transport, "_ssl_protocol", None)) is not None:
+                # Closing it would need the loop; below it is the transport that has the socket.
+                transport._closed = True
+                transport = tls._transport
+            sock = getattr(transport, "_sock", None)
+            if sock is not None:
+                transport._closing = True
+                sock.close()
+                transport._sock = None
+
+
+def _shown(redis: str | Redis) -> str:
+    """Return what may be seen of where Redis is: no user, no password, no options, for they may hold one."""
+    if not isinstance(redis, str):
+        return type(redis).__name__
+    parts = urlsplit(str(redis))
+    port = f":{parts.port}" if parts.port else ""
+    return f"{parts.scheme}://{parts.hostname or ''}{port}{parts.path}"
