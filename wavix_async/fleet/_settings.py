@@ -80,6 +80,6 @@ def update_from_json(text: str) -> NumberUpdate:
     return update_from(json.loads(text))
 
 
-def to_json(settings: Mapping[str, Any]) -> str:
+def to_json(settings: Any) -> str:
     """Return settings as one line of JSON, equal for equal settings."""
     return json.dumps(settings, ensure_ascii=False, separators=(",", ":"), sort_keys=True)

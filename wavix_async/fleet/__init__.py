@@ -1,0 +1,70 @@
+"""Fleets of phone numbers: see what would change, change only that, survive anything, prove it, undo it.
+
+from wavix_async import WavixClient, fleet
+
+async with WavixClient() as wavix:
+    plan = await fleet.plan(wavix, fleet.read("fleet.csv"))
+    print(plan.table())
+    report = await fleet.apply(wavix, plan, journal="run.sqlite", verify=True)
+    report = await fleet.resume(wavix, "run.sqlite")        # after a crash, a Ctrl-C, an outage
+    report = await fleet.roll_back(wavix, "run.sqlite")     # restores what still holds what was written
+    await fleet.export(wavix, "fleet.csv")                  # the account, as a file that `read` takes back
+"""
+
+from wavix_async.fleet._apply import apply, resume, roll_back
+from wavix_async.fleet._carry_out import Stale
+from wavix_async.fleet._errors import JournalError, MissingNumbersError, SafetyError, StalePlanError
+from wavix_async.fleet._export import export
+from wavix_async.fleet._plan import Plan, plan
+from wavix_async.fleet._problems import FleetFileError, Place, Problem
+from wavix_async.fleet._records import (
+    Change,
+    FieldChange,
+    FleetProgress,
+    FleetResult,
+    FleetStatus,
+    Phase,
+    Sample,
+)
+from wavix_async.fleet._report import FleetReport, status
+from wavix_async.fleet._safety import Safety
+from wavix_async.fleet._selectors import Selector
+from wavix_async.fleet._wanted import Layout, Match, Target, Wanted, read
+
+__all__ = [
+    # what can be done
+    "read",
+    "plan",
+    "apply",
+    "resume",
+    "roll_back",
+    "status",
+    "export",
+    # what is wanted
+    "Layout",
+    "Match",
+    "Place",
+    "Problem",
+    "Selector",
+    "Target",
+    "Wanted",
+    # what would change
+    "Change",
+    "FieldChange",
+    "Plan",
+    # how it ended
+    "FleetProgress",
+    "FleetReport",
+    "FleetResult",
+    "FleetStatus",
+    "Phase",
+    "Safety",
+    "Sample",
+    "Stale",
+    # errors
+    "FleetFileError",
+    "JournalError",
+    "MissingNumbersError",
+    "SafetyError",
+    "StalePlanError",
+]

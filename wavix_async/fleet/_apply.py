@@ -1,0 +1,294 @@
+"""`apply`, `resume` and `roll_back`: a plan carried out, taken up again, and undone."""
+
+import json
+import sqlite3
+from collections.abc import Callable
+from contextlib import ExitStack
+from os import PathLike
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from wavix_async import InputError, WavixClient
+from wavix_async.fleet._carry_out import CarryOut, Stale
+from wavix_async.fleet._census import Census, Ids
+from wavix_async.fleet._errors import JournalError, MissingNumbersError
+from wavix_async.fleet._journal import Journal, RunRow, begin_run, latest_run, open_store
+from wavix_async.fleet._lock import Lock
+from wavix_async.fleet._options import Options, check_choice
+from wavix_async.fleet._plan import Draft, Plan
+from wavix_async.fleet._records import FleetProgress
+from wavix_async.fleet._report import FleetReport
+from wavix_async.fleet._safety import Safety
+from wavix_async.fleet._settings import settings_of, to_json, update_from, update_from_json
+from wavix_async.fleet._store import Store
+
+__all__ = ["Progress", "apply", "resume", "roll_back"]
+
+Progress = Callable[[FleetProgress], object]
+
+_STALE: Final = ("refuse", "skip", "write")
+_MAYBE_WRITTEN: Final = "o.state IN ('sent', 'unknown', 'updated', 'verified', 'pending')"
+_LATE: Final = frozenset({"destinations", "sms_relay_url"})
+
+
+async def apply(
+    wavix: WavixClient,
+    plan: Plan,
+    *,
+    journal: str | PathLike[str] | None = None,
+    verify: bool = False,
+    verify_within: float = 60.0,
+    concurrency: int = 32,
+    batch: Literal["auto"] | int | None = None,
+    stale: Stale = "refuse",
+    missing: Literal["refuse", "skip"] = "refuse",
+    safety: Safety | None = None,
+    on_progress: Progress | None = None,
+) -> FleetReport:
+    """Carry out a plan, and tell the truth about each number (PATCH /v1/numbers/{id}, or PATCH /v1/numbers).
+
+    Before anything is sent the numbers are read once more. What no trustworthy answer came for is read back before it
+    is sent again. With a journal the run survives its process: `resume` goes on with it, `roll_back` undoes it.
+
+    Args:
+        wavix: The client of the account. `with_options(stop=...)` lets a run be ended in order.
+        plan: What `fleet.plan` gave.
+        journal: A file to write the run into, which must not have another run; None: nothing is kept.
+        verify: Read all changes back at the end, until they are in effect.
+        verify_within: Seconds that this may take; what is not in effect then is `pending`.
+        concurrency: Requests on the wire at once.
+        batch: How many equal changes may go out as one request: a number, or "auto". Default: one request for each.
+        stale: What to do with numbers that have changed since the plan was made: "refuse" everything, "skip" them (they
+            end as failed), or "write" all the same.
+        missing: What to do when the account lacks some of the numbers: "refuse" everything, or "skip" them (they end as
+            failed).
+        safety: When to refuse or to stop. Default: `Safety()`.
+        on_progress: Called with a `FleetProgress` some ten times a second.
+
+    Returns:
+        The report: every number that is wanted is in exactly one of its counts. A run that a 401, 402 or 403, an outage
+        or `safety` has stopped has a report, too: `stopped_by`.
+
+    Raises:
+        MissingNumbersError: The account lacks some of the numbers.
+        StalePlanError: Numbers have changed since the plan was made.
+        SafetyError: The plan changes too much.
+        JournalError: The journal is in use, or has a run of another plan, or this one has ended.
+        InputError: The plan is of another API, or an option is wrong.
+        WavixError: The account could not be read. Nothing was sent.
+    """
+    options = Options(
+        verify=verify, verify_within=verify_within, concurrency=concurrency, batch=batch, safety=safety or Safety()
+    )
+    check_choice("stale", stale, _STALE)
+    check_choice("missing", missing, ("refuse", "skip"))
+    if plan.base_url != wavix.base_url:
+        raise InputError(
+            f"The plan is for {plan.base_url}, and this client for {wavix.base_url}: plan with this client."
+        )
+    if plan.missing_count and missing == "refuse":
+        raise MissingNumbersError(plan.missing, plan.missing_count)
+    options.safety.check(len(plan), plan.account)
+    path = None if journal is None else Path(journal)
+    with ExitStack() as opened:
+        lock = opened.enter_context(Lock(path))
+        store = open_store(path, wavix.base_url)
+        opened.callback(store.close)
+        run = latest_run(store.connection)
+        if run is not None:
+            _check_same(store, run, plan)
+        else:
+            run = await store.run(begin_run, plan.connection, "apply", options.to_json(), plan.row)
+        opened.pop_all()
+    return await _carry_out(wavix, Journal(store, lock, run), stale, on_progress)
+
+
+async def resume(
+    wavix: WavixClient,
+    journal: str | PathLike[str],
+    *,
+    stale: Stale = "refuse",
+    on_progress: Progress | None = None,
+) -> FleetReport:
+    """Go on with the latest run of a journal: after a crash, a Ctrl-C, an outage, or while changes were pending.
+
+    What was begun and not noted is read back first; only what is not there is sent again. The options are those of the
+    run. A run that has ended is left as it is.
+
+    Args:
+        wavix: The client of the account.
+        journal: The journal's file.
+        stale: What to do with numbers that have changed since the plan was made, as for `apply`.
+        on_progress: Called with a `FleetProgress` some ten times a second.
+
+    Returns:
+        The report of the whole run.
+
+    Raises:
+        JournalError: There is no such journal, it is in use, or it is that of another API.
+        StalePlanError: Numbers that are still to be sent have changed since the plan was made.
+        WavixError: The account could not be read. Nothing more was sent.
+    """
+    check_choice("stale", stale, _STALE)
+    return await _carry_out(wavix, _open(wavix, Path(journal)), stale, on_progress)
+
+
+async def roll_back(
+    wavix: WavixClient,
+    journal: str | PathLike[str],
+    *,
+    verify: bool = False,
+    verify_within: float = 60.0,
+    concurrency: int = 32,
+    batch: Literal["auto"] | int | None = None,
+    safety: Safety | None = None,
+    on_progress: Progress | None = None,
+) -> FleetReport:
+    """Undo what a journal's run has changed: its fields get the values back that they had before.
+
+    Only fields that still hold what the run has written are restored; what somebody else has changed since is left as
+    it is, and reported as unchanged with the reason. The rollback is a run in the same journal: `resume` goes on with
+    it. Called again, it goes on, or restores what it could not before.
+
+    Args:
+        wavix: The client of the account.
+        journal: The journal's file.
+        verify: Read all changes back at the end, until they are in effect.
+        verify_within: Seconds that this may take; what is not in effect then is `pending`.
+        concurrency: Requests on the wire at once.
+        batch: How many equal changes may go out as one request. Default: one request for each.
+        safety: When to stop; how much is restored is not bounded.
+        on_progress: Called with a `FleetProgress` some ten times a second.
+
+    Returns:
+        The report of the rollback.
+
+    Raises:
+        JournalError: There is no such journal, it is in use, or it is that of another API.
+        WavixError: The account could not be read. Nothing was sent.
+    """
+    options = Options(
+        verify=verify, verify_within=verify_within, concurrency=concurrency, batch=batch, safety=safety or Safety()
+    )
+    opened = _open(wavix, Path(journal))
+    try:
+        store = opened.store
+        if opened.run.kind != "roll_back" or FleetReport(store, opened.run).finished:
+            applied = latest_run(store.connection, "apply")
+            assert applied is not None
+            opened.run = applied
+            back = await _plan_back(wavix, opened, options.concurrency)
+            opened.run = await store.run(begin_run, back.connection, "roll_back", options.to_json(), back.row)
+    except BaseException:
+        opened.close()
+        raise
+    return await _carry_out(wavix, opened, "skip", on_progress)
+
+
+def _open(wavix: WavixClient, path: Path) -> Journal:
+    """Open a journal to go on with its latest run."""
+    if not path.is_file():
+        raise JournalError(f"There is no journal {path}.")
+    with ExitStack() as opened:
+        lock = opened.enter_context(Lock(path))
+        store = open_store(path, wavix.base_url)
+        opened.callback(store.close)
+        journal = Journal(store, lock, _latest(store))
+        opened.pop_all()
+    return journal
+
+
+def _latest(store: Store) -> RunRow:
+    run = latest_run(store.connection)
+    if run is None:
+        raise JournalError(f"The journal {store.path} has no run: nothing was ever sent. Apply the plan anew.")
+    return run
+
+
+def _check_same(store: Store, begun: RunRow, plan: Plan) -> None:
+    """Refuse to take a run of a journal for that of a plan."""
+    if begun.digest != plan.digest or begun.kind != "apply":
+        raise JournalError(
+            f"The journal {store.path} has a run of another plan. Give this plan a journal of its own, "
+            "or go on with that run: fleet.resume."
+        )
+    if FleetReport(store, begun).finished:
+        raise JournalError(f"The run of the journal {store.path} has ended. Give this plan a journal of its own.")
+
+
+async def _carry_out(wavix: WavixClient, journal: Journal, stale: Stale, on_progress: Progress | None) -> FleetReport:
+    try:
+        carry_out = CarryOut(wavix, journal, Options.from_json(journal.run.options), stale, on_progress)
+        try:
+            await carry_out.run(check=True)
+        except BaseException:
+            await journal.forget_if_nothing_was_sent()
+            raise
+        return await journal.store.run(_report, journal)
+    finally:
+        journal.close()
+
+
+def _report(connection: sqlite3.Connection, journal: Journal) -> FleetReport:
+    run = latest_run(connection)
+    assert run is not None
+    return FleetReport(journal.store, run)
+
+
+# --- rolling back ---
+
+
+async def _plan_back(wavix: WavixClient, journal: Journal, concurrency: int) -> Plan:
+    """Plan to restore what a run has written, as far as it still stands."""
+    census = Census(wavix, concurrency)
+    ids: Ids = await journal.ids(_MAYBE_WRITTEN)
+    draft = Draft(str(journal.store.path), wavix.base_url, journal.run.account)
+    async for numbers, gone in census.look(ids, journal.run.account):
+        rows: dict[int, Any] = await journal.store.run(_written, journal.run.no, [*(n.id for n in numbers), *gone])
+        await draft.store.run(_back, draft, rows, numbers, gone)
+    return await draft.store.run(lambda _: Plan(draft))
+
+
+def _written(connection: sqlite3.Connection, run: int, ids: list[int]) -> dict[int, Any]:
+    rows = connection.execute(
+        "SELECT i.id, i.number, i.before, i.after, o.state FROM item AS i "
+        "JOIN outcome AS o ON o.run = i.run AND o.id = i.id "
+        "WHERE i.run = ? AND i.id IN (SELECT value FROM json_each(?))",
+        (run, json.dumps(ids)),
+    )
+    return {row[0]: row for row in rows}
+
+
+def _back(_: sqlite3.Connection, draft: Draft, rows: dict[int, Any], numbers: Any, gone: list[int]) -> None:
+    items, ends = [], []
+    for number_id in gone:
+        items.append((number_id, rows[number_id][1], "{}", "{}"))
+        ends.append((number_id, "failed", "the account has this number no more"))
+    for number in numbers:
+        _, phone, before, after, state = rows[number.id]
+        old, written, now = json.loads(before), json.loads(after), settings_of(number)
+        differing = update_from_json(after).differs_from(number)
+        restore, kept = {}, []
+        for name in written:
+            holds = name not in differing
+            # Confirmed, and maybe not applied yet: it could still come into effect after this.
+            coming = name in _LATE and state != "verified" and now[name] == old[name]
+            if not (holds or coming):
+                kept.append(f"{name} is {to_json(now[name])} and was left so: somebody else has changed it since")
+            elif not _can_say(name, old[name]):
+                kept.append(f"{name} was {to_json(old[name])}, which no request can set")
+            else:
+                restore[name] = old[name]
+        items.append((number.id, phone, to_json({name: now[name] for name in restore}), to_json(restore)))
+        if not restore:
+            ends.append((number.id, "unchanged", "; ".join(kept)))
+    draft.add(items)
+    draft.settle(ends)
+
+
+def _can_say(name: str, value: Any) -> bool:
+    try:
+        update_from({name: value})
+    except InputError:
+        return False
+    return True

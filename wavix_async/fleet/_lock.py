@@ -1,0 +1,75 @@
+"""One process at a time: a lock that the system takes back, however the process ends."""
+
+import os
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Self
+
+from wavix_async.fleet._errors import JournalError
+
+__all__ = ["Lock", "is_held"]
+
+try:
+    import fcntl
+except ImportError:  # pragma: no cover - Windows
+    import msvcrt
+
+    def _seize(stream: IO[bytes]) -> None:
+        msvcrt.locking(stream.fileno(), msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined,unused-ignore]
+else:
+
+    def _seize(stream: IO[bytes]) -> None:
+        fcntl.flock(stream.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+class Lock:
+    """The right to write a journal, held through a file beside it, which stays.
+
+    Args:
+        journal: The journal; None: nobody else can know it, and there is nothing to hold.
+
+    Raises:
+        JournalError: Somebody else holds it, or there is no place for the file.
+    """
+
+    def __init__(self, journal: Path | None) -> None:
+        self._stream: IO[bytes] | None = None
+        if journal is None:
+            return
+        try:
+            stream = open(journal.with_name(f"{journal.name}.lock"), "ab")  # noqa: SIM115 - held as long as this lives
+        except OSError as error:
+            raise JournalError(f"Cannot write {journal}: {error.strerror}.") from None
+        try:
+            _seize(stream)
+        except OSError:
+            stream.close()
+            raise JournalError(
+                f"The journal {journal} is in use by another run. Wait until it has ended, or stop it.", retryable=True
+            ) from None
+        self._stream = stream
+
+    def release(self) -> None:
+        """Let somebody else have it."""
+        if self._stream is not None:
+            self._stream.close()
+            self._stream = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.release()
+
+
+def is_held(journal: Path) -> bool:
+    """Tell whether somebody writes a journal now."""
+    if not os.path.exists(journal.with_name(f"{journal.name}.lock")):
+        return False
+    try:
+        Lock(journal).release()
+    except JournalError:
+        return True
+    return False

@@ -1,0 +1,54 @@
+"""How a run is carried out: kept in its journal, so that whoever resumes it goes on in the same way."""
+
+import json
+from typing import Any, Literal
+
+import attrs
+
+from wavix_async import ConfigurationError
+from wavix_async.fleet._safety import Safety
+
+__all__ = ["Options", "check_choice"]
+
+
+@attrs.frozen(kw_only=True)
+class Options:
+    """What was asked for besides the changes."""
+
+    verify: bool
+    verify_within: float
+    concurrency: int
+    batch: Literal["auto"] | int | None
+    safety: Safety
+
+    def __attrs_post_init__(self) -> None:
+        if type(self.concurrency) is not int or self.concurrency < 1:
+            raise ConfigurationError(f"concurrency must be a whole number of 1 or more, got {self.concurrency!r}.")
+        if self.batch not in (None, "auto") and (type(self.batch) is not int or self.batch < 2):
+            raise ConfigurationError(f'batch must be "auto", a whole number of 2 or more, or None; got {self.batch!r}.')
+        within = self.verify_within
+        if not isinstance(within, int | float) or isinstance(within, bool) or not within >= 0:
+            raise ConfigurationError(f"verify_within must be seconds, 0 or more; got {within!r}.")
+        if not isinstance(self.safety, Safety):
+            raise ConfigurationError(f"safety must be a fleet.Safety(...), got {self.safety!r}.")
+
+    def to_json(self) -> str:
+        """Return it as the journal keeps it."""
+        return json.dumps(attrs.asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> "Options":
+        """Return what the journal has kept."""
+        values: dict[str, Any] = json.loads(text)
+        return cls(**{**values, "safety": Safety(**values["safety"])})
+
+
+def check_choice(name: str, value: object, choices: tuple[str, ...]) -> None:
+    """Refuse a word that is none of those that are taken.
+
+    Raises:
+        ConfigurationError: It is.
+    """
+    if value not in choices:
+        listed = ", ".join(f'"{choice}"' for choice in choices)
+        raise ConfigurationError(f"{name} must be one of {listed}; got {value!r}.")

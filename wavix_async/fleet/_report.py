@@ -1,0 +1,192 @@
+"""`FleetReport`: what a run did, read from its journal; the results are streamed, however many there are."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from wavix_async.fleet._errors import JournalError
+from wavix_async.fleet._journal import RunRow, latest_run, open_store
+from wavix_async.fleet._lock import is_held
+from wavix_async.fleet._plan import fields_count
+from wavix_async.fleet._records import FleetResult, FleetStatus, Sample, fields_of
+from wavix_async.fleet._store import Store
+
+__all__ = ["FleetReport", "status"]
+
+_STATUS: Final[dict[str | None, FleetStatus]] = {
+    None: FleetStatus.NOT_SENT,
+    "sent": FleetStatus.UNKNOWN,
+    "verified": FleetStatus.UPDATED,
+    **{status.value: status for status in FleetStatus},
+}
+
+
+class FleetReport:
+    """What a run has come to. Every number that is wanted is in exactly one of the counts.
+
+    Attributes:
+        kind: `apply` or `roll_back`.
+        name: What it was made from: a file, or `<iterable>`; for `roll_back` the journal.
+        digest: The digest of its plan.
+        journal: The journal; None where there is none on disk.
+        is_running: Whether somebody was writing the journal when this report was made.
+        updated: How many the API confirmed; with `verify`, also read back.
+        unchanged: How many had nothing to change.
+        failed: How many were refused, or are not there.
+        unknown: How many were sent, and nobody could tell how that ended.
+        not_sent: How many never left.
+        pending: How many were confirmed and not in effect when the verification ended.
+        requests: Requests put on the wire, reads included, over all processes; of one that was killed or is running
+            the last second may be missing.
+        rate_limited: How many of them were answered 429.
+        elapsed: Seconds, over all processes.
+        began: When it began, in seconds since 1970.
+        stopped_by: Why the last process stopped before the end; None if it did not.
+        refused_by_safety: Whether that was for safety: too many failures.
+    """
+
+    def __init__(self, store: Store, run: RunRow, *, is_running: bool = False) -> None:
+        self.kind = run.kind
+        self.name = run.name
+        self.digest = run.digest
+        self.journal = store.path
+        self.is_running = is_running
+        self.requests = run.requests
+        self.rate_limited = run.rate_limited
+        self.elapsed = run.elapsed
+        self.began = run.began
+        self.stopped_by = run.stopped_by
+        self.refused_by_safety = bool(run.refused)
+        self._run = run.no
+        self._catch_up(store.connection)
+        # A file is opened again when it is asked for; what is temporary would be gone.
+        self._store = None if store.path is not None else store
+        counts = _counts(store.connection, run)
+        self.updated = counts[FleetStatus.UPDATED]
+        self.unchanged = counts[FleetStatus.UNCHANGED]
+        self.failed = counts[FleetStatus.FAILED]
+        self.unknown = counts[FleetStatus.UNKNOWN]
+        self.not_sent = counts[FleetStatus.NOT_SENT]
+        self.pending = counts[FleetStatus.PENDING]
+
+    def _catch_up(self, connection: sqlite3.Connection) -> None:
+        """Count what a process did that is still running, or was killed."""
+        query = "SELECT at, requests, rate_limited FROM sample WHERE run = ? ORDER BY at DESC LIMIT 1"
+        for at, requests, rate_limited in connection.execute(query, (self._run,)):
+            self.elapsed = max(self.elapsed, at)
+            self.requests = max(self.requests, requests)
+            self.rate_limited = max(self.rate_limited, rate_limited)
+
+    @property
+    def total(self) -> int:
+        """How many numbers are wanted."""
+        return self.updated + self.unchanged + self.failed + self.unknown + self.not_sent + self.pending
+
+    @property
+    def finished(self) -> bool:
+        """Whether there is nothing that `resume` could do."""
+        return not (self.unknown or self.not_sent or self.pending or self.stopped_by or self.is_running)
+
+    @property
+    def totals(self) -> dict[str, int]:
+        """How many numbers change, or should, in each field."""
+        with _reading(self._store, self.journal) as connection:
+            return fields_count(connection, self._run)
+
+    def results(self, *statuses: FleetStatus | str) -> Iterator[FleetResult]:
+        """Yield how numbers ended, in the order of the ids; those that were as wanted from the beginning are left out.
+
+        Args:
+            statuses: Which to yield. Default: all.
+        """
+        asked = {FleetStatus(status) for status in statuses} or set(FleetStatus)
+        with _reading(self._store, self.journal) as connection:
+            yield from _results(connection, self._run, asked)
+
+    def samples(self) -> list[Sample]:
+        """Return where the run stood, second by second."""
+        query = "SELECT at, done, requests, rate_limited, rate, paused_for FROM sample WHERE run = ? ORDER BY at"
+        with _reading(self._store, self.journal) as connection:
+            return [Sample(*row) for row in connection.execute(query, (self._run,))]
+
+    def __str__(self) -> str:
+        words = {
+            "updated": self.updated,
+            "unchanged": self.unchanged,
+            "failed": self.failed,
+            "unknown": self.unknown,
+            "not sent": self.not_sent,
+            "pending": self.pending,
+        }
+        counts = ", ".join(f"{count:,} {word}" for word, count in words.items() if count or word == "updated")
+        stopped = f"; stopped: {self.stopped_by}" if self.stopped_by else ""
+        return f"{counts} of {self.total:,}; {self.requests:,} requests in {self.elapsed:.1f} s{stopped}"
+
+    def __repr__(self) -> str:
+        return f"<FleetReport {self.kind} {self.name}: {self}>"
+
+
+def status(journal: str | Path) -> FleetReport:
+    """Read how the latest run of a journal stands, also while another process goes on with it.
+
+    Args:
+        journal: The journal's file.
+
+    Raises:
+        JournalError: There is no such journal, or it has no run.
+    """
+    path = Path(journal)
+    store = open_store(path, None)
+    try:
+        run = latest_run(store.connection)
+        if run is None:
+            raise JournalError(f"The journal {path} has no run: nothing was ever sent.")
+        return FleetReport(store, run, is_running=is_held(path))
+    except sqlite3.Error as error:
+        raise JournalError(f"Cannot read {path}: {error}.") from None
+    finally:
+        store.close()
+
+
+@contextmanager
+def _reading(store: Store | None, path: Path | None) -> Iterator[sqlite3.Connection]:
+    """Give a connection to read with: that of a temporary journal, or one of its own."""
+    if store is not None:
+        yield store.connection
+        return
+    own = open_store(path, None)
+    try:
+        yield own.connection
+    finally:
+        own.close()
+
+
+def _counts(connection: sqlite3.Connection, run: RunRow) -> dict[FleetStatus, int]:
+    counts = dict.fromkeys(FleetStatus, 0)
+    states = connection.execute(
+        "SELECT state, count(*) FROM outcome WHERE run = ? GROUP BY state", (run.no,)
+    ).fetchall()
+    items = connection.execute("SELECT count(*) FROM item WHERE run = ?", (run.no,)).fetchone()[0]
+    for state, count in states:
+        counts[_STATUS[state]] += count
+    counts[FleetStatus.NOT_SENT] += items - sum(count for _, count in states)
+    counts[FleetStatus.UNCHANGED] += run.unchanged
+    counts[FleetStatus.FAILED] += run.missing
+    return counts
+
+
+def _results(connection: sqlite3.Connection, run: int, asked: set[FleetStatus]) -> Iterator[FleetResult]:
+    query = (
+        "SELECT i.id, i.number, i.before, i.after, o.state, coalesce(o.attempts, 0), o.reason FROM item AS i "
+        "LEFT JOIN outcome AS o ON o.run = i.run AND o.id = i.id WHERE i.run = ? ORDER BY i.id"
+    )
+    for number_id, number, before, after, state, attempts, reason in connection.execute(query, (run,)):
+        if (end := _STATUS[state]) in asked:
+            yield FleetResult(number_id, number, end, fields_of(before, after), attempts, reason)
+    if FleetStatus.FAILED in asked:
+        for number_id, number, reason in connection.execute(
+            "SELECT id, number, reason FROM missing WHERE run = ?", (run,)
+        ):
+            yield FleetResult(number_id, number, FleetStatus.FAILED, reason=reason)

@@ -1,0 +1,98 @@
+"""`Safety`: what a run must not do, whatever it is told."""
+
+from typing import Any
+
+import attrs
+
+from wavix_async import ConfigurationError
+from wavix_async.fleet._errors import SafetyError
+from wavix_async.fleet._records import FleetStatus
+
+__all__ = ["Breaker", "Safety"]
+
+_FRACTION_FROM = 10
+_FAILED_FROM = 20
+
+
+def _count(_: object, attribute: Any, value: object) -> None:
+    if value is not None and (type(value) is not int or value < 1):
+        raise ConfigurationError(
+            f"Safety.{attribute.name} must be a whole number of 1 or more, or None; got {value!r}."
+        )
+
+
+def _fraction(_: object, attribute: Any, value: object) -> None:
+    good = isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1
+    if value is not None and not good:
+        raise ConfigurationError(f"Safety.{attribute.name} must be a share from 0 to 1, or None; got {value!r}.")
+
+
+@attrs.frozen(kw_only=True)
+class Safety:
+    """When a run is refused, or ends itself. None switches a bound off.
+
+    Attributes:
+        max_changes: The most numbers that may be changed. Default None.
+        max_fraction: The largest share of the account that may be changed, from ten numbers on. Default 0.3.
+        failures_in_a_row: Changes refused one after the other that end a run. Default 20.
+        failed_fraction: Share of the changes tried that, refused, ends a run, from twenty refusals on. Default 0.05.
+
+    Raises:
+        ConfigurationError: A value is out of range.
+    """
+
+    max_changes: int | None = attrs.field(default=None, validator=_count)
+    max_fraction: float | None = attrs.field(default=0.3, validator=_fraction)
+    failures_in_a_row: int | None = attrs.field(default=20, validator=_count)
+    failed_fraction: float | None = attrs.field(default=0.05, validator=_fraction)
+
+    def check(self, changes: int, account: int) -> None:
+        """Refuse a plan that changes too much.
+
+        Raises:
+            SafetyError: It does.
+        """
+        if self.max_changes is not None and changes > self.max_changes:
+            raise SafetyError(
+                f"Refused by safety: the plan changes {changes:,} numbers, more than max_changes={self.max_changes:,}. "
+                "Nothing was sent."
+            )
+        if self.max_fraction is not None and changes >= _FRACTION_FROM and changes > self.max_fraction * account:
+            share = changes / account if account else 1.0
+            raise SafetyError(
+                f"Refused by safety: the plan changes {changes:,} of the account's {account:,} numbers ({share:.0%}), "
+                f"more than max_fraction={self.max_fraction:g}. Nothing was sent. Raise max_fraction if that is meant."
+            )
+
+
+class Breaker:
+    """Watches how changes end, and says when there have been too many failures.
+
+    Args:
+        safety: The bounds.
+    """
+
+    def __init__(self, safety: Safety) -> None:
+        self._safety = safety
+        self._tried = 0
+        self._failed = 0
+        self._in_a_row = 0
+
+    def take(self, status: FleetStatus) -> SafetyError | None:
+        """Count how a change ended; return the error that ends the run, if it must."""
+        if status is not FleetStatus.FAILED:
+            self._tried += status is FleetStatus.UPDATED
+            self._in_a_row = 0 if status is FleetStatus.UPDATED else self._in_a_row
+            return None
+        self._tried += 1
+        self._failed += 1
+        self._in_a_row += 1
+        most, share = self._safety.failures_in_a_row, self._safety.failed_fraction
+        if most is not None and self._in_a_row >= most:
+            return SafetyError(f"Stopped by safety: {self._in_a_row} changes in a row were refused.")
+        if share is not None and self._failed >= _FAILED_FROM and self._failed > share * self._tried:
+            return SafetyError(
+                f"Stopped by safety: {self._failed:,} of {self._tried:,} changes were refused "
+                f"({self._failed / self._tried:.0%}), more than failed_fraction={share:g}."
+            )
+        return None

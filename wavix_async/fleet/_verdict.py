@@ -1,0 +1,49 @@
+"""How a number stands between what it was and what it shall be."""
+
+import json
+from typing import Literal
+
+import attrs
+
+from wavix_async import Number
+from wavix_async.fleet._settings import settings_of, to_json, update_from_json
+
+__all__ = ["Stands", "compare"]
+
+
+@attrs.frozen
+class Stands:
+    """How a number stands.
+
+    Attributes:
+        id: The record's id.
+        how: `there` where it is as it shall be, `before` where it is as it was (or partly so and partly as it shall
+            be), `elsewhere` where somebody has set something else.
+        what: The fields that are not as they shall be, in words; "" where it is `there`.
+        now: The values of its fields now, as one JSON object: those that are to be changed.
+    """
+
+    id: int
+    how: Literal["there", "before", "elsewhere"]
+    what: str
+    now: str
+
+
+def compare(number: Number, before: str, after: str) -> Stands:
+    """Hold a number against what it was and what it shall be.
+
+    Args:
+        number: As it is now.
+        before: What it was: a JSON object of settings.
+        after: What it shall be: a JSON object with the same keys.
+    """
+    differing = update_from_json(after).differs_from(number)
+    if not differing:
+        return Stands(number.id, "there", "", after)
+    settings, old = settings_of(number), json.loads(before)
+    now = to_json({name: settings[name] for name in old})
+    others = [name for name in differing if settings[name] != old[name]]
+    if not others:
+        return Stands(number.id, "before", ", ".join(differing), now)
+    words = (f"{name} is {to_json(settings[name])} and was {to_json(old[name])}" for name in others)
+    return Stands(number.id, "elsewhere", "; ".join(words), now)
