@@ -20,7 +20,7 @@ import attrs
 import cattrs
 from cattrs.gen import make_dict_unstructure_fn
 
-from wavix_async.errors import DecodeError
+from wavix_async.errors import DecodeError, InputError
 from wavix_async.models._base import NO_EXTRA, Body, Model, OpenIntEnum, OpenStrEnum, Origin
 
 T = TypeVar("T")
@@ -449,8 +449,11 @@ def from_dict(kind: type[T], payload: object, *, strict: bool = False) -> T:
         The model. `to_dict` gives `payload` back.
 
     Raises:
+        InputError: `kind` is no model of an answer.
         DecodeError: `strict` is true and something is not as documented, or the payload is no object at all.
     """
+    if not any(map(_is_model, typing.get_args(kind) if _is_list(kind) else (kind,))):
+        raise InputError(f"from_dict reads answers, such as Number or list[Number]; {_type_name(kind)} is none.")
     value, drifts = decode(kind, payload)
     if drifts and (strict or not fits(kind, value)):
         raise drift_error(drifts)

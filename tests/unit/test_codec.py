@@ -20,9 +20,11 @@ from wavix_async import (
     DecodeError,
     DocumentType,
     InboundCallDestination,
+    InputError,
     Number,
     NumberDocument,
     NumberPage,
+    NumberUpdate,
     Pagination,
     Success,
     from_dict,
@@ -41,6 +43,12 @@ def by_name(case: ex.DriftCase) -> str:
 
 
 # --- what is documented ---
+
+
+@pytest.mark.parametrize("kind", [NumberUpdate, list[NumberUpdate], dict, list[int]])
+def test_only_answers_are_read(kind: Any) -> None:
+    with pytest.raises(InputError, match="from_dict reads answers, such as Number"):
+        from_dict(kind, {})
 
 
 def test_a_documented_number_decodes_without_drift() -> None:

@@ -82,6 +82,7 @@ def test_a_wrong_policy_is_named(field: str, value: Any) -> None:
     [
         ("attempts", 2.5),
         ("attempts", math.inf),
+        ("repeat_unknown", 1),
         ("statuses", 500),
         ("statuses", "500"),
         ("statuses", {"500"}),

@@ -751,3 +751,16 @@ def test_a_purchase_that_never_left_is_sent_again_until_it_may_have_left() -> No
         assert isinstance(caught.value.__cause__, DisconnectedError)
 
     run_virtual(main())
+
+
+@pytest.mark.parametrize("failure", [DisconnectedError("gone"), status(500), status(503), AttemptTimeoutError("late")])
+def test_what_may_be_there_is_not_repeated_where_the_policy_says_so(failure: WavixError) -> None:
+    policy = RetryPolicy(repeat_unknown=False)
+    assert isinstance(verdict(failure, policy=policy), GiveUp)
+    # To read once more changes nothing.
+    assert isinstance(verdict(failure, policy=policy, operation=GET), Wait)
+
+
+@pytest.mark.parametrize("failure", [ConnectError("refused"), status(429), status(503, retry_after=1.0)])
+def test_what_was_not_carried_out_is_repeated_all_the_same(failure: WavixError) -> None:
+    assert isinstance(verdict(failure, policy=RetryPolicy(repeat_unknown=False)), Wait)

@@ -238,3 +238,28 @@ def test_an_update_names_what_a_number_does_not_have(
     update: NumberUpdate, fields: dict[str, Any], differing: tuple[str, ...]
 ) -> None:
     assert update.differs_from(number(**fields)) == differing
+
+
+def looking_first(server: Server) -> WavixClient:
+    return server.client.with_options(retry=RetryPolicy(repeat_unknown=False, backoff=0.01))
+
+
+def test_a_change_that_may_be_there_is_read_before_it_is_sent_again() -> None:
+    """With `repeat_unknown=False` what was carried out is never sent a second time, and what was not is sent again."""
+    first = iter([DONE_UNHEARD, LOST])
+    server = Server(lambda _: next(first, Reply()))
+    run = looking_first(server).numbers.bulk_update([(1, ON), (2, ON)], concurrency=1)
+    report = run_virtual(finish(run))
+    assert (report.updated, report.total) == (2, 2)
+    writes = Counter(number for method, number in server.seen if method == "PATCH")
+    assert writes == {1: 1, 2: 2}
+    assert server.seen.index(("GET", 2)) < len(server.seen) - 1 - server.seen[::-1].index(("PATCH", 2))
+
+
+def test_what_never_left_is_repeated_without_a_look() -> None:
+    refused = aiohttp.ClientConnectorError(None, OSError("refused"))  # type: ignore[arg-type]
+    first = iter([Reply(error=refused, applied=False), Reply(429, headers={"Retry-After": "1"})])
+    server = Server(lambda _: next(first, Reply()))
+    report = run_virtual(finish(looking_first(server).numbers.bulk_update([(1, ON)])))
+    assert report.updated == 1
+    assert server.seen == [("PATCH", 1)] * 3

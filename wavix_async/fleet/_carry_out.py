@@ -30,7 +30,7 @@ all the same."""
 
 _ROUNDS: Final = 5
 _AHEAD: Final = 256
-_FLUSH_EVERY: Final = 0.1
+_FLUSH_EVERY: Final = 0.2
 _SAMPLE_EVERY: Final = 1.0
 _LOOK_AGAIN: Final = 0.5
 _LOOK_LATEST: Final = 2.0

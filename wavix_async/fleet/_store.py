@@ -2,6 +2,7 @@
 
 import asyncio
 import sqlite3
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 _TEMPORARY = ""
+_THREAD = "wavix-fleet"
 
 
 class Store:
@@ -49,7 +51,7 @@ class Store:
     async def run(self, work: Callable[Concatenate[sqlite3.Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Do something with the connection, in the thread of this store, and return what it gives."""
         if self._thread is None:
-            self._thread = ThreadPoolExecutor(1, thread_name_prefix="wavix-fleet")
+            self._thread = ThreadPoolExecutor(1, thread_name_prefix=_THREAD)
         return await asyncio.get_running_loop().run_in_executor(
             self._thread, lambda: work(self.connection, *args, **kwargs)
         )
@@ -57,7 +59,8 @@ class Store:
     def close(self) -> None:
         """End the thread, when it has done what it was given, and close the database."""
         if self._thread is not None:
-            self._thread.shutdown()
+            # What its own work was the last to hold is closed by the thread itself, which cannot wait for its own end.
+            self._thread.shutdown(wait=not threading.current_thread().name.startswith(_THREAD))
             self._thread = None
         self.connection.close()
 
