@@ -11,6 +11,8 @@ the address of a number, or anything that a request or an answer carried; what c
 | `calls pause` | INFO | group, seconds |
 | `rate learned` | INFO | group, rate |
 | `answer not as documented` (logger `wavix_async.drift`) | WARNING | operation, drift |
+| `shared limit out of reach` | WARNING | error, rate |
+| `shared limit back` | WARNING | |
 """
 
 import logging

@@ -127,8 +127,12 @@ class Doubts:
         for wait in (0.0, _AGAIN):
             await self._stop.end(asyncio.sleep(wait))
             number = await self._read(doubt.result.id)
-            if not doubt.update.differs_from(number):
+            differing = doubt.update.differs_from(number)
+            if not differing:
                 return number
+            if not doubt.tries.unanswered and NumberUpdate.APPLIED_LATE.isdisjoint(differing):
+                # Every attempt has ended, so nothing more can come of them.
+                return None
         return None
 
 

@@ -8,7 +8,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from wavix_async import InputError, WavixClient
+from wavix_async import InputError, NumberUpdate, WavixClient
 from wavix_async.fleet._carry_out import CarryOut, Stale
 from wavix_async.fleet._census import Census, Ids
 from wavix_async.fleet._errors import JournalError, MissingNumbersError
@@ -28,7 +28,6 @@ Progress = Callable[[FleetProgress], object]
 
 _STALE: Final = ("refuse", "skip", "write")
 _MAYBE_WRITTEN: Final = "o.state IN ('sent', 'unknown', 'updated', 'verified', 'pending')"
-_LATE: Final = frozenset({"destinations", "sms_relay_url"})
 
 
 async def apply(
@@ -272,7 +271,7 @@ def _back(_: sqlite3.Connection, draft: Draft, rows: dict[int, Any], numbers: An
         for name in written:
             holds = name not in differing
             # Confirmed, and maybe not applied yet: it could still come into effect after this.
-            coming = name in _LATE and state != "verified" and now[name] == old[name]
+            coming = name in NumberUpdate.APPLIED_LATE and state != "verified" and now[name] == old[name]
             if not (holds or coming):
                 kept.append(f"{name} is {to_json(now[name])} and was left so: somebody else has changed it since")
             elif not _can_say(name, old[name]):

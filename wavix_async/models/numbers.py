@@ -2,7 +2,7 @@
 
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from attrs import field, fields, frozen
 
@@ -208,9 +208,14 @@ class NumberDestination(Body):
 class NumberUpdate(Body):
     """What to change on a phone number; a field left out stays as it is, None clears it.
 
+    Attributes:
+        APPLIED_LATE: The fields that the API applies some time after it has answered.
+
     Raises:
         InputError: A field has the wrong type.
     """
+
+    APPLIED_LATE: ClassVar[frozenset[str]] = frozenset({"destinations", "sms_relay_url"})
 
     sms_enabled: bool | UnsetType = UNSET
     """Inbound SMS; the API refuses it (422) on numbers outside the US and Canada."""
