@@ -3,6 +3,9 @@
 It knows one answer, prepared before the first request; only the id in it follows the path. Were it slower than the
 clients, the benchmark would measure the server: the table shows what a client of bare sockets reaches, and the server's
 own CPU per request.
+
+Below `/account/<n>` there is an account of so many numbers that can be listed, and that never change: in a list they
+stand as they were, in the answer to a change as they shall be.
 """
 
 from __future__ import annotations
@@ -16,7 +19,7 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from benchmarks.payload import number
+from benchmarks.payload import CHANGE, number
 from benchmarks.process import start
 
 if TYPE_CHECKING:
@@ -30,8 +33,27 @@ _HEADS = {
     for length in range(1, 20)
 }
 
+FIRST_ID = 1_000_000
+_NOT_YET = json.dumps(number(7_777_777) | {"sms_enabled": not CHANGE["sms_enabled"]}, separators=(",", ":")).encode()
+_LISTED = _NOT_YET.replace(b"7777777", b"%d")
+
+
+def _page(target: bytes) -> bytes:
+    """Answer `GET /account/<n>/v1/numbers?page=...&per_page=...`."""
+    path, _, query = target.partition(b"?")
+    asked = dict(pair.split(b"=") for pair in query.split(b"&"))
+    count, page, size = int(path.split(b"/")[2]), int(asked[b"page"]), int(asked[b"per_page"])
+    ids = range(FIRST_ID + (page - 1) * size, FIRST_ID + min(page * size, count))
+    body = b'{"items":[%b],"pagination":{"current_page":%d,"per_page":%d,"total":%d,"total_pages":%d}}' % (
+        b",".join(_LISTED % number for number in ids),
+        *(page, size, count, -(-count // size)),
+    )
+    return b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
+
 
 class Answering(asyncio.Protocol):
+    latency = 0.0
+
     def __init__(self) -> None:
         self.buffer = b""
 
@@ -53,7 +75,13 @@ class Answering(asyncio.Protocol):
                 self.send_cpu_time()
             else:
                 asked = target[target.rfind(b"/") + 1 :]
-                self.transport.write(_HEADS[len(asked)] + asked + _AFTER_ID)
+                head = _HEADS.get(len(asked))
+                # No id is as long as a query.
+                answer = _page(target[4:]) if head is None else head + asked + _AFTER_ID
+                if self.latency:
+                    asyncio.get_running_loop().call_later(self.latency, self.transport.write, answer)
+                else:
+                    self.transport.write(answer)
             buffer = buffer[ends:]
         self.buffer = buffer
 
@@ -63,9 +91,9 @@ class Answering(asyncio.Protocol):
 
 
 @contextlib.contextmanager
-def running() -> Iterator[str]:
-    """A server in another process, for as long as the block lasts; gives its URL."""
-    process = start("server")
+def running(latency: float = 0.0) -> Iterator[str]:
+    """A server in another process, for as long as the block lasts; gives its URL. Answers take `latency` seconds."""
+    process = start("server", str(latency))
     assert process.stdin
     assert process.stdout
     try:
@@ -76,8 +104,9 @@ def running() -> Iterator[str]:
         process.stdout.close()
 
 
-async def _main() -> None:
+async def _main(latency: float) -> None:
     loop = asyncio.get_running_loop()
+    Answering.latency = latency
     listening = await loop.create_server(Answering, "127.0.0.1", 0, backlog=1024)
     print(f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}", flush=True)
 
@@ -90,4 +119,4 @@ async def _main() -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(_main())
+    asyncio.run(_main(float(sys.argv[1]) if sys.argv[1:] else 0.0))

@@ -2,75 +2,25 @@
 
 from __future__ import annotations
 
-import asyncio
 import csv
 import io
 import json
-import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
-import attrs
 import pytest
 
 pytest.importorskip("cyclopts")
 
+from tests._cli import Cli, Ran, running
 from wavix_async import __version__
-from wavix_async.cli import main
 from wavix_async.sandbox import Sandbox
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 ROUTE = {"destination": "[did]@sip.example.com", "priority": 1, "transport": 1}
-
-
-@attrs.frozen
-class Ran:
-    code: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.out)
-
-    @property
-    def ndjson(self) -> list[Any]:
-        return [json.loads(line) for line in self.out.splitlines()]
-
-
-Cli = Callable[..., Ran]
-
-
-@contextmanager
-def running(**settings: Any) -> Iterator[Sandbox]:
-    """A sandbox in a thread of its own, as `main` runs its own event loop."""
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever)
-    thread.start()
-    sandbox = Sandbox(**settings)
-    try:
-        asyncio.run_coroutine_threadsafe(sandbox.start(), loop).result(5)
-        yield sandbox
-        asyncio.run_coroutine_threadsafe(sandbox.stop(), loop).result(5)
-    finally:
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join()
-        loop.close()
-
-
-@pytest.fixture
-def cli(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Cli:
-    def run(*argv: object, stdin: str = "") -> Ran:
-        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(stdin.encode())))
-        capsys.readouterr()
-        code = main([str(argument) for argument in argv])
-        return Ran(code, *capsys.readouterr())
-
-    return run
 
 
 @pytest.fixture

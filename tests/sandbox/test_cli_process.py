@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-import pty
 import re
-import select
 import signal
 import subprocess
-import sys
 import time
 from collections import Counter
 from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -21,39 +18,11 @@ pytest.importorskip("cyclopts")
 
 import asyncio
 
+from tests._cli import CLI, Terminal, end, start, until_in_flight
 from wavix_async.sandbox import Sandbox
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-CLI = (sys.executable, "-m", "wavix_async.cli")
-
-
-async def start(sandbox: Sandbox | None, *argv: object, stdin: int = subprocess.DEVNULL) -> asyncio.subprocess.Process:
-    environment = {**os.environ, "COLUMNS": "120"}
-    environment.pop("WAVIX_API_KEY", None)
-    if sandbox is not None:
-        environment |= {"WAVIX_BASE_URL": sandbox.url, "WAVIX_API_KEY": sandbox.api_key}
-    return await asyncio.create_subprocess_exec(
-        *CLI,
-        *map(str, argv),
-        stdin=stdin,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        env=environment,
-    )
-
-
-async def end(process: asyncio.subprocess.Process) -> tuple[int, str, str]:
-    out, err = await asyncio.wait_for(process.communicate(), 15)
-    assert process.returncode is not None
-    return process.returncode, out.decode(), err.decode()
-
-
-async def until_in_flight(sandbox: Sandbox, requests: int) -> None:
-    async with asyncio.timeout(10):
-        while sandbox.stats.requests < requests:
-            await asyncio.sleep(0.01)
 
 
 @pytest.fixture
@@ -166,44 +135,6 @@ async def test_the_sandbox_on_a_port_that_is_taken():
         code, out, err = await end(await start(None, "sandbox", "--port", sandbox.url.rpartition(":")[2]))
     assert (code, out) == (2, "")
     assert "Cannot listen on port" in err
-
-
-class Terminal:
-    """A process on a pseudo-terminal, and all that it has shown."""
-
-    def __init__(self, sandbox: Sandbox, *argv: object) -> None:
-        self._main, other = pty.openpty()
-        environment = {**os.environ, "WAVIX_BASE_URL": sandbox.url, "WAVIX_API_KEY": sandbox.api_key}
-        environment |= {"TERM": "xterm-256color", "COLUMNS": "100", "LINES": "30"}
-        self.process = subprocess.Popen(
-            [*CLI, *map(str, argv)], stdin=other, stdout=other, stderr=other, env=environment, start_new_session=True
-        )
-        os.close(other)
-        self.shown = ""
-
-    def read_until(self, text: str) -> None:
-        end_of_time = time.monotonic() + 15
-        while text not in self.shown and time.monotonic() < end_of_time:
-            if select.select([self._main], [], [], 0.2)[0]:
-                try:
-                    self.shown += os.read(self._main, 65536).decode()
-                except OSError:
-                    break
-        assert text in self.shown
-
-    def type(self, text: str) -> None:
-        os.write(self._main, text.encode())
-
-    def wait(self) -> int:
-        return self.process.wait(15)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.process.kill()
-        self.process.wait(15)
-        os.close(self._main)
 
 
 @pytest.fixture

@@ -76,6 +76,7 @@ class Outage:
             self.answered()
         if not isinstance(error, _SIGNS) or not self.signs or signs != self.signs or self.is_hopeless:
             return False
+        self._stop.check()
         if self._watch is None or self._watch.done():
             self._watch = asyncio.ensure_future(self._watch_for_life(self._healthy or number_id))
         return await self._stop.end(asyncio.shield(self._watch))

@@ -1,7 +1,5 @@
 """The commands, and the one place where whatever ends them becomes an exit code and a line on stderr."""
 
-import os
-import sys
 from collections.abc import Sequence
 from contextlib import suppress
 
@@ -9,8 +7,9 @@ from cyclopts import App, CycloptsError
 from rich.text import Text
 
 from wavix_async import WavixError, __version__
+from wavix_async.cli import _fleet
 from wavix_async.cli._bulk import bulk_update
-from wavix_async.cli._console import err, out
+from wavix_async.cli._console import err, out, reader_may_leave
 from wavix_async.cli._demo import demo
 from wavix_async.cli._exit import ExitCode, Quit, code_for_error
 from wavix_async.cli._numbers import get, list_, release, update
@@ -45,6 +44,14 @@ def _make_app() -> App:
     numbers.command(bulk_update)
     numbers.command(release)
     app.command(numbers)
+    fleet = App(name="fleet", help="A whole fleet of numbers as a file: plan, apply, resume, roll back.")
+    fleet.command(_fleet.export)
+    fleet.command(_fleet.plan)
+    fleet.command(_fleet.apply)
+    fleet.command(_fleet.resume)
+    fleet.command(_fleet.status)
+    fleet.command(_fleet.roll_back)
+    app.command(fleet)
     app.command(sandbox)
     return app
 
@@ -58,12 +65,10 @@ def run(argv: Sequence[str]) -> int:
     Returns:
         The exit code.
     """
+    code = None
     try:
-        code = _make_app()(argv, exit_on_error=False, print_error=False)
-        sys.stdout.flush()
-    except BrokenPipeError:
-        _forget_stdout()
-        return ExitCode.DONE
+        with reader_may_leave():
+            code = _make_app()(argv, exit_on_error=False, print_error=False)
     except KeyboardInterrupt:
         return _fail(ExitCode.INTERRUPTED, "Interrupted.")
     except CycloptsError as error:
@@ -79,9 +84,3 @@ def _fail(code: ExitCode, message: str) -> int:
     with suppress(BrokenPipeError):
         err().print(Text(f"wavix-async: {message}"), soft_wrap=True)
     return code
-
-
-def _forget_stdout() -> None:
-    """Keep Python from complaining about the broken pipe once more when it flushes at its end."""
-    with suppress(OSError, ValueError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
@@ -12,7 +12,7 @@ from rich.text import Text
 from wavix_async import WavixClient, to_dict
 from wavix_async.cli._ask import confirm
 from wavix_async.cli._changes import NO_CHANGES, Changes, given
-from wavix_async.cli._console import err, out, write_json
+from wavix_async.cli._console import err, out, reader_may_leave, write_json
 from wavix_async.cli._drive import Driven, drive
 from wavix_async.cli._exit import ExitCode, Quit, code_for_report
 from wavix_async.cli._feed import Feed
@@ -78,7 +78,7 @@ def bulk_update(
         feed = Feed(rows, checked.total, write)
         driven = asyncio.run(_update(wavix, feed, concurrency, "auto" if batch else None))
         # Whoever has stopped reading the report must still get the exit code.
-        with suppress(BrokenPipeError):
+        with reader_may_leave():
             if as_json:
                 write_json(report_json(driven.report, interrupted=driven.interrupted))
             else:

@@ -1,15 +1,17 @@
 """Where things are written: data to stdout, everything else to stderr."""
 
 import json
+import os
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 
 from rich.console import Console, Group
 from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-__all__ = ["err", "out", "show_facts", "write_json"]
+__all__ = ["err", "out", "reader_may_leave", "show_facts", "write_json"]
 
 _WIDE = 240
 
@@ -43,6 +45,18 @@ def err() -> Console:
 def write_json(value: object) -> None:
     """Write a value to stdout as one line of JSON."""
     sys.stdout.write(json.dumps(value) + "\n")
+
+
+@contextmanager
+def reader_may_leave() -> Iterator[None]:
+    """Write to stdout in the block, and end the block when nobody reads that any more."""
+    try:
+        yield
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Or Python would complain about the broken pipe once more when it flushes at its end.
+        with suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def show_facts(console: Console, title: str, facts: Mapping[str, str | Text], *, after: Iterable[Text] = ()) -> None:

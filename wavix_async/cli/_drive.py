@@ -1,16 +1,17 @@
-"""Driving a bulk run to its end, or to an end in order when somebody presses Ctrl-C."""
+"""Driving a run to its end, or to an end in order when somebody presses Ctrl-C."""
 
 import asyncio
 import signal
-from collections.abc import Callable, Iterator
-from contextlib import aclosing, contextmanager, suppress
+from collections.abc import AsyncGenerator, Callable, Iterator
+from contextlib import aclosing, asynccontextmanager, contextmanager, suppress
+from typing import Any
 
 import attrs
 
 from wavix_async import BulkReport, BulkResult, BulkRun, WavixError
-from wavix_async.cli._progress import Display
+from wavix_async.cli._progress import Display, Look
 
-__all__ = ["Driven", "drive", "on_signal"]
+__all__ = ["Driven", "Pressed", "drive", "interrupts", "on_signal", "shown"]
 
 GRACE = 5.0
 """Seconds that requests on the wire get after the first Ctrl-C."""
@@ -45,41 +46,82 @@ async def drive(
     Returns:
         The report, whether Ctrl-C was pressed, and what was wrong with the input.
     """
-    main = asyncio.current_task()
-    assert main is not None
-    presses, ended = 0, False
     broken: Exception | None = None
 
+    def stop() -> None:
+        display.say(f"Stopping: what is on the wire gets {GRACE:g} s, the rest is not sent. Ctrl-C again ends at once.")
+        stop_intake()
+        run.stop(GRACE)
+
+    with interrupts(stop) as pressed:
+        async with shown(display, lambda: ("Updating", run.progress)):
+            try:
+                # Closed at once also when `take` raises: nothing may be sent after the report.
+                async with aclosing(aiter(run)) as results:
+                    async for result in results:
+                        take(result)
+            except asyncio.CancelledError:
+                if not pressed.forgive():
+                    raise
+            except (WavixError, OSError) as error:
+                broken = error
+            finally:
+                pressed.over = True
+    return Driven(run.report, pressed.times > 0, broken)
+
+
+@asynccontextmanager
+async def shown(display: Display, look: Look) -> AsyncGenerator[None]:
+    """Show a run as long as the block takes."""
+    following = asyncio.ensure_future(display.follow(look))
+    try:
+        yield
+    finally:
+        following.cancel()
+        await asyncio.wait([following])
+
+
+@attrs.define
+class Pressed:
+    """How often Ctrl-C was pressed, and what became of it.
+
+    Attributes:
+        times: How often.
+        over: Whether there is nothing left to cut off: a press changes nothing any more.
+    """
+
+    _task: asyncio.Task[Any]
+    times: int = 0
+    over: bool = False
+
+    def forgive(self) -> bool:
+        """Take back a cancellation, and tell whether it was the second press that has caused it."""
+        if self.times < 2:
+            return False
+        self._task.uncancel()
+        return True
+
+
+@contextmanager
+def interrupts(stop: Callable[[], object]) -> Iterator[Pressed]:
+    """Have the first Ctrl-C end a run in order, and the second cancel the running task.
+
+    Args:
+        stop: Called at the first.
+    """
+    main = asyncio.current_task()
+    assert main is not None
+    pressed = Pressed(main)
+
     def press() -> None:
-        nonlocal presses
-        presses += 1
-        if presses == 1:
-            display.say(
-                f"Stopping: what is on the wire gets {GRACE:g} s, the rest is not sent. Ctrl-C again ends at once."
-            )
-            stop_intake()
-            run.stop(GRACE)
-        elif not ended:
+        pressed.times += 1
+        if pressed.times == 1:
+            stop()
+        elif not pressed.over:
             main.cancel()
 
     with on_signal(press, signal.SIGINT, signal.SIGTERM):
-        shown = asyncio.ensure_future(display.follow(run))
-        try:
-            # Closed at once also when `take` raises: nothing may be sent after the report.
-            async with aclosing(aiter(run)) as results:
-                async for result in results:
-                    take(result)
-        except asyncio.CancelledError:
-            if presses < 2:
-                raise
-            main.uncancel()
-        except (WavixError, OSError) as error:
-            broken = error
-        finally:
-            ended = True
-            shown.cancel()
-            await asyncio.wait([shown])
-    return Driven(run.report, presses > 0, broken)
+        yield pressed
 
 
 @contextmanager

@@ -1,10 +1,15 @@
 """How the command line ends: the exit codes, and which end has which."""
 
 import enum
+from typing import TYPE_CHECKING
 
 from wavix_async import BulkReport, InputError, WavixError
+from wavix_async.fleet._errors import JournalError, SafetyError
 
-__all__ = ["ExitCode", "Quit", "code_for_error", "code_for_report"]
+if TYPE_CHECKING:
+    from wavix_async.fleet import FleetReport
+
+__all__ = ["ExitCode", "Quit", "code_for_error", "code_for_fleet", "code_for_report"]
 
 
 class ExitCode(enum.IntEnum):
@@ -29,7 +34,10 @@ class Quit(Exception):  # noqa: N818 - an end, not always an error
 
 def code_for_error(error: WavixError) -> ExitCode:
     """Return the exit code for a call that failed."""
-    if isinstance(error, InputError):
+    if isinstance(error, SafetyError):
+        return ExitCode.REFUSED
+    # A journal that is in use will be free again; any other that is refused is the wrong one.
+    if isinstance(error, InputError) or (isinstance(error, JournalError) and not error.retryable):
         return ExitCode.USAGE
     if error.retryable or error.outcome != "rejected":
         return ExitCode.TEMPORARY
@@ -43,3 +51,14 @@ def code_for_report(report: BulkReport) -> ExitCode:
     if report.unknown or report.not_sent:
         return ExitCode.TEMPORARY
     return ExitCode.DONE
+
+
+def code_for_fleet(report: "FleetReport") -> ExitCode:
+    """Return the exit code for a run of a fleet; one that goes on has not come to any other end."""
+    if report.is_running:
+        return ExitCode.TEMPORARY
+    if report.refused_by_safety:
+        return ExitCode.REFUSED
+    if report.failed:
+        return ExitCode.FAILED
+    return ExitCode.DONE if report.finished else ExitCode.TEMPORARY

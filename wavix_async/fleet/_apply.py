@@ -1,18 +1,29 @@
 """`apply`, `resume` and `roll_back`: a plan carried out, taken up again, and undone."""
 
+import asyncio
 import json
 import sqlite3
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, aclosing
 from os import PathLike
 from pathlib import Path
 from typing import Any, Final, Literal
 
+import attrs
+
 from wavix_async import InputError, NumberUpdate, WavixClient
 from wavix_async.fleet._carry_out import CarryOut, Stale
-from wavix_async.fleet._census import Census, Ids
-from wavix_async.fleet._errors import JournalError, MissingNumbersError
-from wavix_async.fleet._journal import Journal, RunRow, begin_run, latest_run, open_store
+from wavix_async.fleet._census import Census
+from wavix_async.fleet._errors import JournalError, MissingNumbersError, StalePlanError
+from wavix_async.fleet._journal import (
+    TOUCHED,
+    Journal,
+    RunRow,
+    begin_run,
+    latest_run,
+    open_store,
+    set_options,
+)
 from wavix_async.fleet._lock import Lock
 from wavix_async.fleet._options import Options, check_choice
 from wavix_async.fleet._plan import Draft, Plan
@@ -27,7 +38,6 @@ __all__ = ["Progress", "apply", "resume", "roll_back"]
 Progress = Callable[[FleetProgress], object]
 
 _STALE: Final = ("refuse", "skip", "write")
-_MAYBE_WRITTEN: Final = "o.state IN ('sent', 'unknown', 'updated', 'verified', 'pending')"
 
 
 async def apply(
@@ -91,15 +101,19 @@ async def apply(
     path = None if journal is None else Path(journal)
     with ExitStack() as opened:
         lock = opened.enter_context(Lock(path))
-        store = open_store(path, wavix.base_url)
+        store = await asyncio.to_thread(open_store, path, wavix.base_url, sound=True)
         opened.callback(store.close)
         run = latest_run(store.connection)
+        begun = run is None
         if run is not None:
             _check_same(store, run, plan)
+            # As it was asked for now, not as it was begun.
+            await store.run(set_options, run.no, options.to_json())
+            run = attrs.evolve(run, options=options.to_json())
         else:
             run = await store.run(begin_run, plan.connection, "apply", options.to_json(), plan.row)
         opened.pop_all()
-    return await _carry_out(wavix, Journal(store, lock, run), stale, on_progress)
+    return await _carry_out(wavix, Journal(store, lock, run), stale, on_progress, forget=begun)
 
 
 async def resume(
@@ -117,7 +131,8 @@ async def resume(
     Args:
         wavix: The client of the account.
         journal: The journal's file.
-        stale: What to do with numbers that have changed since the plan was made, as for `apply`.
+        stale: What to do with numbers that have changed since the plan was made, as for `apply`; those of a rollback
+            are skipped unless it is "write".
         on_progress: Called with a `FleetProgress` some ten times a second.
 
     Returns:
@@ -129,7 +144,11 @@ async def resume(
         WavixError: The account could not be read. Nothing more was sent.
     """
     check_choice("stale", stale, _STALE)
-    return await _carry_out(wavix, _open(wavix, Path(journal)), stale, on_progress)
+    opened = await _open(wavix, Path(journal))
+    if opened.run.kind == "roll_back" and stale == "refuse":
+        # As `roll_back` has it: what somebody else has changed since stays as it is.
+        stale = "skip"
+    return await _carry_out(wavix, opened, stale, on_progress)
 
 
 async def roll_back(
@@ -169,32 +188,39 @@ async def roll_back(
     options = Options(
         verify=verify, verify_within=verify_within, concurrency=concurrency, batch=batch, safety=safety or Safety()
     )
-    opened = _open(wavix, Path(journal))
+    opened = await _open(wavix, Path(journal))
+    requests = 0
     try:
         store = opened.store
         if opened.run.kind != "roll_back" or FleetReport(store, opened.run).finished:
             applied = latest_run(store.connection, "apply")
             assert applied is not None
             opened.run = applied
-            back = await _plan_back(wavix, opened, options.concurrency)
+            census = Census(wavix, options.concurrency)
+            back = await _plan_back(census, wavix.base_url, opened)
+            requests = census.requests
             opened.run = await store.run(begin_run, back.connection, "roll_back", options.to_json(), back.row)
     except BaseException:
         opened.close()
         raise
-    return await _carry_out(wavix, opened, "skip", on_progress)
+    return await _carry_out(wavix, opened, "skip", on_progress, requests=requests)
 
 
-def _open(wavix: WavixClient, path: Path) -> Journal:
+async def _open(wavix: WavixClient, path: Path) -> Journal:
     """Open a journal to go on with its latest run."""
-    if not path.is_file():
-        raise JournalError(f"There is no journal {path}.")
+    _check_there(path)
     with ExitStack() as opened:
         lock = opened.enter_context(Lock(path))
-        store = open_store(path, wavix.base_url)
+        store = await asyncio.to_thread(open_store, path, wavix.base_url, sound=True)
         opened.callback(store.close)
         journal = Journal(store, lock, _latest(store))
         opened.pop_all()
     return journal
+
+
+def _check_there(path: Path) -> None:
+    if not path.is_file():
+        raise JournalError(f"There is no journal {path}.")
 
 
 def _latest(store: Store) -> RunRow:
@@ -215,13 +241,24 @@ def _check_same(store: Store, begun: RunRow, plan: Plan) -> None:
         raise JournalError(f"The run of the journal {store.path} has ended. Give this plan a journal of its own.")
 
 
-async def _carry_out(wavix: WavixClient, journal: Journal, stale: Stale, on_progress: Progress | None) -> FleetReport:
+async def _carry_out(
+    wavix: WavixClient,
+    journal: Journal,
+    stale: Stale,
+    on_progress: Progress | None,
+    *,
+    forget: bool = False,
+    requests: int = 0,
+) -> FleetReport:
     try:
-        carry_out = CarryOut(wavix, journal, Options.from_json(journal.run.options), stale, on_progress)
+        options = Options.from_json(journal.run.options)
+        carry_out = CarryOut(wavix, journal, options, stale, on_progress, requests=requests)
         try:
             await carry_out.run(check=True)
-        except BaseException:
-            await journal.forget_if_nothing_was_sent()
+        except StalePlanError:
+            if forget:
+                # The file is free for the plan that is made instead.
+                await journal.forget_if_nothing_was_sent()
             raise
         return await journal.store.run(_report, journal)
     finally:
@@ -237,14 +274,14 @@ def _report(connection: sqlite3.Connection, journal: Journal) -> FleetReport:
 # --- rolling back ---
 
 
-async def _plan_back(wavix: WavixClient, journal: Journal, concurrency: int) -> Plan:
+async def _plan_back(census: Census, base_url: str, journal: Journal) -> Plan:
     """Plan to restore what a run has written, as far as it still stands."""
-    census = Census(wavix, concurrency)
-    ids: Ids = await journal.ids(_MAYBE_WRITTEN)
-    draft = Draft(str(journal.store.path), wavix.base_url, journal.run.account)
-    async for numbers, gone in census.look(ids, journal.run.account):
-        rows: dict[int, Any] = await journal.store.run(_written, journal.run.no, [*(n.id for n in numbers), *gone])
-        await draft.store.run(_back, draft, rows, numbers, gone)
+    ids = await journal.ids(TOUCHED)
+    draft = Draft(str(journal.store.path), base_url, journal.run.account)
+    async with aclosing(census.look(ids, journal.run.account)) as found:
+        async for numbers, gone in found:
+            rows = await journal.store.run(_written, journal.run.no, [*(number.id for number in numbers), *gone])
+            await draft.store.run(_back, draft, rows, numbers, gone)
     return await draft.store.run(lambda _: Plan(draft))
 
 
@@ -259,26 +296,29 @@ def _written(connection: sqlite3.Connection, run: int, ids: list[int]) -> dict[i
 
 
 def _back(_: sqlite3.Connection, draft: Draft, rows: dict[int, Any], numbers: Any, gone: list[int]) -> None:
-    items, ends = [], []
+    items: list[tuple[int, str | None, str, str, bool]] = []
+    ends = []
     for number_id in gone:
-        items.append((number_id, rows[number_id][1], "{}", "{}"))
+        items.append((number_id, rows[number_id][1], "{}", "{}", False))
         ends.append((number_id, "failed", "the account has this number no more"))
     for number in numbers:
         _, phone, before, after, state = rows[number.id]
         old, written, now = json.loads(before), json.loads(after), settings_of(number)
         differing = update_from_json(after).differs_from(number)
-        restore, kept = {}, []
+        restore, held, kept, forced = {}, {}, [], False
         for name in written:
-            holds = name not in differing
-            # Confirmed, and maybe not applied yet: it could still come into effect after this.
-            coming = name in NumberUpdate.APPLIED_LATE and state != "verified" and now[name] == old[name]
-            if not (holds or coming):
+            # Confirmed, or in doubt, and maybe not applied yet: it could still come into effect after this.
+            coming = name in NumberUpdate.APPLIED_LATE and state not in ("verified", "failed")
+            if name in differing and now[name] != old[name]:
                 kept.append(f"{name} is {to_json(now[name])} and was left so: somebody else has changed it since")
+            elif name in differing and not coming:
+                kept.append(f"{name} is as it was before")
             elif not _can_say(name, old[name]):
                 kept.append(f"{name} was {to_json(old[name])}, which no request can set")
             else:
-                restore[name] = old[name]
-        items.append((number.id, phone, to_json({name: now[name] for name in restore}), to_json(restore)))
+                restore[name], held[name] = old[name], written[name] if name in differing else now[name]
+                forced = forced or name in differing
+        items.append((number.id, phone, to_json(held), to_json(restore), forced))
         if not restore:
             ends.append((number.id, "unchanged", "; ".join(kept)))
     draft.add(items)

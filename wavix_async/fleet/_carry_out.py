@@ -12,10 +12,19 @@ from typing import Final, Literal, TypeAlias
 
 import attrs
 
-from wavix_async import BulkResult, BulkRun, BulkStatus, NumberUpdate, WavixClient, WavixError
+from wavix_async import (
+    AuthenticationError,
+    BulkResult,
+    BulkRun,
+    NumberUpdate,
+    PaymentRequiredError,
+    PermissionDeniedError,
+    WavixClient,
+    WavixError,
+)
 from wavix_async.fleet._census import Census
-from wavix_async.fleet._errors import SafetyError, StalePlanError
-from wavix_async.fleet._journal import DOUBT, OPEN, UNVERIFIED, Journal, Noted
+from wavix_async.fleet._errors import JournalError, SafetyError, StalePlanError
+from wavix_async.fleet._journal import DONE, DOUBT, OPEN, UNVERIFIED, Journal, Noted
 from wavix_async.fleet._options import Options
 from wavix_async.fleet._records import FleetProgress, FleetStatus, Phase, Sample
 from wavix_async.fleet._safety import Breaker
@@ -35,6 +44,7 @@ _SAMPLE_EVERY: Final = 1.0
 _LOOK_AGAIN: Final = 0.5
 _LOOK_LATEST: Final = 2.0
 _NAMED: Final = 1_000
+_OF_THE_KEY: Final = (AuthenticationError, PaymentRequiredError, PermissionDeniedError)
 _GONE: Final = "the account has this number no more"
 
 
@@ -43,23 +53,26 @@ class _Feed:
 
     Args:
         journal: Where they come from.
+        by_change: Whether to give equal changes one after the other.
     """
 
-    def __init__(self, journal: Journal) -> None:
+    def __init__(self, journal: Journal, *, by_change: bool) -> None:
         self._journal = journal
+        self._by_change = by_change
         self.stopped = asyncio.Event()
         """Set it to have no more given."""
         self._taken: list[tuple[int, str]] = []
         self._given = 0
 
     async def __aiter__(self) -> AsyncIterator[tuple[int, NumberUpdate]]:
-        last = 0
+        last = None
         while not self.stopped.is_set():
-            self._given = 0
-            self._taken = await self._journal.take(last, _AHEAD)
+            # Cancelled in the next line, it must not name those that have been given long ago.
+            self._taken, self._given = [], 0
+            self._taken = await self._journal.take(last, _AHEAD, by_change=self._by_change)
             if not self._taken:
                 return
-            last = self._taken[-1][0]
+            last = self._taken[-1]
             for number_id, after in self._taken:
                 self._given += 1
                 yield number_id, update_from_json(after)
@@ -79,7 +92,8 @@ class CarryOut:
         journal: The run.
         options: How.
         stale: What to do with numbers that somebody has changed since the plan was made.
-        on_progress: Told where it stands, some ten times a second.
+        on_progress: Told where it stands, some times a second.
+        requests: How many it has taken to begin.
     """
 
     def __init__(
@@ -89,6 +103,8 @@ class CarryOut:
         options: Options,
         stale: Stale,
         on_progress: Callable[[FleetProgress], object] | None,
+        *,
+        requests: int = 0,
     ) -> None:
         self._wavix = wavix
         self._journal = journal
@@ -101,9 +117,10 @@ class CarryOut:
         self._sent = False
         self._stopped_by: WavixError | None = None
         self._noted: list[Noted] = []
-        self._counts = dict.fromkeys(FleetStatus, 0)
+        self._kept = "unchanged" if journal.run.kind == "roll_back" else "failed"
         self._bulk: BulkRun | None = None
-        self._bulk_requests = 0
+        self._bulk_requests = requests
+        self._items = self._open = self._updated = 0
         self._bulk_limited = 0
 
     async def run(self, *, check: bool) -> None:
@@ -121,75 +138,94 @@ class CarryOut:
             if check:
                 await self._check()
             for _ in range(_ROUNDS):
+                before = await self._journal.count(DONE)
                 await self._send()
                 if self._stopped_by is not None:
                     break
                 await self._settle()
-                if not await self._journal.count(OPEN):
+                # When a whole round has got nowhere, another will not either.
+                if not await self._journal.count(OPEN) or await self._journal.count(DONE) == before:
                     break
             if self._options.verify and self._stopped_by is None:
                 await self._verify()
         except WavixError as error:
             # What was sent needs a report; before, an error says enough.
-            if not self._sent:
+            if not self._sent or isinstance(error, JournalError):
                 raise
             self._stopped_by = error
-        finally:
-            await self._flush()
-            await self._journal.end(
-                elapsed=self._elapsed(),
-                requests=self._requests(),
-                rate_limited=self._limited(),
-                stopped_by=None if self._stopped_by is None else str(self._stopped_by),
-                refused=isinstance(self._stopped_by, SafetyError),
-            )
+        except BaseException:
+            # The journal is good as it is: what is not noted is read back by whoever resumes it.
+            with suppress(JournalError):
+                await self._close_books()
+            raise
+        await self._close_books()
+
+    async def _close_books(self) -> None:
+        await self._flush()
+        await self._journal.end(
+            elapsed=self._elapsed(),
+            requests=self._requests(),
+            rate_limited=self._limited(),
+            stopped_by=None if self._stopped_by is None else str(self._stopped_by),
+            refused=isinstance(self._stopped_by, SafetyError),
+        )
 
     # --- phases ---
 
     async def _settle(self) -> None:
         """Find out by reading how changes ended that were begun and not noted; what is not there becomes open again."""
-        async for stands in self._look("settling", DOUBT):
+        async for stands, gone in self._look("settling", DOUBT):
+            self._note_gone(gone)
             for each in stands:
-                if each.how == "there":
-                    self._note(each.id, "updated", reason="read back")
+                # Of what was begun by a process that is dead nobody has counted the attempts.
+                attempts = int(each.state == "sent")
+                if each.needs_nothing:
+                    self._note(each.id, "updated", attempts, "read back")
                 elif each.how == "elsewhere" and self._stale != "write":
-                    self._note(each.id, "failed", reason=f"changed by somebody else meanwhile: {each.what}")
+                    self._note(each.id, self._kept, attempts, f"changed by somebody else meanwhile: {each.what}")
                 else:
-                    self._note(each.id, "not_sent")
+                    self._note(each.id, "again", attempts)
 
     async def _check(self) -> None:
         """Hold what is still to be sent against the account: it may have changed since the plan was made."""
         stale: list[str] = []
         count = 0
-        async for stands in self._look("checking", OPEN):
+        async for stands, gone in self._look("checking", OPEN):
             elsewhere = [each for each in stands if each.how == "elsewhere"]
-            count += len(elsewhere)
-            stale += [f"{each.id}: {each.what}" for each in elsewhere[: _NAMED - len(stale)]]
+            count += len(elsewhere) + len(gone)
+            lines = (*(f"{each.id}: {each.what}" for each in elsewhere), *(f"{each}: {_GONE}" for each in gone))
+            stale += lines[: _NAMED - len(stale)]
+            if self._stale != "refuse":
+                self._note_gone(gone)
             if self._stale == "write":
                 await self._journal.set_before(elsewhere)
             elif self._stale == "skip":
                 for each in elsewhere:
-                    self._note(each.id, "failed", reason=f"changed since the plan was made: {each.what}")
+                    self._note(each.id, self._kept, reason=f"changed since the plan was made: {each.what}")
             for each in stands:
-                if each.how == "there":
+                if each.needs_nothing and each.touched:
+                    self._note(each.id, "updated", reason="read back")
+                elif each.needs_nothing:
                     self._note(each.id, "unchanged", reason="somebody else has made this change")
         if count and self._stale == "refuse":
             raise StalePlanError(stale, count)
 
     async def _send(self) -> None:
         """Send what is open, and note how each ended."""
-        total = await self._journal.count(OPEN)
-        if not total:
+        self._open = await self._journal.count(OPEN)
+        if not self._open:
             return
+        self._items = await self._journal.count("true")
+        self._updated = await self._journal.count(DONE)
         # A change that may be there already is looked for before it is sent again. In a batch that would be a hundred.
         blindly = self._options.batch is not None
         wavix = self._wavix.with_options(retry=attrs.evolve(self._wavix.retry, repeat_unknown=blindly))
-        feed = _Feed(self._journal)
+        feed = _Feed(self._journal, by_change=blindly)
         run = self._bulk = wavix.numbers.bulk_update(
             aiter(feed), concurrency=self._options.concurrency, batch=self._options.batch
         )
         self._sent = True
-        clerk = asyncio.ensure_future(self._keep_books(run, total))
+        clerk = asyncio.ensure_future(self._keep_books(run))
         clerk.add_done_callback(lambda task: None if task.cancelled() else run.stop(0.0))
         try:
             async with aclosing(aiter(run)) as results:
@@ -199,26 +235,39 @@ class CarryOut:
         finally:
             clerk.cancel()
             await asyncio.wait([clerk])
-            report = run.report
+            self._tell("sending", *self._sent_so_far(run))
+            last, report = self._sample_of(run), run.report
             self._bulk = None
             self._bulk_requests += report.requests
             self._bulk_limited += report.rate_limited
-            self._stopped_by = self._stopped_by or report.stopped_by
+            # A key that is refused explains the failures that safety stops at.
+            self._stopped_by = report.stopped_by or self._stopped_by
             await self._flush()
+            await self._journal.sample(last)
         if not clerk.cancelled() and (broken := clerk.exception()):
             raise broken
 
     def _take(self, result: BulkResult, run: BulkRun, feed: _Feed) -> None:
-        status = FleetStatus(result.status)
-        if status is FleetStatus.FAILED and result.error is not None and result.error.retryable:
-            # Every attempt was answered, and the number is as it was: nothing speaks against another.
-            status = FleetStatus.NOT_SENT
-        reason = None if result.error is None else str(result.error)
-        self._note(result.id, status, result.attempts, reason or ("read back" if result.settled else None))
-        if result.status is BulkStatus.NOT_SENT:
-            if run.report.stopped_by is not None:
+        status, error = FleetStatus(result.status), result.error
+        reason = None if error is None else str(error)
+        if status is FleetStatus.FAILED and isinstance(error, _OF_THE_KEY):
+            # Nothing speaks against this change: the run stops, and another key may do.
+            self._note(result.id, "again", result.attempts, reason)
+        elif status is FleetStatus.FAILED and error is not None and error.retryable:
+            # Answered each time, and not there.
+            self._note(result.id, "again", result.attempts, reason)
+            self._judge(status, run, feed)
+        elif status is FleetStatus.NOT_SENT:
+            self._note(result.id, "again" if result.attempts else "not_sent", result.attempts, reason)
+            if not feed.stopped.is_set() and run.report.stopped_by is not None:
                 feed.stopped.set()
-        elif self._stopped_by is None:
+        else:
+            self._note(result.id, status, result.attempts, reason or ("read back" if result.settled else None))
+            self._judge(status, run, feed)
+
+    def _judge(self, status: FleetStatus, run: BulkRun, feed: _Feed) -> None:
+        """Stop when there are too many failures."""
+        if self._stopped_by is None:
             self._stopped_by = self._breaker.take(status)
             if self._stopped_by is not None:
                 feed.stopped.set()
@@ -226,37 +275,45 @@ class CarryOut:
 
     async def _verify(self) -> None:
         """Read all changes back until they are in effect, or the time for that is over."""
-        loop = asyncio.get_running_loop()
-        until = loop.time() + self._options.verify_within
-        wait = _LOOK_AGAIN
-        while True:
-            late: list[Stands] = []
-            async for stands in self._look("verifying", UNVERIFIED):
-                for each in stands:
-                    if each.how == "there":
-                        self._note(each.id, "verified")
-                late += [each for each in stands if each.how != "there"]
-            if not late or loop.time() >= until:
-                break
-            await asyncio.sleep(min(wait, max(until - loop.time(), 0.0)))
-            wait = min(wait * 2, _LOOK_LATEST)
-        for each in late:
-            self._note(each.id, "pending", reason=f"not in effect yet: {each.what}")
+        try:
+            async with asyncio.timeout(self._options.verify_within):
+                wait = _LOOK_AGAIN
+                while await self._verify_once():
+                    await asyncio.sleep(wait)
+                    wait = min(wait * 2, _LOOK_LATEST)
+        except TimeoutError:
+            pass
+        except WavixError as error:
+            self._stopped_by = error
         await self._flush()
+        await self._journal.give_up_verifying("was not read back before the verification ended")
+
+    async def _verify_once(self) -> bool:
+        """Read back what was not in effect so far; tell whether there is still some."""
+        late = False
+        async for stands, gone in self._look("verifying", UNVERIFIED):
+            self._note_gone(gone)
+            for each in stands:
+                if each.how == "there":
+                    self._note(each.id, "verified")
+                elif each.how == "elsewhere":
+                    self._note(each.id, "failed", reason=f"changed by somebody else since: {each.what}")
+                else:
+                    self._note(each.id, "pending", reason=f"not in effect yet: {each.what}")
+                    late = True
+        return late
 
     # --- reading ---
 
-    async def _look(self, phase: Phase, condition: str) -> AsyncIterator[list[Stands]]:
-        """Yield how the numbers stand for which a condition holds, and note those that the account has no more."""
+    async def _look(self, phase: Phase, condition: str) -> AsyncIterator[tuple[list[Stands], list[int]]]:
+        """Yield how those numbers stand for which a condition holds, and the ids of those that are gone."""
         ids = await self._journal.ids(condition)
         if not ids:
             return
         done = 0
         async with aclosing(self._census.look(ids, self._journal.run.account)) as found:
             async for numbers, gone in found:
-                for number_id in gone:
-                    self._note(number_id, "failed", reason=_GONE)
-                yield await self._journal.compare(numbers)
+                yield await self._journal.compare(numbers), gone
                 done += len(numbers) + len(gone)
                 self._tell(phase, len(ids), done)
                 if len(self._noted) >= _AHEAD:
@@ -268,32 +325,40 @@ class CarryOut:
     def _note(self, number_id: int, state: str, attempts: int = 0, reason: str | None = None) -> None:
         self._noted.append((number_id, state, attempts, reason))
 
+    def _note_gone(self, gone: list[int]) -> None:
+        for number_id in gone:
+            self._note(number_id, "failed", reason=_GONE)
+
     async def _flush(self) -> None:
         noted, self._noted = self._noted, []
         await self._journal.note(noted)
 
-    async def _keep_books(self, run: BulkRun, total: int) -> None:
+    async def _keep_books(self, run: BulkRun) -> None:
         """Write what has landed, and where the run stands, while it goes on."""
         loop = asyncio.get_running_loop()
         sampled = 0.0
         while True:
             await asyncio.sleep(_FLUSH_EVERY)
             await self._flush()
-            now = run.progress
-            self._tell("sending", total, now.done)
+            self._tell("sending", *self._sent_so_far(run))
             if loop.time() - sampled >= _SAMPLE_EVERY:
                 sampled = loop.time()
-                row = self._journal.run
-                await self._journal.sample(
-                    Sample(
-                        row.elapsed + self._elapsed(),
-                        now.done,
-                        row.requests + self._requests(),
-                        row.rate_limited + self._limited(),
-                        now.rate,
-                        now.paused_for,
-                    )
-                )
+                await self._journal.sample(self._sample_of(run))
+
+    def _sent_so_far(self, run: BulkRun) -> tuple[int, int]:
+        """Return how many changes there are, and how many of them are through."""
+        return self._items, self._items - self._open + run.progress.done
+
+    def _sample_of(self, run: BulkRun) -> Sample:
+        row, now = self._journal.run, run.progress
+        return Sample(
+            row.elapsed + self._elapsed(),
+            self._sent_so_far(run)[1],
+            row.requests + self._requests(),
+            row.rate_limited + self._limited(),
+            now.rate,
+            now.paused_for,
+        )
 
     def _elapsed(self) -> float:
         return asyncio.get_running_loop().time() - self._began
@@ -315,7 +380,7 @@ class CarryOut:
                     phase=phase,
                     total=total,
                     done=done,
-                    updated=now.updated if now else 0,
+                    updated=self._updated + (now.updated if now else 0),
                     failed=now.failed if now else 0,
                     unknown=now.unknown if now else 0,
                     not_sent=now.not_sent if now else 0,

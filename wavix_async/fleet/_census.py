@@ -18,6 +18,7 @@ R = TypeVar("R")
 
 _PAGE: Final = 100
 _SEARCHED: Final = 10
+_LISTINGS: Final = 3
 
 
 class Ids:
@@ -83,11 +84,21 @@ class Census:
         return total if type(total) is int else len(page.items)
 
     async def everything(self) -> AsyncGenerator[list[Number], None]:
-        """Yield all numbers of the account, page by page; one that moves meanwhile may come twice, or not."""
-        async with aclosing(self._wavix.numbers.list(per_page=_PAGE).pages()) as pages:
-            async for page in pages:
-                self.requests += 1
-                yield page.items
+        """Yield all numbers of the account, page by page; one that moves meanwhile may come twice.
+
+        Numbers that are bought or released meanwhile move others from page to page, and past the reader: then all of
+        it is read once more.
+        """
+        for _ in range(_LISTINGS):
+            totals, count = set(), 0
+            async with aclosing(self._wavix.numbers.list(per_page=_PAGE).pages()) as pages:
+                async for page in pages:
+                    self.requests += 1
+                    count += len(page.items)
+                    totals.add(getattr(page.pagination, "total", None))
+                    yield page.items
+            if totals in ({count}, {None}, set()):
+                return
 
     async def look(self, ids: Ids, account: int) -> AsyncGenerator[tuple[list[Number], list[int]], None]:
         """Yield how numbers stand now, each once, a few at a time.
@@ -104,8 +115,9 @@ class Census:
                 async for page in pages:
                     yield [number for number in page if ids.see(number.id)], []
         # What was not on any page may have moved while they were read.
-        async for found, missing in self.by_id(ids.unseen()):
-            yield found, missing
+        async with aclosing(self.by_id(ids.unseen())) as rest:
+            async for found, missing in rest:
+                yield found, missing
 
     async def by_id(self, ids: Iterable[int]) -> AsyncGenerator[tuple[list[Number], list[int]], None]:
         """Read each of these numbers by itself; yield it, or its id where the account has no such number."""

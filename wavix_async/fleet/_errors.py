@@ -19,7 +19,7 @@ class SafetyError(WavixError):
 
 
 class StalePlanError(SafetyError):
-    """Numbers have changed since the plan was made. Nothing was sent.
+    """Numbers have changed since the plan was made, or are gone. This call has sent nothing.
 
     Attributes:
         numbers: One line for each, the first thousand: the id, the field, and what it is now.
@@ -28,7 +28,7 @@ class StalePlanError(SafetyError):
 
     def __init__(self, numbers: "Sequence[str]", count: int) -> None:
         super().__init__(
-            f"{count:,} numbers have changed since the plan was made; nothing was sent. Make a new plan, or pass "
+            f"{count:,} numbers have changed since the plan was made; nothing is sent now. Make a new plan, or pass "
             f'stale="skip" (leave them) or stale="write" (change them all the same).{_listed(numbers, count)}'
         )
         self.numbers = tuple(numbers)

@@ -2,7 +2,9 @@
 
 `item` is what is wanted, written once, with the values before. `outcome` is what has become of it: no row while nobody
 has begun, `sent` from before the first request until the answer is noted. So a process can be killed at any moment:
-what is `sent` afterwards is in doubt and is read back before it is sent again; nothing else has ever left.
+what is `sent` afterwards is in doubt and is read back before it is sent again; nothing else has ever left. What was
+begun, and is not there, is `again`. `touched` counts how often it was begun and may have left: what was ever touched
+may be ours, whatever its state.
 
 Rows are handed over as one JSON text per statement: a loop over statements would fight with the event loop for the
 interpreter's lock once for each row.
@@ -12,6 +14,7 @@ import json
 import sqlite3
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
@@ -25,7 +28,21 @@ from wavix_async.fleet._records import Sample
 from wavix_async.fleet._store import Store, in_one_transaction
 from wavix_async.fleet._verdict import Stands, compare
 
-__all__ = ["DOUBT", "OPEN", "SCHEMA", "UNVERIFIED", "Journal", "Noted", "RunRow", "latest_run", "open_store"]
+__all__ = [
+    "DONE",
+    "DOUBT",
+    "OPEN",
+    "SCHEMA",
+    "TOUCHED",
+    "UNVERIFIED",
+    "Journal",
+    "Noted",
+    "RunRow",
+    "latest_run",
+    "begin_run",
+    "open_store",
+    "set_options",
+]
 
 FORMAT: Final = "wavix fleet journal 1"
 
@@ -39,11 +56,11 @@ CREATE TABLE IF NOT EXISTS run (
 );
 CREATE TABLE IF NOT EXISTS item (
     run INTEGER NOT NULL, id INTEGER NOT NULL, number TEXT, before TEXT NOT NULL, after TEXT NOT NULL,
-    PRIMARY KEY (run, id)
+    forced INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (run, id)
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS outcome (
     run INTEGER NOT NULL, id INTEGER NOT NULL, state TEXT NOT NULL, attempts INTEGER NOT NULL DEFAULT 0, reason TEXT,
-    PRIMARY KEY (run, id)
+    touched INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (run, id)
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS missing (run INTEGER NOT NULL, id INTEGER, number TEXT, reason TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS sample (
@@ -52,24 +69,28 @@ CREATE TABLE IF NOT EXISTS sample (
 );
 """
 
-OPEN: Final = "(o.state IS NULL OR o.state = 'not_sent')"
+OPEN: Final = "(o.state IS NULL OR o.state IN ('not_sent', 'again'))"
 DOUBT: Final = "o.state IN ('sent', 'unknown')"
 UNVERIFIED: Final = "o.state IN ('updated', 'pending')"
+TOUCHED: Final = "o.touched > 0"
+DONE: Final = "o.state IN ('updated', 'verified', 'pending')"
 
 Noted: TypeAlias = tuple[int, str, int, str | None]
 """The id, the state, how many attempts more, and the reason."""
 
+_BY_CHANGE: Final = "CREATE INDEX IF NOT EXISTS item_by_change ON item (run, after, id)"
 _JOINED: Final = "item AS i LEFT JOIN outcome AS o ON o.run = i.run AND o.id = i.id WHERE i.run = ?"
 _NOTE: Final = """
 INSERT INTO outcome (run, id, state, attempts, reason)
 SELECT ?1, json_extract(value, '$[0]'), json_extract(value, '$[1]'), json_extract(value, '$[2]'),
        json_extract(value, '$[3]')
 FROM json_each(?2) WHERE true
-ON CONFLICT DO UPDATE SET state = excluded.state, attempts = attempts + excluded.attempts, reason = excluded.reason
+ON CONFLICT DO UPDATE SET state = excluded.state, attempts = attempts + excluded.attempts, reason = excluded.reason,
+    touched = max(touched - (excluded.state = 'not_sent'), 0)
 """
 _INTEND: Final = """
-INSERT INTO outcome (run, id, state) SELECT ?1, value, 'sent' FROM json_each(?2) WHERE true
-ON CONFLICT DO UPDATE SET state = 'sent', reason = NULL
+INSERT INTO outcome (run, id, state, touched) SELECT ?1, value, 'sent', 1 FROM json_each(?2) WHERE true
+ON CONFLICT DO UPDATE SET state = 'sent', reason = NULL, touched = touched + 1
 """
 
 
@@ -93,19 +114,28 @@ class RunRow:
     refused: int
 
 
-def open_store(path: Path | None, base_url: str | None) -> Store:
-    """Open a journal, or begin one.
+def open_store(path: Path | None, base_url: str | None, *, sound: bool = False) -> Store:
+    """Open a journal, or begin one; this may take a while.
 
     Args:
         path: The file; None: a temporary one.
         base_url: Where the account is; None: the file must exist, and whose it is does not matter.
+        sound: Whether to look through all of it for damage.
 
     Raises:
-        JournalError: It is no journal, or that of another account's API.
+        JournalError: It is no journal, or a damaged one, or that of another account's API.
     """
+    if path is not None and sound:
+        _check_untouched(path)
     store = Store(path, must_exist=base_url is None)
     try:
         _check(store.connection, path, base_url)
+        if sound:
+            _check_sound(store.connection, path)
+        if path is not None:
+            # What a killed process has committed is there; only a power cut may take the last moments.
+            store.connection.execute("PRAGMA journal_mode = WAL")
+            store.connection.execute("PRAGMA synchronous = NORMAL")
     except BaseException as error:
         store.close()
         if isinstance(error, sqlite3.Error):
@@ -166,9 +196,18 @@ class Journal:
             self.store.close()
         self._lock.release()
 
-    async def take(self, after: int, limit: int) -> list[tuple[int, str]]:
-        """Return the next changes that are to be sent, in the order of the ids; from now on they count as begun."""
-        return await self.store.run(_take, self.run.no, after, limit)
+    async def take(self, last: tuple[int, str] | None, limit: int, *, by_change: bool) -> list[tuple[int, str]]:
+        """Return the next changes that are to be sent; from now on they count as begun.
+
+        Args:
+            last: The last one returned before, or None to begin.
+            limit: How many at most.
+            by_change: Equal changes one after the other; else in the order of the ids.
+
+        Returns:
+            Ids and what they shall be, as JSON.
+        """
+        return await self.store.run(_take, self.run.no, last or (0, ""), limit, by_change)
 
     async def note(self, outcomes: Sequence[Noted]) -> None:
         """Write how some ended."""
@@ -178,9 +217,7 @@ class Journal:
 
     async def sample(self, sample: Sample) -> None:
         """Write where the run stands."""
-        await self.store.run(
-            _execute, "INSERT INTO sample VALUES (?, ?, ?, ?, ?, ?, ?)", (self.run.no, *attrs.astuple(sample))
-        )
+        await self.store.run(_sample, self.run.no, sample)
 
     async def ids(self, condition: str) -> Ids:
         """Return the ids of the changes for which a condition holds: `OPEN`, `DOUBT`, `UNVERIFIED`."""
@@ -199,6 +236,14 @@ class Journal:
         rows = [(each.now, self.run.no, each.id) for each in stands]
         await self.store.run(_set_before, rows)
 
+    async def give_up_verifying(self, reason: str) -> None:
+        """Note that what nobody has read back is pending."""
+        await self.store.run(
+            _execute,
+            "UPDATE outcome SET state = 'pending', reason = ? WHERE run = ? AND state = 'updated'",
+            (reason, self.run.no),
+        )
+
     async def forget_if_nothing_was_sent(self) -> None:
         """Remove a run of which nothing has begun: the file is free for another plan."""
         await self.store.run(_forget, self.run.no)
@@ -209,9 +254,15 @@ class Journal:
         """Add what this process did, and why it stopped before the end, if it did."""
         await self.store.run(
             _execute,
-            "UPDATE run SET elapsed = elapsed + ?, requests = requests + ?, rate_limited = rate_limited + ?, "
-            "stopped_by = ?, refused = ? WHERE no = ?",
-            (elapsed, requests, rate_limited, stopped_by, int(refused), self.run.no),
+            "UPDATE run SET elapsed = ?, requests = ?, rate_limited = ?, stopped_by = ?, refused = ? WHERE no = ?",
+            (
+                self.run.elapsed + elapsed,
+                self.run.requests + requests,
+                self.run.rate_limited + rate_limited,
+                stopped_by,
+                int(refused),
+                self.run.no,
+            ),
         )
 
 
@@ -224,7 +275,7 @@ def begin_run(connection: sqlite3.Connection, plan: sqlite3.Connection, kind: st
             (kind, row.name, row.digest, row.account, row.unchanged, row.missing, options, time.time()),
         ).fetchone()[0]
         for table, columns in (
-            ("item", "id, number, before, after"),
+            ("item", "id, number, before, after, forced"),
             ("outcome", "id, state, attempts, reason"),
             ("missing", "id, number, reason"),
         ):
@@ -238,16 +289,56 @@ def begin_run(connection: sqlite3.Connection, plan: sqlite3.Connection, kind: st
     return begun
 
 
+def _check_untouched(path: Path) -> None:
+    """Refuse what is no journal, or has lost its end, before sqlite changes anything in it.
+
+    This goes through sqlite, since a file that is opened and closed by other means loses the locks that sqlite holds.
+    """
+    if not path.is_file():
+        return
+    try:
+        with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro&immutable=1", uri=True)) as connection:
+            connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    except sqlite3.DatabaseError as error:
+        raise JournalError(f"{path} is no journal, or a damaged one: {error}.") from None
+
+
+def _check_sound(connection: sqlite3.Connection, path: Path | None) -> None:
+    found = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+    if found != "ok":
+        raise JournalError(f"The journal {path} is damaged: {found}.")
+
+
+def set_options(connection: sqlite3.Connection, run: int, options: str) -> None:
+    """Write how a run is to be carried out from now on."""
+    connection.execute("UPDATE run SET options = ? WHERE no = ?", (options, run))
+
+
 def _execute(connection: sqlite3.Connection, statement: str, values: Sequence[Any]) -> None:
     connection.execute(statement, values)
 
 
-def _take(connection: sqlite3.Connection, run: int, after: int, limit: int) -> list[tuple[int, str]]:
+def _sample(connection: sqlite3.Connection, run: int, sample: Sample) -> None:
     with in_one_transaction(connection):
-        query = f"SELECT i.id AS id, i.after AS after FROM {_JOINED} AND i.id > ? AND {OPEN} ORDER BY i.id LIMIT ?"  # noqa: S608
+        connection.execute("INSERT INTO sample VALUES (?, ?, ?, ?, ?, ?, ?)", (run, *attrs.astuple(sample)))
+        # Who takes up a run whose process was killed goes on from here.
+        connection.execute(
+            "UPDATE run SET elapsed = ?, requests = ?, rate_limited = ? WHERE no = ?",
+            (sample.at, sample.requests, sample.rate_limited, run),
+        )
+
+
+def _take(
+    connection: sqlite3.Connection, run: int, last: tuple[int, str], limit: int, by_change: bool
+) -> list[tuple[int, str]]:
+    if by_change:
+        connection.execute(_BY_CHANGE)
+    after, order = ("(i.after, i.id) > (?3, ?2)", "i.after, i.id") if by_change else ("i.id > ?2", "i.id")
+    query = f"SELECT i.id AS id, i.after AS after FROM {_JOINED}1 AND {after} AND {OPEN} ORDER BY {order} LIMIT ?4"  # noqa: S608
+    with in_one_transaction(connection):
         (text,) = connection.execute(
             f"SELECT json_group_array(json_array(id, after)) FROM ({query})",  # noqa: S608 - constants
-            (run, after, limit),
+            (run, *last, limit),
         ).fetchone()
         rows = [(number_id, change) for number_id, change in json.loads(text)]
         connection.execute(_INTEND, (run, json.dumps([number_id for number_id, _ in rows])))
@@ -266,11 +357,15 @@ def _count(connection: sqlite3.Connection, run: int, condition: str) -> int:
 
 def _compare(connection: sqlite3.Connection, run: int, numbers: Sequence[Number]) -> list[Stands]:
     by_id = {number.id: number for number in numbers}
-    rows: Iterator[tuple[int, str, str]] = connection.execute(
-        "SELECT id, before, after FROM item WHERE run = ? AND id IN (SELECT value FROM json_each(?))",
+    rows: Iterator[tuple[int, str, str, str | None, int | None, int]] = connection.execute(
+        f"SELECT i.id, i.before, i.after, o.state, o.touched, i.forced FROM {_JOINED} "  # noqa: S608 - constants
+        "AND i.id IN (SELECT value FROM json_each(?))",
         (run, json.dumps(list(by_id))),
     )
-    return [compare(by_id[number_id], before, after) for number_id, before, after in rows]
+    return [
+        attrs.evolve(compare(by_id[number_id], before, after), state=state, touched=bool(touched), forced=bool(forced))
+        for number_id, before, after, state, touched, forced in rows
+    ]
 
 
 def _set_before(connection: sqlite3.Connection, rows: Sequence[tuple[str, int, int]]) -> None:
@@ -280,9 +375,7 @@ def _set_before(connection: sqlite3.Connection, rows: Sequence[tuple[str, int, i
 
 def _forget(connection: sqlite3.Connection, run: int) -> None:
     with in_one_transaction(connection):
-        if connection.execute(
-            "SELECT 1 FROM outcome WHERE run = ? AND state NOT IN ('unchanged', 'failed')", (run,)
-        ).fetchone():
+        if connection.execute("SELECT 1 FROM outcome WHERE run = ? AND touched > 0", (run,)).fetchone():
             return
         for table, key in (("item", "run"), ("outcome", "run"), ("missing", "run"), ("sample", "run"), ("run", "no")):
             connection.execute(f"DELETE FROM {table} WHERE {key} = ?", (run,))  # noqa: S608 - constants

@@ -1,6 +1,6 @@
 """One process at a time: a lock that the system takes back, however the process ends."""
 
-import os
+import time
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
@@ -8,6 +8,8 @@ from typing import IO, Self
 from wavix_async.fleet._errors import JournalError
 
 __all__ = ["Lock", "is_held"]
+
+_WAITS = (0.0, 0.005, 0.01, 0.02)
 
 try:
     import fcntl
@@ -37,17 +39,22 @@ class Lock:
         if journal is None:
             return
         try:
-            stream = open(journal.with_name(f"{journal.name}.lock"), "ab")  # noqa: SIM115 - held as long as this lives
+            stream = open(_beside(journal), "ab")  # noqa: SIM115 - held as long as this lives
         except OSError as error:
             raise JournalError(f"Cannot write {journal}: {error.strerror}.") from None
-        try:
-            _seize(stream)
-        except OSError:
-            stream.close()
-            raise JournalError(
-                f"The journal {journal} is in use by another run. Wait until it has ended, or stop it.", retryable=True
-            ) from None
-        self._stream = stream
+        for wait in _WAITS:
+            # Who only looks whether it is held holds it for an instant.
+            time.sleep(wait)
+            try:
+                _seize(stream)
+            except OSError:
+                continue
+            self._stream = stream
+            return
+        stream.close()
+        raise JournalError(
+            f"The journal {journal} is in use by another run. Wait until it has ended, or stop it.", retryable=True
+        )
 
     def release(self) -> None:
         """Let somebody else have it."""
@@ -64,9 +71,14 @@ class Lock:
         self.release()
 
 
+def _beside(journal: Path) -> Path:
+    whole = journal.resolve()
+    return whole.with_name(f"{whole.name}.lock")
+
+
 def is_held(journal: Path) -> bool:
     """Tell whether somebody writes a journal now."""
-    if not os.path.exists(journal.with_name(f"{journal.name}.lock")):
+    if not _beside(journal).exists():
         return False
     try:
         Lock(journal).release()

@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import sqlite3
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from contextlib import aclosing, suppress
 from itertools import islice
 from typing import Any, Final
 
@@ -155,10 +156,10 @@ class Draft:
         self.store.connection.executescript(SCHEMA)
         self.store.connection.execute("CREATE TABLE same (id INTEGER PRIMARY KEY)")
 
-    def add(self, rows: Sequence[tuple[int, str | None, str, str]]) -> None:
-        """Add changes: id, phone number, and the settings before and after as JSON."""
+    def add(self, rows: Sequence[tuple[int, str | None, str, str, bool]]) -> None:
+        """Add changes: id, phone number, the settings before and after as JSON, and whether to send it in any case."""
         with in_one_transaction(self.store.connection) as connection:
-            connection.executemany("INSERT OR IGNORE INTO item VALUES (1, ?, ?, ?, ?)", rows)
+            connection.executemany("INSERT OR IGNORE INTO item VALUES (1, ?, ?, ?, ?, ?)", rows)
 
     def keep(self, ids: Sequence[int]) -> None:
         """Add numbers that are as they shall be; one that moves to another page meanwhile comes twice."""
@@ -174,7 +175,7 @@ class Draft:
     def settle(self, rows: Sequence[tuple[int, str, str]]) -> None:
         """Add how changes have ended that nothing will be sent for: id, state and reason."""
         with in_one_transaction(self.store.connection) as connection:
-            connection.executemany("INSERT OR IGNORE INTO outcome VALUES (1, ?, ?, 0, ?)", rows)
+            connection.executemany("INSERT OR IGNORE INTO outcome (run, id, state, reason) VALUES (1, ?, ?, ?)", rows)
 
     def lack(self, rows: Sequence[tuple[int | None, str | None, str]]) -> None:
         """Add numbers that are wanted and not there: id, phone number and reason."""
@@ -211,6 +212,20 @@ async def plan(
         wanted = await asyncio.to_thread(read, wanted)
     census = Census(wavix)
     draft = Draft(wanted.name, wavix.base_url, await census.size())
+    try:
+        return await _fill(draft, wavix, wanted, census, on_progress)
+    except BaseException:
+        draft.store.close()
+        raise
+
+
+async def _fill(
+    draft: Draft,
+    wavix: WavixClient,
+    wanted: Wanted,
+    census: Census,
+    on_progress: Callable[[FleetProgress], object] | None,
+) -> Plan:
     match = wanted.match()
     began = asyncio.get_running_loop().time()
 
@@ -218,28 +233,31 @@ async def plan(
         await draft.store.run(_hold_against, draft, match, numbers)
         if on_progress is not None:
             limit = wavix.limits.snapshot()
-            on_progress(
-                FleetProgress(
-                    phase="listing",
-                    total=draft.account,
-                    done=draft.seen,
-                    requests=census.requests,
-                    rate_limited=census.rate_limited,
-                    elapsed=asyncio.get_running_loop().time() - began,
-                    rate=limit.rate,
-                    paused_for=limit.paused_for,
+            with suppress(Exception):
+                on_progress(
+                    FleetProgress(
+                        phase="listing",
+                        total=draft.account,
+                        done=draft.seen,
+                        requests=census.requests,
+                        rate_limited=census.rate_limited,
+                        elapsed=asyncio.get_running_loop().time() - began,
+                        rate=limit.rate,
+                        paused_for=limit.paused_for,
+                    )
                 )
-            )
 
     listed = wanted.selectors or wanted.rows > draft.account / _PAGE
     if listed:
-        async for page in census.everything():
-            await take(page)
+        async with aclosing(census.everything()) as pages:
+            async for page in pages:
+                await take(page)
     # Pages move while they are read: what was on none of them is asked for by itself.
     most = _CONFIRMED if listed else None
     lacking = await draft.store.run(lambda _: list(islice(match.unseen(), most)))
-    async for number in _each(census, lacking):
-        await take([number])
+    async with aclosing(_each(census, lacking)) as numbers:
+        async for number in numbers:
+            await take([number])
     if error := match.error():
         raise error
     await draft.store.run(_note_missing, draft, match)
@@ -247,13 +265,15 @@ async def plan(
 
 
 async def _each(census: Census, targets: Sequence[Target]) -> AsyncGenerator[Number, None]:
-    async for numbers, _ in census.by_id(target.id for target in targets if target.id is not None):
-        for number in numbers:
+    ids = [target.id for target in targets if target.id is not None]
+    phones = [target.number for target in targets if target.id is None and target.number is not None]
+    async with aclosing(census.by_id(ids)) as found:
+        async for numbers, _ in found:
+            for number in numbers:
+                yield number
+    async with aclosing(census.by_phone(phones)) as matches:
+        async for number in matches:
             yield number
-    async for number in census.by_phone(
-        target.number for target in targets if target.id is None and target.number is not None
-    ):
-        yield number
 
 
 def _hold_against(_: sqlite3.Connection, draft: Draft, match: Match, numbers: Sequence[Number]) -> None:
@@ -274,6 +294,7 @@ def _hold_against(_: sqlite3.Connection, draft: Draft, match: Match, numbers: Se
                 phone,
                 to_json({name: settings[name] for name in differing}),
                 to_json({name: after[name] for name in differing}),
+                False,
             )
         )
     if rows:

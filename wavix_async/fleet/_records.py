@@ -21,11 +21,11 @@ class FleetStatus(enum.StrEnum):
     UNCHANGED = "unchanged"
     """There was nothing to change."""
     FAILED = "failed"
-    """It was refused, by the API or for safety: the reason says why. Nothing was changed."""
+    """It was refused, the number is gone, or somebody else has changed it: the reason says which."""
     UNKNOWN = "unknown"
     """It was sent, and nobody could tell how that ended: `resume` finds out."""
     NOT_SENT = "not_sent"
-    """It never left, or the API answered that it could not be done now: `resume` sends it."""
+    """It never left; or it was refused for now, or read back and not there. `resume` sends it."""
     PENDING = "pending"
     """The API confirmed the change, but it was not in effect before the verification gave up: `resume` looks again."""
 

@@ -1,5 +1,6 @@
 """`FleetReport`: what a run did, read from its journal; the results are streamed, however many there are."""
 
+import json
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,13 +12,14 @@ from wavix_async.fleet._journal import RunRow, latest_run, open_store
 from wavix_async.fleet._lock import is_held
 from wavix_async.fleet._plan import fields_count
 from wavix_async.fleet._records import FleetResult, FleetStatus, Sample, fields_of
-from wavix_async.fleet._store import Store
+from wavix_async.fleet._store import Store, as_ours
 
 __all__ = ["FleetReport", "status"]
 
 _STATUS: Final[dict[str | None, FleetStatus]] = {
     None: FleetStatus.NOT_SENT,
     "sent": FleetStatus.UNKNOWN,
+    "again": FleetStatus.NOT_SENT,
     "verified": FleetStatus.UPDATED,
     **{status.value: status for status in FleetStatus},
 }
@@ -63,7 +65,8 @@ class FleetReport:
         self._catch_up(store.connection)
         # A file is opened again when it is asked for; what is temporary would be gone.
         self._store = None if store.path is not None else store
-        counts = _counts(store.connection, run)
+        counts, unread = _counts(store.connection, run)
+        self._unread = unread if json.loads(run.options)["verify"] else 0
         self.updated = counts[FleetStatus.UPDATED]
         self.unchanged = counts[FleetStatus.UNCHANGED]
         self.failed = counts[FleetStatus.FAILED]
@@ -87,7 +90,7 @@ class FleetReport:
     @property
     def finished(self) -> bool:
         """Whether there is nothing that `resume` could do."""
-        return not (self.unknown or self.not_sent or self.pending or self.stopped_by or self.is_running)
+        return not (self.unknown or self.not_sent or self.pending or self._unread or self.is_running)
 
     @property
     def totals(self) -> dict[str, int]:
@@ -138,14 +141,14 @@ def status(journal: str | Path) -> FleetReport:
         JournalError: There is no such journal, or it has no run.
     """
     path = Path(journal)
-    store = open_store(path, None)
+    running = path.is_file() and is_held(path)
+    store = open_store(path, None, sound=not running)
     try:
-        run = latest_run(store.connection)
-        if run is None:
-            raise JournalError(f"The journal {path} has no run: nothing was ever sent.")
-        return FleetReport(store, run, is_running=is_held(path))
-    except sqlite3.Error as error:
-        raise JournalError(f"Cannot read {path}: {error}.") from None
+        with as_ours(path):
+            run = latest_run(store.connection)
+            if run is None:
+                raise JournalError(f"The journal {path} has no run: nothing was ever sent.")
+            return FleetReport(store, run, is_running=running)
     finally:
         store.close()
 
@@ -154,16 +157,19 @@ def status(journal: str | Path) -> FleetReport:
 def _reading(store: Store | None, path: Path | None) -> Iterator[sqlite3.Connection]:
     """Give a connection to read with: that of a temporary journal, or one of its own."""
     if store is not None:
-        yield store.connection
+        with as_ours(path):
+            yield store.connection
         return
     own = open_store(path, None)
     try:
-        yield own.connection
+        with as_ours(path):
+            yield own.connection
     finally:
         own.close()
 
 
-def _counts(connection: sqlite3.Connection, run: RunRow) -> dict[FleetStatus, int]:
+def _counts(connection: sqlite3.Connection, run: RunRow) -> tuple[dict[FleetStatus, int], int]:
+    """Return how many ended how, and how many of the updated were not read back."""
     counts = dict.fromkeys(FleetStatus, 0)
     states = connection.execute(
         "SELECT state, count(*) FROM outcome WHERE run = ? GROUP BY state", (run.no,)
@@ -174,7 +180,7 @@ def _counts(connection: sqlite3.Connection, run: RunRow) -> dict[FleetStatus, in
     counts[FleetStatus.NOT_SENT] += items - sum(count for _, count in states)
     counts[FleetStatus.UNCHANGED] += run.unchanged
     counts[FleetStatus.FAILED] += run.missing
-    return counts
+    return counts, dict(states).get("updated", 0)
 
 
 def _results(connection: sqlite3.Connection, run: int, asked: set[FleetStatus]) -> Iterator[FleetResult]:

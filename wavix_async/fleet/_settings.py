@@ -34,8 +34,10 @@ def settings_of(number: Number) -> dict[str, Any]:
 
 
 def _routes(destination: Any) -> Any:
-    if not isinstance(destination, list) or not all(type(each) is InboundCallDestination for each in destination):
+    if not isinstance(destination, list):
         return destination
+    if not all(type(each) is InboundCallDestination for each in destination):
+        return [_route(each) if isinstance(each, InboundCallDestination) else each for each in destination]
     return sorted((_route(each) for each in destination), key=_rank)
 
 
@@ -46,7 +48,7 @@ def _route(destination: InboundCallDestination) -> dict[str, Any]:
         "priority": destination.priority,
         "transport": int(transport) if isinstance(transport, int) else transport,
     }
-    if destination.trunk_id is not None:
+    if destination.trunk_id:
         route["trunk_id"] = destination.trunk_id
     return route
 

@@ -7,17 +7,18 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Concatenate, ParamSpec, TypeVar
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from wavix_async.fleet._errors import JournalError
 
-__all__ = ["Store", "in_one_transaction"]
+__all__ = ["Store", "as_ours", "in_one_transaction"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 _TEMPORARY = ""
 _THREAD = "wavix-fleet"
+_BUSY = 2.0
 
 
 class Store:
@@ -39,12 +40,8 @@ class Store:
                 raise JournalError(f"There is no journal {path}.")
             # Used by one thread at a time, which sqlite cannot know.
             self.connection = sqlite3.connect(
-                _TEMPORARY if path is None else path, isolation_level=None, check_same_thread=False, timeout=10.0
+                _TEMPORARY if path is None else path, isolation_level=None, check_same_thread=False, timeout=_BUSY
             )
-            if path is not None:
-                # What a killed process has committed is there; only a power cut may take the last moments.
-                self.connection.execute("PRAGMA journal_mode = WAL")
-                self.connection.execute("PRAGMA synchronous = NORMAL")
         except sqlite3.Error as error:
             raise JournalError(f"Cannot open {path} as a journal: {error}.") from None
 
@@ -52,13 +49,20 @@ class Store:
         """Do something with the connection, in the thread of this store, and return what it gives."""
         if self._thread is None:
             self._thread = ThreadPoolExecutor(1, thread_name_prefix=_THREAD)
-        return await asyncio.get_running_loop().run_in_executor(
-            self._thread, lambda: work(self.connection, *args, **kwargs)
-        )
+        done = asyncio.get_running_loop().run_in_executor(self._thread, lambda: self._do(work, *args, **kwargs))
+        done.add_done_callback(_hear)
+        # Who is cancelled need not wait, but what was to be written is written.
+        return await asyncio.shield(done)
+
+    def _do(self, work: Callable[Concatenate[sqlite3.Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        with as_ours(self.path):
+            return work(self.connection, *args, **kwargs)
 
     def close(self) -> None:
         """End the thread, when it has done what it was given, and close the database."""
         if self._thread is not None:
+            # What nobody waits for any more need not come to its end.
+            self.connection.interrupt()
             # What its own work was the last to hold is closed by the thread itself, which cannot wait for its own end.
             self._thread.shutdown(wait=not threading.current_thread().name.startswith(_THREAD))
             self._thread = None
@@ -67,6 +71,23 @@ class Store:
     def __del__(self) -> None:
         if hasattr(self, "connection"):
             self.close()
+
+
+@contextmanager
+def as_ours(path: Path | None) -> Iterator[None]:
+    """Raise what sqlite raises as an error of ours."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        busy = getattr(error, "sqlite_errorname", "").startswith("SQLITE_BUSY")
+        what = "the temporary database" if path is None else f"the journal {path}"
+        raise JournalError(f"Cannot use {what}: {error}.", retryable=busy) from error
+
+
+def _hear(done: "asyncio.Future[Any]") -> None:
+    """Take note of an error that nobody waits for."""
+    if not done.cancelled():
+        done.exception()
 
 
 @contextmanager

@@ -1,0 +1,42 @@
+"""The Python blocks of docs/fleets.md run, in order and in one namespace, against one sandbox."""
+
+import ast
+import inspect
+import re
+from pathlib import Path
+
+import pytest
+
+from wavix_async import fleet
+from wavix_async.sandbox import Sandbox
+
+TEXT = (Path(__file__).parents[2] / "docs" / "fleets.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"^```python\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
+
+
+async def test_python_blocks_run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    monkeypatch.chdir(tmp_path)
+    names = {"__name__": "fleets"}
+    async with Sandbox(numbers=60) as sandbox:
+        monkeypatch.setenv("WAVIX_API_KEY", sandbox.api_key)
+        monkeypatch.setenv("WAVIX_BASE_URL", sandbox.url)
+        assert len(BLOCKS) == 5
+        for block in BLOCKS:
+            code = compile(block, "fleets.md", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+            result = eval(code, names)
+            if inspect.isawaitable(result):
+                await result
+        assert sandbox.numbers[1002]["sms_relay_url"] == "https://hooks.example.com/sms"
+        assert all(number["transcription_threshold"] == 20 for number in list(sandbox.numbers.values())[:40])
+    shown = capsys.readouterr().out
+    assert "2 updated of 2;" in shown
+    assert "2 numbers are as they were" in shown
+    assert "sending 1" in shown
+
+
+def test_the_yaml_block_is_a_fleet(tmp_path: Path):
+    pytest.importorskip("yaml")
+    (block,) = re.findall(r"^```yaml\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
+    (tmp_path / "fleet.yaml").write_text(block)
+    wanted = fleet.read(tmp_path / "fleet.yaml")
+    assert (wanted.rows, len(wanted.selectors)) == (1, 2)

@@ -1,0 +1,28 @@
+"""Times and counts in words."""
+
+from datetime import UTC, datetime
+
+__all__ = ["duration", "moment", "numbers"]
+
+
+def duration(seconds: float) -> str:
+    """Return a length of time as one says it: `0 s`, `4.2 s`, `3 min 20 s`, `1 h 05 min`."""
+    tenths = round(seconds, 1)
+    if tenths < 10 and tenths % 1:
+        return f"{tenths:.1f} s"
+    minutes, left = divmod(round(seconds), 60)
+    if minutes < 60:
+        parts = [f"{minutes} min"] * bool(minutes) + [f"{left:02} s" if minutes else f"{left} s"] * bool(left)
+        return " ".join(parts) or "0 s"
+    hours, minutes = divmod(round(seconds / 60), 60)
+    return f"{hours:,} h {minutes:02} min" if minutes else f"{hours:,} h"
+
+
+def moment(epoch: float) -> str:
+    """Return a moment in a form that means the same everywhere."""
+    return datetime.fromtimestamp(epoch, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def numbers(count: int) -> str:
+    """Return `1 number`, or `1,234 numbers`."""
+    return f"{count:,} number{'s' * (count != 1)}"
