@@ -138,7 +138,9 @@ class Checked:
                     assert updates[number] == 0, result
                     assert result.reason or result.status == "not_sent"
                 case "pending":
-                    pytest.fail("nothing here is applied late")
+                    # Stopped before it was read back; nothing here is applied late.
+                    assert updates[number] >= 1
+                    assert self.is_as_wanted(number)
             if not self.batch:
                 assert updates[number] <= self.starts
         assert as_told(fleet.status(self.journal)) == as_told(report)

@@ -27,7 +27,7 @@ class FleetStatus(enum.StrEnum):
     NOT_SENT = "not_sent"
     """It never left; or it was refused for now, or read back and not there. `resume` sends it."""
     PENDING = "pending"
-    """The API confirmed the change, but it was not in effect before the verification gave up: `resume` looks again."""
+    """The API confirmed it, and nobody has seen it in effect before the verification ended: `resume` looks again."""
 
 
 @attrs.frozen
