@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import subprocess
+import sys
 import tracemalloc
 from typing import TYPE_CHECKING, Any
 
@@ -273,3 +275,12 @@ class TestFiles:
             tracemalloc.stop()
         # The ids and their lines remain: some 150 bytes each; the rows themselves would be ten times that.
         assert peak < 8_000 * 250
+
+
+def test_pydantic_does_not_mind_flags_that_were_left_out() -> None:
+    """Cyclopts validates with pydantic wherever somebody has imported it: the defaults, too."""
+    pytest.importorskip("pydantic")
+    code = "import pydantic, sys; from wavix_async.cli import main; sys.exit(main(['numbers', 'update', '1001']))"
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert ran.returncode == 2
+    assert "There is nothing to change" in ran.stderr

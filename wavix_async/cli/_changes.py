@@ -25,13 +25,20 @@ def _json_token(_: Any, tokens: Sequence[Token]) -> Any:
         raise ValueError(f"it must be JSON, a list: {error}") from None
 
 
+class _NotForPydantic:
+    """Keeps pydantic, which cyclopts asks wherever it finds it, from refusing that a flag was left out."""
+
+    def __get_pydantic_core_schema__(self, *_: object) -> dict[str, str]:
+        return {"type": "any"}
+
+
 def _flag(name: str, text: str) -> Any:
     kinds = KINDS[name]
     if any(map(is_list, kinds)):
         parameter = Parameter(help=f"{text} A JSON list.", converter=_json_token)
-        return attrs.field(default=UNSET, type=cast("type", Annotated[str, parameter]))
+        return attrs.field(default=UNSET, type=cast("type", Annotated[str, parameter, _NotForPydantic()]))
     parameter = Parameter(help=text, negative_none="clear-" if types.NoneType in kinds else ())
-    return attrs.field(default=UNSET, type=cast("type", Annotated[reduce(or_, kinds), parameter]))
+    return attrs.field(default=UNSET, type=cast("type", Annotated[reduce(or_, kinds), parameter, _NotForPydantic()]))
 
 
 def _make_flags() -> type:

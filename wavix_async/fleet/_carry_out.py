@@ -63,25 +63,36 @@ class _Feed:
         """Set it to have no more given."""
         self._taken: list[tuple[int, str]] = []
         self._given = 0
+        # A busy loop lets other threads wait: the next are taken while these are on their way.
+        self._ahead: asyncio.Future[list[tuple[int, str]]] | None = None
 
     async def __aiter__(self) -> AsyncIterator[tuple[int, NumberUpdate]]:
-        last = None
-        while not self.stopped.is_set():
-            # Cancelled in the next line, it must not name those that have been given long ago.
-            self._taken, self._given = [], 0
-            self._taken = await self._journal.take(last, _AHEAD, by_change=self._by_change)
-            if not self._taken:
+        self._take(None)
+        while self._ahead is not None and not self.stopped.is_set():
+            taken = await asyncio.shield(self._ahead)
+            self._taken, self._given, self._ahead = taken, 0, None
+            if not taken:
                 return
-            last = self._taken[-1]
-            for number_id, after in self._taken:
+            self._take(taken[-1])
+            for number_id, after in taken:
                 self._given += 1
                 yield number_id, update_from_json(after)
                 if self.stopped.is_set():
                     return
 
-    def not_given(self) -> list[Noted]:
+    async def not_given(self) -> list[Noted]:
         """Return those that were noted as begun and have never been given."""
-        return [(number_id, "not_sent", 0, None) for number_id, _ in self._taken[self._given :]]
+        ahead = [] if self._ahead is None else await self._ahead
+        return [(number_id, "not_sent", 0, None) for number_id, _ in [*self._taken[self._given :], *ahead]]
+
+    def _take(self, last: tuple[int, str] | None) -> None:
+        self._ahead = asyncio.ensure_future(self._journal.take(last, _AHEAD, by_change=self._by_change))
+
+    async def close(self) -> None:
+        """Leave nothing behind."""
+        if self._ahead is not None:
+            # Why it failed has been told to whoever waited for it, or does not matter any more.
+            await asyncio.gather(self._ahead, return_exceptions=True)
 
 
 class CarryOut:
@@ -231,10 +242,11 @@ class CarryOut:
             async with aclosing(aiter(run)) as results:
                 async for result in results:
                     self._take(result, run, feed)
-            await self._journal.note(feed.not_given())
+            await self._journal.note(await feed.not_given())
         finally:
             clerk.cancel()
             await asyncio.wait([clerk])
+            await feed.close()
             self._tell("sending", *self._sent_so_far(run))
             last, report = self._sample_of(run), run.report
             self._bulk = None
