@@ -20,6 +20,7 @@ from wavix_async import (
 )
 from wavix_async.fleet._export import export
 from wavix_async.fleet._wanted import read
+from wavix_async.models import Page, Pagination
 from wavix_async.sandbox import Sandbox
 
 if TYPE_CHECKING:
@@ -161,9 +162,9 @@ async def test_a_number_that_moves_to_another_page_is_written_once(
     class Pages:
         async def pages(self) -> AsyncIterator[Any]:
             for start, end in ((200, 250), (0, 120), (100, 210)):
-                yield type("Page", (), {"items": numbers[start:end]})
+                yield Page(items=numbers[start:end], pagination=Pagination(total=250))
 
-    monkeypatch.setattr(type(wavix.numbers), "list", lambda self: Pages())
+    monkeypatch.setattr(type(wavix.numbers), "list", lambda self, **_: Pages())
     assert await export(wavix, tmp_path / "a.csv") == 250
     assert [target.id for target in read(tmp_path / "a.csv").targets()] == list(range(FIRST, FIRST + 250))
 

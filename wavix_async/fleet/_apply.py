@@ -37,6 +37,10 @@ __all__ = ["Progress", "apply", "resume", "roll_back"]
 
 Progress = Callable[[FleetProgress], object]
 
+_UNDONE: Final = (
+    "EXISTS (SELECT 1 FROM outcome AS back JOIN run ON run.no = back.run WHERE run.kind = 'roll_back' "
+    "AND back.run > i.run AND back.id = i.id AND back.state IN ('updated', 'verified', 'pending'))"
+)
 _STALE: Final = ("refuse", "skip", "write")
 
 
@@ -106,12 +110,13 @@ async def apply(
         run = latest_run(store.connection)
         begun = run is None
         if run is not None:
-            _check_same(store, run, plan)
+            found = run
+            await store.run(lambda _: _check_same(store, found, plan))
             # As it was asked for now, not as it was begun.
             await store.run(set_options, run.no, options.to_json())
             run = attrs.evolve(run, options=options.to_json())
         else:
-            run = await store.run(begin_run, plan.connection, "apply", options.to_json(), plan.row)
+            run = await store.run(begin_run, plan.connection, "apply", options.to_json(), plan.row, store.closing)
         opened.pop_all()
     return await _carry_out(wavix, Journal(store, lock, run), stale, on_progress, forget=begun)
 
@@ -192,14 +197,19 @@ async def roll_back(
     requests = 0
     try:
         store = opened.store
-        if opened.run.kind != "roll_back" or FleetReport(store, opened.run).finished:
+        if opened.run.kind != "roll_back" or await store.run(lambda _: FleetReport(store, opened.run).finished):
             applied = latest_run(store.connection, "apply")
             assert applied is not None
             opened.run = applied
             census = Census(wavix, options.concurrency)
             back = await _plan_back(census, wavix.base_url, opened)
             requests = census.requests
-            opened.run = await store.run(begin_run, back.connection, "roll_back", options.to_json(), back.row)
+            opened.run = await store.run(
+                begin_run, back.connection, "roll_back", options.to_json(), back.row, store.closing
+            )
+        else:
+            await store.run(set_options, opened.run.no, options.to_json())
+            opened.run = attrs.evolve(opened.run, options=options.to_json())
     except BaseException:
         opened.close()
         raise
@@ -260,9 +270,12 @@ async def _carry_out(
                 # The file is free for the plan that is made instead.
                 await journal.forget_if_nothing_was_sent()
             raise
-        return await journal.store.run(_report, journal)
-    finally:
+        report = await journal.store.run(_report, journal)
+    except BaseException:
         journal.close()
+        raise
+    journal.close(kept=True)
+    return report
 
 
 def _report(connection: sqlite3.Connection, journal: Journal) -> FleetReport:
@@ -287,7 +300,7 @@ async def _plan_back(census: Census, base_url: str, journal: Journal) -> Plan:
 
 def _written(connection: sqlite3.Connection, run: int, ids: list[int]) -> dict[int, Any]:
     rows = connection.execute(
-        "SELECT i.id, i.number, i.before, i.after, o.state FROM item AS i "
+        f"SELECT i.id, i.number, i.before, i.after, o.state, {_UNDONE} FROM item AS i "  # noqa: S608 - constants
         "JOIN outcome AS o ON o.run = i.run AND o.id = i.id "
         "WHERE i.run = ? AND i.id IN (SELECT value FROM json_each(?))",
         (run, json.dumps(ids)),
@@ -302,13 +315,13 @@ def _back(_: sqlite3.Connection, draft: Draft, rows: dict[int, Any], numbers: An
         items.append((number_id, rows[number_id][1], "{}", "{}", False))
         ends.append((number_id, "failed", "the account has this number no more"))
     for number in numbers:
-        _, phone, before, after, state = rows[number.id]
+        _, phone, before, after, state, undone = rows[number.id]
         old, written, now = json.loads(before), json.loads(after), settings_of(number)
         differing = update_from_json(after).differs_from(number)
         restore, held, kept, forced = {}, {}, [], False
         for name in written:
             # Confirmed, or in doubt, and maybe not applied yet: it could still come into effect after this.
-            coming = name in NumberUpdate.APPLIED_LATE and state not in ("verified", "failed")
+            coming = name in NumberUpdate.APPLIED_LATE and state not in ("verified", "failed") and not undone
             if name in differing and now[name] != old[name]:
                 kept.append(f"{name} is {to_json(now[name])} and was left so: somebody else has changed it since")
             elif name in differing and not coming:

@@ -19,6 +19,7 @@ from wavix_async import (
     NumberUpdate,
     PaymentRequiredError,
     PermissionDeniedError,
+    StopSignal,
     WavixClient,
     WavixError,
 )
@@ -117,7 +118,8 @@ class CarryOut:
         *,
         requests: int = 0,
     ) -> None:
-        self._wavix = wavix
+        self._stop = StopSignal()
+        self._wavix = wavix = wavix.with_options(stop=self._stop)
         self._journal = journal
         self._options = options
         self._stale = stale
@@ -291,12 +293,13 @@ class CarryOut:
             async with asyncio.timeout(self._options.verify_within):
                 wait = _LOOK_AGAIN
                 while await self._verify_once():
-                    await asyncio.sleep(wait)
+                    await self._stop.end(asyncio.sleep(wait))
                     wait = min(wait * 2, _LOOK_LATEST)
+        except WavixError as error:
+            # Some are a TimeoutError, too.
+            self._stopped_by = error
         except TimeoutError:
             pass
-        except WavixError as error:
-            self._stopped_by = error
         await self._flush()
         await self._journal.give_up_verifying("was not read back before the verification ended")
 

@@ -69,6 +69,8 @@ class Census:
         self._at_once = at_once
         self.requests = 0
         self.rate_limited = 0
+        self.listings = 0
+        self.steady = False
 
     def count_failure(self, event: Any) -> None:
         """Count an attempt that failed."""
@@ -91,6 +93,7 @@ class Census:
         """
         for _ in range(_LISTINGS):
             totals, count = set(), 0
+            self.listings += 1
             async with aclosing(self._wavix.numbers.list(per_page=_PAGE).pages()) as pages:
                 async for page in pages:
                     self.requests += 1
@@ -98,6 +101,7 @@ class Census:
                     totals.add(getattr(page.pagination, "total", None))
                     yield page.items
             if totals in ({count}, {None}, set()):
+                self.steady = True
                 return
 
     async def look(self, ids: Ids, account: int) -> AsyncGenerator[tuple[list[Number], list[int]], None]:

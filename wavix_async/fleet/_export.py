@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import IO, Any, Final
 
 from wavix_async import DecodeError, InputError, Number, WavixClient
+from wavix_async.fleet._census import Census
 from wavix_async.fleet._readers import digits_of, is_id
 from wavix_async.fleet._settings import FIELDS, settings_of
 from wavix_async.fleet._store import Store
@@ -23,7 +24,7 @@ from wavix_async.fleet._wanted import LAYOUTS, Layout
 
 __all__ = ["export", "lines_of"]
 
-_SCHEMA: Final = "CREATE TABLE lines (id INTEGER PRIMARY KEY, line TEXT NOT NULL)"
+_SCHEMA: Final = "CREATE TABLE lines (id INTEGER PRIMARY KEY, line TEXT NOT NULL, listing INTEGER NOT NULL)"
 _AT_ONCE: Final = 1_000
 
 
@@ -54,9 +55,13 @@ async def export(wavix: WavixClient, path: str | os.PathLike[str], *, layout: La
     store = Store(None)
     try:
         await store.run(sqlite3.Connection.execute, _SCHEMA)
-        async with aclosing(wavix.numbers.list().pages()) as pages:
+        census = Census(wavix)
+        async with aclosing(census.everything()) as pages:
             async for page in pages:
-                await store.run(_keep, page.items, line_of)
+                await store.run(_keep, page, line_of, census.listings)
+        if census.steady:
+            # What was there when an earlier listing began, and is there no more.
+            await store.run(sqlite3.Connection.execute, "DELETE FROM lines WHERE listing < ?", (census.listings,))
         return await store.run(_write, target, chosen, stopped)
     except OSError as error:
         raise InputError(f"Cannot write {os.fspath(path)}: {error.strerror or error}.") from error
@@ -86,14 +91,16 @@ def lines_of(numbers: Sequence[Number], layout: Layout) -> Iterator[str]:
     return _framed(layout, map(_WRITERS[layout], numbers))
 
 
-def _keep(connection: sqlite3.Connection, numbers: Sequence[Number], line_of: Callable[[Number], str]) -> None:
+def _keep(
+    connection: sqlite3.Connection, numbers: Sequence[Number], line_of: Callable[[Number], str], listing: int
+) -> None:
     for number in numbers:
         if not is_id(number.id):
             raise DecodeError(f"A number of the account has no id that could be used: {number.id!r}.", retryable=False)
     connection.execute("BEGIN")
     # A number that moves to another page while the pages are read comes twice.
     connection.executemany(
-        "INSERT OR REPLACE INTO lines VALUES (?, ?)", ((number.id, line_of(number)) for number in numbers)
+        "INSERT OR REPLACE INTO lines VALUES (?, ?, ?)", ((number.id, line_of(number), listing) for number in numbers)
     )
     connection.execute("COMMIT")
 

@@ -12,6 +12,7 @@ interpreter's lock once for each row.
 
 import json
 import sqlite3
+import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
@@ -190,9 +191,11 @@ class Journal:
         self.run = run
         self._lock = lock
 
-    def close(self) -> None:
+    def close(self, *, kept: bool = False) -> None:
         """Let others write it; a temporary one stays open for its report."""
-        if self.store.path is not None:
+        if self.store.path is None and kept:
+            self.store.rest()
+        else:
             self.store.close()
         self._lock.release()
 
@@ -266,7 +269,14 @@ class Journal:
         )
 
 
-def begin_run(connection: sqlite3.Connection, plan: sqlite3.Connection, kind: str, options: str, row: RunRow) -> RunRow:
+def begin_run(
+    connection: sqlite3.Connection,
+    plan: sqlite3.Connection,
+    kind: str,
+    options: str,
+    row: RunRow,
+    closing: threading.Event,
+) -> RunRow:
     """Copy a plan into a journal, as a new run: all of it or nothing."""
     with in_one_transaction(connection):
         no = connection.execute(
@@ -282,11 +292,18 @@ def begin_run(connection: sqlite3.Connection, plan: sqlite3.Connection, kind: st
             marks = ", ".join("?" * len(columns.split(",")))
             connection.executemany(
                 f"INSERT INTO {table} (run, {columns}) VALUES ({no}, {marks})",  # noqa: S608 - constants
-                plan.execute(f"SELECT {columns} FROM {table}"),  # noqa: S608 - constants
+                _unless(closing, plan.execute(f"SELECT {columns} FROM {table}")),  # noqa: S608 - constants
             )
     begun = latest_run(connection)
     assert begun is not None
     return begun
+
+
+def _unless(closing: threading.Event, rows: Iterator[Any]) -> Iterator[Any]:
+    for row in rows:
+        if closing.is_set():
+            raise sqlite3.OperationalError("interrupted")
+        yield row
 
 
 def _check_untouched(path: Path) -> None:
@@ -294,6 +311,12 @@ def _check_untouched(path: Path) -> None:
 
     This goes through sqlite, since a file that is opened and closed by other means loses the locks that sqlite holds.
     """
+    whole = path.resolve()
+    for end in ("-wal", "-journal"):
+        beside = whole.with_name(f"{whole.name}{end}")
+        if beside.is_file() and beside.stat().st_size:
+            # Half of it may be in the file already; only both together are a journal, which sqlite puts together.
+            return
     if not path.is_file():
         return
     try:

@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import json
 import sqlite3
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import aclosing, suppress
@@ -94,7 +95,15 @@ class Plan:
         for change in islice(self.changes(), limit):
             for index, field in enumerate(change.fields):
                 number_id, number = ("", "") if index else (str(change.id), change.number or "-")
-                rows.append((number_id, number, field.field, _shown(field.before), _shown(field.after)))
+                rows.append(
+                    (
+                        number_id,
+                        number,
+                        field.field,
+                        _shown(field.before, field.after),
+                        _shown(field.after, field.before),
+                    )
+                )
         if len(rows) > 1:
             widths = [max(len(row[column]) for row in rows) for column in range(4)]
             for row in rows:
@@ -122,9 +131,21 @@ class Plan:
         )
 
 
-def _shown(value: Any) -> str:
+def _shown(value: Any, other: Any) -> str:
+    """Return a value for a cell: what cannot be printed escaped, what is long cut where it is like the other."""
+    text, beside = _text(value), _text(other)
+    if len(text) <= _WIDEST:
+        return text
+    same = next((at for at, pair in enumerate(zip(text, beside, strict=False)) if len(set(pair)) > 1), 0)
+    start = max(0, min(same - _WIDEST // 2, len(text) - _WIDEST + 1))
+    end = start + _WIDEST - (2 if start else 1)
+    end = len(text) if end >= len(text) - 1 else end
+    return f"{'…' if start else ''}{text[start:end]}{'…' if end < len(text) else ''}"
+
+
+def _text(value: Any) -> str:
     text = value if isinstance(value, str) else to_json(value)
-    return text if len(text) <= _WIDEST else f"{text[: _WIDEST - 1]}…"
+    return text if text.isprintable() else json.dumps(text)
 
 
 def fields_count(connection: sqlite3.Connection, run: int) -> dict[str, int]:

@@ -35,6 +35,8 @@ class Store:
     def __init__(self, path: Path | None, *, must_exist: bool = False) -> None:
         self.path = path
         self._thread: ThreadPoolExecutor | None = None
+        self._under_way: set[asyncio.Future[Any]] = set()
+        self.closing = threading.Event()
         try:
             if path is not None and must_exist and not path.is_file():
                 raise JournalError(f"There is no journal {path}.")
@@ -50,6 +52,8 @@ class Store:
         if self._thread is None:
             self._thread = ThreadPoolExecutor(1, thread_name_prefix=_THREAD)
         done = asyncio.get_running_loop().run_in_executor(self._thread, lambda: self._do(work, *args, **kwargs))
+        self._under_way.add(done)
+        done.add_done_callback(self._under_way.discard)
         done.add_done_callback(_hear)
         # Who is cancelled need not wait, but what was to be written is written.
         return await asyncio.shield(done)
@@ -58,11 +62,19 @@ class Store:
         with as_ours(self.path):
             return work(self.connection, *args, **kwargs)
 
+    def rest(self) -> None:
+        """End the thread; it is begun again when there is something to do."""
+        if self._thread is not None:
+            self._thread.shutdown(wait=False)
+            self._thread = None
+
     def close(self) -> None:
         """End the thread, when it has done what it was given, and close the database."""
         if self._thread is not None:
-            # What nobody waits for any more need not come to its end.
-            self.connection.interrupt()
+            if self._under_way:
+                # What nobody waits for any more need not come to its end.
+                self.closing.set()
+                self.connection.interrupt()
             # What its own work was the last to hold is closed by the thread itself, which cannot wait for its own end.
             self._thread.shutdown(wait=not threading.current_thread().name.startswith(_THREAD))
             self._thread = None
