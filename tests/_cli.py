@@ -51,6 +51,8 @@ def running(**settings: Any) -> Iterator[Sandbox]:
         asyncio.run_coroutine_threadsafe(sandbox.start(), loop).result(5)
         yield sandbox
         asyncio.run_coroutine_threadsafe(sandbox.stop(), loop).result(5)
+        # A command that ends as its sandbox does leaves connections that are taken down a moment later.
+        asyncio.run_coroutine_threadsafe(asyncio.sleep(0.01), loop).result(5)
     finally:
         loop.call_soon_threadsafe(loop.stop)
         thread.join()
