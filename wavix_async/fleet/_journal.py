@@ -83,14 +83,14 @@ _BY_CHANGE: Final = "CREATE INDEX IF NOT EXISTS item_by_change ON item (run, aft
 _JOINED: Final = "item AS i LEFT JOIN outcome AS o ON o.run = i.run AND o.id = i.id WHERE i.run = ?"
 _NOTE: Final = """
 INSERT INTO outcome (run, id, state, attempts, reason)
-SELECT ?1, json_extract(value, '$[0]'), json_extract(value, '$[1]'), json_extract(value, '$[2]'),
+SELECT ?, json_extract(value, '$[0]'), json_extract(value, '$[1]'), json_extract(value, '$[2]'),
        json_extract(value, '$[3]')
-FROM json_each(?2) WHERE true
+FROM json_each(?) WHERE true
 ON CONFLICT DO UPDATE SET state = excluded.state, attempts = attempts + excluded.attempts, reason = excluded.reason,
     touched = max(touched - (excluded.state = 'not_sent'), 0)
 """
 _INTEND: Final = """
-INSERT INTO outcome (run, id, state, touched) SELECT ?1, value, 'sent', 1 FROM json_each(?2) WHERE true
+INSERT INTO outcome (run, id, state, touched) SELECT ?, value, 'sent', 1 FROM json_each(?) WHERE true
 ON CONFLICT DO UPDATE SET state = 'sent', reason = NULL, touched = touched + 1
 """
 
@@ -356,12 +356,12 @@ def _take(
 ) -> list[tuple[int, str]]:
     if by_change:
         connection.execute(_BY_CHANGE)
-    after, order = ("(i.after, i.id) > (?3, ?2)", "i.after, i.id") if by_change else ("i.id > ?2", "i.id")
-    query = f"SELECT i.id AS id, i.after AS after FROM {_JOINED}1 AND {after} AND {OPEN} ORDER BY {order} LIMIT ?4"  # noqa: S608
+    after, order = ("(i.after, i.id) > (?, ?)", "i.after, i.id") if by_change else ("i.id > ?", "i.id")
+    query = f"SELECT i.id AS id, i.after AS after FROM {_JOINED} AND {after} AND {OPEN} ORDER BY {order} LIMIT ?"  # noqa: S608
     with in_one_transaction(connection):
         (text,) = connection.execute(
             f"SELECT json_group_array(json_array(id, after)) FROM ({query})",  # noqa: S608 - constants
-            (run, *last, limit),
+            (run, *(last[::-1] if by_change else last[:1]), limit),
         ).fetchone()
         rows = [(number_id, change) for number_id, change in json.loads(text)]
         connection.execute(_INTEND, (run, json.dumps([number_id for number_id, _ in rows])))
