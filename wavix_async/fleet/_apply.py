@@ -32,6 +32,7 @@ from wavix_async.fleet._report import FleetReport
 from wavix_async.fleet._safety import Safety
 from wavix_async.fleet._settings import settings_of, to_json, update_from, update_from_json
 from wavix_async.fleet._store import Store
+from wavix_async.fleet._verdict import GONE
 
 __all__ = ["Progress", "apply", "resume", "roll_back"]
 
@@ -264,7 +265,7 @@ async def _carry_out(
         options = Options.from_json(journal.run.options)
         carry_out = CarryOut(wavix, journal, options, stale, on_progress, requests=requests)
         try:
-            await carry_out.run(check=True)
+            await carry_out.run()
         except StalePlanError:
             if forget:
                 # The file is free for the plan that is made instead.
@@ -313,7 +314,7 @@ def _back(_: sqlite3.Connection, draft: Draft, rows: dict[int, Any], numbers: An
     ends = []
     for number_id in gone:
         items.append((number_id, rows[number_id][1], "{}", "{}", False))
-        ends.append((number_id, "failed", "the account has this number no more"))
+        ends.append((number_id, "failed", GONE))
     for number in numbers:
         _, phone, before, after, state, undone = rows[number.id]
         old, written, now = json.loads(before), json.loads(after), settings_of(number)

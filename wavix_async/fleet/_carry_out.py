@@ -30,7 +30,7 @@ from wavix_async.fleet._options import Options
 from wavix_async.fleet._records import FleetProgress, FleetStatus, Phase, Sample
 from wavix_async.fleet._safety import Breaker
 from wavix_async.fleet._settings import update_from_json
-from wavix_async.fleet._verdict import Stands
+from wavix_async.fleet._verdict import GONE, Stands
 
 __all__ = ["CarryOut", "Stale"]
 
@@ -46,7 +46,6 @@ _LOOK_AGAIN: Final = 0.5
 _LOOK_LATEST: Final = 2.0
 _NAMED: Final = 1_000
 _OF_THE_KEY: Final = (AuthenticationError, PaymentRequiredError, PermissionDeniedError)
-_GONE: Final = "the account has this number no more"
 
 
 class _Feed:
@@ -136,20 +135,16 @@ class CarryOut:
         self._items = self._open = self._updated = 0
         self._bulk_limited = 0
 
-    async def run(self, *, check: bool) -> None:
+    async def run(self) -> None:
         """Go from where the run stands to its end.
 
-        Args:
-            check: Whether the plan may be stale.
-
         Raises:
-            StalePlanError: It is, and shall then be refused.
+            StalePlanError: The plan is stale, and shall then be refused.
             WavixError: The account could not be read, and nothing was sent yet.
         """
         try:
             await self._settle()
-            if check:
-                await self._check()
+            await self._check()
             for _ in range(_ROUNDS):
                 before = await self._journal.count(DONE)
                 await self._send()
@@ -206,7 +201,7 @@ class CarryOut:
         async for stands, gone in self._look("checking", OPEN):
             elsewhere = [each for each in stands if each.how == "elsewhere"]
             count += len(elsewhere) + len(gone)
-            lines = (*(f"{each.id}: {each.what}" for each in elsewhere), *(f"{each}: {_GONE}" for each in gone))
+            lines = (*(f"{each.id}: {each.what}" for each in elsewhere), *(f"{each}: {GONE}" for each in gone))
             stale += lines[: _NAMED - len(stale)]
             if self._stale != "refuse":
                 self._note_gone(gone)
@@ -264,13 +259,12 @@ class CarryOut:
     def _take(self, result: BulkResult, run: BulkRun, feed: _Feed) -> None:
         status, error = FleetStatus(result.status), result.error
         reason = None if error is None else str(error)
-        if status is FleetStatus.FAILED and isinstance(error, _OF_THE_KEY):
-            # Nothing speaks against this change: the run stops, and another key may do.
+        of_the_key = isinstance(error, _OF_THE_KEY)
+        if status is FleetStatus.FAILED and error is not None and (of_the_key or error.retryable):
+            # Nothing speaks against this change: another key may do, or another time.
             self._note(result.id, "again", result.attempts, reason)
-        elif status is FleetStatus.FAILED and error is not None and error.retryable:
-            # Answered each time, and not there.
-            self._note(result.id, "again", result.attempts, reason)
-            self._judge(status, run, feed)
+            if not of_the_key:
+                self._judge(status, run, feed)
         elif status is FleetStatus.NOT_SENT:
             self._note(result.id, "again" if result.attempts else "not_sent", result.attempts, reason)
             if not feed.stopped.is_set() and run.report.stopped_by is not None:
@@ -342,7 +336,7 @@ class CarryOut:
 
     def _note_gone(self, gone: list[int]) -> None:
         for number_id in gone:
-            self._note(number_id, "failed", reason=_GONE)
+            self._note(number_id, "failed", reason=GONE)
 
     async def _flush(self) -> None:
         noted, self._noted = self._noted, []

@@ -62,7 +62,6 @@ class FleetReport:
         self.stopped_by = run.stopped_by
         self.refused_by_safety = bool(run.refused)
         self._run = run.no
-        self._catch_up(store.connection)
         # A file is opened again when it is asked for; what is temporary would be gone.
         self._store = None if store.path is not None else store
         counts, unread = _counts(store.connection, run)
@@ -73,14 +72,6 @@ class FleetReport:
         self.unknown = counts[FleetStatus.UNKNOWN]
         self.not_sent = counts[FleetStatus.NOT_SENT]
         self.pending = counts[FleetStatus.PENDING]
-
-    def _catch_up(self, connection: sqlite3.Connection) -> None:
-        """Count what a process did that is still running, or was killed."""
-        query = "SELECT at, requests, rate_limited FROM sample WHERE run = ? ORDER BY at DESC LIMIT 1"
-        for at, requests, rate_limited in connection.execute(query, (self._run,)):
-            self.elapsed = max(self.elapsed, at)
-            self.requests = max(self.requests, requests)
-            self.rate_limited = max(self.rate_limited, rate_limited)
 
     @property
     def total(self) -> int:

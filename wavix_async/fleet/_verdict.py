@@ -1,14 +1,16 @@
 """How a number stands between what it was and what it shall be."""
 
 import json
-from typing import Literal
+from typing import Final, Literal
 
 import attrs
 
 from wavix_async import Number
 from wavix_async.fleet._settings import settings_of, to_json, update_from_json
 
-__all__ = ["Stands", "compare"]
+__all__ = ["GONE", "Stands", "compare"]
+
+GONE: Final = "the account has this number no more"
 
 
 @attrs.frozen
