@@ -10,12 +10,16 @@
 from wavix_async._codec import Drift, from_dict, to_dict
 from wavix_async._events import (
     AttemptEvent,
+    AttemptStart,
+    BulkEvent,
+    BulkStart,
     DriftEvent,
     Event,
     Observer,
     PauseEvent,
     RateEvent,
     RetryEvent,
+    Tracer,
 )
 from wavix_async._limits import LimitSnapshot
 from wavix_async._operation import Operation
@@ -107,6 +111,9 @@ __all__ = [
     "to_dict",
     # events
     "AttemptEvent",
+    "AttemptStart",
+    "BulkEvent",
+    "BulkStart",
     "Drift",
     "DriftEvent",
     "Event",
@@ -114,6 +121,7 @@ __all__ = [
     "PauseEvent",
     "RateEvent",
     "RetryEvent",
+    "Tracer",
     # errors
     "APIError",
     "AttemptTimeoutError",

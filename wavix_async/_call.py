@@ -12,7 +12,7 @@ from typing import Generic, TypeAlias, TypeVar, cast
 import attrs
 
 from wavix_async import _codec, _retry
-from wavix_async._events import AttemptEvent, DriftEvent, RetryEvent
+from wavix_async._events import AttemptEvent, AttemptStart, DriftEvent, RetryEvent
 from wavix_async._headers import rate_hint, wait_told
 from wavix_async._limits import WaitTooLong
 from wavix_async._operation import Operation
@@ -140,25 +140,34 @@ class Call(Generic[T]):
                 raise self._too_late_to_send(ticket, places)
             self.attempts += 1
             self._tries += 1
-            try:
-                until = min(began + options.timeouts.attempt, self._deadline)
-                response = await transport.send(self._request, until, options.timeouts.connect, fresh=self._fresh)
-            except BaseException as error:
-                self._no_answer(ticket, began, error)
-                raise
-            finally:
-                _leave(places)
-            self._judge_rate(ticket, response)
-            try:
-                value = self._read(response)
-            except WavixError as error:
-                options.observers.tell(self._attempt_event(began, response.status, error, error.outcome))
-                raise
-            if options.observers.want_success():
-                options.observers.tell_success(self._attempt_event(began, response.status))
-            return value
+            if not options.observers.trace_attempts:
+                return await self._exchange(ticket, places, began)
+            name, url = self._operation.name, self._request.url
+            with options.observers.around_attempt(AttemptStart(operation=name, attempt=self._tries, url=url)):
+                return await self._exchange(ticket, places, began)
         except WavixError as error:
             raise self._with_facts(error) from error.__cause__
+
+    async def _exchange(self, ticket: float, places: Places, began: float) -> T:
+        """Send the request, and read its answer."""
+        transport, options = self._shared.transport, self._options
+        try:
+            until = min(began + options.timeouts.attempt, self._deadline)
+            response = await transport.send(self._request, until, options.timeouts.connect, fresh=self._fresh)
+        except BaseException as error:
+            self._no_answer(ticket, began, error)
+            raise
+        finally:
+            _leave(places)
+        self._judge_rate(ticket, response)
+        try:
+            value = self._read(response)
+        except WavixError as error:
+            options.observers.tell(self._attempt_event(began, response.status, error, error.outcome))
+            raise
+        if options.observers.want_success():
+            options.observers.tell_success(self._attempt_event(began, response.status))
+        return value
 
     def _too_late_to_send(self, ticket: float, places: Places) -> DeadlineExceededError:
         _leave(places)

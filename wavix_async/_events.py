@@ -1,20 +1,41 @@
-"""What observers and the log are told: one frozen record for each attempt, retry, pause, rate change and drift."""
+"""What observers and the log are told: one frozen record for each attempt, retry, pause, rate change, drift and run."""
 
+from contextlib import AbstractContextManager
 from typing import Protocol, TypeAlias
 
 import attrs
+from yarl import URL
 
 from wavix_async._codec import Drift
 
 __all__ = [
     "AttemptEvent",
+    "AttemptStart",
+    "BulkEvent",
+    "BulkStart",
     "DriftEvent",
     "Event",
     "Observer",
     "PauseEvent",
     "RateEvent",
     "RetryEvent",
+    "Tracer",
 ]
+
+
+@attrs.frozen(kw_only=True)
+class AttemptStart:
+    """One request is about to be sent.
+
+    Attributes:
+        operation: `PATCH /v1/numbers/{id}`.
+        attempt: 1 for the first attempt of the call.
+        url: Where to, the query included; it never holds the key.
+    """
+
+    operation: str
+    attempt: int
+    url: URL
 
 
 @attrs.frozen(kw_only=True)
@@ -98,7 +119,49 @@ class DriftEvent:
     drift: Drift
 
 
-Event: TypeAlias = AttemptEvent | RetryEvent | PauseEvent | RateEvent | DriftEvent
+@attrs.frozen(kw_only=True)
+class BulkStart:
+    """A bulk run begins.
+
+    Attributes:
+        operation: What each input asks for: `PATCH /v1/numbers/{id}`.
+        total: How many inputs there are; None where that is not known before the end.
+        concurrency: Requests on the wire at once.
+    """
+
+    operation: str
+    total: int | None
+    concurrency: int
+
+
+@attrs.frozen(kw_only=True)
+class BulkEvent:
+    """A bulk run has ended.
+
+    Attributes:
+        operation: What each input asked for: `PATCH /v1/numbers/{id}`.
+        updated: Inputs that the API confirmed.
+        failed: Inputs that it refused.
+        unknown: Inputs that were sent, and nobody knows.
+        not_sent: Inputs that never left.
+        requests: Requests put on the wire.
+        rate_limited: How many of them were answered 429.
+        elapsed: Seconds from start to end.
+        stopped_by: The class name of the error that ended the run early, or None.
+    """
+
+    operation: str
+    updated: int
+    failed: int
+    unknown: int
+    not_sent: int
+    requests: int
+    rate_limited: int
+    elapsed: float
+    stopped_by: str | None
+
+
+Event: TypeAlias = AttemptEvent | RetryEvent | PauseEvent | RateEvent | DriftEvent | BulkEvent
 
 
 class Observer(Protocol):
@@ -109,4 +172,19 @@ class Observer(Protocol):
 
     def __call__(self, event: Event, /) -> object:
         """Take one event."""
+        ...
+
+
+class Tracer(Observer, Protocol):
+    """An observer that is also around what it observes: it can set context variables, or measure from the inside.
+
+    Either method may be left out. What they raise is contained, and reported once.
+    """
+
+    def around_attempt(self, start: AttemptStart, /) -> AbstractContextManager[object]:
+        """Return what is entered before a request is sent, and left after its `AttemptEvent`, in the same task."""
+        ...
+
+    def around_bulk(self, start: BulkStart, /) -> AbstractContextManager[object]:
+        """Return what is entered before a bulk run has workers, which inherit its context, and left after its event."""
         ...

@@ -10,6 +10,7 @@ the address of a number, or anything that a request or an answer carried; what c
 | `attempt will be repeated` | INFO | operation, attempt, wait, reason, status |
 | `calls pause` | INFO | group, seconds |
 | `rate learned` | INFO | group, rate |
+| `bulk run ended` | INFO | operation, updated, failed, unknown, not_sent, requests, rate_limited, elapsed, stopped_by |
 | `answer not as documented` (logger `wavix_async.drift`) | WARNING | operation, drift |
 | `shared limit out of reach` | WARNING | error, rate |
 | `shared limit back` | WARNING | |
@@ -19,7 +20,7 @@ import logging
 import re
 from typing import Any, Final
 
-from wavix_async._events import AttemptEvent, DriftEvent, Event, PauseEvent, RateEvent, RetryEvent
+from wavix_async._events import AttemptEvent, BulkEvent, DriftEvent, Event, PauseEvent, RateEvent, RetryEvent
 
 __all__ = ["is_debugging", "logger", "write"]
 
@@ -43,6 +44,22 @@ _RECORDS: Final[dict[type[Event], tuple[logging.Logger, int, str, tuple[str, ...
     ),
     PauseEvent: (logger, logging.INFO, "calls pause", ("group", "seconds")),
     RateEvent: (logger, logging.INFO, "rate learned", ("group", "rate")),
+    BulkEvent: (
+        logger,
+        logging.INFO,
+        "bulk run ended",
+        (
+            "operation",
+            "updated",
+            "failed",
+            "unknown",
+            "not_sent",
+            "requests",
+            "rate_limited",
+            "elapsed",
+            "stopped_by",
+        ),
+    ),
     DriftEvent: (_drifts, logging.WARNING, "answer not as documented", ("operation", "drift")),
 }
 

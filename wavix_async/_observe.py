@@ -1,9 +1,11 @@
 """`Observers`: gives each event to the log and to the observers of a client, and contains those that fail."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any
 
 from wavix_async import _log
-from wavix_async._events import AttemptEvent, Event, Observer
+from wavix_async._events import AttemptEvent, AttemptStart, BulkStart, Event, Observer
 
 __all__ = ["Observers"]
 
@@ -22,9 +24,54 @@ class _Contained:
         try:
             self._observer(event)
         except Exception:
-            if not self._reported:
-                self._reported = True
-                _log.logger.exception("observer failed", extra={"observer": type(self._observer).__name__})
+            self._report()
+
+    def goes_around(self, what: str) -> bool:
+        return callable(getattr(self._observer, what, None))
+
+    @contextmanager
+    def around(self, what: str, start: object) -> Iterator[None]:
+        """Be in the context that the observer gives, as far as it can give one."""
+        manager = self._safely(getattr(self._observer, what), start)
+        entered = manager is not None and self._safely(_entered, manager)
+        try:
+            yield
+        except BaseException as error:
+            if entered:
+                self._safely(manager.__exit__, type(error), error, error.__traceback__)
+            raise
+        if entered:
+            self._safely(manager.__exit__, None, None, None)
+
+    def _safely(self, step: Callable[..., Any], *args: object) -> Any:
+        try:
+            return step(*args)
+        except Exception as error:
+            # What goes through a context is its caller's, and none of the observer's making.
+            if error not in args:
+                self._report()
+            return None
+
+    def _report(self) -> None:
+        if not self._reported:
+            self._reported = True
+            _log.logger.exception("observer failed", extra={"observer": type(self._observer).__name__})
+
+
+def _entered(manager: AbstractContextManager[object]) -> bool:
+    manager.__enter__()
+    return True
+
+
+@contextmanager
+def _around(observers: tuple[_Contained, ...], what: str, start: object) -> Iterator[None]:
+    first, *others = observers
+    with first.around(what, start):
+        if not others:
+            yield
+            return
+        with _around(tuple(others), what, start):
+            yield
 
 
 class Observers:
@@ -38,6 +85,10 @@ class Observers:
         self._of_success = tuple(each for each in everybody if each.of_success)
         # The log is one of them.
         self._somebody = len(self._of_success) > 1
+        self._around_attempt = tuple(each for each in everybody if each.goes_around("around_attempt"))
+        self._around_bulk = tuple(each for each in everybody if each.goes_around("around_bulk"))
+        self.trace_attempts = bool(self._around_attempt)
+        self.trace_bulk = bool(self._around_bulk)
 
     def and_also(self, observers: tuple[Observer, ...]) -> "Observers":
         """Return these observers and some more."""
@@ -60,3 +111,11 @@ class Observers:
         """Give an attempt that succeeded to the observers that want to know."""
         for observer in self._of_success:
             observer(event)
+
+    def around_attempt(self, start: AttemptStart) -> AbstractContextManager[None]:
+        """Return the contexts of those that go around attempts, in one; ask `trace_attempts` whether there are any."""
+        return _around(self._around_attempt, "around_attempt", start)
+
+    def around_bulk(self, start: BulkStart) -> AbstractContextManager[None]:
+        """Return the contexts of those that go around bulk runs, in one; ask `trace_bulk` whether there are any."""
+        return _around(self._around_bulk, "around_bulk", start)

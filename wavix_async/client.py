@@ -141,6 +141,11 @@ class WavixClient:
         return self._options.retry
 
     @property
+    def observers(self) -> Observers:
+        """Those who are told of everything that this client does; bulk runs tell them of themselves."""
+        return self._options.observers
+
+    @property
     def closed(self) -> bool:
         """Whether `close()` was called."""
         return self._shared.transport.closed

@@ -37,6 +37,8 @@ _THROUGH: Final = frozenset({500, 501, 503})
 class Work:
     """What a run does with each input."""
 
+    operation: str
+    """Its name, for those who observe: `PATCH /v1/numbers/{id}`."""
     check: Callable[[Any, Any], object]
     """Raises `InputError` for a bad pair of id and update."""
     send: Callable[["WavixClient", int, NumberUpdate], Awaitable[Number]]

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import attrs
 
 from wavix_async._call import SAME_EVERY_TIME
+from wavix_async._events import BulkEvent, BulkStart
 from wavix_async._log import logger
 from wavix_async._stop import StopSignal
 from wavix_async.bulk._delivery import Delivery, Work
@@ -184,6 +185,15 @@ class BulkRun:
         return (self._task.get_loop().time() if self._ended is None else self._ended) - self._began
 
     async def _run(self) -> None:
+        observers = self._base.observers
+        if not observers.trace_bulk:
+            await self._carry_out()
+            return
+        start = BulkStart(operation=self._work.operation, total=self._source.total, concurrency=self._concurrency)
+        with observers.around_bulk(start):
+            await self._carry_out()
+
+    async def _carry_out(self) -> None:
         loop = asyncio.get_running_loop()
         self._began = self._told = loop.time()
         try:
@@ -199,8 +209,23 @@ class BulkRun:
             await self._clean_up()
             self._ended = loop.time()
             self._tell_progress()
+            self._base.observers.tell(self._end_event())
         if self._broken is not None:
             raise self._broken
+
+    def _end_event(self) -> BulkEvent:
+        counts, error = self._counts, self._broken or self._stopped_by
+        return BulkEvent(
+            operation=self._work.operation,
+            updated=counts[BulkStatus.UPDATED],
+            failed=counts[BulkStatus.FAILED],
+            unknown=counts[BulkStatus.UNKNOWN],
+            not_sent=counts[BulkStatus.NOT_SENT],
+            requests=self._delivery.requests,
+            rate_limited=self._delivery.rate_limited,
+            elapsed=self._elapsed(),
+            stopped_by=None if error is None else type(error).__name__,
+        )
 
     async def _staff(self, work: Callable[[], Coroutine[Any, Any, None]], most: int | None) -> None:
         """Have as many workers as there are places do their work to its end."""

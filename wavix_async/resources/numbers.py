@@ -303,7 +303,9 @@ def _check_update(number_id: object, changes: object) -> None:
         raise InputError(f"number {number_id}: {error}") from None
 
 
-_UPDATES: Final = Work(check=_check_update, send=_send_update, send_many=_send_updates, read=_read)
+_UPDATES: Final = Work(
+    operation=UPDATE.name, check=_check_update, send=_send_update, send_many=_send_updates, read=_read
+)
 
 
 def _number_id(value: object, name: str = "number_id") -> int:
