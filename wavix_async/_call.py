@@ -20,6 +20,7 @@ from wavix_async._shared import Options, Shared
 from wavix_async._wire import Request, Response, facts_of, read_response
 from wavix_async.errors import (
     AttemptTimeoutError,
+    ClientClosedError,
     ConnectError,
     DeadlineExceededError,
     DisconnectedError,
@@ -66,13 +67,13 @@ class Call(Generic[T]):
         "_deadline",
         "_fresh",
         "_limiter",
-        "_loop",
         "_operation",
         "_options",
         "_refused",
         "_request",
         "_shared",
         "_started",
+        "_time",
         "_too_late",
         "_tries",
         "attempts",
@@ -102,24 +103,28 @@ class Call(Generic[T]):
             WavixError: The call failed for good.
         """
         # The clock starts now: who makes the coroutine may await it much later.
-        self._loop = asyncio.get_running_loop()
-        self._started = self._loop.time()
+        shared = self._shared
+        self._time = shared.clock.of(asyncio.get_running_loop())
+        self._started = self._time()
         deadline = self._options.timeouts.deadline
         self._deadline = _FOREVER if deadline is None else self._started + deadline
-        self._shared.budget.request()
+        shared.begin_call()
         try:
-            return await self._attempt()
-        except WavixError as error:
-            first = error
-        try:
-            return await _retry.repeat(self._attempt, first, self._decide, self._back_off)
-        except NotFoundError:
-            if self._ambiguous and self._operation.gone_is_done:
-                return cast("T", Success(success=True, already_gone=True))
-            raise
+            try:
+                return await self._attempt()
+            except WavixError as error:
+                first = error
+            try:
+                return await _retry.repeat(self._attempt, first, self._decide, self._back_off)
+            except NotFoundError:
+                if self._ambiguous and self._operation.gone_is_done:
+                    return cast("T", Success(success=True, already_gone=True))
+                raise
+            finally:
+                # An error knows the frames that it went through, and they the answer: who keeps it keeps all of them.
+                del first
         finally:
-            # An error knows the frames that it went through, and they the answer: who keeps it keeps all of them.
-            del first
+            shared.end_call()
 
     async def _attempt(self) -> T:
         """Take a turn and a slot, send the request once, and read the answer."""
@@ -135,7 +140,7 @@ class Call(Generic[T]):
             else:
                 for place in places:
                     await place.acquire()
-            began = self._loop.time()
+            began = self._time()
             if began >= self._deadline:
                 raise self._too_late_to_send(ticket, places)
             self.attempts += 1
@@ -152,7 +157,7 @@ class Call(Generic[T]):
         """Send the request, and read its answer."""
         transport, options = self._shared.transport, self._options
         try:
-            until = min(began + options.timeouts.attempt, self._deadline)
+            until = min(began + options.timeouts.attempt, self._deadline) - self._shared.clock.skipped
             response = await transport.send(self._request, until, options.timeouts.connect, fresh=self._fresh)
         except BaseException as error:
             self._no_answer(ticket, began, error)
@@ -190,7 +195,7 @@ class Call(Generic[T]):
         while True:
             ticket = await self._turn(place)
             await self._wait_for_places(ticket, places)
-            if self._loop.time() - ticket < _FRESH and not self._limiter.is_paused():
+            if self._time() - ticket < _FRESH and not self._limiter.is_paused():
                 return ticket
             # The API said "not now" meanwhile, or turns were hoarded, which must not be spent all at once.
             renewed = self._limiter.renew(ticket, place)
@@ -199,15 +204,18 @@ class Call(Generic[T]):
             _leave(places)
 
     def _wait(self, wait: Awaitable[W]) -> Awaitable[W]:
-        """Return a wait that ends when the caller stops its calls."""
-        return wait if self._options.stop is None else self._options.stop.end(wait)
+        """Return a wait that ends when the client is closed, or the caller stops its calls."""
+        closing, stop = self._shared.closing, self._options.stop
+        return closing.end(wait) if stop is None else stop.end(wait, closing)
 
     async def _back_off(self, seconds: float) -> None:
         try:
-            await self._wait(asyncio.sleep(seconds))
-        except StoppedError as stopped:
-            sent = "Stopped before it could be repeated; an attempt may have been carried out."
-            raise self._with_facts(StoppedError(sent) if self._ambiguous else stopped) from None
+            await self._wait(self._shared.clock.sleep(seconds))
+        except (StoppedError, ClientClosedError) as stopped:
+            if self._ambiguous:
+                sent = "Ended before it could be repeated; an attempt may have been carried out."
+                raise self._with_facts(type(stopped)(sent)) from None
+            raise self._with_facts(stopped) from None
 
     async def _turn(self, place: int) -> float:
         try:
@@ -226,7 +234,7 @@ class Call(Generic[T]):
     async def _wait_for_places(self, ticket: float, places: Places) -> None:
         taken: list[asyncio.Semaphore] = []
         try:
-            async with asyncio.timeout_at(None if self._deadline == _FOREVER else self._deadline):
+            async with asyncio.timeout(None if self._deadline == _FOREVER else self._deadline - self._time()):
                 for place in places:
                     await place.acquire()
                     taken.append(place)
@@ -297,7 +305,7 @@ class Call(Generic[T]):
             return _retry.GiveUp(failure)
         if not isinstance(failure, RateLimitError) and not _retry.is_free(failure):
             self._counted += 1
-        now = self._loop.time()
+        now = self._time()
         verdict = _retry.decide(
             self._operation,
             self._options.retry,
@@ -323,7 +331,7 @@ class Call(Generic[T]):
 
     def _with_facts(self, error: WavixError) -> WavixError:
         """Complete an error by what only the call knows, and by what its earlier attempts may have done."""
-        now = self._loop.time()
+        now = self._time()
         if isinstance(error, AttemptTimeoutError) and now >= self._deadline:
             late = DeadlineExceededError(f"{self._operation.name} reached its deadline: {error.message}")
             late.__cause__, error = error.__cause__, late
@@ -344,6 +352,6 @@ class Call(Generic[T]):
             status=status,
             error=type(error).__name__ if error else None,
             outcome=outcome,
-            duration=self._loop.time() - began,
+            duration=self._time() - began,
             request_id=getattr(error, "request_id", None),
         )

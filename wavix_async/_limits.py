@@ -18,8 +18,8 @@ the same limit. Then what is learned counts, up to the rate configured.
 **Headers** that say what is left (`Allowance`) are better than all that: who never sends more than is left is never
 refused.
 
-`Gate` is arithmetic and is told the time; `Limiter` is its asyncio half. Times are seconds of the loop's clock
-throughout.
+`Gate` is arithmetic and is told the time; `Limiter` is its asyncio half. Times are seconds of one clock
+throughout: the loop's, unless a test skips waits.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ from typing import TYPE_CHECKING, Literal
 
 import attrs
 
+from wavix_async._clock import Clock
 from wavix_async._learn import OWN_PAUSE, Learner
 from wavix_async._log import logger
 
@@ -294,7 +295,7 @@ class Gate:
 
 
 Waiter = tuple["asyncio.Future[float]", float, int]
-"""Who waits: resolved with the ticket; the loop time after which that would be of no use; the place in the queue."""
+"""Who waits: resolved with the ticket; the time after which that would be of no use; the place in the queue."""
 
 
 class Limiter:
@@ -304,20 +305,29 @@ class Limiter:
     `abandoned`.
     """
 
-    def __init__(self, rate: float | None = None, *, on_event: Callable[[str, float], None] | None = None) -> None:
+    def __init__(
+        self,
+        rate: float | None = None,
+        *,
+        on_event: Callable[[str, float], None] | None = None,
+        clock: Clock | None = None,
+    ) -> None:
         """Make a limiter; a loop is needed only when it is used.
 
         Args:
             rate: Requests per second; None learns it.
             on_event: Called with ("pause", seconds) when a pause begins and ("rate", requests per second) when a new
                 rate was learned.
+            clock: How turns are waited for. Default: as long as it takes.
         """
         self._gate = Gate(rate)
+        self._clock = Clock() if clock is None else clock
+        self._time: Callable[[], float]
         self._on_event = on_event
         self._waiters: deque[Waiter] = deque()
         self._arrivals = count()
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: asyncio.Handle | None = None
         self._timer_at = inf
         self._reported: float | None = None
         self._open = False  # nothing is limited and nobody waits: the path of a server without limits
@@ -327,7 +337,7 @@ class Limiter:
         loop = get_running_loop()
         if loop is not self._loop:
             self._bind(loop)
-        now = loop.time()
+        now = self._time()
         if self._open:
             self._gate.in_flight += 1
             return now
@@ -343,7 +353,7 @@ class Limiter:
         """Wait for the turn of one request, first come first served, and return its ticket.
 
         Args:
-            deadline: Loop time after which the ticket is of no use; None waits as long as it takes.
+            deadline: Time of the clock after which the ticket is of no use; None waits as long as it takes.
             place: What `arrive` returned; None: behind everybody who waits.
 
         Raises:
@@ -428,7 +438,7 @@ class Limiter:
         return LimitSnapshot(
             rate=rate,
             source="unlimited" if rate is None else "learned" if gate.learning else "configured",
-            paused_for=0.0 if self._loop is None else max(gate.paused_until - self._loop.time(), 0.0),
+            paused_for=0.0 if self._loop is None else max(gate.paused_until - self._time(), 0.0),
             waiting=len(self._waiters),
             in_flight=gate.in_flight,
             accepted=gate.accepted_count,
@@ -442,7 +452,7 @@ class Limiter:
         loop = get_running_loop()
         future: asyncio.Future[float] = loop.create_future()
         waiter = future, deadline, place
-        alarm = loop.call_at(deadline, self._expire, waiter) if deadline < inf else None
+        alarm = loop.call_later(deadline - self._time(), self._expire, waiter) if deadline < inf else None
         self._waiters.insert(self._ahead_of(place), waiter)
         self._pump()
         try:
@@ -484,6 +494,7 @@ class Limiter:
         # Waiters and timers of a dead loop can never run; its clock still tells how far the two are apart.
         if self._loop is not None:
             self._gate.shift(loop.time() - self._loop.time())
+        self._time = self._clock.of(loop)
         self._waiters = deque()
         self._timer, self._timer_at = None, inf
         self._loop = loop
@@ -493,7 +504,7 @@ class Limiter:
         if self._loop is None:
             self._bind(get_running_loop())
             return self._now()
-        return self._loop.time()
+        return self._time()
 
     def _send(self, now: float, late: float = 0.0) -> float:
         ticket = self._gate.send(now, late)
@@ -528,7 +539,7 @@ class Limiter:
         loop, waiters, gate = self._loop, self._waiters, self._gate
         if loop is None:
             return
-        now = loop.time()
+        now = self._time()
         # Only what an overdue timer should have released is late; who waited for an answer is not.
         late = LATE if self._timer_at <= now else 0.0
         due = inf
@@ -549,7 +560,8 @@ class Limiter:
         if self._timer is None or at != self._timer_at:
             if self._timer is not None:
                 self._timer.cancel()
-            self._timer, self._timer_at = loop.call_at(at, self._tick) if at < inf else None, at
+            self._timer_at = at
+            self._timer = self._clock.call_at(loop, at, self._tick) if at < inf else None
 
     def _tick(self) -> None:
         self._timer = None

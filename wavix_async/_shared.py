@@ -1,20 +1,25 @@
 """What calls have in common: `Shared` for all calls of a client, `Options` for those made with the same options."""
 
 import asyncio
+import contextlib
 
 import attrs
 
+from wavix_async._clock import Clock
 from wavix_async._codec import Drift
 from wavix_async._events import PauseEvent, RateEvent
 from wavix_async._lease import LeasedLimiter, Outage, SharedLimit
 from wavix_async._limits import Limiter
 from wavix_async._observe import Observers
 from wavix_async._retry import RetryBudget
-from wavix_async._stop import StopSignal
+from wavix_async._stop import ClosingSignal, StopSignal
 from wavix_async._transport import Transport
 from wavix_async.config import RetryPolicy, Timeouts
 
 __all__ = ["Options", "Shared"]
+
+_ENDING = 1.0
+"""Seconds within which calls end when their connections are gone."""
 
 
 @attrs.frozen(kw_only=True)
@@ -48,6 +53,12 @@ class Shared:
         self._rate = rate
         self._limit = limit
         self._outage = Outage()
+        self.clock = Clock()
+        self.closing = ClosingSignal()
+        """Set when what still waits shall end."""
+        self._closed = False
+        self._under_way = 0
+        self._idle: asyncio.Event | None = None
         self._limiters: dict[str, Limiter] = {}
         self._drifts: set[tuple[str, str, str]] = set()
 
@@ -63,21 +74,67 @@ class Shared:
                 )
 
             if self._limit is None:
-                limiter = Limiter(self._rate, on_event=tell)
+                limiter = Limiter(self._rate, on_event=tell, clock=self.clock)
             else:
                 limiter = LeasedLimiter(self._limit, group, self._outage, on_event=tell)
             self._limiters[group] = limiter
         return limiter
 
-    async def close(self) -> None:
-        """Close the pool, and what is shared with other processes; closing twice is fine."""
+    def use_clock(self, clock: Clock) -> None:
+        """Wait on another clock; what was learned of the rates is forgotten."""
+        self.clock = clock
+        self._limiters.clear()
+
+    # --- from the first call to the last ---
+
+    @property
+    def closed(self) -> bool:
+        """Whether `close` was called."""
+        return self._closed
+
+    def begin_call(self) -> None:
+        """Count a call that begins; `end_call` must follow.
+
+        Raises:
+            ClientClosedError: The client is closed, or about to be.
+        """
+        if self._closed:
+            self.transport.refuse()
+        self._under_way += 1
+        self.budget.request()
+
+    def end_call(self) -> None:
+        """Count a call that has ended, however that was."""
+        self._under_way -= 1
+        if self._idle is not None and not self._under_way:
+            self._idle.set()
+
+    async def close(self, grace: float = 0.0) -> None:
+        """Let calls under way end within the grace, then close the pool, and what is shared with other processes."""
+        self._closed = True
         try:
-            await self.transport.close()
+            if grace:
+                await self._wait_until_idle(grace)
         finally:
-            for limiter in self._limiters.values():
-                await limiter.close()
-            if self._limit is not None:
-                await self._limit.close()
+            self.closing.set()
+            try:
+                await self.transport.close()
+            finally:
+                for limiter in self._limiters.values():
+                    await limiter.close()
+                if self._limit is not None:
+                    await self._limit.close()
+        await self._wait_until_idle(_ENDING)
+
+    async def _wait_until_idle(self, seconds: float) -> None:
+        # Calls of a loop that is gone will never end.
+        if not self._under_way or not self.transport.is_here():
+            return
+        if self._idle is None:
+            self._idle = asyncio.Event()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._idle.wait()
 
     def is_new_drift(self, drift: Drift) -> bool:
         """Tell whether this kind of drift is seen for the first time."""

@@ -1,14 +1,14 @@
 """`StopSignal`: ends the waits of many calls at once, and lets what is on the wire end as it would."""
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from typing import Final, TypeVar
 from weakref import WeakSet
 
 from wavix_async._watch import Watched
-from wavix_async.errors import StoppedError
+from wavix_async.errors import ClientClosedError, StoppedError, WavixError
 
-__all__ = ["StopSignal"]
+__all__ = ["ClosingSignal", "StopSignal"]
 
 T = TypeVar("T")
 
@@ -23,6 +23,7 @@ class StopSignal:
     """
 
     def __init__(self) -> None:
+        self._error: Callable[[], WavixError] = _stopped
         self._set = False
         self._waiting: set[Watched] = set()
         self._followers: WeakSet[StopSignal] = WeakSet()
@@ -54,13 +55,14 @@ class StopSignal:
             StoppedError: It is.
         """
         if self._set:
-            raise StoppedError("Stopped before this could be sent.")
+            raise self._error()
 
-    async def end(self, wait: Awaitable[T]) -> T:
+    async def end(self, wait: Awaitable[T], *others: "StopSignal") -> T:
         """Wait for something, unless the signal is set before.
 
         Args:
             wait: A wait in the running task; it is cancelled by `set()`.
+            others: Signals that end it as well.
 
         Returns:
             What it gives.
@@ -68,21 +70,46 @@ class StopSignal:
         Raises:
             StoppedError: The signal was set, maybe long ago; then the wait does not begin.
         """
-        if self._set:
-            if asyncio.iscoroutine(wait):
-                wait.close()
-            elif isinstance(wait, asyncio.Future):
-                wait.cancel()
-            self.check()
+        signals = (self, *others)
+        for signal in signals:
+            if signal._set:
+                _drop(wait)
+                signal.check()
         task = asyncio.current_task()
         assert task is not None
         waiting = Watched(task, _NEVER)
-        self._waiting.add(waiting)
+        for signal in signals:
+            signal._waiting.add(waiting)
         try:
             return await wait
         except asyncio.CancelledError:
             if waiting.timed_out():
-                raise StoppedError("Stopped before this could be sent.") from None
+                ended_by = next((signal for signal in signals if signal._set), self)
+                raise ended_by._error() from None
             raise
         finally:
-            self._waiting.discard(waiting)
+            for signal in signals:
+                signal._waiting.discard(waiting)
+
+
+class ClosingSignal(StopSignal):
+    """A stop signal whose calls raise `ClientClosedError`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._error = _closed
+
+
+def _drop(wait: Awaitable[object]) -> None:
+    if asyncio.iscoroutine(wait):
+        wait.close()
+    elif isinstance(wait, asyncio.Future):
+        wait.cancel()
+
+
+def _stopped() -> WavixError:
+    return StoppedError("Stopped before this could be sent.")
+
+
+def _closed() -> WavixError:
+    return ClientClosedError("The client was closed before this could be sent.")

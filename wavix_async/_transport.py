@@ -15,7 +15,7 @@ import math
 import re
 import socket
 import sys
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 import aiohttp
 from aiohttp import hdrs
@@ -100,7 +100,19 @@ class Transport:
             ClientClosedError: It is.
         """
         if self._closed:
-            raise ClientClosedError("The client is closed: open a new WavixClient, or call it before close().")
+            self.refuse()
+
+    def refuse(self) -> NoReturn:
+        """Tell that the client is closed.
+
+        Raises:
+            ClientClosedError: Always.
+        """
+        raise ClientClosedError("The client is closed: open a new WavixClient, or call it before close().")
+
+    def is_here(self) -> bool:
+        """Tell whether the running loop is the one that the connections belong to."""
+        return self._loop is asyncio.get_running_loop()
 
     def slots(self) -> asyncio.Semaphore:
         """Return the semaphore that a request holds while it is on the wire, in the running loop."""

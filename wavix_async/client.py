@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 import attrs
 
 from wavix_async._call import Call
+from wavix_async._clock import Clock
 from wavix_async._events import Observer
 from wavix_async._lease import RateSource, SharedLimit
 from wavix_async._limits import LimitSnapshot
@@ -25,6 +26,7 @@ from wavix_async.config import (
     account_of,
     check_count,
     check_rate,
+    check_seconds,
     read_api_key,
     read_base_url,
 )
@@ -146,9 +148,14 @@ class WavixClient:
         return self._options.observers
 
     @property
+    def clock(self) -> Clock:
+        """How this client waits: as long as it takes, or not at all in a test."""
+        return self._shared.clock
+
+    @property
     def closed(self) -> bool:
         """Whether `close()` was called."""
-        return self._shared.transport.closed
+        return self._shared.closed
 
     def call(
         self,
@@ -221,9 +228,18 @@ class WavixClient:
         )
         return other
 
-    async def close(self) -> None:
-        """Close the connections. Closing twice is fine; a call after that raises `ClientClosedError`."""
-        await self._shared.close()
+    async def close(self, grace: float = 0.0) -> None:
+        """Close the connections. Closing twice is fine; a call after that raises `ClientClosedError`.
+
+        Args:
+            grace: Seconds that calls under way have to end, their retries and waits included; new calls are refused
+                from now on. What has not ended then raises `ClientClosedError`, whose `outcome` tells whether it may
+                have been carried out. A bulk run sends nothing more and reports the rest as not sent.
+
+        Raises:
+            ConfigurationError: `grace` is no number of seconds, 0 or more.
+        """
+        await self._shared.close(check_seconds("grace", grace))
 
     async def __aenter__(self) -> Self:
         return self

@@ -209,3 +209,14 @@ def check_count(name: str, value: int) -> int:
     if type(value) is not int or value < 1:
         raise ConfigurationError(f"{name} must be a whole number of 1 or more, got {value!r}.")
     return value
+
+
+def check_seconds(name: str, value: float) -> float:
+    """Return a number of seconds that is at least 0.
+
+    Raises:
+        ConfigurationError: It is something else.
+    """
+    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value < float("inf"):
+        raise ConfigurationError(f"{name} must be a number of seconds, 0 or more, got {value!r}.")
+    return value

@@ -103,7 +103,7 @@ class Delivery:
         self._batching = self._client.with_options(
             retry=attrs.evolve(policy, attempts=min(policy.attempts, _BATCH_ATTEMPTS))
         )
-        self._outage = Outage(concurrency, self._probe, stop)
+        self._outage = Outage(concurrency, self._probe, stop, client.clock)
         self._batcher = _batcher(batch, self._send_many, self._send_one, self._outage.is_likely)
         self._on_backoff = on_backoff
         self._backing_off = 0
@@ -241,7 +241,7 @@ class Delivery:
         if event.outcome == "rejected":
             self._outage.answered()
         else:
-            self._outage.failed(asyncio.get_running_loop().time())
+            self._outage.failed(self._client.clock.time())
             tries.signs = (*tries.signs[-1:], self._outage.signs)
         if event.outcome != "not_sent":
             tries.attempts += 1

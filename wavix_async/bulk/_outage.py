@@ -11,6 +11,7 @@ import random
 from collections.abc import Awaitable, Callable
 from typing import Final
 
+from wavix_async._clock import Clock
 from wavix_async._stop import StopSignal
 from wavix_async.errors import DecodeError, ServerError, TransportError, WavixError
 
@@ -28,7 +29,10 @@ _SIGNS: Final = (TransportError, ServerError, DecodeError)
 class Outage:
     """What a run knows of the API's health."""
 
-    def __init__(self, concurrency: int, probe: Callable[[int], Awaitable[object]], stop: StopSignal) -> None:
+    def __init__(
+        self, concurrency: int, probe: Callable[[int], Awaitable[object]], stop: StopSignal, clock: Clock
+    ) -> None:
+        self._clock = clock
         self._enough = max(concurrency, _FEW)
         self._probe = probe
         self._stop = stop
@@ -82,11 +86,10 @@ class Outage:
         return await self._stop.end(asyncio.shield(self._watch))
 
     async def _watch_for_life(self, number_id: int) -> bool:
-        loop = asyncio.get_running_loop()
         until, signs, longest = self._since + PATIENCE, self.signs, _FIRST_PROBE
         confirmed = False
-        while loop.time() < until:
-            await asyncio.sleep(longest * random.uniform(0.5, 1.0))  # noqa: S311 - spreads load, guards nothing
+        while self._clock.time() < until:
+            await self._clock.sleep(longest * random.uniform(0.5, 1.0))  # noqa: S311 - spreads load, guards nothing
             longest = min(2 * longest, _LONGEST_PROBE)
             try:
                 if signs == self.signs:

@@ -85,7 +85,7 @@ class BulkRun:
         self._told = 0.0
         self._progress_failed = False
         self._late: list[BulkResult] = []
-        self._doubts = Doubts(self._delivery.read, self._delivery.send_again, self._stop)
+        self._doubts = Doubts(self._delivery.read, self._delivery.send_again, self._stop, client.clock)
         self._give_up_at: float | None = None
         self._cut_short = False
 

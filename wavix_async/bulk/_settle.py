@@ -4,7 +4,6 @@ It is kept until the others are done: the cause of the doubt, an outage say, may
 would only make it worse. A number that comes again is settled before its next change is sent.
 """
 
-import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Final
@@ -12,6 +11,7 @@ from typing import Final
 import attrs
 
 from wavix_async._call import SAME_EVERY_TIME
+from wavix_async._clock import Clock
 from wavix_async._stop import StopSignal
 from wavix_async.bulk._records import BulkResult, BulkStatus, bare
 from wavix_async.bulk._tries import Tries
@@ -45,10 +45,12 @@ class Doubts:
         read: Callable[[int], Awaitable[Number]],
         send: Callable[[BulkResult, NumberUpdate, Tries], Awaitable[Number | None]],
         stop: StopSignal,
+        clock: Clock,
     ) -> None:
         self._read = read
         self._send = send
         self._stop = stop
+        self._clock = clock
         self._doubts: dict[int, _Doubt] = {}
         self._todo: deque[int] = deque()
         self._failed_reads = 0
@@ -125,7 +127,7 @@ class Doubts:
     async def _read_until_changed(self, doubt: _Doubt) -> Number | None:
         """Return the number if it is as wanted, or becomes so soon: some fields are applied asynchronously."""
         for wait in (0.0, _AGAIN):
-            await self._stop.end(asyncio.sleep(wait))
+            await self._stop.end(self._clock.sleep(wait))
             number = await self._read(doubt.result.id)
             differing = doubt.update.differs_from(number)
             if not differing:

@@ -287,7 +287,7 @@ class CarryOut:
             async with asyncio.timeout(self._options.verify_within):
                 wait = _LOOK_AGAIN
                 while await self._verify_once():
-                    await self._stop.end(asyncio.sleep(wait))
+                    await self._stop.end(self._wavix.clock.sleep(wait))
                     wait = min(wait * 2, _LOOK_LATEST)
         except WavixError as error:
             # Some are a TimeoutError, too.
