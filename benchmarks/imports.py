@@ -1,60 +1,44 @@
-"""What an import costs: fresh interpreters, less what an interpreter costs that imports nothing.
+"""What importing costs: `python -m benchmarks.imports`, side by side with the four libraries that it stands on.
 
-In CPU time, which an import consists of, and which neighbours on the machine disturb less than the time on the clock.
+Each import is timed in an interpreter of its own; the two alternate, and the ratio is that of pairs.
 """
 
-from __future__ import annotations
-
-import resource
+import argparse
+import os
 import statistics
 import subprocess
 import sys
-from typing import Any
 
-from benchmarks.process import ROOT
-
-STATEMENTS = {
-    "dependencies": "import aiohttp, attrs, cattrs, tenacity",
-    "ours": "import wavix_async",
-    "ours_used": "from wavix_async import WavixClient",
-    "vendor": "from wavix import AsyncWavix",
-    # The vendor's SDK loads a group of the API when it is first asked for.
-    "vendor_used": "from wavix import AsyncWavix; AsyncWavix(token='k').numbers",
-}
+BASE = "import aiohttp, attrs, cattrs, tenacity"
+OURS = "from wavix_async import *"
+LAZY = "import wavix_async"
 
 
-def measure(turns: int = 7) -> dict[str, Any]:
-    """CPU milliseconds by statement: medians, taken in turn."""
-    times: dict[str, list[float]] = {name: [] for name in STATEMENTS}
-    errors: dict[str, str] = {}
-    bare: list[float] = []
-    # The first turn fills the disk cache and writes the bytecode; it is not counted.
-    for turn in range(turns + 1):
-        seconds, _ = _fresh("pass")
-        bare += [seconds] if turn else []
-        for name, statement in STATEMENTS.items():
-            seconds, error = _fresh(statement)
-            if error:
-                errors[name] = error
-            elif turn:
-                times[name].append(seconds)
-    startup = statistics.median(bare)
-    return {
-        name: {"title": statement, "error": errors[name]}
-        if name in errors
-        else {"title": statement, "ms": (statistics.median(times[name]) - startup) * 1e3}
-        for name, statement in STATEMENTS.items()
-    }
+def seconds(code: str) -> float:
+    """Import in a fresh interpreter, with compiled modules on disk as users have them."""
+    timed = f"import time; began = time.perf_counter()\n{code}\nprint(time.perf_counter() - began)"
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    done = subprocess.run(
+        [sys.executable, "-c", timed], capture_output=True, text=True, check=True, env=environment, timeout=60
+    )
+    return float(done.stdout)
 
 
-def _fresh(statement: str) -> tuple[float, str]:
-    before = _cpu_of_children()
-    done = subprocess.run([sys.executable, "-c", statement], cwd=ROOT, capture_output=True, text=True, check=False)
-    seconds = _cpu_of_children() - before
-    return seconds, (done.stderr.strip().splitlines() or ["failed"])[-1][:300] if done.returncode else ""
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=25)
+    rounds = parser.parse_args().rounds
+    for code in (BASE, OURS):
+        seconds(code)  # writes the compiled modules
+    pairs = [(seconds(BASE), seconds(OURS), seconds(LAZY)) for _ in range(rounds)]
+    base, ours, lazy = (statistics.median(column) * 1e3 for column in zip(*pairs, strict=True))
+    ratios = sorted(ours / base for base, ours, _ in pairs)
+    print(f"{BASE:45} {base:7.1f} ms")
+    print(f"{OURS:45} {ours:7.1f} ms")
+    print(f"{LAZY:45} {lazy:7.1f} ms, everything else when it is asked for")
+    low, middle, high = ratios[rounds // 4], statistics.median(ratios), ratios[rounds * 3 // 4]
+    print(f"ratio of all names to the four libraries: {middle:.3f} (quartiles {low:.3f} and {high:.3f})")
 
 
-def _cpu_of_children() -> float:
-    # Only of those that have ended: the server, which runs on, is not among them.
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
+if __name__ == "__main__":
+    main()

@@ -7,144 +7,30 @@
 `wavix_async.errors` draws the tree of exceptions; all of them are importable from here.
 """
 
-from wavix_async._codec import Drift, from_dict, to_dict
-from wavix_async._events import (
-    AttemptEvent,
-    AttemptStart,
-    BulkEvent,
-    BulkStart,
-    DriftEvent,
-    Event,
-    Observer,
-    PauseEvent,
-    RateEvent,
-    RetryEvent,
-    Tracer,
-)
-from wavix_async._limits import LimitSnapshot
-from wavix_async._operation import Operation
-from wavix_async._paging import Paginator
-from wavix_async._stop import StopSignal
-from wavix_async._version import __version__
-from wavix_async.bulk import BulkProgress, BulkReport, BulkResult, BulkRun, BulkStatus
-from wavix_async.client import WavixClient
-from wavix_async.config import RetryPolicy, Timeouts
-from wavix_async.errors import (
-    APIError,
-    AttemptTimeoutError,
-    AuthenticationError,
-    BadRequestError,
-    BulkError,
-    ClientClosedError,
-    ConfigurationError,
-    ConflictError,
-    ConnectError,
-    ContentTooLargeError,
-    DeadlineExceededError,
-    DecodeError,
-    DisconnectedError,
-    InputError,
-    NotFoundError,
-    OutcomeUnknownError,
-    PaymentRequiredError,
-    PermissionDeniedError,
-    RateLimitError,
-    ServerError,
-    StoppedError,
-    TransportError,
-    UnprocessableEntityError,
-    WavixError,
-)
-from wavix_async.models import (
-    DocumentStatus,
-    DocumentType,
-    DocumentTypeName,
-    InboundCallDestination,
-    InboundCallTransport,
-    Number,
-    NumberDestination,
-    NumberDocument,
-    NumberPage,
-    NumberStatus,
-    NumberUpdate,
-    Page,
-    Pagination,
-    Success,
-)
-from wavix_async.types import UNSET, UnsetType
+# Loading all of it takes a fifth of a second, most of it aiohttp's. Who imports a part (the test plugin is loaded into
+# every run of pytest, whatever is tested) does not pay for the rest.
+from wavix_async._version import __version__ as __version__
 
-__all__ = [
-    "__version__",
-    # the client and its settings
-    "WavixClient",
-    "RetryPolicy",
-    "Timeouts",
-    "LimitSnapshot",
-    "Operation",
-    "Paginator",
-    "StopSignal",
-    # phone numbers
-    "DocumentStatus",
-    "DocumentType",
-    "DocumentTypeName",
-    "InboundCallDestination",
-    "InboundCallTransport",
-    "Number",
-    "NumberDestination",
-    "NumberDocument",
-    "NumberPage",
-    "NumberStatus",
-    "NumberUpdate",
-    "Page",
-    "Pagination",
-    "Success",
-    # bulk
-    "BulkProgress",
-    "BulkReport",
-    "BulkResult",
-    "BulkRun",
-    "BulkStatus",
-    # values
-    "UNSET",
-    "UnsetType",
-    "from_dict",
-    "to_dict",
-    # events
-    "AttemptEvent",
-    "AttemptStart",
-    "BulkEvent",
-    "BulkStart",
-    "Drift",
-    "DriftEvent",
-    "Event",
-    "Observer",
-    "PauseEvent",
-    "RateEvent",
-    "RetryEvent",
-    "Tracer",
-    # errors
-    "APIError",
-    "AttemptTimeoutError",
-    "AuthenticationError",
-    "BadRequestError",
-    "BulkError",
-    "ClientClosedError",
-    "ConfigurationError",
-    "ConflictError",
-    "ConnectError",
-    "ContentTooLargeError",
-    "DeadlineExceededError",
-    "DecodeError",
-    "DisconnectedError",
-    "InputError",
-    "NotFoundError",
-    "OutcomeUnknownError",
-    "PaymentRequiredError",
-    "PermissionDeniedError",
-    "RateLimitError",
-    "ServerError",
-    "StoppedError",
-    "TransportError",
-    "UnprocessableEntityError",
-    "WavixError",
-]
+TYPE_CHECKING = False  # typing is slow to import, and the checkers know the name
+if TYPE_CHECKING:
+    from wavix_async._face import *  # noqa: F403 - __all__ says what
+    from wavix_async._face import __all__ as __all__
+
+else:
+
+    def __getattr__(name: str) -> object:
+        if name.startswith("_") and name != "__all__":
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from wavix_async import _face
+
+        globals().update({each: getattr(_face, each) for each in _face.__all__}, __all__=_face.__all__)
+        try:
+            return globals()[name]
+        except KeyError:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}") from None
+
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *__getattr__("__all__")})
+
+
+del TYPE_CHECKING

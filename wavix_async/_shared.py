@@ -2,19 +2,23 @@
 
 import asyncio
 import contextlib
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeAlias
 
 import attrs
 
 from wavix_async._clock import Clock
 from wavix_async._codec import Drift
 from wavix_async._events import PauseEvent, RateEvent
-from wavix_async._lease import LeasedLimiter, Outage, SharedLimit
 from wavix_async._limits import Limiter
 from wavix_async._observe import Observers
 from wavix_async._retry import RetryBudget
 from wavix_async._stop import ClosingSignal, StopSignal
 from wavix_async._transport import Transport
 from wavix_async.config import RetryPolicy, Timeouts
+
+if TYPE_CHECKING:
+    from wavix_async._lease import SharedLimit
 
 __all__ = ["Options", "Shared"]
 
@@ -33,6 +37,17 @@ class Options:
     stop: StopSignal | None = None
 
 
+Tell: TypeAlias = Callable[[str, float], None]
+
+
+def _leasing(limit: "SharedLimit") -> Callable[[str, Tell], Limiter]:
+    """Return what makes limiters that lease their turns; few share a limit, and only they load it."""
+    from wavix_async._lease import LeasedLimiter, Outage
+
+    outage = Outage()
+    return lambda group, tell: LeasedLimiter(limit, group, outage, on_event=tell)
+
+
 class Shared:
     """What all calls of a client share, whatever their options: the pool, the limits, the retry budget."""
 
@@ -41,7 +56,7 @@ class Shared:
         transport: Transport,
         *,
         rate: float | None,
-        limit: SharedLimit | None = None,
+        limit: "SharedLimit | None" = None,
         retry: RetryPolicy,
         strict: bool,
         observers: Observers,
@@ -52,7 +67,7 @@ class Shared:
         self._observers = observers
         self._rate = rate
         self._limit = limit
-        self._outage = Outage()
+        self._new_limiter = self._own_limiter if limit is None else _leasing(limit)
         self.clock = Clock()
         self.closing = ClosingSignal()
         """Set when what still waits shall end."""
@@ -73,12 +88,11 @@ class Shared:
                     PauseEvent(group=group, seconds=value) if paused else RateEvent(group=group, rate=value)
                 )
 
-            if self._limit is None:
-                limiter = Limiter(self._rate, on_event=tell, clock=self.clock)
-            else:
-                limiter = LeasedLimiter(self._limit, group, self._outage, on_event=tell)
-            self._limiters[group] = limiter
+            limiter = self._limiters[group] = self._new_limiter(group, tell)
         return limiter
+
+    def _own_limiter(self, _: str, tell: Tell) -> Limiter:
+        return Limiter(self._rate, on_event=tell, clock=self.clock)
 
     def use_clock(self, clock: Clock) -> None:
         """Wait on another clock; what was learned of the rates is forgotten."""

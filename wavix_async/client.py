@@ -11,7 +11,6 @@ import attrs
 from wavix_async._call import Call
 from wavix_async._clock import Clock
 from wavix_async._events import Observer
-from wavix_async._lease import RateSource, SharedLimit
 from wavix_async._limits import LimitSnapshot
 from wavix_async._observe import Observers
 from wavix_async._operation import Operation
@@ -36,6 +35,8 @@ from wavix_async.types import UNSET, UnsetType
 
 if TYPE_CHECKING:
     import aiohttp
+
+    from wavix_async._lease import RateSource, SharedLimit
 
 __all__ = ["Limits", "WavixClient"]
 
@@ -90,7 +91,7 @@ class WavixClient:
         api_key: str | None = None,
         *,
         base_url: str | None = None,
-        rate: float | RateSource | None = None,
+        rate: "float | RateSource | None" = None,
         retry: RetryPolicy | None = None,
         timeout: Timeouts | float | None = None,
         max_connections: int = 100,
@@ -268,7 +269,7 @@ def _timeouts(base: Timeouts, given: Any) -> Timeouts:
         ) from None
 
 
-def _shared_limit(given: Any, account: str) -> SharedLimit | None:
+def _shared_limit(given: Any, account: str) -> "SharedLimit | None":
     """Return the limit that is shared with other processes; None where the rate is a number, or what is no rate."""
     if not callable(getattr(given, "open_limit", None)):
         return None

@@ -79,17 +79,39 @@ def test_the_version_is_one() -> None:
 
 
 def test_importing_it_loads_none_of_the_optional_parts() -> None:
-    loaded = run("import sys, wavix_async; print(*sorted({name.partition('.')[0] for name in sys.modules}))").split()
+    loaded = run(
+        "import sys; from wavix_async import *; print(*sorted({name.partition('.')[0] for name in sys.modules}))"
+    ).split()
 
-    assert "wavix_async" in loaded
+    assert {"wavix_async", "aiohttp"} <= set(loaded)
     assert set(OPTIONAL) & set(loaded) == set()
 
 
 def test_importing_it_loads_no_part_that_nothing_uses() -> None:
-    loaded = run("import sys, wavix_async; print(*(name for name in sys.modules if name.startswith('wavix_async')))")
+    loaded = run("import sys; from wavix_async import *; print(*sys.modules)")
 
     for part in ("sandbox", "cli", "fleet", "redis", "fastapi", "otel", "testing"):
         assert f"wavix_async.{part}" not in loaded.split()
+
+
+def test_a_part_can_be_imported_without_the_rest() -> None:
+    loaded = run("import sys, wavix_async; wavix_async.__version__; print(*sys.modules)").split()
+
+    assert not {"aiohttp", "attr", "cattrs", "tenacity", "wavix_async.client"} & set(loaded)
+
+
+def test_names_are_there_when_they_are_asked_for() -> None:
+    code = """
+import wavix_async
+assert {"WavixClient", "__version__"} <= set(dir(wavix_async))
+assert wavix_async.WavixClient is wavix_async.WavixClient
+assert "NumberUpdate" in vars(wavix_async), "the next look costs nothing"
+try:
+    wavix_async.Clientt
+except AttributeError as error:
+    print(error)
+"""
+    assert run(code) == "module 'wavix_async' has no attribute 'Clientt'"
 
 
 ROUND_TRIP = """
