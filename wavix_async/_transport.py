@@ -161,7 +161,12 @@ class Transport:
                 answer.close()
                 raise
         except asyncio.CancelledError:
-            if self._closed and not watched.expired and watched.task.cancelling() <= watched.cancelling:
+            if watched.was_closed():
+                raise ClientClosedError(
+                    "The client was closed while the answer was awaited; the request may have been carried out.",
+                    outcome="unknown",
+                ) from None
+            if self._closed and not watched.expired and not watched.closed and watched.task.cancelling() <= watched.cancelling:
                 # aiohttp cancels its look-ups when it is closed, and so whoever waits for them.
                 raise ClientClosedError("The client was closed before this could be sent.") from None
             if watched.timed_out():
@@ -251,7 +256,7 @@ class Transport:
     async def close(self) -> None:
         """Close the pool; closing twice is fine."""
         self._closed = True
-        if self._loop is not None and self._owns_session:
+        if self._loop is asyncio.get_running_loop():
             self._watch.close()
         sessions = [session for session in (self._session, self._fresh) if session is not None and self._owns_session]
         self._session = self._fresh = None

@@ -16,13 +16,18 @@ _AGAIN: Final = 0.01
 class Watched:
     """One attempt on the wire."""
 
-    __slots__ = ("cancelling", "deadline", "expired", "task")
+    __slots__ = ("cancelling", "closed", "deadline", "expired", "task")
 
     def __init__(self, task: "asyncio.Task[object]", deadline: float) -> None:
         self.task = task
         self.deadline = deadline
         self.cancelling = task.cancelling()
         self.expired = False
+        self.closed = False
+
+    def was_closed(self) -> bool:
+        """Tell, in an attempt that was cancelled, whether `close` did it and nobody else wants the task to end."""
+        return self.closed and self.task.uncancel() <= self.cancelling
 
     def timed_out(self) -> bool:
         """Tell, in an attempt that was cancelled, whether the watch did it and nobody else wants the task to end."""
@@ -60,13 +65,20 @@ class Watch:
         self._watched.discard(watched)
 
     def close(self) -> None:
-        """Let go of the timer."""
+        """End what is still watched."""
+        self._disarm()
+        for watched in self._watched:
+            if not watched.expired and not watched.closed:
+                watched.closed = True
+                watched.task.cancel()
+
+    def _disarm(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
         self._due = _NEVER
 
     def _arm(self, due: float) -> None:
-        self.close()
+        self._disarm()
         self._due = due
         self._timer = self._loop.call_at(due, self._look)
 

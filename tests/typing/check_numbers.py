@@ -65,6 +65,7 @@ async def reading(wavix: WavixClient) -> None:
 
 async def writing(wavix: WavixClient) -> None:
     assert_type(await wavix.numbers.update(123, sms_enabled=True), Number)
+    assert_type(await wavix.numbers.update(123, **NumberUpdate(sms_enabled=True)), Number)
     assert_type(await wavix.numbers.update(123, sms_relay_url=None, call_status_url=UNSET), Number)
     assert_type(
         await wavix.numbers.update(

@@ -88,7 +88,7 @@ def test_what_waits_for_a_slot_ends_at_once() -> None:
 
 @pytest.mark.req_10
 @pytest.mark.req_24
-@pytest.mark.parametrize(("status", "outcome"), [(500, "unknown"), (429, "not_sent")])
+@pytest.mark.parametrize(("status", "outcome"), [(500, "unknown"), (429, "rejected")])
 def test_what_backs_off_ends_at_once_and_says_what_was_sent(status: int, outcome: str) -> None:
     async def main() -> None:
         session, stop = StubSession(lambda _: Reply(status, headers={"Retry-After": "60"})), StopSignal()

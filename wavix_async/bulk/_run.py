@@ -87,6 +87,7 @@ class BulkRun:
         self._late: list[BulkResult] = []
         self._doubts = Doubts(self._delivery.read, self._delivery.send_again, self._stop, client.clock)
         self._give_up_at: float | None = None
+        self._timers: tuple[asyncio.TimerHandle, ...] = ()
         self._cut_short = False
 
     # --- the face ---
@@ -238,6 +239,7 @@ class BulkRun:
     async def _clean_up(self) -> None:
         """Leave no worker behind, and no input that could still be counted without an outcome."""
         self._halt()
+        self._drop_timers()
         await self._delivery.close()
         if self._workers:
             self._cancel_workers()
@@ -260,8 +262,16 @@ class BulkRun:
         loop = asyncio.get_running_loop()
         self._give_up_at = loop.time() + seconds
         # Who waits for a batch learns from it what has become of him, and ends by himself.
-        loop.call_at(self._give_up_at, self._delivery.cancel)
-        loop.call_at(self._give_up_at + _LAST_WORD, self._cancel_workers)
+        self._drop_timers()
+        self._timers = (
+            loop.call_at(self._give_up_at, self._delivery.cancel),
+            loop.call_at(self._give_up_at + _LAST_WORD, self._cancel_workers),
+        )
+
+    def _drop_timers(self) -> None:
+        """Cancel the timers of an end: they would keep the whole run alive."""
+        for timer in self._timers:
+            timer.cancel()
 
     def _cancel_workers(self) -> None:
         for worker in self._workers:
@@ -418,6 +428,9 @@ class BulkRun:
             return BulkResult(number_id, BulkStatus.FAILED, error=error)
         self._stop_if_needed(error)
         status = _STATUS[error.outcome]
+        if status is BulkStatus.FAILED and isinstance(error, StoppedError | ClientClosedError):
+            # Refused for now, and not sent again.
+            status = BulkStatus.NOT_SENT
         if item.maybe_done and error.status not in SAME_EVERY_TIME:
             # Of an earlier call, before an outage: this error tells of the last one only.
             status = BulkStatus.UNKNOWN

@@ -8,12 +8,17 @@ import functools
 import types
 import typing
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 import attrs
 
 from wavix_async.errors import InputError
-from wavix_async.types import UnsetType
+from wavix_async.types import UNSET, UnsetType
+
+if TYPE_CHECKING:
+    from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
+    from pydantic.json_schema import JsonSchemaValue
+    from pydantic_core import CoreSchema
 
 __all__ = ["NO_EXTRA", "Body", "Model", "OpenIntEnum", "OpenStrEnum", "Origin"]
 
@@ -52,8 +57,26 @@ class _NoExtra(Mapping[str, object]):
 NO_EXTRA: Final[Mapping[str, object]] = _NoExtra()
 
 
+class _Pydantic:
+    """Tells pydantic, when it asks, how to take, write and describe a class; nothing of it is loaded before."""
+
+    __slots__ = ()
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: "GetCoreSchemaHandler") -> "CoreSchema":
+        from wavix_async import _pydantic
+
+        return _pydantic.schema(source, handler)
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: "CoreSchema", handler: "GetJsonSchemaHandler") -> "JsonSchemaValue":
+        from wavix_async import _pydantic
+
+        return _pydantic.describe(schema, handler)
+
+
 @attrs.frozen(kw_only=True)
-class Model:
+class Model(_Pydantic):
     """The base of every answer.
 
     A field whose type allows None may be missing or null in an answer. Any other is documented as always there; should
@@ -69,8 +92,10 @@ class Model:
 
 
 @attrs.frozen(kw_only=True)
-class Body:
+class Body(_Pydantic, Mapping[str, Any]):
     """The base of every request body: `UNSET` fields are not sent, None is sent as null.
+
+    It is also a mapping of the fields that are set, so that it can be passed on: `numbers.update(id, **body)`.
 
     Raises:
         InputError: A field has another type than its annotation says.
@@ -79,8 +104,28 @@ class Body:
     def __attrs_post_init__(self) -> None:
         check_types(self)
 
+    def __getitem__(self, name: str) -> Any:
+        value = getattr(self, name, UNSET) if name in _names(type(self)) else UNSET
+        if value is UNSET:
+            raise KeyError(name)
+        return value
 
-class _Open:
+    def __iter__(self) -> Iterator[str]:
+        return (name for name in _names(type(self)) if getattr(self, name) is not UNSET)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    def __bool__(self) -> bool:
+        return True
+
+
+@functools.cache
+def _names(body: Any) -> tuple[str, ...]:
+    return tuple(field.name for field in attrs.fields(body))
+
+
+class _Open(_Pydantic):
     """An enum that takes values it does not know, so that an answer decodes although the API has moved on."""
 
     @classmethod
