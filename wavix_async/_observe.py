@@ -32,7 +32,7 @@ class _Contained:
     @contextmanager
     def around(self, what: str, start: object) -> Iterator[None]:
         """Be in the context that the observer gives, as far as it can give one."""
-        manager = self._safely(getattr(self._observer, what), start)
+        manager: Any = self._safely(getattr(self._observer, what), start)
         entered = manager is not None and self._safely(_entered, manager)
         try:
             yield

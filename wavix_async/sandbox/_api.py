@@ -48,11 +48,13 @@ class Api:
         # A change is what bulk runs send by the thousand: its path is looked at first.
         if method == "PATCH" and path.startswith("/v1/numbers/") and path[12:].isdigit():
             self._permit(2)
-            return Reply.of(200, self._store.update((_id(path[12:]),), update_body(body))[0])
+            with self._store.lock:
+                return Reply.of(200, self._store.update((_id(path[12:]),), update_body(body))[0])
         if path == UPLOAD_PATH and method == "POST":
             self._permit(2)
             return await self._upload(request)
-        return self._route(method, path, query, body)
+        with self._store.lock:
+            return self._route(method, path, query, body)
 
     def _permit(self, reach: int) -> None:
         if self._reach < reach:
@@ -116,9 +118,10 @@ class Api:
 
     async def _upload(self, request: web.BaseRequest) -> Reply:
         upload = await read_upload(request)
-        papers = self._store.add_document(
-            upload.number_ids, upload.kind, upload.name, upload.content_type, upload.content
-        )
+        with self._store.lock:
+            papers = self._store.add_document(
+                upload.number_ids, upload.kind, upload.name, upload.content_type, upload.content
+            )
         return Reply.of(200, papers)
 
 

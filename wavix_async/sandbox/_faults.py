@@ -12,6 +12,15 @@ from attrs import Attribute, asdict, define, field, fields, frozen
 Match = str | Callable[[str, str], bool] | None
 
 
+def matches(match: Match, method: str, path: str) -> bool:
+    """Tell whether a request is meant by a `match` argument."""
+    if match is None:
+        return True
+    if isinstance(match, str):
+        return any(fnmatchcase(text, match) for text in (method, path, f"{method} {path}"))
+    return match(method, path)
+
+
 def _probability(_: Any, attribute: "Attribute[float]", value: float) -> None:
     if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value <= 1:
         raise ValueError(
@@ -91,18 +100,22 @@ FAULT_KINDS: tuple[str, ...] = tuple(f.name for f in fields(Faults) if f.name !=
 _MIXED = tuple(kind for kind in FAULT_KINDS if kind not in {"slow", "stall"})
 
 
+@frozen
+class Fault:
+    """What a request suffers."""
+
+    kind: str
+    retry_after: float | None = None
+    """Seconds for `Retry-After`; None: what is usual for the status."""
+    message: str | None = None
+    """What the answer says; None: what is usual for the status."""
+
+
 @define
 class _Order:
-    kind: str
+    fault: Fault
     left: int
     match: Match
-
-    def fits(self, method: str, path: str) -> bool:
-        if self.match is None:
-            return True
-        if isinstance(self.match, str):
-            return any(fnmatchcase(text, self.match) for text in (method, path, f"{method} {path}"))
-        return self.match(method, path)
 
 
 class FaultPlan:
@@ -113,7 +126,8 @@ class FaultPlan:
         self._seed = seed
         self._orders: list[_Order] = []
         chances = [(kind, chance) for kind, chance in faults.chances().items() if chance]
-        self._edges = list(zip(accumulate(chance for _, chance in chances), (kind for kind, _ in chances), strict=True))
+        edges = accumulate(chance for _, chance in chances)
+        self._edges = list(zip(edges, (Fault(kind) for kind, _ in chances), strict=True))
         self.reset()
 
     def reset(self) -> None:
@@ -121,25 +135,34 @@ class FaultPlan:
         self._orders.clear()
         self._dice = random.Random(self._seed)  # noqa: S311 - repeatable, not secret
 
-    def order(self, kind: str, count: int, match: Match) -> None:
+    def order(self, kind: str | int, count: int, match: Match, retry_after: float | None, message: str | None) -> None:
         """Make the next `count` requests that match suffer `kind`."""
-        if kind not in FAULT_KINDS and not re.fullmatch(r"status_[45]\d\d", kind):
-            raise ValueError(f"kind must be one of {', '.join(FAULT_KINDS)} or status_400 to status_599, not {kind!r}")
+        name = f"status_{kind}" if type(kind) is int else kind
+        is_status = isinstance(name, str) and re.fullmatch(r"status_[45]\d\d", name) is not None
+        if not is_status and name not in FAULT_KINDS:
+            kinds = ", ".join(FAULT_KINDS)
+            raise ValueError(
+                f"kind must be a status from 400 to 599, status_400 to status_599, or one of {kinds}, not {kind!r}"
+            )
         if count < 1:
             raise ValueError(f"count must be 1 or more, not {count!r}: leave the call out to fail nothing")
-        self._orders.append(_Order(kind, count, match))
+        if not is_status and (retry_after is not None or message is not None):
+            raise ValueError(f"retry_after and message belong to a status, and {kind!r} is none: leave them out")
+        if retry_after is not None and not retry_after >= 0:
+            raise ValueError(f"retry_after must be 0 or more seconds, not {retry_after!r}")
+        self._orders.append(_Order(Fault(str(name), retry_after, message), count, match))
 
-    def draw(self, method: str, path: str) -> str | None:
-        """Return the kind of fault for this request, or None."""
+    def draw(self, method: str, path: str) -> Fault | None:
+        """Return the fault for this request, or None."""
         for order in self._orders:
-            if order.fits(method, path):
+            if matches(order.match, method, path):
                 order.left -= 1
                 if not order.left:
                     self._orders.remove(order)
-                return order.kind
+                return order.fault
         if self._edges:
             roll = self._dice.random()
-            for edge, kind in self._edges:
+            for edge, fault in self._edges:
                 if roll < edge:
-                    return kind
+                    return fault
         return None

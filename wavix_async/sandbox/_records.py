@@ -1,13 +1,18 @@
 """What the sandbox tells about itself: one record per request, and the counters."""
 
+import json
 from collections import Counter
+from typing import Any
 
 from attrs import define, field, frozen
+
+KEPT_BODY = 4096
+"""How many bytes of a body are kept."""
 
 
 @frozen(kw_only=True)
 class SandboxRequest:
-    """One request as the sandbox saw it, recorded when it was finished with."""
+    """One request as the sandbox saw it: there when it arrives, complete before its answer leaves."""
 
     method: str
     """The HTTP method, upper case."""
@@ -16,15 +21,33 @@ class SandboxRequest:
     query: str
     """The query as it came, still encoded; empty when there was none."""
     body: bytes
-    """The first 4,096 bytes of the body; empty for an upload."""
+    """The first 4,096 bytes of the body; empty for an upload, and until it has been read."""
     status: int | None
-    """The status that was sent, or None when the connection was dropped or closed without an answer."""
+    """The status that was sent, or None: there was no answer, or there is none yet."""
     fault: str | None
     """The kind of fault that was played, or None."""
     at: float
     """Seconds from the start (or the last reset) of the sandbox to the arrival of the request."""
     request_id: str
     """The `X-Request-Id` of the answer."""
+
+    @property
+    def json(self) -> Any:
+        """The body as JSON, None when there was none.
+
+        Raises:
+            ValueError: It is no JSON, or longer than what is kept of it.
+        """
+        if not self.body:
+            return None
+        try:
+            return json.loads(self.body)
+        except ValueError as error:
+            if len(self.body) == KEPT_BODY:
+                raise ValueError(
+                    f"Only the first {KEPT_BODY:,} bytes of a body are kept, and this one is longer: look at `body`"
+                ) from None
+            raise ValueError(f"The body of {self.method} {self.path} is no JSON: {error}") from None
 
 
 @define(kw_only=True)

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Mapping
+from threading import RLock
 from types import TracebackType
 from typing import Any, Literal, Self
 
@@ -10,11 +11,12 @@ from aiohttp import web
 
 from wavix_async.sandbox._api import Api
 from wavix_async.sandbox._data import FOREIGN_CITIES, HOME_CITIES, Fleet
-from wavix_async.sandbox._faults import FaultPlan, Faults, Match
+from wavix_async.sandbox._faults import FaultPlan, Faults, Match, matches
 from wavix_async.sandbox._front import Front
 from wavix_async.sandbox._records import SandboxRequest, SandboxStats
 from wavix_async.sandbox._settings import check, rate_limit
 from wavix_async.sandbox._state import NumbersView, Store
+from wavix_async.sandbox._thread import LoopThread
 
 _HOST = "127.0.0.1"
 _DEFAULT_KEY = "sandbox-key"
@@ -40,8 +42,12 @@ class _Server(web.Server):
 class Sandbox:
     """A local Wavix on a loopback port, with its state in memory.
 
-    Use it as an asynchronous context manager, or call `start()` and `stop()`. A request is met by the rate limit, then
-    by the latency, then by a fault or by the API; a request that is refused by the rate limit suffers no fault.
+    Use it with `async with`, or call `start()` and `stop()`: it runs in the caller's event loop. With `with` it runs in
+    a thread of its own, for synchronous code and for tests whose event loop may be blocked; then `await stop()` and
+    `await start()` play an outage, from any event loop. Everything else may be used from any thread, always.
+
+    A request is met by the rate limit, then by the latency, then by a fault or by the API; a request that is refused by
+    the rate limit suffers no fault.
 
     Args:
         numbers: How many phone numbers the account owns; their ids begin at 1001. They are computed when somebody looks
@@ -105,14 +111,17 @@ class Sandbox:
         self.stats = SandboxStats()
         self._port = port
         self._ahead = 0.0
+        self._lock = RLock()
+        self._home: LoopThread | None = None
         self._plan = FaultPlan(faults, seed)
-        self._store = Store(Fleet(seed, numbers, foreign), self._now, apply_delay, self.stats.updates)
+        self._store = Store(Fleet(seed, numbers, foreign), self._now, apply_delay, self.stats.updates, self._lock)
         self._view = NumbersView(self._store)
         self._front = Front(
             Api(self._store, self.api_key, scopes, batch_limit),
             self._plan,
             self.stats,
             self._now,
+            self._lock,
             limit=rate_limit(rate, burst, window),
             latency=latency if isinstance(latency, tuple) else (latency, latency),
             retry_after=retry_after,
@@ -120,6 +129,7 @@ class Sandbox:
             seed=seed,
         )
         self._runner: web.ServerRunner | None = None
+        self._last_port = 0
         self._url = ""
 
     @property
@@ -140,8 +150,12 @@ class Sandbox:
 
     @property
     def requests(self) -> tuple[SandboxRequest, ...]:
-        """The latest 10,000 requests, in the order in which they were finished with."""
-        return tuple(self._front.requests)
+        """The latest 10,000 requests, in the order in which they arrived.
+
+        Who has an answer finds its request here, complete. One that is still being handled is here, too: what it has
+        not got yet (`status`, and `body` at first) is None or empty.
+        """
+        return self.requests_to(None)
 
     @property
     def cities(self) -> Mapping[int, str]:
@@ -149,32 +163,57 @@ class Sandbox:
         return {city.id: city.name for city in (*HOME_CITIES, *FOREIGN_CITIES)}
 
     async def start(self) -> Self:
-        """Listen on the loopback address.
+        """Listen on the loopback address: after a stop, on the same port as before where nobody else has taken it.
 
         Raises:
             RuntimeError: It is running already.
             OSError: The port is taken.
         """
+        home = self._home
+        if home is None or home.is_here():
+            return await self._start()
+        return await asyncio.wrap_future(home.submit(self._start()))
+
+    async def _start(self) -> Self:
         if self._runner is not None:
             raise RuntimeError("The sandbox is running already: stop it first, or make a second one")
         runner = web.ServerRunner(_Server(self._front, self.stats), handle_signals=False, shutdown_timeout=_SHUTDOWN)
         await runner.setup()
         try:
-            await web.TCPSite(runner, _HOST, self._port).start()
+            await self._listen(runner)
         except BaseException:
             await runner.cleanup()
             raise
-        self._runner = runner
-        self._url = f"http://{_HOST}:{runner.addresses[0][1]}"
-        self._store.base_url = self._url
-        self._front.begin()
+        with self._lock:
+            self._runner = runner
+            self._last_port = runner.addresses[0][1]
+            self._url = f"http://{_HOST}:{self._last_port}"
+            self._store.base_url = self._url
+            self._front.begin()
         return self
+
+    async def _listen(self, runner: web.ServerRunner) -> None:
+        if self._last_port and not self._port:
+            try:
+                await web.TCPSite(runner, _HOST, self._last_port).start()
+            except OSError:
+                pass
+            else:
+                return
+        await web.TCPSite(runner, _HOST, self._port).start()
 
     async def stop(self) -> None:
         """Stop listening, cancel what is in flight and close every connection; the state stays readable.
 
         Stopping twice does nothing.
         """
+        home = self._home
+        if home is None or home.is_here():
+            await self._stop()
+        else:
+            await asyncio.wrap_future(home.submit(self._stop()))
+
+    async def _stop(self) -> None:
         runner, self._runner = self._runner, None
         if runner is None:
             return
@@ -192,29 +231,76 @@ class Sandbox:
     ) -> None:
         await self.stop()
 
+    def __enter__(self) -> Self:
+        if self._runner is not None or self._home is not None:
+            raise RuntimeError("The sandbox is running already: stop it first, or make a second one")
+        home = LoopThread()
+        try:
+            home.submit(self._start()).result()
+        except BaseException:
+            home.close()
+            raise
+        self._home = home
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        home, self._home = self._home, None
+        if home is not None:
+            try:
+                home.submit(self._stop()).result()
+            finally:
+                home.close()
+
+    def requests_to(self, match: Match) -> tuple[SandboxRequest, ...]:
+        """Return those of the latest 10,000 requests that match, in the order in which they arrived.
+
+        Args:
+            match: Which requests, as in `fail_next`: `"PATCH"`, `"/v1/numbers/1001"`, `"GET /v1/*"`, a function of
+                method and path; None: all.
+        """
+        with self._lock:
+            requests = self._front.requests()
+        return tuple(request for request in requests if matches(match, request.method, request.path))
+
     def reset(self) -> None:
         """Go back to the first day: numbers, counters, records, the rate limit, the faults and their dice."""
-        self._store.reset()
-        self.stats.clear()
-        self._front.requests.clear()
-        self._plan.reset()
-        self._front.begin()
+        with self._lock:
+            self._store.reset()
+            self.stats.clear()
+            self._front.visits.clear()
+            self._plan.reset()
+            self._front.begin()
 
-    def fail_next(self, kind: str, count: int = 1, match: Match = None) -> None:
+    def fail_next(
+        self,
+        kind: str | int,
+        count: int = 1,
+        match: Match = None,
+        *,
+        retry_after: float | None = None,
+        message: str | None = None,
+    ) -> None:
         """Make the next requests fail, before any fault that is drawn by chance.
 
         A request that the rate limit refuses does not count.
 
         Args:
-            kind: A kind of fault (see `FAULT_KINDS`), or `status_400` to `status_599`.
+            kind: A status to answer, from 400 to 599, or a kind of fault (see `FAULT_KINDS`).
             count: How many requests.
             match: Which requests: a method, a path or `"METHOD /path"`, with `*` and `?` as in a shell, or a function
                 of method and path. None: any.
+            retry_after: Seconds told in `Retry-After`, rounded up; for statuses only. Default: a 429 says what those of
+                the rate limit say, others nothing.
+            message: What the answer says; for statuses only. Default: what the API says with that status.
 
         Raises:
-            ValueError: `kind` is unknown, or `count` is below 1.
+            ValueError: `kind` is unknown, or `count` is below 1, or a fault that is no status has `retry_after` or
+                `message`.
         """
-        self._plan.order(kind, count, match)
+        with self._lock:
+            self._plan.order(kind, count, match, retry_after, message)
 
     def change(self, number_id: int, **fields: Any) -> None:
         """Set fields of a number behind the API's back, in wire form, without validation, delay or counting.
@@ -224,9 +310,10 @@ class Sandbox:
         Raises:
             KeyError: The account does not own the number.
         """
-        if number_id not in self._store:
-            raise KeyError(number_id)
-        self._store.change(number_id, fields)
+        with self._lock:
+            if number_id not in self._store:
+                raise KeyError(number_id)
+            self._store.change(number_id, fields)
 
     def advance(self, seconds: float) -> None:
         """Move the sandbox's clock forward: late changes come due and the rate limit refills; latencies do not shrink.
@@ -236,7 +323,8 @@ class Sandbox:
         """
         if not seconds >= 0:
             raise ValueError(f"seconds must be 0 or more, not {seconds!r}: the clock only moves forward")
-        self._ahead += seconds
+        with self._lock:
+            self._ahead += seconds
 
     def _now(self) -> float:
         return time.monotonic() + self._ahead

@@ -4,6 +4,7 @@ from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import deepcopy
+from threading import RLock
 from typing import Any
 
 from attrs import frozen
@@ -39,17 +40,21 @@ NO_FILTER = Filter()
 
 
 class Store:
-    """The numbers and their documents.
+    """The numbers and their documents; who uses it holds `lock`.
 
     Args:
         fleet: The numbers as they began.
         clock: Seconds, for `apply_delay`.
         apply_delay: Seconds until a change of destinations or of the SMS callback can be seen.
         updates: Counts the writes of each number.
+        lock: The lock of the sandbox.
     """
 
-    def __init__(self, fleet: Fleet, clock: Callable[[], float], apply_delay: float, updates: Counter[int]) -> None:
+    def __init__(
+        self, fleet: Fleet, clock: Callable[[], float], apply_delay: float, updates: Counter[int], lock: RLock
+    ) -> None:
         self.fleet = fleet
+        self.lock = lock
         self.base_url = "http://127.0.0.1"
         self._clock = clock
         self._apply_delay = apply_delay
@@ -277,15 +282,18 @@ class NumbersView(Mapping[int, Record]):
         self._store = store
 
     def __getitem__(self, number_id: int) -> Record:
-        if number_id not in self._store:
-            raise KeyError(number_id)
-        return self._store.copy(number_id)
+        with self._store.lock:
+            if number_id not in self._store:
+                raise KeyError(number_id)
+            return self._store.copy(number_id)
 
     def __iter__(self) -> Iterator[int]:
-        return iter(tuple(self._store.ids) if isinstance(self._store.ids, list) else self._store.ids)
+        with self._store.lock:
+            return iter(tuple(self._store.ids) if isinstance(self._store.ids, list) else self._store.ids)
 
     def __len__(self) -> int:
         return len(self._store.ids)
 
     def __contains__(self, number_id: object) -> bool:
-        return number_id in self._store
+        with self._store.lock:
+            return number_id in self._store
