@@ -32,16 +32,15 @@ class _Contained:
     @contextmanager
     def around(self, what: str, start: object) -> Iterator[None]:
         """Be in the context that the observer gives, as far as it can give one."""
-        manager: Any = self._safely(getattr(self._observer, what), start)
-        entered = manager is not None and self._safely(_entered, manager)
+        leave = self._safely(_enter, getattr(self._observer, what), start)
         try:
             yield
         except BaseException as error:
-            if entered:
-                self._safely(manager.__exit__, type(error), error, error.__traceback__)
+            if leave is not None:
+                self._safely(leave, type(error), error, error.__traceback__)
             raise
-        if entered:
-            self._safely(manager.__exit__, None, None, None)
+        if leave is not None:
+            self._safely(leave, None, None, None)
 
     def _safely(self, step: Callable[..., Any], *args: object) -> Any:
         try:
@@ -58,9 +57,11 @@ class _Contained:
             _log.logger.exception("observer failed", extra={"observer": type(self._observer).__name__})
 
 
-def _entered(manager: AbstractContextManager[object]) -> bool:
+def _enter(go_around: Callable[[object], AbstractContextManager[object]], start: object) -> Callable[..., object]:
+    """Enter what an observer gives, and return what leaves it."""
+    manager = go_around(start)
     manager.__enter__()
-    return True
+    return manager.__exit__
 
 
 @contextmanager
