@@ -282,7 +282,7 @@ class Call(Generic[T]):
 
     def _hide_key(self, error: WavixError) -> None:
         hide = self._shared.transport.hide_key
-        error.message, error.code = hide(error.message), hide(error.code)
+        error.message, error.code, error.reason = hide(error.message), hide(error.code), hide(error.reason)
         error.args = (error.message,)
         try:
             error.details = hide(error.details)

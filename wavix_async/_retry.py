@@ -168,6 +168,7 @@ def _last_word(operation: Operation[Any], failure: WavixError) -> WavixError:
         request_id=failure.request_id,
         date=failure.date,
         retry_after=failure.retry_after,
+        reason=failure.reason,
         details=failure.details,
     )
     error.__cause__ = failure

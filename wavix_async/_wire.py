@@ -248,6 +248,7 @@ def _api_error(operation: Operation[Any], response: Response) -> APIError:
         **facts_of(response),
         code=_code_in(details),
         outcome="unknown" if response.status == 408 else None,
+        reason=None if isinstance(details, str) else _message_in(details) or None,
         details=details,
     )
 

@@ -81,6 +81,7 @@ class WavixError(Exception):
         retryable: Whether the same call may succeed later without being changed.
         outcome: `not_sent` (no byte reached the API), `rejected` (the API refused it and changed nothing) or
             `unknown` (it may have been carried out).
+        reason: Why, in the API's own words, at most 500 characters; None where it did not say, or not in JSON.
         details: The parsed body of an API error, or its first 2,000 characters; None where there was none.
     """
 
@@ -98,6 +99,7 @@ class WavixError(Exception):
         retry_after: float | None = None,
         outcome: Outcome | None = None,
         retryable: bool | None = None,
+        reason: str | None = None,
         details: object = None,
     ) -> None:
         super().__init__(message)
@@ -109,6 +111,7 @@ class WavixError(Exception):
         self.retry_after = retry_after
         self.outcome: Outcome = outcome or self.default_outcome
         self.retryable = self.default_retryable if retryable is None else retryable
+        self.reason = reason
         self.details = details
         self.attempts = 0
         self.elapsed = 0.0

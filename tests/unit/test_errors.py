@@ -51,6 +51,7 @@ FACTS = (
     "retry_after",
     "retryable",
     "outcome",
+    "reason",
     "details",
 )
 
@@ -180,6 +181,7 @@ def filled(kind: type[WavixError]) -> WavixError:
         retry_after=2.5,
         outcome="rejected",
         retryable=True,
+        reason="x",
         details={"message": "x", "errors": [1, None]},
         **more,
     )

@@ -1,0 +1,41 @@
+"""Run the service on a local Wavix, with a rate limit and faults, for a try: no key, no network.
+
+python -m examples.fleet_service --numbers 2000 --rate 100
+"""
+
+import argparse
+import asyncio
+import os
+import socket
+import tempfile
+
+import uvicorn
+
+from wavix_async.sandbox import Sandbox
+
+
+async def serve(numbers: int, rate: float, faults: float, port: int) -> None:
+    """Serve the sandbox and the service in one process, until Ctrl-C."""
+    # A few numbers are abroad, where the API refuses SMS: a report without failures would show little.
+    sandbox = Sandbox(numbers, rate=rate, faults=faults, latency=(0.02, 0.08), foreign=0.02)
+    with tempfile.TemporaryDirectory() as jobs, socket.create_server(("127.0.0.1", port)) as listener:
+        async with sandbox:
+            os.environ |= {"WAVIX_API_KEY": sandbox.api_key, "WAVIX_BASE_URL": sandbox.url, "FLEET_JOBS": jobs}
+            # Whoever follows a job would never hang up: they are given a second.
+            config = uvicorn.Config("examples.fleet_service.app:app", log_level="warning", timeout_graceful_shutdown=1)
+            print(f"{numbers:,} numbers, {rate:g} requests/s: http://127.0.0.1:{listener.getsockname()[1]}", flush=True)
+            await uvicorn.Server(config).serve(sockets=[listener])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m examples.fleet_service", description=__doc__.splitlines()[0])
+    parser.add_argument("--port", type=int, default=8000, help="where to listen, on this machine only (default: 8000)")
+    parser.add_argument("--numbers", type=int, default=2000, help="numbers in the account (default: 2000)")
+    parser.add_argument("--rate", type=float, default=100, help="requests per second that it lets in (default: 100)")
+    parser.add_argument("--faults", type=float, default=0.03, help="share of requests that go wrong (default: 0.03)")
+    given = parser.parse_args()
+    asyncio.run(serve(given.numbers, given.rate, given.faults, given.port))
+
+
+if __name__ == "__main__":
+    main()

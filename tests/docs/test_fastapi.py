@@ -1,0 +1,218 @@
+"""docs/fastapi.md: the service and its test are short and pass as they stand, the other blocks do what is said."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+pytest.importorskip("fastapi")
+
+from tests.fastapi._serving import serve
+from wavix_async import WavixError, errors
+from wavix_async.fastapi._errors import _KINDS, _UNAVAILABLE, problem_of
+from wavix_async.sandbox import Sandbox
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+TEXT = (Path(__file__).parents[2] / "docs" / "fastapi.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"^```python\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
+SERVICE, TEST, OWN_LIFESPAN, WORKERS, DEADLINE, MODELS, WEBSOCKET, PROXY, OWN_HANDLER = BLOCKS[:9]
+
+
+def lines(block: str) -> int:
+    return sum(bool(line.strip()) for line in block.splitlines())
+
+
+def run_tests(directory: Path, service: str) -> subprocess.CompletedProcess[str]:
+    """Run the test of the docs against a service, in a directory where there is nothing else."""
+    (directory / "service.py").write_text(service)
+    (directory / "test_service.py").write_text(TEST)
+    plugins = {point.value for point in importlib.metadata.entry_points(group="pytest11")}
+    plugin = () if "wavix_async._pytest" in plugins else ("-p", "wavix_async._pytest")
+    # Unset, it is a warning of its own.
+    scope = ("-o", "asyncio_default_fixture_loop_scope=function")
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("WAVIX", "PYTEST"))}
+    return subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-W", "error", *scope, *plugin],
+        cwd=directory,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+def test_the_service_and_its_test_are_at_most_40_lines_and_pass(tmp_path: Path) -> None:
+    assert lines(SERVICE) + lines(TEST) <= 40
+    done = run_tests(tmp_path, SERVICE)
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "2 passed" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("there", "instead"),
+    [("sms_enabled=enabled", "sms_enabled=False"), ("install_error_handlers(app)", "")],
+)
+def test_the_test_of_the_service_finds_mistakes(tmp_path: Path, there: str, instead: str) -> None:
+    assert there in SERVICE
+    done = run_tests(tmp_path, SERVICE.replace(there, instead))
+
+    assert "1 failed, 1 passed" in done.stdout, done.stdout + done.stderr
+
+
+# --- the other blocks ---
+
+
+@pytest.fixture
+async def sandbox(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Sandbox]:
+    async with Sandbox(numbers=4) as sandbox:
+        monkeypatch.setenv("WAVIX_API_KEY", sandbox.api_key)
+        monkeypatch.setenv("WAVIX_BASE_URL", sandbox.url)
+        yield sandbox
+
+
+def app_of(block: str) -> Any:
+    # A name of its own, so that annotations are found where they are written.
+    names: dict[str, Any] = {"__name__": "block"}
+    exec(compile(block, "fastapi.md", "exec"), names)
+    return names["app"]
+
+
+def test_every_block_is_one_that_is_run() -> None:
+    # Those on bulk jobs are run by tests/fastapi/test_jobs_docs.py.
+    before = TEXT.partition("## Bulk jobs")[0]
+
+    assert [block for block in BLOCKS[9:] if block in before] == []
+
+
+async def test_a_lifespan_of_ones_own(sandbox: Sandbox) -> None:
+    async with serve(app_of(OWN_LIFESPAN)) as served:
+        assert served.state["lines"] == 4
+        assert served.state["wavix"].limits.snapshot().rate == 50
+
+
+async def test_a_limit_that_workers_share(sandbox: Sandbox) -> None:
+    pytest.importorskip("redis")
+    async with serve(app_of(WORKERS)) as served:
+        assert served.state["wavix"].base_url == sandbox.url
+
+
+async def test_a_deadline_for_a_route(sandbox: Sandbox) -> None:
+    app = app_of(DEADLINE.replace("deadline=5", "deadline=0.2"))
+    async with serve(app) as served:
+        assert (await served.http.get("/lines/1001")).json()["id"] == 1001
+        sandbox.fail_next("stall")
+        late = await served.http.get("/lines/1001")
+        assert (late.status_code, late.json()["type"]) == (504, "/problems/upstream-timeout")
+
+
+async def test_a_wait_that_does_not_fit_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with Sandbox(numbers=1, rate=1, burst=1, retry_after=1) as sandbox:
+        monkeypatch.setenv("WAVIX_API_KEY", sandbox.api_key)
+        monkeypatch.setenv("WAVIX_BASE_URL", sandbox.url)
+        async with serve(app_of(DEADLINE.replace("deadline=5", "deadline=0.5"))) as served:
+            answers = [await served.http.get("/lines/1001") for _ in range(2)]
+    assert [answer.status_code for answer in answers] == [200, 429]
+    assert answers[1].headers["Retry-After"] == "1"
+
+
+async def test_models_in_routes(sandbox: Sandbox) -> None:
+    async with serve(app_of(MODELS)) as served:
+        destination = {"destination": "[did]@sip.example.com", "priority": 1, "transport": 1}
+        changed = await served.http.patch(
+            "/lines/1001", json={"sms_enabled": True, "call_status_url": None, "destinations": [destination]}
+        )
+        assert changed.json() == sandbox.numbers[1001]
+        assert sandbox.numbers[1001]["sms_enabled"] is True
+        requests = sandbox.stats.requests
+        for body in ({"sms_enabled": "yes"}, {"sms_enable": True}):
+            refused = await served.http.patch("/lines/1001", json=body)
+            assert (refused.status_code, refused.headers["Content-Type"]) == (422, "application/json")
+        assert sandbox.stats.requests == requests
+        found = (await served.http.get("/lines", params={"label": "none such"})).json()
+        assert found == []
+        schema = (await served.http.get("/openapi.json")).json()
+        assert "sms_enabled" in schema["components"]["schemas"]["NumberUpdate"]["properties"]
+
+
+async def test_a_websocket(sandbox: Sandbox) -> None:
+    async with serve(app_of(WEBSOCKET)) as served:
+        messages = await served.websocket("/switch", "[1001, 1002]")
+        sent = [message["text"] for message in messages if message["type"] == "websocket.send"]
+        assert sorted(sent) == ['{"id":1001,"status":"updated"}', '{"id":1002,"status":"updated"}']
+        assert messages[-1]["type"] == "websocket.close"
+        assert messages[-1]["code"] == 1000
+        # An id that is no id.
+        assert (await served.websocket("/switch", "[-1]"))[-1]["code"] == 1008
+
+
+async def test_a_session_through_a_proxy(sandbox: Sandbox) -> None:
+    async with serve(app_of(PROXY)) as served:
+        assert served.state["wavix"].base_url == sandbox.url
+    assert served.state["wavix"].closed
+
+
+async def test_a_handler_of_ones_own(sandbox: Sandbox) -> None:
+    app = app_of(OWN_HANDLER)
+
+    @app.get("/")
+    async def fail() -> None:
+        raise errors.NotFoundError("No.")
+
+    async with serve(app) as served:
+        assert (await served.http.get("/")).json() == {"detail": "There is no such line."}
+
+
+# --- the table ---
+
+
+def rows() -> list[tuple[set[str], int, str, str]]:
+    table = re.search(r"^\| error \|.*?\n\n", TEXT, re.MULTILINE | re.DOTALL)
+    assert table is not None
+    found = []
+    for line in table[0].splitlines()[2:]:
+        if line:
+            kinds, status, kind, detail = (cell.strip() for cell in line.strip("|").split("|"))
+            found.append((set(re.findall(r"`(\w+)`", kinds)), int(status[:3]), kind.strip("`"), detail))
+    return found
+
+
+def test_the_table_is_what_is_answered() -> None:
+    told: dict[str, tuple[int, str, str]] = {}
+    for kinds, status, kind, detail in rows():
+        for name in kinds:
+            if "503" in detail or kind == "upstream-unavailable":
+                assert (status, kind) == (_UNAVAILABLE.status, _UNAVAILABLE.type)
+            else:
+                told[name] = (status, kind, detail)
+    assert set(told) == {kind.__name__ for kind in _KINDS}
+    for kind, answer in _KINDS.items():
+        status, type_, detail = told[kind.__name__]
+        assert (status, type_) == (answer.status, answer.type or "about:blank"), kind
+        error = kind("What we say.", **({} if kind is errors.BulkError else {"reason": "What they say"}))
+        shown = problem_of(error).get("detail")
+        expected = {"what the API said": "What they say", "none": None, "our message": "What we say."}
+        said = next((value for text, value in expected.items() if detail.startswith(text)), answer.detail)
+        assert shown == said, kind
+
+
+def test_the_example_is_such_a_problem() -> None:
+    import json
+
+    (example,) = re.findall(r"^```json\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
+    shown: dict[str, Any] = json.loads(example)
+    error: WavixError = errors.RateLimitError("Too many.", request_id=shown["request_id"], retry_after=2)
+    made = problem_of(error)
+
+    assert list(made) == list(shown)
+    assert made | {"instance": shown["instance"]} == shown

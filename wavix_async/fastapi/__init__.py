@@ -1,0 +1,31 @@
+"""Wavix in a FastAPI application.
+
+    from wavix_async.fastapi import WavixDep, install_error_handlers, wavix_lifespan
+
+    app = FastAPI(lifespan=wavix_lifespan())
+    install_error_handlers(app)
+
+    @app.get("/lines/{line}")
+    async def read_line(line: int, wavix: WavixDep) -> Number: ...
+
+`_lifespan.py` opens one client for each process, `_errors.py` answers the client's errors with problem details.
+"""
+
+try:
+    import fastapi as _fastapi  # noqa: F401 - looked for first, to say what is missing
+except ImportError as _missing:
+    raise ImportError(
+        "wavix_async.fastapi needs FastAPI, which is not installed: pip install 'wavix-async[fastapi]'"
+    ) from _missing
+
+from wavix_async.fastapi._errors import install_error_handlers
+from wavix_async.fastapi._jobs import fleet_jobs
+from wavix_async.fastapi._lifespan import WavixDep, get_wavix, wavix_lifespan
+
+__all__ = [
+    "WavixDep",
+    "fleet_jobs",
+    "get_wavix",
+    "install_error_handlers",
+    "wavix_lifespan",
+]

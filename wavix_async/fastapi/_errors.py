@@ -1,0 +1,350 @@
+"""`install_error_handlers`: the errors of the client as problem details (RFC 9457), and the schema that tells of them.
+
+One table says what a caller is told of each class of error. A caller learns what concerns its own request: what the
+API said of its input, whether something was done, whether trying again may help. Of our key, our account and how the
+API is reached it learns nothing; that goes to the log, under the `instance` that the caller was given.
+"""
+
+import logging
+import math
+import uuid
+from collections.abc import Iterable, Iterator
+from http import HTTPStatus
+from typing import Any, Final, cast
+
+import attrs
+from fastapi import FastAPI, routing
+from starlette.applications import Starlette
+from starlette.requests import HTTPConnection
+from starlette.responses import JSONResponse
+from starlette.types import ExceptionHandler
+from starlette.websockets import WebSocket, WebSocketState
+
+from wavix_async import errors
+from wavix_async._log import logger as _parent
+from wavix_async._log import mask
+from wavix_async.errors import BulkError, InputError, WavixError
+from wavix_async.fastapi._lifespan import get_wavix
+
+__all__ = ["MEDIA_TYPE", "install_error_handlers", "problem_of"]
+
+MEDIA_TYPE: Final = "application/problem+json"
+_SCHEMA: Final = "WavixProblem"
+
+
+@attrs.frozen
+class _Kind:
+    """One type of problem."""
+
+    status: int
+    type: str
+    """The last part of its URI; empty: `about:blank`, a problem that its status says everything of."""
+    title: str
+    detail: str | None = None
+    is_ours: bool = False
+    """Whether only the operator can do something about it."""
+    quotes: bool = False
+    """Whether it is about the caller's input, so that the caller may read what the API said of it."""
+
+
+def _quoting(status: int, kind: str, title: str) -> _Kind:
+    return _Kind(status, kind, title, quotes=True)
+
+
+_INTERNAL: Final = _Kind(500, "", "Internal Server Error", is_ours=True)
+_STOPPING: Final = _Kind(503, "stopping", "The service is shutting down", "This service is shutting down.")
+_UNUSABLE: Final = _Kind(502, "upstream-error", "The provider gave no usable answer")
+# To a caller it is the same: our key, our balance and our permissions are nobody else's business.
+_REFUSED: Final = attrs.evolve(_UNUSABLE, is_ours=True)
+_UNREACHABLE: Final = _Kind(
+    502, "upstream-unreachable", "The provider could not be reached", "The provider could not be reached."
+)
+_UNAVAILABLE: Final = _Kind(
+    503, "upstream-unavailable", "The provider is not available", "The provider is not available for now."
+)
+_TIMEOUT: Final = _Kind(
+    504, "upstream-timeout", "The provider did not answer in time", "The provider did not answer in time."
+)
+_LIMITED: Final = _Kind(
+    429, "rate-limited", "Too many requests", "The provider takes no more requests from this service for now."
+)
+_DOUBT: Final = _Kind(
+    502,
+    "outcome-unknown",
+    "It may have been carried out",
+    "The request was sent once and no trustworthy answer came: it may have been carried out. Look before it is sent "
+    "again.",
+)
+_BULK: Final = _Kind(502, "bulk-incomplete", "Not all changes were made")
+
+_KINDS: Final[dict[type[WavixError], _Kind]] = {
+    # What is not below any other: about ourselves, until somebody has thought about it.
+    errors.WavixError: _INTERNAL,
+    errors.InputError: _quoting(422, "invalid-input", "The input is not valid"),
+    errors.ConfigurationError: _INTERNAL,
+    errors.ClientClosedError: _STOPPING,
+    errors.StoppedError: _STOPPING,
+    errors.TransportError: _UNUSABLE,
+    errors.ConnectError: _UNREACHABLE,
+    errors.DisconnectedError: _UNUSABLE,
+    errors.AttemptTimeoutError: _TIMEOUT,
+    errors.DeadlineExceededError: _TIMEOUT,
+    errors.OutcomeUnknownError: _DOUBT,
+    errors.DecodeError: _UNUSABLE,
+    errors.APIError: _UNUSABLE,
+    errors.BadRequestError: _quoting(400, "invalid-input", "The input is not valid"),
+    errors.AuthenticationError: _REFUSED,
+    errors.PaymentRequiredError: _REFUSED,
+    errors.PermissionDeniedError: _REFUSED,
+    errors.NotFoundError: _quoting(404, "not-found", "There is no such object"),
+    errors.ConflictError: _quoting(409, "conflict", "The object's state does not allow it"),
+    errors.ContentTooLargeError: _quoting(413, "content-too-large", "The content is too large"),
+    errors.UnprocessableEntityError: _quoting(422, "invalid-input", "The input is not valid"),
+    errors.RateLimitError: _LIMITED,
+    errors.ServerError: _UNUSABLE,
+    errors.BulkError: _BULK,
+}
+
+
+def install_error_handlers(app: Starlette, *, type_base: str = "/problems/") -> None:
+    """Answer the errors of the client that routes let pass with problem details (RFC 9457), and say so in the schema.
+
+    A handler of your own for one class (`app.add_exception_handler(NotFoundError, ...)`) goes before it. The errors of
+    FastAPI itself are left as they are. A mounted application has handlers of its own: install them there, too.
+    In a websocket, an error refuses or closes it: code 1008 for what the caller can mend, 1013 for what passes, 1011
+    for the rest, with the title as the reason.
+
+    Operations that depend on `get_wavix` are given these answers in the OpenAPI schema.
+
+    What only the operator can mend is logged (`wavix_async.fastapi`) as an error, other 5xx as warnings, with the
+    `instance` of the problem.
+
+    Args:
+        app: The application.
+        type_base: What each `type` begins with. Default `/problems/`, relative to where the service is; give an
+            absolute URL if your problem types are documented somewhere.
+    """
+
+    async def answer(connection: HTTPConnection, error: Exception) -> JSONResponse | None:
+        assert isinstance(error, WavixError)
+        problem = problem_of(error, type_base=type_base)
+        _tell_operator(error, problem)
+        response = JSONResponse(problem, problem["status"], _headers(error, problem["status"]), MEDIA_TYPE)
+        if not isinstance(connection, WebSocket):
+            return response
+        await _end(connection, problem, response)
+        return None
+
+    app.add_exception_handler(WavixError, cast("ExceptionHandler", answer))
+    if isinstance(app, FastAPI):
+        _describe(app)
+
+
+def problem_of(error: WavixError, *, type_base: str = "/problems/") -> dict[str, Any]:
+    """Return the problem details of an error, as JSON takes them; nothing in it is secret.
+
+    Args:
+        error: The error.
+        type_base: What the `type` begins with.
+
+    Returns:
+        `type`, `title`, `status`, `detail` where there is something to say, an `instance` of its own, `retryable`,
+        `outcome` (for a bulk: `counts`), and where the API gave them `code` and `request_id`.
+    """
+    kind = _kind_of(error)
+    problem: dict[str, Any] = {
+        "type": f"{type_base}{kind.type}" if kind.type else "about:blank",
+        "title": kind.title,
+        "status": kind.status,
+        "detail": _detail(error, kind),
+        "instance": uuid.uuid4().urn,
+        "retryable": error.retryable,
+        "outcome": error.outcome,
+        "code": error.code if kind.quotes else None,
+        "request_id": None if kind.is_ours else error.request_id,
+    }
+    if isinstance(error, BulkError):
+        # Each of its inputs has an outcome of its own.
+        problem["outcome"] = None
+        problem["counts"] = _counts(error)
+    return {name: value for name, value in problem.items() if value is not None}
+
+
+def _kind_of(error: WavixError) -> _Kind:
+    if isinstance(error, errors.ServerError) and error.status == HTTPStatus.SERVICE_UNAVAILABLE:
+        return _UNAVAILABLE
+    return next(_KINDS[base] for base in type(error).__mro__ if base in _KINDS)
+
+
+def _detail(error: WavixError, kind: _Kind) -> str | None:
+    if isinstance(error, BulkError):
+        counts = [f"{count} {status.replace('_', ' ')}" for status, count in (_counts(error) or {}).items()]
+        return f"{', '.join(counts)}." if counts else None
+    if not kind.quotes:
+        return kind.detail
+    if isinstance(error, InputError):
+        return error.message
+    # Not `error.message`, which names the URL.
+    return error.reason
+
+
+def _counts(error: BulkError) -> dict[str, int] | None:
+    report = error.report
+    if report is None:
+        return None
+    return {name: getattr(report, name) for name in ("updated", "failed", "unknown", "not_sent")}
+
+
+def _headers(error: WavixError, status: int) -> dict[str, str]:
+    seconds = error.retry_after
+    if status not in _WITH_RETRY_AFTER or seconds is None or not math.isfinite(seconds):
+        return {}
+    return {"Retry-After": str(max(math.ceil(seconds), 0))}
+
+
+_WITH_RETRY_AFTER: Final = (429, 503)
+
+
+async def _end(websocket: WebSocket, problem: dict[str, Any], response: JSONResponse) -> None:
+    """Refuse a websocket with the problem where the server can send it, or close it."""
+    if WebSocketState.DISCONNECTED in (websocket.application_state, websocket.client_state):
+        return
+    begun = websocket.application_state is not WebSocketState.CONNECTING
+    if not begun and "websocket.http.response" in websocket.scope.get("extensions", {}):
+        await websocket.send_denial_response(response)
+        return
+    status = problem["status"]
+    code = 1013 if status in _WITH_RETRY_AFTER else 1011 if status >= 500 else 1008
+    await websocket.close(code, problem["title"])
+
+
+# --- for the operator ---
+
+
+class _Fallback(logging.Handler):
+    """Shows what must not be missed where nobody has configured logging, as Python does for loggers of no library."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if logging.lastResort is not None and not any(_handlers_of(_logger)):
+            logging.lastResort.handle(record)
+
+
+def _handlers_of(log: logging.Logger | None) -> Iterator[logging.Handler]:
+    while log is not None:
+        yield from (each for each in log.handlers if not isinstance(each, logging.NullHandler | _Fallback))
+        log = log.parent if log.propagate else None
+
+
+_logger: Final = _parent.getChild("fastapi")
+_logger.addHandler(_Fallback(logging.ERROR))
+
+
+def _tell_operator(error: WavixError, problem: dict[str, Any]) -> None:
+    kind = _kind_of(error)
+    if kind.status < 500:
+        return
+    facts = {
+        "error": type(error).__name__,
+        "status": error.status,
+        "outcome": error.outcome,
+        "request_id": error.request_id,
+        "instance": problem["instance"],
+    }
+    if not kind.is_ours:
+        _logger.warning("request failed upstream: %s", mask(str(error)), extra=facts)
+        return
+    # Where in the code it was matters only where it is the code.
+    trace = error if kind is _INTERNAL else None
+    _logger.error("request failed, for the operator to mend: %s", mask(str(error)), extra=facts, exc_info=trace)
+
+
+# --- in the schema ---
+
+_PROBLEM: Final[dict[str, Any]] = {
+    "title": _SCHEMA,
+    "description": "Problem details (RFC 9457).",
+    "type": "object",
+    "required": ["type", "title", "status", "instance", "retryable"],
+    "properties": {
+        "type": {"type": "string", "format": "uri-reference", "description": "What kind of problem it is."},
+        "title": {"type": "string", "description": "The same for people; constant for a type."},
+        "status": {"type": "integer", "description": "The HTTP status."},
+        "detail": {"type": "string", "description": "What is the matter with this request."},
+        "instance": {
+            "type": "string",
+            "format": "uri",
+            "description": "This occurrence, as it was logged.",
+        },
+        "retryable": {"type": "boolean", "description": "Whether the same request may succeed later."},
+        "outcome": {
+            "type": "string",
+            "enum": ["not_sent", "rejected", "unknown"],
+            "description": "Nothing reached the provider; it refused; or it may have been carried out.",
+        },
+        "code": {"type": "string", "description": "The provider's own error code."},
+        "request_id": {"type": "string", "description": "The provider's id of the request."},
+        "counts": {
+            "type": "object",
+            "additionalProperties": {"type": "integer"},
+            "description": "How many changes ended how.",
+        },
+    },
+}
+_RETRY_AFTER: Final[dict[str, Any]] = {
+    "description": "Seconds after which to try again, where that is known.",
+    "schema": {"type": "integer"},
+}
+
+
+def _responses() -> dict[str, Any]:
+    titles: dict[int, list[str]] = {}
+    for kind in (*_KINDS.values(), _UNAVAILABLE):
+        titles.setdefault(kind.status, []).append(kind.title)
+    return {
+        str(status): {
+            "description": "; ".join(dict.fromkeys(titles[status])),
+            "content": {MEDIA_TYPE: {"schema": {"$ref": f"#/components/schemas/{_SCHEMA}"}}},
+            **({"headers": {"Retry-After": _RETRY_AFTER}} if status in _WITH_RETRY_AFTER else {}),
+        }
+        for status in sorted(titles)
+    }
+
+
+def _describe(app: FastAPI) -> None:
+    """Add the problems to the schema, which is made anew when routes have changed."""
+    make = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        schema = make()
+        for path, methods in _paths_with_client(app):
+            operations = schema.get("paths", {}).get(path, {})
+            for method in methods:
+                if method in operations:
+                    _add_problems(operations[method], schema)
+        return schema
+
+    app.openapi = openapi  # type: ignore[method-assign]
+
+
+def _add_problems(operation: dict[str, Any], schema: dict[str, Any]) -> None:
+    schema.setdefault("components", {}).setdefault("schemas", {}).setdefault(_SCHEMA, _PROBLEM)
+    responses = operation.setdefault("responses", {})
+    for status, response in _responses().items():
+        # What the route says of a status itself stays, FastAPI's own 422 among it.
+        known = responses.setdefault(status, {"description": response["description"]})
+        for part in ("content", "headers"):
+            for name, value in response.get(part, {}).items():
+                known.setdefault(part, {}).setdefault(name, value)
+
+
+def _paths_with_client(app: FastAPI) -> Iterator[tuple[str, list[str]]]:
+    # In newer versions of FastAPI an included router is one route, which this unfolds; before, all routes are there.
+    unfold = cast("Any", getattr(routing, "iter_route_contexts", iter))
+    for route in cast("Iterable[Any]", unfold(app.routes)):
+        dependant = getattr(route, "dependant", None)
+        if dependant is not None and _depends_on_client(dependant):
+            yield route.path_format, [method.lower() for method in getattr(route, "methods", None) or ()]
+
+
+def _depends_on_client(dependant: Any) -> bool:
+    return any(each.call is get_wavix or _depends_on_client(each) for each in dependant.dependencies)

@@ -1,0 +1,50 @@
+"""What no schema can say of a change set: all that is wrong with it, each at its place."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from fastapi.exceptions import RequestValidationError
+
+from wavix_async import NumberUpdate
+from wavix_async.fastapi._job_models import ChangeSet
+from wavix_async.fleet._readers import NOT_A_PHONE, digits_of
+
+__all__ = ["check"]
+
+_MOST = 1_000
+_NOTHING = NumberUpdate()
+
+
+def check(request: ChangeSet) -> None:
+    """Refuse a change set that makes no sense.
+
+    Raises:
+        RequestValidationError: It names all places, the first thousand.
+    """
+    if found := [problem for problem, _ in zip(_problems(request), range(_MOST), strict=False)]:
+        raise RequestValidationError(found)
+
+
+def _problems(request: ChangeSet) -> Iterator[dict[str, Any]]:
+    seen: dict[int | str, str] = {}
+    for index, group in enumerate(request.changes):
+        place = ("body", "changes", index)
+        if not group.ids and not group.numbers:
+            yield _problem((*place,), "missing", "One of ids and numbers must name a number", None)
+        if group.set == _NOTHING:
+            yield _problem((*place, "set"), "too_short", "At least one field must be given a value", {})
+        lists: tuple[tuple[str, Sequence[int | str]], ...] = (("ids", group.ids), ("numbers", group.numbers))
+        for name, values in lists:
+            for position, value in enumerate(values):
+                key = value if isinstance(value, int) else digits_of(value.strip())
+                if key is None:
+                    yield _problem((*place, name, position), "value_error", f"It {NOT_A_PHONE}", value)
+                elif key in seen:
+                    message = f"This number is named twice, first at {seen[key]}"
+                    yield _problem((*place, name, position), "value_error", message, value)
+                else:
+                    seen[key] = f"changes.{index}.{name}.{position}"
+
+
+def _problem(place: tuple[int | str, ...], kind: str, message: str, value: object) -> dict[str, Any]:
+    return {"type": kind, "loc": place, "msg": message, "input": value}

@@ -1,0 +1,24 @@
+"""Support for the tests of programs that use this package: models and errors without a server, and no waits.
+
+With pytest, the fixtures `wavix_sandbox` and `wavix_client` are there without an import (`docs/testing.md`). What is
+here needs no pytest::
+
+    with Sandbox(numbers=20, rate=5) as sandbox:
+        wavix = WavixClient(sandbox.api_key, base_url=sandbox.url)
+        skip_waits(wavix, sandbox.advance)
+"""
+
+from wavix_async.testing._errors import make_error
+from wavix_async.testing._make import make, make_page
+from wavix_async.testing._numbers import make_destination, make_document, make_number
+from wavix_async.testing._waits import skip_waits
+
+__all__ = [
+    "make",
+    "make_destination",
+    "make_document",
+    "make_error",
+    "make_number",
+    "make_page",
+    "skip_waits",
+]

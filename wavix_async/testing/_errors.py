@@ -1,0 +1,55 @@
+"""Errors as a call would raise them."""
+
+import inspect
+from typing import Final, TypeVar
+
+from wavix_async.errors import ConnectError, WavixError, error_for_status
+from wavix_async.testing._make import did_you_mean
+
+__all__ = ["make_error"]
+
+E = TypeVar("E", bound=WavixError)
+
+_STATUSES: Final[dict[type, int]] = {
+    error_for_status(status): status for status in (500, 400, 401, 402, 403, 404, 409, 413, 422, 429)
+}
+_OF_THE_CALL: Final = ("attempts", "elapsed")
+
+
+def make_error(kind: type[E], message: str = "", /, **facts: object) -> E:
+    """Make an error with all the facts that a call gives it: for a fake that shall raise it.
+
+    To see what a client makes of such an answer, let the sandbox fail instead: `Sandbox.fail_next(429)`.
+
+    Args:
+        kind: The class, such as `RateLimitError`.
+        message: What it says. Default: that it was made for a test.
+        **facts: What the class takes (`retry_after=3`, `details=...`), and `attempts` and `elapsed`. Default: the
+            status that belongs to the class, a request id, and one attempt of 50 ms where something was sent.
+
+    Returns:
+        The error, not raised.
+
+    Raises:
+        TypeError: An error of this class has no such fact.
+    """
+    takes = {
+        name
+        for each in kind.__mro__
+        if issubclass(each, WavixError)
+        for name, parameter in inspect.signature(each).parameters.items()
+        if parameter.kind is parameter.KEYWORD_ONLY
+    }
+    for name in facts:
+        if name not in takes and name not in _OF_THE_CALL:
+            known = sorted({*takes, *_OF_THE_CALL})
+            raise TypeError(f"{kind.__name__} has no fact {name!r}: {did_you_mean(name, known)}")
+    status = _STATUSES.get(kind)
+    usual: dict[str, object] = {} if status is None else {"status": status, "request_id": "made-for-a-test"}
+    given = {name: value for name, value in facts.items() if name not in _OF_THE_CALL}
+    error = kind(message or f"{kind.__name__}, made for a test.", **{**usual, **given})  # type: ignore[arg-type]
+    sent = error.outcome != "not_sent" and not isinstance(error, ConnectError)
+    for name, value in {"attempts": int(sent), "elapsed": 0.05 * sent, **facts}.items():
+        if name in _OF_THE_CALL:
+            setattr(error, name, value)
+    return error
