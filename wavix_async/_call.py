@@ -282,7 +282,8 @@ class Call(Generic[T]):
 
     def _hide_key(self, error: WavixError) -> None:
         hide = self._shared.transport.hide_key
-        error.message, error.code, error.reason = hide(error.message), hide(error.code), hide(error.reason)
+        for fact in ("message", "code", "reason", "request_id"):
+            setattr(error, fact, hide(getattr(error, fact)))
         error.args = (error.message,)
         try:
             error.details = hide(error.details)

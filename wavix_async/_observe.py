@@ -1,7 +1,8 @@
 """`Observers`: gives each event to the log and to the observers of a client, and contains those that fail."""
 
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
+from types import TracebackType
 from typing import Any
 
 from wavix_async import _log
@@ -29,25 +30,17 @@ class _Contained:
     def goes_around(self, what: str) -> bool:
         return callable(getattr(self._observer, what, None))
 
-    @contextmanager
-    def around(self, what: str, start: object) -> Iterator[None]:
-        """Be in the context that the observer gives, as far as it can give one."""
-        leave = self._safely(_enter, getattr(self._observer, what), start)
-        try:
-            yield
-        except BaseException as error:
-            if leave is not None:
-                self._safely(leave, type(error), error, error.__traceback__)
-            raise
-        if leave is not None:
-            self._safely(leave, None, None, None)
+    def enter(self, what: str, start: object) -> Callable[..., object] | None:
+        """Enter the context that the observer gives, as far as it can give one, and return what leaves it."""
+        leave: Callable[..., object] | None = self.safely(_enter, getattr(self._observer, what), start)
+        return leave
 
-    def _safely(self, step: Callable[..., Any], *args: object) -> Any:
+    def safely(self, step: Callable[..., Any], *args: object) -> Any:
         try:
             return step(*args)
         except Exception as error:
             # What goes through a context is its caller's, and none of the observer's making.
-            if error not in args:
+            if not any(error is given for given in args):
                 self._report()
             return None
 
@@ -64,15 +57,25 @@ def _enter(go_around: Callable[[object], AbstractContextManager[object]], start:
     return manager.__exit__
 
 
-@contextmanager
-def _around(observers: tuple[_Contained, ...], what: str, start: object) -> Iterator[None]:
-    first, *others = observers
-    with first.around(what, start):
-        if not others:
-            yield
-            return
-        with _around(tuple(others), what, start):
-            yield
+class _Around:
+    """The contexts of several observers in one; it goes around every request, so it is no generator."""
+
+    __slots__ = ("_leave", "_observers", "_start", "_what")
+
+    def __init__(self, observers: tuple[_Contained, ...], what: str, start: object) -> None:
+        self._observers = observers
+        self._what = what
+        self._start = start
+
+    def __enter__(self) -> None:
+        self._leave = [(each, each.enter(self._what, self._start)) for each in self._observers]
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for observer, leave in reversed(self._leave):
+            if leave is not None:
+                observer.safely(leave, kind, error, trace)
 
 
 class Observers:
@@ -113,10 +116,10 @@ class Observers:
         for observer in self._of_success:
             observer(event)
 
-    def around_attempt(self, start: AttemptStart) -> AbstractContextManager[None]:
+    def around_attempt(self, start: AttemptStart) -> _Around:
         """Return the contexts of those that go around attempts, in one; ask `trace_attempts` whether there are any."""
-        return _around(self._around_attempt, "around_attempt", start)
+        return _Around(self._around_attempt, "around_attempt", start)
 
-    def around_bulk(self, start: BulkStart) -> AbstractContextManager[None]:
+    def around_bulk(self, start: BulkStart) -> _Around:
         """Return the contexts of those that go around bulk runs, in one; ask `trace_bulk` whether there are any."""
-        return _around(self._around_bulk, "around_bulk", start)
+        return _Around(self._around_bulk, "around_bulk", start)

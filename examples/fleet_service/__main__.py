@@ -21,8 +21,7 @@ async def serve(numbers: int, rate: float, faults: float, port: int) -> None:
     with tempfile.TemporaryDirectory() as jobs, socket.create_server(("127.0.0.1", port)) as listener:
         async with sandbox:
             os.environ |= {"WAVIX_API_KEY": sandbox.api_key, "WAVIX_BASE_URL": sandbox.url, "FLEET_JOBS": jobs}
-            # Whoever follows a job would never hang up: they are given a second.
-            config = uvicorn.Config("examples.fleet_service.app:app", log_level="warning", timeout_graceful_shutdown=1)
+            config = uvicorn.Config("examples.fleet_service.app:app", log_level="warning")
             print(f"{numbers:,} numbers, {rate:g} requests/s: http://127.0.0.1:{listener.getsockname()[1]}", flush=True)
             await uvicorn.Server(config).serve(sockets=[listener])
 

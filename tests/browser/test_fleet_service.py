@@ -209,6 +209,7 @@ async def test_a_change_from_the_table_to_the_report(visit: Callable[..., Any]):
 
 async def test_a_lost_stream_a_reload_a_cancel_and_a_resume(visit: Callable[..., Any], errors: list[str]):
     async with serving(numbers=250, rate=100, faults=0) as service:
+        before = await service.numbers()
         page = await visit(service)
         await page.get_by_role("button", name="Choose all 250").click()
         await choose(page, "Call status URL", "Set")
@@ -237,6 +238,11 @@ async def test_a_lost_stream_a_reload_a_cancel_and_a_resume(visit: Callable[...,
         await page.get_by_role("button", name="Resume").click()
         await finished(page, "250 numbers changed")
         assert {number["call_status_url"] for number in await service.numbers()} == {HOOK}
+
+        page.on("dialog", lambda dialog: dialog.accept())
+        await page.get_by_role("button", name="Roll back").click()
+        await finished(page, "250 numbers set back")
+        assert await service.numbers() == before
 
 
 async def test_what_goes_wrong_is_said(visit: Callable[..., Any], errors: list[str]):

@@ -70,19 +70,21 @@ async def test_a_plan_that_nobody_starts_is_not_kept_for_ever(tmp_path: Path, mo
 async def test_a_job_leaves_no_task_and_no_thread():
     async with Sandbox(numbers=10) as sandbox, asking(application(sandbox)) as client:
         await until(client, await begin(client, [1001]))
-        tasks, threads = len(asyncio.all_tasks()), _own_threads()
+        before = await _settled()
         for number_id in range(1002, 1008):
             path = await begin(client, [number_id], confirm=number_id % 2 == 0)
             if number_id % 2 == 0:
                 await until(client, path, "planned")
                 await client.post(f"{path}/cancel")
             await until(client, path)
-        assert len(asyncio.all_tasks()) == tasks
-        assert _own_threads() == threads
+        assert await _settled() == before
 
 
-def _own_threads() -> int:
-    return sum(thread.name.startswith("wavix") for thread in threading.enumerate())
+async def _settled() -> tuple[int, int]:
+    """Return how many tasks and threads of ours there are, when those are through that have just come to their end."""
+    await asyncio.sleep(0.1)
+    threads = sum(thread.name.startswith("wavix") for thread in threading.enumerate())
+    return len(asyncio.all_tasks()), threads
 
 
 async def test_the_signals_of_a_process_are_heard_and_left_to_who_handles_them():
@@ -124,7 +126,7 @@ async def test_what_takes_longer_than_the_grace_is_cut_off_and_settled_later(tmp
             while not sandbox.stats.in_flight:
                 await asyncio.sleep(0.01)
             began = loop.time()
-        assert loop.time() - began < 2
+        assert loop.time() - began < 5
         async with asking(application(sandbox, tmp_path)) as client:
             job = (await client.get(path)).json()
             assert (job["state"], job["resumable"]) == ("interrupted", True)

@@ -23,7 +23,7 @@ def sizes(client: Any) -> Counter[str]:
     found: Counter[str] = Counter()
     for thing in gc.get_objects():
         kind = type(thing)
-        if kind.__module__.partition(".")[0] == OURS:
+        if str(kind.__module__).partition(".")[0] == OURS:
             found[f"objects {kind.__qualname__}"] += 1
         elif kind in (asyncio.TimerHandle, asyncio.Handle) or isinstance(thing, asyncio.Future):
             found[f"objects {kind.__name__}"] += 1

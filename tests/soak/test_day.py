@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-import time
 import tracemalloc
 from collections import Counter
 from typing import TYPE_CHECKING, Any
@@ -30,10 +29,13 @@ if TYPE_CHECKING:
     from collections.abc import Coroutine
 
 HOUR = 3600.0
+SLACK = {"client: what they hold": 700, "client: containers": 60}
+"""The limiter keeps the times of the last 256 requests, and four histograms of 64 bins, when there is something to keep."""
 ON = NumberUpdate(sms_enabled=True)
 METHODS = {"GET": GET, "PATCH": PATCH, "POST": SEND}
-UPTIME = 400 * 24 * HOUR
-"""The loop's clock at the start: a machine that has been up for longer than a year."""
+UPTIME = 5_000_000.0
+"""The loop's clock at the start: a machine that has been up for two months. Far beyond, a clock that stands still while
+nothing waits would be too coarse for asyncio."""
 
 
 @attrs.frozen
@@ -64,15 +66,18 @@ class Day:
     """Of each storm: how long until nobody waited any more, and how long that takes at the limit."""
     reports: Counter[str] = attrs.field(factory=Counter)
     memory: dict[str, int] = attrs.field(factory=dict)
-    """Bytes that were allocated after the second hour and are still there after the last, by file of ours."""
+    """Bytes that were allocated in the last two hours and are still there, by file of ours."""
+    starved: int = 0
+    """Calls without a deadline of their own that were told to wait for longer than ten minutes."""
 
     def __attrs_post_init__(self) -> None:
         self.dice = random.Random(self.seed)
         self.bucket = Bucket(self.limit, self.limit / 2)
         told = [6.0, 1.0, None]
-        for hour in range(3, self.hours, 3):
-            self.storms.append(Storm(hour * HOUR + 600, 60.0, told[hour // 3 % 3]))
+        for number, hour in enumerate(range(3, self.hours, 5)):
+            self.storms.append(Storm(hour * HOUR + 600, 60.0, told[number % 3]))
         self.keys = 0
+        self.wrong: list[BaseException] = []
 
     # --- the API ---
 
@@ -95,8 +100,9 @@ class Day:
             return Reply(500, before=self.dice.uniform(0, 1))
         if self.dice.random() < 0.002:
             return Reply(before=40)
-        self.keys += 1
-        body: dict[str, Any] = {**NUMBER, "id": seen.id, f"field_{self.keys}": within}
+        self.keys += 3
+        drift = {f"field_{key}": within for key in range(self.keys - 3, self.keys)}
+        body: dict[str, Any] = {**NUMBER, "id": seen.id, **drift}
         return Reply(body={"success": True} if "messages" in seen.path else body, before=self.dice.uniform(0, 0.1))
 
     # --- its callers ---
@@ -111,9 +117,9 @@ class Day:
         self.under_way: set[asyncio.Task[None]] = set()
         for hour in range(self.hours):
             await self._hour(hour)
-            if hour == 1:
+            if hour == self.hours - 3:
                 tracemalloc.start()
-            if hour % 4 == 1 or hour == self.hours - 1:
+            if hour % 6 == 5 or hour == 1:
                 self.looks[hour + 1] = sizes(self.client)
         snapshot = tracemalloc.take_snapshot()
         tracemalloc.stop()
@@ -138,7 +144,7 @@ class Day:
             if begin <= storm.begin < begin + HOUR:
                 # Twenty calls in a second before, in, and after the storm.
                 steady = storm.begin - 20
-                plan += [(steady + number / 20, self._call(patient=True)) for number in range(20 * 200)]
+                plan += [(steady + number / 20, self._call(patient=True)) for number in range(20 * 150)]
                 plan.append((storm.begin + storm.seconds, self._recover(storm)))
         for when, coming in sorted(plan, key=lambda step: step[0]):
             await self._until(when)
@@ -146,7 +152,9 @@ class Day:
         while self.under_way:
             await asyncio.wait(self.under_way)
         await self._until(begin + HOUR)
-        assert not self.books.pages
+        if self.wrong:
+            raise self.wrong[0]
+        assert not self.books.pages, dict(self.books.pages)
         snapshot = self.client.limits.snapshot()
         assert (snapshot.waiting, snapshot.in_flight, self.books.in_flight) == (0, 0, 0)
 
@@ -157,7 +165,8 @@ class Day:
 
     def _gone(self, task: asyncio.Task[None]) -> None:
         self.under_way.discard(task)
-        task.result()
+        if (failure := task.exception()) is not None:
+            self.wrong.append(failure)
 
     async def _until(self, at: float) -> None:
         await asyncio.sleep(max(self.began + at - asyncio.get_running_loop().time(), 0.0))
@@ -186,8 +195,7 @@ class Day:
             assert asyncio.get_running_loop().time() - began <= deadline + 0.05
         assert end is None or isinstance(end, WavixError | asyncio.CancelledError), end
         self.ends[self.books.hold(number, method, end)] += 1
-        if isinstance(end, RateLimitError):
-            assert deadline is not None
+        self.starved += patient and isinstance(end, RateLimitError)
 
     async def _bulk(self, hour: int) -> None:
         """Change some numbers; every third run is stopped, and every fifth given up."""
@@ -209,15 +217,17 @@ class Day:
         report = run.report
         assert report.total == 100
         named = {result.id: result.status for result in report.failures}
+        updated = 0
         for number in ids:
             page = self.books.pages.pop(number, None)
-            if number not in named and page is None:
-                self.reports["never begun"] += 1
-            elif number in named and named[number] == "not_sent":
-                assert page is None or page.arrived == page.refused
-            elif number not in named:
-                assert page is not None
-                assert page.applied
+            applied = page is not None and page.applied > 0
+            if number in named:
+                assert not applied or named[number] == "unknown", (named[number], page)
+            else:
+                # What was stopped before its turn is counted and not named; refused, it waited for another turn.
+                assert applied or page is None or page.arrived == page.refused, page
+                updated += applied
+        assert updated == report.updated
         self.reports.update(updated=report.updated, unknown=report.unknown, not_sent=report.not_sent)
         self.reports["runs"] += 1
 
@@ -238,9 +248,7 @@ def day() -> Day:
     logging.getLogger("wavix_async").disabled = True
     try:
         lived = Day()
-        began = time.perf_counter()
         run_virtual(lived.run(), start=UPTIME)
-        lived.reports["seconds"] = round(time.perf_counter() - began)
         return lived
     finally:
         logging.getLogger("wavix_async").disabled = False
@@ -250,26 +258,27 @@ def day() -> Day:
 def test_every_call_of_a_day_has_one_true_end(day: Day) -> None:
     """Each end was held against what the API saw when it came; here: that there was something of everything."""
     assert sum(day.ends.values()) + 100 * day.hours == day.calls
+    assert day.reports["runs"] == day.hours
     assert day.ends["done"] > 0.7 * sum(day.ends.values())
-    for end in ("cancelled", "OutcomeUnknownError unknown", "ServerError rejected"):
+    for end in ("cancelled", "OutcomeUnknownError unknown", "ServerError unknown", "ConnectError not_sent"):
         assert day.ends[end] > 10, day.ends
-    print(day.ends, day.reports, day.recoveries, day.memory)
+    for status in ("updated", "unknown", "not_sent"):
+        assert day.reports[status] > 10, day.reports
 
 
 @pytest.mark.req_22
 def test_nothing_grows_from_morning_to_night(day: Day) -> None:
-    first, *_, last = day.looks.values()
-    print(grown(first, last))
+    """Objects, tasks, timers; what can be reached from the client, and from our modules; and memory, file by file."""
+    _, first, *_, last = day.looks.values()
     for name, (before, after) in grown(first, last).items():
-        assert after <= before + 8, f"{name}: {before} -> {after}, {day.looks}"
-
-
-@pytest.mark.req_22
-def test_memory_is_that_of_the_second_hour(day: Day) -> None:
-    assert sum(day.memory.values()) < 200_000, day.memory
+        assert after <= before + SLACK.get(name, 4), f"{name}: {before} -> {after}"
+    assert sum(day.memory.values()) < 64_000, day.memory
 
 
 @pytest.mark.req_13
 def test_after_each_storm_the_service_is_as_fast_as_before(day: Day) -> None:
+    """Whether or not the API says for how long: who waited has been served in less than twice the time that it takes."""
+    assert len(day.recoveries) == len(day.storms) == 5
+    assert not day.starved
     for storm, took, ideal in day.recoveries:
-        assert took <= 1.5 * ideal + 15, storm
+        assert took <= 2 * ideal, (storm, took, ideal)

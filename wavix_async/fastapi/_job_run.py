@@ -127,8 +127,9 @@ class Run:
             self._ending.set()
             await asyncio.wait([tending])
             ended = await in_thread(self._ended, request, error)
+            # Told when it is written down: whoever hears of the end may want to go on with it.
+            await self._save(self.job.model_copy(update=ended))
             self._set(**ended)
-            await self._save()
         except Exception:
             # Its file still says that it is under way: who looks next finds out how it ended.
             _LOG.exception("It could not be written down how a bulk job ended")
@@ -207,9 +208,9 @@ class Run:
         self.changed.set()
         self.changed = asyncio.Event()
 
-    async def _save(self) -> None:
+    async def _save(self, job: Job | None = None) -> None:
         async with self._saving:
-            job = self.job
+            job = job or self.job
             if job is self._saved:
                 return
             try:

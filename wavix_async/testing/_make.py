@@ -122,7 +122,7 @@ def make_page(
 def did_you_mean(name: str, names: Iterable[str]) -> str:
     """Return the right names for a wrong one: those that are like it, or all."""
     known = list(names)
-    close = difflib.get_close_matches(name, known)
+    close = difflib.get_close_matches(name, known, cutoff=0.7)
     return f"did you mean {' or '.join(close)}?" if close else f"it has {', '.join(known)}."
 
 

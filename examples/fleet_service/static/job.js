@@ -8,6 +8,7 @@ export const JOBS = "/fleet/jobs";
 
 const FINAL = new Set(["done", "stopped", "interrupted", "failed"]);
 export const isFinal = (state) => FINAL.has(state);
+const sum = (report, statuses) => statuses.reduce((total, status) => total + report[status], 0);
 
 const PHASES = {
   listing: "Reading the numbers as they are",
@@ -17,18 +18,19 @@ const PHASES = {
   verifying: "Reading every change back",
 };
 
-const STATUSES = { failed: "Failed", unknown: "Unknown", pending: "Pending", not_sent: "Not sent", updated: "Updated" };
+const STATUSES = { failed: "Failed", unknown: "Unknown", pending: "Pending", not_sent: "Not sent", updated: "Updated", unchanged: "Left as they are" };
+const LEFT = ["failed", "unknown", "pending", "not_sent"];
 const ROWS = 10;
 
 /** Return a job's state in a word or two, and the class that colours it. */
-export function shortState({ state, report }) {
-  const left = report ? report.failed + report.unknown + report.pending + report.not_sent : 0;
+export function shortState({ state, kind: work, report }) {
+  const left = report ? sum(report, LEFT) : 0;
   const [kind, label] = {
     planning: ["running", "planning"],
     planned: ["pending", "waits for you"],
     running: ["running", "running"],
     stopping: ["running", "stopping"],
-    done: left ? ["failed", `${count(left)} not done`] : ["updated", "done"],
+    done: left ? ["failed", `${count(left)} not done`] : ["updated", work === "roll-back" ? "rolled back" : "done"],
     stopped: ["not-sent", report ? `stopped, ${count(left)} left` : "discarded"],
     interrupted: ["pending", "interrupted"],
     failed: ["failed", "failed"],
@@ -37,8 +39,10 @@ export function shortState({ state, report }) {
 }
 
 /** Say how a job stands: what has happened, what that means, and the class that colours it. */
-function verdict({ state, plan, progress, report, error }) {
-  const all = plan ? numbers(plan.changes) : "";
+function verdict({ state, kind, plan, progress, report, error }) {
+  const isBack = kind === "roll-back";
+  const all = isBack && report ? numbers(sum(report, ["updated", ...LEFT])) : plan ? numbers(plan.changes) : "";
+  const changed = isBack ? "set back" : "changed";
   const same = plan?.unchanged ? `${count(plan.unchanged)} ${plan.unchanged === 1 ? "is" : "are"} so already. ` : "";
   switch (state) {
     case "planning":
@@ -50,11 +54,11 @@ function verdict({ state, plan, progress, report, error }) {
     case "stopping":
       return ["running", "Stopping", "What is on the wire ends, the rest is not sent."];
     case "done":
-      if (!report || report.updated === plan?.changes) return ["good", `${all} changed`, took(report)];
-      return [report.failed ? "bad" : "open", `${count(report.updated)} of ${all} changed`, `${undone(report)}. ${took(report)}`];
+      if (!report || !sum(report, LEFT)) return ["good", `${all} ${changed}`, took(report)];
+      return [report.failed ? "bad" : "open", `${count(report.updated)} of ${all} ${changed}`, `${undone(report)}. ${took(report)}`];
     case "stopped":
       if (!report) return ["", "Discarded", "Nothing was sent."];
-      return ["open", `Stopped: ${count(report.updated)} of ${all} changed`, `${undone(report)}. ${took(report)}`];
+      return ["open", `Stopped: ${count(report.updated)} of ${all} ${changed}`, `${undone(report)}. ${took(report)}`];
     case "interrupted":
       return ["open", "Interrupted: the service ended under way", "Whoever resumes it reads back what is in doubt before anything is sent again."];
     default:
@@ -64,8 +68,8 @@ function verdict({ state, plan, progress, report, error }) {
 
 /** Say what a report leaves undone: `7 failed, 12 not sent`. */
 function undone(report) {
-  const left = Object.entries(STATUSES).filter(([status]) => status !== "updated" && report[status] > 0);
-  return left.map(([status, label]) => `${count(report[status])} ${label.toLowerCase()}`).join(", ") || "Nothing is left";
+  const left = LEFT.filter((status) => report[status] > 0);
+  return left.map((status) => `${count(report[status])} ${STATUSES[status].toLowerCase()}`).join(", ") || "Nothing is left";
 }
 
 const took = (report) => (report ? `${count(report.requests)} requests in ${duration(report.elapsed)}.` : "");
@@ -94,6 +98,7 @@ export function openJob(id, box, { moved }) {
   const chart = new Chart(view.chart);
 
   async function act(verb, button) {
+    if (verb === "roll-back" && !confirm(`Set ${numbers(job.report.updated)} back to what they were?`)) return;
     pressed = button;
     view.buttons.forEach((each) => { each.disabled = true; });
     try {
@@ -146,13 +151,15 @@ export function openJob(id, box, { moved }) {
     if (!isOpen) return;
     const before = job;
     job = now;
-    if (now.state !== before?.state) changed(before?.state);
+    const isSame = now.state === before?.state && now.kind === before.kind && Boolean(now.plan) === Boolean(before.plan);
+    if (!isSame) changed(before);
     show();
   }
 
-  function changed(from) {
-    if (["running", "stopping"].includes(from) || job.state === "running") moved();
-    if (job.plan && !view.changes.done) { view.changes.done = true; list(view.changes, 0); }
+  function changed(before) {
+    if (["running", "stopping"].includes(before?.state) || job.state === "running") moved();
+    // What a roll-back changes is known when it is done.
+    if (job.plan && (!before?.plan || (job.kind === "roll-back" && isFinal(job.state)))) list(view.changes, 0);
     view.results.box.hidden = true;
     if (isFinal(job.state) && job.report) showResults();
     quarter = 0;
@@ -167,9 +174,10 @@ export function openJob(id, box, { moved }) {
 
   function show() {
     const { state, plan, progress, report } = job;
+    const isBack = job.kind === "roll-back";
     const [kind, title, more] = verdict(job);
     if (view.verdict.title.textContent !== title) say(title);
-    view.kind.textContent = `Job of ${moment(job.created_at)}`;
+    view.kind.textContent = `${isBack ? "Roll-back of the job" : "Job"} of ${moment(job.created_at)}`;
     if (!view.title.textContent) view.title.textContent = plan ? numbers(plan.changes + plan.unchanged) : "A change of numbers";
     view.verdict.box.hidden = false;
     view.verdict.box.className = `verdict ${kind}`;
@@ -177,8 +185,8 @@ export function openJob(id, box, { moved }) {
     view.verdict.more.textContent = more;
     showMissing(plan);
 
-    const total = plan?.changes ?? 0;
     const isUnderWay = progress && (state === "running" || state === "stopping");
+    const total = !isBack ? plan?.changes ?? 0 : isUnderWay ? progress.total ?? 0 : report ? sum(report, ["updated", ...LEFT]) : 0;
     const has = report && isFinal(state) ? report : progress;
     const isRun = Boolean(has) && state !== "planning" && state !== "planned";
     view.tiles.hidden = !isRun;
@@ -257,7 +265,8 @@ export function openJob(id, box, { moved }) {
   function showResults() {
     const { report } = job;
     const part = view.results;
-    const there = Object.keys(STATUSES).filter((status) => report[status] > 0);
+    // Those that had nothing to change have no results, but where a roll-back says why it has left them alone.
+    const there = Object.keys(STATUSES).filter((status) => report[status] > 0 && (status !== "unchanged" || job.kind === "roll-back"));
     part.row = (result) => element("tr", {},
       element("td", { class: "tight" }, result.number ?? result.id),
       element("td", { class: "count" }, count(result.attempts)),
@@ -305,6 +314,7 @@ function build(box, act) {
   view.buttons = [
     button("start", "Run", ({ state, plan }) => state === "planned" && plan.changes > 0, "main"),
     button("resume", "Resume", ({ state, resumable }) => isFinal(state) && resumable, "main"),
+    button("roll-back", "Roll back", ({ state, kind, report }) => isFinal(state) && kind === "apply" && report?.updated > 0),
     button("cancel", "Discard", ({ state }) => state === "planned"),
     button("cancel", "Cancel", ({ state }) => state === "planning" || state === "running"),
   ];
