@@ -149,3 +149,37 @@ async def test_a_wait_that_is_cancelled_leaves_nothing() -> None:
             await asyncio.gather(waiting, slow, return_exceptions=True)
             await wavix.numbers.get(1001)
             assert sum(waits) < 1
+
+
+async def test_a_call_can_be_cancelled_in_any_round_and_others_go_on() -> None:
+    with Sandbox(numbers=1) as sandbox:
+        wavix, _ = connect(sandbox)
+        async with wavix:
+            for rounds in range(20):
+                sandbox.reset()
+                sandbox.fail_next(*((500, 3) if rounds % 2 else (429, 1)))
+                call = asyncio.create_task(wavix.numbers.get(1001))
+                while not (sandbox.requests and sandbox.requests[0].status):
+                    await asyncio.sleep(0)
+                for _ in range(rounds // 2):
+                    await asyncio.sleep(0)
+                call.cancel()
+                sandbox.fail_next(429, retry_after=5)
+                async with asyncio.timeout(10):
+                    assert (await wavix.numbers.get(1001)).id == 1001
+
+
+async def test_an_advance_that_raises_stops_nobody() -> None:
+    told: list[Any] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context["exception"]))
+
+    def advance(seconds: float) -> None:
+        raise ArithmeticError(seconds)
+
+    with Sandbox(numbers=1) as sandbox:
+        async with WavixClient(sandbox.api_key, base_url=sandbox.url) as wavix:
+            skip_waits(wavix, advance)
+            sandbox.fail_next(429, retry_after=60)
+            async with asyncio.timeout(10):
+                assert (await wavix.numbers.get(1001)).id == 1001
+    assert [type(error) for error in told] == [ArithmeticError]

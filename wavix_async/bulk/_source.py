@@ -6,6 +6,7 @@ from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, It
 from typing import Any, Final
 
 from wavix_async.errors import InputError
+from wavix_async.models._base import Body
 
 __all__ = ["END", "Source"]
 
@@ -27,14 +28,14 @@ class Source:
         self._ended = False
         self.broken_off = False
         """Whether the source was cancelled while it made its next item: a generator does not survive that."""
-        if isinstance(updates, Mapping):
+        if isinstance(updates, Mapping) and not isinstance(updates, Body):
             for number_id, update in updates.items():
                 check(number_id, update)
             self.checked = type(updates) is dict
             self._items = iter(updates.items())
         elif isinstance(updates, AsyncIterable):
             self._later = aiter(updates)
-        elif isinstance(updates, Iterable) and not isinstance(updates, str | bytes):
+        elif isinstance(updates, Iterable) and not isinstance(updates, str | bytes | Body):
             if isinstance(updates, Sequence):
                 for index, item in enumerate(updates):
                     try:

@@ -378,7 +378,7 @@ def read(source: Source, *, layout: Layout | None = None) -> Wanted:
         name = name if isinstance(name, str) else "<stream>"
         return _read_file(cast("IO[bytes]", source), name, layout or _layout_of(name))
     pairs: Any = source.items() if isinstance(source, Mapping) else source
-    if isinstance(pairs, bytes) or not isinstance(pairs, Iterable):
+    if isinstance(source, bytes | NumberUpdate) or not isinstance(pairs, Iterable):
         raise InputError(f"source must be a path, a file, or (id, NumberUpdate) pairs; got {type(source).__name__}.")
     return Wanted(_ITEMS, _read_pairs(pairs))
 

@@ -76,8 +76,13 @@ class _EagerClock(Clock):
         """Wait until this clock has gone on by so many seconds."""
         loop = asyncio.get_running_loop()
         woken = loop.create_future()
-        # Cancelled below, before it could find a future that is done.
-        handle = self.call_at(loop, self.time() + seconds, lambda: woken.set_result(None))
+
+        def wake() -> None:
+            # Whoever was cancelled in this round of the loop has not come to the end of this yet.
+            if not woken.done():
+                woken.set_result(None)
+
+        handle = self.call_at(loop, self.time() + seconds, wake)
         try:
             await woken
         finally:
@@ -92,20 +97,20 @@ class _EagerClock(Clock):
         if not waits:
             self._looking = False
             return
-        now = self.time()
         busy = any(limiter.snapshot().in_flight for limiter in self._shared._limiters.values())
+        # First of all: what is called below may raise.
+        if busy:
+            loop.call_later(_POLL, self._look, loop)
+        else:
+            loop.call_soon(self._look, loop)
         self._idle = 0 if busy else self._idle + 1
-        if waits[0][0] > now and self._idle >= _ROUNDS:
-            seconds = waits[0][0] - now
-            self.skipped += seconds
-            self._advance(seconds)
-            now = waits[0][0]
+        now, next_time = self.time(), waits[0][0]
+        if next_time > now and self._idle >= _ROUNDS:
+            self.skipped += next_time - now
+            self._advance(next_time - now)
+            now = next_time
         while waits and waits[0][0] <= now:
             self._idle = 0
             _, _, handle, callback = heapq.heappop(waits)
             if not handle.cancelled():
                 callback()
-        if busy:
-            loop.call_later(_POLL, self._look, loop)
-        else:
-            loop.call_soon(self._look, loop)
