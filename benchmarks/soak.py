@@ -6,6 +6,10 @@ the server saw; every write has a number or a path of its own, so there is no do
 
 Two runs: `unpaced`, where calls queue for a connection, and `paced`, where a configured rate makes them queue for their
 turn, and most cancellations strike there.
+
+After them a minute (or as long as `--seconds` says) of a service against the sandbox, which refuses what is above its
+rate and has faults: single calls through a client made for each, bursts, bulk runs that are stopped or given up,
+callers who leave, observers that fail. It is looked at while it rests, five times.
 """
 
 from __future__ import annotations
@@ -38,6 +42,9 @@ CANCELLED = 0.065  # of the calls get a cancel(); for a quarter of them it comes
 ATTEMPT = 1.0  # seconds; what a stalled request costs
 SETTLE = 0.5  # seconds between the last call and a look
 PROBE = 0.5  # seconds of latency while the slots are counted
+SERVICE_NUMBERS = 200_000
+SERVICE, RESTS = 60.0, 5  # seconds of the service, and looks at it
+LIMIT, SHARE = 120.0, 0.05  # requests per second that the sandbox takes, and of how many it makes a fault
 PATIENCE, SLOWEST = 60.0, 200.0  # seconds, and calls per second, before the client is given up
 RUNS: dict[str, dict[str, Any]] = {"unpaced": {}, "paced": {"rate": 800.0}}
 METHODS = {"GET": 30, "PATCH": 30, "PUT": 15, "DELETE": 10, "POST": 15}
@@ -102,18 +109,70 @@ TIMERS_NOISE = 8
 # ------------------------------------------------------------------------------------------------------------ measuring
 
 
-def measure(items: int = ITEMS, seed: int = 0, say: Callable[[str], None] = stderr) -> dict[str, Any]:
-    """Play both runs; `complaints` in what comes back names whatever leaked or was not true."""
+def measure(
+    items: int = ITEMS, seed: int = 0, seconds: float = SERVICE, say: Callable[[str], None] = stderr
+) -> dict[str, Any]:
+    """Play both runs and the service; `complaints` in what comes back names whatever leaked or was not true."""
     runs = {}
     for name, options in RUNS.items():
         say(f"{name}: {items:,} calls ...")
         runs[name] = _play(items, seed, options)
+    say(f"service: {seconds:g} s ...")
+    service = _serve(seconds, seed)
     return {
         "items": items,
         "seed": seed,
         "runs": runs,
-        "complaints": [f"{name}: {text}" for name, run in runs.items() for text in run["complaints"]],
+        "service": service,
+        "complaints": [
+            f"{name}: {text}" for name, run in {**runs, "service": service}.items() for text in run["complaints"]
+        ],
     }
+
+
+def _serve(seconds: float, seed: int) -> dict[str, Any]:
+    """Let a service live for some time, and hold what it said against the sandbox."""
+    from benchmarks.sandbox import SandboxProcess
+
+    with SandboxProcess() as sandbox:
+        url, key = sandbox.begin(numbers=SERVICE_NUMBERS, rate=LIMIT, burst=20, faults=SHARE, seed=seed, latency=0.01)
+        process = start("soak", "--service", json.dumps({"url": url, "key": key, "seconds": seconds, "seed": seed}))
+        alarm = threading.Timer(3 * seconds + PATIENCE, process.kill)
+        alarm.start()
+        try:
+            told = _hear(process)
+        finally:
+            process.communicate()
+            alarm.cancel()
+        updates = sandbox.updates()
+    lies: Counter[str] = Counter()
+    for number, end in told.pop("said").items():
+        times = updates.get(int(number), 0)
+        lies["reported as done, and not carried out"] += end == DONE and not times
+        lies["reported as refused or never sent, and carried out"] += end in "rn" and times > 0
+    return {**told, "lies": lies, "complaints": [*_leaks_of_service(told["looks"]), *_lies_of_service(told, lies)]}
+
+
+def _leaks_of_service(looks: dict[str, dict[str, Any]]) -> Iterator[str]:
+    first, *_, last, closed = looks.values()
+    for key in ("tasks", "in_flight", "waiting"):
+        if last[key] or closed[key]:
+            yield f"{LOOKS[key]}: {last[key]} at the end, {closed[key]} after close()"
+    for key, noise in {"timers": TIMERS_NOISE, "ours": 4 * OBJECTS_NOISE, "heap_kb": HEAP_NOISE_KB,
+                       "blocks": BLOCKS_NOISE, "rss_mb": RSS_NOISE_MB}.items():  # fmt: skip
+        if last[key] > first[key] + noise:
+            yield f"{LOOKS[key]}: {first[key]} -> {last[key]}"
+    for key in ("sockets", "timers"):
+        if closed[key]:
+            yield f"{closed[key]} {LOOKS[key]} after close()"
+
+
+def _lies_of_service(told: dict[str, Any], lies: Counter[str]) -> Iterator[str]:
+    for text, count in {**lies, **{f"heard: {text}": count for text, count in told["heard"].items()}}.items():
+        if count:
+            yield f"{text}: {count}"
+    for text, count in told["foreign"].items():
+        yield f"no WavixError, {count}x: {text}"
 
 
 def _play(items: int, seed: int, options: dict[str, Any]) -> dict[str, Any]:
@@ -252,6 +311,7 @@ def render(results: dict[str, Any]) -> str:
         f"Looked at while nothing ran, after a warm-up of {WARM_UP:,} calls of the same kind"
     ]
     parts += [text for name, run in results["runs"].items() for text in _render_run(name, run)]
+    parts += list(_render_service(results["service"]))
     complaints = results["complaints"]
     parts.append("\n".join(["FAILED", *complaints]) if complaints else "OK: nothing leaked, and nothing was untrue")
     return "\n\n".join(parts)
@@ -281,6 +341,20 @@ def _render_run(name: str, run: dict[str, Any]) -> Iterator[str]:
     promptness = {"a call": run["prompt"], "a sleeping task, cancelled at the same moment": run["prompt_of_sleep"]}
     rows = [[label, *(f"{value:.1f}" for value in values)] for label, values in promptness.items()]
     yield table(header, rows)
+
+
+def _render_service(run: dict[str, Any]) -> Iterator[str]:
+    looks = run["looks"]
+    rows = [[label, *(_figure(look[key]) for look in looks.values())] for key, label in LOOKS.items()]
+    yield f"service, {run['seconds']:.0f} s, {LIMIT:g}/s, {SHARE:.0%} faults\n\n" + table(["", *looks], rows)
+    yield "\n".join(
+        [
+            "single calls: " + ", ".join(f"{run['ends'].get(key, 0):,} {words}" for key, words in ENDS.items()),
+            f"bulk runs: {run['runs']}, " + ", ".join(f"{count:,} {status}" for status, count in run["bulk"].items()),
+            "errors: " + ", ".join(f"{kind} {count}" for kind, count in sorted(run["errors"].items())),
+            "waits of single calls, ms: p50 {:,.0f}, p99 {:,.0f}, longest {:,.0f}".format(*run["waits"]),
+        ]
+    )
 
 
 def _figure(value: float) -> str:
@@ -526,6 +600,147 @@ async def _client(url: str, items: int, seed: int, rate: float | None = None) ->
     _print({"looks": looks, "heard": heard})
 
 
+class _Service:
+    """What callers of a web application do to one client."""
+
+    def __init__(self, client: Any, seed: int) -> None:
+        self.client = client
+        self.ends: Counter[str] = Counter()
+        self.said = bytearray(2 * SERVICE_NUMBERS)
+        self.errors: Counter[str] = Counter()
+        self.foreign: Counter[str] = Counter()
+        self.bulk: Counter[str] = Counter()
+        self.runs = 0
+        self.waits = array("d")
+        self._random = random.Random(seed)
+        self._number = 1000
+        self._under_way: set[asyncio.Task[None]] = set()
+
+    async def live(self, seconds: float) -> None:
+        """Let callers come for some seconds, and wait until all have gone."""
+        loop = asyncio.get_running_loop()
+        began, turn = loop.time(), 0
+        while loop.time() < began + seconds:
+            turn += 1
+            for _ in range(60 if turn % 40 == 0 else 1):
+                self._begin(self._single())
+            if turn % 100 == 20:
+                self._begin(self._bulk())
+            await asyncio.sleep(self._random.expovariate(20))
+        while self._under_way:
+            await asyncio.wait(self._under_way)
+
+    def _begin(self, coming: Any) -> None:
+        task = asyncio.ensure_future(coming)
+        self._under_way.add(task)
+        task.add_done_callback(self._under_way.discard)
+
+    async def _single(self) -> None:
+        from wavix_async import StopSignal, WavixError
+
+        dice = self._random
+        self._number += 1
+        number = self._number
+        client = self.client.with_options(
+            deadline=dice.choice([0.5, 10, 60]), stop=StopSignal(), observers=[_fail] if dice.random() < 0.1 else ()
+        )
+        began = time.perf_counter()
+        call = asyncio.ensure_future(client.numbers.update(number, sms_enabled=True))
+        try:
+            if dice.random() < CANCELLED:
+                await asyncio.wait([call], timeout=dice.uniform(0, 0.1))
+                call.cancel()
+            await call
+            end = DONE
+        except WavixError as error:
+            end = OUTCOMES[error.outcome]
+            self.errors[type(error).__name__] += 1
+        except asyncio.CancelledError:
+            end = CANCEL
+        except Exception as error:
+            end = FOREIGN
+            self.foreign[repr(error)[:200]] += 1
+        self.waits.append(time.perf_counter() - began)
+        self.ends[end] += 1
+        self.said[number] = ord(end)
+
+    async def _bulk(self) -> None:
+        from wavix_async import NumberUpdate
+
+        self.runs += 1
+        how = self.runs % 3
+        ids = range(self._number + 1, self._number + 201)
+        self._number += 200
+        run = self.client.numbers.bulk_update(dict.fromkeys(ids, NumberUpdate(sms_enabled=True)), concurrency=16)
+
+        async def wait() -> None:
+            await run
+
+        task = asyncio.ensure_future(wait())
+        if how:
+            await asyncio.wait([task], timeout=self._random.uniform(0, 2))
+            if how == 1:
+                run.stop(grace=1)
+            else:
+                task.cancel()
+        await asyncio.wait([task])
+        report = run.report
+        self.bulk.update(updated=report.updated, failed=report.failed, unknown=report.unknown, not_sent=report.not_sent)
+        # What was not begun is counted and not named: of those that ended well only a whole run tells.
+        if not how:
+            self.said[ids.start : ids.stop] = DONE.encode() * len(ids)
+        for result in report.failures:
+            self.said[result.id] = ord({"failed": "r", "unknown": "u", "not_sent": "n"}[result.status])
+
+
+def _fail(_: object) -> None:
+    raise ValueError("an observer of the application is broken")
+
+
+async def _service(url: str, key: str, seconds: float, seed: int) -> None:
+    import logging
+
+    from wavix_async import WavixClient
+
+    heard: Counter[str] = Counter()
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(
+        lambda _, context: heard.update([f"{context['message']} {context.get('exception')!r}"[:200]])
+    )
+    sys.unraisablehook = lambda problem: heard.update([repr(problem.exc_value)[:200]])
+    warnings.simplefilter("always")
+    warnings.showwarning = lambda message, *_, **__: heard.update([str(message)[:200]])  # type: ignore[assignment]
+    logging.getLogger("wavix_async").disabled = True
+
+    client = WavixClient(key, base_url=url, max_connections=CONNECTIONS)
+    service = _Service(client, seed)
+    looks: dict[str, Any] = {}
+    await service.live(min(10.0, seconds))
+    for rest in range(RESTS):
+        await service.live(seconds / RESTS)
+        await asyncio.sleep(SETTLE)
+        _look(client)
+        looks[f"{rest + 1}/{RESTS}"] = _look(client)
+        del looks[f"{rest + 1}/{RESTS}"]["counts"]
+    await client.close(grace=1)
+    await asyncio.sleep(SETTLE)
+    looks["closed"] = {name: value for name, value in _look(client).items() if name != "counts"}
+    _print(
+        {
+            "seconds": seconds,
+            "ends": service.ends,
+            "said": {number: chr(end) for number, end in enumerate(service.said) if end},
+            "errors": service.errors,
+            "foreign": service.foreign,
+            "bulk": service.bulk,
+            "runs": service.runs,
+            "waits": _quantiles(service.waits),
+            "looks": looks,
+            "heard": heard,
+        }
+    )
+
+
 def _print(figures: dict[str, Any]) -> None:
     print(json.dumps(figures), flush=True)
 
@@ -541,12 +756,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.soak", description=__doc__.partition("\n")[0])
     parser.add_argument("--items", type=int, default=ITEMS)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seconds", type=float, default=SERVICE, help="of the service")
     parser.add_argument("--client", help=argparse.SUPPRESS)
+    parser.add_argument("--service", help=argparse.SUPPRESS)
     options = parser.parse_args()
+    if options.service:
+        asyncio.run(_service(**json.loads(options.service)))
+        return
     if options.client:
         asyncio.run(_client(**json.loads(options.client)))
         return
-    results = measure(options.items, options.seed)
+    results = measure(options.items, options.seed, options.seconds)
     print(render(results))
     sys.exit(1 if results["complaints"] else 0)
 

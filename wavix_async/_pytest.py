@@ -72,6 +72,8 @@ def wavix_sandbox(request: pytest.FixtureRequest) -> Iterator[Sandbox]:
         patch.setenv("WAVIX_API_KEY", sandbox.api_key)
         request.node.stash[_SANDBOX] = sandbox
         yield sandbox
+        # Tests are kept to the end of the run; what they have sent is not.
+        del request.node.stash[_SANDBOX]
 
 
 @pytest.fixture

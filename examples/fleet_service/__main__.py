@@ -33,7 +33,12 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=100, help="requests per second that it lets in (default: 100)")
     parser.add_argument("--faults", type=float, default=0.03, help="share of requests that go wrong (default: 0.03)")
     given = parser.parse_args()
-    asyncio.run(serve(given.numbers, given.rate, given.faults, given.port))
+    try:
+        asyncio.run(serve(given.numbers, given.rate, given.faults, given.port))
+    except KeyboardInterrupt:
+        pass
+    except (OSError, ValueError) as error:  # the port is taken, an option is out of range
+        parser.error(str(error))
 
 
 if __name__ == "__main__":

@@ -196,6 +196,7 @@ async def test_a_change_from_the_table_to_the_report(visit: Callable[..., Any]):
         assert on == {number["id"] for number in wanted} - {number["id"] for number in london}
 
         await page.get_by_role("link", name="Numbers").click()
+        await expect(page.get_by_text("numbers in the account")).to_be_visible(timeout=20_000)
         await page.get_by_label("Filter").fill(first["number"])
         await expect(page.locator("#rows tr").first.locator("td").nth(2)).to_have_text("on")
         await expect(page.locator("#jobs li")).to_contain_text(f"{len(london)} not done")

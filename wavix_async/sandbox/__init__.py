@@ -7,6 +7,8 @@ the API's own error shapes, and counts what it saw, so that a client's report ca
         ...  # a client with base_url=sandbox.url and api_key=sandbox.api_key
         assert sandbox.numbers[1001]["sms_enabled"] is True
         print(sandbox.stats.refused, sandbox.stats.faults)
+
+With `with` it runs in a thread of its own, for synchronous code and for tests (`docs/testing.md`).
 """
 
 from wavix_async.sandbox._faults import FAULT_KINDS, Faults

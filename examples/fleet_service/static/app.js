@@ -14,22 +14,25 @@ let offset = 0;
 
 // --- the account ---
 
-/** Read the numbers page by page. The first time what has come is shown at once, later the old ones stay until then. */
+/** Read the numbers page by page. What has come is shown at once; of the others, what was read before. */
 async function load() {
   const mine = ++account.loading;
-  const isFirst = account.total === null;
   const fresh = [];
+  const old = new Map(account.numbers.map((number) => [number.id, number]));
   account.problem = null;
   account.isWhole = false;
+  account.read = 0;
+  show();
   try {
     for (let page = 1, pages = 1; page <= pages; page++) {
       const { items, pagination } = await request("GET", `/api/numbers?page=${page}`);
       if (mine !== account.loading) return;
       fresh.push(...items);
+      for (const { id } of items) old.delete(id);
       account.read = fresh.length;
       account.total = pagination.total;
       pages = pagination.total_pages;
-      if (isFirst) account.numbers = fresh;
+      account.numbers = [...fresh, ...old.values()];
       show();
     }
     account.numbers = fresh;

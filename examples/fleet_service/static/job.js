@@ -119,7 +119,6 @@ export function openJob(id, box, { moved }) {
     const mine = stream;
     mine.onopen = () => { view.link.textContent = "Live"; view.link.className = "link live"; };
     mine.addEventListener("job", (event) => update(JSON.parse(event.data)));
-    mine.addEventListener("end", () => { mine.close(); view.link.textContent = ""; });
     mine.onerror = () => {
       if (!isOpen || mine !== stream) return;
       view.link.textContent = "Connection lost. The job goes on; trying to reach it again.";
@@ -135,8 +134,7 @@ export function openJob(id, box, { moved }) {
       if (!isOpen) return;
       showProblem(view.problem, null);
       update(now);
-      if (isFinal(now.state)) view.link.textContent = "";
-      else listen();
+      if (!isFinal(now.state)) listen();
     } catch (problem) {
       if (!isOpen) return;
       if (!job) { view.kind.textContent = "Job"; view.title.textContent = "This job cannot be shown"; }
@@ -160,6 +158,8 @@ export function openJob(id, box, { moved }) {
     if (["running", "stopping"].includes(before?.state) || job.state === "running") moved();
     // What a roll-back changes is known when it is done.
     if (job.plan && (!before?.plan || (job.kind === "roll-back" && isFinal(job.state)))) list(view.changes, 0);
+    // Nothing comes any more but the end, which a browser would take for a lost connection.
+    if (isFinal(job.state)) { stream?.close(); view.link.textContent = ""; }
     view.results.box.hidden = true;
     if (isFinal(job.state) && job.report) showResults();
     quarter = 0;
