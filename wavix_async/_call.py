@@ -342,8 +342,8 @@ class Call(Generic[T]):
             self._ambiguous = True
         elif self._ambiguous and error.status not in SAME_EVERY_TIME:
             error.outcome = "unknown"
-        elif self._refused and error.outcome == "not_sent":
-            error.outcome = "rejected"
+        elif self._refused and error.outcome == "not_sent" and not isinstance(error, ConnectError):
+            error.outcome, error.status = "rejected", 429
         return error
 
     def _attempt_event(

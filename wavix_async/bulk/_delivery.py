@@ -29,6 +29,8 @@ _BATCH_ATTEMPTS: Final = 3
 # So that the end of an outage is noticed by everybody within it.
 _LONGEST_BACKOFF: Final = 4.0
 _MOST_BATCHES: Final = 32
+# Each that waits for its batch is a task; the API has been seen to take a hundred.
+_LARGEST_BATCH: Final = 1000
 # Only these are the API's own word that it is through with a request; others are a proxy's, or cannot be read.
 _THROUGH: Final = frozenset({500, 501, 503})
 
@@ -254,6 +256,8 @@ class Delivery:
 def _batcher(batch: Any, send_many: Any, send_one: Any, is_outage: Callable[[], bool]) -> Batcher | None:
     if batch is None:
         return None
-    if batch != "auto" and (type(batch) is not int or batch < 2):
-        raise ConfigurationError(f'batch must be "auto", a whole number of 2 or more, or None; got {batch!r}.')
+    if batch != "auto" and (type(batch) is not int or not 2 <= batch <= _LARGEST_BATCH):
+        raise ConfigurationError(
+            f'batch must be "auto", a whole number from 2 to {_LARGEST_BATCH:,}, or None; got {batch!r}.'
+        )
     return Batcher(FIRST_SIZE if batch == "auto" else batch, send_many, send_one, is_outage)

@@ -66,8 +66,11 @@ class Doubts:
         self._doubts[result.id] = _Doubt(result, update, tries)
 
     def results(self) -> list[BulkResult]:
-        """Return what is in doubt now."""
-        return [doubt.result for doubt in self._doubts.values()]
+        """Return what is in doubt now; what is just being sent again may have been carried out by that."""
+        return [
+            attrs.evolve(_unknown_if_maybe_done(doubt.result, doubt.tries), attempts=doubt.tries.attempts)
+            for doubt in self._doubts.values()
+        ]
 
     def give_up(self) -> list[BulkResult]:
         """Take out all that is left: it stays as it is."""
