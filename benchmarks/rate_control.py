@@ -225,7 +225,7 @@ def rows() -> list[Row]:
         ("400/s b40 no header", lambda: Bucket(400, 40), {"share_429": 0.02, "times": 1.25}, 380),
         ("500 per 10 s Retry-After", lambda: Window(500, 10), {"share_429": 0.04, "times": 1.10}, 47.5),
         # Nobody says when the next window begins, so those who wait for it wait for what probes find out.
-        ("500 per 10 s no header", lambda: Window(500, 10, False), {"share_429": 0.04, "times": 1.10, "unfair": 6.0},
+        ("500 per 10 s no header", lambda: Window(500, 10, False), {"share_429": 0.06, "times": 1.10, "unfair": 6.0},
          47.5),
         # While the limit is a quarter, waits are four times as long.
         ("100 -> 25 -> 100/s Retry-After 1", lambda: Bucket(100, 10, 1.0, (25, 45, 25)),

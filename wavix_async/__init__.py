@@ -23,7 +23,9 @@ else:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         from wavix_async import _face
 
-        globals().update({each: getattr(_face, each) for each in _face.__all__}, __all__=_face.__all__)
+        # What is there stays: a test may have put something else in its place.
+        for each in ("__all__", *_face.__all__):
+            globals().setdefault(each, getattr(_face, each))
         try:
             return globals()[name]
         except KeyError:

@@ -69,6 +69,7 @@ class Call(Generic[T]):
         "_limiter",
         "_operation",
         "_options",
+        "_place",
         "_refused",
         "_request",
         "_shared",
@@ -104,11 +105,14 @@ class Call(Generic[T]):
         """
         # The clock starts now: who makes the coroutine may await it much later.
         shared = self._shared
-        self._time = shared.clock.of(asyncio.get_running_loop())
+        loop = asyncio.get_running_loop()
+        self._time = shared.clock.of(loop)
         self._started = self._time()
         deadline = self._options.timeouts.deadline
         self._deadline = _FOREVER if deadline is None else self._started + deadline
-        shared.begin_call()
+        under_way = shared.begin_call(loop)
+        # Kept over all attempts: who is refused, or fails, does not go to the end of the queue.
+        self._place = self._limiter.arrive()
         try:
             try:
                 return await self._attempt()
@@ -124,7 +128,7 @@ class Call(Generic[T]):
                 # An error knows the frames that it went through, and they the answer: who keeps it keeps all of them.
                 del first
         finally:
-            shared.end_call()
+            under_way.end()
 
     async def _attempt(self) -> T:
         """Take a turn and a slot, send the request once, and read the answer."""
@@ -147,11 +151,22 @@ class Call(Generic[T]):
             self._tries += 1
             if not options.observers.trace_attempts:
                 return await self._exchange(ticket, places, began)
-            name, url = self._operation.name, self._request.url
-            with options.observers.around_attempt(AttemptStart(operation=name, attempt=self._tries, url=url)):
-                return await self._exchange(ticket, places, began)
+            return await self._traced(ticket, places, began)
         except WavixError as error:
             raise self._with_facts(error) from error.__cause__
+
+    async def _traced(self, ticket: float, places: Places, began: float) -> T:
+        """Make the exchange inside of what the observers put around it."""
+        start = AttemptStart(operation=self._operation.name, attempt=self._tries, url=self._request.url)
+        entered = False
+        try:
+            with self._options.observers.around_attempt(start):
+                entered = True
+                return await self._exchange(ticket, places, began)
+        finally:
+            if not entered:
+                _leave(places)
+                self._limiter.unused(ticket)
 
     async def _exchange(self, ticket: float, places: Places, began: float) -> T:
         """Send the request, and read its answer."""
@@ -191,7 +206,7 @@ class Call(Generic[T]):
 
     async def _queue(self, places: Places) -> float:
         """Wait for a turn and then for a place; nobody holds a place, or a connection, while waiting for the rate."""
-        place = self._limiter.arrive()
+        place = self._place
         while True:
             ticket = await self._turn(place)
             await self._wait_for_places(ticket, places)

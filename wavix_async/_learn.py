@@ -13,7 +13,7 @@ space). Spans are measured by the time of sending: the latency is in both ends a
 - After a pause the bucket is no fuller than `b` and was empty before: `r >= A / (time since it was empty)`. This is
   what finds the rate of slow servers, and of those that count in windows.
 - A server that accepts nothing at all for a long time, or asks for seconds of patience, counts in fixed windows
-  (500 per 10 s). What one cycle took over its length is the rate; the pace is somewhat higher, because what a
+  (500 per 10 s). What one cycle took over its length is the rate, once two were alike; the pace is higher, as what a
   window has left at its end is lost.
 - An estimate is believed for a time that grows with the evidence (`_hold`), then the pace rises, slowly and then
   faster, until the server objects. Only time in which the pace really held requests back counts.
@@ -35,7 +35,9 @@ OWN_PAUSE = 0.15  # seconds, when the server refuses without saying for how long
 LONG_PAUSE = 2.0  # seconds; a bucket asks for a second at most, what asks for more is a window
 PRIOR_BURST = 0.1  # seconds' worth of the rate that a bucket holds, until two refusals have told
 LEAST_GUESS = 50.0  # requests per second; guessing too high costs one more refusal, too low costs many seconds
-ENOUGH = 20  # accepted requests that make a window
+WINDOW_SPAN = 1.0  # seconds: so much at least is taken for the time in which the first were accepted
+LEAST_PACE = 0.2  # requests per second; slower saves nothing: a refusal pauses everybody, and costs one request
+LONGEST_PROBE = 10.0  # seconds between two looks at a server that refuses everything
 CAUTION = 0.98  # of an estimate
 SPENDING = 1.03  # of an estimate, while the tokens saved during a pause last
 WINDOW_HASTE = 1.5  # of the rate of a server that counts in windows
@@ -114,6 +116,10 @@ def _round(rate: float, tolerance: float) -> float:
     return best if abs(best / rate - 1) <= tolerance else rate
 
 
+def _is_near(one: float | None, other: float) -> bool:
+    return one is not None and 0.7 < one / other < 1.4
+
+
 class Learner:
     """Concludes from accepted and refused requests what the server allows."""
 
@@ -130,12 +136,16 @@ class Learner:
         self._busy = 0.0  # seconds of this epoch in which the pace was what held requests back
         self._saved = 0.0  # busy seconds for which tokens saved during the pause can be spent
         self._hold = 0.0  # busy seconds for which the ceiling is believed
+        self._spared: float | None = None  # the ceiling before a refusal that came while few were sent
         self._peak = believed or 0.0  # the highest ceiling that was confirmed, slowly forgotten
         self._first: tuple[Tally, float] | None = None  # epoch and time of the first refusal: from a full bucket
         self._starts_full = believed is None
         self._burst = max((believed or 0.0) * PRIOR_BURST, 1.0)  # tokens that the bucket holds
         self._emptied: float | None = None  # when the bucket was last known to be empty
         self._cycle: tuple[int, float] | None = None  # accepted in, and start of, the last epoch that was not dry
+        self._alike = 0  # cycles in a row that had about as many as the one before
+        self._enough_alike = 1  # so many make a window; more, when that was wrong before
+        self._span: float | None = None  # seconds from the start of the last cycle to that of the next
         self._period: float | None = None  # seconds, when the server counts in windows
         self._renewal = False  # the next accepted request is the first of a new window
 
@@ -146,8 +156,8 @@ class Learner:
 
     def forget_times(self) -> None:
         """Keep what was learned and drop what hangs on a clock."""
-        self.tally = self._first = self._emptied = self._cycle = None
-        self.droughts, self._renewal = 0, False
+        self.tally = self._first = self._emptied = self._cycle = self._span = None
+        self.droughts, self._renewal, self._alike = 0, False, 0
 
     def pace(self) -> float | None:
         """Return the ceiling, or more when it has been quiet for so long that the limit may have risen."""
@@ -155,7 +165,7 @@ class Learner:
             return None
         factor = SPENDING if self._busy < self._saved else self._factor
         over = min(max(self._busy - self._hold, 0.0), LONGEST_RISE)
-        return self.ceiling * factor * exp(RISE * over * over)
+        return max(self.ceiling * factor * exp(RISE * over * over), LEAST_PACE)
 
     def held_back(self, seconds: float) -> None:
         """Note that the pace held a request back."""
@@ -178,7 +188,7 @@ class Learner:
         """Return the seconds to wait after a refusal that did not say how long."""
         if self.tally is None or not self.tally.total:
             gone = now - (self._emptied if self._emptied is not None else now)
-            return min(OWN_PAUSE * 1.5 ** min(self.droughts, 30), max(1.0, 0.1 * gone))
+            return min(OWN_PAUSE * 1.5 ** min(self.droughts, 30), max(1.0, 0.1 * gone), LONGEST_PROBE)
         if self._period is not None:
             # A little early on purpose: the one refusal that this costs keeps the length of the window honest.
             return max(OWN_PAUSE, 0.9 * self._period - (now - self.tally.start))
@@ -191,14 +201,19 @@ class Learner:
             return
         if not tally.total:
             self.droughts += 1
+            if self.droughts == 2 and self._spared is not None:
+                # It refuses everything: that says nothing of the rate.
+                self.ceiling, self._spared = self._spared, None
             return
-        alike = self._cycle is None or 0.5 * self._cycle[0] < tally.total < 1.5 * self._cycle[0]
+        alike = self._cycle is not None and 0.5 * self._cycle[0] < tally.total < 1.5 * self._cycle[0]
+        self._alike = self._alike + 1 if alike else 0
         cycle = tally.total, tally.start
         if self._period is not None and alike:
             self._renewal = True
         else:
-            self._period = None
-            self._renewal = until - hit > LONG_PAUSE and alike
+            if self._period is not None:
+                self._period, self._enough_alike = None, min(2 * self._enough_alike, 16)
+            self._renewal = until - hit > LONG_PAUSE
             if self.ceiling is None:
                 cycle = self._guess(tally, hit, until)
             else:
@@ -208,18 +223,15 @@ class Learner:
     def _guess(self, tally: Tally, hit: float, until: float) -> tuple[int, float]:
         """Conclude from the first refusal, which cannot tell burst and rate apart; return the cycle that it ended."""
         pause = until - hit
-        rate, count, span = _steepest(tally.before(hit), 0.5, pause if pause > LONG_PAUSE else PRIOR_BURST)
-        if pause > LONG_PAUSE:
-            # A few accepted before a long pause are no window: they say nothing of how many there could be.
-            self.ceiling = rate if rate and tally.total >= ENOUGH else max(rate, LEAST_GUESS)
-        else:
-            # The shorter the span the more of the rate is guesswork, and the better a round figure is.
-            self.ceiling = max(_round(rate, min(max(0.05 / max(span, 0.001), 0.05), 0.3)), LEAST_GUESS)
-            self._saved = self._seconds_saved(PRIOR_BURST, pause)
+        # A long pause may be that of a window, which takes as many again however fast they come: until that is known,
+        # what was taken before is the better guide. It may as well be one refusal of a server without any limit.
+        rate, count, span = _steepest(tally.before(hit), 0.5, PRIOR_BURST if pause <= LONG_PAUSE else WINDOW_SPAN)
+        # The shorter the span the more of the rate is guesswork, and the better a round figure is.
+        self.ceiling = max(_round(rate, min(max(0.05 / max(span, 0.001), 0.05), 0.3)), LEAST_GUESS)
+        self._saved = self._seconds_saved(PRIOR_BURST, pause)
         self._first = (tally, hit) if self._starts_full else None
         self._hold = min(max(float(count), 1.0), 10.0)
-        if pause <= LONG_PAUSE:
-            count, span = max(tally.before(hit), default=(count, span))
+        count, span = max(tally.before(hit), default=(count, span))
         return count, hit - span
 
     def _estimate(self, before: float, tally: Tally, hit: float, until: float) -> None:
@@ -228,14 +240,21 @@ class Learner:
         empty_for = hit - (self._emptied if self._emptied is not None else tally.start)
         # An error of the burst weighs the more the shorter the span.
         spans = [(count, span) for count, span in tally.before(hit) if span >= min(0.25 * length, 1.0)]
+        if self._first is None and self._busy < self._hold and max(length, LONG_PAUSE) < until - hit:
+            # Refused before it was believed, which costs more than it brought: the bucket holds more than we thought.
+            self._burst = max(self._burst, min(2 * self._burst, before))
         for _ in range(4):  # the burst depends on the rate, and the rate on the burst: this converges at once
             if self._first is not None:
                 full = self._first[0].before(self._first[1])
                 self._burst = max([1.0, *(count - rate * span for count, span in full)])
             rate = max((tally.total + 0.5) / empty_for, _steepest(spans, -self._burst, 0.0)[0])
+        if self._first is not None and self._burst == 1.0:
+            # What was refused first came slower than the limit, and so tells nothing of the bucket.
+            self._burst = max(rate * PRIOR_BURST, 1.0)
         self._first = None
+        self._spared = None
         if length > 2.0 and self._busy < 0.5 * length:
-            rate = max(rate, 0.7 * before)  # few were accepted because few were sent
+            rate, self._spared = max(rate, 0.7 * before), before  # few were accepted because few were sent
         self.ceiling = rate = _round(rate, 0.03)
         self._factor = CAUTION
         pause = until - hit
@@ -254,10 +273,17 @@ class Learner:
         return 0.5 * min(burst, pause) / (SPENDING - 1)
 
     def _note_window(self, ticket: float) -> None:
-        """Note that a new window began: what the last one took, over its length, is the rate."""
+        """Note that a new window may have begun: what the last one took, over its length, is the rate.
+
+        One refusal that lasts is no window: an overloaded server refuses for a while, too. Two of a length, after
+        about as many requests, are.
+        """
         if self._cycle is None or not self._cycle[0] or ticket <= self._cycle[1]:
             return
         count, start = self._cycle
-        self._period = self._hold = ticket - start
+        before, self._span = self._span, ticket - start
+        if self._period is None and not (self._alike >= self._enough_alike and _is_near(before, self._span)):
+            return
+        self._period = self._hold = self._span
         self.ceiling = count / self._period
         self._factor, self._saved = WINDOW_HASTE, 0.0

@@ -7,6 +7,7 @@ from typing import Any
 
 from wavix_async import _log
 from wavix_async._events import AttemptEvent, AttemptStart, BulkStart, Event, Observer
+from wavix_async.errors import WavixError
 
 __all__ = ["Observers"]
 
@@ -24,8 +25,8 @@ class _Contained:
     def __call__(self, event: Event) -> None:
         try:
             self._observer(event)
-        except Exception:
-            self._report()
+        except Exception as error:
+            self._report(error)
 
     def goes_around(self, what: str) -> bool:
         return callable(getattr(self._observer, what, None))
@@ -41,13 +42,25 @@ class _Contained:
         except Exception as error:
             # What goes through a context is its caller's, and none of the observer's making.
             if not any(error is given for given in args):
-                self._report()
+                self._report(error)
             return None
 
-    def _report(self) -> None:
+    def _report(self, error: Exception) -> None:
         if not self._reported:
             self._reported = True
+            _forget_failures(error)
             _log.logger.exception("observer failed", extra={"observer": type(self._observer).__name__})
+
+
+def _forget_failures(error: BaseException) -> None:
+    """Cut off the failure that an observer was told of: its text may quote an answer, which is not for the log."""
+    link: BaseException | None = error
+    while link is not None:
+        if isinstance(link.__cause__, WavixError):
+            link.__cause__ = None
+        if isinstance(link.__context__, WavixError):
+            link.__context__ = None
+        link = link.__cause__ or link.__context__
 
 
 def _enter(go_around: Callable[[object], AbstractContextManager[object]], start: object) -> Callable[..., object]:

@@ -34,6 +34,7 @@ from pydantic_core import (
     PydanticCustomError,
     PydanticKnownError,
     PydanticSerializationUnexpectedValue,
+    SchemaSerializer,
     core_schema,
     to_jsonable_python,
 )
@@ -43,7 +44,7 @@ from wavix_async.errors import InputError
 from wavix_async.models._base import Body, Model, OpenIntEnum, OpenStrEnum
 from wavix_async.types import UnsetType
 
-__all__ = ["describe", "schema"]
+__all__ = ["SERIALIZER", "describe", "schema"]
 
 _SOURCE: Final = "wavix_async"
 """The key of a core schema's metadata under which we find again what it was made from."""
@@ -211,7 +212,7 @@ def _model_schema(source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         core_schema.typed_dict_schema(fields, extra_behavior="forbid" if is_body else "allow"),
         ref=_ref(source),
         metadata={_SOURCE: source},
-        serialization=core_schema.plain_serializer_function_ser_schema(_write, info_arg=True),
+        serialization=_as_written(),
     )
 
 
@@ -296,6 +297,14 @@ def _without_null(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _without_null(each) for key, each in value.items() if each is not None}
     return [_without_null(each) for each in value] if isinstance(value, list) else value
+
+
+def _as_written() -> core_schema.PlainSerializerFunctionSerSchema:
+    return core_schema.plain_serializer_function_ser_schema(_write, info_arg=True)
+
+
+SERIALIZER: Final = SchemaSerializer(core_schema.any_schema(serialization=_as_written()))
+"""Writes a model or a request body of any class; for values in a field of type `Any`."""
 
 
 def _describe_model(source: Any, described: JsonSchemaValue) -> None:

@@ -48,6 +48,33 @@ def _leasing(limit: "SharedLimit") -> Callable[[str, Tell], Limiter]:
     return lambda group, tell: LeasedLimiter(limit, group, outage, on_event=tell)
 
 
+class _UnderWay:
+    """The calls that have begun and not ended, in one event loop: those of a loop that is gone will never end."""
+
+    __slots__ = ("_idle", "count", "loop")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.loop = loop
+        self.count = 0
+        self._idle: asyncio.Event | None = None
+
+    def end(self) -> None:
+        """Count a call that has ended, however that was."""
+        self.count -= 1
+        if self._idle is not None and not self.count:
+            self._idle.set()
+
+    async def wait_for_none(self, seconds: float) -> None:
+        """Wait until all have ended, so long at most."""
+        if not self.count:
+            return
+        if self._idle is None:
+            self._idle = asyncio.Event()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._idle.wait()
+
+
 class Shared:
     """What all calls of a client share, whatever their options: the pool, the limits, the retry budget."""
 
@@ -72,8 +99,7 @@ class Shared:
         self.closing = ClosingSignal()
         """Set when what still waits shall end."""
         self._closed = False
-        self._under_way = 0
-        self._idle: asyncio.Event | None = None
+        self._under_way: _UnderWay | None = None
         self._limiters: dict[str, Limiter] = {}
         self._drifts: set[tuple[str, str, str]] = set()
 
@@ -106,22 +132,20 @@ class Shared:
         """Whether `close` was called."""
         return self._closed
 
-    def begin_call(self) -> None:
-        """Count a call that begins; `end_call` must follow.
+    def begin_call(self, loop: asyncio.AbstractEventLoop) -> _UnderWay:
+        """Count a call that begins in a loop, and return what must be told of its end.
 
         Raises:
             ClientClosedError: The client is closed, or about to be.
         """
         if self._closed:
             self.transport.refuse()
-        self._under_way += 1
+        under_way = self._under_way
+        if under_way is None or under_way.loop is not loop:
+            under_way = self._under_way = _UnderWay(loop)
+        under_way.count += 1
         self.budget.request()
-
-    def end_call(self) -> None:
-        """Count a call that has ended, however that was."""
-        self._under_way -= 1
-        if self._idle is not None and not self._under_way:
-            self._idle.set()
+        return under_way
 
     async def close(self, grace: float = 0.0) -> None:
         """Let calls under way end within the grace, then close the pool, and what is shared with other processes."""
@@ -130,8 +154,8 @@ class Shared:
             if grace:
                 await self._wait_until_idle(grace)
         finally:
-            self.closing.set()
             try:
+                self.closing.set()
                 await self.transport.close()
             finally:
                 for limiter in self._limiters.values():
@@ -141,14 +165,8 @@ class Shared:
         await self._wait_until_idle(_ENDING)
 
     async def _wait_until_idle(self, seconds: float) -> None:
-        # Calls of a loop that is gone will never end.
-        if not self._under_way or not self.transport.is_here():
-            return
-        if self._idle is None:
-            self._idle = asyncio.Event()
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self._idle.wait()
+        if self._under_way is not None and self._under_way.loop is asyncio.get_running_loop():
+            await self._under_way.wait_for_none(seconds)
 
     def is_new_drift(self, drift: Drift) -> bool:
         """Tell whether this kind of drift is seen for the first time."""

@@ -35,8 +35,9 @@ class StopSignal:
     def set(self) -> None:
         """Stop the calls; call it from their event loop."""
         self._set = True
-        for waiting in self._waiting:
-            if not waiting.expired:
+        # A loop that is gone has taken its waits with it; their tasks may leave the set at any moment.
+        for waiting in list(self._waiting):
+            if not waiting.expired and not waiting.task.get_loop().is_closed():
                 waiting.expired = True
                 waiting.task.cancel()
         for follower in list(self._followers):

@@ -110,10 +110,6 @@ class Transport:
         """
         raise ClientClosedError("The client is closed: open a new WavixClient, or call it before close().")
 
-    def is_here(self) -> bool:
-        """Tell whether the running loop is the one that the connections belong to."""
-        return self._loop is asyncio.get_running_loop()
-
     def slots(self) -> asyncio.Semaphore:
         """Return the semaphore that a request holds while it is on the wire, in the running loop."""
         if self._loop is not asyncio.get_running_loop():
@@ -166,7 +162,8 @@ class Transport:
                     "The client was closed while the answer was awaited; the request may have been carried out.",
                     outcome="unknown",
                 ) from None
-            if self._closed and not watched.expired and not watched.closed and watched.task.cancelling() <= watched.cancelling:
+            ended = watched.expired or watched.closed
+            if self._closed and not ended and watched.task.cancelling() <= watched.cancelling:
                 # aiohttp cancels its look-ups when it is closed, and so whoever waits for them.
                 raise ClientClosedError("The client was closed before this could be sent.") from None
             if watched.timed_out():

@@ -22,6 +22,7 @@ T = TypeVar("T")
 Query = Mapping[str, object]
 
 _EXCERPT: Final = 2000
+_LONGEST_ID: Final = 200  # characters of an id or a code that somebody else has made up
 _REQUEST_ID_HEADERS: Final = ("X-Request-Id", "X-Amzn-Trace-Id", "CF-Ray")
 
 
@@ -224,9 +225,14 @@ def facts_of(response: Response) -> dict[str, Any]:
     headers = response.headers
     return {
         "status": response.status,
-        "request_id": next((value for name in _REQUEST_ID_HEADERS if (value := headers.get(name))), None),
+        "request_id": next((_plain(value) for name in _REQUEST_ID_HEADERS if (value := headers.get(name))), None),
         "date": answered_at(headers),
     }
+
+
+def _plain(text: str) -> str:
+    """Return a header's text as logs and JSON can take it: short, and without bytes that are no characters."""
+    return text[:_LONGEST_ID].encode("ascii", "backslashreplace").decode()
 
 
 def _api_error(operation: Operation[Any], response: Response) -> APIError:
@@ -294,5 +300,5 @@ def _code_in(details: Any) -> str | None:
         return None
     for key in ("error_code", "code", "error_class"):
         if isinstance(details.get(key), str | int) and not isinstance(details.get(key), bool):
-            return str(details[key])
+            return str(details[key])[:_LONGEST_ID]
     return None

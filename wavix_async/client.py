@@ -235,7 +235,8 @@ class WavixClient:
         Args:
             grace: Seconds that calls under way have to end, their retries and waits included; new calls are refused
                 from now on. What has not ended then raises `ClientClosedError`, whose `outcome` tells whether it may
-                have been carried out. A bulk run sends nothing more and reports the rest as not sent.
+                have been carried out (`OutcomeUnknownError` where it was sent and must not be repeated). A bulk run
+                sends nothing more and reports the rest as not sent.
 
         Raises:
             ConfigurationError: `grace` is no number of seconds, 0 or more.

@@ -131,7 +131,7 @@ class ConfigurationError(InputError):
 
 
 class ClientClosedError(WavixError, RuntimeError):
-    """The client was used after `close()`. Nothing was sent."""
+    """The client was used after `close()`, or closed meanwhile; `outcome` tells whether anything was sent."""
 
     default_outcome = "not_sent"
 

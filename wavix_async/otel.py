@@ -18,6 +18,7 @@ look at: each begins a trace of its own and links to the run, and the run links 
 
 from __future__ import annotations
 
+import threading
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
@@ -110,7 +111,7 @@ class OpenTelemetry:
         self._tracer = trace.get_tracer("wavix_async", __version__, tracer_provider, _SCHEMA)
         self._attempt_key = contexts.create_key("wavix_async.attempt")
         self._run_key = contexts.create_key("wavix_async.run")
-        self._last: Event | None = None
+        self._told = threading.local()
         meter = metrics.get_meter("wavix_async", __version__, meter_provider, _SCHEMA)
         self._duration = meter.create_histogram(
             "http.client.request.duration",
@@ -148,9 +149,9 @@ class OpenTelemetry:
     def __call__(self, event: Event, /) -> None:
         """Take an event; for the client."""
         # Twice, where both a client and its `with_options` were given this observer.
-        if event is self._last:
+        if event is getattr(self._told, "last", None):
             return
-        self._last = event
+        self._told.last = event
         if isinstance(event, AttemptEvent):
             self._attempt_ended(event)
         elif isinstance(event, RetryEvent):
@@ -213,8 +214,9 @@ class _Current:
     ) -> None:
         if self._token is None:
             return
-        # A coroutine that nobody awaits any more is closed wherever it is found, which need not be its own context.
-        if kind is not GeneratorExit or contexts.get_value(self._key) is self:
+        # A coroutine that nobody awaits any more is closed wherever it is found, which need not be its own context; and
+        # what its end raises need not be GeneratorExit.
+        if contexts.get_value(self._key) is self:
             contexts.detach(self._token)
         if kind is not None and not self._told:
             self._failed(kind.__name__)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 import pytest
+from multidict import CIMultiDict
 
 from tests import _examples as ex
 from tests.conftest import BASE, KEY
@@ -21,8 +22,11 @@ from wavix_async import (
     NumberUpdate,
     RetryPolicy,
     ServerError,
+    UnprocessableEntityError,
     WavixClient,
 )
+from wavix_async._wire import Response, read_response
+from wavix_async.resources.numbers import GET
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -213,3 +217,43 @@ async def test_a_plain_observer_makes_no_context(api: Api) -> None:
         await wavix.numbers.get(1)
 
     assert [type(event) for event in seen] == [AttemptEvent]
+
+
+class Interrupts(FailsToBegin):
+    def around_attempt(self, start: AttemptStart) -> AbstractContextManager[object]:
+        raise KeyboardInterrupt
+
+
+async def test_who_is_interrupted_on_entering_gives_everything_back(api: Api) -> None:
+    async with WavixClient(KEY, base_url=BASE, max_connections=1, observers=[Interrupts()]) as wavix:
+        for _ in range(3):
+            with pytest.raises(KeyboardInterrupt):
+                await wavix.numbers.get(1)
+
+        assert wavix.limits.snapshot().in_flight == 0
+        assert not api.sent
+
+
+async def test_what_the_api_said_is_not_in_the_log_of_an_observer_that_failed(
+    api: Api, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(event: object) -> None:
+        raise RuntimeError("observer")
+
+    api.answer("GET", "/v1/numbers/1", {"message": "token=SECRET of +15551234567"}, status=500)
+    async with WavixClient(KEY, base_url=BASE, retry=RetryPolicy.none(), observers=[broken]) as wavix:
+        with pytest.raises(ServerError, match="SECRET"):
+            await wavix.numbers.get(1)
+
+    assert "observer failed" in caplog.text
+    assert "SECRET" not in caplog.text
+
+
+def test_an_id_that_is_no_text_is_made_one() -> None:
+    headers = CIMultiDict({"X-Request-Id": "abc\udcff" + "x" * 9000})
+    with pytest.raises(UnprocessableEntityError) as caught:
+        read_response(GET, Response(422, headers, b'{"code": "%s"}' % (b"c" * 9000)))
+
+    assert str(caught.value.request_id).startswith("abc\\udcffx")
+    assert len(str(caught.value.request_id)) < 250
+    assert len(str(caught.value.code)) == 200

@@ -285,7 +285,6 @@ def test_nothing_grows_from_morning_to_night(day: Day) -> None:
 
 
 @pytest.mark.req_13
-@pytest.mark.xfail(strict=True, reason="what was refused in a storm is taken for the rate, or for a window")
 def test_after_each_storm_the_service_is_as_fast_as_before(day: Day) -> None:
     """Whether or not the API says for how long: who waited is served in less than twice the time that it takes."""
     assert len(day.recoveries) == len(day.storms) == 5

@@ -124,7 +124,8 @@ def test_closing_at_any_moment_gives_every_caller_one_true_end(
     assert ends["ClientClosedError unknown"] > 10
     # What fails for good fails as ever: what may have been done and must not be repeated, and what has no retry left.
     others = {end for end in ends if not end.startswith(("done", "ClientClosedError"))}
-    assert others <= {"OutcomeUnknownError unknown", "DisconnectedError unknown"}
+    failed = ("OutcomeUnknownError", "DisconnectedError", "ConnectError", "ServerError")
+    assert others <= {f"{name} unknown" for name in failed}
 
 
 async def closed_on_the_wire(client: WavixClient, books: Books, method: str) -> WavixError | None:
@@ -436,3 +437,29 @@ async def test_a_bulk_run_on_real_sockets_ends_with_the_client(faulty: FaultServ
     assert len(applied - set(named)) == report.updated
     assert not {number for number, status in named.items() if status is BulkStatus.NOT_SENT} & applied
     assert len(applied) <= report.updated + report.unknown
+
+
+@pytest.mark.req_22
+def test_calls_that_a_dead_loop_has_left_keep_nobody_waiting() -> None:
+    client = WavixClient("key-of-a-test", base_url="http://127.0.0.1:9", max_connections=1, session=None)
+
+    def leave_some() -> list[Any]:
+        loop = asyncio.new_event_loop()
+        tasks = [loop.create_task(client.numbers.get(1)) for _ in range(3)]
+        loop.run_until_complete(asyncio.sleep(0))
+        for task in tasks:
+            task._log_destroy_pending = False
+        loop.close()
+        return tasks
+
+    async def main() -> float:
+        with pytest.raises(WavixError):
+            await client.with_options(retry=RetryPolicy.none()).numbers.get(1)
+        began = asyncio.get_running_loop().time()
+        await client.close(grace=5)
+        return asyncio.get_running_loop().time() - began
+
+    left = leave_some()
+    assert asyncio.run(main()) < 1
+    for task in left:
+        task.get_coro().close()

@@ -10,11 +10,8 @@ import pytest
 from tests._virtual import run_virtual
 from wavix_async._limits import Gate, Limiter
 
-MISTAKEN = pytest.mark.xfail(strict=True, reason="one refusal with a long wait is taken for the end of a window")
-
 
 @pytest.mark.req_13
-@MISTAKEN
 @pytest.mark.parametrize("told", [6.0, 30.0])
 @pytest.mark.parametrize("at", [0.6, 5.0, 100.0])
 @pytest.mark.parametrize("demand", [5, 40])

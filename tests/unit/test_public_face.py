@@ -162,3 +162,11 @@ for status in (200, 500):
 
 def test_it_is_typed() -> None:
     assert (Path(wavix_async.__file__).parent / "py.typed").exists()
+
+
+def test_what_a_test_has_put_in_a_names_place_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    fake = object()
+    monkeypatch.setattr(wavix_async, "WavixClient", fake)
+
+    assert not hasattr(wavix_async, "nothing_of_this_name")
+    assert wavix_async.WavixClient is fake

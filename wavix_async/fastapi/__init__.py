@@ -18,7 +18,7 @@ except ImportError as _missing:
         "wavix_async.fastapi needs FastAPI, which is not installed: pip install 'wavix-async[fastapi]'"
     ) from _missing
 
-from wavix_async.fastapi._errors import install_error_handlers
+from wavix_async.fastapi._errors import install_error_handlers, problem_response
 from wavix_async.fastapi._jobs import fleet_jobs
 from wavix_async.fastapi._lifespan import WavixDep, get_wavix, wavix_lifespan
 
@@ -27,5 +27,6 @@ __all__ = [
     "fleet_jobs",
     "get_wavix",
     "install_error_handlers",
+    "problem_response",
     "wavix_lifespan",
 ]

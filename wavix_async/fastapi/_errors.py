@@ -5,8 +5,12 @@ API said of its input, whether something was done, whether trying again may help
 API is reached it learns nothing; that goes to the log, under the `instance` that the caller was given.
 """
 
+import contextlib
+import copy
 import logging
 import math
+import re
+import sqlite3
 import uuid
 from collections.abc import Iterable, Iterator
 from http import HTTPStatus
@@ -18,15 +22,16 @@ from starlette.applications import Starlette
 from starlette.requests import HTTPConnection
 from starlette.responses import JSONResponse
 from starlette.types import ExceptionHandler
-from starlette.websockets import WebSocket, WebSocketState
+from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from wavix_async import errors
 from wavix_async._log import logger as _parent
 from wavix_async._log import mask
 from wavix_async.errors import BulkError, InputError, WavixError
 from wavix_async.fastapi._lifespan import get_wavix
+from wavix_async.fleet import FleetFileError
 
-__all__ = ["MEDIA_TYPE", "install_error_handlers", "problem_of"]
+__all__ = ["MEDIA_TYPE", "install_error_handlers", "problem_of", "problem_response"]
 
 MEDIA_TYPE: Final = "application/problem+json"
 _SCHEMA: Final = "WavixProblem"
@@ -116,8 +121,8 @@ def install_error_handlers(app: Starlette, *, type_base: str = "/problems/") -> 
 
     Operations that depend on `get_wavix` are given these answers in the OpenAPI schema.
 
-    What only the operator can mend is logged (`wavix_async.fastapi`) as an error, other 5xx as warnings, with the
-    `instance` of the problem.
+    What only the operator can mend is logged (`wavix_async.fastapi`) as an error, other 5xx as warnings, an
+    `InputError` as information, with the `instance` of the problem.
 
     Args:
         app: The application.
@@ -127,9 +132,7 @@ def install_error_handlers(app: Starlette, *, type_base: str = "/problems/") -> 
 
     async def answer(connection: HTTPConnection, error: Exception) -> JSONResponse | None:
         assert isinstance(error, WavixError)
-        problem = problem_of(error, type_base=type_base)
-        _tell_operator(error, problem)
-        response = JSONResponse(problem, problem["status"], _headers(error, problem["status"]), MEDIA_TYPE)
+        problem, response = _answer(error, type_base)
         if not isinstance(connection, WebSocket):
             return response
         await _end(connection, problem, response)
@@ -138,6 +141,23 @@ def install_error_handlers(app: Starlette, *, type_base: str = "/problems/") -> 
     app.add_exception_handler(WavixError, cast("ExceptionHandler", answer))
     if isinstance(app, FastAPI):
         _describe(app)
+
+
+def problem_response(error: WavixError, *, type_base: str = "/problems/") -> JSONResponse:
+    """Return the answer of the handlers, and log what they log; for a middleware, where no handler is asked.
+
+    Args:
+        error: The error.
+        type_base: What the `type` begins with, as for `install_error_handlers`.
+    """
+    return _answer(error, type_base)[1]
+
+
+def _answer(error: WavixError, type_base: str) -> tuple[dict[str, Any], JSONResponse]:
+    problem = problem_of(error, type_base=type_base)
+    _tell_operator(error, problem)
+    status = problem["status"]
+    return problem, JSONResponse(problem, status, _headers(error, status), MEDIA_TYPE)
 
 
 def problem_of(error: WavixError, *, type_base: str = "/problems/") -> dict[str, Any]:
@@ -167,12 +187,29 @@ def problem_of(error: WavixError, *, type_base: str = "/problems/") -> dict[str,
         # Each of its inputs has an outcome of its own.
         problem["outcome"] = None
         problem["counts"] = _counts(error)
-    return {name: value for name, value in problem.items() if value is not None}
+    return {
+        name: _bounded(value, _LONGEST.get(name, _LONG)) if isinstance(value, str) else value
+        for name, value in problem.items()
+        if value is not None
+    }
+
+
+_LONG: Final = 2_000
+_LONGEST: Final = {"code": 100, "request_id": 200}
+
+
+def _bounded(text: str, longest: int) -> str:
+    """Return a text that is not too long, and that can be encoded: JSON and headers can bring lone surrogates."""
+    text = text if len(text) <= longest else f"{text[: longest - 4]} ..."
+    return text.encode("utf-8", "replace").decode()
 
 
 def _kind_of(error: WavixError) -> _Kind:
     if isinstance(error, errors.ServerError) and error.status == HTTPStatus.SERVICE_UNAVAILABLE:
         return _UNAVAILABLE
+    if isinstance(error, InputError) and isinstance(error.__cause__, OSError | sqlite3.Error):
+        # A file could not be read or written: the service's, for a caller has none here.
+        return _INTERNAL
     return next(_KINDS[base] for base in type(error).__mro__ if base in _KINDS)
 
 
@@ -183,9 +220,28 @@ def _detail(error: WavixError, kind: _Kind) -> str | None:
     if not kind.quotes:
         return kind.detail
     if isinstance(error, InputError):
-        return error.message
+        return _said(error)
     # Not `error.message`, which names the URL.
     return error.reason
+
+
+_VALUE: Final = re.compile(r"[,;] got .*", re.DOTALL)
+_SHOWN: Final = 20
+"""How many mistakes of a file are told."""
+
+
+def _said(error: InputError) -> str | None:
+    """Return our own message without the values that it quotes: they may be the service's as well as the caller's.
+
+    With what could be a path or a URL in it, it is about something that only the service knows: then nothing is told.
+    """
+    text = _VALUE.sub(".", error.message)
+    if isinstance(error, FleetFileError) and error.problems:
+        head = error.message.partition("\n")[0]
+        shown = [f"  {each.place}: {_VALUE.sub('.', each.message)}" for each in error.problems[:_SHOWN]]
+        more = [f"  ... and {error.count - _SHOWN:,} more"] if error.count > _SHOWN else []
+        text = "\n".join([head, *shown, *more])
+    return None if "/" in text or "\\" in text else text
 
 
 def _counts(error: BulkError) -> dict[str, int] | None:
@@ -210,12 +266,14 @@ async def _end(websocket: WebSocket, problem: dict[str, Any], response: JSONResp
     if WebSocketState.DISCONNECTED in (websocket.application_state, websocket.client_state):
         return
     begun = websocket.application_state is not WebSocketState.CONNECTING
-    if not begun and "websocket.http.response" in websocket.scope.get("extensions", {}):
-        await websocket.send_denial_response(response)
-        return
     status = problem["status"]
     code = 1013 if status in _WITH_RETRY_AFTER else 1011 if status >= 500 else 1008
-    await websocket.close(code, problem["title"])
+    # Of a client that has left we hear only now, unless the route was reading; servers raise one or the other.
+    with contextlib.suppress(WebSocketDisconnect, OSError, RuntimeError):
+        if not begun and "websocket.http.response" in websocket.scope.get("extensions", {}):
+            await websocket.send_denial_response(response)
+        else:
+            await websocket.close(code, problem["title"])
 
 
 # --- for the operator ---
@@ -241,21 +299,31 @@ _logger.addHandler(_Fallback(logging.ERROR))
 
 def _tell_operator(error: WavixError, problem: dict[str, Any]) -> None:
     kind = _kind_of(error)
-    if kind.status < 500:
-        return
     facts = {
         "error": type(error).__name__,
         "status": error.status,
         "outcome": error.outcome,
-        "request_id": error.request_id,
+        "request_id": error.request_id and _line(error.request_id),
         "instance": problem["instance"],
     }
+    if kind.status < 500:
+        if isinstance(error, InputError):
+            # The value that is wrong may be one that the service has put there itself.
+            _logger.info("request refused: %s", _line(problem.get("detail", kind.title)), extra=facts)
+        return
     if not kind.is_ours:
-        _logger.warning("request failed upstream: %s", mask(str(error)), extra=facts)
+        _logger.warning("request failed upstream: %s", _line(str(error)), extra=facts)
         return
     # Where in the code it was matters only where it is the code.
     trace = error if kind is _INTERNAL else None
-    _logger.error("request failed, for the operator to mend: %s", mask(str(error)), extra=facts, exc_info=trace)
+    _logger.error("request failed, for the operator to mend: %s", _line(str(error)), extra=facts, exc_info=trace)
+
+
+def _line(text: str) -> str:
+    """Return a text as one line for the log, without the beginning of an answer that could not be read."""
+    text = " ".join(text.partition(" It began: ")[0].split())
+    shown = "".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in text)
+    return mask(_bounded(shown, _LONG))
 
 
 # --- in the schema ---
@@ -327,14 +395,15 @@ def _describe(app: FastAPI) -> None:
 
 
 def _add_problems(operation: dict[str, Any], schema: dict[str, Any]) -> None:
-    schema.setdefault("components", {}).setdefault("schemas", {}).setdefault(_SCHEMA, _PROBLEM)
+    # What an application does to its schema is its own affair.
+    schema.setdefault("components", {}).setdefault("schemas", {}).setdefault(_SCHEMA, copy.deepcopy(_PROBLEM))
     responses = operation.setdefault("responses", {})
     for status, response in _responses().items():
         # What the route says of a status itself stays, FastAPI's own 422 among it.
         known = responses.setdefault(status, {"description": response["description"]})
         for part in ("content", "headers"):
             for name, value in response.get(part, {}).items():
-                known.setdefault(part, {}).setdefault(name, value)
+                known.setdefault(part, {}).setdefault(name, copy.deepcopy(value))
 
 
 def _paths_with_client(app: FastAPI) -> Iterator[tuple[str, list[str]]]:

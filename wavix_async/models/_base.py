@@ -18,7 +18,7 @@ from wavix_async.types import UNSET, UnsetType
 if TYPE_CHECKING:
     from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
     from pydantic.json_schema import JsonSchemaValue
-    from pydantic_core import CoreSchema
+    from pydantic_core import CoreSchema, SchemaSerializer
 
 __all__ = ["NO_EXTRA", "Body", "Model", "OpenIntEnum", "OpenStrEnum", "Origin"]
 
@@ -75,8 +75,20 @@ class _Pydantic:
         return _pydantic.describe(schema, handler)
 
 
+class _Object(_Pydantic):
+    """Also tells how to write an instance that stands where no type is declared."""
+
+    __slots__ = ()
+
+    @property
+    def __pydantic_serializer__(self) -> "SchemaSerializer":
+        from wavix_async import _pydantic
+
+        return _pydantic.SERIALIZER
+
+
 @attrs.frozen(kw_only=True)
-class Model(_Pydantic):
+class Model(_Object):
     """The base of every answer.
 
     A field whose type allows None may be missing or null in an answer. Any other is documented as always there; should
@@ -92,7 +104,7 @@ class Model(_Pydantic):
 
 
 @attrs.frozen(kw_only=True)
-class Body(_Pydantic, Mapping[str, Any]):
+class Body(_Object, Mapping[str, Any]):
     """The base of every request body: `UNSET` fields are not sent, None is sent as null.
 
     It is also a mapping of the fields that are set, so that it can be passed on: `numbers.update(id, **body)`.
