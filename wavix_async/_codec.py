@@ -167,7 +167,7 @@ def _type_name(kind: Any) -> str:
     return getattr(kind, "__name__", str(kind))
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class _Field:
     name: str
     wire: str
@@ -177,7 +177,7 @@ class _Field:
     """Whether the documentation lets it be missing or null."""
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class _Shape:
     """A model class, prepared for both paths."""
 

@@ -1,7 +1,7 @@
 """What observers and the log are told: one frozen record for each attempt, retry, pause, rate change, drift and run."""
 
 from contextlib import AbstractContextManager
-from typing import Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias, cast
 
 import attrs
 from yarl import URL
@@ -23,8 +23,18 @@ __all__ = [
 ]
 
 
-@attrs.frozen(kw_only=True)
-class AttemptStart:
+class _Record:
+    """Shows what it holds; a `__repr__` that attrs makes for each class is paid for by every import."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        shown = (f"{field.name}={getattr(self, field.name)!r}" for field in attrs.fields(cast("Any", type(self))))
+        return f"{type(self).__name__}({', '.join(shown)})"
+
+
+@attrs.frozen(kw_only=True, repr=False)
+class AttemptStart(_Record):
     """One request is about to be sent.
 
     Attributes:
@@ -38,8 +48,8 @@ class AttemptStart:
     url: URL
 
 
-@attrs.frozen(kw_only=True)
-class AttemptEvent:
+@attrs.frozen(kw_only=True, repr=False)
+class AttemptEvent(_Record):
     """One request was on the wire and has ended.
 
     Attributes:
@@ -61,8 +71,8 @@ class AttemptEvent:
     request_id: str | None = None
 
 
-@attrs.frozen(kw_only=True)
-class RetryEvent:
+@attrs.frozen(kw_only=True, repr=False)
+class RetryEvent(_Record):
     """A failed attempt will be repeated.
 
     Attributes:
@@ -80,8 +90,8 @@ class RetryEvent:
     status: int | None
 
 
-@attrs.frozen(kw_only=True)
-class PauseEvent:
+@attrs.frozen(kw_only=True, repr=False)
+class PauseEvent(_Record):
     """All calls of a limit group pause.
 
     Attributes:
@@ -93,8 +103,8 @@ class PauseEvent:
     seconds: float
 
 
-@attrs.frozen(kw_only=True)
-class RateEvent:
+@attrs.frozen(kw_only=True, repr=False)
+class RateEvent(_Record):
     """The rate of a limit group was learned anew.
 
     Attributes:
@@ -106,8 +116,8 @@ class RateEvent:
     rate: float
 
 
-@attrs.frozen(kw_only=True)
-class DriftEvent:
+@attrs.frozen(kw_only=True, repr=False)
+class DriftEvent(_Record):
     """An answer was not as documented; each kind of drift is told once per client.
 
     Attributes:
@@ -119,8 +129,8 @@ class DriftEvent:
     drift: Drift
 
 
-@attrs.frozen(kw_only=True)
-class BulkStart:
+@attrs.frozen(kw_only=True, repr=False)
+class BulkStart(_Record):
     """A bulk run begins.
 
     Attributes:
@@ -134,8 +144,8 @@ class BulkStart:
     concurrency: int
 
 
-@attrs.frozen(kw_only=True)
-class BulkEvent:
+@attrs.frozen(kw_only=True, repr=False)
+class BulkEvent(_Record):
     """A bulk run has ended.
 
     Attributes:

@@ -8,6 +8,7 @@ a server that talks nonsense must not stop a client, and a header is never a rea
 
 from __future__ import annotations
 
+import functools
 import re
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -31,10 +32,12 @@ MAX_HEADER = 2_048
 _HINTS = tuple(
     map(istr, ("RateLimit", "X-RateLimit-Remaining", "X-RateLimit-Reset", "RateLimit-Remaining", "RateLimit-Reset"))
 )
-_NUMBER = re.compile(r"[+-]?[0-9]+(?:\.[0-9]*)?")
+_NUMBER = r"[+-]?[0-9]+(?:\.[0-9]*)?"
 _QUOTED = r'"(?:[^"\\]|\\.)*"'
-_PARAM = re.compile(rf";[ \t]*([a-z*][a-z0-9_.*-]*)(?:=({_QUOTED}|[^;,\" \t]+))?[ \t]*")
-_KEY = re.compile(rf"[ \t]*({_QUOTED}|[A-Za-z0-9*][^;,=\" \t]*)(?:=([^;,\" \t]+))?[ \t]*")
+_PARAM = rf";[ \t]*([a-z*][a-z0-9_.*-]*)(?:=({_QUOTED}|[^;,\" \t]+))?[ \t]*"
+_KEY = rf"[ \t]*({_QUOTED}|[A-Za-z0-9*][^;,=\" \t]*)(?:=([^;,\" \t]+))?[ \t]*"
+# Few APIs send such headers: compiled when one does.
+_compiled = functools.cache(re.compile)
 
 
 @attrs.frozen
@@ -105,7 +108,7 @@ def _all(headers: Mapping[str, str], name: str) -> Iterable[str]:
 def _number(text: str | None) -> float | None:
     """Read a plain decimal, kept within the range of a wait; no exponents, no `inf`, no digits of other scripts."""
     text = (text or "").strip(" \t")[:MAX_HEADER]
-    if not _NUMBER.fullmatch(text):
+    if not _compiled(_NUMBER).fullmatch(text):
         return None
     return min(max(float(text), 0.0), 1e15)
 
@@ -175,10 +178,11 @@ def _reset(value: float | None, headers: Mapping[str, str], wall_now: float) -> 
 
 def _items(text: str) -> list[tuple[str, dict[str, str]]]:
     """Split a structured-field list (or dictionary) into (key, parameters); `key=value` keeps its value under ""."""
+    key_at, param_at = _compiled(_KEY).match, _compiled(_PARAM).match
     text, position, items = text[:MAX_HEADER], 0, []
-    while position < len(text) and (key := _KEY.match(text, position)):
+    while position < len(text) and (key := key_at(text, position)):
         params, position = {"": key[2] or ""}, key.end()
-        while param := _PARAM.match(text, position):
+        while param := param_at(text, position):
             params[param[1]], position = param[2] or "", param.end()
         items.append((key[1].strip('"'), params))
         if text[position : position + 1] != ",":

@@ -5,7 +5,7 @@ The success path pays nothing: the first attempt runs outside tenacity, which is
 
 from collections.abc import Awaitable, Callable
 from math import inf
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 import attrs
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception
@@ -175,15 +175,11 @@ def _last_word(operation: Operation[Any], failure: WavixError) -> WavixError:
     return error
 
 
-class _Sleep(Protocol):
-    def __call__(self, seconds: float, /) -> Awaitable[None]: ...
-
-
 async def repeat(
     attempt: Callable[[], Awaitable[T]],
     first: WavixError,
     decide_next: Callable[[WavixError], Wait | GiveUp],
-    sleep: _Sleep,
+    sleep: Callable[[float], Awaitable[None]],
 ) -> T:
     """Repeat an attempt that has failed once, as often as `decide_next` says.
 

@@ -26,7 +26,7 @@ _ENDING = 1.0
 """Seconds within which calls end when their connections are gone."""
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, eq=False, repr=False)
 class Options:
     """What `with_options` can change from call to call."""
 

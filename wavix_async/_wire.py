@@ -37,7 +37,7 @@ class Part:
 
 
 # Made for every call, and handed over once: not frozen, which would cost a third of a microsecond each.
-@attrs.define
+@attrs.define(eq=False)
 class Request:
     """What goes on the wire, less the key: the transport adds that."""
 
@@ -47,7 +47,7 @@ class Request:
     parts: tuple[Part, ...] | None = None
 
 
-@attrs.define
+@attrs.define(eq=False)
 class Response:
     """What came back, read to its end."""
 

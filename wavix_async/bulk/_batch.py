@@ -46,14 +46,14 @@ _USELESS_AFTER: Final = 10
 _OF_NO_ID: Final = (*KEY_REFUSED, RateLimitError)
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class _Member:
     id: int
     tries: Tries
     answer: "asyncio.Future[Number]"
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class _Group:
     update: NumberUpdate
     members: list[_Member] = attrs.field(factory=list)

@@ -9,7 +9,6 @@ import attrs
 
 from wavix_async._events import AttemptEvent, Event, RetryEvent
 from wavix_async._stop import StopSignal
-from wavix_async.bulk._batch import FIRST_SIZE, Batcher
 from wavix_async.bulk._outage import Outage
 from wavix_async.bulk._records import BulkResult
 from wavix_async.bulk._tries import Tries
@@ -18,6 +17,7 @@ from wavix_async.errors import APIError, ConfigurationError, StoppedError, Wavix
 from wavix_async.models.numbers import Number, NumberUpdate
 
 if TYPE_CHECKING:
+    from wavix_async.bulk._batch import Batcher
     from wavix_async.client import WavixClient
 
 __all__ = ["Delivery", "Work"]
@@ -35,7 +35,7 @@ _LARGEST_BATCH: Final = 1000
 _THROUGH: Final = frozenset({500, 501, 503})
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class Work:
     """What a run does with each input."""
 
@@ -253,11 +253,13 @@ class Delivery:
             self.rate_limited += event.status == 429
 
 
-def _batcher(batch: Any, send_many: Any, send_one: Any, is_outage: Callable[[], bool]) -> Batcher | None:
+def _batcher(batch: Any, send_many: Any, send_one: Any, is_outage: Callable[[], bool]) -> "Batcher | None":
     if batch is None:
         return None
     if batch != "auto" and (type(batch) is not int or not 2 <= batch <= _LARGEST_BATCH):
         raise ConfigurationError(
             f'batch must be "auto", a whole number from 2 to {_LARGEST_BATCH:,}, or None; got {batch!r}.'
         )
+    from wavix_async.bulk._batch import FIRST_SIZE, Batcher
+
     return Batcher(FIRST_SIZE if batch == "auto" else batch, send_many, send_one, is_outage)

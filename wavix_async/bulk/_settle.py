@@ -24,7 +24,7 @@ _AGAIN: Final = 1.0
 _HOPELESS: Final = 20
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class _Doubt:
     result: BulkResult
     update: NumberUpdate

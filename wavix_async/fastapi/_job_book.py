@@ -2,23 +2,30 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import AbstractContextManager, asynccontextmanager, nullcontext, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Final
+from typing import Final, ParamSpec, TypeVar
 
 from wavix_async import WavixClient, fleet
 from wavix_async.fastapi._job_files import JobFiles, Order, new_id
 from wavix_async.fastapi._job_models import ChangePage, ChangeSet, Job, JobReport, JobState, ResultPage
-from wavix_async.fastapi._job_problems import UnknownJobError, WrongStateError
+from wavix_async.fastapi._job_problems import JobProblem, StorageError, UnknownJobError, WrongStateError, of_storage
 from wavix_async.fastapi._job_run import Run, Work, in_thread
 from wavix_async.fastapi._job_signals import heard
 from wavix_async.fleet._lock import Lock
 
 __all__ = ["JobBook"]
 
+P = ParamSpec("P")
+T = TypeVar("T")
+
 _POLL: Final = 1.0
+
+
+class _BusyError(Exception):
+    """Somebody else is at it."""
 
 
 class JobBook:
@@ -39,6 +46,7 @@ class JobBook:
         self._opened: JobFiles | None = None
         self._live: dict[str, Run] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._broken: dict[str, JobProblem] = {}
         self.leaving = asyncio.Event()
         """Set when the application is about to end: nobody need wait for anything any more."""
 
@@ -53,7 +61,7 @@ class JobBook:
             self._opened = await in_thread(JobFiles, path)
             grace = self._grace
             try:
-                with heard(self.leaving.set):
+                with heard(self._leave):
                     yield
             except asyncio.CancelledError:
                 grace = 0.0
@@ -65,10 +73,17 @@ class JobBook:
             if temporary is not None:
                 await in_thread(temporary.cleanup)
 
-    async def _close(self, grace: float) -> None:
+    def _leave(self) -> None:
+        """Let nobody wait any more, and jobs end in order.
+
+        At the signal, and not when the server has waited: a reader that has stopped reading keeps it waiting.
+        """
         self.leaving.set()
         for run in self._live.values():
             run.leave()
+
+    async def _close(self, grace: float) -> None:
+        self._leave()
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=grace)
         for run in list(self._live.values()):
@@ -85,11 +100,11 @@ class JobBook:
             UnknownJobError: There is none.
         """
         run = self._live.get(job_id)
-        return run.job if run is not None else await in_thread(self._look, job_id)
+        return run.job if run is not None else await _on_disk(self._look, job_id)
 
     async def newest(self) -> list[Job]:
         """Return the jobs under way, and the latest of those that have ended, the newest first."""
-        return await in_thread(self._newest)
+        return await _on_disk(self._newest)
 
     async def after(self, seen: Job, within: float) -> Job:
         """Wait until a job is not any more what somebody has seen, and return it; or after some seconds as it was."""
@@ -100,7 +115,7 @@ class JobBook:
             if run is not None:
                 job, changed, until = run.job, run.changed, end
             else:
-                job, changed, until = await in_thread(self._look, seen.id), self.leaving, loop.time() + _POLL
+                job, changed, until = await _on_disk(self._look, seen.id), self.leaving, loop.time() + _POLL
             if job != seen or loop.time() >= end:
                 return job
             with suppress(TimeoutError):
@@ -115,7 +130,7 @@ class JobBook:
             UnknownJobError: There is no such job.
         """
         job = await self.get(job_id)
-        return await in_thread(self._files.changes, job, offset, limit)
+        return await _on_disk(self._files.changes, job, offset, limit)
 
     async def results(self, job_id: str, statuses: list[fleet.FleetStatus], offset: int, limit: int) -> ResultPage:
         """Return some of what a job has come to; without statuses: of all.
@@ -124,14 +139,14 @@ class JobBook:
             UnknownJobError: There is no such job.
         """
         job = await self.get(job_id)
-        return await in_thread(self._files.results, job, statuses, offset, limit)
+        return await _on_disk(self._files.results, job, statuses, offset, limit)
 
     # --- doing ---
 
     async def create(self, wavix: WavixClient, request: ChangeSet) -> Job:
         """Begin a job."""
         job = Job(id=new_id(), state="planning", created_at=datetime.now(UTC))
-        lock = await in_thread(self._begin, job, request)
+        lock = await _on_disk(self._begin, job, request)
         self._begin_run(job, lock, wavix, request)
         return job
 
@@ -166,7 +181,7 @@ class JobBook:
             UnknownJobError: There is no such job.
             WrongStateError: It is under way, or there is nothing left to do.
         """
-        job, lock, work = await in_thread(self._begin_again, job_id, self._what_is_left)
+        job, lock, work = await _on_disk(self._begin_again, job_id, self._what_is_left)
         self._begin_run(job, lock, wavix, work)
         return job
 
@@ -177,14 +192,14 @@ class JobBook:
             UnknownJobError: There is no such job.
             WrongStateError: It is under way, or has sent nothing.
         """
-        job, lock, work = await in_thread(self._begin_again, job_id, self._what_is_done)
+        job, lock, work = await _on_disk(self._begin_again, job_id, self._what_is_done)
         self._begin_run(job, lock, wavix, work)
         return job
 
     async def _order(self, job: Job, order: Order) -> Job:
         run = self._live.get(job.id)
         if run is None:
-            await in_thread(self._files.order, job.id, order)
+            await _on_disk(self._files.order, job.id, order)
             return job
         if order == "start":
             run.start()
@@ -197,6 +212,8 @@ class JobBook:
         self._live[job.id] = run
         task = run.begin(work)
         self._tasks.add(task)
+        if self.leaving.is_set():
+            run.leave()
         task.add_done_callback(self._tasks.discard)
 
     def _forget(self, run: Run) -> None:
@@ -215,23 +232,49 @@ class JobBook:
         if job is None:
             raise UnknownJobError(f"There is no job {job_id!r}.")
         if not job.is_final and not self._files.is_claimed(job_id):
-            with suppress(fleet.JournalError):
+            with suppress(_BusyError):
                 job = self._settle(job_id)
         return job
 
     def _settle(self, job_id: str) -> Job:
-        """Write down that the process is gone that has worked on a job."""
-        with self._files.claim(job_id):
+        """Find out, and write down, how a job stands whose process is gone.
+
+        Raises:
+            _BusyError: Somebody works on it after all, or reads its journal just now.
+        """
+        with self._claim_to_settle(job_id):
             job = self._files.read(job_id)
             if job is None or job.is_final:
                 return job or self._look(job_id)
-            found = self._files.report(job_id)
-            again = self._files.has_request(job_id) if found is None else not found.finished
+            try:
+                found = self._files.report_of(job)
+            except fleet.JournalError as error:
+                if error.retryable:
+                    raise _BusyError from None
+                # That may pass, as a full disk does: it is told, and looked at again the next time.
+                return job.model_copy(update={"state": "interrupted", "error": self._unreadable(job_id, error)})
+            again = self._files.can_begin(job) if found is None else not found.finished
             state: JobState = "done" if found is not None and found.finished else "interrupted"
             report = None if found is None else JobReport.of(found)
             job = job.model_copy(update={"state": state, "report": report, "resumable": again})
-            self._files.write(job)
+            with suppress(OSError):
+                # What cannot be written can be told all the same.
+                self._files.write(job)
             return job
+
+    def _claim_to_settle(self, job_id: str) -> AbstractContextManager[object]:
+        try:
+            return self._files.claim(job_id)
+        except fleet.JournalError as error:
+            if error.retryable:
+                raise _BusyError from None
+            return nullcontext()
+
+    def _unreadable(self, job_id: str, error: fleet.JournalError) -> JobProblem:
+        # Whoever looks every second need not fill the log, and what has not changed has to look so.
+        if job_id not in self._broken:
+            self._broken[job_id] = of_storage(error, job_id)
+        return self._broken[job_id]
 
     def _newest(self) -> list[Job]:
         return list(self._listed())
@@ -241,7 +284,7 @@ class JobBook:
         ended = 0
         for job_id in self._files.newest():
             run = self._live.get(job_id)
-            if run is None and ended >= self._kept:
+            if run is None and ended >= self._kept and not self._files.is_claimed(job_id):
                 if self._directory is None:
                     self._files.remove(job_id)
                 continue
@@ -259,6 +302,8 @@ class JobBook:
                 # Those that are too many leave.
                 self._newest()
         except BaseException:
+            with suppress(OSError):
+                self._files.remove(job.id)
             lock.release()
             raise
         return lock
@@ -287,13 +332,39 @@ class JobBook:
         return job, lock, work
 
     def _what_is_left(self, job: Job) -> Work:
+        begun = self._has_begun(job)
         if not job.resumable:
             raise WrongStateError(f"The job is {job.state}: there is nothing left to do.")
+        if job.kind == "roll-back":
+            # Which begins if it has not: the journal's latest run may be the one that shall be undone.
+            return "roll back"
         # Once a run has begun the journal knows more than what was asked for.
-        request = self._files.request(job.id) if self._files.report(job.id) is None else None
+        request = None if begun else self._files.request(job.id)
         return request or "resume"
 
     def _what_is_done(self, job: Job) -> Work:
-        if self._files.report(job.id) is None:
+        if not self._has_begun(job):
             raise WrongStateError(f"The job is {job.state}: it has changed nothing.")
         return "roll back"
+
+    def _has_begun(self, job: Job) -> bool:
+        try:
+            return self._files.report(job.id) is not None
+        except fleet.JournalError as error:
+            if error.retryable:
+                raise
+            raise WrongStateError(
+                f"The job is {job.state}, and its journal cannot be read: it is damaged, or the disk is full."
+            ) from None
+
+
+async def _on_disk(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Do something with files, in a thread.
+
+    Raises:
+        StorageError: It cannot be done.
+    """
+    try:
+        return await in_thread(work, *args, **kwargs)
+    except (OSError, fleet.JournalError) as error:
+        raise StorageError(error) from error

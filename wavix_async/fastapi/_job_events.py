@@ -8,7 +8,7 @@ from starlette.requests import Request
 
 from wavix_async.fastapi._job_book import JobBook
 from wavix_async.fastapi._job_models import Job
-from wavix_async.fastapi._job_problems import UnknownJobError
+from wavix_async.fastapi._job_problems import StorageError, UnknownJobError
 
 __all__ = ["HEADERS", "events", "first_counter"]
 
@@ -56,6 +56,8 @@ async def events(book: JobBook, job: Job, counter: int, request: Request) -> Asy
                 job = await book.after(seen, _LOOK)
             except UnknownJobError:
                 return
+            except StorageError:
+                await asyncio.sleep(_LOOK)
 
 
 def _event(name: str, data: str, number: int | None = None) -> bytes:

@@ -6,11 +6,13 @@ files by which another process asks for something. Whoever works on a job holds 
 system takes back however the process ends.
 """
 
+import os
 import re
 import secrets
+import sqlite3
 import time
 from collections.abc import Iterable
-from contextlib import suppress
+from contextlib import closing, suppress
 from itertools import islice
 from pathlib import Path
 from typing import Final, Literal, TypeAlias
@@ -27,12 +29,21 @@ Order: TypeAlias = Literal["start", "cancel"]
 
 _ID: Final = re.compile(r"[0-9a-f]{36}")
 _ORDERS: Final[tuple[Order, ...]] = ("start", "cancel")
-_ENDS: Final = (".json", ".sqlite", ".sqlite-wal", ".sqlite-shm", ".sqlite.lock", ".request", ".changes", ".json.lock")
+_ENDS: Final = (
+    *(".json", ".request", ".changes"),
+    *(".json.new", ".request.new", ".changes.new"),
+    *(".sqlite", ".sqlite-wal", ".sqlite-shm", ".sqlite.lock", ".json.lock"),
+)
+
+_latest = 0
 
 
 def new_id() -> str:
     """Return an id that sorts by the time, and that nobody can guess."""
-    return f"{time.time_ns() // 1_000_000:012x}{secrets.token_hex(12)}"
+    global _latest  # noqa: PLW0603 - the clock of this process
+    # A clock that is put back must not make what is new the oldest, which is what has to leave.
+    _latest = max(_latest + 1, time.time_ns() // 1_000_000)
+    return f"{_latest:012x}{secrets.token_hex(12)}"
 
 
 class JobFiles:
@@ -50,19 +61,27 @@ class JobFiles:
         """Return where a job has its journal."""
         return self._path(job_id, ".sqlite")
 
+    def make_journal(self, job_id: str) -> Path:
+        """Return where a job has its journal, which nobody else can read from the beginning."""
+        path = self.journal(job_id)
+        with suppress(FileExistsError), open(path, "xb", opener=_ours_only):
+            pass
+        return path
+
     # --- the job ---
 
     def read(self, job_id: str) -> Job | None:
         """Return a job as it was last written; None: there is none."""
         if not _ID.fullmatch(job_id):
             return None
-        with suppress(FileNotFoundError, ValidationError):
+        # One that cannot be read must not hide all others.
+        with suppress(OSError, ValidationError):
             return Job.model_validate_json(self._path(job_id, ".json").read_bytes())
         return None
 
     def write(self, job: Job) -> None:
         """Write a job; only whoever has claimed it may."""
-        self._replace(self._path(job.id, ".json"), job.model_dump_json())
+        _replace(self._path(job.id, ".json"), [job.model_dump_json()])
 
     def newest(self) -> list[str]:
         """Return the ids of all jobs, the newest first."""
@@ -105,7 +124,7 @@ class JobFiles:
 
     def keep_request(self, job_id: str, request: ChangeSet) -> None:
         """Write what was asked for: as long as there is no journal, a job is planned from this."""
-        self._replace(self._path(job_id, ".request"), request.model_dump_json())
+        _replace(self._path(job_id, ".request"), [request.model_dump_json()])
 
     def request(self, job_id: str) -> ChangeSet | None:
         """Return what was asked for; None: that is forgotten."""
@@ -113,22 +132,21 @@ class JobFiles:
             return ChangeSet.model_validate_json(self._path(job_id, ".request").read_bytes())
         return None
 
-    def has_request(self, job_id: str) -> bool:
-        """Tell whether it is known what was asked for."""
-        return self._path(job_id, ".request").is_file()
+    def can_begin(self, job: Job) -> bool:
+        """Tell whether it is known what a job, or its roll-back, would begin with."""
+        return self._path(job.id, ".request" if job.kind == "apply" else ".sqlite").is_file()
 
     def keep_changes(self, job_id: str, changes: Iterable[Change]) -> None:
         """Write what would change, so that every process can show it before there is a journal."""
         path = self._path(job_id, ".changes")
-        beside = path.with_name(f"{path.name}.new")
-        with beside.open("w", encoding="utf-8") as stream:
-            stream.writelines(f"{JobChange.of(change).model_dump_json()}\n" for change in changes)
-        beside.replace(path)
+        _replace(path, (f"{JobChange.of(change).model_dump_json()}\n" for change in changes))
 
     def changes(self, job: Job, offset: int, limit: int) -> ChangePage:
         """Return some of what changes: from the journal if there is one, else as it was planned."""
         total = 0 if job.plan is None else job.plan.changes
-        report = self.report(job.id)
+        report = self.report_of(job)
+        if report is None and job.kind == "roll-back":
+            return ChangePage(items=[], total=0)
         if report is not None:
             found = islice((result for result in report.results() if result.fields), offset, offset + limit)
             if report.kind == "roll_back":
@@ -143,7 +161,7 @@ class JobFiles:
 
     def results(self, job: Job, statuses: list[FleetStatus], offset: int, limit: int) -> ResultPage:
         """Return some of what has become of the numbers; without statuses: of all."""
-        found = self.report(job.id)
+        found = self.report_of(job)
         if found is None:
             return ResultPage(items=[], total=0)
         asked = set(statuses) or set(FleetStatus)
@@ -163,7 +181,7 @@ class JobFiles:
         """Return how the run of a job stands; None: none has begun.
 
         Raises:
-            JournalError: It cannot be read just now.
+            JournalError: It cannot be read: just now, or because it is damaged.
         """
         path = self.journal(job_id)
         if not path.is_file():
@@ -171,16 +189,47 @@ class JobFiles:
         try:
             return status(path)
         except JournalError as error:
-            if error.retryable:
+            if error.retryable or not _is_blank(path):
                 raise
             return None
+
+    def report_of(self, job: Job) -> FleetReport | None:
+        """Return how stands what a job is about now; None: that has not begun, whatever was done before.
+
+        Raises:
+            JournalError: It cannot be read: just now, or because it is damaged.
+        """
+        found = self.report(job.id)
+        return found if found is not None and (found.kind == "roll_back") == (job.kind == "roll-back") else None
 
     def _path(self, job_id: str, end: str) -> Path:
         if not _ID.fullmatch(job_id):
             raise ValueError(f"{job_id!r} is no id of a job")
         return self._directory / f"{job_id}{end}"
 
-    def _replace(self, path: Path, text: str) -> None:
-        beside = path.with_name(f"{path.name}.new")
-        beside.write_text(text, encoding="utf-8")
+
+def _replace(path: Path, texts: Iterable[str]) -> None:
+    beside = path.with_name(f"{path.name}.new")
+    try:
+        with open(beside, "w", encoding="utf-8", opener=_ours_only) as stream:
+            stream.writelines(texts)
         beside.replace(path)
+    except BaseException:
+        with suppress(OSError):
+            beside.unlink(missing_ok=True)
+        raise
+
+
+def _ours_only(path: str, flags: int) -> int:
+    # Also in a directory that is there already, and that everybody may read: it is about phone numbers and URLs.
+    return os.open(path, flags, 0o600)
+
+
+def _is_blank(path: Path) -> bool:
+    """Tell whether a journal is in order, and no run has begun in it."""
+    try:
+        with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as connection:
+            tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+            return not tables or ("run" in tables and not connection.execute("SELECT 1 FROM run").fetchone())
+    except sqlite3.Error:
+        return False

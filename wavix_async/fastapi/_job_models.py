@@ -14,6 +14,7 @@ from wavix_async.fleet import Change, FleetProgress, FleetReport, FleetResult, F
 
 __all__ = [
     "FINAL",
+    "MOST_ID",
     "ChangePage",
     "ChangeSet",
     "Job",
@@ -36,7 +37,9 @@ FINAL: Final = frozenset({"done", "stopped", "interrupted", "failed"})
 _MISSING: Final = 100
 _PLACE: Final = re.compile(r"^<iterable>\[\d+\]: ")
 
-RecordId: TypeAlias = Annotated[int, Field(strict=True, gt=0, le=2**63 - 1)]
+MOST_ID: Final = 2**63 - 1
+
+RecordId: TypeAlias = Annotated[int, Field(strict=True, gt=0, le=MOST_ID)]
 
 
 class _Asked(BaseModel):
@@ -66,7 +69,7 @@ class ChangeSet(_Asked):
     confirm: bool = Field(
         default=False, description="Stop after planning, until the job is started: for people who want to look first."
     )
-    batch: Literal["auto"] | Annotated[int, Field(ge=2, strict=True)] | None = Field(
+    batch: Literal["auto"] | Annotated[int, Field(ge=2, le=1_000, strict=True)] | None = Field(
         default="auto", description="How many equal changes may go out as one request; null: one request for each."
     )
     concurrency: int = Field(default=32, ge=1, le=1_000, strict=True, description="Requests on the wire at once.")
@@ -94,7 +97,9 @@ class JobProgress(_Told):
     failed: int = Field(description="Of all changes: refused so far.")
     unknown: int = Field(description="Of all changes: in doubt now.")
     not_sent: int = Field(description="Of those that were tried: never left.")
-    requests: int = Field(description="Requests put on the wire by this process, reads included.")
+    requests: int = Field(
+        description="Requests put on the wire by this process, reads included; after planning it counts anew."
+    )
     rate_limited: int = Field(description="How many of them were answered 429.")
     elapsed: float = Field(description="Seconds since this process began with it.")
     rate: float | None = Field(description="Requests per second that are let through; null: nothing is held back.")
@@ -134,7 +139,7 @@ class JobReport(_Told):
     unknown: int = Field(description="How many were sent, and nobody could tell how that ended.")
     not_sent: int = Field(description="How many never left.")
     pending: int = Field(description="How many were confirmed, and not in effect when the verification ended.")
-    requests: int = Field(description="Requests put on the wire, reads included.")
+    requests: int = Field(description="Requests put on the wire, reads included, but not those of the planning.")
     rate_limited: int = Field(description="How many of them were answered 429.")
     elapsed: float = Field(description="Seconds of work.")
     stopped_by: str | None = Field(description="Why it stopped before the end; null if it did not.")

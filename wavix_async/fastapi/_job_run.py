@@ -164,7 +164,7 @@ class Run:
             await fleet.apply(
                 self._wavix,
                 plan,
-                journal=self._files.journal(self.job.id),
+                journal=await in_thread(self._files.make_journal, self.job.id),
                 verify=request.verify,
                 concurrency=request.concurrency,
                 batch=request.batch,
@@ -177,22 +177,20 @@ class Run:
 
     def _ended(self, request: ChangeSet | None, error: Exception | None) -> dict[str, Any]:
         """Return what becomes of the job, now that nobody works on it; this reads the journal."""
-        found = self._files.report(self.job.id)
+        problem = None if error is None else _told(error, self.job.id, request)
+        found = self._files.report_of(self.job)
         report = None if found is None else JobReport.of(found)
-        problem: JobProblem | None = None
-        if error is not None:
-            problem = _told(error, request)
-        elif found is not None and found.stopped_by is not None and self._why is None:
-            problem = of_stop(found)
+        if problem is None and found is not None and found.stopped_by is not None and self._why is None:
+            problem = of_stop(found, self.job.id)
         state: JobState
         if problem is not None:
             state = "failed"
         elif found is not None and found.finished:
             state = "done"
         else:
-            state = self._why or "done"
+            state = self._why or "interrupted"
         # What was asked for is wrong: it will be wrong the next time, too.
-        again = not isinstance(error, InputError) and self._files.has_request(self.job.id)
+        again = not isinstance(error, InputError) and self._files.can_begin(self.job)
         resumable = again if found is None else not found.finished
         if found is not None or not resumable:
             self._files.forget_request(self.job.id)
@@ -269,8 +267,8 @@ async def in_thread(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> 
         raise
 
 
-def _told(error: Exception, request: ChangeSet | None) -> JobProblem:
-    problem = of_error(error)
+def _told(error: Exception, job_id: str, request: ChangeSet | None) -> JobProblem:
+    problem = of_error(error, job_id)
     if request is not None and problem.detail is not None:
         problem = problem.model_copy(update={"detail": _Places(request).named(problem.detail)})
     return problem

@@ -13,18 +13,20 @@ from fastapi.responses import StreamingResponse
 
 from wavix_async import ConfigurationError
 from wavix_async.config import check_seconds
+from wavix_async.fastapi._job_body import TooLargeError
 from wavix_async.fastapi._job_book import JobBook
 from wavix_async.fastapi._job_check import check
 from wavix_async.fastapi._job_events import HEADERS, events, first_counter
 from wavix_async.fastapi._job_models import ChangePage, ChangeSet, Job, JobList, ResultPage
-from wavix_async.fastapi._job_problems import JobRoute, UnknownJobError, WrongStateError, problem_responses
+from wavix_async.fastapi._job_problems import UnknownJobError, WrongStateError, problem_responses
+from wavix_async.fastapi._job_route import JobRoute
 from wavix_async.fastapi._lifespan import WavixDep
 from wavix_async.fleet import FleetStatus, Safety
 
 __all__ = ["fleet_jobs"]
 
 _JobId: TypeAlias = Annotated[str, PathParameter(description="The id of the job.")]
-_Offset: TypeAlias = Annotated[int, Query(ge=0, description="How many to leave out.")]
+_Offset: TypeAlias = Annotated[int, Query(ge=0, le=2**53, description="How many to leave out.")]
 _Limit: TypeAlias = Annotated[int, Query(ge=1, le=1_000, description="How many to return at most.")]
 _Statuses: TypeAlias = Annotated[
     list[FleetStatus], Query(default_factory=list, description="Which to return, repeated for several; default: all.")
@@ -43,6 +45,7 @@ _STREAM: Final[dict[int | str, dict[str, Any]]] = {
 }
 _UNKNOWN: Final = problem_responses(UnknownJobError)
 _REFUSED: Final = problem_responses(UnknownJobError, WrongStateError)
+_TOO_LARGE: Final = problem_responses(TooLargeError)
 
 
 def fleet_jobs(
@@ -94,7 +97,7 @@ def _add_routes(router: APIRouter, book: JobBook) -> None:
         status_code=202,
         summary="Begin a job",
         response_description="The job has begun.",
-        responses={202: {"headers": _LOCATION}},
+        responses={202: {"headers": _LOCATION}, **_TOO_LARGE},
     )
     async def create_job(changes: ChangeSet, request: Request, response: Response, wavix: WavixDep) -> Job:
         """Plan what has to change so that the numbers are as wanted, and, unless `confirm` is set, carry it out."""

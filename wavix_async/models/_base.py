@@ -170,7 +170,7 @@ class OpenIntEnum(_Open, enum.IntEnum):
 _WORDS: Final[dict[Any, str]] = {bool: "true or false", int: "a whole number", str: "a string", type(None): "None"}
 
 
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class _Rule:
     """What a field of a request body takes."""
 
