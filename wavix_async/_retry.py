@@ -227,3 +227,6 @@ async def repeat(
         if isinstance(verdict, GiveUp) and verdict.error is not error:
             raise verdict.error from error
         raise
+    finally:
+        # It holds the error, whose traceback holds this frame.
+        verdict = Wait(0.0)
