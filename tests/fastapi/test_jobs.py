@@ -360,6 +360,16 @@ async def test_the_router_needs_a_client_and_says_so():
         assert (await client.get("/fleet/jobs")).json() == {"items": []}
 
 
+async def test_the_router_of_an_application_that_is_mounted_says_why_it_cannot_work():
+    mounted = FastAPI()
+    mounted.include_router(fleet_jobs())
+    app = FastAPI()
+    app.mount("/fleet", mounted)
+    async with asking(app) as client:
+        with pytest.raises(ConfigurationError, match="mounted"):
+            await client.get("/fleet/jobs")
+
+
 async def test_the_same_router_serves_one_lifespan_after_another():
     async with Sandbox(numbers=10) as sandbox:
         app = application(sandbox)

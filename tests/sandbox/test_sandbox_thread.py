@@ -1,9 +1,12 @@
 """A sandbox in a thread of its own, and what a test author asks of it."""
 
 import asyncio
+import gc
 import http.client
 import json
+import socket
 import threading
+import warnings
 from typing import Any
 
 import pytest
@@ -217,3 +220,16 @@ def test_a_status_is_ordered_with_its_facts(order: Any, status: int, retry_after
 def test_wrong_orders(order: Any, words: str) -> None:
     with pytest.raises(ValueError, match=words):
         Sandbox().fail_next(**order)
+
+
+def test_a_connection_that_comes_while_it_ends_is_closed() -> None:
+    with warnings.catch_warnings(record=True) as came:
+        warnings.simplefilter("always", ResourceWarning)
+        for _ in range(20):
+            with Sandbox(numbers=1) as sandbox, socket.socket() as connecting:
+                connecting.setblocking(False)
+                connecting.connect_ex(("127.0.0.1", int(sandbox.url.rsplit(":", 1)[1])))
+                # Closed first, as the test is over that has made it.
+                sandbox.__exit__(None, None, None)
+            gc.collect()
+    assert [str(warning.message) for warning in came] == []

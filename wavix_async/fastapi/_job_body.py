@@ -69,7 +69,7 @@ class JobRequest(Request):
 
 
 def tell_in_short(problems: Iterable[Any]) -> list[dict[str, Any]]:
-    """Return what is wrong as it is told: the first places, and not what stood there, which may be large, or no JSON."""
+    """Return what is wrong as it is told: the first places, without what stood there: that may be large, or no JSON."""
     return [
         {"type": problem["type"], "loc": [_place(part) for part in problem["loc"]], "msg": problem["msg"]}
         for problem, _ in zip(problems, range(MOST_PROBLEMS), strict=False)
@@ -77,8 +77,8 @@ def tell_in_short(problems: Iterable[Any]) -> list[dict[str, Any]]:
 
 
 def _place(part: int | str) -> int | str:
-    # It may be a key of the caller's, which JSON lets be half of a character.
-    return part if isinstance(part, int) else part[:_MOST_CHARACTERS].encode(errors="replace").decode()
+    # It may be a key of the caller's, of any length.
+    return part if isinstance(part, int) else part[:_MOST_CHARACTERS]
 
 
 # --- in a thread ---
@@ -89,7 +89,8 @@ def _read(body: bytes) -> Any:
     if not isinstance(raw, dict):
         return raw
     raw = _few_keys(raw)
-    raw["changes"] = _until_too_much(raw["changes"], _read_group) if "changes" in raw else []
+    if "changes" in raw:
+        raw["changes"] = _until_too_much(raw["changes"], _read_group)
     try:
         return ChangeSet.model_validate(raw)
     except ValidationError:

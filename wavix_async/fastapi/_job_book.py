@@ -8,7 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final, ParamSpec, TypeVar
 
-from wavix_async import WavixClient, fleet
+from wavix_async import ConfigurationError, WavixClient, fleet
 from wavix_async.fastapi._job_files import JobFiles, Order, new_id
 from wavix_async.fastapi._job_models import ChangePage, ChangeSet, Job, JobReport, JobState, ResultPage
 from wavix_async.fastapi._job_problems import JobProblem, StorageError, UnknownJobError, WrongStateError, of_storage
@@ -224,7 +224,10 @@ class JobBook:
     @property
     def _files(self) -> JobFiles:
         if self._opened is None:
-            raise RuntimeError("The router of bulk jobs is used outside the lifespan of its application.")
+            raise ConfigurationError(
+                "The lifespan of the router of bulk jobs has not run: include the router in the application that is "
+                "served. One that is mounted in another has no lifespan of its own."
+            )
         return self._opened
 
     def _look(self, job_id: str) -> Job:
@@ -317,7 +320,9 @@ class JobBook:
         except fleet.JournalError:
             raise WrongStateError("The job is under way.") from None
         try:
-            job = self._files.read(job_id) or job
+            written = self._files.read(job_id)
+            # What could not be written on a full disk is known all the same.
+            job = written if written is not None and written.is_final else job
             work = choose(job)
             self._files.take_orders(job_id)
             changes: dict[str, object] = {"report": None, "error": None, "resumable": False}

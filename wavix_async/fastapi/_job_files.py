@@ -40,7 +40,7 @@ _latest = 0
 
 def new_id() -> str:
     """Return an id that sorts by the time, and that nobody can guess."""
-    global _latest  # noqa: PLW0603 - the clock of this process
+    global _latest
     # A clock that is put back must not make what is new the oldest, which is what has to leave.
     _latest = max(_latest + 1, time.time_ns() // 1_000_000)
     return f"{_latest:012x}{secrets.token_hex(12)}"

@@ -138,10 +138,10 @@ _ANSWERS: Final = {
 _TOO_LARGE: Final = ("content-too-large", "The content is too large", 413)
 
 
-def answer(error: UnknownJobError | WrongStateError | StorageError | HTTPException) -> JSONResponse:
-    """Return the answer to a request that went wrong."""
+def answer(error: UnknownJobError | WrongStateError | StorageError | HTTPException, job_id: str | None) -> JSONResponse:
+    """Return the answer to a request that went wrong, about a job if one was named."""
     if isinstance(error, StorageError):
-        problem = of_storage(error.error, None)
+        problem = of_storage(error.error, job_id)
     else:
         kind, title, status = _ANSWERS.get(type(error), _TOO_LARGE)
         detail = error.detail if isinstance(error, HTTPException) else str(error)

@@ -28,7 +28,7 @@ class JobRoute(APIRoute):
                     asked.check_length()
                 return await handle(asked)
             except (UnknownJobError, WrongStateError, StorageError, TooLargeError) as error:
-                return answer(error)
+                return answer(error, asked.path_params.get("job_id"))
             except RequestValidationError as error:
                 # The application says how such errors are answered.
                 raise RequestValidationError(tell_in_short(error.errors())) from None

@@ -39,6 +39,11 @@ class _Server(web.Server):
         super().connection_made(handler, transport)
 
 
+def _sockets_of(site: Any) -> list[Any]:
+    server = getattr(site, "_server", None)
+    return list(getattr(server, "sockets", ()))
+
+
 class Sandbox:
     """A local Wavix on a loopback port, with its state in memory.
 
@@ -218,6 +223,14 @@ class Sandbox:
         if runner is None:
             return
         await self._front.cancel()
+        # A connection that is accepted while the server is closed would be dropped half-made, with its socket open:
+        # no more are accepted, and those that were are given the rounds in which they become connections.
+        loop = asyncio.get_running_loop()
+        for site in runner.sites:
+            for listening in _sockets_of(site):
+                loop.remove_reader(listening.fileno())
+        for _ in range(2):
+            await asyncio.sleep(0)
         await runner.cleanup()
         # Closed sockets are taken down by callbacks; without these rounds the loop could end before them.
         for _ in range(3):
