@@ -32,6 +32,7 @@ from wavix_async import (
     ConfigurationError,
     ConnectError,
     DeadlineExceededError,
+    DecodeError,
     DisconnectedError,
     InputError,
     NotFoundError,
@@ -44,9 +45,10 @@ from wavix_async import (
     WavixClient,
     WavixError,
     errors,
+    fleet,
 )
 from wavix_async._wire import Response, read_response
-from wavix_async.fastapi import WavixDep, get_wavix, install_error_handlers
+from wavix_async.fastapi import WavixDep, get_wavix, install_error_handlers, problem_response
 from wavix_async.fastapi._errors import _KINDS, problem_of
 from wavix_async.resources.numbers import UPDATE
 from wavix_async.sandbox import Sandbox
@@ -304,8 +306,70 @@ async def test_our_own_message_about_the_input_is_told() -> None:
     told = await problem(caught.value)
 
     assert told["status"] == 422
-    assert told["detail"] == str(caught.value)
-    assert "number_id" in told["detail"]
+    assert told["detail"] == "number_id must be a positive integer."
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "NumberUpdate.sms_relay_url must be a string; got URL('https://hooks.example/?token=SECRET').",
+        "Cannot read /srv/SECRET/plan.csv.",
+        r"Cannot read C:\SECRET\plan.csv.",
+        "ids must be numbers, got ['SECRET'\n, 1]: pass Number.id.",
+    ],
+)
+async def test_a_value_that_may_be_the_services_own_is_not_told(message: str) -> None:
+    assert "SECRET" not in json.dumps(await problem(InputError(message)))
+
+
+async def test_a_file_that_cannot_be_read_is_the_services_affair(caplog: pytest.LogCaptureFixture) -> None:
+    with pytest.raises(fleet.FleetFileError) as caught:
+        fleet.read("/nowhere/SECRET/plan.csv")
+    told = await problem(caught.value)
+
+    assert told["status"] == 500
+    assert "SECRET" not in json.dumps(told)
+    assert [record.levelno for record in records(caplog)] == [logging.ERROR]
+
+
+@pytest.mark.parametrize("fact", ["reason", "code", "request_id"])
+async def test_texts_of_others_are_bounded_and_can_be_written(fact: str) -> None:
+    told = await problem(NotFoundError("No.", status=404, **{fact: "a\ud800" + "b" * 9_000}))
+    shown = told["detail" if fact == "reason" else fact]
+
+    assert shown.startswith("a?b")
+    assert len(shown) <= 2_000
+
+
+async def test_what_an_answer_held_is_not_logged_and_no_line_is_forged(caplog: pytest.LogCaptureFixture) -> None:
+    await problem(DecodeError('No JSON. It began: {"sms_relay_url": "https://x/?token=SECRET"'))
+    await problem(ServerError("HTTP 500 for GET /x: a\n2026-01-01 ERROR forged.", status=500))
+    read, failed = records(caplog)
+
+    assert "SECRET" not in read.getMessage()
+    assert len(failed.getMessage().splitlines()) == 1
+
+
+async def test_the_schema_of_one_application_is_its_own() -> None:
+    def application() -> FastAPI:
+        app = FastAPI()
+        install_error_handlers(app)
+
+        @app.get("/")
+        async def read(wavix: Annotated[WavixClient, Depends(get_wavix)]) -> None: ...
+
+        return app
+
+    application().openapi()["components"]["schemas"]["WavixProblem"]["properties"].clear()
+
+    assert application().openapi()["components"]["schemas"]["WavixProblem"]["properties"]
+
+
+async def test_a_middleware_answers_with_the_same_problem() -> None:
+    response = problem_response(RateLimitError("Too many.", retry_after=2.5))
+
+    assert (response.status_code, response.headers["Retry-After"]) == (429, "3")
+    assert response.media_type == "application/problem+json"
 
 
 # --- against the sandbox ---

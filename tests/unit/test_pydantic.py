@@ -22,6 +22,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import VERSION, BaseModel, TypeAdapter, ValidationError
 
+import wavix_async
 from tests import _examples as ex
 from wavix_async import (
     UNSET,
@@ -780,3 +781,41 @@ def test_pydantic_is_not_loaded_before_it_asks(code: str) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stderr
+
+
+# --- what docs/fastapi.md says beside that ---
+
+
+async def test_an_answer_can_be_taken_and_its_links_left_out() -> None:
+    app = FastAPI()
+
+    @app.post("/lines", response_model_exclude={"documents": {"__all__": {"url"}}})
+    async def keep(number: Annotated[Number, FromBody()]) -> Number:
+        return number
+
+    document = {"id": 1, "doc_file_name": "a.pdf", "url": "https://files/SECRET"}
+    told = await call(app, "POST", "/lines", json={"id": 7, "documents": [document]})
+
+    assert told.status_code == 200
+    assert told.json() == {"id": 7, "documents": [{"id": 1, "doc_file_name": "a.pdf"}]}
+
+
+async def test_an_answer_without_a_model_may_hold_numbers() -> None:
+    app = FastAPI()
+    number = from_dict(Number, {"id": 7, "monthly_fee": "0.99", "brand_new": [1]})
+
+    @app.get("/lines")
+    async def read() -> dict[str, Any]:
+        return {"line": number, "lines": [number], "change": NumberUpdate(sms_enabled=True)}
+
+    told = await call(app, "GET", "/lines")
+
+    as_sent = to_dict(number)
+    assert told.json() == {"line": as_sent, "lines": [as_sent], "change": {"sms_enabled": True}}
+
+
+def test_without_pydantic_a_model_has_nothing_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "wavix_async._pydantic", None)
+    monkeypatch.delattr(wavix_async, "_pydantic", raising=False)
+
+    assert not hasattr(NumberUpdate(), "__pydantic_serializer__")

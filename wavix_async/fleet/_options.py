@@ -25,7 +25,9 @@ class Options:
         if type(self.concurrency) is not int or self.concurrency < 1:
             raise ConfigurationError(f"concurrency must be a whole number of 1 or more, got {self.concurrency!r}.")
         if self.batch not in (None, "auto") and (type(self.batch) is not int or not 2 <= self.batch <= 1000):
-            raise ConfigurationError(f'batch must be "auto", a whole number from 2 to 1,000, or None; got {self.batch!r}.')
+            raise ConfigurationError(
+                f'batch must be "auto", a whole number from 2 to 1,000, or None; got {self.batch!r}.'
+            )
         within = self.verify_within
         if not isinstance(within, int | float) or isinstance(within, bool) or not within >= 0:
             raise ConfigurationError(f"verify_within must be seconds, 0 or more; got {within!r}.")

@@ -82,8 +82,10 @@ class _Object(_Pydantic):
 
     @property
     def __pydantic_serializer__(self) -> "SchemaSerializer":
-        from wavix_async import _pydantic
-
+        try:
+            from wavix_async import _pydantic
+        except ImportError:
+            raise AttributeError("__pydantic_serializer__") from None
         return _pydantic.SERIALIZER
 
 
