@@ -6,6 +6,7 @@ is kept, within bounds, and counted before it is repeated: a few lines cannot be
 
 import codecs
 import re
+from collections import deque
 from collections.abc import Collection, Iterator, Mapping
 from typing import IO, TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
@@ -31,6 +32,11 @@ _MOST_REPEATED: Final = 10_000_000
 """Values that aliases stand for, all together."""
 _MOST_SELECTORS: Final = 10_000
 _DEEPEST: Final = 40
+_TOO_DEEP: Final = "is nested too deeply."
+_READ_AHEAD: Final = 2
+"""Chunks of text that are kept: the scanner reads at most 1,024 characters ahead within a line."""
+# Brackets, and what they have no meaning in: quoted text and comments.
+_FLOW: Final = re.compile(r"""(?P<open>[\[{])|(?P<close>[\]}])|"(?:[^"\\]|\\.)*"|'[^']*'|(?:^|(?<=\s))\#.*""")
 
 _NULLS: Final = frozenset({"~", "null", "Null", "NULL"})
 _BOOLS: Final = {
@@ -95,14 +101,19 @@ def read_yaml(stream: IO[bytes], file: str) -> Iterator[Entry]:
         raise InputError("Reading YAML needs PyYAML: pip install 'wavix-async[yaml]'.") from None
 
     loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    text = _Text(stream)
     try:
-        yield from _Reader(yaml.parse(_Text(stream), Loader=loader), file).entries()
+        yield from _Reader(yaml.parse(text, Loader=loader), file).entries()
     except _Stop as stop:
         yield Problem(Place(file, stop.line, stop.column), stop.message)
     except NotText as error:
         yield error.problem(file)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
+        if mark and (column := text.too_deep_before(mark.line + 1, mark.column + 1)):
+            # The scanner reads ahead of the events within a line, so a limit of its own can come before ours.
+            yield Problem(Place(file, mark.line + 1, column), _TOO_DEEP)
+            return
         place = Place(file, mark.line + 1, mark.column + 1) if mark else Place(file)
         yield Problem(place, f"is not YAML: {', '.join(filter(None, (error.context, error.problem)))}.")
     except yaml.YAMLError as error:
@@ -116,6 +127,7 @@ class _Text:
         self._stream = stream
         self._decoder = codecs.getincrementaldecoder("utf-8-sig")()
         self._line = self._column = 1
+        self._recent: deque[tuple[int, int, str]] = deque(maxlen=_READ_AHEAD)
 
     def read(self, size: int = -1, /) -> str:
         chunk = self._stream.read(size)
@@ -127,9 +139,31 @@ class _Text:
         if found := _UNPRINTABLE.search(text):
             self._advance(text[: found.start()])
             raise _Stop(self._line, self._column, f"the character {found[0]!r} cannot stand in YAML: escape it.")
+        self._recent.append((self._line, self._column, text))
         self._advance(text)
         # The parser takes an empty text for the end; a chunk may hold but half a character.
         return text if text or not chunk else self.read(size)
+
+    def too_deep_before(self, line: int, column: int) -> int | None:
+        """Return the column at which a line opens more flow collections than an entry may nest; None where it does not.
+
+        Args:
+            line: The line, counted from 1, at which the parser gave up.
+            column: The column, counted from 1, at which it gave up.
+        """
+        start, text = 1, ""
+        for first_line, first_column, chunk in self._recent:
+            lines = chunk.split("\n")
+            if 0 <= line - first_line < len(lines):
+                if not text:
+                    start = first_column if line == first_line else 1
+                text += lines[line - first_line]
+        depth = 0
+        for found in _FLOW.finditer(text[: max(column - start, 0)]):
+            depth += (found["open"] is not None) - (found["close"] is not None)
+            if depth > _DEEPEST:
+                return start + found.start()
+        return None
 
     def _advance(self, text: str) -> None:
         lines = text.count("\n")
@@ -207,7 +241,7 @@ class _Reader:
 
     def _node(self, event: Any, depth: int = 1) -> _Node:
         if depth > _DEEPEST:
-            raise self._stop(event, "is nested too deeply.")
+            raise self._stop(event, _TOO_DEEP)
         kind = _name(event)
         if kind == "Alias":
             return self._alias(event, depth)
@@ -255,7 +289,7 @@ class _Reader:
         if self._repeated > _MOST_REPEATED:
             raise self._stop(event, f"aliases stand for more than {_MOST_REPEATED:,} values.")
         if depth + node.depth > _DEEPEST:
-            raise self._stop(event, "is nested too deeply.")
+            raise self._stop(event, _TOO_DEEP)
         return node
 
     def _check_tag(self, event: Any, node: _Node) -> None:
