@@ -201,7 +201,7 @@ class Plain:
     def __init__(self, session: Session) -> None:
         import aiohttp
 
-        from wavix_async import _wire
+        from wavix_async._http import response as _wire
         from wavix_async.config import read_base_url
 
         self.session = session
@@ -229,7 +229,7 @@ class Plain:
 
 
 async def _measure(rounds: int, calls: int) -> dict[str, Any]:
-    from wavix_async import _codec
+    from wavix_async._codec import decoder as _codec
 
     ways = _ways(calls)
     lesser, broken = await _without_parts()
@@ -284,7 +284,7 @@ def _pair(whole: list[float], plain: list[float]) -> dict[str, float]:
 def _ways(calls: int) -> dict[str, Way]:
     """The ways to make a call: each a coroutine function that makes so many."""
     from wavix_async import NumberUpdate, WavixClient
-    from wavix_async._wire import Response, build_request, read_response
+    from wavix_async._http.response import Response, build_request, read_response
     from wavix_async.resources.numbers import UPDATE, Numbers
 
     session, turning = Session(), TurningSession()
@@ -348,7 +348,8 @@ def _only_session(plain: Plain) -> Way:
 
 async def _without_parts() -> tuple[dict[str, Way], list[str]]:
     """Calls with one part replaced; a part that is not where it was is named as broken, and not measured."""
-    from wavix_async import WavixClient, _call
+    from wavix_async import WavixClient
+    from wavix_async._http import call as _call
 
     session: Any = Session()
     nothing, plain = _Nothing(), Plain(session)

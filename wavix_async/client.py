@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import attrs
 
-from wavix_async._call import Call
-from wavix_async._clock import Clock
-from wavix_async._events import Observer
-from wavix_async._limits import LimitSnapshot
-from wavix_async._observe import Observers
-from wavix_async._operation import Operation
-from wavix_async._shared import Options, Shared
-from wavix_async._stop import StopSignal
-from wavix_async._transport import Transport
-from wavix_async._wire import Part, build_request
+from wavix_async._aio.clock import Clock
+from wavix_async._aio.stop import StopSignal
+from wavix_async._http.call import Call
+from wavix_async._http.operation import Operation
+from wavix_async._http.response import Part, build_request
+from wavix_async._http.state import Options, Shared
+from wavix_async._http.transport import Transport
+from wavix_async._instrumentation.events import Observer
+from wavix_async._instrumentation.observers import Observers
+from wavix_async._ratelimit.limiter import LimitSnapshot
 from wavix_async.config import (
     RetryPolicy,
     Secret,
@@ -36,7 +36,7 @@ from wavix_async.types import UNSET, UnsetType
 if TYPE_CHECKING:
     import aiohttp
 
-    from wavix_async._lease import RateSource, SharedLimit
+    from wavix_async._ratelimit.leased_limiter import RateSource, SharedLimit
 
 __all__ = ["Limits", "WavixClient"]
 

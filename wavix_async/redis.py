@@ -19,7 +19,7 @@ import secrets
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
 
-from wavix_async._lease import ALIVE, PATIENCE, PROBE, Ask, Grant, SharedLimit
+from wavix_async._ratelimit.leased_limiter import ALIVE, PATIENCE, PROBE, Ask, Grant, SharedLimit
 from wavix_async.config import Secret, check_count, check_rate
 from wavix_async.errors import ConfigurationError
 

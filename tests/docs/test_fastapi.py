@@ -14,7 +14,7 @@ import pytest
 
 pytest.importorskip("fastapi")
 
-from tests.fastapi._serving import serve
+from tests.support.serving import serve
 from wavix_async import WavixError, errors
 from wavix_async.fastapi._errors import _KINDS, _UNAVAILABLE, problem_of
 from wavix_async.sandbox import Sandbox

@@ -18,9 +18,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests._stub import Reply, Seen, StubSession
-from tests._virtual import run_virtual as run_from_zero
 from tests.faults.conftest import FAST
+from tests.support.stub import Reply, Seen, StubSession
+from tests.support.virtual import run_virtual as run_from_zero
 from wavix_async import (
     BulkReport,
     Number,

@@ -33,10 +33,10 @@ from aiohttp import web
 from aiohttp.abc import AbstractResolver
 from aiohttp.test_utils import TestServer
 
-from tests._stub import NUMBER
-from tests.faults._stale import close_on_reuse
 from tests.faults.conftest import FAST, Recorder
 from tests.faults.server import Fault, FaultServer
+from tests.support.stale import close_on_reuse
+from tests.support.stub import NUMBER
 from wavix_async import (
     APIError,
     AttemptEvent,
@@ -898,7 +898,7 @@ async def test_json_that_is_too_deep_is_one_of_our_errors(
     faulty: FaultServer, make_client: Any, monkeypatch: pytest.MonkeyPatch, fault: str
 ) -> None:
     """Without the speedups: orjson refuses it as any other broken JSON."""
-    monkeypatch.setattr("wavix_async._codec.loads", json.loads)
+    monkeypatch.setattr("wavix_async._codec.decoder.loads", json.loads)
     faulty.set_schedule([Fault(fault, body="[" * 100_000)] * 4)
     with pytest.raises(WavixError):
         await call(make_client(), GET)

@@ -15,8 +15,8 @@ import aiohttp
 import attrs
 import pytest
 
-from tests._stub import Reply, Seen, StubSession
-from tests._virtual import run_virtual as run_from_zero
+from tests.support.stub import Reply, Seen, StubSession
+from tests.support.virtual import run_virtual as run_from_zero
 from wavix_async import (
     Number,
     NumberUpdate,

@@ -15,8 +15,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests._model import hold_to_its_facts
 from tests.faults.conftest import FAST, Recorder
+from tests.support.model import hold_to_its_facts
 from wavix_async import (
     Number,
     NumberUpdate,

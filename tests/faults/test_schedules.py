@@ -17,9 +17,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests._model import FATES, MISSING, Bucket, Down, Fate, ModelSession, client_of, hold_to_its_facts
-from tests._stub import Reply, Seen, StubSession
-from tests._virtual import run_virtual as run_from_zero
+from tests.support.model import FATES, MISSING, Bucket, Down, Fate, ModelSession, client_of, hold_to_its_facts
+from tests.support.stub import Reply, Seen, StubSession
+from tests.support.virtual import run_virtual as run_from_zero
 from wavix_async import (
     AttemptEvent,
     BulkResult,

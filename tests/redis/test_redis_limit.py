@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests._stub import Reply, Seen, StubSession
+from tests.support.stub import Reply, Seen, StubSession
 from wavix_async import ConfigurationError, NumberUpdate, WavixClient
-from wavix_async._lease import ALIVE, PATIENCE, PROBE, Ask
+from wavix_async._ratelimit.leased_limiter import ALIVE, PATIENCE, PROBE, Ask
 from wavix_async.redis import PREFIX, SCRIPT, RedisRateLimit
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from redis.asyncio import Redis
 
     from tests.redis.server import RedisServer
-    from wavix_async._lease import Grant, SharedLimit
+    from wavix_async._ratelimit.leased_limiter import Grant, SharedLimit
 
 KEY = "key-0f9c-that-nobody-may-see"
 

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests._stub import NUMBER
 from tests.faults.conftest import FAST
-from tests.soak._books import GET, PATCH, SEND, start
+from tests.support.books import GET, PATCH, SEND, start
+from tests.support.stub import NUMBER
 from wavix_async import RetryPolicy, WavixClient, WavixError
 
 if TYPE_CHECKING:
@@ -201,7 +201,7 @@ async def test_a_new_address_is_followed_in_time_while_the_old_one_still_answers
 ) -> None:
     """As after a move: an address is remembered for 60 s (here a tenth of one), an open connection for as long as it is
     used."""
-    from wavix_async import _transport
+    from wavix_async._http import transport as _transport
 
     connector = _transport.aiohttp.TCPConnector
 

@@ -7,8 +7,8 @@ import random
 
 import pytest
 
-from tests._virtual import run_virtual
-from wavix_async._limits import Gate, Limiter
+from tests.support.virtual import run_virtual
+from wavix_async._ratelimit.limiter import Gate, Limiter
 
 
 @pytest.mark.req_13

@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
-from wavix_async._call import SAME_EVERY_TIME
-from wavix_async._events import BulkEvent, BulkStart
-from wavix_async._log import logger
-from wavix_async._stop import StopSignal
-from wavix_async.bulk._delivery import Delivery, Work
-from wavix_async.bulk._records import KEY_REFUSED, BulkProgress, BulkReport, BulkResult, BulkStatus, bare
-from wavix_async.bulk._settle import Doubts
-from wavix_async.bulk._source import END, Source, as_pair
-from wavix_async.bulk._tries import Tries
-from wavix_async.bulk._turns import Turns
+from wavix_async._aio.stop import StopSignal
+from wavix_async._http.call import SAME_EVERY_TIME
+from wavix_async._instrumentation.events import BulkEvent, BulkStart
+from wavix_async._instrumentation.logs import logger
+from wavix_async.bulk._attempts import Tries
+from wavix_async.bulk._input import END, Source, as_pair
+from wavix_async.bulk._keyed_lock import Turns
+from wavix_async.bulk._reconciler import Doubts
+from wavix_async.bulk._results import KEY_REFUSED, BulkProgress, BulkReport, BulkResult, BulkStatus, bare
+from wavix_async.bulk._sender import Delivery, Work
 from wavix_async.config import check_count
 from wavix_async.errors import (
     ClientClosedError,

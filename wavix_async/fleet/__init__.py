@@ -11,12 +11,13 @@ async with WavixClient() as wavix:
     await fleet.export(wavix, "fleet.csv")                  # the account, as a file that `read` takes back
 """
 
+from wavix_async._files.problems import FleetFileError, Place, Problem
 from wavix_async.fleet._apply import apply, resume, roll_back
-from wavix_async.fleet._carry_out import Stale
+from wavix_async.fleet._desired import Layout, Match, Target, Wanted, read
 from wavix_async.fleet._errors import JournalError, MissingNumbersError, SafetyError, StalePlanError
+from wavix_async.fleet._executor import Stale
 from wavix_async.fleet._export import export
 from wavix_async.fleet._plan import Plan, plan
-from wavix_async.fleet._problems import FleetFileError, Place, Problem
 from wavix_async.fleet._records import (
     Change,
     FieldChange,
@@ -29,7 +30,6 @@ from wavix_async.fleet._records import (
 from wavix_async.fleet._report import FleetReport, status
 from wavix_async.fleet._safety import Safety
 from wavix_async.fleet._selectors import Selector
-from wavix_async.fleet._wanted import Layout, Match, Target, Wanted, read
 
 __all__ = [
     # what can be done

@@ -12,9 +12,13 @@ from typing import Any, Final, Literal
 import attrs
 
 from wavix_async import InputError, NumberUpdate, WavixClient
-from wavix_async.fleet._carry_out import CarryOut, Stale
-from wavix_async.fleet._census import Census
+from wavix_async._files.fields import settings_of, to_json, update_from, update_from_json
+from wavix_async._files.lock import Lock
+from wavix_async.fleet._account import Census
+from wavix_async.fleet._comparison import GONE
+from wavix_async.fleet._database import Store
 from wavix_async.fleet._errors import JournalError, MissingNumbersError, StalePlanError
+from wavix_async.fleet._executor import CarryOut, Stale
 from wavix_async.fleet._journal import (
     TOUCHED,
     Journal,
@@ -24,15 +28,11 @@ from wavix_async.fleet._journal import (
     open_store,
     set_options,
 )
-from wavix_async.fleet._lock import Lock
 from wavix_async.fleet._options import Options, check_choice
 from wavix_async.fleet._plan import Draft, Plan
 from wavix_async.fleet._records import FleetProgress
 from wavix_async.fleet._report import FleetReport
 from wavix_async.fleet._safety import Safety
-from wavix_async.fleet._settings import settings_of, to_json, update_from, update_from_json
-from wavix_async.fleet._store import Store
-from wavix_async.fleet._verdict import GONE
 
 __all__ = ["Progress", "apply", "resume", "roll_back"]
 

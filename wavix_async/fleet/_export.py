@@ -15,12 +15,12 @@ from pathlib import Path
 from typing import IO, Any, Final
 
 from wavix_async import DecodeError, InputError, Number, WavixClient
-from wavix_async.fleet._census import Census
-from wavix_async.fleet._readers import digits_of, is_id
-from wavix_async.fleet._settings import FIELDS, settings_of
-from wavix_async.fleet._store import Store
-from wavix_async.fleet._values import KINDS, WrongValues, make_update
-from wavix_async.fleet._wanted import LAYOUTS, Layout
+from wavix_async._files.fields import FIELDS, settings_of
+from wavix_async._files.rows import digits_of, is_id
+from wavix_async._files.values import KINDS, WrongValues, make_update
+from wavix_async.fleet._account import Census
+from wavix_async.fleet._database import Store
+from wavix_async.fleet._desired import LAYOUTS, Layout
 
 __all__ = ["export", "lines_of"]
 

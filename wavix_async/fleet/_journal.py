@@ -22,12 +22,12 @@ from typing import Any, Final, TypeAlias
 import attrs
 
 from wavix_async import Number
-from wavix_async.fleet._census import Ids
+from wavix_async._files.lock import Lock
+from wavix_async.fleet._account import Ids
+from wavix_async.fleet._comparison import Stands, compare
+from wavix_async.fleet._database import Store, in_one_transaction
 from wavix_async.fleet._errors import JournalError
-from wavix_async.fleet._lock import Lock
 from wavix_async.fleet._records import Sample
-from wavix_async.fleet._store import Store, in_one_transaction
-from wavix_async.fleet._verdict import Stands, compare
 
 __all__ = [
     "DONE",

@@ -10,13 +10,13 @@ from itertools import islice
 from typing import Any, Final
 
 from wavix_async import Number, WavixClient, to_dict
-from wavix_async.fleet._census import Census
+from wavix_async._files.fields import settings_of, to_json
+from wavix_async._files.rows import is_id
+from wavix_async.fleet._account import Census
+from wavix_async.fleet._database import Store, in_one_transaction
+from wavix_async.fleet._desired import Match, Source, Target, Wanted, read
 from wavix_async.fleet._journal import SCHEMA, RunRow
-from wavix_async.fleet._readers import is_id
 from wavix_async.fleet._records import Change, FleetProgress, fields_of
-from wavix_async.fleet._settings import settings_of, to_json
-from wavix_async.fleet._store import Store, in_one_transaction
-from wavix_async.fleet._wanted import Match, Source, Target, Wanted, read
 
 __all__ = ["Draft", "Plan", "fields_count", "plan"]
 

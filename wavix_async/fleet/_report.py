@@ -7,12 +7,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
+from wavix_async._files.lock import is_held
+from wavix_async.fleet._database import Store, as_ours
 from wavix_async.fleet._errors import JournalError
 from wavix_async.fleet._journal import RunRow, latest_run, open_store
-from wavix_async.fleet._lock import is_held
 from wavix_async.fleet._plan import fields_count
 from wavix_async.fleet._records import FleetResult, FleetStatus, Sample, fields_of
-from wavix_async.fleet._store import Store, as_ours
 
 __all__ = ["FleetReport", "status"]
 

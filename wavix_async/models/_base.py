@@ -64,13 +64,13 @@ class _Pydantic:
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: "GetCoreSchemaHandler") -> "CoreSchema":
-        from wavix_async import _pydantic
+        from wavix_async._codec import pydantic as _pydantic
 
         return _pydantic.schema(source, handler)
 
     @classmethod
     def __get_pydantic_json_schema__(cls, schema: "CoreSchema", handler: "GetJsonSchemaHandler") -> "JsonSchemaValue":
-        from wavix_async import _pydantic
+        from wavix_async._codec import pydantic as _pydantic
 
         return _pydantic.describe(schema, handler)
 
@@ -83,7 +83,7 @@ class _Object(_Pydantic):
     @property
     def __pydantic_serializer__(self) -> "SchemaSerializer":
         try:
-            from wavix_async import _pydantic
+            from wavix_async._codec import pydantic as _pydantic
         except ImportError:
             raise AttributeError("__pydantic_serializer__") from None
         return _pydantic.SERIALIZER

@@ -10,12 +10,9 @@ from typing import IO, TYPE_CHECKING, Any, Final, Literal
 
 import attrs
 
-from wavix_async._codec import to_dict
-from wavix_async._operation import Operation
-from wavix_async._paging import Paginator, items_of
-from wavix_async._resource import Resource, positive_id
-from wavix_async._takes import takes
-from wavix_async._wire import Part
+from wavix_async._codec.decoder import to_dict
+from wavix_async._http.operation import Operation
+from wavix_async._http.response import Part
 from wavix_async.bulk import BulkProgress, BulkRun, Work
 from wavix_async.errors import InputError, WavixError
 from wavix_async.models.common import Success
@@ -27,6 +24,9 @@ from wavix_async.models.numbers import (
     NumberPage,
     NumberUpdate,
 )
+from wavix_async.resources._base import Resource, positive_id
+from wavix_async.resources._pagination import Paginator, items_of
+from wavix_async.resources._unpack import takes
 from wavix_async.types import UNSET
 
 if TYPE_CHECKING:

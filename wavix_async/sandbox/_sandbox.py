@@ -9,14 +9,14 @@ from typing import Any, Literal, Self
 
 from aiohttp import web
 
-from wavix_async.sandbox._api import Api
-from wavix_async.sandbox._data import FOREIGN_CITIES, HOME_CITIES, Fleet
-from wavix_async.sandbox._faults import FaultPlan, Faults, Match, matches
-from wavix_async.sandbox._front import Front
-from wavix_async.sandbox._records import SandboxRequest, SandboxStats
-from wavix_async.sandbox._settings import check, rate_limit
-from wavix_async.sandbox._state import NumbersView, Store
-from wavix_async.sandbox._thread import LoopThread
+from wavix_async.sandbox._groups.numbers.data import FOREIGN_CITIES, HOME_CITIES, Fleet
+from wavix_async.sandbox._groups.numbers.routes import Api
+from wavix_async.sandbox._groups.numbers.store import NumbersView, Store
+from wavix_async.sandbox._server.faults import FaultPlan, Faults, Match, matches
+from wavix_async.sandbox._server.handler import Front
+from wavix_async.sandbox._server.request_log import SandboxRequest, SandboxStats
+from wavix_async.sandbox._server.settings import check, rate_limit
+from wavix_async.sandbox._server.thread import LoopThread
 
 _HOST = "127.0.0.1"
 _DEFAULT_KEY = "sandbox-key"

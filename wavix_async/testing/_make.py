@@ -16,7 +16,7 @@ from typing import Any, Final, TypeVar, cast
 
 import attrs
 
-from wavix_async import _codec
+from wavix_async._codec import decoder as _codec
 from wavix_async.models._base import Model
 from wavix_async.models.common import Page, Pagination, Success
 

@@ -6,8 +6,8 @@ import itertools
 from collections.abc import Callable
 from typing import Final
 
-from wavix_async._clock import Clock
-from wavix_async._shared import Shared
+from wavix_async._aio.clock import Clock
+from wavix_async._http.state import Shared
 from wavix_async.client import WavixClient
 
 __all__ = ["skip_waits"]

@@ -1,0 +1,415 @@
+"""Reading what numbers shall be from tables and from Python, and holding it against an account."""
+
+from __future__ import annotations
+
+import io
+import json
+import pickle
+import tracemalloc
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.support import examples as ex
+from wavix_async import InputError, Number, NumberDestination, NumberUpdate, from_dict
+from wavix_async._files.problems import FleetFileError
+from wavix_async.fleet._desired import Layout, Match, Wanted, read
+from wavix_async.fleet._export import lines_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+ON = NumberUpdate(sms_enabled=True)
+OFF = NumberUpdate(sms_enabled=False)
+ROUTE = {"destination": "[did]@sip.example.com", "priority": 1, "transport": 1}
+
+
+def number(number_id: int, phone: str | None = None, **changes: Any) -> Number:
+    return from_dict(Number, ex.number(id=number_id, number=phone or f"1415555{number_id:04}", **changes))
+
+
+def wanted(content: str | bytes, layout: Layout = "csv") -> Wanted:
+    return read(io.BytesIO(content.encode() if isinstance(content, str) else content), layout=layout)
+
+
+def problems(content: str | bytes, layout: Layout = "csv") -> list[str]:
+    with pytest.raises(FleetFileError) as caught:
+        wanted(content, layout)
+    assert caught.value.count == len(caught.value.problems)
+    return [str(problem).removeprefix("<stream>, ").removeprefix("<stream>: ") for problem in caught.value.problems]
+
+
+class TestTables:
+    def test_a_row_by_id_by_number_and_by_both(self):
+        content = (
+            "id,number,sms_enabled,call_status_url,destinations\n"
+            "1001,,true,null,\n"
+            ',+1 (415) 555-10.02,,https://x.test/,"[]"\n'
+            f'1003,14155551003,,,"{json.dumps([ROUTE]).replace(chr(34), chr(34) * 2)}"\n'
+        )
+        match = wanted(content).match()
+
+        assert match.updates([number(1003), number(1001), number(9), number(1002)]) == [
+            NumberUpdate(destinations=[NumberDestination(**ROUTE)]),
+            NumberUpdate(sms_enabled=True, call_status_url=None),
+            None,
+            NumberUpdate(call_status_url="https://x.test/", destinations=[]),
+        ]
+        assert match.problems == []
+        assert list(match.unseen()) == []
+
+    def test_the_same_as_ndjson(self):
+        content = (
+            '{"id": 1001, "sms_enabled": true, "call_status_url": null}\n\n'
+            '{"number": "+1 415-555-1002", "transcription_threshold": 6}\r\n'
+            '{"number": 14155551003, "id": 1003, "destinations": [' + json.dumps(ROUTE) + "]}"
+        )
+        assert wanted(content, "ndjson").match().updates([number(1001), number(1002), number(1003)]) == [
+            NumberUpdate(sms_enabled=True, call_status_url=None),
+            NumberUpdate(transcription_threshold=6),
+            NumberUpdate(destinations=[NumberDestination(**ROUTE)]),
+        ]
+
+    @pytest.mark.parametrize(
+        ("content", "layout"),
+        [("id,sms_enabled\n1,\n2,true\n", "csv"), ('{"id": 1}\n{"id": 2, "sms_enabled": true}', "ndjson")],
+    )
+    def test_a_row_may_leave_everything_as_it_is(self, content: str, layout: Layout):
+        whole = wanted(content, layout)
+
+        assert (whole.rows, len(whole), whole.selectors) == (2, 2, ())
+        assert whole.match().updates([number(1), number(2), number(3)]) == [NumberUpdate(), ON, None]
+
+    def test_a_table_without_rows_wants_nothing(self):
+        assert len(wanted("id,sms_enabled\n")) == 0
+        assert wanted("id,sms_enabled\n"), "it is there all the same"
+
+    def test_what_stands_in_json_quotes_is_text(self):
+        match = wanted('id,call_status_url\n1,"""null"""\n2,""" a\\n"""\n3,"""half"\n').match()
+        assert match.updates([number(1), number(2), number(3)]) == [
+            NumberUpdate(call_status_url=text) for text in ("null", " a\n", '"half')
+        ]
+
+    def test_all_that_is_wrong_is_told_at_once_in_the_order_of_the_lines(self):
+        content = (
+            "id,number,sms_enabled,transcription_threshold\n"
+            "1001,,maybe,soon\n"
+            "x,14155551002,true,\n"
+            "1003,+49 abc,true,\n"
+            ",,true,\n"
+            "1004,,true\n"
+            "1005,,true,\n"
+            "1006,14155550000,true,\n"
+            "01005,,false,\n"
+            ",+1 415 555 0000,true,\n"
+            "1005,14155550000,true,\n"
+            "1007,14155550000,true,\n"
+        )
+        assert problems(content) == [
+            "line 2, column 3 (sms_enabled): must be true or false; leave it out to keep it as it is; got 'maybe'.",
+            "line 2, column 4 (transcription_threshold): must be a whole number; "
+            "leave it out to keep it as it is; got 'soon'.",
+            "line 3, column 1 (id): must be the number's record id, a positive whole number; got 'x'.",
+            "line 4, column 2 (number): must be a phone number, such as +1 415 555 0100; got '+49 abc'.",
+            "line 5: names no number: give id or number.",
+            "line 6, column 4: the row has 3 cells and the header 4.",
+            "line 9, column 1 (id): id 1005 is in line 7 already.",
+            "line 10, column 2 (number): phone number 14155550000 is in line 8 already.",
+            "line 11, column 1 (id): id 1005 is in line 7 already.",
+        ]
+
+    @pytest.mark.parametrize(
+        ("content", "message"),
+        [
+            ("", "is empty: there must be a header"),
+            ("\n \n", "is empty: there must be a header"),
+            ("1001\n1002\n", "line 1: there must be a header with the column id or number; the columns are id, number"),
+            ("id;sms_enabled\n1;true\n", "line 1: there must be a header with the column id or number;"),
+            ("id,number\n1,14155550100\n", "line 1: there is nothing to change: add columns (sms_enabled, "),
+            ("id,sms_enabeld\n1,true\n", "line 1, column 2 (sms_enabeld): is no column of this table; "),
+            ("id,sms_enabled,id\n1,true,1\n", "line 1, column 3 (id): is there twice."),
+            (b"id,sms_enabled\n1,\xe9\n", "line 2, column 3: is not UTF-8: save the file as UTF-8."),
+            (b"\xff\xfei\0d\0", "line 1, column 1: is not UTF-8"),
+            ('id,sms_enabled\n"1,true\n', "line 2: is not CSV: unexpected end of data."),
+            ("id,destinations\n1," + "[" * 100_000, "line 2, column 2 (destinations): must be JSON, a list: "),
+            ("id,sms_enabled\n9223372036854775808,true\n", "line 2, column 1 (id): must be the number's record id"),
+            (
+                "id,transcription_threshold\n1," + "9" * 5_000,
+                "line 2, column 2 (transcription_threshold): must be a wh",
+            ),
+            ("number,sms_enabled\n1.41556E+10,true\n", "line 2, column 1 (number): must be a phone number"),
+            ("number,sms_enabled\n+,true\n", "line 2, column 1 (number): must be a phone number"),
+        ],
+    )
+    def test_what_is_wrong_with_csv(self, content: str | bytes, message: str):
+        (problem,) = problems(content)
+        assert problem.startswith(message)
+
+    def test_a_misspelled_column_is_guessed_and_the_wrong_separator_named(self):
+        assert problems("id,SMS enabeld\n")[0].endswith(" Did you mean sms_enabled?")
+        assert problems("id;sms_enabled\n")[0].endswith(" Commas must separate them.")
+
+    @pytest.mark.parametrize(
+        ("line", "message"),
+        [
+            ("1001", "line 2: must be an object with id, number, sms_enabled, "),
+            ('{"sms_enabled": true}', "line 2: names no number: give id or number."),
+            ('{"id": true, "sms_enabled": true}', "line 2, column id: must be the number's record id"),
+            ('{"number": "x", "sms_enabled": true}', "line 2, column number: must be a phone number"),
+            ('{"number": true, "sms_enabled": true}', "line 2, column number: must be a phone number"),
+            ('{"id": 1, "sms_enabeld": true}', "line 2, column sms_enabeld: is no field of this table; "),
+            ('{"id": 9, "sms_enabled": true}', "line 2, column id: id 9 is in line 1 already."),
+            ('{"id": 1, "transcription_threshold": ' + "9" * 5_000 + "}", "line 2: cannot be read: "),
+            ("[" * 100_000, "line 2: cannot be read: "),
+        ],
+    )
+    def test_what_is_wrong_with_ndjson(self, line: str, message: str):
+        (problem,) = problems(f'{{"id": 9, "sms_enabled": true}}\n{line}\n', "ndjson")
+        assert problem.startswith(message)
+
+    def test_an_empty_ndjson(self):
+        assert problems("\n", "ndjson") == ["is empty: there must be an object in each line."]
+
+    def test_a_thousand_problems_are_kept_and_all_are_counted(self):
+        content = "id,sms_enabled\n" + "".join(
+            f"{i},true\n{i},{'x' * 100_000 if i < 5 else 'x'}\n" for i in range(1, 1501)
+        )
+        with pytest.raises(FleetFileError) as caught:
+            wanted(content)
+        error = pickle.loads(pickle.dumps(caught.value))
+
+        assert (error.count, len(error.problems)) == (1500, 1000)
+        assert [problem.place.line for problem in error.problems] == list(range(3, 2003, 2))
+        assert str(error).startswith(
+            "<stream> has 1,500 mistakes; nothing was sent.\n  <stream>, line 3, column 2 (sms_"
+        )
+        assert str(error).endswith("\n  ... and 1,480 more")
+        assert len(str(error)) < 20_000, "a long value is not shown in full"
+
+    def test_a_large_file_is_not_kept_in_memory(self, tmp_path: Path):
+        path = tmp_path / "fleet.csv"
+        with path.open("w") as stream:
+            stream.write("id,call_status_url\n")
+            stream.writelines(f"{i},https://x.test/{i}/{'x' * 2000}\n" for i in range(1, 40_001))
+        tracemalloc.start()
+        try:
+            whole = read(path)
+            match = whole.match()
+            for start in range(1, 40_001, 1000):
+                updates = match.updates([Number(id=i, number=str(i)) for i in range(start, start + 100)])
+                assert [update and update.call_status_url for update in updates] == [
+                    f"https://x.test/{i}/{'x' * 2000}" for i in range(start, start + 100)
+                ]
+            assert sum(1 for _ in match.unseen()) == 36_000
+            peak = tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+        # What sqlite keeps is not seen here, and bounded; 4,096 updates are kept, and the file has 80 MB.
+        assert peak < 20e6
+
+
+class TestSources:
+    @pytest.mark.parametrize("name", ["a.csv", "a.NDJSON", "a.jsonl", "a.yaml", "a.YML"])
+    def test_the_layout_by_the_suffix(self, tmp_path: Path, name: str):
+        path = tmp_path / name
+        texts = {"csv": "id,sms_enabled\n1,true\n", "aml": "numbers:\n- {id: 1, set: {sms_enabled: true}}\n"}
+        texts["yml"] = texts["aml"]
+        path.write_text(texts.get(name.lower()[-3:], '{"id": 1, "sms_enabled": true}\n'))
+
+        whole = read(str(path))
+
+        assert whole.name == str(path)
+        assert whole.match().updates([number(1)]) == [ON]
+
+    def test_the_layout_that_is_given_wins(self, tmp_path: Path):
+        path = tmp_path / "a.txt"
+        path.write_text('{"id": 1, "sms_enabled": true}\n')
+
+        assert read(path, layout="ndjson").rows == 1
+        with pytest.raises(FleetFileError, match=r"a\.txt: the suffix must be one of \.csv, .*layout="):
+            read(path)
+
+    def test_files_that_cannot_be_read(self, tmp_path: Path):
+        with pytest.raises(FleetFileError, match=r"Cannot read .*missing\.csv: No such file"):
+            read(tmp_path / "missing.csv")
+        with pytest.raises(FleetFileError, match="Cannot read"):
+            read(tmp_path, layout="csv")
+        with pytest.raises(FleetFileError, match="is no path"):
+            read("a\0.csv")
+
+    def test_pairs_and_mappings(self):
+        for source in ({1: ON, "+1 415 555 0002": OFF}, iter([(1, ON), ("14155550002", OFF)])):
+            whole = read(source)
+            assert (whole.name, whole.rows) == ("<iterable>", 2)
+            assert whole.match().updates([number(2), number(1)]) == [OFF, ON]
+
+    def test_an_update_of_python_means_the_same_after_it_was_stored(self):
+        update = NumberUpdate(
+            sms_enabled=False,
+            destinations=[NumberDestination(destination="32882", priority=1, transport=5, trunk_id=7)],
+            sms_relay_url="\ud800 'odd'\n",
+            call_status_url=None,
+            transcription_threshold=-3,
+        )
+        assert read([(1, update), (2, NumberUpdate())]).match().updates([number(1), number(2)]) == [
+            update,
+            NumberUpdate(),
+        ]
+
+    def test_wrong_pairs_are_told_by_their_index(self):
+        bad: list[Any] = [(1, ON), 5, (0, ON), ("x", ON), (2, {"sms_enabled": True}), (1, OFF), (True, ON)]
+        with pytest.raises(FleetFileError) as caught:
+            read(bad)
+        assert [str(problem) for problem in sorted(caught.value.problems, key=str)] == [
+            "<iterable>[1]: must be a pair of an id and a NumberUpdate; got 5.",
+            "<iterable>[2]: must be the number's record id, a positive whole number; got 0.",
+            "<iterable>[3]: must be a phone number, such as +1 415 555 0100; got 'x'.",
+            "<iterable>[4]: must have a NumberUpdate; got dict.",
+            "<iterable>[5]: id 1 is in [0] already.",
+            "<iterable>[6]: must be the number's record id, a positive whole number; got True.",
+        ]
+
+    def test_no_source_at_all(self):
+        for source in (5, b"id,sms_enabled\n", None):
+            with pytest.raises(InputError, match="source must be a path, a file, or"):
+                read(source)  # type: ignore[arg-type]
+        with pytest.raises(InputError, match="layout must be one of csv, ndjson, yaml"):
+            read(io.BytesIO(), layout="xml")  # type: ignore[arg-type]
+
+    def test_what_a_source_raises_is_raised(self):
+        def broken() -> Iterator[tuple[int | str, NumberUpdate]]:
+            yield 1, ON
+            raise LookupError("gone")
+
+        with pytest.raises(LookupError, match="gone"):
+            read(broken())
+
+
+class TestMatch:
+    def test_a_phone_number_that_contradicts_the_account(self):
+        match = wanted("id,number,sms_enabled\n1,14155550001,true\n2,14155550009,true\n").match()
+
+        assert match.updates([number(1), number(2)]) == [ON, None]
+        assert match.updates([number(2)]) == [None], "a page that comes twice tells nothing new"
+        assert [str(problem) for problem in match.problems] == [
+            "<stream>, line 3, column 1 (id): id 2 has the phone number 14155550002, not 14155550009."
+        ]
+        error = match.error()
+        assert error is not None
+        assert str(error).startswith("<stream> has 1 mistake; nothing was sent.\n  <stream>, line 3")
+
+    def test_a_number_in_two_rows_by_id_and_by_phone(self):
+        match = wanted("number,id,sms_enabled\n+14155550001,,true\n,1,false\n").match()
+        match.updates([number(1)])
+
+        assert [str(problem) for problem in match.problems] == [
+            "<stream>, line 3, column 2 (id): id 1 has the phone number 14155550001: "
+            "<stream>, line 2, column number speaks of it already."
+        ]
+
+    def test_unseen_names_the_place_in_the_order_of_the_file(self):
+        match = wanted("number,id,sms_enabled\n,3,true\n14155550002,,true\n,1,true\n").match()
+        match.updates([number(3)])
+
+        assert [(target.id, target.number, str(target.place)) for target in match.unseen()] == [
+            (None, "14155550002", "<stream>, line 3, column 1 (number)"),
+            (1, None, "<stream>, line 4, column 2 (id)"),
+        ]
+
+    def test_each_matching_is_of_its_own(self):
+        whole = wanted("id,sms_enabled\n1,true\n")
+        assert whole.match().updates([number(1)]) == [ON]
+        assert [target.id for target in whole.match().unseen()] == [1]
+        assert [target.id for target in whole.targets()] == [1]
+
+    def test_more_numbers_at_once_than_a_statement_takes(self):
+        whole = read((i, ON) for i in range(1, 40_001))
+        match = whole.match()
+        assert match.updates([Number(id=i, number="") for i in range(1, 40_002)]) == [ON] * 40_000 + [None]
+        assert list(match.unseen()) == []
+
+    def test_numbers_that_came_otherwise_than_documented(self):
+        odd = [from_dict(Number, ex.number(id=one, number=two)) for one, two in (([1], 5), (None, None), (True, "x"))]
+        assert wanted("id,number,sms_enabled\n1,,true\n,5,true\n").match().updates(odd) == [None] * 3
+
+
+# --- what export writes, read takes back ---
+
+texts = st.text(max_size=8) | st.sampled_from(
+    ["null", "NULL", "~", "true", '"', '"null"', " x ", "a\nb", "\r\n", "\x85", "\u2028", "\ufeff", "007", "#", "=1+1",
+     "*a", "- x: y", "a,b;c", "\ud800", "\x00\x7f", "\U0001f600", "{}", "https://x.test/?a=b&c=%20#f"]
+)  # fmt: skip
+raw = st.one_of(
+    st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False), texts, st.just([]), st.just({"a": [1]})
+)
+routes = st.lists(
+    st.fixed_dictionaries(
+        {"destination": texts | raw, "priority": st.integers() | raw, "transport": st.sampled_from([1, 4, 5, 9]) | raw},
+        optional={"trunk_id": st.integers() | raw, "id": st.integers(), "srtp": st.booleans(), "new": raw},
+    )
+    | raw,
+    max_size=3,
+)
+numbers = st.fixed_dictionaries(
+    {},
+    optional={
+        "number": texts | raw | st.just("+1 415 555 0100"),
+        "sms_enabled": st.booleans() | raw,
+        "destination": routes | raw,
+        "sms_relay_url": texts | raw,
+        "call_recording_enabled": raw,
+        "transcription_threshold": st.integers() | raw,
+        "call_status_url": texts | raw,
+    },
+)
+
+
+@pytest.mark.parametrize("layout", ["csv", "ndjson", "yaml"])
+@given(payloads=st.lists(numbers, min_size=1, max_size=3))
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def test_what_is_written_of_any_number_differs_from_it_in_nothing(layout: Layout, payloads: list[dict[str, Any]]):
+    if layout == "yaml":
+        pytest.importorskip("yaml")
+    account = [
+        from_dict(Number, {**ex.number(number=f"1415555000{at}"), **payload, "id": at + 1})
+        for at, payload in enumerate(payloads)
+    ]
+    written = "".join(lines_of(account, layout)).encode()
+    match: Match = read(io.BytesIO(written), layout=layout).match()
+
+    updates = match.updates(account)
+
+    assert match.problems == []
+    assert [update and update.differs_from(each) for update, each in zip(updates, account, strict=True)] == [
+        () for _ in account
+    ]
+    assert all(update is not None for update in updates)
+    assert list(match.unseen()) == []
+
+
+@pytest.mark.parametrize("layout", ["csv", "ndjson", "yaml"])
+def test_nothing_that_can_be_said_is_left_out(layout: Layout):
+    if layout == "yaml":
+        pytest.importorskip("yaml")
+    odd = 'a "b",\n\u2028 \U0001f600 null'
+    account = [
+        number(1, sms_relay_url=odd, call_status_url=None, sms_enabled=False, transcription_threshold=0),
+        number(2, sms_relay_url="", call_status_url="null", destination=[], sms_enabled=None),
+        number(3, destination=[ex.destination(destination=odd, transport=5, trunk_id=7), ex.destination(priority=2)]),
+    ]
+    written = "".join(lines_of(account, layout)).encode()
+    first, second, third = read(io.BytesIO(written), layout=layout).match().updates(account)
+
+    assert first is not None
+    assert second is not None
+    assert third is not None
+    assert (first.sms_relay_url, first.call_status_url, first.sms_enabled) == (odd, None, False)
+    assert (second.sms_relay_url, second.call_status_url, second.destinations) == (None, "null", [])
+    assert not second.sms_enabled
+    assert third.destinations == [
+        NumberDestination(destination=odd, priority=1, transport=5, trunk_id=7),
+        NumberDestination(destination="[did]@pbx.example.net", priority=2, transport=1),
+    ]

@@ -1,0 +1,1 @@
+"""Number rows in files: what `fleet`, `cli` and the job router read, check and lock alike."""

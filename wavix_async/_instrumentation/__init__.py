@@ -1,0 +1,1 @@
+"""Events, the observers that get them, and the log."""
