@@ -13,7 +13,7 @@ from wavix_async._aio.stop import StopSignal
 from wavix_async._http.call import Call
 from wavix_async._http.operation import Operation
 from wavix_async._http.response import Part, build_request
-from wavix_async._http.state import Options, Shared
+from wavix_async._http.state import CallOptions, ClientState
 from wavix_async._http.transport import Transport
 from wavix_async._instrumentation.events import Observer
 from wavix_async._instrumentation.observers import Observers
@@ -46,7 +46,7 @@ T = TypeVar("T")
 class Limits:
     """What the client knows of the API's rate limits."""
 
-    def __init__(self, shared: Shared) -> None:
+    def __init__(self, shared: ClientState) -> None:
         self._shared = shared
 
     def snapshot(self, group: str = "default") -> LimitSnapshot:
@@ -106,7 +106,7 @@ class WavixClient:
         timeouts = _timeouts(Timeouts(), timeout)
         policy = RetryPolicy() if retry is None else _policy(retry)
         self._base_url = read_base_url(base_url)
-        self._options = Options(timeouts=timeouts, retry=policy, observers=Observers(_observers(observers)))
+        self._options = CallOptions(timeouts=timeouts, retry=policy, observers=Observers(_observers(observers)))
         transport = Transport(
             api_key=api_key,
             max_connections=check_count("max_connections", max_connections),
@@ -114,7 +114,7 @@ class WavixClient:
             session=session,
         )
         limit = _shared_limit(rate, account_of(api_key, self._base_url))
-        self._shared = Shared(
+        self._shared = ClientState(
             transport,
             rate=None if limit is not None else check_rate(rate),
             limit=limit,
@@ -219,7 +219,7 @@ class WavixClient:
         other = object.__new__(type(self))
         other._base_url = self._base_url
         other._shared = self._shared
-        other._options = Options(
+        other._options = CallOptions(
             timeouts=timeouts,
             retry=self._options.retry if retry is None else _policy(retry),
             observers=self._options.observers.and_also(_observers(observers)),

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 ON = NumberUpdate(sms_enabled=True)
 GET = Operation("GET", "/v1/numbers/{id}", Number)
-PATCH = Operation("PATCH", "/v1/numbers/{id}", Number, repeatable=True)
+PATCH = Operation("PATCH", "/v1/numbers/{id}", Number, idempotent=True)
 SEND = Operation("POST", "/v1/messages/{id}", Success)
 PROMPTLY = 0.05
 

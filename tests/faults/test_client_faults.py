@@ -68,12 +68,12 @@ if TYPE_CHECKING:
 PATH = "/v1/numbers/{id}"
 SEND = Operation("POST", "/v1/messages", Success)
 GET = Operation("GET", PATH, Number)
-PATCH = Operation("PATCH", PATH, Number, repeatable=True)
+PATCH = Operation("PATCH", PATH, Number, idempotent=True)
 PUT = Operation("PUT", PATH, Number)
 DELETE = Operation("DELETE", PATH, Success)
 # A new PATCH is not repeatable until somebody has thought about it, and a PUT that costs money opts out.
 NEW_PATCH = Operation("PATCH", PATH, Number)
-PAID_PUT = Operation("PUT", PATH, Number, repeatable=False)
+PAID_PUT = Operation("PUT", PATH, Number, idempotent=False)
 
 REPEATABLE = [GET, PATCH, PUT, DELETE]
 ONCE = [SEND, NEW_PATCH, PAID_PUT]
@@ -298,11 +298,11 @@ async def test_a_delete_that_answers_something_else_is_gone_where_it_says_so(
     faulty: FaultServer, make_client: Any
 ) -> None:
     """Nobody can answer with a number that is gone, unless the operation says that gone is done."""
-    for gone_is_done in (False, True):
+    for not_found_is_success in (False, True):
         faulty.reset(schedule=["reset_after"])
         operation = Operation("DELETE", PATH, Number)
-        if gone_is_done:
-            operation = attrs.evolve(operation, gone_is_done=True)
+        if not_found_is_success:
+            operation = attrs.evolve(operation, not_found_is_success=True)
             assert (await call(make_client(), operation)).already_gone  # type: ignore[attr-defined]
         else:
             with pytest.raises(NotFoundError) as caught:
@@ -767,7 +767,7 @@ async def test_requests_on_the_wire_equal_the_counter(
     assert sum(counters["fired"].values()) - counters["fired"].get("ok", 0) > 10
     assert counters["total"] == len(seen.on_the_wire)
     assert len(seen.on_the_wire) >= sum(in_errors) + successes
-    if operation.repeatable:
+    if operation.idempotent:
         # Fifteen faults in a row have a chance of one in 160,000.
         assert successes == 60
     else:

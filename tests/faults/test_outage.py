@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from wavix_async import BulkReport, BulkRun, Event
 
-PATCH = Operation("PATCH", "/v1/numbers/{id}", Number, repeatable=True)
+PATCH = Operation("PATCH", "/v1/numbers/{id}", Number, idempotent=True)
 ON = NumberUpdate(sms_enabled=True)
 LATENCY = 0.02
 RATE = 100

@@ -35,7 +35,7 @@ SEND = Operation("POST", "/v1/messages/{id}", Success)
 GET = Operation("GET", PATH, Number)
 OPERATIONS = (
     GET,
-    Operation("PATCH", PATH, Number, repeatable=True),
+    Operation("PATCH", PATH, Number, idempotent=True),
     Operation("PUT", PATH, Number),
     Operation("DELETE", PATH, Success),
     SEND,

@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 PATH = "/v1/numbers/{id}"
 OPERATIONS = {
     "GET": Operation("GET", PATH, Number),
-    "PATCH": Operation("PATCH", PATH, Number, repeatable=True),
+    "PATCH": Operation("PATCH", PATH, Number, idempotent=True),
     "PUT": Operation("PUT", PATH, Number),
     "DELETE": Operation("DELETE", PATH, Success),
     "POST": Operation("POST", "/v1/messages/{id}", Success),
@@ -262,7 +262,7 @@ def is_true(ended: Ended, session: ModelSession) -> None:
     operation = OPERATIONS[ask.operation]
     got, done = session.got[owner], session.done[owner]
     on_the_wire = [event for event in ended.events if event.outcome != "not_sent"]
-    if not operation.repeatable:
+    if not operation.idempotent:
         assert done <= 1
         # Only what was certainly not carried out may be followed by another.
         assert all(event.status in (429, 503) for event in on_the_wire[:-1])
@@ -285,7 +285,7 @@ def is_true(ended: Ended, session: ModelSession) -> None:
     hold_to_its_facts(error)
     assert error.attempts == len(on_the_wire)
     assert error.elapsed == pytest.approx(ended.ended - ended.began, abs=1e-6)
-    assert isinstance(error, OutcomeUnknownError) <= (not operation.repeatable)
+    assert isinstance(error, OutcomeUnknownError) <= (not operation.idempotent)
     if error.outcome != "unknown":
         # One exception: what a first attempt has changed unheard may be deleted by somebody before the second.
         assert done == 0 or (error.status == 404 and ask.number in session.gone)

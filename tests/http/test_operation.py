@@ -16,7 +16,7 @@ from wavix_async.resources import numbers
 @pytest.mark.req_02
 @pytest.mark.req_23
 @pytest.mark.parametrize(
-    ("method", "repeatable", "gone_is_done"),
+    ("method", "idempotent", "not_found_is_success"),
     [
         ("GET", True, False),
         ("PUT", True, False),
@@ -26,21 +26,23 @@ from wavix_async.resources import numbers
     ],
 )
 def test_a_new_operation_is_safe_until_somebody_has_thought_about_it(
-    method: str, repeatable: bool, gone_is_done: bool
+    method: str, idempotent: bool, not_found_is_success: bool
 ) -> None:
     operation = Operation(method, "/v1/things/{id}", Success)
 
-    assert operation.repeatable is repeatable
-    assert operation.gone_is_done is gone_is_done
-    assert (operation.scope, operation.limit_group, operation.quota) == (None, "default", False)
+    assert operation.idempotent is idempotent
+    assert operation.not_found_is_success is not_found_is_success
+    assert (operation.scope, operation.limit_group, operation.fail_fast_on_429) == (None, "default", False)
     assert operation.name == f"{method} /v1/things/{{id}}"
 
 
 @pytest.mark.req_02
 def test_what_is_stated_wins() -> None:
-    operation = Operation("PUT", "/v1/costly", Success, repeatable=False, gone_is_done=True, quota=True)
+    operation = Operation(
+        "PUT", "/v1/costly", Success, idempotent=False, not_found_is_success=True, fail_fast_on_429=True
+    )
 
-    assert (operation.repeatable, operation.gone_is_done, operation.quota) == (False, True, True)
+    assert (operation.idempotent, operation.not_found_is_success, operation.fail_fast_on_429) == (False, True, True)
 
 
 def test_an_operation_is_a_value() -> None:
@@ -69,12 +71,12 @@ def test_whether_a_call_may_be_repeated_has_been_reviewed_for_every_operation() 
         for each in pkgutil.iter_modules(resources.__path__, "wavix_async.resources.")
     ]
     found = {each.name: each for module in modules for each in vars(module).values() if isinstance(each, Operation)}
-    assert {name: operation.repeatable for name, operation in found.items()} == REVIEWED
+    assert {name: operation.idempotent for name, operation in found.items()} == REVIEWED
 
 
 @pytest.mark.req_02
 @pytest.mark.parametrize(
-    ("operation", "name", "result", "scope", "repeatable"),
+    ("operation", "name", "result", "scope", "idempotent"),
     [
         (numbers.LIST, "GET /v1/numbers", NumberPage, "numbers:read", True),
         (numbers.GET, "GET /v1/numbers/{id}", Number, "numbers:read", True),
@@ -85,10 +87,10 @@ def test_whether_a_call_may_be_repeated_has_been_reviewed_for_every_operation() 
     ],
 )
 def test_the_operations_of_numbers(
-    operation: Operation[object], name: str, result: type | None, scope: str, repeatable: bool
+    operation: Operation[object], name: str, result: type | None, scope: str, idempotent: bool
 ) -> None:
     assert operation.name == name
     assert result is None or operation.result is result
     assert operation.scope == scope
-    assert operation.repeatable is repeatable
-    assert operation.quota is False
+    assert operation.idempotent is idempotent
+    assert operation.fail_fast_on_429 is False

@@ -44,9 +44,9 @@ from wavix_async._http.retry import GiveUp, RetryBudget, Wait, decide, repeat
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-SAFE = Operation("PATCH", "/v1/things/{id}", Success, repeatable=True)
+SAFE = Operation("PATCH", "/v1/things/{id}", Success, idempotent=True)
 UNSAFE = Operation("POST", "/v1/purchases", Success)
-NUDGE = Operation("POST", "/v1/nudges", Success, quota=True)
+NUDGE = Operation("POST", "/v1/nudges", Success, fail_fast_on_429=True)
 GET = Operation("GET", "/v1/numbers/{id}", Number)
 BUY = Operation("POST", "/v1/purchases/{id}", Success)
 quick = settings(deadline=None, max_examples=75)

@@ -113,7 +113,7 @@ async def use(limiter: LeasedLimiter, sent: list[float], seconds: float = 0.02) 
     try:
         await asyncio.sleep(seconds)
     except asyncio.CancelledError:
-        limiter.abandoned(ticket)
+        limiter.no_answer(ticket)
         raise
     limiter.accepted(ticket)
 
@@ -646,7 +646,7 @@ def test_whatever_becomes_of_the_store_every_caller_has_one_end(
 
     async def caller(limiter: LeasedLimiter, delay: float, end: str) -> str:
         await asyncio.sleep(delay)
-        place = limiter.arrive()
+        place = limiter.join_queue()
         try:
             ticket = await limiter.acquire(now() + 0.5 if end == "late" else None, place)
         except WaitTooLong:
@@ -657,12 +657,12 @@ def test_whatever_becomes_of_the_store_every_caller_has_one_end(
             renewed = limiter.renew(ticket, place)
             ticket = renewed if renewed is not None else await limiter.acquire(None, place)
         if end == "unused":
-            limiter.unused(ticket)
+            limiter.refund(ticket)
             return "unused"
         try:
             await asyncio.sleep(0.03)
         except asyncio.CancelledError:
-            limiter.abandoned(ticket)
+            limiter.no_answer(ticket)
             raise
         if end == "refuse":
             limiter.refused(ticket, 0.7)

@@ -301,7 +301,7 @@ def test_whatever_happens_nobody_leaves_in_a_pause_and_a_configured_rate_holds(
             gate.refused(ticket, now, value)
             told = max(told, now + value)
         elif ticket is not None:
-            gate.abandoned()
+            gate.no_answer()
         assert gate.in_flight == len(tickets)
         pace = gate.pace()
         assert pace is None or 0.0 < pace < math.inf
@@ -368,13 +368,13 @@ def test_first_come_first_served() -> None:
 def test_who_keeps_a_place_goes_before_those_who_came_later() -> None:
     async def main() -> None:
         limiter = Limiter(10.0)
-        place, ticket = limiter.arrive(), await limiter.acquire()
+        place, ticket = limiter.join_queue(), await limiter.acquire()
         later = start(*(limiter.acquire() for _ in range(3)))
         await asyncio.sleep(0.05)
-        limiter.unused(await limiter.acquire(deadline=now() + 0.11, place=place))
+        limiter.refund(await limiter.acquire(deadline=now() + 0.11, place=place))
         assert now() == pytest.approx(0.1)
         assert [await task for task in later] == pytest.approx([0.1, 0.2, 0.3])
-        limiter.abandoned(ticket)
+        limiter.no_answer(ticket)
 
     run_virtual(main())
 
@@ -382,7 +382,7 @@ def test_who_keeps_a_place_goes_before_those_who_came_later() -> None:
 def test_a_ticket_is_renewed_before_those_who_came_later_and_not_before_its_time() -> None:
     async def main() -> None:
         limiter = Limiter(10.0)
-        first, second = limiter.arrive(), limiter.arrive()
+        first, second = limiter.join_queue(), limiter.join_queue()
         old = await limiter.acquire(place=first)
         (later,) = start(limiter.acquire(place=second))
         await asyncio.sleep(0.05)
@@ -390,11 +390,11 @@ def test_a_ticket_is_renewed_before_those_who_came_later_and_not_before_its_time
         assert limiter.renew(await later, second) == pytest.approx(now())
         assert limiter.snapshot().in_flight == 2
 
-        earlier = limiter.arrive()
+        earlier = limiter.join_queue()
         ticket = await limiter.acquire()
         start(limiter.acquire(place=earlier))
         await asyncio.sleep(0)
-        assert limiter.renew(ticket, limiter.arrive()) is None, "somebody came before"
+        assert limiter.renew(ticket, limiter.join_queue()) is None, "somebody came before"
         limiter.pause(1.0)
         assert limiter.renew(old, first) is None
         await asyncio.sleep(2)
@@ -500,7 +500,7 @@ def test_a_wait_for_answers_ends_at_the_deadline() -> None:
         with pytest.raises(WaitTooLong):
             await limiter.acquire(deadline=3.0)
         assert now() == pytest.approx(3.0)
-        limiter.abandoned(0.0)
+        limiter.no_answer(0.0)
         await other
         assert limiter.snapshot().waiting == 0
 
@@ -582,7 +582,7 @@ def test_an_answer_that_never_comes_frees_its_place() -> None:
         (waiting,) = start(limiter.acquire())
         await asyncio.sleep(1.0)
         assert not waiting.done()
-        limiter.abandoned(tickets[0])
+        limiter.no_answer(tickets[0])
         assert await waiting == pytest.approx(1.0)
 
     run_virtual(main())
@@ -696,12 +696,12 @@ def test_every_caller_gets_exactly_one_end_and_nothing_is_left(
         try:
             await asyncio.sleep(0.03)
         except asyncio.CancelledError:
-            limiter.abandoned(ticket)
+            limiter.no_answer(ticket)
             raise
         if end == "refuse":
             limiter.refused(ticket, 0.7)
         elif end == "pause":
-            limiter.abandoned(ticket)
+            limiter.no_answer(ticket)
             limiter.pause(0.4)
         else:
             limiter.accepted(ticket)

@@ -1,4 +1,4 @@
-"""`@takes`: a method's keywords are the fields of its body."""
+"""`@unpack`: a method's keywords are the fields of its body."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import attrs
 import pytest
 
 from wavix_async import UNSET, InputError, NumberUpdate, WavixClient
-from wavix_async.resources._unpack import takes
+from wavix_async.resources._unpack import unpack
 
 
 @attrs.frozen(kw_only=True)
@@ -19,12 +19,12 @@ class Paint:
 
 
 class Shed:
-    @takes(Paint)
+    @unpack(Paint)
     def paint(self, wall: int, body: Paint) -> tuple[int, Paint]:
         """Paint one wall."""
         return wall, body
 
-    @takes(Paint)
+    @unpack(Paint)
     def paint_all(self, body: Paint) -> Paint:
         """Paint all."""
         return body

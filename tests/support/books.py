@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import pytest
 
 GET = Operation("GET", "/v1/numbers/{id}", Number)
-PATCH = Operation("PATCH", "/v1/numbers/{id}", Number, repeatable=True)
+PATCH = Operation("PATCH", "/v1/numbers/{id}", Number, idempotent=True)
 SEND = Operation("POST", "/v1/messages/{id}", Success)
 
 

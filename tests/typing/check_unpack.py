@@ -1,10 +1,10 @@
-"""What the type checkers make of `@takes`. Never run: mypy --strict and pyright read it."""
+"""What the type checkers make of `@unpack`. Never run: mypy --strict and pyright read it."""
 
 from typing import assert_type
 
 import attrs
 
-from wavix_async.resources._unpack import takes
+from wavix_async.resources._unpack import unpack
 
 
 @attrs.frozen(kw_only=True)
@@ -14,11 +14,11 @@ class Paint:
 
 
 class Shed:
-    @takes(Paint)
+    @unpack(Paint)
     async def paint(self, wall: int, body: Paint) -> float:
         return wall * body.coats
 
-    @takes(Paint)
+    @unpack(Paint)
     def paint_all(self, body: Paint) -> str:
         return body.colour
 

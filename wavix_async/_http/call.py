@@ -14,8 +14,8 @@ import attrs
 from wavix_async._codec import decoder as _codec
 from wavix_async._http import retry as _retry
 from wavix_async._http.operation import Operation
-from wavix_async._http.response import Request, Response, facts_of, read_response
-from wavix_async._http.state import Options, Shared
+from wavix_async._http.response import Request, Response, error_context, read_response
+from wavix_async._http.state import CallOptions, ClientState
 from wavix_async._instrumentation.events import AttemptEvent, AttemptStart, DriftEvent, RetryEvent
 from wavix_async._ratelimit.headers import rate_hint, wait_told
 from wavix_async._ratelimit.limiter import WaitTooLong
@@ -81,7 +81,7 @@ class Call(Generic[T]):
         "attempts",
     )
 
-    def __init__(self, shared: Shared, options: Options, operation: Operation[T], request: Request) -> None:
+    def __init__(self, shared: ClientState, options: CallOptions, operation: Operation[T], request: Request) -> None:
         self._shared = shared
         self._options = options
         self._operation = operation
@@ -113,7 +113,7 @@ class Call(Generic[T]):
         self._deadline = _FOREVER if deadline is None else self._started + deadline
         under_way = shared.begin_call(loop)
         # Kept over all attempts: who is refused, or fails, does not go to the end of the queue.
-        self._place = self._limiter.arrive()
+        self._place = self._limiter.join_queue()
         try:
             try:
                 return await self._attempt()
@@ -122,7 +122,7 @@ class Call(Generic[T]):
             try:
                 return await _retry.repeat(self._attempt, first, self._decide, self._back_off)
             except NotFoundError:
-                if self._ambiguous and self._operation.gone_is_done:
+                if self._ambiguous and self._operation.not_found_is_success:
                     return cast("T", Success(success=True, already_gone=True))
                 raise
             finally:
@@ -167,7 +167,7 @@ class Call(Generic[T]):
         finally:
             if not entered:
                 _leave(places)
-                self._limiter.unused(ticket)
+                self._limiter.refund(ticket)
 
     async def _exchange(self, ticket: float, places: Places, began: float) -> T:
         """Send the request, and read its answer."""
@@ -184,26 +184,26 @@ class Call(Generic[T]):
         try:
             value = self._read(response)
         except WavixError as error:
-            options.observers.tell(self._attempt_event(began, response.status, error, error.outcome))
+            options.observers.notify(self._attempt_event(began, response.status, error, error.outcome))
             raise
         if options.observers.want_success():
-            options.observers.tell_success(self._attempt_event(began, response.status))
+            options.observers.notify_success(self._attempt_event(began, response.status))
         return value
 
     def _too_late_to_send(self, ticket: float, places: Places) -> DeadlineExceededError:
         _leave(places)
-        self._limiter.unused(ticket)
+        self._limiter.refund(ticket)
         return DeadlineExceededError(
             f"{self._operation.name} reached its deadline before it could be sent.", outcome="not_sent"
         )
 
     def _no_answer(self, ticket: float, began: float, error: BaseException) -> None:
-        self._limiter.abandoned(ticket)
+        self._limiter.no_answer(ticket)
         outcome = error.outcome if isinstance(error, WavixError) else "unknown"
         if outcome == "not_sent":
             self.attempts -= 1
         self._fresh = isinstance(error, ConnectError | DisconnectedError)
-        self._options.observers.tell(self._attempt_event(began, None, error, outcome))
+        self._options.observers.notify(self._attempt_event(began, None, error, outcome))
 
     async def _queue(self, places: Places) -> float:
         """Wait for a turn and then for a place; nobody holds a place, or a connection, while waiting for the rate."""
@@ -256,7 +256,7 @@ class Call(Generic[T]):
                     taken.append(place)
         except BaseException as error:
             _leave(taken)
-            self._limiter.unused(ticket)
+            self._limiter.refund(ticket)
             if isinstance(error, TimeoutError):
                 raise DeadlineExceededError(
                     f"{self._operation.name} found no free connection before its deadline.", outcome="not_sent"
@@ -265,7 +265,7 @@ class Call(Generic[T]):
 
     def _judge_rate(self, ticket: float, response: Response) -> None:
         status, headers, now = response.status, response.headers, time.time()
-        if status == 429 and self._operation.quota:
+        if status == 429 and self._operation.fail_fast_on_429:
             # What is left of a quota says nothing of the rate, which is what others share.
             self._limiter.accepted(ticket)
             return
@@ -309,9 +309,9 @@ class Call(Generic[T]):
     def _report(self, drifts: list[_codec.Drift], response: Response) -> None:
         if self._shared.strict:
             drifts = [self._without_key(drift) for drift in drifts]
-            raise _codec.drift_error(drifts, **facts_of(response))
+            raise _codec.drift_error(drifts, **error_context(response))
         for drift in map(self._without_key, filter(self._shared.is_new_drift, drifts)):
-            self._options.observers.tell(DriftEvent(operation=self._operation.name, drift=drift))
+            self._options.observers.notify(DriftEvent(operation=self._operation.name, drift=drift))
 
     def _without_key(self, drift: _codec.Drift) -> _codec.Drift:
         hide = self._shared.transport.hide_key
@@ -335,7 +335,7 @@ class Call(Generic[T]):
         if isinstance(verdict, _retry.GiveUp):
             self._with_facts(verdict.error)
         else:
-            self._options.observers.tell(
+            self._options.observers.notify(
                 RetryEvent(
                     operation=self._operation.name,
                     attempt=self._tries,

@@ -15,7 +15,7 @@ from wavix_async._ratelimit.headers import answered_at
 from wavix_async.errors import APIError, DecodeError, InputError, error_for_status
 from wavix_async.models.common import Success
 
-__all__ = ["Part", "Request", "Response", "build_request", "facts_of", "read_response"]
+__all__ = ["Part", "Request", "Response", "build_request", "error_context", "read_response"]
 
 T = TypeVar("T")
 
@@ -173,7 +173,7 @@ def read_response(operation: Operation[T], response: Response) -> tuple[T, list[
         return cast("T", None), []
     payload = _payload(response)
     says_no = type(payload) is dict and (payload.get("success") is False or payload.get("error") is True)
-    if says_no and not operation.refusal_is_data:
+    if says_no and not operation.error_flag_is_data:
         raise _api_error(operation, response)
     value, drifts = _codec.decode(operation.result, payload)
     if drifts and not (_codec.fits(operation.result, value) and _says_something(operation.result, payload)):
@@ -210,7 +210,7 @@ def _payload(response: Response) -> Any:
 def _unreadable(response: Response, what: str) -> DecodeError:
     return DecodeError(
         f"HTTP {response.status} with {what}. It began: {_excerpt(response.body)[:200]!r}",
-        **facts_of(response),
+        **error_context(response),
         retryable=True,
         details=_excerpt(response.body),
     )
@@ -220,7 +220,7 @@ def _excerpt(body: bytes) -> str:
     return body[:_EXCERPT].decode("utf-8", "replace")
 
 
-def facts_of(response: Response) -> dict[str, Any]:
+def error_context(response: Response) -> dict[str, Any]:
     """Return what every error tells of the answer: its status, the request's id, the server's time."""
     headers = response.headers
     return {
@@ -251,7 +251,7 @@ def _api_error(operation: Operation[Any], response: Response) -> APIError:
         hint = f" It needs the scope {operation.scope}."
     return error_for_status(response.status)(
         f"HTTP {response.status} for {name}: {said}{hint}",
-        **facts_of(response),
+        **error_context(response),
         code=_code_in(details),
         outcome="unknown" if response.status == 408 else None,
         reason=None if isinstance(details, str) else _message_in(details) or None,

@@ -141,21 +141,21 @@ def _backoff(
 
 def _may_repeat(operation: Operation[Any], policy: RetryPolicy, failure: WavixError) -> bool:
     if isinstance(failure, RateLimitError):
-        return failure.status == 429 and not operation.quota
-    repeatable = operation.repeatable and (policy.repeat_unknown or operation.method == "GET")
+        return failure.status == 429 and not operation.fail_fast_on_429
+    idempotent = operation.idempotent and (policy.repeat_unknown or operation.method == "GET")
     if isinstance(failure, TransportError):
-        return failure.outcome == "not_sent" or repeatable
+        return failure.outcome == "not_sent" or idempotent
     if isinstance(failure, DecodeError):
-        return failure.retryable and repeatable
+        return failure.retryable and idempotent
     if isinstance(failure, APIError) and failure.status in policy.statuses:
         refused = failure.status == 503 and failure.retry_after is not None
-        return repeatable or refused
+        return idempotent or refused
     return False
 
 
 def _last_word(operation: Operation[Any], failure: WavixError) -> WavixError:
     """Return what the caller is told: a call that must not be repeated and may have been carried out says just that."""
-    if operation.repeatable or failure.outcome != "unknown":
+    if operation.idempotent or failure.outcome != "unknown":
         return failure
     if isinstance(failure, DecodeError) and failure.paths:
         # The API said yes; only the words were not as documented.

@@ -1,4 +1,4 @@
-"""What calls have in common: `Shared` for all calls of a client, `Options` for those made with the same options."""
+"""`ClientState`: what all calls of a client share; `CallOptions`: what those made with the same options share."""
 
 import asyncio
 import contextlib
@@ -20,14 +20,14 @@ from wavix_async.config import RetryPolicy, Timeouts
 if TYPE_CHECKING:
     from wavix_async._ratelimit.leased_limiter import SharedLimit
 
-__all__ = ["Options", "Shared"]
+__all__ = ["CallOptions", "ClientState"]
 
 _ENDING = 1.0
 """Seconds within which calls end when their connections are gone."""
 
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
-class Options:
+class CallOptions:
     """What `with_options` can change from call to call."""
 
     timeouts: Timeouts
@@ -45,7 +45,7 @@ def _leasing(limit: "SharedLimit") -> Callable[[str, Tell], Limiter]:
     from wavix_async._ratelimit.leased_limiter import LeasedLimiter, Outage
 
     outage = Outage()
-    return lambda group, tell: LeasedLimiter(limit, group, outage, on_event=tell)
+    return lambda group, notify: LeasedLimiter(limit, group, outage, on_event=notify)
 
 
 class _UnderWay:
@@ -75,7 +75,7 @@ class _UnderWay:
                 await self._idle.wait()
 
 
-class Shared:
+class ClientState:
     """What all calls of a client share, whatever their options: the pool, the limits, the retry budget."""
 
     def __init__(
@@ -108,17 +108,17 @@ class Shared:
         limiter = self._limiters.get(group)
         if limiter is None:
 
-            def tell(kind: str, value: float) -> None:
+            def notify(kind: str, value: float) -> None:
                 paused = kind == "pause"
-                self._observers.tell(
+                self._observers.notify(
                     PauseEvent(group=group, seconds=value) if paused else RateEvent(group=group, rate=value)
                 )
 
-            limiter = self._limiters[group] = self._new_limiter(group, tell)
+            limiter = self._limiters[group] = self._new_limiter(group, notify)
         return limiter
 
-    def _own_limiter(self, _: str, tell: Tell) -> Limiter:
-        return Limiter(self._rate, on_event=tell, clock=self.clock)
+    def _own_limiter(self, _: str, notify: Tell) -> Limiter:
+        return Limiter(self._rate, on_event=notify, clock=self.clock)
 
     def use_clock(self, clock: Clock) -> None:
         """Wait on another clock; what was learned of the rates is forgotten."""

@@ -119,12 +119,12 @@ class Observers:
         """Tell whether anybody wants to know of attempts that succeed: most do, and events cost time."""
         return self._somebody or _log.is_debugging()
 
-    def tell(self, event: Event) -> None:
+    def notify(self, event: Event) -> None:
         """Give the event to every observer."""
         for observer in self._all:
             observer(event)
 
-    def tell_success(self, event: AttemptEvent) -> None:
+    def notify_success(self, event: AttemptEvent) -> None:
         """Give an attempt that succeeded to the observers that want to know."""
         for observer in self._of_success:
             observer(event)

@@ -227,13 +227,13 @@ class Gate:
 
     def unsend(self, ticket: float) -> None:  # noqa: ARG002  (whoever leases slots must know which)
         """Give the place back: the request never left."""
-        self.abandoned()
+        self.no_answer()
         self.allowance.left += 1.0
         pace = self.pace()
         if pace is not None:
             self._tat -= 1.0 / pace
 
-    def abandoned(self) -> None:
+    def no_answer(self) -> None:
         """Note that no verdict will come."""
         self.in_flight = max(self.in_flight - 1, 0)
 
@@ -251,7 +251,7 @@ class Gate:
 
     def refused(self, ticket: float, now: float, retry_after: float | None) -> bool:
         """Note a 429; tell whether it began a pause, which only the first of an epoch does."""
-        self.abandoned()
+        self.no_answer()
         self.refused_count += 1
         fresh = ticket >= self._epoch and self._hit is None
         if retry_after is not None:
@@ -302,7 +302,7 @@ class Limiter:
     """Holds requests back so that the server need not refuse them.
 
     Every request takes a ticket (`try_acquire`, else `acquire`) and closes it once, as `accepted`, `refused` or
-    `abandoned`.
+    `no_answer`.
     """
 
     def __init__(
@@ -345,7 +345,7 @@ class Limiter:
             return None
         return self._send(now)
 
-    def arrive(self) -> int:
+    def join_queue(self) -> int:
         """Return a place in the queue, to be kept over several turns: `acquire(place=...)`, `renew`."""
         return next(self._arrivals)
 
@@ -354,7 +354,7 @@ class Limiter:
 
         Args:
             deadline: Time of the clock after which the ticket is of no use; None waits as long as it takes.
-            place: What `arrive` returned; None: behind everybody who waits.
+            place: What `join_queue` returned; None: behind everybody who waits.
 
         Raises:
             WaitTooLong: At once, when the wait as it is known now goes beyond the deadline; later, when a pause begins
@@ -364,7 +364,7 @@ class Limiter:
         if ticket is not None:
             return ticket
         limit = inf if deadline is None else deadline
-        place = self.arrive() if place is None else place
+        place = self.join_queue() if place is None else place
         self._check_fits(limit, place)
         ticket = await self._turn(limit, place)
         while self.is_paused():
@@ -379,7 +379,7 @@ class Limiter:
 
         Args:
             ticket: What `acquire` returned.
-            place: What `arrive` returned.
+            place: What `join_queue` returned.
 
         Returns:
             The new ticket; None when one must wait.
@@ -406,12 +406,12 @@ class Limiter:
         """
         self._paused(self._gate.refused(ticket, self._now(), retry_after))
 
-    def abandoned(self, ticket: float) -> None:  # noqa: ARG002  (closing takes the ticket, whatever the end)
+    def no_answer(self, ticket: float) -> None:  # noqa: ARG002  (closing takes the ticket, whatever the end)
         """Close a ticket without a verdict: the request was never sent, or no answer came."""
-        self._gate.abandoned()
+        self._gate.no_answer()
         self._pump()
 
-    def unused(self, ticket: float) -> None:
+    def refund(self, ticket: float) -> None:
         """Give a ticket back: nothing was sent with it, so it costs no turn."""
         self._gate.unsend(ticket)
         self._pump()

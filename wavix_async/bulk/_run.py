@@ -210,7 +210,7 @@ class BulkRun:
             await self._clean_up()
             self._ended = loop.time()
             self._tell_progress()
-            self._base.observers.tell(self._end_event())
+            self._base.observers.notify(self._end_event())
         if self._broken is not None:
             raise self._broken
 

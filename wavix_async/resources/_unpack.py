@@ -1,4 +1,4 @@
-"""`@takes(Model)`: a method's keywords are the fields of a request body, spelled once, in the body's class."""
+"""`@unpack(Model)`: a method's keywords are the fields of a request body, spelled once, in the body's class."""
 
 import functools
 import inspect
@@ -7,7 +7,7 @@ from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, overload
 
 from wavix_async.errors import InputError
 
-__all__ = ["takes"]
+__all__ = ["unpack"]
 
 P = ParamSpec("P")
 A = TypeVar("A")
@@ -16,7 +16,7 @@ R = TypeVar("R")
 S = TypeVar("S")
 
 
-class takes(Generic[P, B]):  # noqa: N801 - reads as a decorator
+class unpack(Generic[P, B]):  # noqa: N801 - reads as a decorator
     """Replace the last parameter of a method, a request body, by the body's own fields as keywords.
 
     Args:

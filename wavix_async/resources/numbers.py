@@ -26,7 +26,7 @@ from wavix_async.models.numbers import (
 )
 from wavix_async.resources._base import Resource, positive_id
 from wavix_async.resources._pagination import Paginator, items_of
-from wavix_async.resources._unpack import takes
+from wavix_async.resources._unpack import unpack
 from wavix_async.types import UNSET
 
 if TYPE_CHECKING:
@@ -37,8 +37,8 @@ __all__ = ["Numbers", "Papers"]
 LIST: Final = Operation("GET", "/v1/numbers", NumberPage, scope="numbers:read")
 GET: Final = Operation("GET", "/v1/numbers/{id}", Number, scope="numbers:read")
 # Setting a field twice to the same value changes nothing, so both updates are safe to repeat.
-UPDATE: Final = Operation("PATCH", "/v1/numbers/{id}", Number, scope="numbers:write", repeatable=True)
-UPDATE_BATCH: Final = Operation("PATCH", "/v1/numbers", NumberBatch, scope="numbers:write", repeatable=True)
+UPDATE: Final = Operation("PATCH", "/v1/numbers/{id}", Number, scope="numbers:write", idempotent=True)
+UPDATE_BATCH: Final = Operation("PATCH", "/v1/numbers", NumberBatch, scope="numbers:write", idempotent=True)
 RELEASE: Final = Operation("DELETE", "/v1/numbers", Success, scope="numbers:write")
 UPLOAD: Final = Operation("POST", "/v1/numbers/papers", list[NumberDocument], scope="numbers:write")
 
@@ -147,7 +147,7 @@ class Numbers(Resource):
         """
         return await self._call(GET, path={"id": _number_id(number_id)})
 
-    @takes(NumberUpdate)
+    @unpack(NumberUpdate)
     async def update(self, number_id: int, changes: NumberUpdate) -> Number:
         """Change one phone number; a field left out stays as it is, None clears it (PATCH /v1/numbers/{id}).
 
@@ -169,7 +169,7 @@ class Numbers(Resource):
         _check_update(number_id, changes)
         return await _send_update(self._client, number_id, changes)
 
-    @takes(NumberUpdate)
+    @unpack(NumberUpdate)
     async def update_batch(self, ids: Sequence[int], changes: NumberUpdate) -> builtins.list[Number]:
         """Make the same change to several numbers in one request (PATCH /v1/numbers).
 
@@ -216,7 +216,7 @@ class Numbers(Resource):
             if not numbers:
                 raise InputError("dids must name at least one number.")
             # A 404 for several says that one of them is not there, and nothing of the others.
-            operation = RELEASE if len(numbers) == 1 else attrs.evolve(RELEASE, gone_is_done=False)
+            operation = RELEASE if len(numbers) == 1 else attrs.evolve(RELEASE, not_found_is_success=False)
             return await self._call(operation, query={"dids": ",".join(numbers)})
         return await self._release_each(_number_ids("ids", ids))
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Final
 
 from wavix_async._aio.clock import Clock
-from wavix_async._http.state import Shared
+from wavix_async._http.state import ClientState
 from wavix_async.client import WavixClient
 
 __all__ = ["skip_waits"]
@@ -47,7 +47,7 @@ class _EagerClock(Clock):
     who come after it, and who paces its requests would be refused for it.
     """
 
-    def __init__(self, shared: Shared, advance: Callable[[float], object]) -> None:
+    def __init__(self, shared: ClientState, advance: Callable[[float], object]) -> None:
         self._shared: Final = shared
         self._advance: Final = advance
         self._order: Final = itertools.count()
