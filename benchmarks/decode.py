@@ -48,7 +48,7 @@ def measure(turns: int = 3) -> dict[str, Any]:
 
 def _ours() -> dict[str, Callable[[], object]]:
     from wavix_async import Number, from_dict
-    from wavix_async._codec.decoder import loads
+    from wavix_async._codec import loads
     from wavix_async.models import NumberPage
 
     one, drifted, many = number(123), {**number(123), "new_key": 1}, page()

@@ -229,7 +229,7 @@ class Plain:
 
 
 async def _measure(rounds: int, calls: int) -> dict[str, Any]:
-    from wavix_async._codec import decoder as _codec
+    from wavix_async import _codec
 
     ways = _ways(calls)
     lesser, broken = await _without_parts()

@@ -1,7 +1,7 @@
 """Everything that `wavix_async` shows, by name; `__init__` gets it from here when somebody asks."""
 
 from wavix_async._aio.stop import StopSignal
-from wavix_async._codec.decoder import Drift, from_dict, to_dict
+from wavix_async._codec import Drift, from_dict, to_dict
 from wavix_async._http.operation import Operation
 from wavix_async._instrumentation.events import (
     AttemptEvent,

@@ -119,7 +119,7 @@ import sys
 {before}
 import asyncio, json
 from wavix_async import Number, NumberUpdate, DecodeError, InputError, from_dict, to_dict
-from wavix_async._codec.decoder import dumps, encode, loads
+from wavix_async._codec import dumps, encode, loads
 update = NumberUpdate(sms_relay_url=None, transcription_threshold=5)
 assert encode(update) == b'{{"sms_relay_url":null,"transcription_threshold":5}}'
 payload = {{"id": 1, "label": "\\u00fc", "new": [1.5, None]}}

@@ -749,7 +749,7 @@ def test_what_is_taken_and_answered_is_one_component() -> None:
 def test_a_body_is_a_mapping_of_what_is_set() -> None:
     update = NumberUpdate(sms_relay_url=None, destinations=[NumberDestination(**TARGET)])
 
-    assert dict(update) == {"sms_relay_url": None, "destinations": [NumberDestination(**TARGET)]}
+    assert dict(update) == {"sms_relay_url": None, "destinations": (NumberDestination(**TARGET),)}
     assert NumberUpdate(**update) == update
     assert len(update) == 2
     assert "sms_enabled" not in update

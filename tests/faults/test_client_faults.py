@@ -898,7 +898,7 @@ async def test_json_that_is_too_deep_is_one_of_our_errors(
     faulty: FaultServer, make_client: Any, monkeypatch: pytest.MonkeyPatch, fault: str
 ) -> None:
     """Without the speedups: orjson refuses it as any other broken JSON."""
-    monkeypatch.setattr("wavix_async._codec.decoder.loads", json.loads)
+    monkeypatch.setattr("wavix_async._codec.loads", json.loads)
     faulty.set_schedule([Fault(fault, body="[" * 100_000)] * 4)
     with pytest.raises(WavixError):
         await call(make_client(), GET)

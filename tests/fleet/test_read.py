@@ -407,9 +407,9 @@ def test_nothing_that_can_be_said_is_left_out(layout: Layout):
     assert second is not None
     assert third is not None
     assert (first.sms_relay_url, first.call_status_url, first.sms_enabled) == (odd, None, False)
-    assert (second.sms_relay_url, second.call_status_url, second.destinations) == (None, "null", [])
+    assert (second.sms_relay_url, second.call_status_url, second.destinations) == (None, "null", ())
     assert not second.sms_enabled
-    assert third.destinations == [
+    assert third.destinations == (
         NumberDestination(destination=odd, priority=1, transport=5, trunk_id=7),
         NumberDestination(destination="[did]@pbx.example.net", priority=2, transport=1),
-    ]
+    )

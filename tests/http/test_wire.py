@@ -27,10 +27,10 @@ from wavix_async import (
     ServerError,
     Success,
     WavixError,
+    _codec,
     errors,
     to_dict,
 )
-from wavix_async._codec import decoder as _codec
 from wavix_async._http.response import Part, Response, build_request, read_response
 from wavix_async.resources.numbers import GET, LIST, RELEASE, UPDATE, UPLOAD
 

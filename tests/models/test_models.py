@@ -110,7 +110,7 @@ _WRONG: dict[str, list[Any]] = {
     "transcription_threshold": [None, True, "6", 6.0, [6]],
     "sms_relay_url": [True, 5, b"https://x.example.net", ["https://x.example.net"]],
     "call_status_url": [False, 0, {}],
-    "destinations": [None, "sip:a@b", {}, 5, [None], ["sip:a@b"], [{"destination": "a"}], target()],
+    "destinations": [None, "sip:a@b", {}, 5, [None], ["sip:a@b"], target()],
 }
 
 
@@ -120,6 +120,15 @@ def test_an_update_refuses_other_types_by_name(field: str, value: Any) -> None:
         NumberUpdate(**{field: value})
 
     assert caught.value.outcome == "not_sent"
+
+
+def test_an_update_names_what_is_wrong_inside_of_a_list() -> None:
+    with pytest.raises(
+        InputError, match=r"NumberUpdate\.destinations\[0\]: NumberDestination\.priority is missing in "
+    ) as it:
+        NumberUpdate(destinations=[{"destination": "a"}])
+
+    assert it.value.outcome == "not_sent"
 
 
 def test_an_update_is_frozen_and_evolves() -> None:

@@ -72,7 +72,7 @@ def test_a_missing_keyword_is_named() -> None:
 
 
 def test_the_body_itself_is_not_taken_by_position() -> None:
-    with pytest.raises(TypeError):
+    with pytest.raises(InputError, match=r"write update\(number_id, \*\*changes\)"):
         WavixClient("key").numbers.update(1, NumberUpdate(sms_enabled=True))  # type: ignore[call-arg, arg-type, misc]
 
 

@@ -1,69 +1,42 @@
-"""JSON to models and back, on cattrs.
+"""JSON to models, on cattrs.
 
 An answer goes down the fast path: hooks that cattrs generates, strict about every type, raise `_Mismatch` at the first
-surprise. Only then is it read again by the tolerant path, field by field: nothing is lost (`Model.extra` and
-`Model._origin` keep what the fields cannot), nothing is invented, and every surprise becomes a `Drift`.
+surprise. Only then is it read again by the tolerant path, field by field: nothing is lost (`extra` and `_origin` of a
+model keep what its fields cannot), nothing is invented, and every surprise becomes a `Drift`.
 """
 
-import enum
-import functools
-import json
-import os
-import types
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import UTC, date, datetime
 from decimal import Decimal, InvalidOperation
-from typing import Any, Final, Literal, TypeVar, overload
+from typing import Any, Final, Literal, TypeVar
 
 import attrs
 import cattrs
-from cattrs.gen import make_dict_unstructure_fn
 
-from wavix_async.errors import DecodeError, InputError
-from wavix_async.models._base import NO_EXTRA, Body, Model, OpenIntEnum, OpenStrEnum, Origin
+from wavix_async._codec.drift import Drift, drift_error
+from wavix_async._codec.kinds import NO_EXTRA, AnswerBase, OpenIntBase, OpenStrBase
+from wavix_async._codec.shapes import (
+    EXACT,
+    TEXTUAL,
+    is_dict,
+    is_hidden,
+    is_list,
+    is_model,
+    is_union,
+    members,
+    name_of,
+    shape_of,
+    without_none,
+    write_datetime,
+)
+from wavix_async.errors import InputError
+
+__all__ = ["decode", "fits", "from_dict", "is_about"]
 
 T = TypeVar("T")
-B = TypeVar("B", bound="Model | Body")
 
-
-def _stdlib_dumps(value: Any) -> bytes:
-    return json.dumps(value, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
-
-
-_loads: Callable[[bytes], Any] = json.loads
-_dumps: Callable[[Any], bytes] = _stdlib_dumps
-if not os.environ.get("WAVIX_ASYNC_NO_SPEEDUPS"):
-    try:
-        import orjson
-    except ImportError:
-        pass
-    else:
-        _loads, _dumps = orjson.loads, orjson.dumps
-
-loads: Final = _loads
-dumps: Final = _dumps
-
-_EXACT: Final = Origin()
 _set = object.__setattr__
-
-
-@attrs.frozen
-class Drift:
-    """One way in which an answer was not as documented."""
-
-    model: str
-    """The model's class name, or the type of an answer that is no object."""
-    field: str
-    """The field as the API spells it; empty for a whole object."""
-    kind: Literal["missing", "null", "type", "unknown"]
-    path: str
-    """Where it stood: `$.items[3].status`."""
-    expected: str
-    found: str
-
-    def __str__(self) -> str:
-        return f"{self.path}: expected {self.expected}, found {self.found}"
 
 
 class _Mismatch(Exception):  # noqa: N818 - a signal between the two paths, never seen outside
@@ -119,129 +92,47 @@ def _date(value: Any, _: Any) -> date:
         raise _Mismatch from None
 
 
-def _write_datetime(value: datetime) -> str:
-    if value.tzinfo is UTC:
-        text = value.isoformat(timespec="microseconds" if value.microsecond % 1000 else "milliseconds")
-        return text[:-6] + "Z"
-    return value.isoformat()
-
-
 def _is_plain_datetime(text: str, value: datetime) -> bool:
     """Tell whether writing gives the text back; looking at a usual text takes a sixth of writing it."""
     signs = text[4] + text[7] + text[10] + text[13] + text[16] + text[19:20] + text[23:]
-    return signs == "--T::.Z" or _write_datetime(value) == text
-
-
-# Types whose wire form is a text of its own: encoding may not give back what came (`1.0E1`, a time without zone).
-_TEXTUAL: Final[dict[type, Callable[[Any], Any]]] = {Decimal: str, datetime: _write_datetime, date: date.isoformat}
-
-
-# --- types ---
-
-
-def _is_model(kind: Any) -> bool:
-    return isinstance(kind, type) and issubclass(kind, Model)
-
-
-def _is_union(kind: Any) -> bool:
-    return typing.get_origin(kind) in {typing.Union, types.UnionType}
-
-
-def _is_list(kind: Any) -> bool:
-    return typing.get_origin(kind) is list
-
-
-def _without_none(kind: Any) -> Any:
-    """Return X for `X | None`, and anything else as it is."""
-    if _is_union(kind):
-        rest = [member for member in typing.get_args(kind) if member is not type(None)]
-        if len(rest) == 1:
-            return rest[0]
-    return kind
-
-
-def _type_name(kind: Any) -> str:
-    kind = _without_none(kind)
-    if _is_list(kind):
-        return f"list of {_type_name(typing.get_args(kind)[0])}"
-    return getattr(kind, "__name__", str(kind))
-
-
-@attrs.frozen(eq=False, repr=False)
-class _Field:
-    name: str
-    wire: str
-    kind: Any
-    """The type without None."""
-    optional: bool
-    """Whether the documentation lets it be missing or null."""
-
-
-@attrs.frozen(eq=False, repr=False)
-class _Shape:
-    """A model class, prepared for both paths."""
-
-    fields: tuple[_Field, ...]
-    names: frozenset[str]
-    required: frozenset[str]
-    textual: tuple[tuple[str, str, type, Callable[[Any], Any]], ...]
-
-    def keep_texts(self, model: Any, payload: Mapping[str, Any], absent: frozenset[str]) -> Origin:
-        """Return what `to_dict` needs to give `payload` back."""
-        texts = {}
-        for name, wire, kind, write in self.textual:
-            value = getattr(model, name)
-            if type(value) is kind and write(value) != (raw := payload[wire]):
-                texts[wire] = (value, raw)
-        return Origin(absent, texts) if absent or texts else _EXACT
-
-
-def _is_hidden(attribute: Any) -> bool:
-    """Tell whether an attribute of a model is no field of the wire form."""
-    return attribute.name in {"extra", "_origin"} or not attribute.metadata.get("wire", True)
-
-
-def _make_shape(model: Any) -> _Shape:
-    hints = typing.get_type_hints(model, include_extras=True)
-    fields = []
-    for attribute in attrs.fields(model):
-        if _is_hidden(attribute):
-            continue
-        kind, wire = hints[attribute.name], attribute.name
-        if typing.get_origin(kind) is typing.Annotated:
-            kind, *notes = typing.get_args(kind)
-            wire = next((note.rename for note in notes if getattr(note, "rename", None)), wire)
-        bare = _without_none(kind)
-        fields.append(_Field(attribute.name, wire, bare, bare is not kind))
-    return _Shape(
-        fields=tuple(fields),
-        names=frozenset(f.wire for f in fields),
-        required=frozenset(f.wire for f in fields if not f.optional),
-        textual=tuple((f.name, f.wire, f.kind, _TEXTUAL[f.kind]) for f in fields if f.kind in _TEXTUAL),
-    )
-
-
-_shape: Final[Callable[[Any], _Shape]] = functools.cache(_make_shape)
+    return signs == "--T::.Z" or write_datetime(value) == text
 
 
 # --- the fast path ---
 
 _reader: Final = cattrs.Converter(detailed_validation=False)
-_writer: Final = cattrs.Converter(detailed_validation=False, omit_if_default=True)
 
 
-def _optional_hook(kind: Any) -> Callable[[Any, Any], Any]:
-    inner_kind = _without_none(kind)
-    if inner_kind in {int, str, bool}:
+# In a union, what reads any string (or any object) comes after what reads some of them.
+_GREEDY: Final = (str, dict, object, Any)
+
+
+def _union_hook(kind: Any) -> Callable[[Any, Any], Any]:
+    is_optional = type(None) in members(kind)
+    kinds = [member for member in members(kind) if member is not type(None)]
+    if len(kinds) == 1 and kinds[0] in {int, str, bool}:
+        (only,) = kinds
 
         def scalar(value: Any, _: Any) -> Any:
-            if value is None or type(value) is inner_kind:
+            if value is None or type(value) is only:
                 return value
             raise _Mismatch
 
         return scalar
-    inner = _reader.get_structure_hook(inner_kind)
-    return lambda value, _: None if value is None else inner(value, inner_kind)
+    kinds.sort(key=lambda member: member in _GREEDY or is_dict(member))
+    hooks = [(member, _reader.get_structure_hook(member)) for member in kinds]
+
+    def hook(value: Any, _: Any) -> Any:
+        if value is None and is_optional:
+            return None
+        for member, read in hooks:
+            try:
+                return read(value, member)
+            except _Mismatch:
+                continue
+        raise _Mismatch
+
+    return hook
 
 
 def _list_hook(kind: Any) -> Callable[[Any, Any], Any]:
@@ -252,6 +143,18 @@ def _list_hook(kind: Any) -> Callable[[Any, Any], Any]:
         if type(value) is not list:
             raise _Mismatch
         return [inner(element, item) for element in value]
+
+    return hook
+
+
+def _dict_hook(kind: Any) -> Callable[[Any, Any], Any]:
+    _, item = typing.get_args(kind)
+    inner = _reader.get_structure_hook(item)
+
+    def hook(value: Any, _: Any) -> Any:
+        if type(value) is not dict:
+            raise _Mismatch
+        return {key: inner(element, item) for key, element in value.items()}
 
     return hook
 
@@ -271,8 +174,8 @@ def _model_hook(model: Any) -> Callable[[Any, Any], Any]:
     cattrs' own function calls a hook for every field, and `__init__` after it; this one checks scalars in place and
     fills the slots. It takes a third of the time, which is a tenth of what a whole request costs.
     """
-    shape = _shape(model)
-    names: dict[str, Any] = {"new": model.__new__, "model": model, "Mismatch": _Mismatch, "EXACT": _EXACT,
+    shape = shape_of(model)
+    names: dict[str, Any] = {"new": model.__new__, "model": model, "Mismatch": _Mismatch, "EXACT": EXACT,
                              "no_extra": NO_EXTRA, "names": shape.names, "required": shape.required,
                              "keep_texts": shape.keep_texts}  # fmt: skip
     lines = [
@@ -296,7 +199,7 @@ def _model_hook(model: Any) -> Callable[[Any, Any], Any]:
         else:
             names[f"hook{i}"] = _reader.get_structure_hook(field.kind)
             condition = "    if value is not None: " if field.optional else "    "
-            if field.kind in _TEXTUAL:
+            if field.kind in TEXTUAL:
                 names[f"plain{i}"] = _PLAIN[field.kind]
                 lines.append(
                     f"{condition}text = value; value = hook{i}(text, kind{i}); odd = odd or not plain{i}(text, value)"
@@ -304,7 +207,7 @@ def _model_hook(model: Any) -> Callable[[Any, Any], Any]:
             else:
                 lines.append(f"{condition}value = hook{i}(value, kind{i})")
         lines.append(f"    set{i}(made, value)")
-    for hidden in filter(_is_hidden, attrs.fields(model)):
+    for hidden in filter(is_hidden, attrs.fields(model)):
         names[f"set_{hidden.name}"] = getattr(model, hidden.name).__set__
         if hidden.name not in {"extra", "_origin"}:
             names[f"default_{hidden.name}"] = hidden.default
@@ -327,58 +230,65 @@ _SCALARS: Final = frozenset({int, str, bool})
 
 # cattrs coerces these by default ("false" -> True, None -> "None"), and finds its own hooks before any predicate: only
 # hooks registered for the classes themselves replace them.
-for _scalar in (int, str, bool, dict):
+for _scalar in (int, str, bool, dict, list):
     _reader.register_structure_hook(_scalar, _exactly(_scalar))
 _reader.register_structure_hook(float, _float)
 _reader.register_structure_hook(Decimal, _decimal)
 _reader.register_structure_hook(datetime, _datetime)
 _reader.register_structure_hook(date, _date)
-_reader.register_structure_hook(OpenStrEnum, _enum_hook(str))
-_reader.register_structure_hook(OpenIntEnum, _enum_hook(int))
-_reader.register_structure_hook_factory(_is_union, _optional_hook)
-_reader.register_structure_hook_factory(_is_list, _list_hook)
-_reader.register_structure_hook_factory(_is_model, _model_hook)
+_reader.register_structure_hook(OpenStrBase, _enum_hook(str))
+_reader.register_structure_hook(OpenIntBase, _enum_hook(int))
+_reader.register_structure_hook_func(lambda kind: kind is Any or kind is object, lambda value, _: value)
+_reader.register_structure_hook_factory(is_union, _union_hook)
+_reader.register_structure_hook_factory(is_dict, _dict_hook)
+_reader.register_structure_hook_factory(is_list, _list_hook)
+_reader.register_structure_hook_factory(is_model, _model_hook)
 
 
 # --- the tolerant path ---
 
 
-class _Salvage:
+class TolerantReader:
     """Read a payload field by field, keep what does not fit, and note why."""
 
     def __init__(self) -> None:
         self.drifts: list[Drift] = []
 
     def value(self, value: Any, kind: Any, owner: str, field: str, path: str) -> Any:
-        if _is_model(kind) and type(value) is dict:
+        if is_union(kind) and type(value) in {dict, list}:
+            kind = _closest(kind, value)
+        if is_model(kind) and type(value) is dict:
             return self.model(value, kind, path)
-        if _is_list(kind) and type(value) is list:
+        if is_dict(kind) and type(value) is dict:
+            bare = without_none(typing.get_args(kind)[1])
+            return {key: self.value(each, bare, owner, field, f"{path}.{key}") for key, each in value.items()}
+        if is_list(kind) and type(value) is list:
             (item,) = typing.get_args(kind)
-            bare = _without_none(item)
+            bare = without_none(item)
             return [self.value(element, bare, owner, field, f"{path}[{i}]") for i, element in enumerate(value)]
         try:
             return _reader.get_structure_hook(kind)(value, kind)
         except _Mismatch:
-            self.note(owner, field, "type", path, _type_name(kind), value)
+            self.note(owner, field, "type", path, name_of(kind), value)
             return value
 
-    def model(self, payload: dict[str, Any], model: type[Model], path: str) -> Model:
-        shape = _shape(model)
+    def model(self, payload: dict[str, Any], model: type[AnswerBase], path: str) -> AnswerBase:
+        shape = shape_of(model)
         extra = {key: found for key, found in payload.items() if key not in shape.names} or NO_EXTRA
         for key, found in extra.items():
             self.note(model.__name__, key, "unknown", f"{path}.{key}", "no such key", found)
         known = {key: found for key, found in payload.items() if key in shape.names} if extra else payload
         try:
             # New keys are the commonest drift by far: without them the fast path does again.
-            made: Model = _reader.get_structure_hook(model)(known, model)
+            made: AnswerBase = _reader.get_structure_hook(model)(known, model)
         except _Mismatch:
             made = self.field_by_field(known, model, path)
         _set(made, "extra", extra)
         return made
 
-    def field_by_field(self, payload: dict[str, Any], model: type[Model], path: str) -> Model:
+    def field_by_field(self, payload: dict[str, Any], model: type[AnswerBase], path: str) -> AnswerBase:
         """Read the known keys of an object, each on its own."""
-        shape, values, owner = _shape(model), {}, model.__name__
+        shape, values, owner = shape_of(model), {}, model.__name__
         for field in shape.fields:
             value = payload.get(field.wire)
             where = f"{path}.{field.wire}"
@@ -386,9 +296,9 @@ class _Salvage:
                 value = self.value(value, field.kind, owner, field.wire, where)
             elif not field.optional:
                 missing = field.wire not in payload
-                self.note(owner, field.wire, "missing" if missing else "null", where, _type_name(field.kind), value)
+                self.note(owner, field.wire, "missing" if missing else "null", where, name_of(field.kind), value)
             values[field.name] = value
-        made: Model = typing.cast("Any", model)(**values)
+        made: AnswerBase = typing.cast("Any", model)(**values)
         _set(made, "_origin", shape.keep_texts(made, payload, shape.names - payload.keys()))
         return made
 
@@ -405,7 +315,22 @@ class _Salvage:
         self.drifts.append(Drift(owner, field, kind, path, expected, seen))
 
 
-# --- the face ---
+def _closest(kind: Any, value: Any) -> Any:
+    """Return the member of a union that an object or a list fits best; the union itself where no member takes it."""
+    if type(value) is list:
+        return next((member for member in members(kind) if is_list(member)), kind)
+    models = [member for member in members(kind) if is_model(member)]
+    if not models:
+        return next((member for member in members(kind) if is_dict(member)), kind)
+    return max(models, key=lambda model: _likeness(model, value))
+
+
+def _likeness(model: Any, payload: dict[str, Any]) -> int:
+    shape, keys = shape_of(model), payload.keys()
+    return len(keys & shape.names) - len(shape.required - keys)
+
+
+# --- public API of the package ---
 
 
 def decode(kind: type[T], payload: object) -> tuple[T, list[Drift]]:
@@ -422,19 +347,12 @@ def decode(kind: type[T], payload: object) -> tuple[T, list[Drift]]:
         return _reader.get_structure_hook(kind)(payload, kind), _NO_DRIFTS
     except _Mismatch:
         pass
-    salvage = _Salvage()
-    value = salvage.value(payload, kind, _type_name(kind), "", "$")
+    salvage = TolerantReader()
+    value = salvage.value(payload, kind, name_of(kind), "", "$")
     return value, salvage.drifts
 
 
 _NO_DRIFTS: Final[list[Drift]] = []
-
-
-def drift_error(drifts: list[Drift], **facts: Any) -> DecodeError:
-    """Return the error that strict decoding raises for these drifts."""
-    paths = tuple(map(str, drifts))
-    more = f" (and {len(paths) - 3} more)" if len(paths) > 3 else ""
-    return DecodeError(f"The answer is not as documented: {'; '.join(paths[:3])}{more}", paths=paths, **facts)
 
 
 def from_dict(kind: type[T], payload: object, *, strict: bool = False) -> T:
@@ -452,8 +370,8 @@ def from_dict(kind: type[T], payload: object, *, strict: bool = False) -> T:
         InputError: `kind` is no model of an answer.
         DecodeError: `strict` is true and something is not as documented, or the payload is no object at all.
     """
-    if not any(map(_is_model, typing.get_args(kind) if _is_list(kind) else (kind,))):
-        raise InputError(f"from_dict reads answers, such as Number or list[Number]; {_type_name(kind)} is none.")
+    if not any(map(is_model, typing.get_args(kind) if is_list(kind) else members(kind))):
+        raise InputError(f"from_dict reads answers, such as Number or list[Number]; {name_of(kind)} is none.")
     value, drifts = decode(kind, payload)
     if drifts and (strict or not fits(kind, value)):
         raise drift_error(drifts)
@@ -462,84 +380,18 @@ def from_dict(kind: type[T], payload: object, *, strict: bool = False) -> T:
 
 def is_about(kind: Any, payload: Any) -> bool:
     """Tell whether at least one field of a model is in a payload: an error in JSON has none of a `Number`."""
-    return not _is_model(kind) or bool(payload.keys() & _shape(kind).names)
+    return any(
+        not is_model(member) or (type(payload) is dict and bool(payload.keys() & shape_of(member).names))
+        for member in members(kind)
+    )
 
 
 def fits(kind: Any, value: object) -> bool:
     """Tell whether a decoded value is a `kind` at all: the model asked for, or a list where one was asked for."""
-    return type(value) is list if _is_list(kind) else type(value) is kind
+    return any(_fits(member, value) for member in members(kind))
 
 
-def _make_body_writer(body: Any) -> Callable[[Any], dict[str, Any]]:
-    return make_dict_unstructure_fn(body, _writer, _cattrs_omit_if_default=True)
-
-
-_body_writer: Final[Callable[[Any], Callable[[Any], dict[str, Any]]]] = functools.cache(_make_body_writer)
-_writer.register_unstructure_hook_factory(lambda kind: isinstance(kind, type) and issubclass(kind, Body), _body_writer)
-_writer.register_unstructure_hook(Decimal, str)
-_writer.register_unstructure_hook(datetime, _write_datetime)
-_writer.register_unstructure_hook(date, date.isoformat)
-
-
-def _write(value: Any) -> Any:
-    if isinstance(value, Model):
-        return _write_model(value)
-    if isinstance(value, Body):
-        return _body_writer(type(value))(value)
-    if isinstance(value, list | tuple):
-        # A list in a list is no list of models, but what came instead of one.
-        return [element if type(element) is list else _write(element) for element in value]
-    if isinstance(value, enum.Enum):
-        return value.value
-    write = _TEXTUAL.get(type(value))
-    return write(value) if write else value
-
-
-def _write_model(model: Model) -> dict[str, Any]:
-    written: dict[str, Any] = {}
-    origin = model._origin
-    for field in _shape(type(model)).fields:
-        value = getattr(model, field.name)
-        if value is None:
-            # A model that was made by hand says nothing of the fields that it leaves out.
-            if origin is not None and field.wire not in origin.absent:
-                written[field.wire] = None
-            continue
-        decoded, raw = origin.texts.get(field.wire, (None, None)) if origin else (None, None)
-        written[field.wire] = raw if decoded is value else _write(value)
-    written.update(model.extra)
-    return written
-
-
-@overload
-def to_dict(value: "Model | Body") -> dict[str, Any]: ...
-@overload
-def to_dict(value: "list[B] | tuple[B, ...]") -> list[dict[str, Any]]: ...
-def to_dict(value: Any) -> Any:
-    """Return the wire form of a model or a request body: what came in, unknown keys included, or what will be sent.
-
-    Args:
-        value: A model, a request body, or a list of them.
-
-    Returns:
-        Dicts, lists, strings, numbers, booleans and None: what `json.dumps` takes.
-
-    Raises:
-        TypeError: The value is none of these.
-    """
-    if not isinstance(value, Model | Body | list | tuple):
-        raise TypeError(f"to_dict takes a model, a request body or a list of them, got {type(value).__name__}.")
-    return _write(value)
-
-
-def encode(value: object) -> bytes:
-    """Return the JSON bytes of a request body (a `Body`, or what JSON takes as it is).
-
-    Raises:
-        TypeError: It holds something that JSON cannot.
-        ValueError: It holds NaN or infinity.
-    """
-    if isinstance(value, Body):
-        return dumps(_body_writer(type(value))(value))
-    # orjson would write NaN as null, and null clears.
-    return _stdlib_dumps(value)
+def _fits(kind: Any, value: object) -> bool:
+    if kind is Any or kind is object:
+        return True
+    return type(value) is (kind if is_model(kind) else typing.get_origin(kind) or kind)

@@ -12,14 +12,11 @@ what deviates from the documentation is kept. Only what is no object at all is r
 writes it.
 """
 
-import ast
 import functools
-import importlib
 import inspect
 import re
-import textwrap
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from types import NoneType
@@ -39,9 +36,12 @@ from pydantic_core import (
     to_jsonable_python,
 )
 
-from wavix_async._codec import decoder as _codec
+from wavix_async._codec import shapes
+from wavix_async._codec.decoder import decode
+from wavix_async._codec.docs import field_docs
+from wavix_async._codec.encoder import to_dict
+from wavix_async._codec.kinds import AnswerBase, FieldsBase, OpenIntBase, OpenStrBase
 from wavix_async.errors import InputError
-from wavix_async.models._base import Body, Model, OpenIntEnum, OpenStrEnum
 from wavix_async.types import UnsetType
 
 __all__ = ["SERIALIZER", "describe", "schema"]
@@ -139,7 +139,7 @@ class _Text:
         if type(value) is self.kind:
             return value
         text: Any = handler(value)
-        made, drifts = _codec.decode(self.kind, text)
+        made, drifts = decode(self.kind, text)
         if drifts:
             raise _error(f"{self.kind.__name__}_parsing", f"Input should be a valid {_FORMATS[self.kind]} as a string")
         return made
@@ -161,31 +161,45 @@ _STRICT: Final[dict[Any, Callable[..., CoreSchema]]] = {
 
 def _value_schema(kind: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
     """Return the schema of what a field holds; UNSET, which JSON cannot say, is left out."""
-    if _codec._is_union(kind):
-        members = [member for member in typing.get_args(kind) if member not in {UnsetType, NoneType}]
-        schemas = [_value_schema(member, handler) for member in members]
+    if shapes.is_union(kind):
+        schemas = [_value_schema(member, handler) for member in _json_members(kind)]
         schema = schemas[0] if len(schemas) == 1 else core_schema.union_schema([*schemas])
         return core_schema.nullable_schema(schema) if NoneType in typing.get_args(kind) else schema
     if kind in _STRICT:
         return _STRICT[kind](strict=True)
     if kind in _FORMATS:
         return handler.generate_schema(Annotated[kind, _Text(kind)])
-    if _codec._is_list(kind):
+    if typing.get_origin(kind) in {list, Sequence}:
         return core_schema.list_schema(_value_schema(typing.get_args(kind)[0], handler), strict=True)
     if _is_enum(kind):
         return core_schema.no_info_before_validator_function(_only(kind), handler.generate_schema(kind))
     return handler.generate_schema(kind)
 
 
+def _json_members(kind: Any) -> list[Any]:
+    """Return the members of a union that JSON can tell apart.
+
+    What Python callers may pass beside a type (a plain string for an enum, a mapping for a body) is the same in JSON.
+    """
+    members = [member for member in typing.get_args(kind) if member not in {UnsetType, NoneType}]
+    enums = {_base_of(member) for member in members if _is_enum(member)}
+    bodies = any(isinstance(member, type) and issubclass(member, FieldsBase) for member in members)
+    return [
+        member
+        for member in members
+        if member not in enums and not (bodies and typing.get_origin(member) in {dict, Mapping})
+    ]
+
+
 def _is_enum(kind: Any) -> bool:
-    return isinstance(kind, type) and issubclass(kind, OpenStrEnum | OpenIntEnum)
+    return isinstance(kind, type) and issubclass(kind, OpenStrBase | OpenIntBase)
 
 
-def _base_of(kind: type[OpenStrEnum | OpenIntEnum]) -> type:
-    return int if issubclass(kind, OpenIntEnum) else str
+def _base_of(kind: type[OpenStrBase | OpenIntBase]) -> type:
+    return int if issubclass(kind, OpenIntBase) else str
 
 
-def _only(kind: type[OpenStrEnum | OpenIntEnum]) -> Callable[[Any], Any]:
+def _only(kind: type[OpenStrBase | OpenIntBase]) -> Callable[[Any], Any]:
     base = _base_of(kind)
 
     def check(value: Any) -> Any:
@@ -201,10 +215,10 @@ def _only(kind: type[OpenStrEnum | OpenIntEnum]) -> Callable[[Any], Any]:
 
 def _model_schema(source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
     made = _concrete(source)
-    is_body = issubclass(made, Body)
+    is_body = issubclass(made, FieldsBase)
     needed = _needed(made)
     fields = {}
-    for field in _codec._shape(made).fields:
+    for field in shapes.shape_of(made).fields:
         value = _value_schema(field.kind | None if field.optional else field.kind, handler)
         fields[field.wire] = core_schema.typed_dict_field(value, required=field.wire in needed)
     return core_schema.no_info_wrap_validator_function(
@@ -218,8 +232,8 @@ def _model_schema(source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
 
 def _needed(made: Any) -> frozenset[str]:
     """Return the wire names that are always there."""
-    shape = _codec._shape(made)
-    if issubclass(made, Model):
+    shape = shapes.shape_of(made)
+    if issubclass(made, AnswerBase):
         return shape.required
     defaults = {field.name: field.default for field in attrs.fields(made)}
     return frozenset(field.wire for field in shape.fields if defaults[field.name] is attrs.NOTHING)
@@ -227,7 +241,7 @@ def _needed(made: Any) -> frozenset[str]:
 
 def _take_body(body: Any) -> Callable[[Any, core_schema.ValidatorFunctionWrapHandler], Any]:
     attributes = {field.name: field for field in attrs.fields(body)}
-    arguments = {field.wire: attributes[field.name].alias for field in _codec._shape(body).fields}
+    arguments = {field.wire: attributes[field.name].alias for field in shapes.shape_of(body).fields}
 
     def take(value: Any, handler: core_schema.ValidatorFunctionWrapHandler) -> Any:
         if isinstance(value, body):
@@ -247,7 +261,7 @@ def _refusal(body: Any, error: InputError, value: Any) -> ValidationError:
     """Return what pydantic tells of an error of ours, at the field that the message begins with."""
     message = str(error)
     named = re.match(rf"{re.escape(body.__name__)}\.(\w+)", message)
-    places = {field.name: field.wire for field in _codec._shape(body).fields}
+    places = {field.name: field.wire for field in shapes.shape_of(body).fields}
     place = places.get(named[1]) if named else None
     return ValidationError.from_exception_data(
         body.__name__,
@@ -267,7 +281,7 @@ def _take_model(made: Any, model: Any) -> Callable[[Any, core_schema.ValidatorFu
             return value
         if not isinstance(value, dict):
             raise PydanticKnownError("dict_type")
-        read, _drifts = _codec.decode(made, dict(value))
+        read, _drifts = decode(made, dict(value))
         if made is model:
             return read
         plain = object.__new__(model)
@@ -280,10 +294,10 @@ def _take_model(made: Any, model: Any) -> Callable[[Any, core_schema.ValidatorFu
 
 
 def _write(value: Any, info: core_schema.SerializationInfo) -> Any:
-    if not isinstance(value, Model | Body):
+    if not isinstance(value, AnswerBase | FieldsBase):
         # Tells a union to try its next member.
         raise PydanticSerializationUnexpectedValue(f"{type(value).__name__} is no model of wavix_async")
-    written: Any = _codec.to_dict(value)
+    written: Any = to_dict(value)
     if info.exclude_none:
         written = _without_null(written)
     # Pydantic leaves it to who writes what to pick.
@@ -310,9 +324,9 @@ SERIALIZER: Final = SchemaSerializer(core_schema.any_schema(serialization=_as_wr
 def _describe_model(source: Any, described: JsonSchemaValue) -> None:
     made, kind = _concrete(source), _class_of(source)
     described["title"] = _title(source)
-    described["additionalProperties"] = not issubclass(made, Body)
+    described["additionalProperties"] = not issubclass(made, FieldsBase)
     texts = _field_texts(kind)
-    for field in _codec._shape(made).fields:
+    for field in shapes.shape_of(made).fields:
         if text := texts.get(field.name):
             described["properties"][field.wire]["description"] = text
     if text := _first_paragraph(kind):
@@ -322,7 +336,7 @@ def _describe_model(source: Any, described: JsonSchemaValue) -> None:
 # --- enums ---
 
 
-def _enum_schema(kind: type[OpenStrEnum | OpenIntEnum]) -> CoreSchema:
+def _enum_schema(kind: type[OpenStrBase | OpenIntBase]) -> CoreSchema:
     """Return how pydantic validates an open enum.
 
     On its own (in a query, in a model of pydantic) it coerces as pydantic is told to; in a request body it does not.
@@ -334,7 +348,7 @@ def _enum_schema(kind: type[OpenStrEnum | OpenIntEnum]) -> CoreSchema:
     )
 
 
-def _describe_enum(kind: type[OpenStrEnum | OpenIntEnum], described: JsonSchemaValue) -> None:
+def _describe_enum(kind: type[OpenStrBase | OpenIntBase], described: JsonSchemaValue) -> None:
     """Say that it is one of the known values, or any other of the type.
 
     `anyOf` of an enum and its type is what generators of clients know as an open enum: those with literal types offer
@@ -359,44 +373,9 @@ def _for_json(text: str) -> str:
 
 
 def _first_paragraph(kind: Any) -> str:
-    text = inspect.cleandoc(vars(kind).get("__doc__") or "")
+    text = inspect.cleandoc(str(vars(kind).get("__doc__") or ""))
     return _for_json(text.partition("\n\n")[0])
 
 
-@functools.cache
-def _attribute_texts(module: str) -> Mapping[str, Mapping[str, str]]:
-    """Return the string literals after the fields of the classes of a module; none where there is no source."""
-    try:
-        tree = ast.parse(inspect.getsource(importlib.import_module(module)))
-    except (ImportError, OSError, TypeError, SyntaxError):
-        return {}
-    found: dict[str, dict[str, str]] = {}
-    for node in tree.body:
-        if isinstance(node, ast.ClassDef):
-            texts = found.setdefault(node.name, {})
-            for field, text in zip(node.body, node.body[1:], strict=False):
-                match field, text:
-                    case (
-                        ast.AnnAssign(target=ast.Name(id=name)),
-                        ast.Expr(value=ast.Constant(value=str(doc))),
-                    ):
-                        texts[name] = doc
-    return found
-
-
-def _section_texts(kind: Any) -> dict[str, str]:
-    """Return what the section `Attributes:` of a docstring says."""
-    _, found, section = inspect.cleandoc(vars(kind).get("__doc__") or "").partition("\nAttributes:\n")
-    if not found:
-        return {}
-    block = re.split(r"\n(?=\S)", section, maxsplit=1)[0]
-    entries = re.split(r"\n(?=\S)", textwrap.dedent(block).strip())
-    return {name.strip(): text for name, colon, text in (entry.partition(":") for entry in entries) if colon}
-
-
 def _field_texts(kind: Any) -> dict[str, str]:
-    texts: dict[str, str] = {}
-    for base in filter(attrs.has, reversed(kind.__mro__)):
-        texts |= _section_texts(base)
-        texts |= _attribute_texts(base.__module__).get(base.__qualname__, {})
-    return {name: _for_json(text) for name, text in texts.items()}
+    return {name: _for_json(text) for name, text in field_docs(kind).items()}

@@ -43,14 +43,20 @@ def _kinds(annotation: Any) -> tuple[Any, ...]:
 
 def is_list(kind: Any) -> bool:
     """Tell whether a type is a list of something."""
-    return typing.get_origin(kind) is list
+    return typing.get_origin(kind) in {list, Sequence}
+
+
+def _model_of(kind: Any) -> Any:
+    """Return the model that a list holds, whatever else callers may pass for it in Python."""
+    (item,) = typing.get_args(kind)
+    return next(filter(attrs.has, typing.get_args(item)), item)
 
 
 KINDS: Final[Mapping[str, tuple[Any, ...]]] = {field.name: _kinds(field.type) for field in attrs.fields(NumberUpdate)}
 """The types that each field takes."""
 
 
-_LISTS: Final = {name: typing.get_args(kind)[0] for name, kinds in KINDS.items() for kind in kinds if is_list(kind)}
+_LISTS: Final = {name: _model_of(kind) for name, kinds in KINDS.items() for kind in kinds if is_list(kind)}
 """The fields that hold a list, and of what."""
 _MEMBERS: Final = {
     model: tuple((field.name, field.default is attrs.NOTHING) for field in attrs.fields(model))

@@ -11,7 +11,7 @@ from typing import Generic, TypeAlias, TypeVar, cast
 
 import attrs
 
-from wavix_async._codec import decoder as _codec
+from wavix_async import _codec
 from wavix_async._http import retry as _retry
 from wavix_async._http.operation import Operation
 from wavix_async._http.response import Request, Response, error_context, read_response

@@ -27,10 +27,10 @@ class Operation(Generic[T]):
             all others to False: a new operation is safe until somebody has thought about it.
         limit_group: Operations of one group share a rate limit.
         fail_fast_on_429: A 429 means "not now, and not soon" (once per 24 hours): it is an error at once.
-        not_found_is_success: A 404 after an attempt with an unknown outcome means that the attempt worked. Default: for every
-            DELETE that answers `Success`.
-        error_flag_is_data: `success: false` or `error: true` under a 2xx belongs to what the call asked for, as its schema
-            says; elsewhere it is an error.
+        not_found_is_success: A 404 after an attempt with an unknown outcome means that the attempt worked. Default: for
+            every DELETE that answers `Success`.
+        error_flag_is_data: `success: false` or `error: true` under a 2xx belongs to what the call asked for, as its
+            schema says; elsewhere it is an error.
     """
 
     method: str

@@ -9,7 +9,7 @@ from urllib.parse import quote, urlencode
 import attrs
 from yarl import URL
 
-from wavix_async._codec import decoder as _codec
+from wavix_async import _codec
 from wavix_async._http.operation import Operation
 from wavix_async._ratelimit.headers import answered_at
 from wavix_async.errors import APIError, DecodeError, InputError, error_for_status

@@ -9,7 +9,7 @@ import attrs
 
 from wavix_async._aio.clock import Clock
 from wavix_async._aio.stop import ClosingSignal, StopSignal
-from wavix_async._codec.decoder import Drift
+from wavix_async._codec import Drift
 from wavix_async._http.retry import RetryBudget
 from wavix_async._http.transport import Transport
 from wavix_async._instrumentation.events import PauseEvent, RateEvent

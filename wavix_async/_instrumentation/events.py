@@ -6,7 +6,7 @@ from typing import Any, Protocol, TypeAlias, cast
 import attrs
 from yarl import URL
 
-from wavix_async._codec.decoder import Drift
+from wavix_async._codec import Drift
 
 __all__ = [
     "AttemptEvent",

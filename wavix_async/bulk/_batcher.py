@@ -17,7 +17,7 @@ from typing import Final
 
 import attrs
 
-from wavix_async._codec.decoder import encode
+from wavix_async._codec import encode
 from wavix_async.bulk._attempts import Tries
 from wavix_async.bulk._results import KEY_REFUSED
 from wavix_async.errors import (

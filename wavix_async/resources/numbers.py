@@ -6,11 +6,11 @@ import mimetypes
 import os
 from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Mapping, Sequence
 from functools import cached_property
-from typing import IO, TYPE_CHECKING, Any, Final, Literal
+from typing import IO, TYPE_CHECKING, Final, Literal
 
 import attrs
 
-from wavix_async._codec.decoder import to_dict
+from wavix_async._codec import to_dict
 from wavix_async._http.operation import Operation
 from wavix_async._http.response import Part
 from wavix_async.bulk import BulkProgress, BulkRun, Work
@@ -21,13 +21,15 @@ from wavix_async.models.numbers import (
     Number,
     NumberBatch,
     NumberDocument,
+    NumberList,
     NumberPage,
     NumberUpdate,
 )
-from wavix_async.resources._base import Resource, positive_id
+from wavix_async.resources._base import Resource, refuse_empty
+from wavix_async.resources._ids import IntId, positive_id
 from wavix_async.resources._pagination import Paginator, items_of
 from wavix_async.resources._unpack import unpack
-from wavix_async.types import UNSET
+from wavix_async.resources._uploads import read_document
 
 if TYPE_CHECKING:
     from wavix_async.client import WavixClient
@@ -42,8 +44,7 @@ UPDATE_BATCH: Final = Operation("PATCH", "/v1/numbers", NumberBatch, scope="numb
 RELEASE: Final = Operation("DELETE", "/v1/numbers", Success, scope="numbers:write")
 UPLOAD: Final = Operation("POST", "/v1/numbers/papers", list[NumberDocument], scope="numbers:write")
 
-_PAPER_SUFFIXES: Final = (".png", ".jpg", ".jpeg", ".tiff", ".tif", ".bmp", ".pdf")
-_PAPER_BYTES: Final = 10 * 1024 * 1024
+_NUMBER_ID: Final = IntId("number_id", "Number.id, the record's id, not the phone number")
 
 
 class Papers(Resource):
@@ -78,7 +79,7 @@ class Papers(Resource):
         kind = str(doc_id)
         if not (kind.isascii() and kind.isalnum()):
             raise InputError(f"doc_id must be a kind of document like 'id' or 'address', got {doc_id!r}.")
-        content, name = await asyncio.to_thread(_read_paper, doc_attachment, filename)
+        content, name = await asyncio.to_thread(read_document, doc_attachment, filename)
         return await self._call(
             UPLOAD,
             parts=(
@@ -92,45 +93,26 @@ class Papers(Resource):
 class Numbers(Resource):
     """Phone numbers of the account: `/v1/numbers`."""
 
+    _ids = (_NUMBER_ID,)
+
     @cached_property
     def papers(self) -> Papers:
         """Documents that activate numbers: `/v1/numbers/papers`."""
         return Papers(self._client)
 
-    def list(
-        self,
-        *,
-        search: str | None = None,
-        label: str | None = None,
-        label_present: bool | None = None,
-        city_id: int | None = None,
-        page: int | None = None,
-        per_page: int | None = None,
-    ) -> Paginator[NumberPage, Number]:
+    @unpack(NumberList)
+    def list(self, query: NumberList) -> Paginator[NumberPage, Number]:
         """List the account's numbers (GET /v1/numbers).
 
         `await` gives one page; `async for` gives every number, from `page` on, pages fetched ahead.
-
-        Args:
-            search: A part of the phone number.
-            label: The label, exactly.
-            label_present: True: only numbers with a label; False: only those without. Makes the API ignore `label`.
-            city_id: The id of the city or rate center.
-            page: Which page, counted from 1.
-            per_page: Numbers in a page, 1 to 100; the API's default is 25, iteration uses 100.
 
         Returns:
             A paginator.
 
         Raises:
-            InputError: `page` or `per_page` is out of range.
+            InputError: A filter has the wrong type; `page`, `per_page` or `limit` is out of range.
         """
-        filters = {"search": search, "label": label, "label_present": label_present, "city_id": city_id}
-
-        async def fetch(number: int | None, size: int | None) -> NumberPage:
-            return await self._call(LIST, query={**filters, "page": number, "per_page": size})
-
-        return Paginator(fetch, page, per_page)
+        return self._pages(LIST, query=query)
 
     async def get(self, number_id: int) -> Number:
         """Read one phone number (GET /v1/numbers/{id}).
@@ -145,7 +127,7 @@ class Numbers(Resource):
             InputError: The id is not a positive integer.
             NotFoundError: The account has no such number.
         """
-        return await self._call(GET, path={"id": _number_id(number_id)})
+        return await self._call(GET, number_id)
 
     @unpack(NumberUpdate)
     async def update(self, number_id: int, changes: NumberUpdate) -> Number:
@@ -156,7 +138,6 @@ class Numbers(Resource):
 
         Args:
             number_id: The record's id (`Number.id`), not the phone number.
-            changes: Given as keywords.
 
         Returns:
             The number after the change.
@@ -166,8 +147,7 @@ class Numbers(Resource):
             NotFoundError: The account has no such number.
             UnprocessableEntityError: The number cannot do that (SMS outside the US and Canada).
         """
-        _check_update(number_id, changes)
-        return await _send_update(self._client, number_id, changes)
+        return await self._call(UPDATE, number_id, body=changes)
 
     @unpack(NumberUpdate)
     async def update_batch(self, ids: Sequence[int], changes: NumberUpdate) -> builtins.list[Number]:
@@ -178,7 +158,6 @@ class Numbers(Resource):
 
         Args:
             ids: Record ids.
-            changes: Given as keywords: the fields of `NumberUpdate`.
 
         Returns:
             The numbers after the change.
@@ -187,7 +166,8 @@ class Numbers(Resource):
             InputError: No ids, nothing to change, or an id that is not a positive integer.
             NotFoundError: The account lacks one of the numbers.
         """
-        return await _send_updates(self._client, _number_ids("ids", ids), _not_empty(changes))
+        refuse_empty(changes)
+        return await _send_updates(self._client, _number_ids("ids", ids), changes)
 
     async def release(self, *, ids: Iterable[int] | None = None, dids: Iterable[str] | None = None) -> Success:
         """Give numbers back; this cannot be undone (DELETE /v1/numbers).
@@ -298,7 +278,7 @@ def _check_update(number_id: object, changes: object) -> None:
     if not isinstance(changes, NumberUpdate):
         raise InputError(f"the update of number {number_id} must be a NumberUpdate, got {type(changes).__name__}.")
     try:
-        _not_empty(changes)
+        refuse_empty(changes)
     except InputError as error:
         raise InputError(f"number {number_id}: {error}") from None
 
@@ -309,7 +289,7 @@ _UPDATES: Final = Work(
 
 
 def _number_id(value: object, name: str = "number_id") -> int:
-    return positive_id(name, value, "Number.id, the record's id, not the phone number")
+    return positive_id(name, value, _NUMBER_ID.what)
 
 
 def _number_ids(name: str, values: object) -> list[int]:
@@ -326,65 +306,3 @@ def _did(value: object, name: str) -> str:
     if not (digits.isascii() and digits.isdigit()):
         raise InputError(f"{name} must be a phone number as a string of digits, got {value!r}.")
     return digits
-
-
-_FIELDS: Final = tuple(field.name for field in attrs.fields(NumberUpdate))
-
-
-def _not_empty(changes: NumberUpdate) -> NumberUpdate:
-    for name in _FIELDS:
-        if getattr(changes, name) is not UNSET:
-            return changes
-    raise InputError(f"NumberUpdate is empty, it would change nothing: give at least one of {', '.join(_FIELDS)}.")
-
-
-def _read_paper(source: object, filename: str | None) -> tuple[bytes, str]:
-    if isinstance(source, bytes | bytearray | memoryview):
-        content, name = bytes(source), filename
-    elif isinstance(source, str | os.PathLike):
-        content, name = _read_path(source), filename or os.path.basename(source)
-    elif hasattr(source, "read"):
-        known = getattr(source, "name", None)
-        content, name = _read_file(source), filename or (os.path.basename(known) if isinstance(known, str) else None)
-    else:
-        raise InputError(f"doc_attachment must be a path, bytes or a file object, got {source!r}.")
-    if name is not None and not isinstance(name, str):
-        raise InputError(f"filename must be a string, got {name!r}.")
-    if not name:
-        raise InputError("filename is missing: with bytes, pass the name that the document shall have.")
-    if not name.isprintable():
-        raise InputError(f"filename holds control characters, which no header can carry: {name!r}.")
-    if not name.lower().endswith(_PAPER_SUFFIXES):
-        raise InputError(f"doc_attachment: {name} is none of PNG, JPG, JPEG, TIFF, BMP, PDF.")
-    if not content:
-        raise InputError(f"doc_attachment: {name} is empty.")
-    if len(content) > _PAPER_BYTES:
-        raise InputError(f"doc_attachment: {name} is larger than 10 MB, the most that the API takes.")
-    return content, name
-
-
-def _read_path(path: "str | os.PathLike[str]") -> bytes:
-    try:
-        with open(path, "rb") as file:
-            return _read_file(file)
-    except OSError as error:
-        raise InputError(f"doc_attachment: cannot read {os.fspath(path)}: {error.strerror}.") from error
-    except ValueError as error:
-        raise InputError(f"doc_attachment: {path!r} is no path: {error}.") from None
-
-
-def _read_file(file: Any) -> bytes:
-    """Read to the end, or as far as a document may go; a raw stream gives less than it is asked for."""
-    content = b""
-    try:
-        while len(content) <= _PAPER_BYTES and (chunk := file.read(_PAPER_BYTES + 1 - len(content))):
-            if not isinstance(chunk, bytes):
-                raise InputError("doc_attachment: open the file for reading bytes: open(path, 'rb').")
-            content += chunk
-    except UnicodeDecodeError:
-        raise InputError("doc_attachment: open the file for reading bytes: open(path, 'rb').") from None
-    except (OSError, ValueError) as error:
-        if isinstance(error, InputError):
-            raise
-        raise InputError(f"doc_attachment: the file cannot be read: {error}.") from error
-    return content
