@@ -27,7 +27,7 @@ from wavix_async._ratelimit.leased_limiter import (
     Lease,
     LeasedGate,
     LeasedLimiter,
-    Outage,
+    StoreOutage,
 )
 from wavix_async._ratelimit.limiter import WaitTooLong
 
@@ -103,19 +103,19 @@ class Access:
 
 def limiter_of(store: Store, events: list[Any] | None = None, processes: int = 1) -> LeasedLimiter:
     tell = None if events is None else lambda kind, value: events.append((kind, value))
-    return LeasedLimiter(Access(store, processes), "default", Outage(), on_event=tell)
+    return LeasedLimiter(Access(store, processes), "default", StoreOutage(), on_event=tell)
 
 
 async def use(limiter: LeasedLimiter, sent: list[float], seconds: float = 0.02) -> None:
-    ticket = await limiter.acquire()
+    permit = await limiter.acquire()
     assert not limiter.is_paused()
     sent.append(now())
     try:
         await asyncio.sleep(seconds)
     except asyncio.CancelledError:
-        limiter.no_answer(ticket)
+        limiter.no_answer(permit)
         raise
-    limiter.accepted(ticket)
+    limiter.accepted(permit)
 
 
 async def keep_using(limiter: LeasedLimiter, sent: list[float], until: float, seconds: float = 0.02) -> None:
@@ -229,10 +229,10 @@ def test_a_pause_voids_the_slots_in_it() -> None:
 def test_only_the_slot_of_the_ticket_is_given_back() -> None:
     gate = LeasedGate(100.0)
     leased(gate.lease, 0.0, 4, 0.0)
-    tickets = [gate.send(time) for time in (0.0, 0.011, 0.022)]
-    gate.unsend(tickets[1])
+    permits = [gate.send(time) for time in (0.0, 0.011, 0.022)]
+    gate.unsend(permits[1])
     assert gate.lease.first() == pytest.approx(0.01)
-    gate.unsend(tickets[0])
+    gate.unsend(permits[0])
     assert not gate.lease.usable(0.06, -math.inf), "an old slot does no good when it is given back late"
     gate.unsend(0.5)  # a ticket of before, of which nothing is known
     assert len(gate.lease) == 0
@@ -646,28 +646,28 @@ def test_whatever_becomes_of_the_store_every_caller_has_one_end(
 
     async def caller(limiter: LeasedLimiter, delay: float, end: str) -> str:
         await asyncio.sleep(delay)
-        place = limiter.join_queue()
+        position = limiter.join_queue()
         try:
-            ticket = await limiter.acquire(now() + 0.5 if end == "late" else None, place)
+            permit = await limiter.acquire(now() + 0.5 if end == "late" else None, position)
         except WaitTooLong:
             return "late"
         assert not limiter.is_paused()
         if end == "renew":
             await asyncio.sleep(0.05)
-            renewed = limiter.renew(ticket, place)
-            ticket = renewed if renewed is not None else await limiter.acquire(None, place)
+            renewed = limiter.renew(permit, position)
+            permit = renewed if renewed is not None else await limiter.acquire(None, position)
         if end == "unused":
-            limiter.refund(ticket)
+            limiter.refund(permit)
             return "unused"
         try:
             await asyncio.sleep(0.03)
         except asyncio.CancelledError:
-            limiter.no_answer(ticket)
+            limiter.no_answer(permit)
             raise
         if end == "refuse":
-            limiter.refused(ticket, 0.7)
+            limiter.refused(permit, 0.7)
         else:
-            limiter.accepted(ticket)
+            limiter.accepted(permit)
         return "sent"
 
     def upset(what: str) -> None:

@@ -57,9 +57,9 @@ def test_a_late_timer_is_made_good_within_bounds() -> None:
 @pytest.mark.req_06
 def test_one_refusal_of_a_round_trip_pauses_the_others_are_no_news() -> None:
     gate = Gate()
-    tickets = [gate.send(0.0) for _ in range(4)]
-    assert gate.refused(tickets[0], 0.05, 1.0)
-    assert not any(gate.refused(ticket, 0.06, 1.0) for ticket in tickets[1:])
+    permits = [gate.send(0.0) for _ in range(4)]
+    assert gate.refused(permits[0], 0.05, 1.0)
+    assert not any(gate.refused(permit, 0.06, 1.0) for permit in permits[1:])
     assert gate.paused_until == pytest.approx(1.06)  # never earlier than the last of them was told
     learned = leave(gate, 1.06)
     rate = gate.learner.ceiling
@@ -282,12 +282,12 @@ def test_whatever_happens_nobody_leaves_in_a_pause_and_a_configured_rate_holds(
 ) -> None:
     gate, now, told = Gate(rate), 0.0, 0.0
     sent: list[float] = []
-    tickets: list[float] = []
+    permits: list[float] = []
     for kind, wait, value in steps:
         now += wait
-        ticket = tickets.pop(0) if kind in {"accept", "refuse", "abandon"} and tickets else None
+        permit = permits.pop(0) if kind in {"accept", "refuse", "abandon"} and permits else None
         if kind == "send" and gate.next_time(now) <= now:
-            tickets.append(gate.send(now))
+            permits.append(gate.send(now))
             sent.append(now)
             assert now >= told
         elif kind == "pause":
@@ -295,14 +295,14 @@ def test_whatever_happens_nobody_leaves_in_a_pause_and_a_configured_rate_holds(
             told = max(told, now + value)
         elif kind == "hint":
             gate.allowance.heed(now, RateHint(value, wait, value, wait), gate.in_flight)
-        elif ticket is not None and kind == "accept":
-            gate.accepted(ticket)
-        elif ticket is not None and kind == "refuse":
-            gate.refused(ticket, now, value)
+        elif permit is not None and kind == "accept":
+            gate.accepted(permit)
+        elif permit is not None and kind == "refuse":
+            gate.refused(permit, now, value)
             told = max(told, now + value)
-        elif ticket is not None:
+        elif permit is not None:
             gate.no_answer()
-        assert gate.in_flight == len(tickets)
+        assert gate.in_flight == len(permits)
         pace = gate.pace()
         assert pace is None or 0.0 < pace < math.inf
     if rate is not None:
@@ -330,10 +330,10 @@ def test_a_tally_counts_every_span_right_in_bounded_space(times: list[float]) ->
 
 
 async def use(limiter: Limiter, seconds: float = 0.0) -> float:
-    ticket = await limiter.acquire()
+    permit = await limiter.acquire()
     await asyncio.sleep(seconds)
-    limiter.accepted(ticket)
-    return ticket
+    limiter.accepted(permit)
+    return permit
 
 
 def now() -> float:
@@ -368,13 +368,13 @@ def test_first_come_first_served() -> None:
 def test_who_keeps_a_place_goes_before_those_who_came_later() -> None:
     async def main() -> None:
         limiter = Limiter(10.0)
-        place, ticket = limiter.join_queue(), await limiter.acquire()
+        position, permit = limiter.join_queue(), await limiter.acquire()
         later = start(*(limiter.acquire() for _ in range(3)))
         await asyncio.sleep(0.05)
-        limiter.refund(await limiter.acquire(deadline=now() + 0.11, place=place))
+        limiter.refund(await limiter.acquire(deadline=now() + 0.11, position=position))
         assert now() == pytest.approx(0.1)
         assert [await task for task in later] == pytest.approx([0.1, 0.2, 0.3])
-        limiter.no_answer(ticket)
+        limiter.no_answer(permit)
 
     run_virtual(main())
 
@@ -383,18 +383,18 @@ def test_a_ticket_is_renewed_before_those_who_came_later_and_not_before_its_time
     async def main() -> None:
         limiter = Limiter(10.0)
         first, second = limiter.join_queue(), limiter.join_queue()
-        old = await limiter.acquire(place=first)
-        (later,) = start(limiter.acquire(place=second))
+        old = await limiter.acquire(position=first)
+        (later,) = start(limiter.acquire(position=second))
         await asyncio.sleep(0.05)
         assert limiter.renew(old, first) == pytest.approx(0.05)
         assert limiter.renew(await later, second) == pytest.approx(now())
         assert limiter.snapshot().in_flight == 2
 
         earlier = limiter.join_queue()
-        ticket = await limiter.acquire()
-        start(limiter.acquire(place=earlier))
+        permit = await limiter.acquire()
+        start(limiter.acquire(position=earlier))
         await asyncio.sleep(0)
-        assert limiter.renew(ticket, limiter.join_queue()) is None, "somebody came before"
+        assert limiter.renew(permit, limiter.join_queue()) is None, "somebody came before"
         limiter.pause(1.0)
         assert limiter.renew(old, first) is None
         await asyncio.sleep(2)
@@ -474,10 +474,10 @@ def test_a_wait_that_cannot_fit_fails_at_once() -> None:
 def test_a_pause_fails_those_at_once_whose_deadline_it_passes() -> None:
     async def main() -> None:
         limiter = Limiter(10.0)
-        ticket = await limiter.acquire()
+        permit = await limiter.acquire()
         hurried, patient = start(limiter.acquire(now() + 2.0), limiter.acquire(now() + 20.0))
         await settle()
-        limiter.refused(ticket, 5.0)
+        limiter.refused(permit, 5.0)
         with pytest.raises(WaitTooLong) as caught:
             await hurried
         assert now() == 0.0
@@ -511,11 +511,11 @@ def test_a_wait_for_answers_ends_at_the_deadline() -> None:
 def test_nobody_leaves_in_a_pause_not_even_who_was_released_in_the_same_instant() -> None:
     async def main() -> None:
         limiter = Limiter(10.0)
-        ticket = await limiter.acquire()
+        permit = await limiter.acquire()
         tasks = start(limiter.acquire(), limiter.acquire())
         await settle()
         asyncio.get_running_loop().call_at(
-            0.1, limiter.refused, ticket, 2.0
+            0.1, limiter.refused, permit, 2.0
         )  # just after the release, before the waking
         assert await asyncio.gather(*tasks) == pytest.approx([2.1, 2.2])
         assert limiter.snapshot().in_flight == 2
@@ -578,11 +578,11 @@ def test_a_pause_without_a_429_cuts_no_rate() -> None:
 def test_an_answer_that_never_comes_frees_its_place() -> None:
     async def main() -> None:
         limiter = Limiter()
-        tickets = [await limiter.acquire() for _ in range(8)]
+        permits = [await limiter.acquire() for _ in range(8)]
         (waiting,) = start(limiter.acquire())
         await asyncio.sleep(1.0)
         assert not waiting.done()
-        limiter.no_answer(tickets[0])
+        limiter.no_answer(permits[0])
         assert await waiting == pytest.approx(1.0)
 
     run_virtual(main())
@@ -689,22 +689,22 @@ def test_every_caller_gets_exactly_one_end_and_nothing_is_left(
     async def caller(limiter: Limiter, delay: float, end: str) -> str:
         await asyncio.sleep(delay)
         try:
-            ticket = await limiter.acquire(now() + 0.5 if end == "late" else None)
+            permit = await limiter.acquire(now() + 0.5 if end == "late" else None)
         except WaitTooLong:
             return "late"
         assert not limiter.is_paused()
         try:
             await asyncio.sleep(0.03)
         except asyncio.CancelledError:
-            limiter.no_answer(ticket)
+            limiter.no_answer(permit)
             raise
         if end == "refuse":
-            limiter.refused(ticket, 0.7)
+            limiter.refused(permit, 0.7)
         elif end == "pause":
-            limiter.no_answer(ticket)
+            limiter.no_answer(permit)
             limiter.pause(0.4)
         else:
-            limiter.accepted(ticket)
+            limiter.accepted(permit)
         return "sent"
 
     async def main() -> None:

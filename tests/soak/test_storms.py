@@ -28,12 +28,12 @@ def test_one_refusal_with_a_long_wait_does_not_slow_down_what_was_taken_before(
         async def one() -> None:
             nonlocal refused
             while True:
-                ticket = await limiter.acquire()
+                permit = await limiter.acquire()
                 await asyncio.sleep(0.05)
                 if refused or loop.time() < at:
-                    return limiter.accepted(ticket)
+                    return limiter.accepted(permit)
                 refused = True
-                limiter.refused(ticket, told)
+                limiter.refused(permit, told)
 
         async def come() -> None:
             for _ in range(int(demand * (at + told + 10))):

@@ -1,4 +1,4 @@
-"""`Watch`: one timer that ends every attempt at its deadline.
+"""`Watchdog`: one timer that ends every attempt at its deadline.
 
 `asyncio.timeout` sets and cancels a timer for each request, a twentieth of what a request costs; nearly all requests
 end long before theirs. Here an attempt only writes down when it must end, and one timer looks after the earliest.
@@ -7,7 +7,7 @@ end long before theirs. Here an attempt only writes down when it must end, and o
 import asyncio
 from typing import Final
 
-__all__ = ["Watch", "Watched"]
+__all__ = ["Watchdog", "Watched"]
 
 _NEVER: Final = float("inf")
 _AGAIN: Final = 0.01
@@ -34,7 +34,7 @@ class Watched:
         return self.expired and self.task.uncancel() <= self.cancelling
 
 
-class Watch:
+class Watchdog:
     """The attempts on the wire of one event loop."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -57,7 +57,7 @@ class Watch:
         watched = Watched(task, deadline)
         self._watched.add(watched)
         if deadline < self._due:
-            self._arm(deadline)
+            self._set_timer(deadline)
         return watched
 
     def leave(self, watched: Watched) -> None:
@@ -66,23 +66,23 @@ class Watch:
 
     def close(self) -> None:
         """End what is still watched."""
-        self._disarm()
+        self._cancel_timer()
         for watched in self._watched:
             if not watched.expired and not watched.closed:
                 watched.closed = True
                 watched.task.cancel()
 
-    def _disarm(self) -> None:
+    def _cancel_timer(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
         self._due = _NEVER
 
-    def _arm(self, due: float) -> None:
-        self._disarm()
+    def _set_timer(self, due: float) -> None:
+        self._cancel_timer()
         self._due = due
-        self._timer = self._loop.call_at(due, self._look)
+        self._timer = self._loop.call_at(due, self._on_timer)
 
-    def _look(self) -> None:
+    def _on_timer(self) -> None:
         now = self._loop.time()
         self._due = _NEVER
         earliest = _NEVER
@@ -99,4 +99,4 @@ class Watch:
             else:
                 earliest = min(earliest, watched.deadline)
         if earliest < _NEVER:
-            self._arm(earliest)
+            self._set_timer(earliest)

@@ -171,18 +171,18 @@ class Learner:
         """Note that the pace held a request back."""
         self._busy += seconds
 
-    def accepted(self, ticket: float) -> None:
+    def accepted(self, permit: float) -> None:
         """Count a request; those sent before this epoch belong to the last and are no news."""
         tally = self.tally
-        if tally is None or ticket < tally.start:
+        if tally is None or permit < tally.start:
             return
         if self._renewal or self.droughts >= 2:
-            self._note_window(ticket)
+            self._note_window(permit)
         self.droughts, self._renewal = 0, False
         if self.ceiling is None:
-            tally.add(ticket, 1.0, 4.0)
+            tally.add(permit, 1.0, 4.0)
         else:
-            tally.add(ticket, 10.0, LONGEST_HOLD)
+            tally.add(permit, 10.0, LONGEST_HOLD)
 
     def own_pause(self, now: float) -> float:
         """Return the seconds to wait after a refusal that did not say how long."""
@@ -272,16 +272,16 @@ class Learner:
         """Return how long half of what the bucket has gained lasts; burst in seconds' worth of the rate."""
         return 0.5 * min(burst, pause) / (SPENDING - 1)
 
-    def _note_window(self, ticket: float) -> None:
+    def _note_window(self, permit: float) -> None:
         """Note that a new window may have begun: what the last one took, over its length, is the rate.
 
         One refusal that lasts is no window: an overloaded server refuses for a while, too. Two of a length, after
         about as many requests, are.
         """
-        if self._cycle is None or not self._cycle[0] or ticket <= self._cycle[1]:
+        if self._cycle is None or not self._cycle[0] or permit <= self._cycle[1]:
             return
         count, start = self._cycle
-        before, self._span = self._span, ticket - start
+        before, self._span = self._span, permit - start
         if self._period is None and not (self._alike >= self._enough_alike and _is_near(before, self._span)):
             return
         self._period = self._hold = self._span

@@ -32,7 +32,7 @@ from wavix_async._ratelimit.limiter import Gate, Limiter, LimitSnapshot
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Ask", "Grant", "LeasedLimiter", "Outage", "RateSource", "SharedLimit"]
+__all__ = ["Ask", "Grant", "LeasedLimiter", "StoreOutage", "RateSource", "SharedLimit"]
 
 LEASE_TIME = 0.2  # seconds for which a lease lasts a process that uses its part of the rate
 FRESH = 0.25  # seconds for which the last answer is taken to be true
@@ -189,15 +189,15 @@ class Lease:
             slots.popleft()
         return bool(slots) and max(slots[0], now) <= self._heard + FRESH
 
-    def take(self, ticket: float) -> None:
+    def take(self, permit: float) -> None:
         """Use the next slot."""
         if self._slots:
-            self._taken.append((ticket, self._slots.popleft()))
+            self._taken.append((permit, self._slots.popleft()))
 
-    def give_back(self, ticket: float) -> None:
+    def give_back(self, permit: float) -> None:
         """Put the slot of a ticket back: it is used if it is not too late for it."""
         for taken in reversed(self._taken):
-            if taken[0] == ticket:
+            if taken[0] == permit:
                 self._taken.remove(taken)
                 slots = self._slots
                 at = next((index for index, due in enumerate(slots) if due > taken[1]), len(slots))
@@ -297,10 +297,10 @@ class LeasedGate(Gate):
             self._tat = -inf
         return now
 
-    def unsend(self, ticket: float) -> None:
+    def unsend(self, permit: float) -> None:
         """Give the place back: the request never left."""
-        super().unsend(ticket)
-        self.lease.give_back(ticket)
+        super().unsend(permit)
+        self.lease.give_back(permit)
 
     def shift(self, seconds: float) -> None:
         """Move to a clock that is so far ahead."""
@@ -328,7 +328,7 @@ class LeasedGate(Gate):
         self.rate = self.lease.share if self.lease.local else self.lease.rate
 
 
-class Outage:
+class StoreOutage:
     """Says once that the store is out of reach, and once that it is back."""
 
     def __init__(self) -> None:
@@ -354,7 +354,7 @@ class LeasedLimiter(Limiter):
         self,
         limit: SharedLimit,
         group: str,
-        outage: Outage,
+        outage: StoreOutage,
         *,
         on_event: Callable[[str, float], None] | None = None,
     ) -> None:

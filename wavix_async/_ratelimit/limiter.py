@@ -225,7 +225,7 @@ class Gate:
                 self.learner.begin(now)
                 self.window = 1.0 if self.learner.droughts else LATER_WINDOW if self._told else FIRST_WINDOW
 
-    def unsend(self, ticket: float) -> None:  # noqa: ARG002  (whoever leases slots must know which)
+    def unsend(self, permit: float) -> None:  # noqa: ARG002  (whoever leases slots must know which)
         """Give the place back: the request never left."""
         self.no_answer()
         self.allowance.left += 1.0
@@ -237,23 +237,23 @@ class Gate:
         """Note that no verdict will come."""
         self.in_flight = max(self.in_flight - 1, 0)
 
-    def accepted(self, ticket: float) -> None:
+    def accepted(self, permit: float) -> None:
         """Note that the server took a request."""
         if self.in_flight:
             self.in_flight -= 1
         self.accepted_count += 1
         if self.learning:
-            self.learner.accepted(ticket)
+            self.learner.accepted(permit)
             if self.window != inf:
                 self.window += WINDOW_GROWTH
                 if self.window >= WINDOW_GONE:
                     self.window = inf
 
-    def refused(self, ticket: float, now: float, retry_after: float | None) -> bool:
+    def refused(self, permit: float, now: float, retry_after: float | None) -> bool:
         """Note a 429; tell whether it began a pause, which only the first of an epoch does."""
         self.no_answer()
         self.refused_count += 1
-        fresh = ticket >= self._epoch and self._hit is None
+        fresh = permit >= self._epoch and self._hit is None
         if retry_after is not None:
             self.pause(now, retry_after)
         if fresh:
@@ -263,8 +263,8 @@ class Gate:
                 self.pause(now, self.learner.own_pause(now) if self.learning else OWN_PAUSE)
             if self.rate is not None:
                 self._doubt(now)
-        if ticket >= self._epoch:
-            self._hit = ticket if self._hit is None else max(ticket, self._hit)
+        if permit >= self._epoch:
+            self._hit = permit if self._hit is None else max(permit, self._hit)
         return fresh
 
     def _doubt(self, now: float) -> None:
@@ -346,10 +346,10 @@ class Limiter:
         return self._send(now)
 
     def join_queue(self) -> int:
-        """Return a place in the queue, to be kept over several turns: `acquire(place=...)`, `renew`."""
+        """Return a place in the queue, to be kept over several turns: `acquire(position=...)`, `renew`."""
         return next(self._arrivals)
 
-    async def acquire(self, deadline: float | None = None, place: int | None = None) -> float:
+    async def acquire(self, deadline: float | None = None, position: int | None = None) -> float:
         """Wait for the turn of one request, first come first served, and return its ticket.
 
         Args:
@@ -360,21 +360,21 @@ class Limiter:
             WaitTooLong: At once, when the wait as it is known now goes beyond the deadline; later, when a pause begins
                 that does, or when the answers that one waits for have not come by then.
         """
-        ticket = self.try_acquire()
-        if ticket is not None:
-            return ticket
+        permit = self.try_acquire()
+        if permit is not None:
+            return permit
         limit = inf if deadline is None else deadline
-        place = self.join_queue() if place is None else place
-        self._check_fits(limit, place)
-        ticket = await self._turn(limit, place)
+        position = self.join_queue() if position is None else position
+        self._check_fits(limit, position)
+        permit = await self._turn(limit, position)
         while self.is_paused():
             # A pause began between our release and our waking: nobody may leave now, so back to our place in the queue.
-            self._gate.unsend(ticket)
-            self._check_fits(limit, place)
-            ticket = await self._turn(limit, place)
-        return ticket
+            self._gate.unsend(permit)
+            self._check_fits(limit, position)
+            permit = await self._turn(limit, position)
+        return permit
 
-    def renew(self, ticket: float, place: int) -> float | None:
+    def renew(self, permit: float, position: int) -> float | None:
         """Give a ticket that has got old back for a new one, before anybody who came later.
 
         Args:
@@ -384,36 +384,36 @@ class Limiter:
         Returns:
             The new ticket; None when one must wait.
         """
-        self._gate.unsend(ticket)
+        self._gate.unsend(permit)
         now = self._now()
-        if not self._ahead_of(place) and self._gate.next_time(now) <= now:
+        if not self._ahead_of(position) and self._gate.next_time(now) <= now:
             return self._send(now)
         self._pump()
         return None
 
-    def accepted(self, ticket: float) -> None:
+    def accepted(self, permit: float) -> None:
         """Close a ticket: the server took the request, whatever else it said."""
-        self._gate.accepted(ticket)
+        self._gate.accepted(permit)
         if not self._open:
             self._pump()
 
-    def refused(self, ticket: float, retry_after: float | None = None) -> None:
+    def refused(self, permit: float, retry_after: float | None = None) -> None:
         """Close a ticket: the server refused the request with a 429.
 
         Args:
             ticket: What `acquire` returned.
             retry_after: Seconds that the server asked to wait, None when it did not say.
         """
-        self._paused(self._gate.refused(ticket, self._now(), retry_after))
+        self._paused(self._gate.refused(permit, self._now(), retry_after))
 
-    def no_answer(self, ticket: float) -> None:  # noqa: ARG002  (closing takes the ticket, whatever the end)
+    def no_answer(self, permit: float) -> None:  # noqa: ARG002  (closing takes the ticket, whatever the end)
         """Close a ticket without a verdict: the request was never sent, or no answer came."""
         self._gate.no_answer()
         self._pump()
 
-    def refund(self, ticket: float) -> None:
+    def refund(self, permit: float) -> None:
         """Give a ticket back: nothing was sent with it, so it costs no turn."""
-        self._gate.unsend(ticket)
+        self._gate.unsend(permit)
         self._pump()
 
     def pause(self, seconds: float) -> None:
@@ -448,12 +448,12 @@ class Limiter:
     async def close(self) -> None:
         """Let go of what is shared with other processes: here there is nothing."""
 
-    async def _turn(self, deadline: float, place: int) -> float:
+    async def _turn(self, deadline: float, position: int) -> float:
         loop = get_running_loop()
         future: asyncio.Future[float] = loop.create_future()
-        waiter = future, deadline, place
+        waiter = future, deadline, position
         alarm = loop.call_later(deadline - self._time(), self._expire, waiter) if deadline < inf else None
-        self._waiters.insert(self._ahead_of(place), waiter)
+        self._waiters.insert(self._ahead_of(position), waiter)
         self._pump()
         try:
             return await future
@@ -468,12 +468,12 @@ class Limiter:
             if alarm is not None:
                 alarm.cancel()
 
-    def _ahead_of(self, place: int) -> int:
+    def _ahead_of(self, position: int) -> int:
         """Return how many wait who came before."""
         waiters = self._waiters
-        if not waiters or waiters[-1][2] < place:
+        if not waiters or waiters[-1][2] < position:
             return len(waiters)
-        return sum(1 for _ in takewhile(lambda other: other[2] < place, waiters))
+        return sum(1 for _ in takewhile(lambda other: other[2] < position, waiters))
 
     def _expire(self, waiter: Waiter) -> None:
         """Fail who waited for answers that did not come: that was no wait to be foreseen."""
@@ -507,13 +507,13 @@ class Limiter:
         return self._time()
 
     def _send(self, now: float, late: float = 0.0) -> float:
-        ticket = self._gate.send(now, late)
+        permit = self._gate.send(now, late)
         rate = self._gate.learner.ceiling
         if rate is not None and rate != self._reported:
             self._reported = rate
             if self._on_event is not None:
                 self._on_event("rate", rate)
-        return ticket
+        return permit
 
     def _paused(self, began: bool) -> None:
         until, now = self._gate.paused_until, self._now()
@@ -524,13 +524,13 @@ class Limiter:
             self._fail(waiter)
         self._pump()
 
-    def _check_fits(self, deadline: float, place: int) -> None:
+    def _check_fits(self, deadline: float, position: int) -> None:
         if deadline == inf:
             return
         now, pace = self._now(), self._gate.pace()
         due = max(self._gate.earliest(now), now)
         if pace is not None:
-            due += self._ahead_of(place) / pace
+            due += self._ahead_of(position) / pace
         if due > deadline:
             raise self._too_long(due - now, now)
 
