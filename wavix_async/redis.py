@@ -6,7 +6,8 @@
         ...
 
 All that Redis keeps is one hash per scope and limit group: when the next slot is due, the end of the pause, and who
-leases. One script reads and writes it by the server's clock. `_lease.py` says what the client does with the answers.
+leases. One script reads and writes it by the server's clock. `_ratelimit/lease.py` says what the client does with the
+answers.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import secrets
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
 
-from wavix_async._ratelimit.leased_limiter import ALIVE, PATIENCE, PROBE, Ask, Grant, SharedLimit
+from wavix_async._ratelimit import ALIVE, PATIENCE, PROBE, LeaseGrant, LeaseRequest, SharedLimit
 from wavix_async.config import Secret, check_count, check_rate
 from wavix_async.errors import ConfigurationError
 
@@ -159,14 +160,14 @@ class _RedisLimit:
         self._pid = -1
         self._id = ""
 
-    async def lease(self, group: str, ask: Ask) -> Grant:
+    async def lease(self, group: str, request: LeaseRequest) -> LeaseGrant:
         """Lease slots: one round trip."""
         redis = self._enter_loop()
-        times = (SECOND / self.rate, ask.ahead * SECOND, ask.pause * SECOND)
+        times = (SECOND / self.rate, request.ahead * SECOND, request.pause * SECOND)
         settings = (ALIVE * SECOND, ACTIVE * SECOND, SETTLE * SECOND, KEPT * SECOND)
-        values = (self._id, ask.slots, *times, int(ask.back), *settings)
+        values = (self._id, request.slots, *times, int(request.back), *settings)
         now, first, slots, pause, processes, active, settle = await _run(redis, f"{self._prefix}:{group}", values)
-        return Grant(
+        return LeaseGrant(
             now=now / SECOND,
             first=first / SECOND,
             slots=slots,

@@ -12,7 +12,7 @@ from multidict import CIMultiDict, CIMultiDictProxy
 from tests.support.stub import Reply, StubSession
 from tests.support.virtual import run_virtual
 from wavix_async import Number, Operation, RateLimitError, RetryPolicy, Success, Timeouts, WavixClient
-from wavix_async._ratelimit.headers import MAX_WAIT, RateHint, rate_hint, retry_after
+from wavix_async._ratelimit import MAX_WAIT, RateHint, rate_hint, retry_after
 
 pytestmark = pytest.mark.req_07
 
