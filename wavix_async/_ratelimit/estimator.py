@@ -176,9 +176,10 @@ class RateEstimator:
         histogram = self.histogram
         if histogram is None or permit < histogram.start:
             return
-        if self._new_window or self.dry_epochs >= 2:
-            self._measure_window(permit)
-        self.dry_epochs, self._new_window = 0, False
+        if self._new_window or self.dry_epochs:
+            if self._new_window or self.dry_epochs >= 2:
+                self._measure_window(permit)
+            self.dry_epochs, self._new_window = 0, False
         if self.ceiling is None:
             histogram.add(permit, 1.0, 4.0)
         else:
