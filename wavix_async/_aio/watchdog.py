@@ -1,7 +1,7 @@
 """`Watchdog`: one timer that ends every attempt at its deadline.
 
-`asyncio.timeout` sets and cancels a timer for each request, a twentieth of what a request costs; nearly all requests
-end long before theirs. Here an attempt only writes down when it must end, and one timer looks after the earliest.
+`asyncio.timeout` sets and cancels a timer for each request, a twentieth of what a request costs, although nearly all
+requests end long before their deadline. Here an attempt only notes its deadline, and one timer waits for the earliest.
 """
 
 import asyncio
@@ -26,11 +26,11 @@ class Watched:
         self.closed = False
 
     def was_closed(self) -> bool:
-        """Tell, in an attempt that was cancelled, whether `close` did it and nobody else wants the task to end."""
+        """Tell, in an attempt that was cancelled, whether `close` did it and no other caller wants the task to end."""
         return self.closed and self.task.uncancel() <= self.cancelling
 
     def timed_out(self) -> bool:
-        """Tell, in an attempt that was cancelled, whether the watch did it and nobody else wants the task to end."""
+        """Tell, in an attempt that was cancelled, whether its deadline did it and no other caller wants the task to end."""
         return self.expired and self.task.uncancel() <= self.cancelling
 
 
@@ -47,10 +47,10 @@ class Watchdog:
         """Watch the running task until `leave`.
 
         Args:
-            deadline: When it is cancelled, in the loop's time.
+            deadline: When the watchdog cancels the task, in the loop's time.
 
         Returns:
-            What `leave` takes; `timed_out()` tells a cancellation by the watch from one by somebody else.
+            What `leave` takes; its `timed_out()` tells a cancellation at the deadline from any other.
         """
         task = asyncio.current_task(self._loop)
         assert task is not None
@@ -65,7 +65,7 @@ class Watchdog:
         self._watched.discard(watched)
 
     def close(self) -> None:
-        """End what is still watched."""
+        """Cancel the attempts that are still watched."""
         self._cancel_timer()
         for watched in self._watched:
             if not watched.expired and not watched.closed:
@@ -90,8 +90,8 @@ class Watchdog:
             if watched.expired:
                 continue
             if watched.deadline <= now and watched.task.cancelling() > watched.cancelling:
-                # Somebody else ends it at this moment, as aiohttp does when connecting takes too long: only the one
-                # who cancels alone can tell a timeout.
+                # Another part cancels the task at this moment, as aiohttp does when connecting takes too long. Only a
+                # cancellation that is the only one can be recognized as a timeout, so look again a little later.
                 earliest = min(earliest, now + _AGAIN)
             elif watched.deadline <= now:
                 watched.expired = True
