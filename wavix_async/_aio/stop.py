@@ -18,8 +18,8 @@ _NEVER: Final = float("inf")
 class StopSignal:
     """Once it is set, the calls that have it (`with_options(stop=...)`) send nothing more.
 
-    A call that waits for the rate, for a connection or for a backoff raises `StoppedError` at once. A call whose request
-    is on the wire ends as it would without the signal. `set()` cannot be undone.
+    A call that waits for the rate, for a connection or for a backoff raises `StoppedError` at once. A call whose
+    request is on the wire ends as it would without the signal. `set()` cannot be undone.
     """
 
     def __init__(self) -> None:

@@ -30,7 +30,7 @@ class Watched:
         return self.closed and self.task.uncancel() <= self.cancelling
 
     def timed_out(self) -> bool:
-        """Tell, in an attempt that was cancelled, whether its deadline did it and no other caller wants the task to end."""
+        """Tell, in an attempt that was cancelled, whether its deadline did it and no other caller wants it to end."""
         return self.expired and self.task.uncancel() <= self.cancelling
 
 
