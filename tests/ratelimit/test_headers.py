@@ -1,4 +1,4 @@
-"""Retry-After and rate headers: what servers really send, what nobody should, and what a client makes of it."""
+"""Retry-After and rate headers: what servers really send, what no server should, and what a client makes of it."""
 
 import time
 from email.utils import formatdate
@@ -166,7 +166,7 @@ def test_no_rate_header_raises(limits: str, policy: str) -> None:
 GET = Operation("GET", "/v1/numbers/{id}", Number)
 BUY = Operation("POST", "/v1/purchases/{id}", Success)
 OUR_OWN = 0.15
-"""Seconds to wait when nobody says for how long."""
+"""Seconds to wait when the server gives no time."""
 
 
 def forms(wall: float) -> dict[str, tuple[dict[str, str], float]]:

@@ -96,7 +96,7 @@ def test_only_the_slot_of_the_permit_is_put_back() -> None:
 
 def test_when_the_store_is_asked() -> None:
     lease, never = Lease(100.0), -math.inf
-    assert lease.request_at(0.0, 0, never) == math.inf, "nobody needs anything"
+    assert lease.request_at(0.0, 0, never) == math.inf, "no caller needs anything"
     assert lease.request_at(0.0, 1, never) == 0.0
     leased(lease, 0.0, 10, 0.0)
     assert lease.request_at(0.0, 10, never) == math.inf, "one slot for each"
@@ -161,7 +161,7 @@ def test_the_slots_pace_and_nothing_besides() -> None:
     pacer = LeasedPacer(100.0)
     leased(pacer.lease, 0.0, 3, 0.0)
     pacer.send(0.008)
-    assert pacer.next_time(0.008) == pytest.approx(0.01), "who was late once is not late from then on"
+    assert pacer.next_time(0.008) == pytest.approx(0.01), "one late request does not delay all later ones"
     pacer.go_local(0.009)
     pacer.send(pacer.next_time(0.009))
     pacer.go_local(0.4)

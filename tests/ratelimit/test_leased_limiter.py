@@ -46,7 +46,7 @@ class Store:
         self.forget()
 
     def forget(self) -> None:
-        """Start anew, as a server does that keeps nothing on disk."""
+        """Lose everything, as a restarted server does that keeps nothing on disk."""
         self.due = self.pause = self.granted = self.settled = -math.inf
         self.seen: dict[object, float] = {}
 
@@ -122,7 +122,7 @@ async def keep_using(limiter: LeasedLimiter, sent: list[float], until: float, se
 
 
 async def crowd(limiters: list[LeasedLimiter], until: float, callers: int = 20) -> list[list[float]]:
-    """Let everybody call on and on; return when each limiter's requests left."""
+    """Let all callers call without a pause; return when each limiter's requests left."""
     sent: list[list[float]] = [[] for _ in limiters]
     await asyncio.gather(
         *(
@@ -171,7 +171,7 @@ def test_four_share_a_rate_and_use_it(latency: float, late: float) -> None:
         together = list(chain(*sent))
         assert most(together) <= 103
         assert len(together) >= 950
-        assert all(0.8 * 250 <= len(mine) <= 1.2 * 250 for mine in sent), "everybody has a part"
+        assert all(0.8 * 250 <= len(mine) <= 1.2 * 250 for mine in sent), "every process has a part"
         assert len(store.requests) <= 0.3 * len(together)
         assert limiters[0].snapshot().source == "shared"
         assert limiters[0].snapshot().rate == 100.0
@@ -383,7 +383,7 @@ def test_cancelled_callers_leave_nothing_behind() -> None:
         assert (limiter.snapshot().waiting, limiter.snapshot().in_flight) == (0, 0)
         asked = len(store.requests)
         await asyncio.sleep(10.0)
-        assert len(store.requests) <= asked + 1, "who needs nothing asks for nothing"
+        assert len(store.requests) <= asked + 1, "a limiter without callers asks for nothing"
         assert len(asyncio.all_tasks()) == 1
         await close(limiter)
 

@@ -84,7 +84,7 @@ def test_a_permit_is_renewed_before_those_who_came_later_and_not_before_its_time
         permit = await limiter.acquire()
         start(limiter.acquire(position=earlier))
         await asyncio.sleep(0)
-        assert limiter.renew(permit, limiter.join_queue()) is None, "somebody came before"
+        assert limiter.renew(permit, limiter.join_queue()) is None, "another caller came before"
         limiter.pause(1.0)
         assert limiter.renew(old, first) is None
         await asyncio.sleep(2)
@@ -99,7 +99,7 @@ def test_a_newcomer_does_not_overtake_the_queue() -> None:
         limiter = Limiter(10.0)
         await limiter.acquire()
         (waiting,) = start(limiter.acquire())
-        await asyncio.sleep(0.1)  # the place is free in this very instant, and it belongs to the one who waits
+        await asyncio.sleep(0.1)  # a permit is free in this very instant, and it belongs to the waiting caller
         assert limiter.try_acquire() is None
         assert await waiting == pytest.approx(0.1)
 
@@ -486,7 +486,7 @@ def client_of(session: StubSession, **options: Any) -> WavixClient:
 
 @pytest.mark.parametrize(("connections", "latency", "rate"), [(1, 0.3, 50.0), (3, 0.3, None), (1, 1.0, 10.0)])
 def test_calls_leave_in_turn_where_connections_are_few(connections: int, latency: float, rate: float | None) -> None:
-    """Who gives a turn back that got old while it waited for a connection is the next all the same."""
+    """A call whose permit grew old while it waited for a connection is still the next."""
     order: list[int] = []
 
     def answer(seen: Seen) -> Reply:

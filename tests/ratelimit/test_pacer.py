@@ -48,7 +48,7 @@ def test_one_refusal_of_a_round_trip_pauses_the_others_are_no_news() -> None:
     permits = [pacer.send(0.0) for _ in range(4)]
     assert pacer.refused(permits[0], 0.05, 1.0)
     assert not any(pacer.refused(permit, 0.06, 1.0) for permit in permits[1:])
-    assert pacer.paused_until == pytest.approx(1.06)  # never earlier than the last of them was told
+    assert pacer.paused_until == pytest.approx(1.06)  # never earlier than the last refusal asked
     learned = leave(pacer, 1.06)
     rate = pacer.estimator.ceiling
     assert not pacer.refused(0.0, learned + 0.01, 3.0)  # a straggler of before the pause
