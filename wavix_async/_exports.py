@@ -1,9 +1,9 @@
 """Everything that `wavix_async` shows, by name; `__init__` gets it from here when somebody asks."""
 
-from wavix_async._aio.stop import StopSignal
+from wavix_async._aio import StopSignal
 from wavix_async._codec import Drift, from_dict, to_dict
 from wavix_async._http.operation import Operation
-from wavix_async._instrumentation.events import (
+from wavix_async._instrumentation import (
     AttemptEvent,
     AttemptStart,
     BulkEvent,
@@ -16,7 +16,7 @@ from wavix_async._instrumentation.events import (
     RetryEvent,
     Tracer,
 )
-from wavix_async._ratelimit.limiter import LimitSnapshot
+from wavix_async._ratelimit import LimitSnapshot
 from wavix_async._version import __version__
 from wavix_async.bulk import BulkProgress, BulkReport, BulkResult, BulkRun, BulkStatus
 from wavix_async.client import WavixClient

@@ -36,7 +36,7 @@ from wavix_async.types import UNSET, UnsetType
 if TYPE_CHECKING:
     import aiohttp
 
-    from wavix_async._ratelimit.leased_limiter import RateSource, SharedLimit
+    from wavix_async._ratelimit import RateSource, SharedLimit
 
 __all__ = ["Limits", "WavixClient"]
 

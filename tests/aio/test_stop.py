@@ -148,9 +148,9 @@ def test_a_turn_is_given_back_when_it_is_set_by_an_observer_who_hears_of_the_tur
         take = limiter.try_acquire
 
         def take_and_tell() -> float | None:
-            ticket = take()
+            permit = take()
             stop.set()
-            return ticket
+            return permit
 
         limiter.try_acquire = take_and_tell  # type: ignore[method-assign]
         error, _ = await ended(client.with_options(stop=stop).numbers.get(2))

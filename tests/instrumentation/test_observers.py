@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 import pytest
-from multidict import CIMultiDict
 
 from tests.conftest import BASE, KEY
 from tests.support import examples as ex
+from tests.support.stub import Reply, StubSession
+from tests.support.virtual import run_virtual
 from wavix_async import (
     AttemptEvent,
     AttemptStart,
@@ -24,9 +25,8 @@ from wavix_async import (
     ServerError,
     UnprocessableEntityError,
     WavixClient,
+    WavixError,
 )
-from wavix_async._http.response import Response, read_response
-from wavix_async.resources.numbers import GET
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -224,7 +224,7 @@ class Interrupts(FailsToBegin):
         raise KeyboardInterrupt
 
 
-async def test_who_is_interrupted_on_entering_gives_everything_back(api: Api) -> None:
+async def test_an_interrupt_on_entering_gives_everything_back(api: Api) -> None:
     async with WavixClient(KEY, base_url=BASE, max_connections=1, observers=[Interrupts()]) as wavix:
         for _ in range(3):
             with pytest.raises(KeyboardInterrupt):
@@ -234,7 +234,7 @@ async def test_who_is_interrupted_on_entering_gives_everything_back(api: Api) ->
         assert not api.sent
 
 
-async def test_what_the_api_said_is_not_in_the_log_of_an_observer_that_failed(
+async def test_an_answer_is_not_in_the_log_of_an_observer_that_failed(
     api: Api, caplog: pytest.LogCaptureFixture
 ) -> None:
     def broken(event: object) -> None:
@@ -250,10 +250,18 @@ async def test_what_the_api_said_is_not_in_the_log_of_an_observer_that_failed(
 
 
 def test_an_id_that_is_no_text_is_made_one() -> None:
-    headers = CIMultiDict({"X-Request-Id": "abc\udcff" + "x" * 9000})
-    with pytest.raises(UnprocessableEntityError) as caught:
-        read_response(GET, Response(422, headers, b'{"code": "%s"}' % (b"c" * 9000)))
+    tracer = Tracer()
+    refused = Reply(422, {"code": "c" * 9000}, {"X-Request-Id": "abc\udcff" + "x" * 9000})
 
-    assert str(caught.value.request_id).startswith("abc\\udcffx")
-    assert len(str(caught.value.request_id)) < 250
-    assert len(str(caught.value.code)) == 200
+    async def main() -> WavixError:
+        session: Any = StubSession(lambda _: refused)
+        async with WavixClient(KEY, base_url=BASE, session=session, observers=[tracer]) as wavix:
+            with pytest.raises(UnprocessableEntityError) as caught:
+                await wavix.numbers.get(1)
+        return caught.value
+
+    error = run_virtual(main())
+    assert str(error.request_id).startswith("abc\\udcffx")
+    assert len(str(error.request_id)) < 250
+    assert len(str(error.code)) == 200
+    assert [event.request_id for event in tracer.events if isinstance(event, AttemptEvent)] == [error.request_id]

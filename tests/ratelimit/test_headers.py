@@ -1,4 +1,4 @@
-"""Retry-After and rate headers: what servers really send, what nobody should, and what a client makes of it."""
+"""Retry-After and rate headers: what servers really send, what no server should, and what a client makes of it."""
 
 import time
 from email.utils import formatdate
@@ -12,7 +12,7 @@ from multidict import CIMultiDict, CIMultiDictProxy
 from tests.support.stub import Reply, StubSession
 from tests.support.virtual import run_virtual
 from wavix_async import Number, Operation, RateLimitError, RetryPolicy, Success, Timeouts, WavixClient
-from wavix_async._ratelimit.headers import MAX_WAIT, RateHint, rate_hint, retry_after
+from wavix_async._ratelimit import MAX_WAIT, RateHint, rate_hint, retry_after
 
 pytestmark = pytest.mark.req_07
 
@@ -166,7 +166,7 @@ def test_no_rate_header_raises(limits: str, policy: str) -> None:
 GET = Operation("GET", "/v1/numbers/{id}", Number)
 BUY = Operation("POST", "/v1/purchases/{id}", Success)
 OUR_OWN = 0.15
-"""Seconds to wait when nobody says for how long."""
+"""Seconds to wait when the server gives no time."""
 
 
 def forms(wall: float) -> dict[str, tuple[dict[str, str], float]]:

@@ -1,10 +1,9 @@
-"""The limiter: its arithmetic without a loop, its queue in virtual time, crowds against model servers, a client."""
+"""The limiter: its queue in virtual time, many callers against model servers, a client."""
 
 import asyncio
 import math
 import random
 from collections.abc import Coroutine
-from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -15,325 +14,16 @@ from benchmarks import rate_control
 from tests.support.stub import Reply, Seen, StubSession
 from tests.support.virtual import VirtualLoop, run_virtual
 from wavix_async import Number, Operation, PauseEvent, RateEvent, RateLimitError, WavixClient
-from wavix_async._ratelimit.estimator import Tally
-from wavix_async._ratelimit.headers import RateHint
-from wavix_async._ratelimit.limiter import Gate, Limiter, WaitTooLong
+from wavix_async._ratelimit import Limiter, Pacer, WaitTooLong
 
-# --- Gate: pure ---
-
-
-def leave(gate: Gate, now: float) -> float:
-    """Wait in thought for the next place and take it."""
-    return gate.send(max(now, gate.next_time(now)))
-
-
-@pytest.mark.req_06
-@pytest.mark.req_13
-def test_a_configured_rate_is_exact_from_the_first_request() -> None:
-    gate = Gate(50.0)
-    times = [leave(gate, 0.0) for _ in range(101)]
-    assert times[1] == pytest.approx(0.02)
-    assert times[100] == pytest.approx(2.0)
-
-
-def test_idle_time_is_not_saved_up() -> None:
-    gate = Gate(10.0)
-    leave(gate, 0.0)
-    assert [leave(gate, 60.0) for _ in range(3)] == pytest.approx([60.0, 60.1, 60.2])
-
-
-@pytest.mark.req_06
-def test_a_late_timer_is_made_good_within_bounds() -> None:
-    gate = Gate(100.0)
-    gate.send(0.0)
-    gate.send(0.015, late=0.01)
-    assert gate.next_time(0.015) == pytest.approx(0.02)
-    gate.send(0.5, late=0.01)
-    assert gate.next_time(0.5) == pytest.approx(0.5)
-    gate.send(0.5, late=0.01)
-    assert gate.next_time(0.5) == pytest.approx(0.51)
-
-
-@pytest.mark.req_06
-def test_one_refusal_of_a_round_trip_pauses_the_others_are_no_news() -> None:
-    gate = Gate()
-    tickets = [gate.send(0.0) for _ in range(4)]
-    assert gate.refused(tickets[0], 0.05, 1.0)
-    assert not any(gate.refused(ticket, 0.06, 1.0) for ticket in tickets[1:])
-    assert gate.paused_until == pytest.approx(1.06)  # never earlier than the last of them was told
-    learned = leave(gate, 1.06)
-    rate = gate.learner.ceiling
-    assert not gate.refused(0.0, learned + 0.01, 3.0)  # a straggler of before the pause
-    assert gate.paused_until == pytest.approx(learned + 3.01)
-    leave(gate, 5.0)
-    assert gate.learner.ceiling == rate
-
-
-@pytest.mark.req_06
-@pytest.mark.req_13
-def test_a_configured_rate_is_paused_by_strays_but_not_cut() -> None:
-    gate = Gate(20.0)
-    now = 0.0
-    for _ in range(10):
-        now = leave(gate, now)
-        gate.refused(now, now + 0.05, None)
-        assert gate.next_time(now + 0.05) > now + 0.05
-        now += 11.0
-    assert (gate.pace(), gate.learning) == (20.0, False)
-
-
-@pytest.mark.req_06
-@pytest.mark.req_13
-def test_a_configured_rate_that_is_refused_on_and_on_is_learned_and_believed_again_later() -> None:
-    """Somebody else may use the same limit for a while."""
-    gate, now, refused = Gate(20.0), 0.0, []
-    tokens, at = 5.0, 0.0
-    while now < 300.0:
-        now = leave(gate, now)
-        # A bucket of 5 that lets 8 a second through, and from the hundredth second on 40.
-        tokens, at = min(tokens + (now - at) * (8.0 if now < 100.0 else 40.0), 5.0), now
-        if tokens >= 1.0:
-            tokens -= 1.0
-            gate.accepted(now)
-        else:
-            refused.append(now)
-            gate.refused(now, now, 1.0)
-            assert len(refused) < 10 or (gate.pace() or 0.0) < 14.0
-        assert (gate.pace() or 0.0) <= 20.0
-    assert len(refused) < 25
-    assert max(refused) < 101.0
-    assert (gate.pace(), gate.learning) == (20.0, False)
-
-
-def test_a_defect_in_the_arithmetic_lets_nobody_wait_for_ever(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    async def main() -> None:
-        limiter = Limiter(10.0)
-        limiter.accepted(await limiter.acquire())
-        waiting = asyncio.ensure_future(limiter.acquire())
-        await asyncio.sleep(0)
-        whole, broken = Gate.next_time, iter([True])
-
-        def once(gate: Gate, now: float) -> float:
-            if next(broken, False):
-                raise ZeroDivisionError
-            return whole(gate, now)
-
-        monkeypatch.setattr(Gate, "next_time", once)
-        async with asyncio.timeout(1):
-            limiter.accepted(await waiting)
-
-    run_virtual(main())
-    assert [record.getMessage() for record in caplog.records] == ["rate control failed and starts anew"]
-
-
-def test_who_refuses_on_and_on_is_asked_less_and_less() -> None:
-    gate = Gate()
-    now, probes = 0.0, 0
-    while now < 60.0:
-        now = leave(gate, now)
-        gate.refused(now, now + 0.001, 0.001)
-        probes += 1
-    assert probes <= 70
-
-
-@pytest.mark.req_06
-@pytest.mark.req_07
-def test_a_pause_is_never_made_shorter() -> None:
-    gate = Gate()
-    gate.pause(0.0, 5.0)
-    gate.pause(1.0, 1.0)
-    gate.pause(1.0, -1.0)
-    assert gate.next_time(1.0) == 5.0
-
-
-def test_the_first_wave_is_small_and_grows_with_the_answers() -> None:
-    gate = Gate()
-    sent = 0
-    while gate.next_time(0.0) <= 0.0:
-        gate.send(0.0)
-        sent += 1
-    assert sent == 8
-    for _ in range(2):
-        gate.accepted(0.0)
-    assert gate.in_flight == 6
-    assert gate.window == 9.0
-
-
-def test_a_server_without_limit_ends_up_unhindered() -> None:
-    gate = Gate()
-    for n in range(400):
-        gate.accepted(gate.send(n / 1000))
-    assert gate.is_open
-    assert gate.pace() is None
-
-
-def test_the_first_guess_is_a_tenth_of_a_second_of_burst_rounded() -> None:
-    gate = Gate()
-    for _ in range(10):
-        gate.accepted(gate.send(0.0))
-    gate.refused(gate.send(0.005), 0.01, 1.0)
-    leave(gate, 1.01)
-    assert gate.learner.ceiling == 100.0
-
-
-def test_the_second_refusal_tells_burst_and_rate_apart() -> None:
-    gate = Gate()
-    for _ in range(10):
-        gate.accepted(gate.send(0.0))
-    gate.refused(gate.send(0.0), 0.001, 1.0)  # 10 at once: the guess is 100/s, the truth 20/s
-    now, tokens, last = 1.001, 10.0, 1.001
-    while gate.refused_count < 2:
-        now = leave(gate, now)
-        tokens, last = min(tokens + (now - last) * 20, 10.0), now
-        if tokens >= 1:
-            tokens -= 1
-            gate.accepted(now)
-        else:
-            gate.refused(now, now, 1.0)
-    leave(gate, now + 1.0)
-    assert gate.learner.ceiling == pytest.approx(20.0, rel=0.2)
-
-
-def test_the_pace_rises_without_jumps() -> None:
-    gate = Gate()
-    for _ in range(10):
-        gate.accepted(gate.send(0.0))
-    gate.refused(gate.send(0.0), 0.0, 1.0)
-    at, paces = 1.0, []
-    while at < 16.0:
-        at = leave(gate, at)
-        gate.accepted(at)
-        paces.append(gate.pace() or 0.0)
-    assert paces[-1] > 2 * paces[0]
-    assert all(0.9 < b / a < 1.05 for a, b in pairwise(paces))
-
-
-def test_a_quiet_client_is_not_taken_for_a_slow_server() -> None:
-    gate = Gate()
-    for _ in range(10):
-        gate.accepted(gate.send(0.0))
-    gate.refused(gate.send(0.0), 0.0, 1.0)
-    now = 1.0
-    for _ in range(50):  # one request in five seconds, and then a stray refusal
-        now = leave(gate, now + 5.0)
-        gate.accepted(now)
-    now = leave(gate, now + 5.0)
-    gate.refused(now, now, 1.0)
-    leave(gate, now + 1.0)
-    assert gate.learner.ceiling is not None
-    assert gate.learner.ceiling >= 70.0
-
-
-def test_an_old_idle_history_does_not_dull_the_first_guess() -> None:
-    gate = Gate()
-    now = 0.0
-    for _ in range(2000):  # hours of one request every five seconds
-        now = leave(gate, now + 5.0)
-        gate.accepted(now)
-    now += 5.0
-    for n in range(10):
-        gate.accepted(gate.send(now + n / 10_000))
-    gate.refused(gate.send(now + 0.002), now + 0.01, 1.0)
-    leave(gate, now + 1.01)
-    assert gate.learner.ceiling == 100.0
-
-
-@pytest.mark.req_07
-def test_what_the_headers_say_is_left_is_never_overdrawn() -> None:
-    gate = Gate()
-    gate.accepted(gate.send(0.0))
-    gate.allowance.heed(0.0, RateHint(remaining=3.0, reset=10.0), gate.in_flight)
-    now = 0.0
-    for _ in range(3):
-        now = leave(gate, now)
-        gate.accepted(now)
-    assert now < 10.0
-    assert gate.next_time(now) == 10.0
-    assert leave(gate, 10.0) == 10.0  # after the reset all is unknown again
-
-
-@pytest.mark.req_07
-def test_a_daily_allowance_is_not_spread_over_the_day() -> None:
-    gate = Gate()
-    gate.allowance.heed(0.0, RateHint(remaining=9000.0, reset=80_000.0, limit=10_000.0), 0)
-    assert gate.pace() is None
-    gate.allowance.heed(0.0, RateHint(remaining=0.0, reset=80_000.0, limit=10_000.0), 0)
-    assert gate.next_time(0.0) == 80_000.0
-
-
-actions = st.lists(
-    st.tuples(
-        st.sampled_from(["send", "send", "send", "accept", "refuse", "abandon", "pause", "unsend", "hint"]),
-        st.floats(0.0, 0.5),
-        st.floats(0.0, 5.0),
-    ),
-    max_size=120,
-)
-
-
-@pytest.mark.req_06
-@pytest.mark.req_07
-@settings(max_examples=150, deadline=None)
-@given(actions, st.sampled_from([None, 0.5, 20.0, 1000.0]))
-def test_whatever_happens_nobody_leaves_in_a_pause_and_a_configured_rate_holds(
-    steps: list[tuple[str, float, float]], rate: float | None
-) -> None:
-    gate, now, told = Gate(rate), 0.0, 0.0
-    sent: list[float] = []
-    tickets: list[float] = []
-    for kind, wait, value in steps:
-        now += wait
-        ticket = tickets.pop(0) if kind in {"accept", "refuse", "abandon"} and tickets else None
-        if kind == "send" and gate.next_time(now) <= now:
-            tickets.append(gate.send(now))
-            sent.append(now)
-            assert now >= told
-        elif kind == "pause":
-            gate.pause(now, value)
-            told = max(told, now + value)
-        elif kind == "hint":
-            gate.allowance.heed(now, RateHint(value, wait, value, wait), gate.in_flight)
-        elif ticket is not None and kind == "accept":
-            gate.accepted(ticket)
-        elif ticket is not None and kind == "refuse":
-            gate.refused(ticket, now, value)
-            told = max(told, now + value)
-        elif ticket is not None:
-            gate.no_answer()
-        assert gate.in_flight == len(tickets)
-        pace = gate.pace()
-        assert pace is None or 0.0 < pace < math.inf
-    if rate is not None:
-        assert all(b - a >= 1 / rate - 1e-6 for a, b in pairwise(sent))
-
-
-@given(st.lists(st.floats(0.0, 30.0), min_size=1, max_size=300))
-def test_a_tally_counts_every_span_right_in_bounded_space(times: list[float]) -> None:
-    tally = Tally(0.0)
-    times = sorted(times)
-    for time in times:
-        tally.add(time, math.inf, 5.0)
-    end = times[-1]
-    spans = list(tally.before(end))
-    assert len(spans) <= 2 * Tally.BINS
-    for count, span in spans:
-        assert abs(count - sum(end - span - 1e-9 <= time <= end for time in times)) <= sum(
-            abs(time - (end - span)) < 1e-6 for time in times
-        )
-    if end < 5.0:
-        assert spans[-1][0] == len(times)
-
-
-# --- Limiter: virtual time ---
+# --- the queue, in virtual time ---
 
 
 async def use(limiter: Limiter, seconds: float = 0.0) -> float:
-    ticket = await limiter.acquire()
+    permit = await limiter.acquire()
     await asyncio.sleep(seconds)
-    limiter.accepted(ticket)
-    return ticket
+    limiter.accepted(permit)
+    return permit
 
 
 def now() -> float:
@@ -365,36 +55,36 @@ def test_first_come_first_served() -> None:
     assert order == list(range(50))
 
 
-def test_who_keeps_a_place_goes_before_those_who_came_later() -> None:
+def test_a_caller_that_keeps_its_position_goes_before_later_ones() -> None:
     async def main() -> None:
         limiter = Limiter(10.0)
-        place, ticket = limiter.join_queue(), await limiter.acquire()
+        position, permit = limiter.join_queue(), await limiter.acquire()
         later = start(*(limiter.acquire() for _ in range(3)))
         await asyncio.sleep(0.05)
-        limiter.refund(await limiter.acquire(deadline=now() + 0.11, place=place))
+        limiter.refund(await limiter.acquire(deadline=now() + 0.11, position=position))
         assert now() == pytest.approx(0.1)
         assert [await task for task in later] == pytest.approx([0.1, 0.2, 0.3])
-        limiter.no_answer(ticket)
+        limiter.no_answer(permit)
 
     run_virtual(main())
 
 
-def test_a_ticket_is_renewed_before_those_who_came_later_and_not_before_its_time() -> None:
+def test_a_permit_is_renewed_before_those_who_came_later_and_not_before_its_time() -> None:
     async def main() -> None:
         limiter = Limiter(10.0)
         first, second = limiter.join_queue(), limiter.join_queue()
-        old = await limiter.acquire(place=first)
-        (later,) = start(limiter.acquire(place=second))
+        old = await limiter.acquire(position=first)
+        (later,) = start(limiter.acquire(position=second))
         await asyncio.sleep(0.05)
         assert limiter.renew(old, first) == pytest.approx(0.05)
         assert limiter.renew(await later, second) == pytest.approx(now())
         assert limiter.snapshot().in_flight == 2
 
         earlier = limiter.join_queue()
-        ticket = await limiter.acquire()
-        start(limiter.acquire(place=earlier))
+        permit = await limiter.acquire()
+        start(limiter.acquire(position=earlier))
         await asyncio.sleep(0)
-        assert limiter.renew(ticket, limiter.join_queue()) is None, "somebody came before"
+        assert limiter.renew(permit, limiter.join_queue()) is None, "another caller came before"
         limiter.pause(1.0)
         assert limiter.renew(old, first) is None
         await asyncio.sleep(2)
@@ -409,7 +99,7 @@ def test_a_newcomer_does_not_overtake_the_queue() -> None:
         limiter = Limiter(10.0)
         await limiter.acquire()
         (waiting,) = start(limiter.acquire())
-        await asyncio.sleep(0.1)  # the place is free in this very instant, and it belongs to the one who waits
+        await asyncio.sleep(0.1)  # a permit is free in this very instant, and it belongs to the waiting caller
         assert limiter.try_acquire() is None
         assert await waiting == pytest.approx(0.1)
 
@@ -474,10 +164,10 @@ def test_a_wait_that_cannot_fit_fails_at_once() -> None:
 def test_a_pause_fails_those_at_once_whose_deadline_it_passes() -> None:
     async def main() -> None:
         limiter = Limiter(10.0)
-        ticket = await limiter.acquire()
+        permit = await limiter.acquire()
         hurried, patient = start(limiter.acquire(now() + 2.0), limiter.acquire(now() + 20.0))
         await settle()
-        limiter.refused(ticket, 5.0)
+        limiter.refused(permit, 5.0)
         with pytest.raises(WaitTooLong) as caught:
             await hurried
         assert now() == 0.0
@@ -511,11 +201,11 @@ def test_a_wait_for_answers_ends_at_the_deadline() -> None:
 def test_nobody_leaves_in_a_pause_not_even_who_was_released_in_the_same_instant() -> None:
     async def main() -> None:
         limiter = Limiter(10.0)
-        ticket = await limiter.acquire()
+        permit = await limiter.acquire()
         tasks = start(limiter.acquire(), limiter.acquire())
         await settle()
         asyncio.get_running_loop().call_at(
-            0.1, limiter.refused, ticket, 2.0
+            0.1, limiter.refused, permit, 2.0
         )  # just after the release, before the waking
         assert await asyncio.gather(*tasks) == pytest.approx([2.1, 2.2])
         assert limiter.snapshot().in_flight == 2
@@ -578,11 +268,11 @@ def test_a_pause_without_a_429_cuts_no_rate() -> None:
 def test_an_answer_that_never_comes_frees_its_place() -> None:
     async def main() -> None:
         limiter = Limiter()
-        tickets = [await limiter.acquire() for _ in range(8)]
+        permits = [await limiter.acquire() for _ in range(8)]
         (waiting,) = start(limiter.acquire())
         await asyncio.sleep(1.0)
         assert not waiting.done()
-        limiter.no_answer(tickets[0])
+        limiter.no_answer(permits[0])
         assert await waiting == pytest.approx(1.0)
 
     run_virtual(main())
@@ -676,6 +366,29 @@ def test_a_released_waiter_of_many_loses_nothing_when_all_are_cancelled() -> Non
     run_virtual(main())
 
 
+def test_a_defect_in_the_arithmetic_lets_no_caller_wait_for_ever(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def main() -> None:
+        limiter = Limiter(10.0)
+        limiter.accepted(await limiter.acquire())
+        waiting = asyncio.ensure_future(limiter.acquire())
+        await asyncio.sleep(0)
+        whole, broken = Pacer.next_time, iter([True])
+
+        def once(pacer: Pacer, now: float) -> float:
+            if next(broken, False):
+                raise ZeroDivisionError
+            return whole(pacer, now)
+
+        monkeypatch.setattr(Pacer, "next_time", once)
+        async with asyncio.timeout(1):
+            limiter.accepted(await waiting)
+
+    run_virtual(main())
+    assert [record.getMessage() for record in caplog.records] == ["rate control failed and starts anew"]
+
+
 callers = st.tuples(st.floats(0.0, 2.0), st.sampled_from(["accept", "refuse", "pause", "cancel", "late"]))
 
 
@@ -689,22 +402,22 @@ def test_every_caller_gets_exactly_one_end_and_nothing_is_left(
     async def caller(limiter: Limiter, delay: float, end: str) -> str:
         await asyncio.sleep(delay)
         try:
-            ticket = await limiter.acquire(now() + 0.5 if end == "late" else None)
+            permit = await limiter.acquire(now() + 0.5 if end == "late" else None)
         except WaitTooLong:
             return "late"
         assert not limiter.is_paused()
         try:
             await asyncio.sleep(0.03)
         except asyncio.CancelledError:
-            limiter.no_answer(ticket)
+            limiter.no_answer(permit)
             raise
         if end == "refuse":
-            limiter.refused(ticket, 0.7)
+            limiter.refused(permit, 0.7)
         elif end == "pause":
-            limiter.no_answer(ticket)
+            limiter.no_answer(permit)
             limiter.pause(0.4)
         else:
-            limiter.accepted(ticket)
+            limiter.accepted(permit)
         return "sent"
 
     async def main() -> None:
@@ -720,7 +433,7 @@ def test_every_caller_gets_exactly_one_end_and_nothing_is_left(
     run_virtual(main())
 
 
-# --- crowds against model servers: the rows of `python -m benchmarks.rate_control` ---
+# --- many callers against model servers: the rows of `python -m benchmarks.rate_control` ---
 
 ROWS = {row.name: row for row in [*rate_control.rows(), *rate_control.others()]}
 
@@ -773,7 +486,7 @@ def client_of(session: StubSession, **options: Any) -> WavixClient:
 
 @pytest.mark.parametrize(("connections", "latency", "rate"), [(1, 0.3, 50.0), (3, 0.3, None), (1, 1.0, 10.0)])
 def test_calls_leave_in_turn_where_connections_are_few(connections: int, latency: float, rate: float | None) -> None:
-    """Who gives a turn back that got old while it waited for a connection is the next all the same."""
+    """A call whose permit grew old while it waited for a connection is still the next."""
     order: list[int] = []
 
     def answer(seen: Seen) -> Reply:

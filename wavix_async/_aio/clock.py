@@ -1,7 +1,7 @@
-"""`Clock`: how calls wait; `wavix_async.testing` has one that passes over what is waited for.
+"""`Clock`: how calls wait; `wavix_async.testing` has a clock that skips the waits.
 
-Whatever is waited for on purpose (a backoff, a pause that the API asked for, the next turn at a rate) is waited for
-here; a timeout is not, it guards a wait for somebody else.
+Every wait on purpose goes through a clock: a backoff, a pause that the API asked for, the next permit at a rate. A
+timeout does not: it limits how long a call waits for another party.
 """
 
 import asyncio
@@ -11,26 +11,26 @@ __all__ = ["Clock"]
 
 
 class Clock:
-    """Waits as long as it takes.
+    """The clock of the event loop; it skips nothing.
 
     Attributes:
-        skipped: Seconds that have passed on this clock and nowhere else; always 0.0 here.
+        skipped: Seconds that have passed only on this clock, because a wait was skipped; always 0.0 here.
     """
 
     skipped: float = 0.0
 
     def of(self, loop: asyncio.AbstractEventLoop) -> Callable[[], float]:
-        """Return what tells the time, in seconds: that of the loop, and what was skipped."""
+        """Return a function that tells the time in seconds: the loop's, plus what was skipped."""
         return loop.time
 
     def call_at(self, loop: asyncio.AbstractEventLoop, when: float, callback: Callable[[], object]) -> asyncio.Handle:
-        """Have a callback called at a time of this clock."""
+        """Call a callback at a time of this clock."""
         return loop.call_at(when, callback)
 
     def time(self) -> float:
-        """Tell the time of the running loop, and of what was skipped."""
+        """Return the time of the running loop, plus what was skipped."""
         return asyncio.get_running_loop().time() + self.skipped
 
     async def sleep(self, seconds: float) -> None:
-        """Wait."""
+        """Wait so many seconds."""
         await asyncio.sleep(seconds)

@@ -1,4 +1,4 @@
-"""`StopSignal`: ends the waits of many calls at once, and lets what is on the wire end as it would."""
+"""`StopSignal` ends the waits of many calls at once; requests on the wire end as they would without it."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -16,10 +16,10 @@ _NEVER: Final = float("inf")
 
 
 class StopSignal:
-    """Once set, the calls it was given to (`with_options(stop=...)`) send nothing more.
+    """Once it is set, the calls that have it (`with_options(stop=...)`) send nothing more.
 
-    A call that waits for its turn, for a slot or for a backoff raises `StoppedError` at once; a call that is on the
-    wire ends as it would. It cannot be taken back.
+    A call that waits for the rate, for a connection or for a backoff raises `StoppedError` at once. A call whose
+    request is on the wire ends as it would without the signal. `set()` cannot be undone.
     """
 
     def __init__(self) -> None:
@@ -33,9 +33,9 @@ class StopSignal:
         return self._set
 
     def set(self) -> None:
-        """Stop the calls; call it from their event loop."""
+        """Stop the calls. Call this in their event loop."""
         self._set = True
-        # A loop that is gone has taken its waits with it; their tasks may leave the set at any moment.
+        # The waits of a closed loop never end, so there is nothing to cancel; tasks may leave the set at any moment.
         for waiting in list(self._waiting):
             if not waiting.expired and not waiting.task.get_loop().is_closed():
                 waiting.expired = True
@@ -44,16 +44,16 @@ class StopSignal:
             follower.set()
 
     def also_sets(self, other: "StopSignal") -> None:
-        """Let another signal be set with this one."""
+        """Set another signal, too, when this one is set."""
         self._followers.add(other)
         if self._set:
             other.set()
 
     def check(self) -> None:
-        """Raise when it is set.
+        """Raise an error if the signal is set.
 
         Raises:
-            StoppedError: It is.
+            StoppedError: The signal is set.
         """
         if self._set:
             raise self._error()
@@ -62,14 +62,14 @@ class StopSignal:
         """Wait for something, unless the signal is set before.
 
         Args:
-            wait: A wait in the running task; it is cancelled by `set()`.
-            others: Signals that end it as well.
+            wait: What the running task awaits; `set()` cancels it.
+            others: Signals that end the wait as well.
 
         Returns:
-            What it gives.
+            The result of the wait.
 
         Raises:
-            StoppedError: The signal was set, maybe long ago; then the wait does not begin.
+            StoppedError: The signal is set. If it was set before, the wait does not begin.
         """
         signals = (self, *others)
         for signal in signals:

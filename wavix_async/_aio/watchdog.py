@@ -1,13 +1,13 @@
-"""`Watch`: one timer that ends every attempt at its deadline.
+"""`Watchdog`: one timer that ends every attempt at its deadline.
 
-`asyncio.timeout` sets and cancels a timer for each request, a twentieth of what a request costs; nearly all requests
-end long before theirs. Here an attempt only writes down when it must end, and one timer looks after the earliest.
+`asyncio.timeout` sets and cancels a timer for each request, a twentieth of what a request costs, although nearly all
+requests end long before their deadline. Here an attempt only notes its deadline, and one timer waits for the earliest.
 """
 
 import asyncio
 from typing import Final
 
-__all__ = ["Watch", "Watched"]
+__all__ = ["Watchdog", "Watched"]
 
 _NEVER: Final = float("inf")
 _AGAIN: Final = 0.01
@@ -26,15 +26,15 @@ class Watched:
         self.closed = False
 
     def was_closed(self) -> bool:
-        """Tell, in an attempt that was cancelled, whether `close` did it and nobody else wants the task to end."""
+        """Tell, in an attempt that was cancelled, whether `close` did it and no other caller wants the task to end."""
         return self.closed and self.task.uncancel() <= self.cancelling
 
     def timed_out(self) -> bool:
-        """Tell, in an attempt that was cancelled, whether the watch did it and nobody else wants the task to end."""
+        """Tell, in an attempt that was cancelled, whether its deadline did it and no other caller wants it to end."""
         return self.expired and self.task.uncancel() <= self.cancelling
 
 
-class Watch:
+class Watchdog:
     """The attempts on the wire of one event loop."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -47,17 +47,17 @@ class Watch:
         """Watch the running task until `leave`.
 
         Args:
-            deadline: When it is cancelled, in the loop's time.
+            deadline: When the watchdog cancels the task, in the loop's time.
 
         Returns:
-            What `leave` takes; `timed_out()` tells a cancellation by the watch from one by somebody else.
+            What `leave` takes; its `timed_out()` tells a cancellation at the deadline from any other.
         """
         task = asyncio.current_task(self._loop)
         assert task is not None
         watched = Watched(task, deadline)
         self._watched.add(watched)
         if deadline < self._due:
-            self._arm(deadline)
+            self._set_timer(deadline)
         return watched
 
     def leave(self, watched: Watched) -> None:
@@ -65,24 +65,24 @@ class Watch:
         self._watched.discard(watched)
 
     def close(self) -> None:
-        """End what is still watched."""
-        self._disarm()
+        """Cancel the attempts that are still watched."""
+        self._cancel_timer()
         for watched in self._watched:
             if not watched.expired and not watched.closed:
                 watched.closed = True
                 watched.task.cancel()
 
-    def _disarm(self) -> None:
+    def _cancel_timer(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
         self._due = _NEVER
 
-    def _arm(self, due: float) -> None:
-        self._disarm()
+    def _set_timer(self, due: float) -> None:
+        self._cancel_timer()
         self._due = due
-        self._timer = self._loop.call_at(due, self._look)
+        self._timer = self._loop.call_at(due, self._on_timer)
 
-    def _look(self) -> None:
+    def _on_timer(self) -> None:
         now = self._loop.time()
         self._due = _NEVER
         earliest = _NEVER
@@ -90,8 +90,8 @@ class Watch:
             if watched.expired:
                 continue
             if watched.deadline <= now and watched.task.cancelling() > watched.cancelling:
-                # Somebody else ends it at this moment, as aiohttp does when connecting takes too long: only the one
-                # who cancels alone can tell a timeout.
+                # Another part cancels the task at this moment, as aiohttp does when connecting takes too long. Only a
+                # cancellation that is the only one can be recognized as a timeout, so look again a little later.
                 earliest = min(earliest, now + _AGAIN)
             elif watched.deadline <= now:
                 watched.expired = True
@@ -99,4 +99,4 @@ class Watch:
             else:
                 earliest = min(earliest, watched.deadline)
         if earliest < _NEVER:
-            self._arm(earliest)
+            self._set_timer(earliest)

@@ -18,7 +18,7 @@ from wavix_async._ratelimit.limiter import Limiter
 from wavix_async.config import RetryPolicy, Timeouts
 
 if TYPE_CHECKING:
-    from wavix_async._ratelimit.leased_limiter import SharedLimit
+    from wavix_async._ratelimit import SharedLimit
 
 __all__ = ["CallOptions", "ClientState"]
 
@@ -42,9 +42,9 @@ Tell: TypeAlias = Callable[[str, float], None]
 
 def _leasing(limit: "SharedLimit") -> Callable[[str, Tell], Limiter]:
     """Return what makes limiters that lease their turns; few share a limit, and only they load it."""
-    from wavix_async._ratelimit.leased_limiter import LeasedLimiter, Outage
+    from wavix_async._ratelimit import LeasedLimiter, StoreOutage
 
-    outage = Outage()
+    outage = StoreOutage()
     return lambda group, notify: LeasedLimiter(limit, group, outage, on_event=notify)
 
 

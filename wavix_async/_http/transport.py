@@ -21,7 +21,7 @@ import aiohttp
 from aiohttp import hdrs
 from multidict import CIMultiDict
 
-from wavix_async._aio.watchdog import Watch
+from wavix_async._aio.watchdog import Watchdog
 from wavix_async._http.response import Part, Request, Response
 from wavix_async._version import __version__
 from wavix_async.config import HiddenBytes, Secret
@@ -68,7 +68,7 @@ class Transport:
         self._owns_session = session is None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._slots = asyncio.Semaphore(self._max_connections)
-        self._watch: Watch
+        self._watch: Watchdog
         self._closed = False
         headers = {
             hdrs.AUTHORIZATION: Secret(f"Bearer {api_key}"),
@@ -212,7 +212,7 @@ class Transport:
             self._session = self._fresh = None
         self._loop = asyncio.get_running_loop()
         self._slots = asyncio.Semaphore(self._max_connections)
-        self._watch = Watch(self._loop)
+        self._watch = Watchdog(self._loop)
 
     def _new_session(self, *, force_close: bool) -> aiohttp.ClientSession:
         session = aiohttp.ClientSession(

@@ -1,4 +1,4 @@
-"""What observers and the log are told: one frozen record for each attempt, retry, pause, rate change, drift and run."""
+"""Events, as observers and the log get them: one frozen record per attempt, retry, pause, rate, drift and run."""
 
 from contextlib import AbstractContextManager
 from typing import Any, Protocol, TypeAlias, cast
@@ -24,7 +24,7 @@ __all__ = [
 
 
 class _Record:
-    """Shows what it holds; a `__repr__` that attrs makes for each class is paid for by every import."""
+    """Shows its fields. One `__repr__` for all: attrs would compile one for each class, at the cost of every import."""
 
     __slots__ = ()
 
@@ -40,7 +40,7 @@ class AttemptStart(_Record):
     Attributes:
         operation: `PATCH /v1/numbers/{id}`.
         attempt: 1 for the first attempt of the call.
-        url: Where to, the query included; it never holds the key.
+        url: The URL of the request, the query included; it never holds the key.
     """
 
     operation: str
@@ -55,11 +55,11 @@ class AttemptEvent(_Record):
     Attributes:
         operation: `PATCH /v1/numbers/{id}`.
         attempt: 1 for the first attempt of the call.
-        status: The HTTP status, or None where no answer came.
+        status: The HTTP status; None when no answer came.
         error: The class name of the failure, or None.
-        outcome: What is known of a failed attempt; None after a success.
+        outcome: What is known of a failed attempt, as in `WavixError.outcome`; None after a success.
         duration: Seconds on the wire.
-        request_id: The id that the API gave a request that failed; None where it gave none, and after a success.
+        request_id: The API's id of a request that failed; None when the API gave none, and after a success.
     """
 
     operation: str
@@ -73,12 +73,12 @@ class AttemptEvent(_Record):
 
 @attrs.frozen(kw_only=True, repr=False)
 class RetryEvent(_Record):
-    """A failed attempt will be repeated.
+    """A failed attempt will be retried.
 
     Attributes:
         operation: `PATCH /v1/numbers/{id}`.
         attempt: The attempt that failed.
-        wait: Seconds of backoff; 0 where only the shared pause is waited for.
+        wait: Seconds of backoff; 0 when the retry only waits for the shared pause.
         reason: The class name of the failure.
         status: Its HTTP status, or None.
     """
@@ -96,7 +96,7 @@ class PauseEvent(_Record):
 
     Attributes:
         group: The limit group.
-        seconds: How long.
+        seconds: The length of the pause.
     """
 
     group: str
@@ -105,7 +105,7 @@ class PauseEvent(_Record):
 
 @attrs.frozen(kw_only=True, repr=False)
 class RateEvent(_Record):
-    """The rate of a limit group was learned anew.
+    """The limiter has learned a new rate for a limit group.
 
     Attributes:
         group: The limit group.
@@ -118,11 +118,11 @@ class RateEvent(_Record):
 
 @attrs.frozen(kw_only=True, repr=False)
 class DriftEvent(_Record):
-    """An answer was not as documented; each kind of drift is told once per client.
+    """An answer was not as documented; each kind of drift is reported once per client.
 
     Attributes:
         operation: `GET /v1/numbers/{id}`.
-        drift: What, and where.
+        drift: What differs, and where.
     """
 
     operation: str
@@ -135,7 +135,7 @@ class BulkStart(_Record):
 
     Attributes:
         operation: What each input asks for: `PATCH /v1/numbers/{id}`.
-        total: How many inputs there are; None where that is not known before the end.
+        total: The number of inputs; None when it is not known before the end.
         concurrency: Requests on the wire at once.
     """
 
@@ -151,11 +151,11 @@ class BulkEvent(_Record):
     Attributes:
         operation: What each input asked for: `PATCH /v1/numbers/{id}`.
         updated: Inputs that the API confirmed.
-        failed: Inputs that it refused.
-        unknown: Inputs that were sent, and nobody knows.
-        not_sent: Inputs that never left.
+        failed: Inputs that the API refused.
+        unknown: Inputs that were sent, with an unknown outcome.
+        not_sent: Inputs that were never sent.
         requests: Requests put on the wire.
-        rate_limited: How many of them were answered 429.
+        rate_limited: Requests that the API answered with a 429.
         elapsed: Seconds from start to end.
         stopped_by: The class name of the error that ended the run early, or None.
     """
@@ -175,9 +175,9 @@ Event: TypeAlias = AttemptEvent | RetryEvent | PauseEvent | RateEvent | DriftEve
 
 
 class Observer(Protocol):
-    """Anything that can be called with an event. It must be quick, and must not block: calls wait for it.
+    """Any callable that takes an event. It must be quick and must not block: calls wait for it.
 
-    An observer with a true attribute `failures_only` is not told of attempts that succeeded, which are most of them.
+    An observer whose attribute `failures_only` is true does not get the attempts that succeed, which are most of them.
     """
 
     def __call__(self, event: Event, /) -> object:
@@ -186,15 +186,15 @@ class Observer(Protocol):
 
 
 class Tracer(Observer, Protocol):
-    """An observer that is also around what it observes: it can set context variables, or measure from the inside.
+    """An observer that also wraps what it observes: it can set context variables, or measure from the inside.
 
-    Either method may be left out. What they raise is contained, and reported once.
+    Either method may be left out. An exception that they raise is logged once and changes no call.
     """
 
     def around_attempt(self, start: AttemptStart, /) -> AbstractContextManager[object]:
-        """Return what is entered before a request is sent, and left after its `AttemptEvent`, in the same task."""
+        """Return a context, entered before a request is sent and left after its `AttemptEvent`, in the same task."""
         ...
 
     def around_bulk(self, start: BulkStart, /) -> AbstractContextManager[object]:
-        """Return what is entered before a bulk run has workers, which inherit its context, and left after its event."""
+        """Return a context, entered before the workers of a bulk run, which inherit it, and left after its event."""
         ...

@@ -1,8 +1,10 @@
-"""The logger `wavix_async`: what observers are told, for those who only configure logging.
+"""The logger `wavix_async` gets the same events as observers, and is silent until the application configures it.
 
-Nothing is written unless the application asks for it. The text of a record is constant, so that records can be counted
-and alerted on; what differs is in its attributes (`extra=`), named like the fields of the event. Neither holds the key,
-the address of a number, or anything that a request or an answer carried; what could be a phone number is masked.
+The text of a record is constant, so that a program can count records and alert on them. What differs is in its
+attributes (`extra=`), named like the fields of the event. Neither holds the key, the address of a number, or anything
+that a request or an answer carried; a number that could be a phone number is masked.
+
+`_ratelimit` gets the logger by its name, because it lies on the same layer: the last three rows are its records.
 
 | text | level | attributes |
 |---|---|---|
@@ -12,8 +14,10 @@ the address of a number, or anything that a request or an answer carried; what c
 | `rate learned` | INFO | group, rate |
 | `bulk run ended` | INFO | operation, updated, failed, unknown, not_sent, requests, rate_limited, elapsed, stopped_by |
 | `answer not as documented` (logger `wavix_async.drift`) | WARNING | operation, drift |
+| `observer failed` | ERROR | observer |
 | `shared limit out of reach` | WARNING | error, rate |
 | `shared limit back` | WARNING | |
+| `rate control failed and starts anew` | ERROR | |
 """
 
 import logging
@@ -30,10 +34,10 @@ from wavix_async._instrumentation.events import (
     RetryEvent,
 )
 
-__all__ = ["is_debugging", "logger", "write"]
+__all__ = ["is_debugging", "logger", "mask", "write"]
 
 logger: Final = logging.getLogger("wavix_async")
-# Without a handler Python would print warnings of a library to stderr by itself.
+# Without a handler Python prints the warnings of a library to stderr.
 logger.addHandler(logging.NullHandler())
 _drifts: Final = logger.getChild("drift")
 
@@ -76,17 +80,17 @@ _NUMBER: Final = re.compile(r"\+?\d{4,12}(?=\d{3})")
 
 
 def mask(text: str) -> str:
-    """Return a text with all but the last three digits of whatever could be a phone number hidden."""
+    """Hide all but the last three digits of every number in a text that could be a phone number."""
     return _NUMBER.sub("***", text)
 
 
 def is_debugging() -> bool:
-    """Tell whether every single attempt is logged."""
+    """Tell whether the log shows every attempt."""
     return logger.isEnabledFor(logging.DEBUG)
 
 
 def write(event: Event) -> None:
-    """Log an event, if anybody wants to know."""
+    """Log an event, if its level is enabled."""
     log, level, text, names = _RECORDS[type(event)]
     if log.isEnabledFor(level):
         log.log(level, text, extra={name: _shown(getattr(event, name)) for name in names})

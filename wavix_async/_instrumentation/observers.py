@@ -1,4 +1,4 @@
-"""`Observers`: gives each event to the log and to the observers of a client, and contains those that fail."""
+"""`Observers` gives each event to the log and to the observers of a client, and contains those that fail."""
 
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
@@ -13,7 +13,7 @@ __all__ = ["Observers"]
 
 
 class _Contained:
-    """One observer; what it raises is reported once, however many clients of `with_options` share it."""
+    """One observer. Its first exception is logged, once for all clients of `with_options` that share it."""
 
     __slots__ = ("_observer", "_reported", "of_success")
 
@@ -28,11 +28,11 @@ class _Contained:
         except Exception as error:
             self._report(error)
 
-    def goes_around(self, what: str) -> bool:
+    def wraps(self, what: str) -> bool:
         return callable(getattr(self._observer, what, None))
 
     def enter(self, what: str, start: object) -> Callable[..., object] | None:
-        """Enter the context that the observer gives, as far as it can give one, and return what leaves it."""
+        """Enter the context of the observer, if it can give one, and return the function that leaves it."""
         leave: Callable[..., object] | None = self.safely(_enter, getattr(self._observer, what), start)
         return leave
 
@@ -40,7 +40,7 @@ class _Contained:
         try:
             return step(*args)
         except Exception as error:
-            # What goes through a context is its caller's, and none of the observer's making.
+            # An exception that passes through the context belongs to the call, not to the observer.
             if not any(error is given for given in args):
                 self._report(error)
             return None
@@ -53,7 +53,7 @@ class _Contained:
 
 
 def _forget_failures(error: BaseException) -> None:
-    """Cut off the failure that an observer was told of: its text may quote an answer, which is not for the log."""
+    """Cut off the failure that the observer was handling: its text may quote an answer, which the log must not show."""
     link: BaseException | None = error
     while link is not None:
         if isinstance(link.__cause__, WavixError):
@@ -63,15 +63,15 @@ def _forget_failures(error: BaseException) -> None:
         link = link.__cause__ or link.__context__
 
 
-def _enter(go_around: Callable[[object], AbstractContextManager[object]], start: object) -> Callable[..., object]:
-    """Enter what an observer gives, and return what leaves it."""
-    manager = go_around(start)
+def _enter(wrap: Callable[[object], AbstractContextManager[object]], start: object) -> Callable[..., object]:
+    """Enter the context that an observer gives, and return the function that leaves it."""
+    manager = wrap(start)
     manager.__enter__()
     return manager.__exit__
 
 
-class _Around:
-    """The contexts of several observers in one; it goes around every request, so it is no generator."""
+class _Contexts:
+    """The contexts of several observers in one. It wraps every request, so it is no generator: that would cost more."""
 
     __slots__ = ("_leave", "_observers", "_start", "_what")
 
@@ -92,18 +92,18 @@ class _Around:
 
 
 class Observers:
-    """The observers of a client, and the log; one that raises is contained, and reported once."""
+    """The observers of a client, and the log. An exception of an observer changes no call; the first one is logged."""
 
     def __init__(self, observers: Iterable[Observer] = ()) -> None:
         self._bind((_Contained(_log.write), *map(_Contained, observers)))
 
-    def _bind(self, everybody: tuple[_Contained, ...]) -> None:
-        self._all = everybody
-        self._of_success = tuple(each for each in everybody if each.of_success)
+    def _bind(self, observers: tuple[_Contained, ...]) -> None:
+        self._all = observers
+        self._of_success = tuple(each for each in observers if each.of_success)
         # The log is one of them.
-        self._somebody = len(self._of_success) > 1
-        self._around_attempt = tuple(each for each in everybody if each.goes_around("around_attempt"))
-        self._around_bulk = tuple(each for each in everybody if each.goes_around("around_bulk"))
+        self._wants_success = len(self._of_success) > 1
+        self._around_attempt = tuple(each for each in observers if each.wraps("around_attempt"))
+        self._around_bulk = tuple(each for each in observers if each.wraps("around_bulk"))
         self.trace_attempts = bool(self._around_attempt)
         self.trace_bulk = bool(self._around_bulk)
 
@@ -116,8 +116,8 @@ class Observers:
         return other
 
     def want_success(self) -> bool:
-        """Tell whether anybody wants to know of attempts that succeed: most do, and events cost time."""
-        return self._somebody or _log.is_debugging()
+        """Tell whether an observer or the log wants attempts that succeed: most attempts do, and events cost time."""
+        return self._wants_success or _log.is_debugging()
 
     def notify(self, event: Event) -> None:
         """Give the event to every observer."""
@@ -125,14 +125,14 @@ class Observers:
             observer(event)
 
     def notify_success(self, event: AttemptEvent) -> None:
-        """Give an attempt that succeeded to the observers that want to know."""
+        """Give an attempt that succeeded to the observers that want it."""
         for observer in self._of_success:
             observer(event)
 
-    def around_attempt(self, start: AttemptStart) -> _Around:
-        """Return the contexts of those that go around attempts, in one; ask `trace_attempts` whether there are any."""
-        return _Around(self._around_attempt, "around_attempt", start)
+    def around_attempt(self, start: AttemptStart) -> _Contexts:
+        """Return the contexts of all tracers of attempts as one; `trace_attempts` tells whether there are any."""
+        return _Contexts(self._around_attempt, "around_attempt", start)
 
-    def around_bulk(self, start: BulkStart) -> _Around:
-        """Return the contexts of those that go around bulk runs, in one; ask `trace_bulk` whether there are any."""
-        return _Around(self._around_bulk, "around_bulk", start)
+    def around_bulk(self, start: BulkStart) -> _Contexts:
+        """Return the contexts of all tracers of bulk runs as one; `trace_bulk` tells whether there are any."""
+        return _Contexts(self._around_bulk, "around_bulk", start)

@@ -1,9 +1,9 @@
-"""What a server says about its limits: pure parsing of the headers, nothing that waits or sleeps.
+"""What a server says about its limits: pure parsing of headers, nothing that waits or sleeps.
 
-Three families are read. `Retry-After` (and `Retry-After-Ms`) is an order, so of several readings the longest counts.
-`RateLimit` with `RateLimit-Policy` (IETF draft 10, and the `limit=, remaining=, reset=` form of draft 7) and
-`X-RateLimit-Limit/-Remaining/-Reset` are hints about what is left. Whatever cannot be understood is as good as absent:
-a server that talks nonsense must not stop a client, and a header is never a reason to raise.
+The parser reads three families. `Retry-After` (and `Retry-After-Ms`) is an order, so of several values the longest
+counts. `RateLimit` with `RateLimit-Policy` (IETF draft 10, and the `limit=, remaining=, reset=` form of draft 7) and
+`X-RateLimit-Limit/-Remaining/-Reset` are hints about what is left. A value that the parser does not understand counts
+as absent: nonsense from a server must not stop a client, so no header is a reason to raise.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 __all__ = ["RateHint", "answered_at", "rate_hint", "retry_after", "wait_told"]
 
 MAX_WAIT = 366 * 86_400.0
-"""Seconds; a longer wait says nothing more than this one, and keeps timers in the range of a float."""
+"""Seconds; a longer wait means the same as this one, and this one keeps timers in the range of a float."""
 
 MAX_HEADER = 2_048
-"""Characters of a header that are looked at."""
+"""Characters of a header that the parser reads."""
 
 # Most answers have none of them: names whose case is folded beforehand are looked up four times as fast.
 _HINTS = tuple(
@@ -42,13 +42,13 @@ _compiled = functools.cache(re.compile)
 
 @attrs.frozen
 class RateHint:
-    """What the server said is left, each part None when it was not said."""
+    """What the server said is left; a part that it did not say is None."""
 
     remaining: float | None = None
     """Requests that may still be sent before the reset."""
 
     reset: float | None = None
-    """Seconds from the answer until the allowance is renewed."""
+    """Seconds from the answer until the quota is full again."""
 
     limit: float | None = None
     """Requests allowed per window."""
@@ -58,10 +58,10 @@ class RateHint:
 
 
 def retry_after(headers: Mapping[str, str], wall_now: float) -> float | None:
-    """Return how many seconds the server asks to wait, None when it does not ask or cannot be understood.
+    """Return how many seconds the server asks to wait, None when it does not ask or the value makes no sense.
 
     Args:
-        headers: The answer's headers; those sent twice are seen when the mapping has `getall`.
+        headers: The answer's headers; a header sent twice counts twice when the mapping has `getall`.
         wall_now: Seconds since the epoch by the local clock, used for a date when the answer has no `Date` itself.
     """
     waits = [_seconds(value, headers, wall_now) for value in _all(headers, "Retry-After")]

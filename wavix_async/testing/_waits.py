@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Callable
 from typing import Final
 
-from wavix_async._aio.clock import Clock
+from wavix_async._aio import Clock
 from wavix_async._http.state import ClientState
 from wavix_async.client import WavixClient
 
