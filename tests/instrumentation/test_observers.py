@@ -25,7 +25,7 @@ from wavix_async import (
     UnprocessableEntityError,
     WavixClient,
 )
-from wavix_async._http.response import Response, read_response
+from wavix_async._http import Response, read_response
 from wavix_async.resources.numbers import GET
 
 if TYPE_CHECKING:

@@ -1,14 +1,10 @@
 """`Resource`: the base of a group of operations."""
 
 from collections.abc import Coroutine, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import Any, Final, TypeVar
 
-from wavix_async._http.operation import Operation
-from wavix_async._http.response import Part
+from wavix_async._http import BaseClient, Operation, Part
 from wavix_async.errors import InputError
-
-if TYPE_CHECKING:
-    from wavix_async.client import WavixClient
 
 __all__ = ["Resource", "positive_id"]
 
@@ -20,7 +16,7 @@ _LARGEST_ID: Final = 10**100
 class Resource:
     """A group of operations under one path of the API."""
 
-    def __init__(self, client: "WavixClient") -> None:
+    def __init__(self, client: BaseClient) -> None:
         self._client = client
 
     def _call(

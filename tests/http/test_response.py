@@ -1,28 +1,22 @@
-"""From an operation to a request, from a response to a result: pure."""
+"""From a response to a result, or to an error: pure."""
 
 from __future__ import annotations
 
-import enum
 import json
-from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qsl, unquote, urlsplit
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from yarl import URL
 
 from tests.support import examples as ex
 from wavix_async import (
     APIError,
     AuthenticationError,
     DecodeError,
-    InputError,
     Number,
     NumberDocument,
     NumberPage,
-    NumberUpdate,
     Operation,
     ServerError,
     Success,
@@ -31,129 +25,13 @@ from wavix_async import (
     to_dict,
 )
 from wavix_async._codec import decoder as _codec
-from wavix_async._http.response import Part, Response, build_request, read_response
+from wavix_async._http import Response, read_response
 from wavix_async.resources.numbers import GET, LIST, RELEASE, UPDATE, UPLOAD
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-BASE = URL("https://api.wavix.test/prefix")
-NAMED = Operation("GET", "/v1/things/{id}/parts/{name}", Success)
 quick = settings(deadline=None, max_examples=75)
-
-
-class Colour(enum.StrEnum):
-    RED = "red"
-
-
-# --- requests ---
-
-
-def test_a_request_without_anything() -> None:
-    request = build_request(LIST, BASE)
-
-    assert (request.method, str(request.url), request.body, request.parts) == ("GET", f"{BASE}/v1/numbers", None, None)
-
-
-def test_a_request_with_a_path_and_a_body() -> None:
-    request = build_request(UPDATE, BASE, {"id": 7}, body=NumberUpdate(sms_enabled=True, sms_relay_url=None))
-
-    assert (request.method, str(request.url)) == ("PATCH", f"{BASE}/v1/numbers/7")
-    assert json.loads(request.body or b"") == {"sms_enabled": True, "sms_relay_url": None}
-
-
-def test_a_request_with_parts() -> None:
-    request = build_request(UPLOAD, BASE, parts=[Part("a", b"1"), Part("b", b"2", "x.png", "image/png")])
-
-    assert request.body is None
-    assert [part.name for part in request.parts or ()] == ["a", "b"]
-    assert "b'2'" not in repr(request), "a document does not belong into a log"
-
-
-@pytest.mark.parametrize(
-    ("value", "sent"),
-    [
-        (None, []),
-        ([], []),
-        ([None], []),
-        ("", [""]),
-        ("a b&c=d?e#f/g+h%i;j", ["a b&c=d?e#f/g+h%i;j"]),
-        ("ünï", ["ünï"]),
-        (0, ["0"]),
-        (2**70, [str(2**70)]),
-        (True, ["true"]),
-        (False, ["false"]),
-        (["a", 1, True], ["a", "1", "true"]),
-        (("a", "b"), ["a", "b"]),
-        (Colour.RED, ["red"]),
-        ([Colour.RED], ["red"]),
-        (date(2025, 1, 31), ["2025-01-31"]),
-        (datetime(2025, 1, 31, tzinfo=UTC), ["2025-01-31T00:00:00+00:00"]),
-    ],
-)
-def test_query_values(value: object, sent: list[str]) -> None:
-    url = str(build_request(LIST, BASE, query={"x": value, "y": None}).url)
-
-    assert parse_qsl(urlsplit(url).query, keep_blank_values=True, strict_parsing=bool(sent)) == [("x", s) for s in sent]
-    assert ("?" in url) is bool(sent)
-
-
-@given(st.dictionaries(st.text(min_size=1), st.text()))
-@quick
-def test_any_query_arrives(query: dict[str, str]) -> None:
-    url = str(build_request(LIST, BASE, query=query).url)
-
-    assert parse_qsl(urlsplit(url).query, keep_blank_values=True) == list(query.items())
-
-
-@given(st.text(min_size=1).filter(lambda text: text not in {".", ".."}), st.integers())
-@quick
-def test_any_path_value_stays_one_segment(text: str, number: int) -> None:
-    url = build_request(NAMED, BASE, {"id": number, "name": text}).url
-    split = urlsplit(str(url))
-
-    assert (split.scheme, split.netloc, split.query, split.fragment) == ("https", "api.wavix.test", "", "")
-    *start, last = split.path.split("/")
-    assert start == ["", "prefix", "v1", "things", str(number), "parts"]
-    assert unquote(last) == text
-
-
-@pytest.mark.parametrize("text", ["", ".", ".."])
-def test_a_path_value_that_would_change_the_path(text: str) -> None:
-    with pytest.raises(InputError, match="name must not be empty or a dot"):
-        build_request(NAMED, BASE, {"id": 1, "name": text})
-
-
-@pytest.mark.parametrize("text", ["../x", "a/b", "?q", "#f", "%2e%2e", "{id}", "\n", "a\\b"])
-def test_path_values_are_quoted(text: str) -> None:
-    path = urlsplit(str(build_request(NAMED, BASE, {"id": 1, "name": text}).url)).path
-
-    assert path.startswith("/prefix/v1/things/1/parts/")
-    assert unquote(path.rsplit("/", 1)[1]) == text
-
-
-@pytest.mark.req_24
-@pytest.mark.parametrize(
-    "body", [NumberUpdate(sms_relay_url="https://x.example.net/\ud800"), {"ids": {1, 2}}, object()]
-)
-def test_a_body_that_cannot_be_written_is_an_input_error(body: Any) -> None:
-    with pytest.raises(InputError, match=r"The body of PATCH /v1/numbers/\{id\} cannot be written as JSON"):
-        build_request(UPDATE, BASE, {"id": 1}, body=body)
-
-
-@pytest.mark.parametrize("value", [float("nan"), float("inf")])
-def test_no_number_becomes_null(value: float) -> None:
-    with pytest.raises(InputError):
-        build_request(UPDATE, BASE, {"id": 1}, body={"value": value})
-
-
-@pytest.mark.parametrize("arguments", [{"query": {"label": "\udc80"}}, {"path": {"id": "\udc80"}}])
-def test_a_text_that_no_url_can_hold_is_an_input_error(arguments: dict[str, Any]) -> None:
-    with pytest.raises(InputError):
-        build_request(UPDATE, BASE, **{"path": {"id": 1}, **arguments})
-
-
-# --- responses ---
 
 
 def answer(
