@@ -78,10 +78,8 @@ class Admission:
             The permit; None: use `wait`.
 
         Raises:
-            ClientClosedError: The client is closed.
             StoppedError: The stop signal of the call is set.
         """
-        self._state.transport.check_open()
         stop = self._options.stop
         if stop is not None:
             stop.check()

@@ -109,8 +109,8 @@ class Call(Generic[T]):
     async def _attempt(self) -> T:
         """Get a permit and the slots, send the request once, and read the answer."""
         options, admission = self._options, self._admission
-        slots = (*options.semaphores, self._state.transport.slots())
         try:
+            slots = (*options.semaphores, self._state.transport.slots())
             permit = admission.try_enter(slots)
             if permit is None:
                 permit = await admission.wait(slots)

@@ -12,6 +12,7 @@ from yarl import URL
 from wavix_async._codec import decoder as _codec
 from wavix_async._http.operation import Operation
 from wavix_async.errors import InputError
+from wavix_async.models._base import Body
 
 __all__ = ["Part", "Query", "Request", "build_request"]
 
@@ -54,26 +55,31 @@ def build_request(
         base_url: Scheme, host and path prefix, without a slash at the end of the path.
         path: Values of the placeholders in the operation's path.
         query: Query parameters; None and empty lists are left out, lists repeat the key.
-        body: A request body model, or what JSON takes.
+        body: A request body model, or what JSON takes; None: no body.
         parts: The parts of a multipart body, instead of `body`.
 
     Returns:
         The request.
 
     Raises:
-        InputError: A path value is empty or would change the path.
+        InputError: A path value is missing, empty, reserved or would change the path; or the body cannot be written.
     """
-    target = operation.path
-    if "{" in target:
-        target = _fill(operation, path or {})
-    # Built from its parts, a URL costs half of what parsing it again does.
-    url = URL.build(
-        scheme=base_url.scheme,
-        authority=base_url.raw_authority,
-        path=base_url.raw_path.rstrip("/") + target,
-        query_string=_query_string(query) if query else "",
-        encoded=True,
-    )
+    target = operation._start
+    if operation._placeholders:
+        target += _fill(operation, path or {})
+    elif path:
+        raise InputError(f"{operation.name} has no placeholder for {_listed(path)} in its path.")
+    if query:
+        # Built from its parts, a URL costs half of what parsing it again does.
+        url = URL.build(
+            scheme=base_url.scheme,
+            authority=base_url.raw_authority,
+            path=base_url.raw_path.rstrip("/") + target,
+            query_string=_query_string(query),
+            encoded=True,
+        )
+    else:
+        url = base_url.with_path(base_url.raw_path.rstrip("/") + target, encoded=True)
     return Request(
         operation.method,
         url,
@@ -84,24 +90,41 @@ def build_request(
 
 def _encode(operation: Operation[Any], body: object) -> bytes:
     try:
+        if operation.wrap is not None:
+            body = {operation.wrap: _codec.to_dict(body) if isinstance(body, Body) else body}
         return _codec.encode(body)
     except (TypeError, ValueError) as error:
         raise InputError(f"The body of {operation.name} cannot be written as JSON: {error}.") from None
 
 
 def _fill(operation: Operation[Any], values: Mapping[str, object]) -> str:
-    try:
-        return operation.path.format_map({name: _segment(name, value) for name, value in values.items()})
-    except KeyError as error:
-        raise InputError(f"{operation.name} needs a value for {error} in its path.") from None
+    """Return the path from its first placeholder on."""
+    placeholders = operation._placeholders
+    filled = ""
+    for name, literal in placeholders:
+        try:
+            value = values[name]
+        except KeyError:
+            raise InputError(f"{operation.name} needs a value for {name!r} in its path.") from None
+        filled += (str(value) if type(value) is int else _segment(operation, name, value)) + literal
+    if len(values) != len(placeholders):
+        unknown = {name: None for name in values if name not in operation.placeholders}
+        raise InputError(f"{operation.name} has no placeholder for {_listed(unknown)} in its path.")
+    return filled
 
 
-def _segment(name: str, value: object) -> str:
-    if type(value) is int:
-        return str(value)
-    text = str(value)
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(map(repr, names))
+
+
+def _segment(operation: Operation[Any], name: str, value: object) -> str:
+    text = str(value.value if isinstance(value, Enum) else value)
     if text in {"", ".", ".."}:
         raise InputError(f"{name} must not be empty or a dot: it is a part of the URL, got {text!r}.")
+    if value is None:
+        raise InputError(f"{name} must not be None: it is a part of the URL.")
+    if text in operation.reserved:
+        raise InputError(f"{name} must not be {text!r}: {operation.name} would reach another operation.")
     try:
         return quote(text, safe="")
     except UnicodeEncodeError as error:

@@ -18,6 +18,7 @@ T = TypeVar("T")
 
 _EXCERPT: Final = 2000
 _LONGEST_ID: Final = 200  # characters of an id or a code that the server or a proxy made up
+_FLAGS: Final = frozenset({"success", "error"})  # what the API may put beside any answer
 _REQUEST_ID_HEADERS: Final = ("X-Request-Id", "X-Amzn-Trace-Id", "CF-Ray")
 
 
@@ -56,12 +57,38 @@ def read_response(operation: Operation[T], response: Response) -> tuple[T, list[
     says_no = type(payload) is dict and (payload.get("success") is False or payload.get("error") is True)
     if says_no and not operation.error_flag_is_data:
         raise _api_error(operation, response)
-    value, drifts = _codec.decode(operation.result, payload)
-    if drifts and not (_codec.fits(operation.result, value) and _says_something(operation.result, payload)):
+    if operation.unwrap is not None:
+        return _read_unwrapped(operation, response, payload)
+    return _decode(operation, response, payload)
+
+
+def _decode(operation: Operation[T], response: Response, payload: Any) -> tuple[T, list[_codec.Drift]]:
+    result: Any = operation.result
+    value, drifts = _codec.decode(result, payload)
+    if drifts and not (_codec.fits(result, value) and _says_something(result, payload)):
         raise _unreadable(
             response, f"a JSON {type(payload).__name__} that is no answer to {_name(operation, response)}"
         )
     return value, drifts
+
+
+def _read_unwrapped(operation: Operation[T], response: Response, payload: Any) -> tuple[T, list[_codec.Drift]]:
+    """Read the result under the key `unwrap`; where the answer lacks the key, the body itself is the result."""
+    key = operation.unwrap
+    inner = payload.get(key) if type(payload) is dict else None
+    if not isinstance(inner, dict | list):
+        # A model may have a field of that name, a text or a number: then too the body is the result.
+        return _decode(operation, response, payload)
+    value, drifts = _decode(operation, response, inner)
+    result = operation.result
+    found = [attrs.evolve(drift, path=f"$.{key}{drift.path[1:]}") for drift in drifts]
+    model = getattr(result, "__name__", str(result))
+    found += [
+        _codec.Drift(model, name, "unknown", f"$.{name}", "no such key", type(sibling).__name__)
+        for name, sibling in payload.items()
+        if name != key and name not in _FLAGS
+    ]
+    return value, found
 
 
 def _says_something(result: Any, payload: Any) -> bool:

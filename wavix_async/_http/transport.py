@@ -99,7 +99,13 @@ class Transport:
         raise ClientClosedError("The client is closed: open a new WavixClient, or call it before close().")
 
     def slots(self) -> asyncio.Semaphore:
-        """Return the semaphore that a request holds while it is on the wire, in the running loop."""
+        """Return the semaphore that a request holds while it is on the wire, in the running loop.
+
+        Raises:
+            ClientClosedError: The client is closed.
+        """
+        if self._closed:
+            self.refuse()
         if self._loop is not asyncio.get_running_loop():
             self._enter_loop()
         return self._slots
