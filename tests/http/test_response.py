@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,13 +14,18 @@ from tests.support import examples as ex
 from wavix_async import (
     APIError,
     AuthenticationError,
+    BadRequestError,
     DecodeError,
     Number,
     NumberDocument,
     NumberPage,
     Operation,
+    PermissionDeniedError,
+    RateLimitError,
     ServerError,
     Success,
+    UnprocessableEntityError,
+    WavixClient,
     WavixError,
     errors,
     to_dict,
@@ -30,6 +36,8 @@ from wavix_async.resources.numbers import GET, LIST, RELEASE, UPDATE, UPLOAD
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from tests.conftest import Api
 
 quick = settings(deadline=None, max_examples=75)
 
@@ -276,3 +284,168 @@ def test_a_huge_integer_comes_through() -> None:
     value, _ = read_response(GET, answer(200, ex.number(free_min=10**20 + 1)))
 
     assert to_dict(value)["free_min"] == 10**20 + 1
+
+
+# --- errors, through a client ---
+
+ERROR_BODIES: list[tuple[int, Any, str]] = [
+    (400, {"success": False, "message": "The label is too long"}, "The label is too long"),
+    (400, {"message": "No such event"}, "No such event"),
+    (422, {"message": "Balance too low"}, "Balance too low"),
+    (400, {"error": True, "message": "Already deleted", "deleted_at": "2025-01-31"}, "Already deleted"),
+    (400, {"success": False, "error": True, "message": "Gone", "deleted_at": None}, "Gone"),
+    (401, {"success": False, "error": True, "message": "Unknown key"}, "Unknown key"),
+    (400, {"success": False, "message": "Invalid", "errors": {"to": "is missing"}}, "Invalid; to: is missing"),
+    (
+        400,
+        {"success": False, "message": "Invalid", "errors": ["to is missing", "from too"]},
+        "Invalid; to is missing; from too",
+    ),
+    (400, {"success": False, "message": "Invalid", "errors": [{"message": "to is missing"}]}, "Invalid; to is missing"),
+    (403, {"success": False, "message": "Not for you", "error_code": "012"}, "Not for you"),
+    (503, {"success": True, "message": "The list cannot be read"}, "The list cannot be read"),
+    (404, {"error": "Nothing here"}, "Nothing here"),
+    (
+        422,
+        {"error": "Not in stock", "error_dids": ["14155550123", "14155550124"]},
+        "Not in stock; 14155550123, 14155550124",
+    ),
+    (
+        400,
+        [{"code": 501, "message": "Website unreachable"}, {"code": 502, "message": "Too short"}],
+        "Website unreachable; Too short",
+    ),
+    (
+        422,
+        {"type": "about:blank", "title": "Bad template", "status": 422, "detail": "Placeholder 2 is empty"},
+        "Placeholder 2 is empty",
+    ),
+    (422, {"title": "Bad template", "error_class": "permanent"}, "Bad template"),
+    (500, {}, "no reason given"),
+    (500, None, "no reason given"),
+    (500, [], "no reason given"),
+    (500, "text", "text"),
+    (500, {"message": None, "error": None}, "no reason given"),
+    (500, {"message": {"nested": 1}}, "no reason given"),
+]
+
+
+@pytest.mark.req_24
+@pytest.mark.parametrize(("status", "payload", "said"), ERROR_BODIES)
+async def test_every_shape_of_error_gives_a_clear_message(
+    api: Api, wavix: WavixClient, status: int, payload: Any, said: str
+) -> None:
+    api.answer("GET", "/v1/numbers/1", payload, status=status, headers={"X-Request-Id": "req-7"})
+
+    with pytest.raises(errors.error_for_status(status)) as caught:
+        await wavix.numbers.get(1)
+    error = caught.value
+    assert str(error).startswith(f"HTTP {status} for GET /v1/numbers/1: {said}")
+    assert (error.status, error.request_id, error.attempts, error.details) == (status, "req-7", 1, payload)
+    assert error.outcome == ("unknown" if status >= 500 else "rejected")
+    again = pickle.loads(pickle.dumps(error))
+    assert (str(again), again.details, again.elapsed) == (str(error), payload, error.elapsed)
+
+
+@pytest.mark.req_24
+@pytest.mark.parametrize(
+    ("payload", "said"),
+    [
+        ({"success": False, "message": "Invalid", "error": {"to": "is missing"}}, "to"),
+        ({"error": {"message": "Nothing here"}}, "Nothing here"),
+        ({"errors": "to is missing"}, "to is missing"),
+    ],
+)
+async def test_more_shapes_of_errors(api: Api, wavix: WavixClient, payload: Any, said: str) -> None:
+    api.answer("GET", "/v1/numbers/1", payload, status=400)
+
+    with pytest.raises(BadRequestError, match=said):
+        await wavix.numbers.get(1)
+
+
+@pytest.mark.req_23
+@pytest.mark.req_24
+@pytest.mark.parametrize("kind", ["text/plain", "text/html; charset=utf-8", "application/json"])
+async def test_an_error_that_is_no_json(api: Api, wavix: WavixClient, kind: str) -> None:
+    api.answer("GET", "/v1/numbers/1", body=b"<html>" + b"upstream is down " * 500, status=502, content_type=kind)
+
+    with pytest.raises(ServerError, match="HTTP 502") as caught:
+        await wavix.numbers.get(1)
+    assert str(caught.value.details).startswith("<html>upstream is down")
+    assert len(str(caught.value.details)) == 2000
+    assert len(str(caught.value)) < 400
+
+
+@pytest.mark.req_24
+async def test_an_error_in_plain_text_gives_its_reason(api: Api, wavix: WavixClient) -> None:
+    api.answer("GET", "/v1/numbers/1", body=b"upstream connect timeout", status=503, content_type="text/plain")
+
+    with pytest.raises(ServerError, match="upstream connect timeout"):
+        await wavix.numbers.get(1)
+
+
+@pytest.mark.req_24
+async def test_a_problem_document(api: Api, wavix: WavixClient) -> None:
+    problem = {"type": "x", "title": "Bad template", "detail": "Empty", "error_class": "permanent"}
+    api.answer("GET", "/v1/numbers/1", problem, status=422, content_type="application/problem+json")
+
+    with pytest.raises(UnprocessableEntityError, match="Empty") as caught:
+        await wavix.numbers.get(1)
+    assert caught.value.code == "permanent"
+
+
+@pytest.mark.req_24
+async def test_a_refusal_names_the_remedy(api: Api, wavix: WavixClient) -> None:
+    api.answer("GET", "/v1/numbers/1", {"message": "Access denied"}, status=401)
+    api.answer("PATCH", "/v1/numbers/1", {"message": "Access denied"}, status=403)
+
+    with pytest.raises(AuthenticationError, match="Check api_key"):
+        await wavix.numbers.get(1)
+    with pytest.raises(PermissionDeniedError, match=r"for PATCH /v1/numbers/1: .* needs the scope numbers:write"):
+        await wavix.numbers.update(1, sms_enabled=True)
+
+
+@pytest.mark.req_24
+@pytest.mark.parametrize("payload", [{"success": True, "message": "ok"}, ex.number(), ex.number(success=True)])
+async def test_an_error_status_is_never_a_success(api: Api, wavix: WavixClient, payload: dict[str, Any]) -> None:
+    api.answer("PATCH", "/v1/numbers/1", payload, status=503)
+
+    with pytest.raises(ServerError) as caught:
+        await wavix.numbers.update(1, sms_enabled=True)
+    assert caught.value.outcome == "unknown"
+
+
+@pytest.mark.req_24
+@pytest.mark.parametrize("more", [{"success": False}, {"error": True}, {"success": False, "error": True}])
+@pytest.mark.parametrize("status", [200, 201])
+async def test_a_failure_under_a_2xx_is_an_error(
+    api: Api, wavix: WavixClient, status: int, more: dict[str, Any]
+) -> None:
+    for method in ("GET", "PATCH"):
+        api.answer(method, "/v1/numbers/1", {"message": "It did not work", **more}, status=status)
+
+    for call in (wavix.numbers.get(1), wavix.numbers.update(1, sms_enabled=True)):
+        with pytest.raises(APIError, match="It did not work") as caught:
+            await call
+        assert (caught.value.status, caught.value.outcome, caught.value.retryable) == (status, "rejected", False)
+
+
+@pytest.mark.req_23
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+async def test_redirects_are_not_followed(api: Api, wavix: WavixClient, status: int) -> None:
+    api.answer("GET", "/v1/numbers/1", body=b"", status=status, headers={"Location": "https://elsewhere.example.net"})
+
+    with pytest.raises(APIError, match=f"HTTP {status}"):
+        await wavix.numbers.get(1)
+    assert len(api.sent) == 1
+
+
+@pytest.mark.req_07
+@pytest.mark.req_24
+async def test_retry_after_is_told(api: Api, wavix: WavixClient) -> None:
+    api.answer("GET", "/v1/numbers/1", {"message": "slow down"}, status=429, headers={"Retry-After": "7"})
+
+    with pytest.raises(RateLimitError, match="slow down") as caught:
+        await wavix.numbers.get(1)
+    assert caught.value.retry_after == pytest.approx(7.0)
+    assert caught.value.retryable
