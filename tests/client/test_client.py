@@ -1,8 +1,12 @@
-"""The client as a whole: its settings from the environment, its lifetime, and `with_options`."""
+"""The client as a whole: settings, lifetime, `with_options`, groups, and calls of operations that the SDK lacks."""
 
 from __future__ import annotations
 
 import asyncio
+import copy
+import functools
+import subprocess
+import sys
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
@@ -17,12 +21,18 @@ from wavix_async import (
     AttemptEvent,
     ClientClosedError,
     ConfigurationError,
+    DecodeError,
+    DriftEvent,
+    InputError,
     NotFoundError,
+    Number,
+    Operation,
     RetryPolicy,
     Timeouts,
     WavixClient,
     WavixError,
 )
+from wavix_async.sandbox import Sandbox
 
 if TYPE_CHECKING:
     from tests.conftest import Api
@@ -239,3 +249,153 @@ async def test_a_failing_observer_is_reported_once_whatever_the_options(
         ("observer",),
         ("another observer",),
     ]
+
+
+# --- groups ---
+
+
+async def test_a_group_is_made_once_for_each_client() -> None:
+    async with client() as wavix:
+        other = wavix.with_options(deadline=5)
+
+        assert wavix.numbers is wavix.numbers
+        assert other.numbers is other.numbers
+        assert other.numbers is not wavix.numbers, "its calls have other options"
+        assert wavix.with_options().numbers is not wavix.numbers
+
+
+def test_a_group_can_be_looked_up_and_documents_itself() -> None:
+    assert isinstance(WavixClient.numbers, functools.cached_property)
+    assert "numbers" in dir(WavixClient)
+    assert "/v1/numbers" in (WavixClient.numbers.__doc__ or "")
+
+
+def test_a_group_and_its_models_load_when_the_group_is_used() -> None:
+    code = (
+        "import sys\n"
+        "from wavix_async.client import WavixClient\n"
+        "groups = lambda: {name for name in sys.modules if name.startswith('wavix_async.resources.numbers')}\n"
+        "wavix = WavixClient('k' * 12)\n"
+        "assert not groups(), groups()\n"
+        "wavix.numbers\n"
+        "assert groups()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("nubmers", " Did you mean 'numbers'?"),
+        ("number", " Did you mean 'numbers'?"),
+        ("with_option", " Did you mean 'with_options'?"),
+        ("clsoe", " Did you mean 'close'?"),
+        ("quite_something_else", ""),
+    ],
+)
+async def test_a_wrong_name_answers_with_what_exists(name: str, meant: str) -> None:
+    async with client() as wavix:
+        groups = [key for key, value in vars(WavixClient).items() if isinstance(value, functools.cached_property)]
+        with pytest.raises(AttributeError) as caught:
+            getattr(wavix, name)
+        text = str(caught.value)
+        assert text.startswith(f"WavixClient has no {name!r}.{meant} Its groups of operations: ")
+        assert text.endswith(
+            'To call an operation that the SDK lacks: await wavix.call(Operation("GET", "/v1/...", dict)), '
+            "with Operation from wavix_async."
+        )
+        listed = text.partition("Its groups of operations: ")[2].partition(".")[0].split(", ")
+        assert sorted(listed) == sorted(groups)
+        assert "numbers" in listed
+        # Python adds a suggestion of its own where it knows the object.
+        assert (caught.value.name, caught.value.obj) == (name, None)
+
+
+async def test_a_class_of_ones_own_lists_its_groups_too() -> None:
+    class Mine(WavixClient):
+        @functools.cached_property
+        def fleets(self) -> str:
+            return "fleets"
+
+        @functools.cached_property
+        def broken(self) -> str:
+            raise AttributeError("the code of the property")
+
+    async with Mine(KEY, base_url=BASE) as wavix:
+        assert wavix.fleets == "fleets"
+        with pytest.raises(
+            AttributeError, match=r"Mine has no 'fleet'\. Did you mean 'fleets'\?.*: broken, fleets, numbers"
+        ):
+            wavix.fleet  # type: ignore[attr-defined]  # noqa: B018
+        with pytest.raises(AttributeError, match="the code of the property"):
+            wavix.broken  # noqa: B018
+
+
+async def test_what_python_asks_of_any_object_is_not_disturbed() -> None:
+    async with client() as wavix:
+        for name in ("__deepcopy__", "__getstate_ex__", "_repr_html_", "_ipython_canary_method_", "__wrapped__", "_x"):
+            assert not hasattr(wavix, name)
+            with pytest.raises(AttributeError, match=f"'WavixClient' object has no attribute '{name}'"):
+                getattr(wavix, name)
+        assert not hasattr(wavix, "nubmers")
+        assert getattr(wavix, "nubmers", 5) == 5
+        again = copy.copy(wavix)
+        assert (again.base_url, again.retry) == (wavix.base_url, wavix.retry)
+        assert not hasattr(object.__new__(WavixClient), "_state")
+
+
+# --- operations that the SDK has no method for ---
+
+
+async def test_an_operation_that_the_sdk_lacks() -> None:
+    """As the docstring of `call` shows it, against the sandbox."""
+    async with Sandbox(numbers=3) as sandbox, WavixClient(sandbox.api_key, base_url=sandbox.url) as wavix:
+        page = await wavix.call(Operation("GET", "/v1/numbers", dict), query={"page": 1, "per_page": 2})
+        first = page["items"][0]
+        update = Operation("PATCH", "/v1/numbers/{id}", dict, idempotent=True)
+        changed = await wavix.call(update, path={"id": first["id"]}, body={"sms_enabled": True})
+        read = await wavix.call(Operation("GET", "/v1/numbers/{id}", Number), path={"id": first["id"]})
+        items = await wavix.call(Operation("GET", "/v1/numbers", list[Number], unwrap="items"))
+
+        assert len(page["items"]) == 2
+        assert changed["sms_enabled"] is True
+        assert read.sms_enabled is True
+        assert items[0].id == first["id"]
+        with pytest.raises(NotFoundError):
+            await wavix.call(Operation("GET", "/v1/nothing/{id}", dict), path={"id": "x"})
+
+
+async def test_a_mistake_in_a_call_is_found_before_anything_is_sent(api: Api) -> None:
+    get = Operation("GET", "/v1/calls/{id}", dict, reserved=("webhooks",))
+    wrong: list[dict[str, Any]] = [{}, {"path": {"ids": 1}}, {"path": {"id": "webhooks"}}, {"body": object()}]
+    async with client() as wavix:
+        for arguments in wrong:
+            with pytest.raises(InputError) as caught:
+                wavix.call(get, **{"path": {"id": 1}, **arguments} if "body" in arguments else arguments)
+            assert caught.value.outcome == "not_sent"
+    assert api.sent == []
+
+
+async def test_a_key_to_unwrap_and_its_drift(api: Api) -> None:
+    get = Operation("GET", "/v1/calls/{id}", Number, unwrap="call")
+    api.answer("GET", "/v1/calls/1", {"call": ex.number(id="1"), "more": 1}, repeat=True)
+    events: list[Any] = []
+    async with client(observers=[events.append]) as wavix:
+        number = await wavix.call(get, path={"id": 1})
+    assert number.id == "1"  # type: ignore[comparison-overlap]
+    drifts = [event.drift.path for event in events if isinstance(event, DriftEvent)]
+    assert sorted(drifts) == ["$.call.id", "$.more"]
+
+    async with client(strict=True) as wavix:
+        with pytest.raises(DecodeError) as strict:
+            await wavix.call(get, path={"id": 1})
+    assert strict.value.paths == ("$.call.id: expected int, found str", "$.more: expected no such key, found int")
+
+
+async def test_a_body_under_a_key(api: Api) -> None:
+    create = Operation("POST", "/v1/voice-campaigns", dict, wrap="voice_campaign", unwrap="voice_campaign")
+    api.answer("POST", "/v1/voice-campaigns", {"voice_campaign": {"id": 5}}, status=201)
+    async with client() as wavix:
+        assert await wavix.call(create, body={"contact": "12025550123"}) == {"id": 5}
+    assert api.last.json == {"voice_campaign": {"contact": "12025550123"}}

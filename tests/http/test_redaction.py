@@ -26,6 +26,8 @@ from wavix_async import (
     WavixClient,
     WavixError,
 )
+from wavix_async._http import Redactor, Response
+from wavix_async.config import Secret
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
@@ -301,3 +303,44 @@ async def test_the_key_from_the_environment_is_hidden_too(api: Api, monkeypatch:
             await wavix.numbers.get(1)
 
     assert_hidden(caught.value)
+
+
+# --- the parts ---
+
+
+@pytest.mark.req_24
+def test_the_key_is_hidden_in_everything_that_an_answer_can_hold() -> None:
+    hide = Redactor(Secret("key/with-a-slash")).hide
+
+    said = {"a key/with-a-slash": ["key/with-a-slash", ("key\\/with-a-slash",)], "n": 1, "none": None}
+    assert hide(said) == {"a <hidden>": ["<hidden>", ("<hidden>",)], "n": 1, "none": None}
+    for short in ("", "1234567"):
+        assert Redactor(Secret(short)).hide(said) is said
+
+
+@pytest.mark.req_24
+def test_a_response_is_copied_only_where_it_holds_the_key() -> None:
+    redactor = Redactor(Secret(KEY))
+    clean = Response(200, {}, b"nothing of it")
+    found = Response(401, {"X": "y"}, b"Unknown key " + KEY.encode())
+
+    assert redactor.response(clean) is clean
+    other = redactor.response(found)
+    assert (other.status, other.headers, other.body) == (401, {"X": "y"}, b"Unknown key <hidden>")
+
+
+@pytest.mark.req_24
+def test_details_too_deep_to_be_searched_are_left_out() -> None:
+    deep: Any = KEY
+    for _ in range(100_000):
+        deep = [deep]
+    error = WavixError(f"of {KEY}", reason=KEY, details=deep)
+    Redactor(Secret(KEY)).error(error)
+
+    assert (str(error), error.args, error.reason, error.details) == ("of <hidden>", ("of <hidden>",), "<hidden>", None)
+
+
+@pytest.mark.req_24
+def test_the_redactor_does_not_show_the_key_itself() -> None:
+    redactor = Redactor(Secret(KEY))
+    assert KEY not in repr([getattr(redactor, name) for name in Redactor.__slots__])

@@ -128,3 +128,77 @@ def test_no_number_becomes_null(value: float) -> None:
 def test_a_text_that_no_url_can_hold_is_an_input_error(arguments: dict[str, Any]) -> None:
     with pytest.raises(InputError):
         build_request(UPDATE, BASE, **{"path": {"id": 1}, **arguments})
+
+
+# --- values of the path ---
+
+
+def test_the_path_values_must_be_those_of_the_path() -> None:
+    with pytest.raises(InputError, match=r"GET /v1/things/\{id\}/parts/\{name\} needs a value for 'name' in its path"):
+        build_request(NAMED, BASE, {"id": 1})
+    with pytest.raises(InputError, match="needs a value for 'id'"):
+        build_request(NAMED, BASE)
+    with pytest.raises(InputError, match="has no placeholder for 'ids', 'x' in its path"):
+        build_request(NAMED, BASE, {"id": 1, "name": "a", "ids": 2, "x": 3})
+    with pytest.raises(InputError, match="GET /v1/numbers has no placeholder for 'id' in its path"):
+        build_request(LIST, BASE, {"id": 1})
+
+
+def test_a_path_value_of_none() -> None:
+    with pytest.raises(InputError, match="name must not be None"):
+        build_request(NAMED, BASE, {"id": 1, "name": None})
+
+
+def test_an_enum_in_a_path() -> None:
+    class Plain(enum.Enum):
+        RED = "red"
+
+    for value in (Colour.RED, Plain.RED):
+        assert build_request(NAMED, BASE, {"id": 1, "name": value}).url.path == "/prefix/v1/things/1/parts/red"
+
+
+@pytest.mark.parametrize("query", [None, {}, {"a": 1}])
+def test_a_base_url_with_and_without_a_path(query: dict[str, object] | None) -> None:
+    for base, path in (("https://api.wavix.test", ""), ("https://api.wavix.test:8443/a/b/", "/a/b")):
+        url = build_request(UPDATE, URL(base), {"id": 7}, query).url
+        assert url == URL(f"{URL(base).origin()}{path}/v1/numbers/7" + ("?a=1" if query else ""))
+
+
+MESSAGE = Operation("GET", "/v3/messages/{id}", Success, reserved=("all", "sender-ids", "opt-outs"))
+
+
+@pytest.mark.parametrize("word", ["all", "sender-ids", "opt-outs"])
+def test_a_reserved_word_would_reach_another_operation(word: str) -> None:
+    with pytest.raises(InputError, match=rf"id must not be '{word}': GET /v3/messages/\{{id\}} would reach another"):
+        build_request(MESSAGE, BASE, {"id": word})
+
+
+@pytest.mark.parametrize("word", ["ALL", "all ", "al", "alls", "sender-ids/1"])
+def test_words_that_are_not_reserved(word: str) -> None:
+    assert unquote(build_request(MESSAGE, BASE, {"id": word}).url.raw_path) == f"/prefix/v3/messages/{word}"
+
+
+# --- a body under a key ---
+
+WRAPPED = Operation("POST", "/v1/voice-campaigns", Success, wrap="voice_campaign")
+
+
+@pytest.mark.parametrize(
+    ("body", "sent"),
+    [
+        (NumberUpdate(sms_relay_url=None, sms_enabled=True), {"sms_relay_url": None, "sms_enabled": True}),
+        ({"contact": "123"}, {"contact": "123"}),
+        (["a"], ["a"]),
+    ],
+)
+def test_a_body_under_a_key(body: Any, sent: Any) -> None:
+    assert json.loads(build_request(WRAPPED, BASE, body=body).body or b"") == {"voice_campaign": sent}
+
+
+def test_no_body_under_a_key_is_no_body() -> None:
+    assert build_request(WRAPPED, BASE).body is None
+
+
+def test_a_body_under_a_key_that_cannot_be_written() -> None:
+    with pytest.raises(InputError, match="The body of POST /v1/voice-campaigns cannot be written as JSON"):
+        build_request(WRAPPED, BASE, body={"ids": {1}})

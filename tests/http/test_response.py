@@ -286,6 +286,98 @@ def test_a_huge_integer_comes_through() -> None:
     assert to_dict(value)["free_min"] == 10**20 + 1
 
 
+# --- a result under a key ---
+
+WRAPPED = Operation("GET", "/v1/calls/{id}", Number, unwrap="call")
+WRAPPED_LIST = Operation("GET", "/v1/calls", list[NumberDocument], unwrap="calls")
+WRAPPED_DICT = Operation("GET", "/v1/calls/{id}", dict, unwrap="call")
+
+
+@pytest.mark.parametrize("more", [{}, {"success": True}, {"success": True, "error": False}])
+def test_a_result_under_a_key(more: dict[str, Any]) -> None:
+    value, drifts = read_response(WRAPPED, answer(200, {"call": ex.number(), **more}))
+
+    assert ex.same(to_dict(value), ex.number())
+    assert not drifts
+
+
+def test_without_the_key_the_body_is_the_result() -> None:
+    value, drifts = read_response(WRAPPED, answer(200, ex.number()))
+
+    assert ex.same(to_dict(value), ex.number())
+    assert not drifts
+
+
+@pytest.mark.parametrize("own", ["text", 5, None])
+def test_a_field_of_the_result_that_has_the_name_of_the_key(own: object) -> None:
+    value, drifts = read_response(WRAPPED, answer(200, ex.number(call=own)))
+
+    assert value.id == 501
+    assert dict(value.extra) == {"call": own}
+    assert [drift.path for drift in drifts] == ["$.call"]
+
+
+def test_a_list_under_a_key_and_a_bare_one() -> None:
+    for payload in ({"calls": [ex.document()]}, [ex.document()]):
+        value, drifts = read_response(WRAPPED_LIST, answer(200, payload))
+        assert [type(each) for each in value] == [NumberDocument]
+        assert not drifts
+    assert read_response(WRAPPED_LIST, answer(200, {"calls": []})) == ([], [])
+
+
+def test_a_dict_under_a_key() -> None:
+    for payload in ({"call": {"a": 1}}, {"a": 1}):
+        assert read_response(WRAPPED_DICT, answer(200, payload))[0] == {"a": 1}
+
+
+@pytest.mark.req_25
+def test_what_stands_beside_the_key_is_drift_and_no_error() -> None:
+    value, drifts = read_response(WRAPPED, answer(200, {"call": ex.number(id="1", new=2), "next": "x", "meta": None}))
+
+    assert dict(value.extra) == {"new": 2}
+    assert sorted((d.model, d.field, d.kind, d.path, d.found) for d in drifts) == [
+        ("Number", "id", "type", "$.call.id", "str"),
+        ("Number", "meta", "unknown", "$.meta", "NoneType"),
+        ("Number", "new", "unknown", "$.call.new", "int"),
+        ("Number", "next", "unknown", "$.next", "str"),
+    ]
+
+
+def test_drift_in_a_list_under_a_key() -> None:
+    _, drifts = read_response(WRAPPED_LIST, answer(200, {"calls": [ex.document(id="1")]}))
+
+    assert [drift.path for drift in drifts] == ["$.calls[0].id"]
+
+
+@pytest.mark.req_04
+@pytest.mark.parametrize(
+    ("operation", "payload"),
+    [
+        (WRAPPED, {"call": []}),
+        (WRAPPED, {"call": {}}),
+        (WRAPPED, {"call": {"other": 1}}),
+        (WRAPPED, {"call": None}),
+        (WRAPPED, {"call": "text"}),
+        (WRAPPED, {}),
+        (WRAPPED, []),
+        (WRAPPED_LIST, {"calls": {}}),
+        (WRAPPED_LIST, {"calls": None}),
+        (WRAPPED_LIST, {}),
+        (WRAPPED_LIST, "text"),
+    ],
+)
+def test_a_key_that_holds_no_answer(operation: Operation[Any], payload: Any) -> None:
+    with pytest.raises(DecodeError, match="that is no answer to") as caught:
+        read_response(operation, answer(200, payload))
+    assert caught.value.retryable
+
+
+@pytest.mark.req_24
+def test_a_failure_beside_the_key() -> None:
+    with pytest.raises(APIError, match="It broke"):
+        read_response(WRAPPED, answer(200, {"success": False, "message": "It broke", "call": ex.number()}))
+
+
 # --- errors, through a client ---
 
 ERROR_BODIES: list[tuple[int, Any, str]] = [

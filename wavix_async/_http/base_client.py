@@ -152,20 +152,36 @@ class BaseClient:
         body: object = None,
         parts: Iterable[Part] | None = None,
     ) -> Coroutine[Any, Any, T]:
-        """Make one call: build the request, take turns with all other calls, send, repeat where that is safe, read.
+        """Call an operation, also one that the SDK has no method for.
+
+        The call takes part in everything: the rate limit, retries where they are safe, deadlines, errors, observers.
+
+            from wavix_async import Operation
+
+            LIST_TRUNKS = Operation("GET", "/v1/trunks", dict)
+            CREATE_TRUNK = Operation("POST", "/v1/trunks", dict)
+            GET_TRUNK = Operation("GET", "/v1/trunks/{id}", dict)
+
+            page = await wavix.call(LIST_TRUNKS, query={"page": 2, "per_page": 100})
+            trunk = await wavix.call(CREATE_TRUNK, body={"label": "office", "password": "..."})
+            trunk = await wavix.call(GET_TRUNK, path={"id": trunk["id"]})
+
+        Make an operation once and keep it. See `Operation` for what it can say: the type of the answer, a key to
+        unwrap, whether it may be sent twice.
 
         Args:
             operation: Which call.
-            path: Values of the placeholders in its path.
-            query: Query parameters; None is left out.
+            path: Values of the placeholders in its path, by name.
+            query: Query parameters; None is left out, a list repeats its key.
             body: The request body: a model, or what JSON takes.
             parts: The parts of a multipart body.
 
         Returns:
-            What the operation answers.
+            What the operation answers: `Operation.result`.
 
         Raises:
-            WavixError: One of its classes; see `wavix_async.errors`.
+            InputError: A placeholder has no value, or the body is no JSON; nothing was sent.
+            WavixError: Any other of its classes; see `wavix_async.errors`.
         """
         request = build_request(operation, self._base_url, path, query, body, parts)
         return Call(self._state, self._options, operation, request).run()
@@ -186,11 +202,11 @@ class BaseClient:
             timeout: A number sets the seconds of one attempt; `Timeouts` sets all.
             deadline: Seconds for the whole call; None: no bound.
             retry: Another retry policy; its budget has no effect here: all calls share the client's.
-            observers: Observers that are told of these calls too (not of pauses and rate changes, which are nobody's
-                call).
+            observers: More observers, which get the events of these calls only (a pause or a change of the rate belongs
+                to no single call).
             semaphore: Held by every attempt while it is on the wire, and at no other time; adds to one given before.
-            stop: Once it is set nothing more is sent: calls that wait for their turn or for a backoff raise
-                `StoppedError`; what is on the wire ends as it would.
+            stop: Once it is set the client sends nothing more: a call that waits for a permit or backs off raises
+                `StoppedError`; a request on the wire is not stopped.
 
         Returns:
             The client.
@@ -208,7 +224,7 @@ class BaseClient:
             timeouts=timeouts,
             retry=self._options.retry if retry is None else check_retry(retry),
             observers=self._options.observers.and_also(check_observers(observers)),
-            # Once each: an attempt that took one of them twice would wait for itself.
+            # Each semaphore once: an attempt that acquired one twice would wait for itself.
             semaphores=tuple(dict.fromkeys((*self._options.semaphores, *check_semaphore(semaphore)))),
             stop=follow(stop, self._options.stop),
         )
@@ -218,10 +234,10 @@ class BaseClient:
         """Close the connections. Closing twice is fine; a call after that raises `ClientClosedError`.
 
         Args:
-            grace: Seconds that calls under way have to end, their retries and waits included; new calls are refused
-                from now on. What has not ended then raises `ClientClosedError`, whose `outcome` tells whether it may
-                have been carried out (`OutcomeUnknownError` where it was sent and must not be repeated). A bulk run
-                sends nothing more and reports the rest as not sent.
+            grace: Seconds that calls in progress have to end, their retries and waits included; the client refuses new
+                calls from now on. A call that has not ended by then raises `ClientClosedError`, whose `outcome` tells
+                whether it may have been carried out (`OutcomeUnknownError` where it was sent and must not be repeated).
+                A bulk run sends nothing more and reports the rest as not sent.
 
         Raises:
             ConfigurationError: `grace` is no number of seconds, 0 or more.
