@@ -2,7 +2,7 @@
 
 from wavix_async._aio import StopSignal
 from wavix_async._codec import Drift, from_dict, to_dict
-from wavix_async._http.operation import Operation
+from wavix_async._http import Operation
 from wavix_async._instrumentation import (
     AttemptEvent,
     AttemptStart,

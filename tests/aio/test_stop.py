@@ -144,7 +144,7 @@ def test_a_turn_is_given_back_when_it_is_set_by_an_observer_who_hears_of_the_tur
         client = client_of(session, rate=100, max_connections=1)
         first = asyncio.ensure_future(client.numbers.get(1))
         await asyncio.sleep(1)
-        limiter = client._shared.limiter("default")
+        limiter = client._state.limiter("default")
         take = limiter.try_acquire
 
         def take_and_tell() -> float | None:

@@ -149,7 +149,7 @@ def test_it_uses_orjson_where_it_is() -> None:
 def test_without_orjson_a_body_of_nothing_but_brackets_is_one_of_our_errors() -> None:
     code = """
 from wavix_async import WavixError
-from wavix_async._http.response import Response, read_response
+from wavix_async._http import Response, read_response
 from wavix_async.resources.numbers import GET
 for status in (200, 500):
     try:

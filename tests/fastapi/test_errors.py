@@ -47,7 +47,7 @@ from wavix_async import (
     errors,
     fleet,
 )
-from wavix_async._http.response import Response, read_response
+from wavix_async._http import Response, read_response
 from wavix_async.fastapi import WavixDep, get_wavix, install_error_handlers, problem_response
 from wavix_async.fastapi._errors import _KINDS, problem_of
 from wavix_async.resources.numbers import UPDATE

@@ -89,7 +89,7 @@ REFUSALS = [400, 401, 402, 403, 404, 409, 413, 422]
 
 def by_name(value: object) -> str | None:
     if isinstance(value, Operation):
-        return f"{value.method}{'' if value.repeatable else '-once'}"
+        return f"{value.method}{'' if value.idempotent else '-once'}"
     return value if isinstance(value, str) else None
 
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import copy
 import importlib
+import pickle
 import pkgutil
+from typing import Any, Optional, Union
 
 import attrs
 import pytest
 
-from wavix_async import Number, NumberPage, Operation, Success, resources
+from wavix_async import InputError, Number, NumberPage, NumberUpdate, Operation, Page, Success, resources
 from wavix_async.models import NumberBatch
 from wavix_async.resources import numbers
 
@@ -94,3 +97,148 @@ def test_the_operations_of_numbers(
     assert operation.scope == scope
     assert operation.idempotent is idempotent
     assert operation.fail_fast_on_429 is False
+
+
+# --- checks when an operation is made: nothing has been sent ---
+
+RESULTS: list[Any] = [
+    None,
+    Number,
+    Success,
+    NumberPage,
+    dict,
+    list,
+    dict[str, Any],
+    dict[str, object],
+    dict[str, Number],
+    list[Number],
+    list[dict[str, Any]],
+    list[str],
+    Number | Success,
+    Number | None,
+    list[Number] | Success,
+    Union[Number, Success],  # noqa: UP007
+    Optional[Number],  # noqa: UP045
+]
+
+
+@pytest.mark.parametrize("result", RESULTS, ids=str)
+def test_what_an_answer_can_be(result: Any) -> None:
+    operation = Operation("GET", "/v1/things", result)
+
+    assert operation.result == result
+    assert copy.copy(operation) == pickle.loads(pickle.dumps(operation)) == operation
+    assert len({operation, Operation("GET", "/v1/things", result)}) == 1
+
+
+class Text(str):
+    __slots__ = ()
+
+
+@pytest.mark.req_01
+@pytest.mark.parametrize(
+    ("result", "named"),
+    [
+        (object, "object"),
+        (Any, "Any"),
+        (bytes, "bytes"),
+        (str, "str"),
+        (Text, "Text"),
+        (int, "int"),
+        (NumberUpdate, "NumberUpdate"),
+        (dict[int, Number], "dict\\[int, .*Number\\]"),
+        (Page[Number], "Page"),
+        (Number | bytes, "bytes"),
+        ("dict", "dict"),
+        (5, "5"),
+        (Success(success=True), "Success"),
+    ],
+    ids=str,
+)
+def test_an_answer_that_cannot_be_read_is_refused_before_anything_is_sent(result: Any, named: str) -> None:
+    with pytest.raises(
+        InputError, match=rf"POST /v1/things: the result cannot be .*{named}.*list\[\.\.\.\] of one, dict"
+    ) as caught:
+        Operation("POST", "/v1/things", result)
+    assert caught.value.outcome == "not_sent"
+
+
+@pytest.mark.parametrize("method", ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD"])
+def test_methods(method: str) -> None:
+    assert Operation(method, "/v1/things", Success).idempotent is (method not in {"POST", "PATCH"})
+
+
+@pytest.mark.parametrize("method", ["get", "Patch", "", "OPTIONS", "TRACE", "GET ", None, 5])
+def test_a_method_that_is_none(method: Any) -> None:
+    with pytest.raises(InputError, match="must be one of GET, POST, PUT, PATCH, DELETE, HEAD; got"):
+        Operation(method, "/v1/things", Success)
+
+
+@pytest.mark.parametrize(
+    ("path", "placeholders"),
+    [
+        ("/", ()),
+        ("/v1/things", ()),
+        ("/v1/{id}", ("id",)),
+        ("/v1/{a}/b/{c_1}", ("a", "c_1")),
+        ("/v1/{a}-{b}.json", ("a", "b")),
+    ],
+)
+def test_paths(path: str, placeholders: tuple[str, ...]) -> None:
+    assert Operation("GET", path, Success).placeholders == placeholders
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "v1/things",
+        "",
+        "https://api.wavix.com/v1/things",
+        None,
+        "/v1/{}",
+        "/v1/{id",
+        "/v1/id}",
+        "/v1/{{id}}",
+        "/v1/{0}",
+        "/v1/{a.b}",
+        "/v1/{a[0]}",
+        "/v1/{a!r}",
+        "/v1/{a:>5}",
+        "/v1/{a-b}",
+        "/v1/{id}/{id}",
+        "/v1/things?page=1",
+        "/v1/things#top",
+        "/v1/two words",
+        "/v1/d\u00fcsseldorf",
+    ],
+)
+def test_a_path_that_is_none(path: Any) -> None:
+    with pytest.raises(InputError, match=r"The path of an operation must be one like /v1/numbers/\{id\}; got"):
+        Operation("GET", path, Success)
+
+
+@pytest.mark.parametrize("name", ["unwrap", "wrap"])
+def test_keys_of_answers_and_bodies(name: str) -> None:
+    wrong: Any
+    for wrong in ("", 5, ["call"]):
+        with pytest.raises(InputError, match=rf"GET /v1/things: {name} must be a key such as 'call', or None"):
+            Operation("GET", "/v1/things", dict, **{name: wrong})
+
+
+def test_reserved_words() -> None:
+    operation = Operation("GET", "/v3/messages/{id}", dict, reserved=["all", "sender-ids"])
+    assert operation.reserved == {"all", "sender-ids"}
+    assert hash(operation) == hash(Operation("GET", "/v3/messages/{id}", dict, reserved=("sender-ids", "all")))
+    wrong: Any
+    for wrong in ("all", ["all", 5], [""], 5):
+        with pytest.raises(InputError, match=r"reserved must be words of a path such as \('all',\)"):
+            Operation("GET", "/v3/messages/{id}", dict, reserved=wrong)
+
+
+def test_an_operation_can_be_changed() -> None:
+    """`attrs.evolve` makes a new one, which is checked and split again."""
+    other = attrs.evolve(numbers.GET, path="/v1/other/{name}", result=dict)
+
+    assert (other.placeholders, other.scope, other.result) == (("name",), numbers.GET.scope, dict)
+    with pytest.raises(InputError):
+        attrs.evolve(numbers.GET, result=object)

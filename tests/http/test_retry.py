@@ -39,7 +39,7 @@ from wavix_async import (
     WavixClient,
     WavixError,
 )
-from wavix_async._http.retry import GiveUp, RetryBudget, Wait, decide, repeat
+from wavix_async._http import GiveUp, RetryBudget, Wait, decide, repeat
 
 if TYPE_CHECKING:
     from collections.abc import Callable

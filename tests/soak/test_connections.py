@@ -163,7 +163,7 @@ class Names:
 def names(monkeypatch: pytest.MonkeyPatch) -> Names:
     found = Names("127.0.0.1")
     monkeypatch.setattr(socket, "getaddrinfo", found)
-    monkeypatch.setattr("wavix_async.client.read_base_url", _as_it_is)
+    monkeypatch.setattr("wavix_async._http.base_client.read_base_url", _as_it_is)
     return found
 
 

@@ -1,50 +1,25 @@
-"""From an operation to a request, from a response to a result. Pure: no I/O, no clock, no client."""
+"""From a response to a result, or to an error that says what happened: pure, without I/O, clock or client."""
 
-from collections.abc import Iterable, Mapping
-from datetime import date, datetime
-from enum import Enum
+from collections.abc import Mapping
 from typing import Any, Final, TypeVar, cast
-from urllib.parse import quote, urlencode
 
 import attrs
-from yarl import URL
 
 from wavix_async import _codec
 from wavix_async._http.operation import Operation
+from wavix_async._http.request import Request
 from wavix_async._ratelimit.headers import answered_at
-from wavix_async.errors import APIError, DecodeError, InputError, error_for_status
+from wavix_async.errors import APIError, DecodeError, error_for_status
 from wavix_async.models.common import Success
 
-__all__ = ["Part", "Request", "Response", "build_request", "error_context", "read_response"]
+__all__ = ["Response", "error_context", "read_response"]
 
 T = TypeVar("T")
 
-Query = Mapping[str, object]
-
 _EXCERPT: Final = 2000
-_LONGEST_ID: Final = 200  # characters of an id or a code that somebody else has made up
+_LONGEST_ID: Final = 200  # characters of an id or a code that the server or a proxy made up
+_FLAGS: Final = frozenset({"success", "error"})  # what the API may put beside any answer
 _REQUEST_ID_HEADERS: Final = ("X-Request-Id", "X-Amzn-Trace-Id", "CF-Ray")
-
-
-@attrs.frozen
-class Part:
-    """One part of a multipart body."""
-
-    name: str
-    content: bytes = attrs.field(repr=False)
-    filename: str | None = None
-    content_type: str | None = None
-
-
-# Made for every call, and handed over once: not frozen, which would cost a third of a microsecond each.
-@attrs.define(eq=False)
-class Request:
-    """What goes on the wire, less the key: the transport adds that."""
-
-    method: str
-    url: URL
-    body: bytes | None = None
-    parts: tuple[Part, ...] | None = None
 
 
 @attrs.define(eq=False)
@@ -56,99 +31,6 @@ class Response:
     body: bytes = attrs.field(repr=False)
     request: Request | None = attrs.field(default=None, repr=False)
     """What it answers, for the messages of errors."""
-
-
-def build_request(
-    operation: Operation[Any],
-    base_url: URL,
-    path: Mapping[str, object] | None = None,
-    query: Query | None = None,
-    body: object = None,
-    parts: Iterable[Part] | None = None,
-) -> Request:
-    """Build the request of one call.
-
-    Args:
-        operation: The call.
-        base_url: Scheme, host and path prefix, without a slash at the end of the path.
-        path: Values of the placeholders in the operation's path.
-        query: Query parameters; None and empty lists are left out, lists repeat the key.
-        body: A request body model, or what JSON takes.
-        parts: The parts of a multipart body, instead of `body`.
-
-    Returns:
-        The request.
-
-    Raises:
-        InputError: A path value is empty or would change the path.
-    """
-    target = operation.path
-    if "{" in target:
-        target = _fill(operation, path or {})
-    # Built from its parts, a URL costs half of what parsing it again does.
-    url = URL.build(
-        scheme=base_url.scheme,
-        authority=base_url.raw_authority,
-        path=base_url.raw_path.rstrip("/") + target,
-        query_string=_query_string(query) if query else "",
-        encoded=True,
-    )
-    return Request(
-        operation.method,
-        url,
-        None if body is None else _encode(operation, body),
-        None if parts is None else tuple(parts),
-    )
-
-
-def _encode(operation: Operation[Any], body: object) -> bytes:
-    try:
-        return _codec.encode(body)
-    except (TypeError, ValueError) as error:
-        raise InputError(f"The body of {operation.name} cannot be written as JSON: {error}.") from None
-
-
-def _fill(operation: Operation[Any], values: Mapping[str, object]) -> str:
-    try:
-        return operation.path.format_map({name: _segment(name, value) for name, value in values.items()})
-    except KeyError as error:
-        raise InputError(f"{operation.name} needs a value for {error} in its path.") from None
-
-
-def _segment(name: str, value: object) -> str:
-    if type(value) is int:
-        return str(value)
-    text = str(value)
-    if text in {"", ".", ".."}:
-        raise InputError(f"{name} must not be empty or a dot: it is a part of the URL, got {text!r}.")
-    try:
-        return quote(text, safe="")
-    except UnicodeEncodeError as error:
-        raise InputError(f"{name} holds characters that no URL can carry: {error.reason}.") from None
-
-
-def _query_string(query: Query) -> str:
-    try:
-        return urlencode(list(_query_pairs(query)))
-    except UnicodeEncodeError as error:
-        raise InputError(f"The query holds characters that no URL can carry: {error.reason}.") from None
-
-
-def _query_pairs(query: Query) -> Iterable[tuple[str, str]]:
-    for name, value in query.items():
-        for item in value if isinstance(value, list | tuple) else (value,):
-            if item is not None:
-                yield name, _query_text(item)
-
-
-def _query_text(value: object) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, Enum):
-        return str(value.value)
-    if isinstance(value, datetime | date):
-        return value.isoformat()
-    return str(value)
 
 
 def read_response(operation: Operation[T], response: Response) -> tuple[T, list[_codec.Drift]]:
@@ -175,12 +57,38 @@ def read_response(operation: Operation[T], response: Response) -> tuple[T, list[
     says_no = type(payload) is dict and (payload.get("success") is False or payload.get("error") is True)
     if says_no and not operation.error_flag_is_data:
         raise _api_error(operation, response)
-    value, drifts = _codec.decode(operation.result, payload)
-    if drifts and not (_codec.fits(operation.result, value) and _says_something(operation.result, payload)):
+    if operation.unwrap is not None:
+        return _read_unwrapped(operation, response, payload)
+    return _decode(operation, response, payload)
+
+
+def _decode(operation: Operation[T], response: Response, payload: Any) -> tuple[T, list[_codec.Drift]]:
+    result: Any = operation.result
+    value, drifts = _codec.decode(result, payload)
+    if drifts and not (_codec.fits(result, value) and _says_something(result, payload)):
         raise _unreadable(
             response, f"a JSON {type(payload).__name__} that is no answer to {_name(operation, response)}"
         )
     return value, drifts
+
+
+def _read_unwrapped(operation: Operation[T], response: Response, payload: Any) -> tuple[T, list[_codec.Drift]]:
+    """Read the result under the key `unwrap`; where the answer lacks the key, the body itself is the result."""
+    key = operation.unwrap
+    inner = payload.get(key) if type(payload) is dict else None
+    if not isinstance(inner, dict | list):
+        # A model may have a field of that name, a text or a number: then too the body is the result.
+        return _decode(operation, response, payload)
+    value, drifts = _decode(operation, response, inner)
+    result = operation.result
+    found = [attrs.evolve(drift, path=f"$.{key}{drift.path[1:]}") for drift in drifts]
+    model = getattr(result, "__name__", str(result))
+    found += [
+        _codec.Drift(model, name, "unknown", f"$.{name}", "no such key", type(sibling).__name__)
+        for name, sibling in payload.items()
+        if name != key and name not in _FLAGS
+    ]
+    return value, found
 
 
 def _says_something(result: Any, payload: Any) -> bool:

@@ -1,55 +1,43 @@
-"""`ClientState`: what all calls of a client share; `CallOptions`: what those made with the same options share."""
+"""`ClientState`: what all calls of a client share, whatever their options."""
 
 import asyncio
 import contextlib
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeAlias
 
-import attrs
-
 from wavix_async._aio.clock import Clock
-from wavix_async._aio.stop import ClosingSignal, StopSignal
+from wavix_async._aio.stop import ClosingSignal
 from wavix_async._codec import Drift
+from wavix_async._http.redaction import Redactor
 from wavix_async._http.retry import RetryBudget
 from wavix_async._http.transport import Transport
 from wavix_async._instrumentation.events import PauseEvent, RateEvent
 from wavix_async._instrumentation.observers import Observers
 from wavix_async._ratelimit.limiter import Limiter
-from wavix_async.config import RetryPolicy, Timeouts
+from wavix_async.config import RetryPolicy
 
 if TYPE_CHECKING:
     from wavix_async._ratelimit import SharedLimit
 
-__all__ = ["CallOptions", "ClientState"]
+__all__ = ["ClientState"]
 
 _ENDING = 1.0
-"""Seconds within which calls end when their connections are gone."""
+"""Seconds that calls have to end once their connections are closed."""
 
 
-@attrs.frozen(kw_only=True, eq=False, repr=False)
-class CallOptions:
-    """What `with_options` can change from call to call."""
-
-    timeouts: Timeouts
-    retry: RetryPolicy
-    observers: Observers
-    semaphores: tuple[asyncio.Semaphore, ...] = ()
-    stop: StopSignal | None = None
+OnLimiterEvent: TypeAlias = Callable[[str, float], None]
 
 
-Tell: TypeAlias = Callable[[str, float], None]
-
-
-def _leasing(limit: "SharedLimit") -> Callable[[str, Tell], Limiter]:
-    """Return what makes limiters that lease their turns; few share a limit, and only they load it."""
+def _leased_limiters(limit: "SharedLimit") -> Callable[[str, OnLimiterEvent], Limiter]:
+    """Return a factory of limiters that lease their permits; only clients that share a limit load that module."""
     from wavix_async._ratelimit import LeasedLimiter, StoreOutage
 
     outage = StoreOutage()
     return lambda group, notify: LeasedLimiter(limit, group, outage, on_event=notify)
 
 
-class _UnderWay:
-    """The calls that have begun and not ended, in one event loop: those of a loop that is gone will never end."""
+class CallsInProgress:
+    """Counts the calls that have begun and not ended, in one event loop: the calls of a closed loop never end."""
 
     __slots__ = ("_idle", "count", "loop")
 
@@ -59,13 +47,13 @@ class _UnderWay:
         self._idle: asyncio.Event | None = None
 
     def end(self) -> None:
-        """Count a call that has ended, however that was."""
+        """Count a call that has ended, with a result or an error."""
         self.count -= 1
         if self._idle is not None and not self.count:
             self._idle.set()
 
     async def wait_for_none(self, seconds: float) -> None:
-        """Wait until all have ended, so long at most."""
+        """Wait until all calls have ended, for so many seconds at most."""
         if not self.count:
             return
         if self._idle is None:
@@ -81,6 +69,7 @@ class ClientState:
     def __init__(
         self,
         transport: Transport,
+        redactor: Redactor,
         *,
         rate: float | None,
         limit: "SharedLimit | None" = None,
@@ -89,17 +78,18 @@ class ClientState:
         observers: Observers,
     ) -> None:
         self.transport = transport
+        self.redactor = redactor
         self.strict = strict
         self.budget = RetryBudget(retry)
         self._observers = observers
         self._rate = rate
         self._limit = limit
-        self._new_limiter = self._own_limiter if limit is None else _leasing(limit)
+        self._new_limiter = self._own_limiter if limit is None else _leased_limiters(limit)
         self.clock = Clock()
         self.closing = ClosingSignal()
-        """Set when what still waits shall end."""
+        """Set when the client closes: it ends every wait."""
         self._closed = False
-        self._under_way: _UnderWay | None = None
+        self._in_progress: CallsInProgress | None = None
         self._limiters: dict[str, Limiter] = {}
         self._drifts: set[tuple[str, str, str]] = set()
 
@@ -117,38 +107,38 @@ class ClientState:
             limiter = self._limiters[group] = self._new_limiter(group, notify)
         return limiter
 
-    def _own_limiter(self, _: str, notify: Tell) -> Limiter:
+    def _own_limiter(self, _: str, notify: OnLimiterEvent) -> Limiter:
         return Limiter(self._rate, on_event=notify, clock=self.clock)
 
     def use_clock(self, clock: Clock) -> None:
-        """Wait on another clock; what was learned of the rates is forgotten."""
+        """Wait on another clock; the limiters forget what they have learned of the rates."""
         self.clock = clock
         self._limiters.clear()
 
-    # --- from the first call to the last ---
+    # --- calls in progress, and closing ---
 
     @property
     def closed(self) -> bool:
         """Whether `close` was called."""
         return self._closed
 
-    def begin_call(self, loop: asyncio.AbstractEventLoop) -> _UnderWay:
-        """Count a call that begins in a loop, and return what must be told of its end.
+    def begin_call(self, loop: asyncio.AbstractEventLoop) -> CallsInProgress:
+        """Count a call that begins in a loop, and return the counter whose `end` the call must call.
 
         Raises:
             ClientClosedError: The client is closed, or about to be.
         """
         if self._closed:
             self.transport.refuse()
-        under_way = self._under_way
-        if under_way is None or under_way.loop is not loop:
-            under_way = self._under_way = _UnderWay(loop)
-        under_way.count += 1
+        in_progress = self._in_progress
+        if in_progress is None or in_progress.loop is not loop:
+            in_progress = self._in_progress = CallsInProgress(loop)
+        in_progress.count += 1
         self.budget.request()
-        return under_way
+        return in_progress
 
     async def close(self, grace: float = 0.0) -> None:
-        """Let calls under way end within the grace, then close the pool, and what is shared with other processes."""
+        """Let calls in progress end within the grace, then close the pool and the limit shared with other processes."""
         self._closed = True
         try:
             if grace:
@@ -165,13 +155,13 @@ class ClientState:
         await self._wait_until_idle(_ENDING)
 
     async def _wait_until_idle(self, seconds: float) -> None:
-        if self._under_way is not None and self._under_way.loop is asyncio.get_running_loop():
-            await self._under_way.wait_for_none(seconds)
+        if self._in_progress is not None and self._in_progress.loop is asyncio.get_running_loop():
+            await self._in_progress.wait_for_none(seconds)
 
     def is_new_drift(self, drift: Drift) -> bool:
         """Tell whether this kind of drift is seen for the first time."""
         key = (drift.model, drift.field, drift.kind)
-        # A server that sends ever new keys must not make a long-lived client grow.
+        # A server that sends new keys again and again must not make a long-lived client grow.
         if key in self._drifts or len(self._drifts) >= 1000:
             return False
         self._drifts.add(key)

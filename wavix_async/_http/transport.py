@@ -12,7 +12,6 @@ Facts about aiohttp that this file relies on, each held by a canary test:
 import asyncio
 import io
 import math
-import re
 import socket
 import sys
 from typing import Any, Final, NoReturn
@@ -22,26 +21,18 @@ from aiohttp import hdrs
 from multidict import CIMultiDict
 
 from wavix_async._aio.watchdog import Watchdog
-from wavix_async._http.response import Part, Request, Response
+from wavix_async._http.failures import name_failure, shows_a_login
+from wavix_async._http.request import Part, Request
+from wavix_async._http.response import Response
 from wavix_async._version import __version__
-from wavix_async.config import HiddenBytes, Secret
-from wavix_async.errors import (
-    AttemptTimeoutError,
-    ClientClosedError,
-    ConfigurationError,
-    ConnectError,
-    DecodeError,
-    DisconnectedError,
-    TransportError,
-    WavixError,
-)
+from wavix_async.config import Secret
+from wavix_async.errors import AttemptTimeoutError, ClientClosedError, DecodeError
 
 __all__ = ["MAX_BODY", "Transport"]
 
 MAX_BODY: Final = 16 * 1024 * 1024
 """The longest answer that is read, in bytes after decompression."""
 
-_LOGIN: Final = re.compile(r"//\S*@")
 _USER_AGENT: Final = (
     f"wavix-async/{__version__} aiohttp/{aiohttp.__version__} python/{sys.version_info.major}.{sys.version_info.minor}"
 )
@@ -59,9 +50,6 @@ class Transport:
         session: aiohttp.ClientSession | None = None,
     ) -> None:
         self._max_connections = max_connections if session is None else min(max_connections, _pool_size(session))
-        self._key = HiddenBytes(api_key.encode())
-        # Anything shorter is no key but a word of a test, which may be a part of every answer.
-        self._hides_key = len(api_key) >= 8
         self._connect_timeout = connect_timeout
         self._session = session
         self._fresh: aiohttp.ClientSession | None = None
@@ -111,7 +99,13 @@ class Transport:
         raise ClientClosedError("The client is closed: open a new WavixClient, or call it before close().")
 
     def slots(self) -> asyncio.Semaphore:
-        """Return the semaphore that a request holds while it is on the wire, in the running loop."""
+        """Return the semaphore that a request holds while it is on the wire, in the running loop.
+
+        Raises:
+            ClientClosedError: The client is closed.
+        """
+        if self._closed:
+            self.refuse()
         if self._loop is not asyncio.get_running_loop():
             self._enter_loop()
         return self._slots
@@ -172,9 +166,9 @@ class Transport:
                 ) from None
             raise
         except (aiohttp.ClientError, OSError, ValueError, RuntimeError) as error:
-            failure = _failure(error, request, next_is_fresh=self._owns_session and not fresh)
+            failure = name_failure(error, request, next_is_fresh=self._owns_session and not fresh)
             try:
-                raise failure from (None if _shows_a_login(error) else error)
+                raise failure from (None if shows_a_login(error) else error)
             finally:
                 del failure
         finally:
@@ -228,27 +222,6 @@ class Transport:
         )
         session._retry_connection = False
         return session
-
-    def without_key(self, response: Response) -> Response:
-        """Return the response, or one without the key if it holds it."""
-        if not self._hides_key or response.body.find(self._key) < 0:
-            return response
-        return Response(
-            response.status, response.headers, response.body.replace(self._key, b"<hidden>"), response.request
-        )
-
-    def hide_key(self, value: Any) -> Any:
-        """Return a text, or what JSON gave, without the key: in JSON it may be written in other bytes than it has."""
-        if not self._hides_key:
-            return value
-        if isinstance(value, str):
-            key = self._key.decode()
-            return value.replace(key, "<hidden>").replace(key.replace("/", "\\/"), "<hidden>")
-        if isinstance(value, list | tuple):
-            return type(value)(map(self.hide_key, value))
-        if isinstance(value, dict):
-            return {self.hide_key(name): self.hide_key(item) for name, item in value.items()}
-        return value
 
     async def close(self) -> None:
         """Close the pool; closing twice is fine."""
@@ -330,68 +303,3 @@ async def _read(answer: aiohttp.ClientResponse) -> bytes:
             )
         chunks.append(chunk)
     return b"".join(chunks)
-
-
-_NEVER_SENT: Final = (
-    aiohttp.ClientConnectorError,
-    aiohttp.ConnectionTimeoutError,
-    aiohttp.ClientHttpProxyError,
-    aiohttp.ServerFingerprintMismatch,
-    aiohttp.InvalidURL,
-)
-
-
-def _failure(error: Exception, request: Request, *, next_is_fresh: bool) -> WavixError:
-    """Name a failure by what is known of the request: never sent, or maybe carried out.
-
-    Args:
-        error: What aiohttp raised.
-        request: The request.
-        next_is_fresh: Whether the next attempt has a new connection: then one that was idle is nobody's fault.
-    """
-    host = request.url.host
-    if isinstance(error, _NEVER_SENT):
-        return ConnectError(f"Cannot connect to {host}: {_reason(error)}. Nothing was sent.")
-    # A body of bytes leaves in one write with the head; of a form, parts may have left before.
-    if _is_closing_write(error) or (request.parts is None and _is_closing_write(error.__cause__)):
-        return ConnectError(
-            f"The connection to {host} was closed while it was idle. Nothing was sent.", was_idle=next_is_fresh
-        )
-    if isinstance(error, RuntimeError) and "Session is closed" in str(error):
-        return ClientClosedError("The aiohttp session of the client is closed. Nothing was sent.")
-    if isinstance(error, ValueError) and "Cannot combine AUTHORIZATION header" in str(error):
-        return ConfigurationError(
-            f"The session of the client has a login of its own for {host}, where the API key must be: remove it (and "
-            "default) from ~/.netrc, or make the session without trust_env. Nothing was sent."
-        )
-    if isinstance(error, aiohttp.ClientPayloadError):
-        return DisconnectedError(
-            f"{host} broke off in the middle of its answer; the request may have been carried out."
-        )
-    if isinstance(error, aiohttp.ClientError | OSError):
-        return DisconnectedError(
-            f"The connection to {host} broke ({_reason(error)}); the request may have been carried out."
-        )
-    return TransportError(f"No answer from {host} ({_reason(error)}).")
-
-
-def _shows_a_login(error: Exception) -> bool:
-    """Tell whether a traceback that holds an error may show the password of a proxy."""
-    return isinstance(error, aiohttp.InvalidURL) or (not isinstance(error, OSError) and "@" in str(error))
-
-
-def _is_closing_write(error: BaseException | None) -> bool:
-    return isinstance(error, aiohttp.ClientConnectionResetError) and "closing transport" in str(error)
-
-
-def _reason(error: BaseException) -> str:
-    # aiohttp's own words for it repeat the host, and speak of TLS where there is none.
-    if isinstance(error, aiohttp.ClientConnectorError):
-        error = error.os_error
-    if isinstance(error, aiohttp.ClientResponseError):
-        # Its own words repeat the URL: for a proxy, with the password.
-        return f"status {error.status}, {error.message}" if error.message else f"status {error.status}"
-    if isinstance(error, aiohttp.InvalidURL):
-        return f"{type(error).__name__}, of the proxy or the API"
-    reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
-    return _LOGIN.sub("//<hidden>@", reason)

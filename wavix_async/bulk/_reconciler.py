@@ -12,7 +12,7 @@ import attrs
 
 from wavix_async._aio.clock import Clock
 from wavix_async._aio.stop import StopSignal
-from wavix_async._http.call import SAME_EVERY_TIME
+from wavix_async._http import REQUEST_ERROR_STATUSES
 from wavix_async.bulk._attempts import Tries
 from wavix_async.bulk._results import BulkResult, BulkStatus, bare
 from wavix_async.errors import NotFoundError, WavixError
@@ -119,7 +119,7 @@ class Doubts:
                 result, status=BulkStatus.UPDATED, number=number, error=None, attempts=tries.attempts, settled=True
             )
         error = result.error
-        refused = error is not None and error.status in SAME_EVERY_TIME
+        refused = error is not None and error.status in REQUEST_ERROR_STATUSES
         if not refused and (not tries.maybe_done or tries.unanswered):
             return _unknown_if_maybe_done(result, tries)
         if error is not None and error.outcome != "rejected":

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import attrs
 
 from wavix_async._aio.stop import StopSignal
-from wavix_async._http.call import SAME_EVERY_TIME
+from wavix_async._http import REQUEST_ERROR_STATUSES
 from wavix_async._instrumentation.events import BulkEvent, BulkStart
 from wavix_async._instrumentation.logs import logger
 from wavix_async.bulk._attempts import Tries
@@ -33,7 +33,7 @@ from wavix_async.errors import (
 )
 
 if TYPE_CHECKING:
-    from wavix_async.client import WavixClient
+    from wavix_async._http import BaseClient
 
 __all__ = ["BulkRun"]
 
@@ -56,7 +56,7 @@ class BulkRun:
 
     def __init__(
         self,
-        client: "WavixClient",
+        client: "BaseClient",
         updates: Any,
         *,
         work: Work,
@@ -431,7 +431,7 @@ class BulkRun:
         if status is BulkStatus.FAILED and isinstance(error, StoppedError | ClientClosedError):
             # Refused for now, and not sent again.
             status = BulkStatus.NOT_SENT
-        if item.maybe_done and error.status not in SAME_EVERY_TIME:
+        if item.maybe_done and error.status not in REQUEST_ERROR_STATUSES:
             # Of an earlier call, before an outage: this error tells of the last one only.
             status = BulkStatus.UNKNOWN
         told: WavixError | None = error

@@ -17,8 +17,8 @@ from wavix_async.errors import APIError, ConfigurationError, StoppedError, Wavix
 from wavix_async.models.numbers import Number, NumberUpdate
 
 if TYPE_CHECKING:
+    from wavix_async._http import BaseClient
     from wavix_async.bulk._batcher import Batcher
-    from wavix_async.client import WavixClient
 
 __all__ = ["Delivery", "Work"]
 
@@ -43,10 +43,10 @@ class Work:
     """Its name, for those who observe: `PATCH /v1/numbers/{id}`."""
     check: Callable[[Any, Any], object]
     """Raises `InputError` for a bad pair of id and update."""
-    send: Callable[["WavixClient", int, NumberUpdate], Awaitable[Number]]
-    send_many: Callable[["WavixClient", list[int], NumberUpdate], Awaitable[list[Number]]]
+    send: Callable[["BaseClient", int, NumberUpdate], Awaitable[Number]]
+    send_many: Callable[["BaseClient", list[int], NumberUpdate], Awaitable[list[Number]]]
     """Sends one change to several numbers, and returns those that the answer names."""
-    read: Callable[["WavixClient", int], Awaitable[Number]]
+    read: Callable[["BaseClient", int], Awaitable[Number]]
     """Tells how it is now, where no answer told."""
 
 
@@ -79,7 +79,7 @@ class Delivery:
 
     def __init__(
         self,
-        client: "WavixClient",
+        client: "BaseClient",
         work: Work,
         concurrency: int,
         batch: Any,

@@ -3,21 +3,17 @@
 import functools
 import re
 from collections.abc import Coroutine, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar
+from typing import Any, ClassVar, Final, TypeVar
 
 import attrs
 
 from wavix_async._codec import query_of
-from wavix_async._http.operation import Operation
-from wavix_async._http.response import Part
+from wavix_async._http import BaseClient, Operation, Part
 from wavix_async.errors import InputError
 from wavix_async.models._base import Body, PageQuery, Query
 from wavix_async.models.common import Page
 from wavix_async.resources._ids import Id
 from wavix_async.resources._pagination import Paginator
-
-if TYPE_CHECKING:
-    from wavix_async.client import WavixClient
 
 __all__ = ["Resource", "refuse_empty"]
 
@@ -52,7 +48,7 @@ class Resource:
     _ids: ClassVar[tuple[Id, ...]] = ()
     """The ids in the paths of the group, in their order."""
 
-    def __init__(self, client: "WavixClient") -> None:
+    def __init__(self, client: BaseClient) -> None:
         self._client = client
 
     def __repr__(self) -> str:

@@ -6,13 +6,12 @@ import mimetypes
 import os
 from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Mapping, Sequence
 from functools import cached_property
-from typing import IO, TYPE_CHECKING, Final, Literal
+from typing import IO, Final, Literal
 
 import attrs
 
 from wavix_async._codec import to_dict
-from wavix_async._http.operation import Operation
-from wavix_async._http.response import Part
+from wavix_async._http import BaseClient, Operation, Part
 from wavix_async.bulk import BulkProgress, BulkRun, Work
 from wavix_async.errors import InputError, WavixError
 from wavix_async.models.common import Success
@@ -30,9 +29,6 @@ from wavix_async.resources._ids import IntId, positive_id
 from wavix_async.resources._pagination import Paginator, items_of
 from wavix_async.resources._unpack import unpack
 from wavix_async.resources._uploads import read_document
-
-if TYPE_CHECKING:
-    from wavix_async.client import WavixClient
 
 __all__ = ["Numbers", "Papers"]
 
@@ -260,16 +256,16 @@ class Numbers(Resource):
         )
 
 
-def _send_update(client: "WavixClient", number_id: int, changes: NumberUpdate) -> Awaitable[Number]:
+def _send_update(client: BaseClient, number_id: int, changes: NumberUpdate) -> Awaitable[Number]:
     return client.call(UPDATE, path={"id": number_id}, body=changes)
 
 
-async def _send_updates(client: "WavixClient", ids: list[int], changes: NumberUpdate) -> list[Number]:
+async def _send_updates(client: BaseClient, ids: list[int], changes: NumberUpdate) -> list[Number]:
     batch = await client.call(UPDATE_BATCH, body={"ids": ids, **to_dict(changes)})
     return items_of(batch)
 
 
-def _read(client: "WavixClient", number_id: int) -> Awaitable[Number]:
+def _read(client: BaseClient, number_id: int) -> Awaitable[Number]:
     return client.call(GET, path={"id": number_id})
 
 
