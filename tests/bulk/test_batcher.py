@@ -87,7 +87,7 @@ def test_a_size_can_be_given_and_the_rest_goes_too() -> None:
     results = run_virtual(results_of(server.update(range(1, 26), batch=10)))
     assert sorted(sizes(server)) == [5, 10, 10]
     assert {(str(each.status), each.attempts) for each in results.values()} == {("updated", 1)}
-    assert all(each.number and each.number.id == number for number, each in results.items())
+    assert all(each.value and each.value.id == number for number, each in results.items())
 
 
 def test_a_bad_id_costs_a_few_requests_and_never_the_batch() -> None:

@@ -73,7 +73,7 @@ def test_what_was_carried_out_and_not_answered_is_updated() -> None:
     results = run_virtual(results_of(run))
     assert Counter(result.id for result in results) == {1: 1, 2: 1, 3: 1}
     assert {(str(result.status), result.settled) for result in results if result.id % 2} == {("updated", True)}
-    assert all(result.number and result.number.sms_enabled and not result.error for result in results)
+    assert all(result.value and result.value.sms_enabled and not result.error for result in results)
     assert all(result.attempts == 1 for result in results)
     report = run.report
     assert (report.updated, report.total, report.failures) == (3, 3, [])

@@ -86,25 +86,27 @@ async def writing(wavix: WavixClient) -> None:
 
 async def bulk(wavix: WavixClient, ids: list[int], changes: AsyncIterator[tuple[int, NumberUpdate]]) -> None:
     run = wavix.numbers.bulk_update(dict.fromkeys(ids, NumberUpdate(sms_enabled=True)), concurrency=32)
-    assert_type(run, BulkRun)
+    assert_type(run, BulkRun[int, Number])
     report = await run
-    assert_type(report, BulkReport)
+    assert_type(report, BulkReport[int, Number])
     assert_type(report.updated, int)
+    assert_type(report.succeeded, int)
     assert_type(report.failed, int)
     assert_type(report.unknown, int)
     assert_type(report.not_sent, int)
     assert_type(report.requests, int)
     assert_type(report.elapsed, float)
-    assert_type(report.failures, list[BulkResult])
+    assert_type(report.failures, list[BulkResult[int, Number]])
     assert_type(report.stopped_by, WavixError | None)
     report.raise_for_failures()
     async for result in wavix.numbers.bulk_update(changes):
-        assert_type(result, BulkResult)
+        assert_type(result, BulkResult[int, Number])
         assert_type(result.id, int)
         assert_type(result.status, BulkStatus)
-        assert_type(result.number, Number | None)
+        assert_type(result.value, Number | None)
         assert_type(result.error, WavixError | None)
         assert_type(result.attempts, int)
+        assert_type(result.ok, bool)
 
     def tell(progress: BulkProgress) -> None:
         assert_type(progress.total, int | None)

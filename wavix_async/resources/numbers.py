@@ -13,7 +13,7 @@ import attrs
 from wavix_async._codec.decoder import to_dict
 from wavix_async._http.operation import Operation
 from wavix_async._http.response import Part
-from wavix_async.bulk import BulkProgress, BulkRun, Work
+from wavix_async.bulk import BulkProgress, BulkRun
 from wavix_async.errors import InputError, WavixError
 from wavix_async.models.common import Success
 from wavix_async.models.numbers import (
@@ -25,6 +25,7 @@ from wavix_async.models.numbers import (
     NumberUpdate,
 )
 from wavix_async.resources._base import Resource, positive_id
+from wavix_async.resources._bulk_numbers import number_updates
 from wavix_async.resources._pagination import Paginator, items_of
 from wavix_async.resources._unpack import unpack
 from wavix_async.types import UNSET
@@ -241,7 +242,7 @@ class Numbers(Resource):
         concurrency: int = 32,
         batch: Literal["auto"] | int | None = None,
         on_progress: Callable[[BulkProgress], object] | None = None,
-    ) -> BulkRun:
+    ) -> BulkRun[int, Number]:
         """Change many numbers at once, and tell the truth about each (PATCH /v1/numbers/{id} for every one).
 
         Nothing is sent before the run is awaited or iterated. `await run` gives the report; `async for result in run`
@@ -273,7 +274,7 @@ class Numbers(Resource):
         return BulkRun(
             self._client,
             updates,
-            work=_UPDATES,
+            operation=_UPDATES,
             concurrency=concurrency,
             batch=batch,
             on_progress=on_progress,
@@ -289,10 +290,6 @@ async def _send_updates(client: "WavixClient", ids: list[int], changes: NumberUp
     return items_of(batch)
 
 
-def _read(client: "WavixClient", number_id: int) -> Awaitable[Number]:
-    return client.call(GET, path={"id": number_id})
-
-
 def _check_update(number_id: object, changes: object) -> None:
     _number_id(number_id)
     if not isinstance(changes, NumberUpdate):
@@ -303,9 +300,7 @@ def _check_update(number_id: object, changes: object) -> None:
         raise InputError(f"number {number_id}: {error}") from None
 
 
-_UPDATES: Final = Work(
-    operation=UPDATE.name, check=_check_update, send=_send_update, send_many=_send_updates, read=_read
-)
+_UPDATES: Final = number_updates(get=GET, update=UPDATE, update_batch=UPDATE_BATCH, check=_check_update)
 
 
 def _number_id(value: object, name: str = "number_id") -> int:
