@@ -34,6 +34,7 @@ class BulkOperation(Generic[Key, Change, Result]):
             means that the change is there. None: a record that can be read proves the change.
         applied_late: Names that `differs` gives for fields which the API applies some time after its answer.
         idempotent: Whether sending a change twice does the same as sending it once.
+        limit_group: The group of the operation's rate limit, for progress and pauses.
         success: The status of a change that the API has confirmed: `updated`, `accepted` or `done`.
         change_type: The class of a change, for messages; an instance in place of the items is refused.
         key_name: What a key is called in messages: `id`.
@@ -49,6 +50,7 @@ class BulkOperation(Generic[Key, Change, Result]):
     differs: Callable[[Change, Result], Collection[str]] | None = None
     applied_late: frozenset[str] = frozenset()
     idempotent: bool = False
+    limit_group: str = "default"
     success: BulkStatus = BulkStatus.DONE
     change_type: type[Change]
     key_name: str = "id"

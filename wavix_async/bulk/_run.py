@@ -15,6 +15,7 @@ from wavix_async._aio.stop import StopSignal
 from wavix_async._http.call import SAME_EVERY_TIME
 from wavix_async._instrumentation.events import BulkEvent, BulkStart
 from wavix_async._instrumentation.logs import logger
+from wavix_async._ratelimit.limiter import LimitSnapshot
 from wavix_async.bulk._attempts import AttemptLog
 from wavix_async.bulk._coroutine import TaskCoroutine
 from wavix_async.bulk._input import END, Source
@@ -153,7 +154,7 @@ class BulkRun(TaskCoroutine[BulkReport[Key, Result]], Generic[Key, Result]):
     @property
     def progress(self) -> BulkProgress:
         """What the run has done until now."""
-        counts, limit = self._counts, self._base.limits.snapshot()
+        counts, limit = self._counts, self._limits()
         return BulkProgress(
             total=self._source.total,
             done=counts.total(),
@@ -215,6 +216,9 @@ class BulkRun(TaskCoroutine[BulkReport[Key, Result]], Generic[Key, Result]):
         if not task.done():
             task.cancel()
             await asyncio.wait([task])
+
+    def _limits(self) -> LimitSnapshot:
+        return self._base.limits.snapshot(self._operation.limit_group)
 
     def _elapsed(self) -> float:
         if self._task is None or self._began is None:
@@ -441,7 +445,7 @@ class BulkRun(TaskCoroutine[BulkReport[Key, Result]], Generic[Key, Result]):
         if error is None or self._stopping:
             return
         # A pause that is too long for one is so for all.
-        pause = isinstance(error, RateLimitError) and self._base.limits.snapshot().paused_for > 0
+        pause = isinstance(error, RateLimitError) and self._limits().paused_for > 0
         outage = self._sender.has_given_up and (error.retryable or isinstance(error, OutcomeUnknownError))
         if pause or outage or isinstance(error, _STOPPERS):
             self._stopped_by = error

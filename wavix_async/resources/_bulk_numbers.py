@@ -53,6 +53,7 @@ def number_updates(
         differs=NumberUpdate.differs_from,
         applied_late=NumberUpdate.APPLIED_LATE,
         idempotent=update.idempotent,
+        limit_group=update.limit_group,
         success=BulkStatus.UPDATED,
         change_type=NumberUpdate,
         noun="number",
