@@ -4,6 +4,7 @@ A wrong call carries an ignore of its own; the checkers complain about an ignore
 becomes acceptable by mistake fails the check.
 """
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import date, datetime
 from decimal import Decimal
@@ -11,6 +12,7 @@ from typing import Any, assert_type
 
 from wavix_async import (
     UNSET,
+    BulkError,
     BulkProgress,
     BulkReport,
     BulkResult,
@@ -113,6 +115,18 @@ async def bulk(wavix: WavixClient, ids: list[int], changes: AsyncIterator[tuple[
 
     await wavix.numbers.bulk_update(((number, NumberUpdate()) for number in ids), on_progress=tell)
     await wavix.numbers.bulk_update([(1, NumberUpdate())])
+    assert_type(asyncio.create_task(run), asyncio.Task[BulkReport[int, Number]])
+    async with asyncio.TaskGroup() as group:
+        assert_type(group.create_task(run), asyncio.Task[BulkReport[int, Number]])
+    assert_type(await asyncio.wait_for(run, 5), BulkReport[int, Number])
+
+
+def any_run(run: BulkRun, report: BulkReport, result: BulkResult, error: BulkError) -> None:
+    """Without parameters, the keys and records may be anything."""
+    assert_type(run.report, BulkReport[Any, Any])
+    assert_type(report.failures, list[BulkResult[Any, Any]])
+    assert_type(result.value, Any | None)
+    assert_type(error.report, BulkReport[Any, Any] | None)
 
 
 async def around(wavix: WavixClient) -> None:
