@@ -18,7 +18,7 @@ from wavix_async._instrumentation import (
 )
 from wavix_async._ratelimit import LimitSnapshot
 from wavix_async._version import __version__
-from wavix_async.bulk import BulkProgress, BulkReport, BulkResult, BulkRun, BulkStatus
+from wavix_async.bulk import BulkError, BulkProgress, BulkReport, BulkResult, BulkRun, BulkStatus
 from wavix_async.client import WavixClient
 from wavix_async.config import RetryPolicy, Timeouts
 from wavix_async.errors import (
@@ -26,7 +26,6 @@ from wavix_async.errors import (
     AttemptTimeoutError,
     AuthenticationError,
     BadRequestError,
-    BulkError,
     ClientClosedError,
     ConfigurationError,
     ConflictError,

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.support.bulk import FAST, ON, finish
 from tests.support.stub import NUMBER, Reply, Seen, StubSession
 from tests.support.virtual import run_virtual
 from wavix_async import (
@@ -19,7 +20,6 @@ from wavix_async import (
     BulkRun,
     ConfigurationError,
     NumberUpdate,
-    RetryPolicy,
     WavixClient,
 )
 from wavix_async.sandbox import Faults, Sandbox
@@ -29,8 +29,6 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.req_17, pytest.mark.req_21]
 
-ON = NumberUpdate(sms_enabled=True)
-FAST = RetryPolicy(backoff=0.01, max_backoff=0.05, budget_per_second=1e6)
 LOST = Reply(error=aiohttp.ServerDisconnectedError(), applied=False)
 
 
@@ -61,10 +59,6 @@ class Server:
         return self.client.numbers.bulk_update(((number, ON) for number in ids), **{"batch": "auto", **options})
 
 
-async def finish(run: BulkRun) -> BulkReport:
-    return await run
-
-
 async def results_of(run: BulkRun) -> dict[int, BulkResult]:
     return {result.id: result async for result in run}
 
@@ -87,7 +81,7 @@ def test_a_size_can_be_given_and_the_rest_goes_too() -> None:
     results = run_virtual(results_of(server.update(range(1, 26), batch=10)))
     assert sorted(sizes(server)) == [5, 10, 10]
     assert {(str(each.status), each.attempts) for each in results.values()} == {("updated", 1)}
-    assert all(each.number and each.number.id == number for number, each in results.items())
+    assert all(each.value and each.value.id == number for number, each in results.items())
 
 
 def test_a_bad_id_costs_a_few_requests_and_never_the_batch() -> None:

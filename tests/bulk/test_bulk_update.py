@@ -191,8 +191,8 @@ async def test_results_land_one_by_one_and_the_run_can_be_awaited_after() -> Non
             assert result.attempts == 1
             if result.status is BulkStatus.UPDATED:
                 assert result.error is None
-                assert result.number is not None
-                assert (result.number.id, result.number.sms_enabled) == (result.id, True)
+                assert result.value is not None
+                assert (result.value.id, result.value.sms_enabled) == (result.id, True)
         report = await run
         assert counts(report) == (20, 1, 0, 0)
         with pytest.raises(InputError, match="once"):

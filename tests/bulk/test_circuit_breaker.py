@@ -9,16 +9,16 @@ from unittest.mock import Mock
 import aiohttp
 import pytest
 
+from tests.support.bulk import ON, answering, dropped, finish
 from tests.support.stub import Reply, Seen, StubSession
 from tests.support.virtual import run_virtual
-from wavix_async import BulkReport, BulkRun, NumberUpdate, RetryPolicy, WavixClient
+from wavix_async import BulkReport, BulkRun, RetryPolicy, WavixClient
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 pytestmark = [pytest.mark.req_09, pytest.mark.req_17]
 
-ON = NumberUpdate(sms_enabled=True)
 REFUSED = Reply(error=aiohttp.ClientConnectorError(Mock(), OSError(111, "refused")), applied=False)
 DROPPED = Reply(error=aiohttp.ServerDisconnectedError(), applied=False)
 
@@ -40,10 +40,6 @@ class Down:
 
     def run(self, count: int, **options: Any) -> BulkRun:
         return self.client.numbers.bulk_update(((number, ON) for number in range(1, count + 1)), **options)
-
-
-async def finish(run: BulkRun) -> BulkReport:
-    return await run
 
 
 @pytest.mark.parametrize("length", [3, 30, 100])
@@ -131,3 +127,38 @@ def test_who_wants_no_repetition_is_not_made_to_wait() -> None:
     report = run_virtual(finish(server.run(100, concurrency=4)))
     assert report.total == 100
     assert report.elapsed < 30
+
+
+@pytest.mark.req_17
+@pytest.mark.parametrize("concurrency", [1, 32])
+def test_one_sick_record_does_not_hold_up_the_others(concurrency: int) -> None:
+    """It fails on reads too; what is probed is a number that is known to be well."""
+    session, client = answering(lambda seen: Reply(500) if seen.id == 3 else Reply())
+    report = run_virtual(finish(client.numbers.bulk_update(dict.fromkeys(range(1, 201), ON), concurrency=concurrency)))
+    assert (report.updated, report.unknown + report.failed) == (199, 1)
+    assert report.elapsed < 60
+    assert session.seen["/v1/numbers/3"] < 20
+
+
+@pytest.mark.req_17
+@pytest.mark.req_09
+@pytest.mark.parametrize("share", [0.05, 0.2])
+def test_who_stumbles_before_an_outage_is_waited_for_as_well(share: float) -> None:
+    refused = dropped(applied=False)
+
+    def answer(seen: Seen) -> Reply:
+        down = 20 <= seen.at < 50 or (10 <= seen.at < 20 and (seen.id * 7919) % 100 < 100 * share)
+        return refused if down else Reply()
+
+    _, client = answering(answer, rate=60)
+    report = run_virtual(finish(client.numbers.bulk_update(dict.fromkeys(range(1, 3001), ON))))
+    assert (report.updated, report.total) == (3000, 3000)
+
+
+@pytest.mark.req_17
+@pytest.mark.req_24
+def test_new_fields_in_strict_mode_are_no_outage() -> None:
+    _, client = answering(lambda seen: Reply(body={"id": seen.id, "brand_new": 1}), strict=True)
+    report = run_virtual(finish(client.numbers.bulk_update(dict.fromkeys(range(1, 101), ON), concurrency=8)))
+    assert (report.unknown, report.total) == (100, 100)
+    assert report.elapsed < 60

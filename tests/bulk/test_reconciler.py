@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 import aiohttp
 import pytest
 
+from tests.support.bulk import ON, answering, client_of, dropped, finish, results_of
 from tests.support.stub import Reply, Seen, StubSession
 from tests.support.virtual import run_virtual
 from wavix_async import (
+    AuthenticationError,
     BulkReport,
-    BulkResult,
     BulkRun,
     NumberDestination,
     NumberUpdate,
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.req_04, pytest.mark.req_17]
 
-ON = NumberUpdate(sms_enabled=True)
 DONE_UNHEARD = Reply(error=aiohttp.ServerDisconnectedError(), applied=True)
 LOST = Reply(error=aiohttp.ServerDisconnectedError(), applied=False)
 QUICK = RetryPolicy(attempts=1)
@@ -59,21 +59,13 @@ class Server:
         return self.client.numbers.bulk_update(((number, ON) for number in ids), **options)
 
 
-async def finish(run: BulkRun) -> BulkReport:
-    return await run
-
-
-async def results_of(run: BulkRun) -> list[BulkResult]:
-    return [result async for result in run]
-
-
 def test_what_was_carried_out_and_not_answered_is_updated() -> None:
     server = Server(lambda seen: DONE_UNHEARD if seen.id % 2 else Reply())
     run = server.run(1, 2, 3)
     results = run_virtual(results_of(run))
     assert Counter(result.id for result in results) == {1: 1, 2: 1, 3: 1}
     assert {(str(result.status), result.settled) for result in results if result.id % 2} == {("updated", True)}
-    assert all(result.number and result.number.sms_enabled and not result.error for result in results)
+    assert all(result.value and result.value.sms_enabled and not result.error for result in results)
     assert all(result.attempts == 1 for result in results)
     report = run.report
     assert (report.updated, report.total, report.failures) == (3, 3, [])
@@ -263,3 +255,100 @@ def test_what_never_left_is_repeated_without_a_look() -> None:
     report = run_virtual(finish(looking_first(server).numbers.bulk_update([(1, ON)])))
     assert report.updated == 1
     assert server.seen == [("PATCH", 1)] * 3
+
+
+@pytest.mark.req_17
+@pytest.mark.parametrize(("status", "ending"), [(401, "unknown"), (403, "unknown"), (404, "failed"), (422, "failed")])
+def test_a_refusal_after_an_attempt_that_may_have_worked(status: int, ending: str) -> None:
+    replies = iter([Reply(error=aiohttp.ServerDisconnectedError()), Reply(status)])
+    client = client_of(StubSession(lambda _: next(replies)), retry=RetryPolicy(backoff=0.01))
+    report = run_virtual(finish(client.numbers.bulk_update({1: ON})))
+    assert report.failures[0].status == ending
+
+
+TWICE = RetryPolicy(attempts=2, backoff=0.01)
+
+
+@pytest.mark.req_17
+@pytest.mark.req_04
+@pytest.mark.parametrize(
+    "last", [Reply(500, applied=True), Reply(503, applied=True), Reply(200, "x", {"Content-Type": "text/html"})]
+)
+def test_what_was_sent_again_after_the_read_is_read_again(last: Reply) -> None:
+    """It had been called `failed`, "read back, and is not changed", on the strength of a read before the last send."""
+    looked = False
+
+    def answer(seen: Seen) -> Reply:
+        nonlocal looked
+        looked = looked or seen.method == "GET"
+        return Reply() if seen.method == "GET" else last if looked else Reply(500, applied=False)
+
+    session, client = answering(answer, retry=TWICE)
+    run = client.numbers.bulk_update({7: ON})
+    (result,) = run_virtual(results_of(run))
+    assert session.applied["/v1/numbers/7"]
+    assert (str(result.status), result.settled, result.error) == ("updated", True, None)
+
+
+@pytest.mark.req_17
+@pytest.mark.parametrize("status", [200, 502, 504, 520, 524, 599])
+def test_what_a_proxy_says_is_not_the_last_word(status: int) -> None:
+    """The API may still be at work: the change lands when everybody has stopped looking."""
+    body = "<html>" if status == 200 else None
+    session, client = answering(lambda seen: Reply() if seen.method == "GET" else Reply(status, body, applied=False))
+    report = run_virtual(finish(client.numbers.bulk_update({7: ON})))
+    assert (report.unknown, report.failed) == (1, 0)
+    assert session.requests == report.requests
+
+
+@pytest.mark.req_17
+@pytest.mark.req_20
+def test_a_read_of_the_predecessor_is_nobodys_attempt() -> None:
+    """A refused successor had been called unknown, and sent twice, since a read had been counted as its attempt."""
+    replies = iter([*[dropped(applied=True)] * 8, Reply(409, {"message": "not in this state"})])
+    reads = iter([dropped(applied=False), Reply()])
+    session, client = answering(lambda seen: next(reads) if seen.method == "GET" else next(replies))
+    run = client.numbers.bulk_update([(5, ON), (5, NumberUpdate(sms_enabled=False))])
+    first, second = run_virtual(results_of(run))
+    assert (str(first.status), first.settled) == ("updated", True)
+    assert (str(second.status), second.attempts) == ("failed", 1)
+    assert session.writes["/v1/numbers/5"] == 9
+
+
+@pytest.mark.req_17
+@pytest.mark.parametrize("kind", [iter, list])
+def test_a_defect_while_settling_ends_the_run_and_loses_nothing(kind: Any) -> None:
+    class Odd(Exception):
+        pass
+
+    def answer(seen: Seen) -> Reply:
+        if seen.method == "GET":
+            return Reply(error=Odd())
+        return dropped(applied=True) if seen.id == 1 else Reply()
+
+    async def main() -> BulkReport:
+        _, client = answering(answer, retry=RetryPolicy.none())
+        run = client.numbers.bulk_update(kind([(1, ON), (2, ON)]))
+        with pytest.raises(Odd):
+            await run
+        return run.report
+
+    report = run_virtual(main())
+    assert (report.updated, report.unknown, report.total) == (1, 1, 2)
+
+
+@pytest.mark.req_17
+@pytest.mark.req_16
+def test_a_key_that_is_revoked_while_doubts_are_settled_stops_the_run() -> None:
+    looked = False
+
+    def answer(seen: Seen) -> Reply:
+        nonlocal looked
+        looked = looked or seen.method == "GET"
+        return Reply() if seen.method == "GET" or seen.id % 10 else Reply(401 if looked else 500)
+
+    session, client = answering(answer, retry=TWICE)
+    report = run_virtual(finish(client.numbers.bulk_update(dict.fromkeys(range(1, 401), ON), concurrency=8)))
+    assert isinstance(report.stopped_by, AuthenticationError)
+    assert report.total == 400
+    assert session.statuses[401] <= 8

@@ -31,15 +31,15 @@ from wavix_async.cli._input.change_flags import Changes
 @pytest.mark.parametrize(
     ("counts", "code"),
     [
-        ({"updated": 3}, 0),
-        ({"updated": 3, "failed": 1}, 1),
+        ({"succeeded": 3}, 0),
+        ({"succeeded": 3, "failed": 1}, 1),
         ({"failed": 1, "unknown": 1, "not_sent": 1}, 1),
-        ({"updated": 3, "unknown": 1}, 5),
-        ({"updated": 3, "not_sent": 1}, 5),
+        ({"succeeded": 3, "unknown": 1}, 5),
+        ({"succeeded": 3, "not_sent": 1}, 5),
     ],
 )
 def test_codes_of_reports(counts: dict[str, int], code: int):
-    none = {"updated": 0, "failed": 0, "unknown": 0, "not_sent": 0}
+    none = {"succeeded": 0, "failed": 0, "unknown": 0, "not_sent": 0}
     report = BulkReport(**{**none, **counts}, failures=[], requests=0, rate_limited=0, elapsed=0.0)
     assert code_for_report(report) == code
 

@@ -76,7 +76,7 @@ def test_when_nothing_gets_through_it_says_so_and_for_how_long():
 
 def test_a_bulk_run_is_shown_the_same_way():
     now = BulkProgress(
-        total=None, done=30, updated=30, failed=0, unknown=0, not_sent=0, requests=31, rate_limited=1, elapsed=3.0,
+        total=None, done=30, succeeded=30, failed=0, unknown=0, not_sent=0, requests=31, rate_limited=1, elapsed=3.0,
         rate=10.0, paused_for=0.0,
     )  # fmt: skip
     (line,) = shown(("Updating", now))

@@ -97,6 +97,7 @@ QUOTING = {
 """Those that tell what the API said."""
 
 CLASSES = [kind for name, kind in vars(errors).items() if name in errors.__all__ and inspect.isclass(kind)]
+CLASSES.append(BulkError)
 
 
 class ReportsError(WavixError):
@@ -238,7 +239,7 @@ async def test_of_an_outcome_it_says_what_the_error_knows() -> None:
 
 async def test_of_a_bulk_it_counts() -> None:
     report = BulkReport(
-        updated=3, failed=1, unknown=2, not_sent=0, failures=[], requests=9, rate_limited=0, elapsed=1.0
+        succeeded=3, failed=1, unknown=2, not_sent=0, failures=[], requests=9, rate_limited=0, elapsed=1.0
     )
     told = await problem(BulkError(SECRET, report=report))
 

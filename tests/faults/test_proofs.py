@@ -116,8 +116,8 @@ async def test_a_bulk_of_thousands_under_faults_tells_the_truth_of_each(
     for number, result in results.items():
         if result.status == "updated":
             assert state[number]["transcription_threshold"] == 100 + number
-            assert result.number is not None
-            assert result.number.id == number
+            assert result.value is not None
+            assert result.value.id == number
         else:
             assert result.error is not None
             hold_to_its_facts(result.error, settled=result.settled)

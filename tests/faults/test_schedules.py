@@ -456,7 +456,7 @@ def holds(
         by_number[result.id].append(result)
         assert result.attempts >= 0
         if result.status == "updated":
-            assert result.number is not None
+            assert result.value is not None
             assert written(result) in done
             assert result.error is None
         elif result.error is not None:
@@ -479,8 +479,8 @@ def holds(
 
 def written(result: BulkResult) -> str:
     """Return the owner of the change that a number shows."""
-    assert result.number is not None
-    return f"{result.id}={result.number.transcription_threshold}"
+    assert result.value is not None
+    return f"{result.id}={result.value.transcription_threshold}"
 
 
 @pytest.mark.req_08

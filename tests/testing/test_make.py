@@ -44,6 +44,7 @@ MODELS = [
     if inspect.isclass(kind) and issubclass(kind, Model) and not getattr(kind, "__parameters__", ())
 ]
 ERRORS = [getattr(errors, name) for name in errors.__all__ if inspect.isclass(getattr(errors, name))]
+ERRORS.append(BulkError)
 
 
 @pytest.mark.parametrize("kind", MODELS)

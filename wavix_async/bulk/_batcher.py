@@ -1,34 +1,36 @@
-"""Equal changes of many numbers, put together into few requests.
+"""Equal changes of many records, put together into few requests.
 
-The engine treats every number for itself, as ever: its turn, its outcome, its doubts. Only where it would send a change
-it hands it over here; what is handed over at about the same time and is equal goes out as one `PATCH /v1/numbers`, and
-everybody gets an answer of their own.
+The engine treats every item for itself, as ever: its lock, its outcome, its reconciliation. Only where it would send a
+change it hands it over here; what is handed over at about the same time and is equal goes out as one request, and every
+item gets an answer of its own.
 
-A batch is all or nothing for the API. One that is refused is halved until the bad ids are alone, and those get their
-refusal from a request of their own: a bad id costs a few requests, never the batch. One that is too large, or takes too
-long, is halved too, and the size remembered. What an answer does not mention is sent alone.
+A batch is all or nothing for the API. One that is refused is halved until the bad keys are alone, and those get their
+refusal from a request of their own: a bad key costs a few requests, never the batch. One that is too large, or takes
+too long, is halved too, and the size remembered. What an answer does not mention is sent alone. Where a change must not
+be sent twice, a batch that may have been carried out is not halved, and what its answer leaves out is unknown.
 """
 
 import asyncio
 import copy
 import re
-from collections.abc import Awaitable, Callable
-from typing import Final
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final
 
 import attrs
 
 from wavix_async._codec import encode
-from wavix_async.bulk._attempts import Tries
+from wavix_async.bulk._attempts import AttemptLog
+from wavix_async.bulk._operation import BulkOperation
 from wavix_async.bulk._results import KEY_REFUSED
 from wavix_async.errors import (
     APIError,
     AttemptTimeoutError,
     InputError,
+    OutcomeUnknownError,
     RateLimitError,
     StoppedError,
     WavixError,
 )
-from wavix_async.models.numbers import Number, NumberUpdate
 from wavix_async.types import Outcome
 
 __all__ = ["FIRST_SIZE", "Batcher"]
@@ -37,25 +39,21 @@ FIRST_SIZE: Final = 100
 _GATHER: Final = 0.01
 """Seconds in which changes that come one by one are gathered."""
 _TOO_LARGE: Final = frozenset({413, 414})
-_SAYS_TOO_MANY: Final = re.compile(
-    r"too many|batch (size|limit)|(at most|no more than|maximum of|up to) \d+ (ids|numbers|items|records)",
-    re.IGNORECASE,
-)
 _GROW_AFTER: Final = 8
 _USELESS_AFTER: Final = 10
-_OF_NO_ID: Final = (*KEY_REFUSED, RateLimitError)
+_OF_NO_KEY: Final = (*KEY_REFUSED, RateLimitError)
 
 
 @attrs.frozen(eq=False, repr=False)
 class _Member:
-    id: int
-    tries: Tries
-    answer: "asyncio.Future[Number]"
+    key: Any
+    log: AttemptLog
+    answer: "asyncio.Future[Any]"
 
 
 @attrs.frozen(eq=False, repr=False)
 class _Group:
-    update: NumberUpdate
+    change: Any
     members: list[_Member] = attrs.field(factory=list)
 
 
@@ -64,16 +62,18 @@ class Batcher:
 
     Args:
         size: How many at most in one request, to begin with.
-        send_many: Sends one change to several numbers, and returns the numbers that the answer names.
-        send_one: Sends the change of one number.
+        operation: What is sent.
+        send_many: Sends one change to several keys, and returns what the answer holds, by key.
+        send_one: Sends the change of one key.
         is_outage: Tells whether nothing is answered at present, batch or no batch.
     """
 
     def __init__(
         self,
         size: int,
-        send_many: Callable[[list[int], NumberUpdate, Tries], Awaitable[list[Number]]],
-        send_one: Callable[[int, NumberUpdate, Tries], Awaitable[Number]],
+        operation: BulkOperation[Any, Any, Any],
+        send_many: Callable[[list[Any], Any, AttemptLog], Awaitable[Mapping[Any, Any]]],
+        send_one: Callable[[Any, Any, AttemptLog], Awaitable[Any]],
         is_outage: Callable[[], bool],
     ) -> None:
         self.size = self._most = size
@@ -83,41 +83,46 @@ class Batcher:
         self._refused = 0
         self._send_many = send_many
         self._send_one = send_one
+        self._may_send_twice = operation.idempotent
+        self._says_too_many = re.compile(
+            rf"too many|batch (size|limit)|(at most|no more than|maximum of|up to) \d+ ({_nouns(operation)})",
+            re.IGNORECASE,
+        )
         self._groups: dict[bytes, _Group] = {}
-        # By identity: one object for all is the usual way, and encoding it anew for each would cost more than sending.
-        self._keys: dict[int, tuple[NumberUpdate, bytes]] = {}
+        # By identity: one object for all is the usual way, and encoding it for each would cost more than sending.
+        self._encoded: dict[int, tuple[Any, bytes]] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
-    async def send(self, number_id: int, update: NumberUpdate, tries: Tries) -> Number:
-        """Change one number, together with others if there are any.
+    async def send(self, key: Any, change: Any, log: AttemptLog) -> Any:
+        """Send one change, together with equal ones if there are any.
 
         Args:
-            number_id: The number.
-            update: The change.
-            tries: Is told what became of the attempts.
+            key: The key.
+            change: The change.
+            log: Where the attempts are counted.
 
         Returns:
-            The number after the change.
+            What the API answers for this key.
 
         Raises:
-            WavixError: Of this number alone, or of all that were sent together.
+            WavixError: Of this key alone, or of all that were sent together.
         """
         loop = asyncio.get_running_loop()
-        member = _Member(number_id, tries, loop.create_future())
-        key = self._key(update)
-        group = self._groups.get(key)
+        member = _Member(key, log, loop.create_future())
+        encoded = self._encode(change)
+        group = self._groups.get(encoded)
         if group is None:
-            group = self._groups[key] = _Group(update)
+            group = self._groups[encoded] = _Group(change)
         group.members.append(member)
         if len(group.members) >= self.size:
-            self._dispatch(self._groups.pop(key))
+            self._dispatch(self._groups.pop(encoded))
         elif self._timer is None:
             self._timer = loop.call_later(_GATHER, self._dispatch_all)
         return await member.answer
 
     async def close(self) -> None:
-        """End what is under way; who waits for it is told."""
+        """End what is under way; the workers that wait for it get an error."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -131,13 +136,13 @@ class Batcher:
         for task in self._tasks:
             task.cancel()
 
-    def _key(self, update: NumberUpdate) -> bytes:
-        known = self._keys.get(id(update))
+    def _encode(self, change: Any) -> bytes:
+        known = self._encoded.get(id(change))
         if known is None:
-            if len(self._keys) >= 1000:
-                self._keys.clear()
+            if len(self._encoded) >= 1000:
+                self._encoded.clear()
             try:
-                known = self._keys[id(update)] = update, encode(update)
+                known = self._encoded[id(change)] = change, encode(change)
             except (TypeError, ValueError) as error:
                 raise InputError(f"The change cannot be written as JSON: {error}.") from None
         return known[1]
@@ -162,63 +167,64 @@ class Batcher:
                 if len(part) > self.size:
                     parts += _halves(part)
                 elif len(part) == 1:
-                    await self._alone(part[0], group.update)
+                    await self._send_alone(part[0], group.change)
                 elif part:
-                    parts += await self._together(part, group.update)
+                    parts += await self._send_together(part, group.change)
         except asyncio.CancelledError:
             for member in group.members:
-                outcome: Outcome = "unknown" if member.tries.maybe_done else "not_sent"
+                outcome: Outcome = "unknown" if member.log.maybe_done else "not_sent"
                 stopped = StoppedError("Stopped before it was answered.", outcome=outcome)
-                stopped.attempts = member.tries.attempts
+                stopped.attempts = member.log.attempts
                 _fail(member, stopped)
             raise
         except Exception as error:
-            # A defect: nobody may wait for ever because of it.
+            # A defect: no worker may wait for ever because of it.
             for member in group.members:
                 if not member.answer.done():
                     member.answer.set_exception(error)
 
-    async def _together(self, part: list[_Member], update: NumberUpdate) -> list[list[_Member]]:
-        """Send a batch; return the parts that have to be sent anew."""
-        tries = Tries()
+    async def _send_together(self, part: list[_Member], change: Any) -> list[list[_Member]]:
+        """Send a batch; return the parts that have to be sent again."""
+        log = AttemptLog()
         try:
-            numbers = await self._send_many([member.id for member in part], update, tries)
+            values = await self._send_many([member.key for member in part], change, log)
         except BaseException as error:
-            _add_tries(part, tries)
+            _add_attempts(part, log)
             if not isinstance(error, WavixError):
                 raise
-            if self._is_too_much(error, len(part)) or self._is_of_some(error):
+            may_be_halved = self._is_too_much(error, len(part)) or self._is_of_some(error)
+            if may_be_halved and (self._may_send_twice or not log.maybe_done):
                 return _halves(part)
             for member in part:
                 _fail(member, error)
             return []
-        _add_tries(part, tries)
+        _add_attempts(part, log)
         self._was_taken()
-        # What the API sends as a number, or as its id, may be anything.
-        found = {number.id: number for number in numbers if isinstance(number, Number) and type(number.id) is int}
         missing = []
         for member in part:
-            number = found.get(member.id)
-            if number is None:
-                # It was in a batch that was taken, whatever the answer mentions.
-                member.tries.maybe_done = True
-                missing.append(member)
+            if member.key in values:
+                _succeed(member, values[member.key])
             else:
-                _succeed(member, number)
-        await asyncio.gather(*(self._alone(member, update) for member in missing))
+                # It was in a batch that was taken, whatever the answer mentions.
+                member.log.maybe_done = True
+                missing.append(member)
+        if self._may_send_twice:
+            await asyncio.gather(*(self._send_alone(member, change) for member in missing))
+        for member in missing:
+            _fail(member, OutcomeUnknownError("It was sent in a batch whose answer does not mention it."))
         return []
 
-    async def _alone(self, member: _Member, update: NumberUpdate) -> None:
+    async def _send_alone(self, member: _Member, change: Any) -> None:
         try:
-            number = await self._send_one(member.id, update, member.tries)
+            value = await self._send_one(member.key, change, member.log)
         except WavixError as error:
             _fail(member, error)
         else:
-            _succeed(member, number)
+            _succeed(member, value)
 
     def _is_too_much(self, error: WavixError, size: int) -> bool:
         """Tell whether a smaller batch may do, and remember the size."""
-        says = isinstance(error, APIError) and error.status in {400, 422} and _SAYS_TOO_MANY.search(error.message)
+        says = isinstance(error, APIError) and error.status in {400, 422} and self._says_too_many.search(error.message)
         slow = (isinstance(error, AttemptTimeoutError) or error.status == 504) and not self._is_outage()
         if not (error.status in _TOO_LARGE or says or slow):
             return False
@@ -229,8 +235,8 @@ class Batcher:
         return True
 
     def _is_of_some(self, error: WavixError) -> bool:
-        """Tell whether a batch was refused for the sake of some of its ids."""
-        if not isinstance(error, APIError) or error.outcome != "rejected" or isinstance(error, _OF_NO_ID):
+        """Tell whether a batch was refused for the sake of some of its keys."""
+        if not isinstance(error, APIError) or error.outcome != "rejected" or isinstance(error, _OF_NO_KEY):
             return False
         self._refused += 1
         if self._refused >= _USELESS_AFTER and not self._ever_taken:
@@ -246,19 +252,23 @@ class Batcher:
             self.size, self._taken = min(2 * self.size, self._most), 0
 
 
+def _nouns(operation: BulkOperation[Any, Any, Any]) -> str:
+    return "|".join(re.escape(f"{noun}s") for noun in (operation.key_name, operation.noun, "item", "record"))
+
+
 def _halves(part: list[_Member]) -> list[list[_Member]]:
     middle = len(part) // 2
     return [part[middle:], part[:middle]]
 
 
-def _add_tries(part: list[_Member], tries: Tries) -> None:
+def _add_attempts(part: list[_Member], log: AttemptLog) -> None:
     for member in part:
-        member.tries.add(tries)
+        member.log.add(log)
 
 
-def _succeed(member: _Member, number: Number) -> None:
+def _succeed(member: _Member, value: Any) -> None:
     if not member.answer.done():
-        member.answer.set_result(number)
+        member.answer.set_result(value)
 
 
 def _fail(member: _Member, error: WavixError) -> None:

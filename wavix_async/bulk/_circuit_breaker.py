@@ -1,36 +1,50 @@
-"""When nothing is answered any more, a run waits instead of failing one number after the other.
+"""When the API answers nothing any more, a run waits instead of failing one item after the other.
 
-A number that fails while others succeed has a problem of its own. When nobody succeeds it is the API, or the way to it,
-that fails: then nothing new is begun, one probe looks whether it is back, and what had failed meanwhile is sent again.
-An API that has never answered in a run is not waited for, and none for longer than `PATIENCE`: then the run stops, and
-what it has not begun can be resumed.
+An item that fails while others succeed has a problem of its own. When none succeeds, the API fails, or the way to it:
+then the circuit is open. The run begins nothing new, one probe reads until an answer comes, and what had failed
+meanwhile is sent again. Where an operation has nothing to read, or must not be repeated, there is no probe: then its
+items go one at a time, with a pause before each, until an answer comes.
+
+A run does not wait for an API that has never answered, and for none longer than `PATIENCE`: then the breaker gives up,
+the run stops, and what it has not begun can be resumed.
 """
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable
-from typing import Final
+from collections.abc import Awaitable, Callable, Hashable
+from typing import Any, Final
 
 from wavix_async._aio.clock import Clock
 from wavix_async._aio.stop import StopSignal
 from wavix_async.errors import DecodeError, ServerError, TransportError, WavixError
 
-__all__ = ["Outage"]
+__all__ = ["CircuitBreaker"]
 
 PATIENCE: Final = 120.0
-_NEVER_ALIVE: Final = 30.0
+_NEVER_ANSWERED: Final = 30.0
 _FIRST_PROBE: Final = 0.25
 _LONGEST_PROBE: Final = 4.0
 _FEW: Final = 8
 
-_SIGNS: Final = (TransportError, ServerError, DecodeError)
+_NO_ANSWER: Final = (TransportError, ServerError, DecodeError)
 
 
-class Outage:
-    """What a run knows of the API's health."""
+class CircuitBreaker:
+    """What a run knows of the API's health.
+
+    Args:
+        concurrency: Requests on the wire at once: as many failures in a row open the circuit.
+        probe: Reads the record of a key; None: nothing can be read.
+        stop: Ends what waits.
+        clock: How the client waits.
+    """
 
     def __init__(
-        self, concurrency: int, probe: Callable[[int], Awaitable[object]], stop: StopSignal, clock: Clock
+        self,
+        concurrency: int,
+        probe: Callable[[Any], Awaitable[object]] | None,
+        stop: StopSignal,
+        clock: Clock,
     ) -> None:
         self._clock = clock
         self._enough = max(concurrency, _FEW)
@@ -38,76 +52,98 @@ class Outage:
         self._stop = stop
         self._failures = 0  # in a row
         self._since = 0.0  # when the row began
-        self._healthy: int | None = None  # a number that was answered
-        self._watch: asyncio.Task[bool] | None = None
-        self.signs = 0
-        """Signs of life so far."""
-        self.is_hopeless = False
-        """Whether nothing has been answered for so long that going on makes no sense."""
+        self._healthy: Hashable = None  # a key that was answered
+        self._probing: asyncio.Task[bool] | None = None
+        self._one_at_a_time = asyncio.Lock()
+        self.answers = 0
+        """How many answers have come so far."""
+        self.has_given_up = False
+        """Whether no answer has come for so long that the run must stop."""
 
-    def answered(self, number_id: int | None = None) -> None:
-        """Note a sign of life: a success (with the number it was), or a refusal."""
-        self.signs += 1
+    def record_answer(self, key: Hashable = None) -> None:
+        """Note an answer: a success (with its key), or a refusal."""
+        self.answers += 1
         self._failures = 0
-        if number_id is not None:
-            self._healthy = number_id
+        if key is not None:
+            self._healthy = key
 
-    def failed(self, now: float) -> None:
+    def record_failure(self, now: float) -> None:
         """Note an attempt that got no answer, or a failure of the server."""
         if not self._failures:
-            self._since, self.is_hopeless = now, False
+            self._since, self.has_given_up = now, False
         self._failures += 1
-        if self._failures >= self._enough and now - self._since > (PATIENCE if self.signs else _NEVER_ALIVE):
-            self.is_hopeless = True
+        patience = PATIENCE if self.answers else _NEVER_ANSWERED
+        if self._failures >= self._enough and now - self._since > patience:
+            self.has_given_up = True
 
-    def is_likely(self) -> bool:
+    def is_open(self) -> bool:
         """Tell whether so many attempts in a row have failed that nothing new should be begun."""
-        return self._failures >= self._enough and self.signs > 0 and not self.is_hopeless
+        return self._failures >= self._enough and self.answers > 0 and not self.has_given_up
 
-    async def wait_out(self, error: WavixError, signs: int | None, number_id: int) -> bool:
+    async def wait_until_closed(self, error: WavixError, answers: int | None, key: Hashable) -> bool:
         """Wait for the end of an outage.
 
         Args:
             error: Why a change has failed.
-            signs: `signs` when an earlier attempt of it failed: if there were any since, others are served.
-            number_id: Its number.
+            answers: `answers` when an earlier attempt of it failed: if more have come since, others are served.
+            key: Its key.
 
         Returns:
-            Whether the change shall be sent again; False where there was no outage, or none that has ended in time.
+            Whether the change should be sent again; False where there was no outage, or none that has ended in time.
         """
         if isinstance(error, DecodeError) and not error.retryable:
-            # Nothing but the words was not as documented.
-            self.answered()
-        if not isinstance(error, _SIGNS) or not self.signs or signs != self.signs or self.is_hopeless:
+            # The API did answer; only its words were not as documented.
+            self.record_answer()
+        no_outage = not isinstance(error, _NO_ANSWER) or not self.answers or answers != self.answers
+        if self._probe is None or no_outage or self.has_given_up:
             return False
         self._stop.check()
-        if self._watch is None or self._watch.done():
-            self._watch = asyncio.ensure_future(self._watch_for_life(self._healthy or number_id))
-        return await self._stop.end(asyncio.shield(self._watch))
+        if self._probing is None or self._probing.done():
+            healthy = key if self._healthy is None else self._healthy
+            self._probing = asyncio.ensure_future(self._probe_until_answered(self._probe, healthy))
+        return await self._stop.end(asyncio.shield(self._probing))
 
-    async def _watch_for_life(self, number_id: int) -> bool:
-        until, signs, longest = self._since + PATIENCE, self.signs, _FIRST_PROBE
+    async def wait_for_turn(self) -> None:
+        """Let changes through one at a time, with a pause before each, while no answer comes.
+
+        Raises:
+            StoppedError: The run was stopped meanwhile.
+        """
+        if self._failures >= self._enough:
+            await self._stop.end(self._wait_for_turn())
+
+    async def _wait_for_turn(self) -> None:
+        async with self._one_at_a_time:
+            if self._failures >= self._enough and not self.has_given_up:
+                await self._clock.sleep(_jittered(_LONGEST_PROBE))
+
+    async def _probe_until_answered(self, probe: Callable[[Any], Awaitable[object]], key: Hashable) -> bool:
+        until, answers, longest = self._since + PATIENCE, self.answers, _FIRST_PROBE
         confirmed = False
         while self._clock.time() < until:
-            await self._clock.sleep(longest * random.uniform(0.5, 1.0))  # noqa: S311 - spreads load, guards nothing
+            await self._clock.sleep(_jittered(longest))
             longest = min(2 * longest, _LONGEST_PROBE)
             try:
-                if signs == self.signs:
-                    await self._probe(number_id)
+                if answers == self.answers:
+                    await probe(key)
             except WavixError as error:
-                if isinstance(error, _SIGNS):
+                if isinstance(error, _NO_ANSWER):
                     confirmed = True
                     continue
-                # A refusal, or a closed client: whoever sends again will hear it.
+                # A refusal, or a closed client: the call that is sent again gets it as well.
                 confirmed = True
-            self.answered()
-            # If the first look finds it alive, it is that one change that fails.
+            self.record_answer()
+            # If the first probe is answered, it is that one change that fails.
             return confirmed
-        self.is_hopeless = True
+        self.has_given_up = True
         return False
 
     async def close(self) -> None:
         """Leave no probe behind."""
-        if self._watch is not None and not self._watch.done():
-            self._watch.cancel()
-            await asyncio.wait([self._watch])
+        if self._probing is not None and not self._probing.done():
+            self._probing.cancel()
+            await asyncio.wait([self._probing])
+
+
+def _jittered(longest: float) -> float:
+    return longest * random.uniform(0.5, 1.0)  # noqa: S311 - spreads load, guards nothing

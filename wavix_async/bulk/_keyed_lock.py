@@ -1,35 +1,37 @@
-"""`Turns`: one number never has two changes under way, and those of one number go in the order of the input."""
+"""`KeyedLock`: a key never has two changes in flight, and its changes go out in the order of the input."""
 
 import asyncio
 from collections import deque
+from collections.abc import Hashable
 
-__all__ = ["Turns"]
+__all__ = ["KeyedLock"]
 
 
-class Turns:
-    """Who is busy with a number, and who waits for it."""
+class KeyedLock:
+    """One lock for each key; a key that is free takes no memory."""
 
     def __init__(self) -> None:
-        self._busy: dict[int, deque[asyncio.Future[None]] | None] = {}
+        # None: the key is locked, and no worker waits for it.
+        self._waiting: dict[Hashable, deque[asyncio.Future[None]] | None] = {}
 
-    async def take(self, number_id: int) -> None:
-        """Wait until nobody else is busy with a number."""
-        if number_id not in self._busy:
-            self._busy[number_id] = None
+    async def acquire(self, key: Hashable) -> None:
+        """Wait until no other worker holds the key; workers get it in the order in which they ask."""
+        if key not in self._waiting:
+            self._waiting[key] = None
             return
-        turn = asyncio.get_running_loop().create_future()
-        waiting = self._busy[number_id]
+        acquired = asyncio.get_running_loop().create_future()
+        waiting = self._waiting[key]
         if waiting is None:
-            waiting = self._busy[number_id] = deque()
-        waiting.append(turn)
-        await turn
+            waiting = self._waiting[key] = deque()
+        waiting.append(acquired)
+        await acquired
 
-    def leave(self, number_id: int) -> None:
-        """Let the next one have a number."""
-        waiting = self._busy[number_id]
+    def release(self, key: Hashable) -> None:
+        """Pass the key on to the worker that has waited longest."""
+        waiting = self._waiting[key]
         while waiting:
-            turn = waiting.popleft()
-            if not turn.done():
-                turn.set_result(None)
+            acquired = waiting.popleft()
+            if not acquired.done():
+                acquired.set_result(None)
                 return
-        del self._busy[number_id]
+        del self._waiting[key]

@@ -12,7 +12,7 @@ import attrs
 
 from wavix_async._codec import to_dict
 from wavix_async._http import BaseClient, Operation, Part
-from wavix_async.bulk import BulkProgress, BulkRun, Work
+from wavix_async.bulk import BulkOperation, BulkProgress, BulkRun, BulkStatus
 from wavix_async.errors import InputError, WavixError
 from wavix_async.models.common import Success
 from wavix_async.models.numbers import (
@@ -163,7 +163,8 @@ class Numbers(Resource):
             NotFoundError: The account lacks one of the numbers.
         """
         refuse_empty(changes)
-        return await _send_updates(self._client, _number_ids("ids", ids), changes)
+        body = {"ids": _number_ids("ids", ids), **to_dict(changes)}
+        return items_of(await self._call(UPDATE_BATCH, body=body))
 
     async def release(self, *, ids: Iterable[int] | None = None, dids: Iterable[str] | None = None) -> Success:
         """Give numbers back; this cannot be undone (DELETE /v1/numbers).
@@ -217,7 +218,7 @@ class Numbers(Resource):
         concurrency: int = 32,
         batch: Literal["auto"] | int | None = None,
         on_progress: Callable[[BulkProgress], object] | None = None,
-    ) -> BulkRun:
+    ) -> BulkRun[int, Number]:
         """Change many numbers at once, and tell the truth about each (PATCH /v1/numbers/{id} for every one).
 
         Nothing is sent before the run is awaited or iterated. `await run` gives the report; `async for result in run`
@@ -249,24 +250,11 @@ class Numbers(Resource):
         return BulkRun(
             self._client,
             updates,
-            work=_UPDATES,
+            operation=_UPDATES,
             concurrency=concurrency,
             batch=batch,
             on_progress=on_progress,
         )
-
-
-def _send_update(client: BaseClient, number_id: int, changes: NumberUpdate) -> Awaitable[Number]:
-    return client.call(UPDATE, path={"id": number_id}, body=changes)
-
-
-async def _send_updates(client: BaseClient, ids: list[int], changes: NumberUpdate) -> list[Number]:
-    batch = await client.call(UPDATE_BATCH, body={"ids": ids, **to_dict(changes)})
-    return items_of(batch)
-
-
-def _read(client: BaseClient, number_id: int) -> Awaitable[Number]:
-    return client.call(GET, path={"id": number_id})
 
 
 def _check_update(number_id: object, changes: object) -> None:
@@ -279,8 +267,33 @@ def _check_update(number_id: object, changes: object) -> None:
         raise InputError(f"number {number_id}: {error}") from None
 
 
-_UPDATES: Final = Work(
-    operation=UPDATE.name, check=_check_update, send=_send_update, send_many=_send_updates, read=_read
+def _send(client: BaseClient, number_id: int, changes: NumberUpdate) -> Awaitable[Number]:
+    return client.call(UPDATE, path={"id": number_id}, body=changes)
+
+
+async def _send_many(client: BaseClient, ids: list[int], changes: NumberUpdate) -> Mapping[int, Number]:
+    batch = await client.call(UPDATE_BATCH, body={"ids": ids, **to_dict(changes)})
+    # What the API sends as a number, or as its id, may be anything.
+    return {number.id: number for number in items_of(batch) if isinstance(number, Number) and type(number.id) is int}
+
+
+def _read(client: BaseClient, number_id: int) -> Awaitable[Number]:
+    return client.call(GET, path={"id": number_id})
+
+
+_UPDATES: Final = BulkOperation(
+    name=UPDATE.name,
+    check=_check_update,
+    send=_send,
+    send_many=_send_many,
+    read=_read,
+    differs=NumberUpdate.differs_from,
+    applied_late=NumberUpdate.APPLIED_LATE,
+    idempotent=UPDATE.idempotent,
+    limit_group=UPDATE.limit_group,
+    success=BulkStatus.UPDATED,
+    change_type=NumberUpdate,
+    noun="number",
 )
 
 
