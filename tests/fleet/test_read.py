@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from tests.support import examples as ex
 from wavix_async import InputError, Number, NumberDestination, NumberUpdate, from_dict
-from wavix_async._files.problems import FleetFileError
+from wavix_async.fleet import FleetFileError
 from wavix_async.fleet._desired import Layout, Match, Wanted, read
 from wavix_async.fleet._export import lines_of
 

@@ -12,7 +12,7 @@ import pytest
 
 from tests.support import examples as ex
 from wavix_async import InputError, Number, NumberDestination, NumberUpdate, from_dict
-from wavix_async._files.problems import FleetFileError
+from wavix_async.fleet import FleetFileError
 from wavix_async.fleet._desired import Wanted, read
 from wavix_async.fleet._selectors import CRITERIA
 

@@ -1,16 +1,13 @@
-"""What is wrong with a wish, and where: all of it at once, however much it is."""
+"""What is wrong with a file or a value, and where."""
 
 import difflib
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable
 from typing import Final
 
 import attrs
 
-from wavix_async import InputError
+__all__ = ["Place", "Problem", "did_you_mean", "mistakes"]
 
-__all__ = ["FleetFileError", "Place", "Problem", "Problems", "did_you_mean", "mistakes"]
-
-_KEPT: Final = 1_000
 _SHOWN: Final = 20
 _LONGEST: Final = 600
 
@@ -55,49 +52,6 @@ class Problem:
 
     def __str__(self) -> str:
         return f"{self.place}: {self.message}"
-
-
-class FleetFileError(InputError):
-    """What was given to `read` is wrong, or contradicts the account. Nothing was sent.
-
-    Attributes:
-        problems: What is wrong and where, the first thousand; the text shows twenty.
-        count: How much is wrong.
-    """
-
-    def __init__(self, message: str = "", *, problems: Sequence[Problem] = (), count: int | None = None) -> None:
-        super().__init__(message)
-        self.problems = list(problems)
-        self.count = len(self.problems) if count is None else count
-
-
-class Problems:
-    """Takes any number of problems: keeps the first thousand of them, and counts all."""
-
-    def __init__(self) -> None:
-        self.kept: list[Problem] = []
-        self.count = 0
-
-    def add(self, problem: Problem) -> None:
-        """Take one more."""
-        self.count += 1
-        if len(self.kept) < _KEPT:
-            self.kept.append(problem)
-
-    def merge(self, others: "Problems") -> None:
-        """Take all of another collection, which knows its own first thousand, by the order of their lines."""
-        both = [*self.kept, *others.kept]
-        self.kept = sorted(both, key=lambda problem: problem.place.line or 0)[:_KEPT]
-        self.count += others.count
-
-    def error(self, name: str) -> FleetFileError:
-        """Return the error that tells them all.
-
-        Args:
-            name: What is wrong as a whole: the file's name.
-        """
-        message = mistakes(name, map(str, self.kept), self.count)
-        return FleetFileError(message, problems=self.kept, count=self.count)
 
 
 def mistakes(name: str, lines: Iterable[str], count: int) -> str:

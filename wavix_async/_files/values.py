@@ -10,9 +10,8 @@ from typing import Any, Final
 import attrs
 
 from wavix_async import InputError, NumberUpdate, UnsetType
-from wavix_async._files.fields import FIELDS
 
-__all__ = ["FIELDS", "KINDS", "ValueProblem", "WrongValues", "from_text", "is_list", "make_update"]
+__all__ = ["KINDS", "ValueProblem", "WrongValues", "from_text", "is_list", "make_update"]
 
 _WORDS: Final = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 # Python refuses to read longer ones than some 4,000 digits.

@@ -1,1 +1,5 @@
 """Events, the observers that get them, and the log."""
+
+from wavix_async._instrumentation.logs import logger, mask
+
+__all__ = ["logger", "mask"]

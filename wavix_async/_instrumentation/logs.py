@@ -30,7 +30,7 @@ from wavix_async._instrumentation.events import (
     RetryEvent,
 )
 
-__all__ = ["is_debugging", "logger", "write"]
+__all__ = ["is_debugging", "logger", "mask", "write"]
 
 logger: Final = logging.getLogger("wavix_async")
 # Without a handler Python would print warnings of a library to stderr by itself.

@@ -11,10 +11,10 @@ async with WavixClient() as wavix:
     await fleet.export(wavix, "fleet.csv")                  # the account, as a file that `read` takes back
 """
 
-from wavix_async._files.problems import FleetFileError, Place, Problem
+from wavix_async._files import Place, Problem
 from wavix_async.fleet._apply import apply, resume, roll_back
 from wavix_async.fleet._desired import Layout, Match, Target, Wanted, read
-from wavix_async.fleet._errors import JournalError, MissingNumbersError, SafetyError, StalePlanError
+from wavix_async.fleet._errors import FleetFileError, JournalError, MissingNumbersError, SafetyError, StalePlanError
 from wavix_async.fleet._executor import Stale
 from wavix_async.fleet._export import export
 from wavix_async.fleet._plan import Plan, plan
@@ -27,7 +27,7 @@ from wavix_async.fleet._records import (
     Phase,
     Sample,
 )
-from wavix_async.fleet._report import FleetReport, status
+from wavix_async.fleet._report import FleetReport, has_run, status
 from wavix_async.fleet._safety import Safety
 from wavix_async.fleet._selectors import Selector
 
@@ -39,6 +39,7 @@ __all__ = [
     "resume",
     "roll_back",
     "status",
+    "has_run",
     "export",
     # what is wanted
     "Layout",

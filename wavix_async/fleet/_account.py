@@ -9,7 +9,7 @@ from contextlib import aclosing
 from typing import Any, Final, TypeVar
 
 from wavix_async import Event, NotFoundError, Number, WavixClient
-from wavix_async._files.rows import digits_of, is_id
+from wavix_async._files import digits_of, is_id
 
 __all__ = ["Census", "Ids"]
 

@@ -12,8 +12,7 @@ from typing import Any, Final, Literal
 import attrs
 
 from wavix_async import InputError, NumberUpdate, WavixClient
-from wavix_async._files.fields import settings_of, to_json, update_from, update_from_json
-from wavix_async._files.lock import Lock
+from wavix_async._files import settings_of, to_json, update_from, update_from_json
 from wavix_async.fleet._account import Census
 from wavix_async.fleet._comparison import GONE
 from wavix_async.fleet._database import Store
@@ -25,6 +24,7 @@ from wavix_async.fleet._journal import (
     RunRow,
     begin_run,
     latest_run,
+    lock_journal,
     open_store,
     set_options,
 )
@@ -105,7 +105,7 @@ async def apply(
     options.safety.check(len(plan), plan.account)
     path = None if journal is None else Path(journal)
     with ExitStack() as opened:
-        lock = opened.enter_context(Lock(path))
+        lock = opened.enter_context(lock_journal(path))
         store = await asyncio.to_thread(open_store, path, wavix.base_url, sound=True)
         opened.callback(store.close)
         run = latest_run(store.connection)
@@ -221,7 +221,7 @@ async def _open(wavix: WavixClient, path: Path) -> Journal:
     """Open a journal to go on with its latest run."""
     _check_there(path)
     with ExitStack() as opened:
-        lock = opened.enter_context(Lock(path))
+        lock = opened.enter_context(lock_journal(path))
         store = await asyncio.to_thread(open_store, path, wavix.base_url, sound=True)
         opened.callback(store.close)
         journal = Journal(store, lock, _latest(store))

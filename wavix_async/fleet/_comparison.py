@@ -6,7 +6,7 @@ from typing import Final, Literal
 import attrs
 
 from wavix_async import Number
-from wavix_async._files.fields import settings_of, to_json, update_from_json
+from wavix_async._files import settings_of, to_json, update_from_json
 
 __all__ = ["GONE", "Stands", "compare"]
 

@@ -12,21 +12,23 @@ from typing import IO, Any, Final, Literal, TypeAlias, cast
 import attrs
 
 from wavix_async import InputError, Number, NumberUpdate, to_dict
-from wavix_async._files.problems import FleetFileError, Place, Problem, Problems
-from wavix_async._files.rows import (
+from wavix_async._files import (
     NOT_A_PHONE,
     NOT_AN_ID,
     SUFFIXES,
+    Place,
+    Problem,
     Row,
     Rules,
     Said,
     digits_of,
     is_id,
+    make_update,
     read_csv,
     read_ndjson,
 )
-from wavix_async._files.values import make_update
 from wavix_async.fleet._database import Store, in_one_transaction
+from wavix_async.fleet._errors import FleetFileError, Problems
 from wavix_async.fleet._selectors import Selector
 from wavix_async.fleet._yaml import Entry, read_yaml
 

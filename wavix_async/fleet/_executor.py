@@ -23,7 +23,7 @@ from wavix_async import (
     WavixClient,
     WavixError,
 )
-from wavix_async._files.fields import update_from_json
+from wavix_async._files import update_from_json
 from wavix_async.fleet._account import Census
 from wavix_async.fleet._comparison import GONE, Stands
 from wavix_async.fleet._errors import JournalError, SafetyError, StalePlanError

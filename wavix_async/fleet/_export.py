@@ -15,9 +15,7 @@ from pathlib import Path
 from typing import IO, Any, Final
 
 from wavix_async import DecodeError, InputError, Number, WavixClient
-from wavix_async._files.fields import FIELDS, settings_of
-from wavix_async._files.rows import digits_of, is_id
-from wavix_async._files.values import KINDS, WrongValues, make_update
+from wavix_async._files import FIELDS, KINDS, WrongValues, digits_of, is_id, make_update, settings_of
 from wavix_async.fleet._account import Census
 from wavix_async.fleet._database import Store
 from wavix_async.fleet._desired import LAYOUTS, Layout

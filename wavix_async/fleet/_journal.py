@@ -22,7 +22,7 @@ from typing import Any, Final, TypeAlias
 import attrs
 
 from wavix_async import Number
-from wavix_async._files.lock import Lock
+from wavix_async._files import Lock
 from wavix_async.fleet._account import Ids
 from wavix_async.fleet._comparison import Stands, compare
 from wavix_async.fleet._database import Store, in_one_transaction
@@ -41,6 +41,7 @@ __all__ = [
     "RunRow",
     "latest_run",
     "begin_run",
+    "lock_journal",
     "open_store",
     "set_options",
 ]
@@ -113,6 +114,25 @@ class RunRow:
     rate_limited: int
     stopped_by: str | None
     refused: int
+
+
+def lock_journal(path: Path | None) -> Lock:
+    """Take the right to write a journal.
+
+    Args:
+        path: The file; None: a temporary one.
+
+    Raises:
+        JournalError: Another process writes the journal, or its lock file cannot be written.
+    """
+    try:
+        return Lock(path)
+    except BlockingIOError:
+        raise JournalError(
+            f"The journal {path} is in use by another run. Wait until it has ended, or stop it.", retryable=True
+        ) from None
+    except OSError as error:
+        raise JournalError(f"Cannot write {path}: {error.strerror}.") from None
 
 
 def open_store(path: Path | None, base_url: str | None, *, sound: bool = False) -> Store:

@@ -10,8 +10,7 @@ from itertools import islice
 from typing import Any, Final
 
 from wavix_async import Number, WavixClient, to_dict
-from wavix_async._files.fields import settings_of, to_json
-from wavix_async._files.rows import is_id
+from wavix_async._files import is_id, settings_of, to_json
 from wavix_async.fleet._account import Census
 from wavix_async.fleet._database import Store, in_one_transaction
 from wavix_async.fleet._desired import Match, Source, Target, Wanted, read

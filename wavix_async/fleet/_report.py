@@ -4,17 +4,18 @@ import json
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
+from os import PathLike
 from pathlib import Path
 from typing import Final
 
-from wavix_async._files.lock import is_held
+from wavix_async._files import is_held
 from wavix_async.fleet._database import Store, as_ours
 from wavix_async.fleet._errors import JournalError
 from wavix_async.fleet._journal import RunRow, latest_run, open_store
 from wavix_async.fleet._plan import fields_count
 from wavix_async.fleet._records import FleetResult, FleetStatus, Sample, fields_of
 
-__all__ = ["FleetReport", "status"]
+__all__ = ["FleetReport", "has_run", "status"]
 
 _STATUS: Final[dict[str | None, FleetStatus]] = {
     None: FleetStatus.NOT_SENT,
@@ -140,6 +141,26 @@ def status(journal: str | Path) -> FleetReport:
             if run is None:
                 raise JournalError(f"The journal {path} has no run: nothing was ever sent.")
             return FleetReport(store, run, is_running=running)
+    finally:
+        store.close()
+
+
+def has_run(journal: str | PathLike[str], *, base_url: str) -> bool:
+    """Tell whether a file is a journal with a run: `resume` needs one, and `apply` begins one where there is none.
+
+    Args:
+        journal: The file, which need not exist.
+        base_url: The API of the client that will use the journal: `wavix.base_url`, or `plan.base_url`.
+
+    Raises:
+        JournalError: The file is not a journal, or it is the journal of another API.
+    """
+    path = Path(journal)
+    if not path.exists():
+        return False
+    store = open_store(path, base_url)
+    try:
+        return latest_run(store.connection) is not None
     finally:
         store.close()
 

@@ -10,9 +10,7 @@ from typing import Any, Final, Literal, TypeAlias
 import attrs
 
 from wavix_async import Number
-from wavix_async._files.problems import Place
-from wavix_async._files.rows import Said, digits_of
-from wavix_async._files.values import ValueProblem
+from wavix_async._files import Place, Said, ValueProblem, digits_of
 
 __all__ = ["CRITERIA", "Selector", "check_criterion"]
 

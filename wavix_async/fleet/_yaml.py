@@ -13,10 +13,22 @@ from typing import IO, TYPE_CHECKING, Any, Final, Literal, TypeAlias
 import attrs
 
 from wavix_async import InputError, NumberDestination
-from wavix_async._files.fields import FIELDS
-from wavix_async._files.problems import Place, Problem, did_you_mean
-from wavix_async._files.rows import NOT_A_PHONE, NOT_AN_ID, NotText, Row, Said, digits_of, is_id, said
-from wavix_async._files.values import ValueProblem, WrongValues
+from wavix_async._files import (
+    FIELDS,
+    NOT_A_PHONE,
+    NOT_AN_ID,
+    NotText,
+    Place,
+    Problem,
+    Row,
+    Said,
+    ValueProblem,
+    WrongValues,
+    did_you_mean,
+    digits_of,
+    is_id,
+    said,
+)
 from wavix_async.fleet._selectors import CRITERIA, Selector, check_criterion
 
 if TYPE_CHECKING:

@@ -13,8 +13,7 @@ from typing import IO, Any, Final, Literal, TypeAlias, cast
 import attrs
 
 from wavix_async import InputError, NumberUpdate
-from wavix_async._files.problems import Place, Problem
-from wavix_async._files.rows import SUFFIXES, Item, Row, Rules, read_csv, read_ndjson
+from wavix_async._files import SUFFIXES, Item, Place, Problem, Row, Rules, read_csv, read_ndjson
 from wavix_async.cli._exit import ExitCode, Quit
 
 __all__ = ["Checked", "Layout", "Rows", "open_rows"]
