@@ -18,8 +18,7 @@ from wavix_async import (
     RetryPolicy,
     WavixClient,
 )
-from wavix_async.fleet._desired import read
-from wavix_async.fleet._export import export
+from wavix_async.fleet import export, read
 from wavix_async.models import Page, Pagination
 from wavix_async.sandbox import Sandbox
 

@@ -14,8 +14,7 @@ from hypothesis import strategies as st
 
 from tests.support import examples as ex
 from wavix_async import InputError, Number, NumberDestination, NumberUpdate, from_dict
-from wavix_async.fleet import FleetFileError
-from wavix_async.fleet._desired import Layout, Match, Wanted, read
+from wavix_async.fleet import DesiredState, FleetFileError, Layout, Match, read
 from wavix_async.fleet._export import lines_of
 
 if TYPE_CHECKING:
@@ -31,13 +30,13 @@ def number(number_id: int, phone: str | None = None, **changes: Any) -> Number:
     return from_dict(Number, ex.number(id=number_id, number=phone or f"1415555{number_id:04}", **changes))
 
 
-def wanted(content: str | bytes, layout: Layout = "csv") -> Wanted:
+def desired(content: str | bytes, layout: Layout = "csv") -> DesiredState:
     return read(io.BytesIO(content.encode() if isinstance(content, str) else content), layout=layout)
 
 
 def problems(content: str | bytes, layout: Layout = "csv") -> list[str]:
     with pytest.raises(FleetFileError) as caught:
-        wanted(content, layout)
+        desired(content, layout)
     assert caught.value.count == len(caught.value.problems)
     return [str(problem).removeprefix("<stream>, ").removeprefix("<stream>: ") for problem in caught.value.problems]
 
@@ -50,7 +49,7 @@ class TestTables:
             ',+1 (415) 555-10.02,,https://x.test/,"[]"\n'
             f'1003,14155551003,,,"{json.dumps([ROUTE]).replace(chr(34), chr(34) * 2)}"\n'
         )
-        match = wanted(content).match()
+        match = desired(content).match()
 
         assert match.updates([number(1003), number(1001), number(9), number(1002)]) == [
             NumberUpdate(destinations=[NumberDestination(**ROUTE)]),
@@ -67,7 +66,7 @@ class TestTables:
             '{"number": "+1 415-555-1002", "transcription_threshold": 6}\r\n'
             '{"number": 14155551003, "id": 1003, "destinations": [' + json.dumps(ROUTE) + "]}"
         )
-        assert wanted(content, "ndjson").match().updates([number(1001), number(1002), number(1003)]) == [
+        assert desired(content, "ndjson").match().updates([number(1001), number(1002), number(1003)]) == [
             NumberUpdate(sms_enabled=True, call_status_url=None),
             NumberUpdate(transcription_threshold=6),
             NumberUpdate(destinations=[NumberDestination(**ROUTE)]),
@@ -78,17 +77,17 @@ class TestTables:
         [("id,sms_enabled\n1,\n2,true\n", "csv"), ('{"id": 1}\n{"id": 2, "sms_enabled": true}', "ndjson")],
     )
     def test_a_row_may_leave_everything_as_it_is(self, content: str, layout: Layout):
-        whole = wanted(content, layout)
+        whole = desired(content, layout)
 
         assert (whole.rows, len(whole), whole.selectors) == (2, 2, ())
         assert whole.match().updates([number(1), number(2), number(3)]) == [NumberUpdate(), ON, None]
 
     def test_a_table_without_rows_wants_nothing(self):
-        assert len(wanted("id,sms_enabled\n")) == 0
-        assert wanted("id,sms_enabled\n"), "it is there all the same"
+        assert len(desired("id,sms_enabled\n")) == 0
+        assert desired("id,sms_enabled\n"), "it is there all the same"
 
     def test_what_stands_in_json_quotes_is_text(self):
-        match = wanted('id,call_status_url\n1,"""null"""\n2,""" a\\n"""\n3,"""half"\n').match()
+        match = desired('id,call_status_url\n1,"""null"""\n2,""" a\\n"""\n3,"""half"\n').match()
         assert match.updates([number(1), number(2), number(3)]) == [
             NumberUpdate(call_status_url=text) for text in ("null", " a\n", '"half')
         ]
@@ -178,7 +177,7 @@ class TestTables:
             f"{i},true\n{i},{'x' * 100_000 if i < 5 else 'x'}\n" for i in range(1, 1501)
         )
         with pytest.raises(FleetFileError) as caught:
-            wanted(content)
+            desired(content)
         error = pickle.loads(pickle.dumps(caught.value))
 
         assert (error.count, len(error.problems)) == (1500, 1000)
@@ -290,7 +289,7 @@ class TestSources:
 
 class TestMatch:
     def test_a_phone_number_that_contradicts_the_account(self):
-        match = wanted("id,number,sms_enabled\n1,14155550001,true\n2,14155550009,true\n").match()
+        match = desired("id,number,sms_enabled\n1,14155550001,true\n2,14155550009,true\n").match()
 
         assert match.updates([number(1), number(2)]) == [ON, None]
         assert match.updates([number(2)]) == [None], "a page that comes twice tells nothing new"
@@ -302,7 +301,7 @@ class TestMatch:
         assert str(error).startswith("<stream> has 1 mistake; nothing was sent.\n  <stream>, line 3")
 
     def test_a_number_in_two_rows_by_id_and_by_phone(self):
-        match = wanted("number,id,sms_enabled\n+14155550001,,true\n,1,false\n").match()
+        match = desired("number,id,sms_enabled\n+14155550001,,true\n,1,false\n").match()
         match.updates([number(1)])
 
         assert [str(problem) for problem in match.problems] == [
@@ -311,7 +310,7 @@ class TestMatch:
         ]
 
     def test_unseen_names_the_place_in_the_order_of_the_file(self):
-        match = wanted("number,id,sms_enabled\n,3,true\n14155550002,,true\n,1,true\n").match()
+        match = desired("number,id,sms_enabled\n,3,true\n14155550002,,true\n,1,true\n").match()
         match.updates([number(3)])
 
         assert [(target.id, target.number, str(target.place)) for target in match.unseen()] == [
@@ -320,7 +319,7 @@ class TestMatch:
         ]
 
     def test_each_matching_is_of_its_own(self):
-        whole = wanted("id,sms_enabled\n1,true\n")
+        whole = desired("id,sms_enabled\n1,true\n")
         assert whole.match().updates([number(1)]) == [ON]
         assert [target.id for target in whole.match().unseen()] == [1]
         assert [target.id for target in whole.targets()] == [1]
@@ -333,7 +332,7 @@ class TestMatch:
 
     def test_numbers_that_came_otherwise_than_documented(self):
         odd = [from_dict(Number, ex.number(id=one, number=two)) for one, two in (([1], 5), (None, None), (True, "x"))]
-        assert wanted("id,number,sms_enabled\n1,,true\n,5,true\n").match().updates(odd) == [None] * 3
+        assert desired("id,number,sms_enabled\n1,,true\n,5,true\n").match().updates(odd) == [None] * 3
 
 
 # --- what export writes, read takes back ---

@@ -12,8 +12,7 @@ import pytest
 
 from tests.support import examples as ex
 from wavix_async import InputError, Number, NumberDestination, NumberUpdate, from_dict
-from wavix_async.fleet import FleetFileError
-from wavix_async.fleet._desired import Wanted, read
+from wavix_async.fleet import DesiredState, FleetFileError, read
 from wavix_async.fleet._selectors import CRITERIA
 
 yaml = pytest.importorskip("yaml", reason="the extra `yaml` is not installed")
@@ -25,12 +24,12 @@ def number(number_id: int, **changes: Any) -> Number:
     return from_dict(Number, ex.number(id=number_id, **{"number": f"1415555{number_id:04}", **changes}))
 
 
-def wanted(content: str | bytes) -> Wanted:
+def desired(content: str | bytes) -> DesiredState:
     return read(io.BytesIO(content.encode() if isinstance(content, str) else content), layout="yaml")
 
 
 def updates(content: str, *numbers: Number) -> list[NumberUpdate | None]:
-    match = wanted(content).match()
+    match = desired(content).match()
     made = match.updates(numbers)
     assert match.problems == []
     return made
@@ -38,7 +37,7 @@ def updates(content: str, *numbers: Number) -> list[NumberUpdate | None]:
 
 def problems(content: str | bytes) -> list[str]:
     with pytest.raises(FleetFileError) as caught:
-        wanted(content)
+        desired(content)
     return [str(problem).removeprefix("<stream>, ").removeprefix("<stream>: ") for problem in caught.value.problems]
 
 
@@ -93,7 +92,7 @@ numbers:
         ]
 
     def test_a_number_that_is_named_twice_is_one_target(self):
-        whole = wanted(
+        whole = desired(
             "numbers:\n- {ids: [7, 5], set: {}}\n- {select: all, set: {sms_enabled: true}}\n- {id: 5, set: {}}"
         )
         match = whole.match()
@@ -107,7 +106,7 @@ numbers:
         assert [target.id for target in match.unseen()] == [7]
 
     def test_a_phone_number_is_checked_against_the_account(self):
-        match = wanted("numbers:\n- {id: 1, number: +1 415 555 0002, set: {sms_enabled: true}}\n").match()
+        match = desired("numbers:\n- {id: 1, number: +1 415 555 0002, set: {sms_enabled: true}}\n").match()
 
         assert match.updates([number(1)]) == [None]
         assert [str(problem) for problem in match.problems] == [
@@ -137,7 +136,7 @@ numbers:
         ]
 
     def test_a_selector_tells_what_it_is(self):
-        (selector,) = wanted("numbers:\n- select: {label: [a, null]}\n  set: {sms_enabled: yes}\n").selectors
+        (selector,) = desired("numbers:\n- select: {label: [a, null]}\n  set: {sms_enabled: yes}\n").selectors
 
         assert (selector.criteria, selector.values) == ({"label": ("a", None)}, {"sms_enabled": True})
         assert (selector.place.file, selector.place.line) == ("<stream>", 2)
@@ -175,7 +174,7 @@ class TestSelectors:
         def given(value: Any) -> Number:
             return from_dict(Number, ex.number(country="-", country_short_name="-") | {field: value})
 
-        (selector,) = wanted(f"numbers:\n- select: {select}\n  set: {{sms_enabled: true}}\n").selectors
+        (selector,) = desired(f"numbers:\n- select: {select}\n  set: {{sms_enabled: true}}\n").selectors
 
         assert [value for value in fits if not selector.matches(given(value))] == []
         assert [value for value in unfit if selector.matches(given(value))] == []
@@ -304,7 +303,7 @@ nummbers: []
     def test_without_the_extra_the_message_says_what_to_install(self, monkeypatch: pytest.MonkeyPatch):
         monkeypatch.setitem(sys.modules, "yaml", None)
         with pytest.raises(InputError, match=r"pip install 'wavix-async\[yaml\]'"):
-            wanted("numbers: []")
+            desired("numbers: []")
 
 
 class TestBounds:

@@ -14,7 +14,7 @@ _LONGEST: Final = 600
 
 @attrs.frozen
 class Place:
-    """Where something stands: what is not known is None.
+    """A place in a file; None for what is not known.
 
     Attributes:
         file: The file as it was given; "" where that goes without saying; `<iterable>[3]` for the fourth item of one.
@@ -45,7 +45,7 @@ def _shorten(message: str) -> str:
 
 @attrs.frozen
 class Problem:
-    """One thing that is wrong; a message that shows a very long value is cut."""
+    """A mistake and its place; a message with a very long value is cut."""
 
     place: Place
     message: str = attrs.field(converter=_shorten)
@@ -55,12 +55,12 @@ class Problem:
 
 
 def mistakes(name: str, lines: Iterable[str], count: int) -> str:
-    """Return a text for people: how much is wrong, and the first twenty of it.
+    """Return a text with the number of mistakes and the first twenty.
 
     Args:
-        name: What is wrong as a whole.
-        lines: One for each mistake, twenty of them at least where there are so many.
-        count: How many there are.
+        name: The name of the file.
+        lines: A line for each mistake; all of them, or at least twenty.
+        count: How many mistakes there are.
     """
     shown = [f"  {line}" for line, _ in zip(lines, range(_SHOWN), strict=False)]
     if count > _SHOWN:

@@ -13,7 +13,7 @@ async with WavixClient() as wavix:
 
 from wavix_async._files import Place, Problem
 from wavix_async.fleet._apply import apply, resume, roll_back
-from wavix_async.fleet._desired import Layout, Match, Target, Wanted, read
+from wavix_async.fleet._desired import DesiredState, Layout, Match, Target, read
 from wavix_async.fleet._errors import FleetFileError, JournalError, MissingNumbersError, SafetyError, StalePlanError
 from wavix_async.fleet._executor import Stale
 from wavix_async.fleet._export import export
@@ -32,7 +32,7 @@ from wavix_async.fleet._safety import Safety
 from wavix_async.fleet._selectors import Selector
 
 __all__ = [
-    # what can be done
+    # functions
     "read",
     "plan",
     "apply",
@@ -41,19 +41,19 @@ __all__ = [
     "status",
     "has_run",
     "export",
-    # what is wanted
+    # desired state
     "Layout",
     "Match",
     "Place",
     "Problem",
     "Selector",
     "Target",
-    "Wanted",
-    # what would change
+    "DesiredState",
+    # plan
     "Change",
     "FieldChange",
     "Plan",
-    # how it ended
+    # run
     "FleetProgress",
     "FleetReport",
     "FleetResult",

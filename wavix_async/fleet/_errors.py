@@ -1,4 +1,4 @@
-"""What the fleet raises on top of the errors of the client."""
+"""The errors that the fleet raises besides those of the client."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -13,11 +13,11 @@ _SHOWN: Final = 20
 
 
 class FleetFileError(InputError):
-    """What was given to `read` is wrong, or contradicts the account. Nothing was sent.
+    """The source given to `read` has mistakes, or contradicts the account. Nothing was sent.
 
     Attributes:
-        problems: What is wrong and where, the first thousand; the text shows twenty.
-        count: How much is wrong.
+        problems: The mistakes with their places, the first thousand; the text shows twenty.
+        count: How many mistakes there are.
     """
 
     def __init__(self, message: str = "", *, problems: Sequence[Problem] = (), count: int | None = None) -> None:
@@ -53,7 +53,7 @@ class StalePlanError(SafetyError):
 
 
 class MissingNumbersError(InputError):
-    """The account lacks numbers that are wanted. Nothing was sent.
+    """The account lacks numbers of the desired state. Nothing was sent.
 
     Attributes:
         numbers: One line for each, the first thousand: the file, the line, the column, and the id or phone number.
@@ -84,29 +84,29 @@ def _listed(lines: Sequence[str], count: int) -> str:
 
 
 class Problems:
-    """Takes any number of problems: keeps the first thousand of them, and counts all."""
+    """Collects problems: keeps the first thousand, and counts all."""
 
     def __init__(self) -> None:
         self.kept: list[Problem] = []
         self.count = 0
 
     def add(self, problem: Problem) -> None:
-        """Take one more."""
+        """Add a problem."""
         self.count += 1
         if len(self.kept) < _KEPT:
             self.kept.append(problem)
 
     def merge(self, others: "Problems") -> None:
-        """Take all of another collection, which knows its own first thousand, by the order of their lines."""
+        """Add another collection, in the order of the lines."""
         both = [*self.kept, *others.kept]
         self.kept = sorted(both, key=lambda problem: problem.place.line or 0)[:_KEPT]
         self.count += others.count
 
     def error(self, name: str) -> FleetFileError:
-        """Return the error that tells them all.
+        """Return an error with all of them.
 
         Args:
-            name: What is wrong as a whole: the file's name.
+            name: The name of the file.
         """
         message = mistakes(name, map(str, self.kept), self.count)
         return FleetFileError(message, problems=self.kept, count=self.count)

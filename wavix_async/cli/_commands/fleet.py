@@ -320,7 +320,7 @@ def _client(connection: Connection) -> Iterator[tuple[asyncio.Runner, WavixClien
             runner.run(wavix.close())
 
 
-def _read(file: str, layout: Layout | None) -> fleet.Wanted:
+def _read(file: str, layout: Layout | None) -> fleet.DesiredState:
     if file.startswith("-") and file != _STDIN:
         raise Quit(ExitCode.USAGE, f"Unknown option: {file}. See wavix-async fleet --help.")
     if file == _STDIN and layout is None:
@@ -346,7 +346,7 @@ def _listed(head: str, lines: Iterable[str], whole: int) -> str:
     return "\n".join([head, *shown])
 
 
-async def _plan(wavix: WavixClient, wanted: fleet.Wanted) -> Plan:
+async def _plan(wavix: WavixClient, wanted: fleet.DesiredState) -> Plan:
     try:
         return await watched(wavix, lambda take: fleet.plan(wavix, wanted, on_progress=take))
     except FleetFileError as error:
