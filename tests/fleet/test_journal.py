@@ -25,7 +25,11 @@ async def test_a_journal_has_one_run_at_a_time_and_anybody_may_look(tmp_path: Pa
     async with Sandbox(400, latency=0.02) as sandbox, client_of(sandbox) as wavix:
         plan, other = await fleet.plan(wavix, urls(ids(100))), await fleet.plan(wavix, urls(ids(2)))
         journal = tmp_path / "run.sqlite"
-        run = asyncio.ensure_future(fleet.apply(wavix, plan, journal=journal, concurrency=2))
+        # Holding its only slot keeps the run from ending before the other process has started.
+        slot = asyncio.Semaphore(1)
+        run = asyncio.ensure_future(
+            fleet.apply(wavix.with_options(semaphore=slot), plan, journal=journal, concurrency=2)
+        )
         await begun(lambda: len(sandbox.stats.updates) > 5, run)
         for again in (
             fleet.apply(wavix, other, journal=journal),
@@ -52,13 +56,19 @@ async def test_a_journal_has_one_run_at_a_time_and_anybody_may_look(tmp_path: Pa
             sys.executable, "-c", source, sandbox.url, str(journal), stdout=subprocess.PIPE, stderr=subprocess.PIPE
         )
         seen: list[int] = []
+        held = False
         while process.returncode is None and not run.done():
             status = await asyncio.to_thread(fleet.status, journal)
             assert status.total == 100
             assert sum(counts(status).values()) == 100
             seen.append(status.updated)
+            if status.updated >= 30 and not held:
+                held = await slot.acquire()
             await asyncio.sleep(0.01)
+        assert not run.done()
         out, errors = await process.communicate()
+        if held:
+            slot.release()
         first, _, rest = out.decode().partition("\n")
         assert (first, "in use" in rest) == ("True", True), (out, errors)
         assert seen == sorted(seen)

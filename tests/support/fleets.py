@@ -7,7 +7,8 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from wavix_async import NumberUpdate, RetryPolicy, WavixClient, fleet
+from tests.support import examples as ex
+from wavix_async import Number, NumberUpdate, RetryPolicy, WavixClient, fleet, from_dict
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -28,6 +29,11 @@ SETTABLE = (
 def client_of(sandbox: Sandbox, **options: Any) -> WavixClient:
     settings: dict[str, Any] = {"base_url": sandbox.url, "retry": FAST, **options}
     return WavixClient(settings.pop("api_key", sandbox.api_key), **settings)
+
+
+def number(number_id: int, phone: str | None = None, **changes: Any) -> Number:
+    """A number of an account; its phone number follows from its id."""
+    return from_dict(Number, ex.number(**{"id": number_id, "number": phone or f"1415555{number_id:04}", **changes}))
 
 
 def ids(count: int, start: int = FIRST) -> range:

@@ -20,7 +20,7 @@ from wavix_async.fleet._account import AccountReader
 from wavix_async.fleet._database import Database
 from wavix_async.fleet._desired import LAYOUTS, Layout
 
-__all__ = ["export", "lines_of"]
+__all__ = ["export"]
 
 _SCHEMA: Final = "CREATE TABLE lines (id INTEGER PRIMARY KEY, line TEXT NOT NULL, listing INTEGER NOT NULL)"
 _CHECK_STOPPED_EVERY: Final = 1_000
@@ -77,16 +77,6 @@ def _check_target(path: str | os.PathLike[str], layout: Layout | None) -> tuple[
     if not target.parent.is_dir() or (target.exists() and not target.is_file()):
         raise InputError(f"Cannot write {os.fspath(path)}: it is no file in a directory that exists.")
     return target, chosen
-
-
-def lines_of(numbers: Sequence[Number], layout: Layout) -> Iterator[str]:
-    """Yield the text of such a file.
-
-    Args:
-        numbers: The numbers, in their order.
-        layout: How it is written.
-    """
-    return _with_header(layout, map(_WRITERS[layout], numbers))
 
 
 def _add_page(
