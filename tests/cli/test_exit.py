@@ -22,7 +22,7 @@ from wavix_async import (
     ServerError,
     WavixError,
 )
-from wavix_async._files.values import FIELDS
+from wavix_async._files import FIELDS
 from wavix_async.cli._exit import code_for_error, code_for_report
 from wavix_async.cli._input.change_flags import Changes
 

@@ -3,24 +3,32 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import stat
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
+from tests.support import examples as ex
+from tests.support.fleets import number
 from wavix_async import (
     AuthenticationError,
     DecodeError,
     InputError,
     Number,
+    NumberDestination,
     NumberUpdate,
     RetryPolicy,
     WavixClient,
+    from_dict,
 )
-from wavix_async.fleet._desired import read
-from wavix_async.fleet._export import export
+from wavix_async.fleet import Layout, Match, export, read
 from wavix_async.models import Page, Pagination
+from wavix_async.resources.numbers import Numbers
 from wavix_async.sandbox import Sandbox
 
 if TYPE_CHECKING:
@@ -220,3 +228,99 @@ class TestExamples:
         )
         assert getattr(wanted[1016], "transcription_threshold", None) == 30
         assert getattr(wanted[1014], "sms_enabled", None) is False
+
+
+# --- what export writes, read takes back ---
+
+texts = st.text(max_size=8) | st.sampled_from(
+    ["null", "NULL", "~", "true", '"', '"null"', " x ", "a\nb", "\r\n", "\x85", "\u2028", "\ufeff", "007", "#", "=1+1",
+     "*a", "- x: y", "a,b;c", "\ud800", "\x00\x7f", "\U0001f600", "{}", "https://x.test/?a=b&c=%20#f"]
+)  # fmt: skip
+raw = st.one_of(
+    st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False), texts, st.just([]), st.just({"a": [1]})
+)
+routes = st.lists(
+    st.fixed_dictionaries(
+        {"destination": texts | raw, "priority": st.integers() | raw, "transport": st.sampled_from([1, 4, 5, 9]) | raw},
+        optional={"trunk_id": st.integers() | raw, "id": st.integers(), "srtp": st.booleans(), "new": raw},
+    )
+    | raw,
+    max_size=3,
+)
+numbers = st.fixed_dictionaries(
+    {},
+    optional={
+        "number": texts | raw | st.just("+1 415 555 0100"),
+        "sms_enabled": st.booleans() | raw,
+        "destination": routes | raw,
+        "sms_relay_url": texts | raw,
+        "call_recording_enabled": raw,
+        "transcription_threshold": st.integers() | raw,
+        "call_status_url": texts | raw,
+    },
+)
+
+
+def exported(numbers: list[Number], layout: Layout) -> bytes:
+    """Return the file that is written of an account with these numbers."""
+
+    class Listing:
+        async def pages(self) -> AsyncIterator[Any]:
+            yield Page(items=numbers, pagination=Pagination(total=len(numbers)))
+
+    async def write(path: Path) -> int:
+        async with WavixClient("a key of an account", base_url="http://127.0.0.1:9") as client:
+            return await export(client, path, layout=layout)
+
+    with tempfile.TemporaryDirectory() as directory, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Numbers, "list", lambda self, **_: Listing())
+        assert asyncio.run(write(Path(directory) / "fleet")) == len(numbers)
+        return (Path(directory) / "fleet").read_bytes()
+
+
+@pytest.mark.parametrize("layout", ["csv", "ndjson", "yaml"])
+@given(payloads=st.lists(numbers, min_size=1, max_size=3))
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def test_what_is_written_of_any_number_differs_from_it_in_nothing(layout: Layout, payloads: list[dict[str, Any]]):
+    if layout == "yaml":
+        pytest.importorskip("yaml")
+    account = [
+        from_dict(Number, {**ex.number(number=f"1415555000{at}"), **payload, "id": at + 1})
+        for at, payload in enumerate(payloads)
+    ]
+    written = exported(account, layout)
+    match: Match = read(io.BytesIO(written), layout=layout).match()
+
+    updates = match.updates(account)
+
+    assert match.problems == []
+    assert [update and update.differs_from(each) for update, each in zip(updates, account, strict=True)] == [
+        () for _ in account
+    ]
+    assert all(update is not None for update in updates)
+    assert list(match.unseen()) == []
+
+
+@pytest.mark.parametrize("layout", ["csv", "ndjson", "yaml"])
+def test_nothing_that_can_be_said_is_left_out(layout: Layout):
+    if layout == "yaml":
+        pytest.importorskip("yaml")
+    odd = 'a "b",\n\u2028 \U0001f600 null'
+    account = [
+        number(1, sms_relay_url=odd, call_status_url=None, sms_enabled=False, transcription_threshold=0),
+        number(2, sms_relay_url="", call_status_url="null", destination=[], sms_enabled=None),
+        number(3, destination=[ex.destination(destination=odd, transport=5, trunk_id=7), ex.destination(priority=2)]),
+    ]
+    written = exported(account, layout)
+    first, second, third = read(io.BytesIO(written), layout=layout).match().updates(account)
+
+    assert first is not None
+    assert second is not None
+    assert third is not None
+    assert (first.sms_relay_url, first.call_status_url, first.sms_enabled) == (odd, None, False)
+    assert (second.sms_relay_url, second.call_status_url, second.destinations) == (None, "null", ())
+    assert not second.sms_enabled
+    assert third.destinations == (
+        NumberDestination(destination=odd, priority=1, transport=5, trunk_id=7),
+        NumberDestination(destination="[did]@pbx.example.net", priority=2, transport=1),
+    )

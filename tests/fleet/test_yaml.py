@@ -1,36 +1,28 @@
-"""Fleets in YAML: selectors, the order of entries, and the place of everything that is wrong."""
+"""Fleets in YAML: the order of entries, and the place of every mistake."""
 
 from __future__ import annotations
 
 import io
 import sys
-import time
 import tracemalloc
-from typing import Any
 
 import pytest
 
-from tests.support import examples as ex
-from wavix_async import InputError, Number, NumberDestination, NumberUpdate, from_dict
-from wavix_async._files.problems import FleetFileError
-from wavix_async.fleet._desired import Wanted, read
-from wavix_async.fleet._selectors import CRITERIA
+from tests.support.fleets import number
+from wavix_async import InputError, Number, NumberDestination, NumberUpdate
+from wavix_async.fleet import DesiredState, FleetFileError, read
 
 yaml = pytest.importorskip("yaml", reason="the extra `yaml` is not installed")
 
 ON = NumberUpdate(sms_enabled=True)
 
 
-def number(number_id: int, **changes: Any) -> Number:
-    return from_dict(Number, ex.number(id=number_id, **{"number": f"1415555{number_id:04}", **changes}))
-
-
-def wanted(content: str | bytes) -> Wanted:
+def desired(content: str | bytes) -> DesiredState:
     return read(io.BytesIO(content.encode() if isinstance(content, str) else content), layout="yaml")
 
 
 def updates(content: str, *numbers: Number) -> list[NumberUpdate | None]:
-    match = wanted(content).match()
+    match = desired(content).match()
     made = match.updates(numbers)
     assert match.problems == []
     return made
@@ -38,13 +30,8 @@ def updates(content: str, *numbers: Number) -> list[NumberUpdate | None]:
 
 def problems(content: str | bytes) -> list[str]:
     with pytest.raises(FleetFileError) as caught:
-        wanted(content)
+        desired(content)
     return [str(problem).removeprefix("<stream>, ").removeprefix("<stream>: ") for problem in caught.value.problems]
-
-
-def selected(select: str, *numbers: Number) -> list[int]:
-    made = updates(f"numbers:\n- select: {select}\n  set: {{sms_enabled: true}}\n", *numbers)
-    return [number.id for number, update in zip(numbers, made, strict=True) if update == ON]
 
 
 class TestEntries:
@@ -93,7 +80,7 @@ numbers:
         ]
 
     def test_a_number_that_is_named_twice_is_one_target(self):
-        whole = wanted(
+        whole = desired(
             "numbers:\n- {ids: [7, 5], set: {}}\n- {select: all, set: {sms_enabled: true}}\n- {id: 5, set: {}}"
         )
         match = whole.match()
@@ -107,7 +94,7 @@ numbers:
         assert [target.id for target in match.unseen()] == [7]
 
     def test_a_phone_number_is_checked_against_the_account(self):
-        match = wanted("numbers:\n- {id: 1, number: +1 415 555 0002, set: {sms_enabled: true}}\n").match()
+        match = desired("numbers:\n- {id: 1, number: +1 415 555 0002, set: {sms_enabled: true}}\n").match()
 
         assert match.updates([number(1)]) == [None]
         assert [str(problem) for problem in match.problems] == [
@@ -135,66 +122,6 @@ numbers:
             NumberUpdate(sms_enabled=False, **both),
             NumberUpdate(sms_enabled=True, transcription_threshold=6),
         ]
-
-    def test_a_selector_tells_what_it_is(self):
-        (selector,) = wanted("numbers:\n- select: {label: [a, null]}\n  set: {sms_enabled: yes}\n").selectors
-
-        assert (selector.criteria, selector.values) == ({"label": ("a", None)}, {"sms_enabled": True})
-        assert (selector.place.file, selector.place.line) == ("<stream>", 2)
-        assert selector.matches(number(1, label="a"))
-        assert not selector.matches(number(1, label="b"))
-
-
-class TestSelectors:
-    @pytest.mark.parametrize(
-        ("select", "field", "fits", "unfit"),
-        [
-            ("{label: sales}", "label", ["sales"], ["Sales", "sales 2", None, "", 5]),
-            ("{label: 'sales*'}", "label", ["sales", "sales 2"], ["presales", None]),
-            ("{label: [a?, '[b]']}", "label", ["ax", "[b]"], ["a", "b"]),
-            ("{label: null}", "label", [None, ""], ["null"]),
-            ("{label: 'null'}", "label", ["null"], [None]),
-            ("{label: '*'}", "label", ["x"], [None, ""]),
-            ("{country: NO}", "country_short_name", ["NO", "no"], ["US", False]),
-            ("{country: united states}", "country", ["United States"], ["United Kingdom"]),
-            ("{city: 'detroit*'}", "city", ["DETROIT, MI"], ["CHICAGO, IL"]),
-            ("{state: [mi, null]}", "state", ["MI", None], ["IL"]),
-            ("{status: Active}", "status", ["active"], ["inactive"]),
-            ("{number: 1415*}", "number", ["14155550100", "+1 415 555"], ["1312", None, 1415]),
-            ("{number: +1 (415) 555-01??}", "number", ["14155550100"], ["14155550200", "141555501000"]),
-            ("{number: '1[34]1*'}", "number", ["1312", "1415"], ["1512"]),
-            ("{number: +1 415 555 0100}", "number", ["14155550100"], ["4155550100"]),
-            ("{sms_enabled: true}", "sms_enabled", [True], [False, 1, None, "true", []]),
-            ("{cnam: [no, null]}", "cnam", [False, None], [True, 0]),
-            ("{channels: [2, 4]}", "channels", [2, 4], [3, True, 2.0, [2]]),
-            ("{id: [1, 2]}", "id", [1, 2], [3, True]),
-            ("{call_status_url: 'http://*'}", "call_status_url", ["http://x.test"], ["https://x.test", None]),
-        ],
-    )
-    def test_what_a_criterion_means(self, select: str, field: str, fits: list[Any], unfit: list[Any]):
-        def given(value: Any) -> Number:
-            return from_dict(Number, ex.number(country="-", country_short_name="-") | {field: value})
-
-        (selector,) = wanted(f"numbers:\n- select: {select}\n  set: {{sms_enabled: true}}\n").selectors
-
-        assert [value for value in fits if not selector.matches(given(value))] == []
-        assert [value for value in unfit if selector.matches(given(value))] == []
-
-    def test_all_criteria_must_hold(self):
-        one, two, three = number(1, label="a", city="X"), number(2, label="a", city="Y"), number(3, label="b", city="X")
-
-        assert selected("{label: a, city: x}", one, two, three) == [1]
-        assert selected("all", one, two, three) == [1, 2, 3]
-
-    def test_every_plain_field_of_a_number_can_be_selected_by(self):
-        plain = {name for name, (kind, _) in ex.NUMBER_FIELDS.items() if kind in {"int", "str", "bool", "enum"}}
-
-        assert set(CRITERIA) == plain - {"seconds"}
-
-    def test_many_stars_take_no_time(self):
-        started = time.perf_counter()
-        assert selected("{label: '" + "*a" * 30 + "b'}", number(1, label="a" * 200)) == []
-        assert time.perf_counter() - started < 5, "backtracking would take years"
 
 
 class TestProblems:
@@ -304,7 +231,7 @@ nummbers: []
     def test_without_the_extra_the_message_says_what_to_install(self, monkeypatch: pytest.MonkeyPatch):
         monkeypatch.setitem(sys.modules, "yaml", None)
         with pytest.raises(InputError, match=r"pip install 'wavix-async\[yaml\]'"):
-            wanted("numbers: []")
+            desired("numbers: []")
 
 
 class TestBounds:

@@ -1,4 +1,4 @@
-"""What can be set on a number, as it stands: the part of an answer that a request could have said."""
+"""The settings of a number: the part of an answer that a request can set."""
 
 import json
 from collections.abc import Mapping
@@ -18,10 +18,10 @@ _URLS: Final = frozenset({"sms_relay_url", "call_status_url"})
 
 
 def settings_of(number: Number) -> dict[str, Any]:
-    """Return what a request would have to say to set a number as it is, in wire form.
+    """Return the settings of a number, in wire form: those that a request needs to set it as it is.
 
-    Two numbers that are set alike have equal settings: destinations are in order and hold only what a request can say,
-    a URL that was cleared is None. A value that is not as documented stays as it came.
+    Two numbers with the same settings give equal values: destinations are sorted and hold only what a request can set,
+    a cleared URL is None. A value that is not as documented stays as it came.
     """
     settings: dict[str, Any] = {}
     for name in FIELDS:
@@ -62,10 +62,10 @@ def _rank(route: dict[str, Any]) -> tuple[Any, ...]:
 
 
 def update_from(settings: Mapping[str, Any]) -> NumberUpdate:
-    """Return the update that says these settings, which are in wire form.
+    """Return the update with these settings, which are in wire form.
 
     Raises:
-        InputError: A value is one that no request can say, such as a flag that an answer left out.
+        InputError: A value cannot be set by a request, such as a flag that an answer left out.
     """
     values = dict(settings)
     if isinstance(values.get("destinations"), list):
@@ -78,7 +78,7 @@ def update_from(settings: Mapping[str, Any]) -> NumberUpdate:
 
 @lru_cache(maxsize=1024)
 def update_from_json(text: str) -> NumberUpdate:
-    """Return the update that a JSON object says; most fleets say the same few things over and over."""
+    """Return the update with the settings of a JSON object; cached, as most fleets repeat a few changes."""
     return update_from(json.loads(text))
 
 

@@ -1,11 +1,9 @@
-"""One process at a time: a lock that the system takes back, however the process ends."""
+"""A lock that one process holds at a time, and that the system releases however the process ends."""
 
 import time
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
-
-from wavix_async.fleet._errors import JournalError
 
 __all__ = ["Lock", "is_held"]
 
@@ -25,25 +23,23 @@ else:
 
 
 class Lock:
-    """The right to write a journal, held through a file beside it, which stays.
+    """The right to write a file, held by one process at a time through a lock file beside it, which stays.
 
     Args:
-        journal: The journal; None: nobody else can know it, and there is nothing to hold.
+        path: The file to write; None: a file that no other process can know, so there is nothing to hold.
 
     Raises:
-        JournalError: Somebody else holds it, or there is no place for the file.
+        BlockingIOError: Another process holds the lock.
+        OSError: The lock file cannot be opened.
     """
 
-    def __init__(self, journal: Path | None) -> None:
+    def __init__(self, path: Path | None) -> None:
         self._stream: IO[bytes] | None = None
-        if journal is None:
+        if path is None:
             return
-        try:
-            stream = open(_beside(journal), "ab")  # noqa: SIM115 - held as long as this lives
-        except OSError as error:
-            raise JournalError(f"Cannot write {journal}: {error.strerror}.") from None
+        stream = open(_lock_file(path), "ab")  # noqa: SIM115 - open as long as the lock is held
         for wait in _WAITS:
-            # Who only looks whether it is held holds it for an instant.
+            # `is_held` takes the lock for an instant to find out.
             time.sleep(wait)
             try:
                 _seize(stream)
@@ -52,12 +48,10 @@ class Lock:
             self._stream = stream
             return
         stream.close()
-        raise JournalError(
-            f"The journal {journal} is in use by another run. Wait until it has ended, or stop it.", retryable=True
-        )
+        raise BlockingIOError(f"Another process holds the lock of {path}.")
 
     def release(self) -> None:
-        """Let somebody else have it."""
+        """Let another process take it."""
         if self._stream is not None:
             self._stream.close()
             self._stream = None
@@ -71,18 +65,18 @@ class Lock:
         self.release()
 
 
-def _beside(journal: Path) -> Path:
-    whole = journal.resolve()
+def _lock_file(path: Path) -> Path:
+    whole = path.resolve()
     return whole.with_name(f"{whole.name}.lock")
 
 
-def is_held(journal: Path) -> bool:
-    """Tell whether somebody writes a journal now."""
-    if not _beside(journal).exists():
+def is_held(path: Path) -> bool:
+    """Tell whether a process holds the lock of a file now."""
+    if not _lock_file(path).exists():
         return False
     try:
-        # Who only looks need not be allowed to write.
-        stream = _beside(journal).open("rb")
+        # Looking needs no right to write.
+        stream = _lock_file(path).open("rb")
     except OSError:
         return False
     with stream:

@@ -1,23 +1,20 @@
-"""What is wrong with a wish, and where: all of it at once, however much it is."""
+"""What is wrong with a file or a value, and where."""
 
 import difflib
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable
 from typing import Final
 
 import attrs
 
-from wavix_async import InputError
+__all__ = ["Place", "Problem", "did_you_mean", "mistakes"]
 
-__all__ = ["FleetFileError", "Place", "Problem", "Problems", "did_you_mean", "mistakes"]
-
-_KEPT: Final = 1_000
 _SHOWN: Final = 20
 _LONGEST: Final = 600
 
 
 @attrs.frozen
 class Place:
-    """Where something stands: what is not known is None.
+    """A place in a file; None for what is not known.
 
     Attributes:
         file: The file as it was given; "" where that goes without saying; `<iterable>[3]` for the fourth item of one.
@@ -48,7 +45,7 @@ def _shorten(message: str) -> str:
 
 @attrs.frozen
 class Problem:
-    """One thing that is wrong; a message that shows a very long value is cut."""
+    """A mistake and its place; a message with a very long value is cut."""
 
     place: Place
     message: str = attrs.field(converter=_shorten)
@@ -57,56 +54,13 @@ class Problem:
         return f"{self.place}: {self.message}"
 
 
-class FleetFileError(InputError):
-    """What was given to `read` is wrong, or contradicts the account. Nothing was sent.
-
-    Attributes:
-        problems: What is wrong and where, the first thousand; the text shows twenty.
-        count: How much is wrong.
-    """
-
-    def __init__(self, message: str = "", *, problems: Sequence[Problem] = (), count: int | None = None) -> None:
-        super().__init__(message)
-        self.problems = list(problems)
-        self.count = len(self.problems) if count is None else count
-
-
-class Problems:
-    """Takes any number of problems: keeps the first thousand of them, and counts all."""
-
-    def __init__(self) -> None:
-        self.kept: list[Problem] = []
-        self.count = 0
-
-    def add(self, problem: Problem) -> None:
-        """Take one more."""
-        self.count += 1
-        if len(self.kept) < _KEPT:
-            self.kept.append(problem)
-
-    def merge(self, others: "Problems") -> None:
-        """Take all of another collection, which knows its own first thousand, by the order of their lines."""
-        both = [*self.kept, *others.kept]
-        self.kept = sorted(both, key=lambda problem: problem.place.line or 0)[:_KEPT]
-        self.count += others.count
-
-    def error(self, name: str) -> FleetFileError:
-        """Return the error that tells them all.
-
-        Args:
-            name: What is wrong as a whole: the file's name.
-        """
-        message = mistakes(name, map(str, self.kept), self.count)
-        return FleetFileError(message, problems=self.kept, count=self.count)
-
-
 def mistakes(name: str, lines: Iterable[str], count: int) -> str:
-    """Return a text for people: how much is wrong, and the first twenty of it.
+    """Return a text with the number of mistakes and the first twenty.
 
     Args:
-        name: What is wrong as a whole.
-        lines: One for each mistake, twenty of them at least where there are so many.
-        count: How many there are.
+        name: The name of the file.
+        lines: A line for each mistake; all of them, or at least twenty.
+        count: How many mistakes there are.
     """
     shown = [f"  {line}" for line, _ in zip(lines, range(_SHOWN), strict=False)]
     if count > _SHOWN:

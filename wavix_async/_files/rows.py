@@ -1,4 +1,4 @@
-"""CSV and NDJSON, line by line, into rows and problems: for a bulk update by ids, and for a fleet."""
+"""Read CSV and NDJSON line by line into rows and problems: for a bulk update by ids, and for a fleet."""
 
 import csv
 import json
@@ -19,22 +19,22 @@ __all__ = [
     "NOT_A_PHONE",
     "SUFFIXES",
     "Item",
-    "NotText",
+    "NotUtf8Error",
     "Row",
     "Rules",
-    "Said",
+    "ParsedChange",
     "digits_of",
     "is_id",
     "read_csv",
     "read_ndjson",
-    "said",
+    "parse_change",
 ]
 
 SUFFIXES: Final[Mapping[str, Literal["csv", "ndjson"]]] = {".csv": "csv", ".ndjson": "ndjson", ".jsonl": "ndjson"}
 
 NOT_AN_ID: Final = "must be the number's record id, a positive whole number"
 NOT_A_PHONE: Final = "must be a phone number, such as +1 415 555 0100"
-_NOTHING: Final = "changes nothing: give at least one field a value."
+_NO_CHANGES: Final = "changes nothing: give at least one field a value."
 _KEYS: Final = ("id", "number")
 
 _PHONE: Final = re.compile(r"\+?[0-9 .()-]{1,40}", re.ASCII)
@@ -54,15 +54,15 @@ class Rules:
         file: What to call it in problems; "" leaves it out.
         keys: The columns that may name a number; with `number`, a phone number does as well as an id.
         common: Values for every row, given apart from the table.
-        may_be_bare: Whether a line may be nothing but an id.
-        may_be_silent: Whether a row may leave every field as it is.
+        allow_bare_ids: Whether a line may be nothing but an id.
+        allow_no_changes: Whether a row may leave every field as it is.
     """
 
     file: str = ""
     keys: Sequence[str] = ("id",)
     common: Mapping[str, Any] = attrs.field(factory=dict)
-    may_be_bare: bool = True
-    may_be_silent: bool = False
+    allow_bare_ids: bool = True
+    allow_no_changes: bool = False
 
     @property
     def columns(self) -> str:
@@ -71,8 +71,8 @@ class Rules:
 
 
 @attrs.define(eq=False)
-class Said:
-    """What a row says: shared by all rows that say the same."""
+class ParsedChange:
+    """The change in a row; rows with equal cells share it."""
 
     update: NumberUpdate
     values: Mapping[str, Any]
@@ -81,7 +81,7 @@ class Said:
 
     @property
     def text(self) -> str:
-        """The values as JSON, made when it is asked for."""
+        """The values as JSON, made at the first access."""
         if self._text is None:
             self._text = _encode(self.values)
         return self._text
@@ -89,27 +89,27 @@ class Said:
 
 @attrs.frozen
 class Row:
-    """What is said of one number, and where it stood.
+    """The change of one number, and its place in the file.
 
     Attributes:
         line: Counted from 1.
         column: That of the id, or of the phone number where there is no id; None where lines have no columns.
         id: The record id.
         number: The phone number, digits only.
-        said: What it shall be.
+        change: The desired values.
     """
 
     line: int
     column: int | None
     id: int | None
     number: str | None
-    said: Said
+    change: ParsedChange
 
 
 Item: TypeAlias = Row | Problem
 
 
-class NotText(Exception):  # noqa: N818 - becomes a problem
+class NotUtf8Error(Exception):
     """Bytes are not UTF-8."""
 
     def __init__(self, line: int, column: int) -> None:
@@ -123,12 +123,12 @@ class NotText(Exception):  # noqa: N818 - becomes a problem
 
 
 def _lines(stream: IO[bytes]) -> Iterator[str]:
-    """Yield the lines as text, without a byte order mark; a line that is no text ends it with `NotText`."""
+    """Yield the lines as text, without a byte order mark; a line that is not UTF-8 raises `NotUtf8Error`."""
     for number, raw in enumerate(stream, start=1):
         try:
             yield raw.decode("utf-8-sig" if number == 1 else "utf-8")
         except UnicodeDecodeError as error:
-            raise NotText(number, error.start + 1) from None
+            raise NotUtf8Error(number, error.start + 1) from None
 
 
 def is_id(value: object) -> TypeGuard[int]:
@@ -143,8 +143,8 @@ def digits_of(text: str) -> str | None:
     return (text.translate(_PUNCTUATION) or None) if _PHONE.fullmatch(text) else None
 
 
-def said(values: Mapping[str, Any]) -> Said:
-    """Return what these values say.
+def parse_change(values: Mapping[str, Any]) -> ParsedChange:
+    """Check values, and return them as a change.
 
     Args:
         values: In wire form.
@@ -152,7 +152,7 @@ def said(values: Mapping[str, Any]) -> Said:
     Raises:
         WrongValues: With one problem for each field that is wrong.
     """
-    return Said(make_update(values), values)
+    return ParsedChange(make_update(values), values)
 
 
 # --- CSV ---
@@ -163,7 +163,7 @@ def read_csv(stream: IO[bytes], rules: Rules) -> Iterator[Item]:
 
     Args:
         stream: The bytes, at their start.
-        rules: What may stand there.
+        rules: What the file may hold.
 
     Yields:
         A row or a problem, in the order of the lines.
@@ -179,7 +179,7 @@ def read_csv(stream: IO[bytes], rules: Rules) -> Iterator[Item]:
         except csv.Error as error:
             yield Problem(Place(rules.file, line), f"is not CSV: {error}.")
             continue
-        except NotText as error:
+        except NotUtf8Error as error:
             yield error.problem(rules.file)
             return
         if not any(map(str.strip, cells)):
@@ -187,18 +187,18 @@ def read_csv(stream: IO[bytes], rules: Rules) -> Iterator[Item]:
         if table is not None:
             yield from table.row(line, cells)
             continue
-        bare = rules.may_be_bare and cells[0].strip().isdigit()
+        bare = rules.allow_bare_ids and cells[0].strip().isdigit()
         table = _Table(["id"] if bare else [cell.strip() for cell in cells], rules)
         if problems := list(table.problems(line)):
             yield from problems
             return
         if bare:
             yield from table.row(line, cells)
-    if table is None and not rules.may_be_bare:
+    if table is None and not rules.allow_bare_ids:
         yield Problem(Place(rules.file), f"is empty: there must be a header; the columns are {rules.columns}.")
 
 
-_Converted: TypeAlias = tuple[Said | None, Sequence[ValueProblem]]
+_Converted: TypeAlias = tuple[ParsedChange | None, Sequence[ValueProblem]]
 
 
 class _Table:
@@ -211,7 +211,7 @@ class _Table:
             columns.index(name) if name in columns and name in rules.keys else None for name in _KEYS
         )
         self._fields = [index for index, name in enumerate(columns) if name not in rules.keys]
-        # Most files say the same few things over and over.
+        # Most files repeat a few changes.
         self._convert: Callable[..., _Converted] = lru_cache(maxsize=256)(self._convert_cells)
 
     def problems(self, line: int) -> Iterator[Problem]:
@@ -238,7 +238,7 @@ class _Table:
             elif name in rules.common:
                 yield Problem(self._place(line, index), "is given as a flag, too: leave out one of them.")
         if not self._fields and not rules.common:
-            flags = " or give flags" if rules.may_be_bare else ""
+            flags = " or give flags" if rules.allow_bare_ids else ""
             yield Problem(
                 Place(rules.file, line), f"there is nothing to change: add columns ({', '.join(FIELDS)}){flags}."
             )
@@ -253,16 +253,16 @@ class _Table:
             )
             return
         number_id, number, wrong = self._key(line, cells)
-        told, unfit = self._convert(*[cells[index] for index in self._fields])
-        if told is not None and not wrong:
+        change, unfit = self._convert(*[cells[index] for index in self._fields])
+        if change is not None and not wrong:
             column = self._number if number_id is None else self._id
-            yield Row(line, None if column is None else column + 1, number_id, number, told)
+            yield Row(line, None if column is None else column + 1, number_id, number, change)
             return
         yield from wrong
         for problem in unfit:
             yield Problem(self._place(line, self._columns.index(problem.field)), problem.message)
-        if told is None and not unfit:
-            yield Problem(Place(self._rules.file, line), _NOTHING)
+        if change is None and not unfit:
+            yield Problem(Place(self._rules.file, line), _NO_CHANGES)
 
     def _key(self, line: int, cells: Sequence[str]) -> tuple[int | None, str | None, Sequence[Problem]]:
         """Return the id, the digits of the phone number, and what is wrong with them."""
@@ -280,7 +280,9 @@ class _Table:
                 if not is_id(number_id):
                     wrong.append(Problem(self._place(line, self._id), f"{NOT_AN_ID}; got {text!r}."))
         if number_id is None and number is None and not wrong:
-            wrong.append(Problem(Place(self._rules.file, line), f"names no number: give {_either(self._columns)}."))
+            wrong.append(
+                Problem(Place(self._rules.file, line), f"names no number: give {_key_columns(self._columns)}.")
+            )
         return number_id, number, wrong
 
     def _convert_cells(self, *cells: str) -> _Converted:
@@ -292,10 +294,10 @@ class _Table:
                     values[name] = from_text(name, cell)
             except ValueProblem as problem:
                 wrong.append(problem)
-        if not values and not wrong and not self._rules.may_be_silent:
+        if not values and not wrong and not self._rules.allow_no_changes:
             return None, ()
         try:
-            made = said(values)
+            made = parse_change(values)
         except WrongValues as unfit:
             return None, [*wrong, *unfit.problems]
         return (None, wrong) if wrong else (made, ())
@@ -304,7 +306,7 @@ class _Table:
         return Place(self._rules.file, line, index + 1, self._columns[index])
 
 
-def _either(columns: Sequence[str]) -> str:
+def _key_columns(columns: Sequence[str]) -> str:
     return " or ".join(name for name in _KEYS if name in columns)
 
 
@@ -316,18 +318,18 @@ def read_ndjson(stream: IO[bytes], rules: Rules) -> Iterator[Item]:
 
     Args:
         stream: The bytes, at their start.
-        rules: What may stand there.
+        rules: What the file may hold.
 
     Yields:
         A row or a problem, in the order of the lines.
     """
-    empty = not rules.may_be_bare
+    empty = not rules.allow_bare_ids
     try:
         for line, text in enumerate(_lines(stream), start=1):
             if text.strip():
                 empty = False
                 yield from _json_row(line, text, rules)
-    except NotText as error:
+    except NotUtf8Error as error:
         yield error.problem(rules.file)
         return
     if empty:
@@ -339,7 +341,7 @@ def _json_row(line: int, text: str, rules: Rules) -> Iterator[Item]:
         return Problem(Place(rules.file, line, column, field), message)
 
     try:
-        given = json.loads(text.rstrip(), object_pairs_hook=_without_twins)
+        given = json.loads(text.rstrip(), object_pairs_hook=_refuse_repeated_keys)
     except json.JSONDecodeError as error:
         yield wrong(None, f"is not JSON: {error.msg}.", error.colno)
         return
@@ -350,7 +352,7 @@ def _json_row(line: int, text: str, rules: Rules) -> Iterator[Item]:
         yield wrong(None, f"cannot be read: {error}.")
         return
     if not isinstance(given, dict):
-        if not rules.may_be_bare:
+        if not rules.allow_bare_ids:
             yield wrong(None, f"must be an object with {rules.columns}.")
             return
         given = {"id": given}
@@ -375,14 +377,14 @@ def _json_row(line: int, text: str, rules: Rules) -> Iterator[Item]:
             problems.append(wrong(name, "is given as a flag, too: leave out one of them."))
     values = {**rules.common, **{name: value for name, value in given.items() if name in FIELDS}}
     try:
-        told = said(values)
+        change = parse_change(values)
     except WrongValues as unfit:
         problems += [wrong(problem.field, problem.message) for problem in unfit.problems]
     else:
-        if not problems and (values or rules.may_be_silent):
-            yield Row(line, None, number_id, number, told)
+        if not problems and (values or rules.allow_no_changes):
+            yield Row(line, None, number_id, number, change)
             return
-    yield from problems or [wrong(None, _NOTHING)]
+    yield from problems or [wrong(None, _NO_CHANGES)]
 
 
 def _digits(value: object) -> str | None:
@@ -391,7 +393,7 @@ def _digits(value: object) -> str | None:
     return digits_of(value.strip()) if isinstance(value, str) else None
 
 
-def _without_twins(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+def _refuse_repeated_keys(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
     made = dict(pairs)
     if len(made) < len(pairs):
         names = [name for name, _ in pairs]

@@ -10,9 +10,8 @@ from typing import Any, Final
 import attrs
 
 from wavix_async import InputError, NumberUpdate, UnsetType
-from wavix_async._files.fields import FIELDS
 
-__all__ = ["FIELDS", "KINDS", "ValueProblem", "WrongValues", "from_text", "is_list", "make_update"]
+__all__ = ["KINDS", "ValueProblem", "WrongValues", "from_text", "is_list", "make_update"]
 
 _WORDS: Final = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 # Python refuses to read longer ones than some 4,000 digits.
@@ -29,7 +28,7 @@ class ValueProblem(Exception):  # noqa: N818 - collected and shown, not always r
 
 
 class WrongValues(Exception):  # noqa: N818
-    """Some values do not fit their fields; `problems` tells which."""
+    """Values do not fit their fields; `problems` has one for each."""
 
     def __init__(self, problems: Sequence[ValueProblem]) -> None:
         super().__init__("; ".join(map(str, problems)))
@@ -67,10 +66,10 @@ _MEMBERS: Final = {
 
 
 def from_text(field: str, text: str) -> Any:
-    """Return what a text says for a field; what makes no sense is left as it is, for `make_update` to refuse.
+    """Return the value of a field from text; text that does not fit is returned as it is, for `make_update` to refuse.
 
-    `null` clears what can be cleared. A text in quotes, as JSON has them, is what stands between them: so `"null"` is
-    the word, and spaces at the ends stay.
+    `null` clears what can be cleared. In quotes, as JSON has them, a text is taken as it is: so `"null"` is the word,
+    and spaces at the ends stay.
 
     Raises:
         ValueProblem: The field wants JSON, and this is none.

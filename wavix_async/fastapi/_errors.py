@@ -24,10 +24,9 @@ from starlette.responses import JSONResponse
 from starlette.types import ExceptionHandler
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
-from wavix_async import BulkError, errors
-from wavix_async._instrumentation.logs import logger as _parent
-from wavix_async._instrumentation.logs import mask
-from wavix_async.errors import InputError, WavixError
+from wavix_async import BulkError, InputError, WavixError, errors
+from wavix_async._instrumentation import logger as _parent
+from wavix_async._instrumentation import mask
 from wavix_async.fastapi._lifespan import get_wavix
 from wavix_async.fleet import FleetFileError
 

@@ -1,4 +1,4 @@
-"""`Census`: how the numbers of an account stand now, read the cheapest way: page after page, or each by itself."""
+"""`AccountReader`: the numbers of an account, read in the cheapest way: page by page, or one by one."""
 
 import asyncio
 from array import array
@@ -9,20 +9,20 @@ from contextlib import aclosing
 from typing import Any, Final, TypeVar
 
 from wavix_async import Event, NotFoundError, Number, WavixClient
-from wavix_async._files.rows import digits_of, is_id
+from wavix_async._files import digits_of, is_id
 
-__all__ = ["Census", "Ids"]
+__all__ = ["AccountReader", "Ids"]
 
 A = TypeVar("A")
 R = TypeVar("R")
 
 _PAGE: Final = 100
-_SEARCHED: Final = 10
-_LISTINGS: Final = 3
+_SEARCH_PAGE: Final = 10
+_MOST_LISTINGS: Final = 3
 
 
 class Ids:
-    """Record ids in order, eight bytes each, and which of them have been seen."""
+    """Record ids in order, eight bytes each, and a mark for each that has been seen."""
 
     def __init__(self, ids: Iterable[int]) -> None:
         self._ids = array("q", ids)
@@ -31,8 +31,8 @@ class Ids:
     def __len__(self) -> int:
         return len(self._ids)
 
-    def see(self, number_id: object) -> bool:
-        """Tell whether an id is one of these that was not seen yet; now it is."""
+    def mark_seen(self, number_id: object) -> bool:
+        """Mark an id as seen; return whether it is one of these and was not seen before."""
         if not is_id(number_id):
             return False
         at = bisect_left(self._ids, number_id)
@@ -42,56 +42,62 @@ class Ids:
         return True
 
     def unseen(self) -> list[int]:
-        """Return those that were not seen."""
+        """Return the ids without a mark."""
         return [number_id for number_id, seen in zip(self._ids, self._seen, strict=True) if not seen]
 
 
-class _Failures:
+class _FailureCounter:
     failures_only = True
 
-    def __init__(self, census: "Census") -> None:
-        self._census = census
+    def __init__(self, reader: "AccountReader") -> None:
+        self._reader = reader
 
     def __call__(self, event: Event) -> None:
-        self._census.count_failure(event)
+        self._reader.count_failure(event)
 
 
-class Census:
-    """Reads numbers, and counts the requests that this took.
+class AccountReader:
+    """Reads numbers, and counts the requests for that.
 
     Args:
         wavix: The client of the account.
-        at_once: How many numbers are read at once where each is read by itself.
+        concurrency: How many numbers are read at once when they are read one by one.
+
+    Attributes:
+        requests: Requests so far.
+        rate_limited: How many of them were answered 429.
+        listings: How many times all pages were read.
+        is_complete: Whether the last listing is complete: no number moved to another page meanwhile.
     """
 
-    def __init__(self, wavix: WavixClient, at_once: int = 32) -> None:
-        self._wavix = wavix.with_options(observers=(_Failures(self),))
-        self._at_once = at_once
+    def __init__(self, wavix: WavixClient, concurrency: int = 32) -> None:
+        self._wavix = wavix.with_options(observers=(_FailureCounter(self),))
+        self._concurrency = concurrency
         self.requests = 0
         self.rate_limited = 0
         self.listings = 0
-        self.steady = False
+        self.is_complete = False
 
     def count_failure(self, event: Any) -> None:
-        """Count an attempt that failed."""
+        """Count a failed attempt."""
         if hasattr(event, "duration") and event.outcome != "not_sent":
             self.requests += 1
             self.rate_limited += event.status == 429
 
-    async def size(self) -> int:
+    async def count(self) -> int:
         """Return how many numbers the account has."""
         page = await self._wavix.numbers.list(page=1, per_page=1)
         self.requests += 1
         total = getattr(page.pagination, "total", None)
         return total if type(total) is int else len(page.items)
 
-    async def everything(self) -> AsyncGenerator[list[Number], None]:
-        """Yield all numbers of the account, page by page; one that moves meanwhile may come twice.
+    async def all_pages(self) -> AsyncGenerator[list[Number], None]:
+        """Yield all numbers of the account, page by page; a number that moves to another page may come twice.
 
-        Numbers that are bought or released meanwhile move others from page to page, and past the reader: then all of
-        it is read once more.
+        When numbers are bought or released meanwhile, others move from page to page and can be missed: then all pages
+        are read again.
         """
-        for _ in range(_LISTINGS):
+        for _ in range(_MOST_LISTINGS):
             totals, count = set(), 0
             self.listings += 1
             async with aclosing(self._wavix.numbers.list(per_page=_PAGE).pages()) as pages:
@@ -101,37 +107,37 @@ class Census:
                     totals.add(getattr(page.pagination, "total", None))
                     yield page.items
             if totals in ({count}, {None}, set()):
-                self.steady = True
+                self.is_complete = True
                 return
 
-    async def look(self, ids: Ids, account: int) -> AsyncGenerator[tuple[list[Number], list[int]], None]:
-        """Yield how numbers stand now, each once, a few at a time.
+    async def read(self, ids: Ids, account: int) -> AsyncGenerator[tuple[list[Number], list[int]], None]:
+        """Yield numbers as they are now, each once, a few at a time.
 
         Args:
-            ids: Which.
+            ids: The numbers to read.
             account: How many numbers the account has.
 
         Yields:
-            Numbers, and the ids of those that the account has no more.
+            Numbers, and the ids that the account lacks.
         """
         if len(ids) > account / _PAGE:
-            async with aclosing(self.everything()) as pages:
+            async with aclosing(self.all_pages()) as pages:
                 async for page in pages:
-                    yield [number for number in page if ids.see(number.id)], []
-        # What was not on any page may have moved while they were read.
-        async with aclosing(self.by_id(ids.unseen())) as rest:
+                    yield [number for number in page if ids.mark_seen(number.id)], []
+        # A number that was on no page may have moved while the pages were read.
+        async with aclosing(self.read_by_id(ids.unseen())) as rest:
             async for found, missing in rest:
                 yield found, missing
 
-    async def by_id(self, ids: Iterable[int]) -> AsyncGenerator[tuple[list[Number], list[int]], None]:
-        """Read each of these numbers by itself; yield it, or its id where the account has no such number."""
-        async with aclosing(_in_parallel(self._get, ids, self._at_once)) as pairs:
+    async def read_by_id(self, ids: Iterable[int]) -> AsyncGenerator[tuple[list[Number], list[int]], None]:
+        """Read these numbers one by one; yield each number, or its id when the account lacks it."""
+        async with aclosing(_in_parallel(self._get, ids, self._concurrency)) as pairs:
             async for number_id, number in pairs:
                 yield ([], [number_id]) if number is None else ([number], [])
 
-    async def by_phone(self, phones: Iterable[str]) -> AsyncGenerator[Number, None]:
-        """Look for phone numbers, and yield what is found."""
-        async with aclosing(_in_parallel(self._search, phones, self._at_once)) as pairs:
+    async def find_by_phone(self, phones: Iterable[str]) -> AsyncGenerator[Number, None]:
+        """Search for phone numbers, and yield the numbers found."""
+        async with aclosing(_in_parallel(self._search, phones, self._concurrency)) as pairs:
             async for _, number in pairs:
                 if number is not None:
                     yield number
@@ -145,7 +151,7 @@ class Census:
         return number
 
     async def _search(self, phone: str) -> Number | None:
-        page = await self._wavix.numbers.list(search=phone, per_page=_SEARCHED)
+        page = await self._wavix.numbers.list(search=phone, per_page=_SEARCH_PAGE)
         self.requests += 1
         for number in page.items:
             if isinstance(number.number, str) and digits_of(number.number) == phone:
@@ -154,14 +160,14 @@ class Census:
 
 
 async def _in_parallel(
-    work: Callable[[A], Awaitable[R]], inputs: Iterable[A], at_once: int
+    work: Callable[[A], Awaitable[R]], inputs: Iterable[A], concurrency: int
 ) -> AsyncGenerator[tuple[A, R], None]:
-    """Yield each input with what it gave, in order, a few under way at once."""
+    """Yield each input with its result, in order, with a few running at once."""
     ahead: deque[tuple[A, asyncio.Future[R]]] = deque()
     try:
         for each in inputs:
             ahead.append((each, asyncio.ensure_future(work(each))))
-            if len(ahead) >= at_once:
+            if len(ahead) >= concurrency:
                 first, task = ahead[0]
                 yield first, await task
                 ahead.popleft()

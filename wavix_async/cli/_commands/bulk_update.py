@@ -10,7 +10,7 @@ from cyclopts import Parameter
 from rich.text import Text
 
 from wavix_async import WavixClient, to_dict
-from wavix_async._files.problems import mistakes
+from wavix_async._files import mistakes
 from wavix_async.cli._console import err, out, reader_may_leave, write_json
 from wavix_async.cli._exit import ExitCode, Quit, code_for_report
 from wavix_async.cli._input.change_flags import NO_CHANGES, Changes, given

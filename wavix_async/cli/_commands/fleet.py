@@ -33,7 +33,6 @@ from wavix_async.fleet import (
     Stale,
     StalePlanError,
 )
-from wavix_async.fleet._journal import latest_run, open_store
 
 __all__ = ["apply", "export", "plan", "resume", "roll_back", "status"]
 
@@ -193,7 +192,7 @@ def apply(
         if made.missing_count and missing == "refuse":
             _refuse_missing(made, hint=" --missing skip changes the others.")
         kept = _journal_for(file, journal, made) if made else None
-        goes_on = kept is not None and _has_run(kept, made.base_url)
+        goes_on = kept is not None and fleet.has_run(kept, base_url=made.base_url)
         if made:
             _check_safety(made, safety)
             _summarize(made, kept, goes_on=goes_on)
@@ -321,7 +320,7 @@ def _client(connection: Connection) -> Iterator[tuple[asyncio.Runner, WavixClien
             runner.run(wavix.close())
 
 
-def _read(file: str, layout: Layout | None) -> fleet.Wanted:
+def _read(file: str, layout: Layout | None) -> fleet.DesiredState:
     if file.startswith("-") and file != _STDIN:
         raise Quit(ExitCode.USAGE, f"Unknown option: {file}. See wavix-async fleet --help.")
     if file == _STDIN and layout is None:
@@ -347,7 +346,7 @@ def _listed(head: str, lines: Iterable[str], whole: int) -> str:
     return "\n".join([head, *shown])
 
 
-async def _plan(wavix: WavixClient, wanted: fleet.Wanted) -> Plan:
+async def _plan(wavix: WavixClient, wanted: fleet.DesiredState) -> Plan:
     try:
         return await watched(wavix, lambda take: fleet.plan(wavix, wanted, on_progress=take))
     except FleetFileError as error:
@@ -366,7 +365,7 @@ def _journal_for(file: str, given: Path | None, made: Plan) -> Path:
         Quit: Another run has not come to its end there.
     """
     if given is not None:
-        if _has_run(given, made.base_url) and _stands(given, made) == "ended":
+        if fleet.has_run(given, base_url=made.base_url) and _stands(given, made) == "ended":
             raise Quit(ExitCode.USAGE, f"The run of {given} has ended; give --journal another file for a new one.")
         return given
     source = Path(file)
@@ -374,7 +373,7 @@ def _journal_for(file: str, given: Path | None, made: Plan) -> Path:
         path = source.with_name(f"{source.stem}.run{'' if index == 1 else f'-{index}'}.sqlite")
         # Whatever else has this name, it is not ours to write to.
         with suppress(JournalError):
-            if not _has_run(path, made.base_url) or _stands(path, made) == "open":
+            if not fleet.has_run(path, base_url=made.base_url) or _stands(path, made) == "open":
                 return path
     raise AssertionError
 
@@ -397,21 +396,6 @@ def _stands(path: Path, made: Plan) -> Literal["open", "ended"]:
         f"{path} has a run that has not come to its end ({_left(before)}). "
         f"Go on with it, {_command('resume', path)}, or give --journal another file for a new one.",
     )
-
-
-def _has_run(path: Path, base_url: str) -> bool:
-    """Tell whether a journal has a run; a run that could not begin leaves one without.
-
-    Raises:
-        JournalError: It is no journal, or that of another API.
-    """
-    if not path.exists():
-        return False
-    store = open_store(path, base_url)
-    try:
-        return latest_run(store.connection) is not None
-    finally:
-        store.close()
 
 
 def _left(report: FleetReport) -> str:

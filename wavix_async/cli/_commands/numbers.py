@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from wavix_async import Number, WavixClient, WavixError, to_dict
-from wavix_async._files.values import FIELDS
+from wavix_async._files import FIELDS
 from wavix_async.cli._console import out, show_facts, write_json
 from wavix_async.cli._exit import ExitCode, Quit, code_for_error
 from wavix_async.cli._input.change_flags import NO_CHANGES, Changes, update_from

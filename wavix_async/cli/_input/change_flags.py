@@ -12,7 +12,7 @@ import docstring_parser
 from cyclopts import Parameter, Token
 
 from wavix_async import UNSET, NumberUpdate
-from wavix_async._files.values import FIELDS, KINDS, WrongValues, from_text, is_list, make_update
+from wavix_async._files import FIELDS, KINDS, WrongValues, from_text, is_list, make_update
 from wavix_async.cli._exit import ExitCode, Quit
 
 __all__ = ["NO_CHANGES", "Changes", "given", "update_from"]

@@ -13,8 +13,7 @@ from typing import IO, Any, Final, Literal, TypeAlias, cast
 import attrs
 
 from wavix_async import InputError, NumberUpdate
-from wavix_async._files.problems import Place, Problem
-from wavix_async._files.rows import SUFFIXES, Item, Row, Rules, read_csv, read_ndjson
+from wavix_async._files import SUFFIXES, Item, Place, Problem, Row, Rules, read_csv, read_ndjson
 from wavix_async.cli._exit import ExitCode, Quit
 
 __all__ = ["Checked", "Layout", "Rows", "open_rows"]
@@ -76,7 +75,7 @@ class Rows:
             if isinstance(item, Row):
                 first = lines.setdefault(item.id, item.line)
                 if first == item.line:
-                    fields.update(item.said.values.keys())
+                    fields.update(item.change.values.keys())
                     continue
                 item = Problem(Place("", item.line, item.column, "id"), f"number {item.id} is in line {first} already.")
             wrong += 1
@@ -89,7 +88,7 @@ class Rows:
             if isinstance(item, Problem):
                 raise InputError(f"{self.name} has changed since it was checked: {item}")
             # By these rules every row has one.
-            yield cast("int", item.id), item.said.update
+            yield cast("int", item.id), item.change.update
 
     def _read(self) -> Iterator[Item]:
         self.stream.seek(0)

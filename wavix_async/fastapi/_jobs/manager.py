@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 from typing import Final, ParamSpec, TypeVar
 
 from wavix_async import ConfigurationError, WavixClient, fleet
-from wavix_async._files.lock import Lock
+from wavix_async._files import Lock
 from wavix_async.fastapi._jobs.problems import JobProblem, StorageError, UnknownJobError, WrongStateError, of_storage
 from wavix_async.fastapi._jobs.runner import Run, Work, in_thread
 from wavix_async.fastapi._jobs.schemas import ChangePage, ChangeSet, Job, JobReport, JobState, ResultPage
@@ -268,9 +268,9 @@ class JobBook:
     def _claim_to_settle(self, job_id: str) -> AbstractContextManager[object]:
         try:
             return self._files.claim(job_id)
-        except fleet.JournalError as error:
-            if error.retryable:
-                raise _BusyError from None
+        except BlockingIOError:
+            raise _BusyError from None
+        except OSError:
             return nullcontext()
 
     def _unreadable(self, job_id: str, error: fleet.JournalError) -> JobProblem:
@@ -317,7 +317,7 @@ class JobBook:
             raise WrongStateError(f"The job is {job.state}: it is under way.")
         try:
             lock = self._files.claim(job_id)
-        except fleet.JournalError:
+        except OSError:
             raise WrongStateError("The job is under way.") from None
         try:
             written = self._files.read(job_id)

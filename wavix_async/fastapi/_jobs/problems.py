@@ -9,8 +9,8 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 
 from wavix_async import WavixError, fleet
-from wavix_async._instrumentation.logs import logger as _parent
-from wavix_async._instrumentation.logs import mask
+from wavix_async._instrumentation import logger as _parent
+from wavix_async._instrumentation import mask
 from wavix_async.fastapi._errors import MEDIA_TYPE, problem_of
 
 __all__ = [

@@ -9,8 +9,8 @@ from itertools import accumulate
 from typing import Any, Final, Literal, ParamSpec, TypeAlias, TypeVar
 
 from wavix_async import InputError, StoppedError, StopSignal, WavixClient, fleet
-from wavix_async._files.lock import Lock
-from wavix_async._instrumentation.logs import logger as _parent
+from wavix_async._files import Lock
+from wavix_async._instrumentation import logger as _parent
 from wavix_async.fastapi._jobs.problems import JobProblem, of_error, of_stop
 from wavix_async.fastapi._jobs.schemas import ChangeSet, Job, JobPlan, JobProgress, JobReport, JobState
 from wavix_async.fastapi._jobs.store import JobFiles, Order

@@ -19,7 +19,7 @@ from typing import Final, Literal, TypeAlias
 
 from pydantic import ValidationError
 
-from wavix_async._files.lock import Lock, is_held
+from wavix_async._files import Lock, is_held
 from wavix_async.fastapi._jobs.schemas import ChangePage, ChangeSet, Job, JobChange, JobResult, ResultPage
 from wavix_async.fleet import Change, FleetReport, FleetStatus, JournalError, status
 
@@ -99,7 +99,8 @@ class JobFiles:
         """Return the right to work on a job, until it is released.
 
         Raises:
-            JournalError: Somebody works on it.
+            BlockingIOError: Another process works on the job.
+            OSError: The lock file cannot be opened.
         """
         return Lock(self._path(job_id, ".json"))
 

@@ -8,7 +8,7 @@ from pydantic import TypeAdapter
 from pydantic_core import PydanticSerializationError
 
 from wavix_async import NumberUpdate
-from wavix_async._files.rows import NOT_A_PHONE, digits_of
+from wavix_async._files import NOT_A_PHONE, digits_of
 from wavix_async.fastapi._jobs.request_body import MOST_PROBLEMS
 from wavix_async.fastapi._jobs.schemas import ChangeSet
 

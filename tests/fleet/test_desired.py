@@ -9,14 +9,11 @@ import tracemalloc
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from tests.support import examples as ex
+from tests.support.fleets import number
 from wavix_async import InputError, Number, NumberDestination, NumberUpdate, from_dict
-from wavix_async._files.problems import FleetFileError
-from wavix_async.fleet._desired import Layout, Match, Wanted, read
-from wavix_async.fleet._export import lines_of
+from wavix_async.fleet import DesiredState, FleetFileError, Layout, read
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,17 +24,13 @@ OFF = NumberUpdate(sms_enabled=False)
 ROUTE = {"destination": "[did]@sip.example.com", "priority": 1, "transport": 1}
 
 
-def number(number_id: int, phone: str | None = None, **changes: Any) -> Number:
-    return from_dict(Number, ex.number(id=number_id, number=phone or f"1415555{number_id:04}", **changes))
-
-
-def wanted(content: str | bytes, layout: Layout = "csv") -> Wanted:
+def desired(content: str | bytes, layout: Layout = "csv") -> DesiredState:
     return read(io.BytesIO(content.encode() if isinstance(content, str) else content), layout=layout)
 
 
 def problems(content: str | bytes, layout: Layout = "csv") -> list[str]:
     with pytest.raises(FleetFileError) as caught:
-        wanted(content, layout)
+        desired(content, layout)
     assert caught.value.count == len(caught.value.problems)
     return [str(problem).removeprefix("<stream>, ").removeprefix("<stream>: ") for problem in caught.value.problems]
 
@@ -50,7 +43,7 @@ class TestTables:
             ',+1 (415) 555-10.02,,https://x.test/,"[]"\n'
             f'1003,14155551003,,,"{json.dumps([ROUTE]).replace(chr(34), chr(34) * 2)}"\n'
         )
-        match = wanted(content).match()
+        match = desired(content).match()
 
         assert match.updates([number(1003), number(1001), number(9), number(1002)]) == [
             NumberUpdate(destinations=[NumberDestination(**ROUTE)]),
@@ -67,7 +60,7 @@ class TestTables:
             '{"number": "+1 415-555-1002", "transcription_threshold": 6}\r\n'
             '{"number": 14155551003, "id": 1003, "destinations": [' + json.dumps(ROUTE) + "]}"
         )
-        assert wanted(content, "ndjson").match().updates([number(1001), number(1002), number(1003)]) == [
+        assert desired(content, "ndjson").match().updates([number(1001), number(1002), number(1003)]) == [
             NumberUpdate(sms_enabled=True, call_status_url=None),
             NumberUpdate(transcription_threshold=6),
             NumberUpdate(destinations=[NumberDestination(**ROUTE)]),
@@ -78,20 +71,14 @@ class TestTables:
         [("id,sms_enabled\n1,\n2,true\n", "csv"), ('{"id": 1}\n{"id": 2, "sms_enabled": true}', "ndjson")],
     )
     def test_a_row_may_leave_everything_as_it_is(self, content: str, layout: Layout):
-        whole = wanted(content, layout)
+        whole = desired(content, layout)
 
         assert (whole.rows, len(whole), whole.selectors) == (2, 2, ())
         assert whole.match().updates([number(1), number(2), number(3)]) == [NumberUpdate(), ON, None]
 
     def test_a_table_without_rows_wants_nothing(self):
-        assert len(wanted("id,sms_enabled\n")) == 0
-        assert wanted("id,sms_enabled\n"), "it is there all the same"
-
-    def test_what_stands_in_json_quotes_is_text(self):
-        match = wanted('id,call_status_url\n1,"""null"""\n2,""" a\\n"""\n3,"""half"\n').match()
-        assert match.updates([number(1), number(2), number(3)]) == [
-            NumberUpdate(call_status_url=text) for text in ("null", " a\n", '"half')
-        ]
+        assert len(desired("id,sms_enabled\n")) == 0
+        assert desired("id,sms_enabled\n"), "it is there all the same"
 
     def test_all_that_is_wrong_is_told_at_once_in_the_order_of_the_lines(self):
         content = (
@@ -121,64 +108,16 @@ class TestTables:
             "line 11, column 1 (id): id 1005 is in line 7 already.",
         ]
 
-    @pytest.mark.parametrize(
-        ("content", "message"),
-        [
-            ("", "is empty: there must be a header"),
-            ("\n \n", "is empty: there must be a header"),
-            ("1001\n1002\n", "line 1: there must be a header with the column id or number; the columns are id, number"),
-            ("id;sms_enabled\n1;true\n", "line 1: there must be a header with the column id or number;"),
-            ("id,number\n1,14155550100\n", "line 1: there is nothing to change: add columns (sms_enabled, "),
-            ("id,sms_enabeld\n1,true\n", "line 1, column 2 (sms_enabeld): is no column of this table; "),
-            ("id,sms_enabled,id\n1,true,1\n", "line 1, column 3 (id): is there twice."),
-            (b"id,sms_enabled\n1,\xe9\n", "line 2, column 3: is not UTF-8: save the file as UTF-8."),
-            (b"\xff\xfei\0d\0", "line 1, column 1: is not UTF-8"),
-            ('id,sms_enabled\n"1,true\n', "line 2: is not CSV: unexpected end of data."),
-            ("id,destinations\n1," + "[" * 100_000, "line 2, column 2 (destinations): must be JSON, a list: "),
-            ("id,sms_enabled\n9223372036854775808,true\n", "line 2, column 1 (id): must be the number's record id"),
-            (
-                "id,transcription_threshold\n1," + "9" * 5_000,
-                "line 2, column 2 (transcription_threshold): must be a wh",
-            ),
-            ("number,sms_enabled\n1.41556E+10,true\n", "line 2, column 1 (number): must be a phone number"),
-            ("number,sms_enabled\n+,true\n", "line 2, column 1 (number): must be a phone number"),
-        ],
-    )
-    def test_what_is_wrong_with_csv(self, content: str | bytes, message: str):
-        (problem,) = problems(content)
-        assert problem.startswith(message)
-
-    def test_a_misspelled_column_is_guessed_and_the_wrong_separator_named(self):
-        assert problems("id,SMS enabeld\n")[0].endswith(" Did you mean sms_enabled?")
-        assert problems("id;sms_enabled\n")[0].endswith(" Commas must separate them.")
-
-    @pytest.mark.parametrize(
-        ("line", "message"),
-        [
-            ("1001", "line 2: must be an object with id, number, sms_enabled, "),
-            ('{"sms_enabled": true}', "line 2: names no number: give id or number."),
-            ('{"id": true, "sms_enabled": true}', "line 2, column id: must be the number's record id"),
-            ('{"number": "x", "sms_enabled": true}', "line 2, column number: must be a phone number"),
-            ('{"number": true, "sms_enabled": true}', "line 2, column number: must be a phone number"),
-            ('{"id": 1, "sms_enabeld": true}', "line 2, column sms_enabeld: is no field of this table; "),
-            ('{"id": 9, "sms_enabled": true}', "line 2, column id: id 9 is in line 1 already."),
-            ('{"id": 1, "transcription_threshold": ' + "9" * 5_000 + "}", "line 2: cannot be read: "),
-            ("[" * 100_000, "line 2: cannot be read: "),
-        ],
-    )
-    def test_what_is_wrong_with_ndjson(self, line: str, message: str):
-        (problem,) = problems(f'{{"id": 9, "sms_enabled": true}}\n{line}\n', "ndjson")
-        assert problem.startswith(message)
-
-    def test_an_empty_ndjson(self):
-        assert problems("\n", "ndjson") == ["is empty: there must be an object in each line."]
+    def test_a_number_that_is_twice_in_ndjson(self):
+        (problem,) = problems('{"id": 9, "sms_enabled": true}\n{"id": 9, "sms_enabled": true}\n', "ndjson")
+        assert problem.startswith("line 2, column id: id 9 is in line 1 already.")
 
     def test_a_thousand_problems_are_kept_and_all_are_counted(self):
         content = "id,sms_enabled\n" + "".join(
             f"{i},true\n{i},{'x' * 100_000 if i < 5 else 'x'}\n" for i in range(1, 1501)
         )
         with pytest.raises(FleetFileError) as caught:
-            wanted(content)
+            desired(content)
         error = pickle.loads(pickle.dumps(caught.value))
 
         assert (error.count, len(error.problems)) == (1500, 1000)
@@ -290,7 +229,7 @@ class TestSources:
 
 class TestMatch:
     def test_a_phone_number_that_contradicts_the_account(self):
-        match = wanted("id,number,sms_enabled\n1,14155550001,true\n2,14155550009,true\n").match()
+        match = desired("id,number,sms_enabled\n1,14155550001,true\n2,14155550009,true\n").match()
 
         assert match.updates([number(1), number(2)]) == [ON, None]
         assert match.updates([number(2)]) == [None], "a page that comes twice tells nothing new"
@@ -302,7 +241,7 @@ class TestMatch:
         assert str(error).startswith("<stream> has 1 mistake; nothing was sent.\n  <stream>, line 3")
 
     def test_a_number_in_two_rows_by_id_and_by_phone(self):
-        match = wanted("number,id,sms_enabled\n+14155550001,,true\n,1,false\n").match()
+        match = desired("number,id,sms_enabled\n+14155550001,,true\n,1,false\n").match()
         match.updates([number(1)])
 
         assert [str(problem) for problem in match.problems] == [
@@ -311,7 +250,7 @@ class TestMatch:
         ]
 
     def test_unseen_names_the_place_in_the_order_of_the_file(self):
-        match = wanted("number,id,sms_enabled\n,3,true\n14155550002,,true\n,1,true\n").match()
+        match = desired("number,id,sms_enabled\n,3,true\n14155550002,,true\n,1,true\n").match()
         match.updates([number(3)])
 
         assert [(target.id, target.number, str(target.place)) for target in match.unseen()] == [
@@ -320,7 +259,7 @@ class TestMatch:
         ]
 
     def test_each_matching_is_of_its_own(self):
-        whole = wanted("id,sms_enabled\n1,true\n")
+        whole = desired("id,sms_enabled\n1,true\n")
         assert whole.match().updates([number(1)]) == [ON]
         assert [target.id for target in whole.match().unseen()] == [1]
         assert [target.id for target in whole.targets()] == [1]
@@ -333,83 +272,4 @@ class TestMatch:
 
     def test_numbers_that_came_otherwise_than_documented(self):
         odd = [from_dict(Number, ex.number(id=one, number=two)) for one, two in (([1], 5), (None, None), (True, "x"))]
-        assert wanted("id,number,sms_enabled\n1,,true\n,5,true\n").match().updates(odd) == [None] * 3
-
-
-# --- what export writes, read takes back ---
-
-texts = st.text(max_size=8) | st.sampled_from(
-    ["null", "NULL", "~", "true", '"', '"null"', " x ", "a\nb", "\r\n", "\x85", "\u2028", "\ufeff", "007", "#", "=1+1",
-     "*a", "- x: y", "a,b;c", "\ud800", "\x00\x7f", "\U0001f600", "{}", "https://x.test/?a=b&c=%20#f"]
-)  # fmt: skip
-raw = st.one_of(
-    st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False), texts, st.just([]), st.just({"a": [1]})
-)
-routes = st.lists(
-    st.fixed_dictionaries(
-        {"destination": texts | raw, "priority": st.integers() | raw, "transport": st.sampled_from([1, 4, 5, 9]) | raw},
-        optional={"trunk_id": st.integers() | raw, "id": st.integers(), "srtp": st.booleans(), "new": raw},
-    )
-    | raw,
-    max_size=3,
-)
-numbers = st.fixed_dictionaries(
-    {},
-    optional={
-        "number": texts | raw | st.just("+1 415 555 0100"),
-        "sms_enabled": st.booleans() | raw,
-        "destination": routes | raw,
-        "sms_relay_url": texts | raw,
-        "call_recording_enabled": raw,
-        "transcription_threshold": st.integers() | raw,
-        "call_status_url": texts | raw,
-    },
-)
-
-
-@pytest.mark.parametrize("layout", ["csv", "ndjson", "yaml"])
-@given(payloads=st.lists(numbers, min_size=1, max_size=3))
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-def test_what_is_written_of_any_number_differs_from_it_in_nothing(layout: Layout, payloads: list[dict[str, Any]]):
-    if layout == "yaml":
-        pytest.importorskip("yaml")
-    account = [
-        from_dict(Number, {**ex.number(number=f"1415555000{at}"), **payload, "id": at + 1})
-        for at, payload in enumerate(payloads)
-    ]
-    written = "".join(lines_of(account, layout)).encode()
-    match: Match = read(io.BytesIO(written), layout=layout).match()
-
-    updates = match.updates(account)
-
-    assert match.problems == []
-    assert [update and update.differs_from(each) for update, each in zip(updates, account, strict=True)] == [
-        () for _ in account
-    ]
-    assert all(update is not None for update in updates)
-    assert list(match.unseen()) == []
-
-
-@pytest.mark.parametrize("layout", ["csv", "ndjson", "yaml"])
-def test_nothing_that_can_be_said_is_left_out(layout: Layout):
-    if layout == "yaml":
-        pytest.importorskip("yaml")
-    odd = 'a "b",\n\u2028 \U0001f600 null'
-    account = [
-        number(1, sms_relay_url=odd, call_status_url=None, sms_enabled=False, transcription_threshold=0),
-        number(2, sms_relay_url="", call_status_url="null", destination=[], sms_enabled=None),
-        number(3, destination=[ex.destination(destination=odd, transport=5, trunk_id=7), ex.destination(priority=2)]),
-    ]
-    written = "".join(lines_of(account, layout)).encode()
-    first, second, third = read(io.BytesIO(written), layout=layout).match().updates(account)
-
-    assert first is not None
-    assert second is not None
-    assert third is not None
-    assert (first.sms_relay_url, first.call_status_url, first.sms_enabled) == (odd, None, False)
-    assert (second.sms_relay_url, second.call_status_url, second.destinations) == (None, "null", ())
-    assert not second.sms_enabled
-    assert third.destinations == (
-        NumberDestination(destination=odd, priority=1, transport=5, trunk_id=7),
-        NumberDestination(destination="[did]@pbx.example.net", priority=2, transport=1),
-    )
+        assert desired("id,number,sms_enabled\n1,,true\n,5,true\n").match().updates(odd) == [None] * 3
