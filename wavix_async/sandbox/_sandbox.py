@@ -13,7 +13,7 @@ from wavix_async.sandbox._groups.numbers.data import FOREIGN_CITIES, HOME_CITIES
 from wavix_async.sandbox._groups.numbers.routes import Api
 from wavix_async.sandbox._groups.numbers.store import NumbersView, Store
 from wavix_async.sandbox._server.faults import FaultPlan, Faults, Match, matches
-from wavix_async.sandbox._server.handler import Front
+from wavix_async.sandbox._server.handler import RequestHandler
 from wavix_async.sandbox._server.request_log import SandboxRequest, SandboxStats
 from wavix_async.sandbox._server.settings import check, rate_limit
 from wavix_async.sandbox._server.thread import LoopThread
@@ -27,8 +27,8 @@ _SHUTDOWN = 0.01
 class _Server(web.Server):
     """aiohttp's low-level server, counting connections and allowing uploads."""
 
-    def __init__(self, front: Front, stats: SandboxStats) -> None:
-        super().__init__(front.handle, request_factory=self._request, access_log=None)
+    def __init__(self, handler: RequestHandler, stats: SandboxStats) -> None:
+        super().__init__(handler.handle, request_factory=self._request, access_log=None)
         self._stats = stats
 
     def _request(self, message: Any, payload: Any, protocol: Any, writer: Any, task: Any) -> web.BaseRequest:
@@ -121,7 +121,7 @@ class Sandbox:
         self._plan = FaultPlan(faults, seed)
         self._store = Store(Fleet(seed, numbers, foreign), self._now, apply_delay, self.stats.updates, self._lock)
         self._view = NumbersView(self._store)
-        self._front = Front(
+        self._handler = RequestHandler(
             Api(self._store, self.api_key, scopes, batch_limit),
             self._plan,
             self.stats,
@@ -182,7 +182,7 @@ class Sandbox:
     async def _start(self) -> Self:
         if self._runner is not None:
             raise RuntimeError("The sandbox is running already: stop it first, or make a second one")
-        runner = web.ServerRunner(_Server(self._front, self.stats), handle_signals=False, shutdown_timeout=_SHUTDOWN)
+        runner = web.ServerRunner(_Server(self._handler, self.stats), handle_signals=False, shutdown_timeout=_SHUTDOWN)
         await runner.setup()
         try:
             await self._listen(runner)
@@ -194,7 +194,7 @@ class Sandbox:
             self._last_port = runner.addresses[0][1]
             self._url = f"http://{_HOST}:{self._last_port}"
             self._store.base_url = self._url
-            self._front.begin()
+            self._handler.begin()
         return self
 
     async def _listen(self, runner: web.ServerRunner) -> None:
@@ -222,7 +222,7 @@ class Sandbox:
         runner, self._runner = self._runner, None
         if runner is None:
             return
-        await self._front.cancel()
+        await self._handler.cancel()
         # A connection that is accepted while the server is closed would be dropped half-made, with its socket open:
         # no more are accepted, and those that were are given the rounds in which they become connections.
         loop = asyncio.get_running_loop()
@@ -274,7 +274,7 @@ class Sandbox:
                 method and path; None: all.
         """
         with self._lock:
-            requests = self._front.requests()
+            requests = self._handler.requests()
         return tuple(request for request in requests if matches(match, request.method, request.path))
 
     def reset(self) -> None:
@@ -282,9 +282,9 @@ class Sandbox:
         with self._lock:
             self._store.reset()
             self.stats.clear()
-            self._front.visits.clear()
+            self._handler.exchanges.clear()
             self._plan.reset()
-            self._front.begin()
+            self._handler.begin()
 
     def fail_next(
         self,

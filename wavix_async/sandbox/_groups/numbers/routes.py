@@ -10,7 +10,7 @@ from wavix_async.sandbox._groups.numbers.query import listing, selection
 from wavix_async.sandbox._groups.numbers.store import Store
 from wavix_async.sandbox._groups.numbers.uploads import read_upload
 from wavix_async.sandbox._groups.numbers.validation import batch_body, update_body
-from wavix_async.sandbox._server.errors import Refusal, forbidden, invalid, unauthorized, unknown_numbers, wrong_method
+from wavix_async.sandbox._server.errors import ApiError, forbidden, invalid, unauthorized, unknown_numbers, wrong_method
 from wavix_async.sandbox._server.response import Reply
 
 _REACH = {"none": 0, "read": 1, "write": 2}
@@ -39,7 +39,7 @@ class Api:
         """Carry out one request.
 
         Raises:
-            Refusal: The API says no.
+            ApiError: The API says no.
         """
         method = request.method
         given = request.headers.get("Authorization", "")
@@ -91,7 +91,7 @@ class Api:
             case (_, "v1", "numbers", _, "papers", _):
                 raise wrong_method("GET")
             case _:
-                raise Refusal(404, "Not found")
+                raise ApiError(404, "Not found")
 
     def _list(self, query: str) -> Reply:
         wanted, page, per_page = listing(query)

@@ -37,7 +37,7 @@ async def read_upload(request: web.BaseRequest) -> Upload:
     """Read the form of `POST /v1/numbers/papers`.
 
     Raises:
-        Refusal: 400, naming the field that is missing or wrong.
+        ApiError: 400, naming the field that is missing or wrong.
     """
     if not request.content_type.startswith("multipart/"):
         raise invalid("doc_attachment", "a multipart/form-data body is needed")

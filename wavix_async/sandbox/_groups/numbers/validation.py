@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import Any
 from urllib.parse import urlsplit
 
-from wavix_async.sandbox._server.errors import Refusal, invalid
+from wavix_async.sandbox._server.errors import ApiError, invalid
 
 _TRANSPORTS = (1, 4, 5)
 _DESTINATION_FIELDS = {"destination", "priority", "transport", "trunk_id"}
@@ -107,7 +107,7 @@ def update_body(body: bytes) -> Mapping[str, Any]:
     """Read the body of `PATCH /v1/numbers/{id}`; the result is shared and must not be changed.
 
     Raises:
-        Refusal: 400, naming what is wrong.
+        ApiError: 400, naming what is wrong.
     """
     return _changes(_object(body)) if body else {}
 
@@ -116,12 +116,12 @@ def batch_body(body: bytes, limit: int | None) -> tuple[list[int], Mapping[str, 
     """Read the body of `PATCH /v1/numbers`: the ids, each once, and the changes.
 
     Raises:
-        Refusal: 400, naming what is wrong; 422, more ids than `limit`.
+        ApiError: 400, naming what is wrong; 422, more ids than `limit`.
     """
     fields = _object(body)
     ids = fields.pop("ids", None)
     if not isinstance(ids, list) or not ids or not all(_is_int(number_id) for number_id in ids):
         raise invalid("ids")
     if limit is not None and len(ids) > limit:
-        raise Refusal(422, f"Too many ids: {len(ids)} given, at most {limit} allowed")
+        raise ApiError(422, f"Too many ids: {len(ids)} given, at most {limit} allowed")
     return list(dict.fromkeys(ids)), _changes(fields)
