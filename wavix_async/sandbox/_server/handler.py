@@ -1,6 +1,6 @@
-"""What happens to a request around the API: the rate limit, the latency, the faults, and the books.
+"""What happens to a request around the API: the rate limit, the latency, the faults, and the counters.
 
-Whoever reads or changes anything of a sandbox holds its lock meanwhile, and never over an `await`: the server may run
+Code that reads or changes anything of a sandbox holds its lock meanwhile, and never over an `await`: the server may run
 in another thread than the code that looks at it.
 """
 
@@ -15,12 +15,12 @@ from typing import Any, Literal
 from aiohttp import web
 from attrs import define
 
-from wavix_async.sandbox._groups.numbers.routes import UPLOAD_PATH, Api
 from wavix_async.sandbox._server.errors import ApiError, api_error, invalid, too_many_requests
 from wavix_async.sandbox._server.faults import Fault, FaultPlan
 from wavix_async.sandbox._server.rate_limit import Limit, header_lines
 from wavix_async.sandbox._server.request_log import KEPT_BODY, SandboxRequest, SandboxStats
 from wavix_async.sandbox._server.response import ConnectionReset, Reply
+from wavix_async.sandbox._server.router import Call, Router
 
 _KEPT_REQUESTS = 10_000
 _STALL_POLL = 0.02
@@ -68,10 +68,10 @@ class _Exchange:
 
 
 class RequestHandler:
-    """Meets every request.
+    """Handles every request, whatever its route.
 
     Args:
-        api: Answers what gets through.
+        router: Answers the requests that get through.
         plan: Decides which request suffers a fault.
         stats: The counters to keep.
         clock: Seconds.
@@ -85,7 +85,7 @@ class RequestHandler:
 
     def __init__(
         self,
-        api: Api,
+        router: Router,
         plan: FaultPlan,
         stats: SandboxStats,
         clock: Callable[[], float],
@@ -98,7 +98,7 @@ class RequestHandler:
         seed: int,
     ) -> None:
         self.exchanges: deque[_Exchange] = deque(maxlen=_KEPT_REQUESTS)
-        self._api = api
+        self._router = router
         self._plan = plan
         self._stats = stats
         self._clock = clock
@@ -112,7 +112,7 @@ class RequestHandler:
         self.begin()
 
     def begin(self) -> None:
-        """Start the clock of the records, the rate limit and the dice anew."""
+        """Restart the clock of the records, the rate limit and the dice."""
         self._origin = self._clock()
         self._dice = random.Random(self._seed)  # noqa: S311 - repeatable, not secret
         if self._limit is not None:
@@ -129,7 +129,7 @@ class RequestHandler:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
-        """Meet one request and keep the books; called by aiohttp."""
+        """Handle one request and count it; called by aiohttp."""
         stats = self._stats
         task = asyncio.current_task()
         assert task is not None
@@ -143,10 +143,10 @@ class RequestHandler:
             self.exchanges.append(exchange)
         reply = None
         try:
-            reply = await self._meet(request, exchange)
+            reply = await self._handle(request, exchange)
             return reply
         finally:
-            # aiohttp writes the answer after this: who has it finds the books in order.
+            # aiohttp writes the answer after this returns, so the counters are updated first.
             self._tasks.discard(task)
             with self._lock:
                 stats.in_flight -= 1
@@ -156,8 +156,8 @@ class RequestHandler:
                     stats.answered += not reply.cut
                 exchange.end()
 
-    async def _meet(self, request: web.BaseRequest, exchange: _Exchange) -> Reply:
-        """Let the rate limit, the latency, the faults and the API have their say, in this order."""
+    async def _handle(self, request: web.BaseRequest, exchange: _Exchange) -> Reply:
+        """Apply the rate limit, the latency, the faults and the API, in this order."""
         lines = f"X-Request-Id: {exchange.request_id}\r\n"
         with self._lock:
             if limited := self._limit is not None and not self._limit.take(exchange.at):
@@ -173,9 +173,10 @@ class RequestHandler:
         if limited:
             return Reply.error(too_many_requests(), lines)
         try:
-            if exchange.path != UPLOAD_PATH:
-                exchange.body = await request.read()
-            reply = await self._play(request, exchange)
+            call = self._router.find(request, exchange.path, exchange.query)
+            if call.route is None or not call.route.upload:
+                exchange.body = call.body = await request.read()
+            reply = await self._play(call, exchange)
         except ConnectionError:
             return ConnectionReset()
         except web.HTTPRequestEntityTooLarge:
@@ -191,11 +192,11 @@ class RequestHandler:
         needed = self._limit.wait(now) if self._limit is not None else 0.0
         return f"Retry-After: {ceil(max(self._retry_after, needed))}\r\n"
 
-    async def _play(self, request: web.BaseRequest, exchange: _Exchange) -> Reply:
+    async def _play(self, call: Call, exchange: _Exchange) -> Reply:
         """Carry out the request, or let the fault happen, or both in the order that the fault says."""
         fault = exchange.fault
         if fault is None:
-            return await self._answer(request, exchange)
+            return await self._answer(call)
         kind = fault.kind
         with self._lock:
             self._stats.faults[kind] += 1
@@ -205,10 +206,10 @@ class RequestHandler:
             return ConnectionReset()
         if kind == "stall":
             # aiohttp has no event for a client that leaves while its request is handled.
-            while request.transport is not None and not request.transport.is_closing():  # noqa: ASYNC110
+            while (transport := call.request.transport) is not None and not transport.is_closing():  # noqa: ASYNC110
                 await asyncio.sleep(_STALL_POLL)
             return ConnectionReset()
-        reply = await self._answer(request, exchange)
+        reply = await self._answer(call)
         if kind == "reset_after":
             return ConnectionReset()
         if kind == "slow":
@@ -219,9 +220,9 @@ class RequestHandler:
             reply.payload = reply.payload[: len(reply.payload) // 2] + b"<garbage>"
         return reply
 
-    async def _answer(self, request: web.BaseRequest, exchange: _Exchange) -> Reply:
+    async def _answer(self, call: Call) -> Reply:
         try:
-            return await self._api.answer(request, exchange.path, exchange.query, exchange.body)
+            return await self._router.answer(call)
         except ApiError as error:
             return Reply.error(error)
 

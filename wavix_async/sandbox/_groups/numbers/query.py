@@ -4,18 +4,10 @@ import re
 from urllib.parse import parse_qsl
 
 from wavix_async.sandbox._groups.numbers.store import Filter
-from wavix_async.sandbox._server.errors import ApiError, invalid
-
-DEFAULT_PER_PAGE = 25
-MAX_PER_PAGE = 100
+from wavix_async.sandbox._groups.reading import paging, positive
+from wavix_async.sandbox._server import ApiError, invalid
 
 _ID_KEY = re.compile(r"ids(\[\d*\])?")
-
-
-def _positive(name: str, text: str) -> int:
-    if not (text.isascii() and text.isdigit() and len(text) <= 18 and int(text) > 0):
-        raise invalid(name)
-    return int(text)
 
 
 def _flag(name: str, text: str) -> bool:
@@ -36,11 +28,9 @@ def listing(query: str) -> tuple[Filter, int, int]:
         search=given["search"].strip().lstrip("+") if "search" in given else None,
         label=given.get("label"),
         label_present=_flag("label_present", given["label_present"]) if "label_present" in given else None,
-        city_id=_positive("city_id", given["city_id"]) if "city_id" in given else None,
+        city_id=positive("city_id", given["city_id"]) if "city_id" in given else None,
     )
-    page = _positive("page", given.get("page", "1"))
-    per_page = _positive("per_page", given.get("per_page", str(DEFAULT_PER_PAGE)))
-    return wanted, page, min(per_page, MAX_PER_PAGE)
+    return wanted, *paging(given)
 
 
 def selection(query: str) -> tuple[list[int], list[str]]:

@@ -10,7 +10,7 @@ from typing import Any
 from attrs import frozen
 
 from wavix_async.sandbox._groups.numbers.data import FIRST_ID, SMS_COUNTRIES, Fleet, document, routed, trunk_label
-from wavix_async.sandbox._server.errors import ApiError, unknown_numbers
+from wavix_async.sandbox._server import ApiError, unknown_numbers
 
 _LATE_FIELDS = ("destination", "sms_relay_url")
 """Changes that the live API applies some time after it has answered."""

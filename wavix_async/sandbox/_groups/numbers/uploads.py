@@ -6,7 +6,7 @@ from aiohttp import BodyPartReader, web
 from attrs import frozen
 
 from wavix_async.sandbox._groups.numbers.data import DOC_TYPES
-from wavix_async.sandbox._server.errors import invalid
+from wavix_async.sandbox._server import invalid
 
 MAX_FILE = 10 * 1024 * 1024
 
