@@ -150,7 +150,7 @@ async def test_connections_are_counted_and_kept_alive() -> None:
 async def test_records_are_bounded() -> None:
     async with Sandbox(numbers=1) as sandbox:
         assert await get(sandbox) == 200
-        sandbox._front.visits.extend(list(sandbox._front.visits) * 20_000)
+        sandbox._handler.exchanges.extend(list(sandbox._handler.exchanges) * 20_000)
         assert len(sandbox.requests) == 10_000
 
 

@@ -7,7 +7,7 @@ import pytest
 from aiohttp import ClientSession
 
 from wavix_async.sandbox import Sandbox
-from wavix_async.sandbox._server.rate_limit import Bucket, Window
+from wavix_async.sandbox._server import Bucket, Window
 
 
 def let_in(limit: Any, times: list[float]) -> list[bool]:

@@ -12,8 +12,7 @@ With `with` it runs in a thread of its own, for synchronous code and for tests (
 """
 
 from wavix_async.sandbox._sandbox import Sandbox
-from wavix_async.sandbox._server.faults import FAULT_KINDS, Faults
-from wavix_async.sandbox._server.request_log import SandboxRequest, SandboxStats
+from wavix_async.sandbox._server import FAULT_KINDS, Faults, SandboxRequest, SandboxStats
 
 __all__ = [
     "Sandbox",

@@ -1,6 +1,6 @@
-"""What happens to a request around the API: the rate limit, the latency, the faults, and the books.
+"""What happens to a request around the API: the rate limit, the latency, the faults, and the counters.
 
-Whoever reads or changes anything of a sandbox holds its lock meanwhile, and never over an `await`: the server may run
+Code that reads or changes anything of a sandbox holds its lock meanwhile, and never over an `await`: the server may run
 in another thread than the code that looks at it.
 """
 
@@ -15,12 +15,12 @@ from typing import Any, Literal
 from aiohttp import web
 from attrs import define
 
-from wavix_async.sandbox._groups.numbers.routes import UPLOAD_PATH, Api
-from wavix_async.sandbox._server.errors import Refusal, invalid, refusal, too_many_requests
+from wavix_async.sandbox._server.errors import ApiError, api_error, invalid, too_many_requests
 from wavix_async.sandbox._server.faults import Fault, FaultPlan
 from wavix_async.sandbox._server.rate_limit import Limit, header_lines
 from wavix_async.sandbox._server.request_log import KEPT_BODY, SandboxRequest, SandboxStats
-from wavix_async.sandbox._server.response import Drop, Reply
+from wavix_async.sandbox._server.response import ConnectionReset, Reply
+from wavix_async.sandbox._server.router import Call, Router
 
 _KEPT_REQUESTS = 10_000
 _STALL_POLL = 0.02
@@ -31,7 +31,7 @@ _PROXY_PAGE = (
 
 
 @define
-class _Visit:
+class _Exchange:
     """A request on its way; what remains of it is its record."""
 
     method: str
@@ -67,11 +67,11 @@ class _Visit:
         return record
 
 
-class Front:
-    """Meets every request.
+class RequestHandler:
+    """Handles every request, whatever its route.
 
     Args:
-        api: Answers what gets through.
+        router: Answers the requests that get through.
         plan: Decides which request suffers a fault.
         stats: The counters to keep.
         clock: Seconds.
@@ -85,7 +85,7 @@ class Front:
 
     def __init__(
         self,
-        api: Api,
+        router: Router,
         plan: FaultPlan,
         stats: SandboxStats,
         clock: Callable[[], float],
@@ -97,8 +97,8 @@ class Front:
         rate_headers: Literal["x", "ietf"] | None,
         seed: int,
     ) -> None:
-        self.visits: deque[_Visit] = deque(maxlen=_KEPT_REQUESTS)
-        self._api = api
+        self.exchanges: deque[_Exchange] = deque(maxlen=_KEPT_REQUESTS)
+        self._router = router
         self._plan = plan
         self._stats = stats
         self._clock = clock
@@ -112,7 +112,7 @@ class Front:
         self.begin()
 
     def begin(self) -> None:
-        """Start the clock of the records, the rate limit and the dice anew."""
+        """Restart the clock of the records, the rate limit and the dice."""
         self._origin = self._clock()
         self._dice = random.Random(self._seed)  # noqa: S311 - repeatable, not secret
         if self._limit is not None:
@@ -120,7 +120,7 @@ class Front:
 
     def requests(self) -> tuple[SandboxRequest, ...]:
         """Return the latest requests, in the order in which they arrived."""
-        return tuple(visit.record(self._origin) for visit in self.visits)
+        return tuple(exchange.record(self._origin) for exchange in self.exchanges)
 
     async def cancel(self) -> None:
         """Cancel what is in flight, and wait for its end."""
@@ -129,7 +129,7 @@ class Front:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
-        """Meet one request and keep the books; called by aiohttp."""
+        """Handle one request and count it; called by aiohttp."""
         stats = self._stats
         task = asyncio.current_task()
         assert task is not None
@@ -139,49 +139,50 @@ class Front:
             stats.requests += 1
             stats.in_flight += 1
             stats.max_in_flight = max(stats.max_in_flight, stats.in_flight)
-            visit = _Visit(request.method, path, query, self._clock(), f"sandbox-{stats.requests:08x}")
-            self.visits.append(visit)
+            exchange = _Exchange(request.method, path, query, self._clock(), f"sandbox-{stats.requests:08x}")
+            self.exchanges.append(exchange)
         reply = None
         try:
-            reply = await self._meet(request, visit)
+            reply = await self._handle(request, exchange)
             return reply
         finally:
-            # aiohttp writes the answer after this: who has it finds the books in order.
+            # aiohttp writes the answer after this returns, so the counters are updated first.
             self._tasks.discard(task)
             with self._lock:
                 stats.in_flight -= 1
-                if reply is not None and not isinstance(reply, Drop):
-                    visit.status = reply.code
+                if reply is not None and not isinstance(reply, ConnectionReset):
+                    exchange.status = reply.code
                     stats.by_status[reply.code] += 1
                     stats.answered += not reply.cut
-                visit.end()
+                exchange.end()
 
-    async def _meet(self, request: web.BaseRequest, visit: _Visit) -> Reply:
-        """Let the rate limit, the latency, the faults and the API have their say, in this order."""
-        lines = f"X-Request-Id: {visit.request_id}\r\n"
+    async def _handle(self, request: web.BaseRequest, exchange: _Exchange) -> Reply:
+        """Apply the rate limit, the latency, the faults and the API, in this order."""
+        lines = f"X-Request-Id: {exchange.request_id}\r\n"
         with self._lock:
-            if limited := self._limit is not None and not self._limit.take(visit.at):
+            if limited := self._limit is not None and not self._limit.take(exchange.at):
                 self._stats.refused += 1
-                lines += self._retry_line(visit.at)
+                lines += self._retry_line(exchange.at)
             else:
                 self._stats.accepted += 1
-                visit.fault = self._plan.draw(visit.method, visit.path)
+                exchange.fault = self._plan.draw(exchange.method, exchange.path)
             if self._limit is not None and self._rate_headers is not None:
-                lines += header_lines(self._limit, visit.at, self._rate_headers)
+                lines += header_lines(self._limit, exchange.at, self._rate_headers)
         if self._latency[1]:
             await asyncio.sleep(self._dice.uniform(*self._latency))
         if limited:
-            return Reply.refusing(too_many_requests(), lines)
+            return Reply.error(too_many_requests(), lines)
         try:
-            if visit.path != UPLOAD_PATH:
-                visit.body = await request.read()
-            reply = await self._play(request, visit)
+            call = self._router.find(request, exchange.path, exchange.query)
+            if call.route is None or not call.route.upload:
+                exchange.body = call.body = await request.read()
+            reply = await self._play(call, exchange)
         except ConnectionError:
-            return Drop()
+            return ConnectionReset()
         except web.HTTPRequestEntityTooLarge:
-            reply = Reply.refusing(refusal(413))
+            reply = Reply.error(api_error(413))
         except web.RequestPayloadError:
-            reply = Reply.refusing(invalid("body", "malformed transfer"))
+            reply = Reply.error(invalid("body", "malformed transfer"))
         reply.lines += lines
         return reply
 
@@ -191,26 +192,26 @@ class Front:
         needed = self._limit.wait(now) if self._limit is not None else 0.0
         return f"Retry-After: {ceil(max(self._retry_after, needed))}\r\n"
 
-    async def _play(self, request: web.BaseRequest, visit: _Visit) -> Reply:
+    async def _play(self, call: Call, exchange: _Exchange) -> Reply:
         """Carry out the request, or let the fault happen, or both in the order that the fault says."""
-        fault = visit.fault
+        fault = exchange.fault
         if fault is None:
-            return await self._answer(request, visit)
+            return await self._answer(call)
         kind = fault.kind
         with self._lock:
             self._stats.faults[kind] += 1
             if kind.startswith("status_"):
                 return self._failed(int(kind[7:]), fault)
         if kind == "reset_before":
-            return Drop()
+            return ConnectionReset()
         if kind == "stall":
             # aiohttp has no event for a client that leaves while its request is handled.
-            while request.transport is not None and not request.transport.is_closing():  # noqa: ASYNC110
+            while (transport := call.request.transport) is not None and not transport.is_closing():  # noqa: ASYNC110
                 await asyncio.sleep(_STALL_POLL)
-            return Drop()
-        reply = await self._answer(request, visit)
+            return ConnectionReset()
+        reply = await self._answer(call)
         if kind == "reset_after":
-            return Drop()
+            return ConnectionReset()
         if kind == "slow":
             await asyncio.sleep(self._plan.faults.slow_seconds)
         elif kind == "half_body":
@@ -219,11 +220,11 @@ class Front:
             reply.payload = reply.payload[: len(reply.payload) // 2] + b"<garbage>"
         return reply
 
-    async def _answer(self, request: web.BaseRequest, visit: _Visit) -> Reply:
+    async def _answer(self, call: Call) -> Reply:
         try:
-            return await self._api.answer(request, visit.path, visit.query, visit.body)
-        except Refusal as no:
-            return Reply.refusing(no)
+            return await self._router.answer(call)
+        except ApiError as error:
+            return Reply.error(error)
 
     def _failed(self, status: int, fault: Fault) -> Reply:
         lines = ""
@@ -233,7 +234,7 @@ class Front:
             lines = self._retry_line(self._clock())
         if status == 502 and fault.message is None:
             return Reply(502, _PROXY_PAGE, "text/html", lines)
-        no = refusal(status)
+        error = api_error(status)
         if fault.message is not None:
-            no.body["message"] = fault.message
-        return Reply.refusing(no, lines)
+            error.body["message"] = fault.message
+        return Reply.error(error, lines)

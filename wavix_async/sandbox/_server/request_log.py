@@ -68,6 +68,8 @@ class SandboxStats:
     """Faults played, by kind."""
     updates: Counter[int] = field(factory=Counter)
     """Times each number was written by a PATCH with at least one field, by number id."""
+    charges: Counter[str] = field(factory=Counter)
+    """Operations carried out that cost money, by operation, such as `POST /v3/messages`."""
     in_flight: int = 0
     """Requests being handled now."""
     max_in_flight: int = 0
@@ -82,3 +84,4 @@ class SandboxStats:
         self.by_status.clear()
         self.faults.clear()
         self.updates.clear()
+        self.charges.clear()

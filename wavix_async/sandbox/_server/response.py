@@ -14,7 +14,7 @@ from typing import Any, Self
 
 from aiohttp import web
 
-from wavix_async.sandbox._server.errors import Refusal
+from wavix_async.sandbox._server.errors import ApiError
 
 JSON = "application/json"
 
@@ -59,9 +59,9 @@ class Reply(web.StreamResponse):
         return cls(status, _encode(value).encode(), JSON, headers)
 
     @classmethod
-    def refusing(cls, refusal: Refusal, headers: str = "") -> Self:
-        """Return a refusal as an answer."""
-        return cls.of(refusal.status, refusal.body, refusal.headers + headers)
+    def error(cls, error: ApiError, headers: str = "") -> Self:
+        """Return an error of the API as an answer."""
+        return cls.of(error.status, error.body, error.headers + headers)
 
     @property
     def keep_alive(self) -> bool:
@@ -93,7 +93,7 @@ class Reply(web.StreamResponse):
         """Do nothing: `prepare` has written everything."""
 
 
-class Drop(Reply):
+class ConnectionReset(Reply):
     """No answer at all: the connection is reset.
 
     The socket is closed with SO_LINGER 0, so that the client's kernel sees a TCP reset, not a polite end of stream.

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 
-from wavix_async.sandbox._groups.numbers.data import MAX_NUMBERS
 from wavix_async.sandbox._server.rate_limit import Bucket, Limit, Window
 
 
@@ -32,9 +31,8 @@ def rate_limit(rate: float | None, burst: int | None, window: float | None) -> L
     return Window(allowed, window)
 
 
-def check(
+def check_arguments(
     *,
-    numbers: int,
     latency: float | tuple[float, float],
     retry_after: float | None,
     rate_headers: str | None,
@@ -42,11 +40,9 @@ def check(
     scopes: Mapping[str, str] | None,
     apply_delay: float,
     batch_limit: int | None,
-    foreign: float,
+    delivery_delay: float,
     port: int,
 ) -> None:
-    if not 0 <= numbers <= MAX_NUMBERS:
-        raise ValueError(f"numbers must be from 0 to {MAX_NUMBERS:,}, not {numbers!r}")
     low, high = latency if isinstance(latency, tuple) else (latency, latency)
     if not 0 <= low <= high:
         raise ValueError(f"latency must be 0 or more seconds, or (low, high), not {latency!r}")
@@ -61,9 +57,9 @@ def check(
             raise ValueError(f'scopes[{group!r}] must be "none", "read" or "write", not {reach!r}')
     if not apply_delay >= 0:
         raise ValueError(f"apply_delay must be 0 or more seconds, not {apply_delay!r}")
+    if not delivery_delay >= 0:
+        raise ValueError(f"delivery_delay must be 0 or more seconds, not {delivery_delay!r}")
     if batch_limit is not None and batch_limit < 1:
         raise ValueError(f"batch_limit must be 1 or more, not {batch_limit!r}: None means no limit")
-    if not 0 <= foreign <= 1:
-        raise ValueError(f"foreign must be a share from 0 to 1, not {foreign!r}")
     if not 0 <= port <= 65535:
         raise ValueError(f"port must be from 0 to 65535, not {port!r}: 0 takes a free one")

@@ -102,6 +102,12 @@ class Fleet:
     count: int
     foreign: float
 
+    def __attrs_post_init__(self) -> None:
+        if not 0 <= self.count <= MAX_NUMBERS:
+            raise ValueError(f"numbers must be from 0 to {MAX_NUMBERS:,}, not {self.count!r}")
+        if not 0 <= self.foreign <= 1:
+            raise ValueError(f"foreign must be a share from 0 to 1, not {self.foreign!r}")
+
     def city(self, index: int) -> City:
         bits = _bits(self.seed, index)
         if self.foreign and (bits >> 40) / (1 << 24) < self.foreign:

@@ -4,18 +4,10 @@ import re
 from urllib.parse import parse_qsl
 
 from wavix_async.sandbox._groups.numbers.store import Filter
-from wavix_async.sandbox._server.errors import Refusal, invalid
-
-DEFAULT_PER_PAGE = 25
-MAX_PER_PAGE = 100
+from wavix_async.sandbox._groups.reading import paging, positive
+from wavix_async.sandbox._server import ApiError, invalid
 
 _ID_KEY = re.compile(r"ids(\[\d*\])?")
-
-
-def _positive(name: str, text: str) -> int:
-    if not (text.isascii() and text.isdigit() and len(text) <= 18 and int(text) > 0):
-        raise invalid(name)
-    return int(text)
 
 
 def _flag(name: str, text: str) -> bool:
@@ -28,7 +20,7 @@ def listing(query: str) -> tuple[Filter, int, int]:
     """Read the query of `GET /v1/numbers`: the filter, the page and the page size (above 100 it becomes 100).
 
     Raises:
-        Refusal: 400, naming the parameter.
+        ApiError: 400, naming the parameter.
     """
     given = dict(parse_qsl(query, keep_blank_values=True))
     wanted = Filter(
@@ -36,11 +28,9 @@ def listing(query: str) -> tuple[Filter, int, int]:
         search=given["search"].strip().lstrip("+") if "search" in given else None,
         label=given.get("label"),
         label_present=_flag("label_present", given["label_present"]) if "label_present" in given else None,
-        city_id=_positive("city_id", given["city_id"]) if "city_id" in given else None,
+        city_id=positive("city_id", given["city_id"]) if "city_id" in given else None,
     )
-    page = _positive("page", given.get("page", "1"))
-    per_page = _positive("per_page", given.get("per_page", str(DEFAULT_PER_PAGE)))
-    return wanted, page, min(per_page, MAX_PER_PAGE)
+    return wanted, *paging(given)
 
 
 def selection(query: str) -> tuple[list[int], list[str]]:
@@ -49,7 +39,7 @@ def selection(query: str) -> tuple[list[int], list[str]]:
     The ids are taken in every form that is in use: `ids=1&ids=2`, `ids[]=1`, `ids[0]=1`, `ids=1,2`.
 
     Raises:
-        Refusal: 422, both or neither were given, or an id is not a number.
+        ApiError: 422, both or neither were given, or an id is not a number.
     """
     ids: list[str] = []
     dids: list[str] = []
@@ -60,9 +50,9 @@ def selection(query: str) -> tuple[list[int], list[str]]:
         elif _ID_KEY.fullmatch(key):
             ids += [part for part in values if part]
     if ids and dids:
-        raise Refusal(422, "Missing or invalid parameter ids: give ids or dids, not both")
+        raise ApiError(422, "Missing or invalid parameter ids: give ids or dids, not both")
     if not ids and not dids:
-        raise Refusal(422, "Missing or invalid parameter ids: give ids or dids")
+        raise ApiError(422, "Missing or invalid parameter ids: give ids or dids")
     if not all(part.isascii() and part.isdigit() and len(part) <= 18 for part in ids):
-        raise Refusal(422, "Missing or invalid parameter ids")
+        raise ApiError(422, "Missing or invalid parameter ids")
     return list(dict.fromkeys(map(int, ids))), list(dict.fromkeys(dids))

@@ -1,131 +1,82 @@
 """The operations of the numbers group, from a request to an answer."""
 
-import hmac
-from collections.abc import Mapping
+from collections.abc import Sequence
 
-from aiohttp import web
-
-from wavix_async.sandbox._groups.numbers.data import DOC_TYPES
+from wavix_async.sandbox._groups.group import Context
+from wavix_async.sandbox._groups.numbers.data import DOC_TYPES, Fleet
 from wavix_async.sandbox._groups.numbers.query import listing, selection
-from wavix_async.sandbox._groups.numbers.store import Store
+from wavix_async.sandbox._groups.numbers.store import NumbersView, Store
 from wavix_async.sandbox._groups.numbers.uploads import read_upload
 from wavix_async.sandbox._groups.numbers.validation import batch_body, update_body
-from wavix_async.sandbox._server.errors import Refusal, forbidden, invalid, unauthorized, unknown_numbers, wrong_method
-from wavix_async.sandbox._server.response import Reply
+from wavix_async.sandbox._groups.reading import pagination, read_id
+from wavix_async.sandbox._server import Call, Reply, Route, unknown_numbers
 
-_REACH = {"none": 0, "read": 1, "write": 2}
 _DOC_TYPES = [{"id": kind, "name": name, "title": title} for kind, (name, title) in DOC_TYPES.items()]
 
-UPLOAD_PATH = "/v1/numbers/papers"
 
+class Numbers:
+    """Phone numbers and their documents.
 
-class Api:
-    """Answers requests from the state.
-
-    Args:
-        store: The state.
-        api_key: The key to ask for.
-        scopes: What the key may do by group (`none`, `read`, `write`), or None for everything.
-        batch_limit: The most ids in one batch, or None for no limit.
+    Raises:
+        ValueError: The context's `numbers` or `foreign` is out of range.
     """
 
-    def __init__(self, store: Store, api_key: str, scopes: Mapping[str, str] | None, batch_limit: int | None) -> None:
-        self._store = store
-        self._authorization = f"Bearer {api_key}".encode()
-        self._reach = 2 if scopes is None else _REACH[scopes.get("numbers", "none")]
-        self._batch_limit = batch_limit
+    def __init__(self, context: Context) -> None:
+        fleet = Fleet(context.seed, context.numbers, context.foreign)
+        self.store = Store(fleet, context.clock, context.apply_delay, context.stats.updates, context.lock)
+        self.view = NumbersView(self.store)
+        self.reset = self.store.reset
+        self._batch_limit = context.batch_limit
 
-    async def answer(self, request: web.BaseRequest, path: str, query: str, body: bytes) -> Reply:
-        """Carry out one request.
+    @property
+    def routes(self) -> Sequence[Route]:
+        """The operations."""
+        one, paper = "/v1/numbers/{id}", "/v1/numbers/{id}/papers/{paper_id}"
+        return (
+            Route("GET", "/v1/numbers", "numbers:read", self._list),
+            Route("PATCH", "/v1/numbers", "numbers:write", self._update_batch),
+            Route("DELETE", "/v1/numbers", "numbers:write", self._release),
+            Route("GET", one, "numbers:read", self._get),
+            Route("PATCH", one, "numbers:write", self._update),
+            Route("POST", "/v1/numbers/papers", "numbers:write", self._upload, upload=True),
+            Route("GET", paper, "numbers:read", self._file),
+        )
 
-        Raises:
-            Refusal: The API says no.
-        """
-        method = request.method
-        given = request.headers.get("Authorization", "")
-        if not hmac.compare_digest(given.encode(errors="replace"), self._authorization):
-            raise unauthorized()
-        # A change is what bulk runs send by the thousand: its path is looked at first.
-        if method == "PATCH" and path.startswith("/v1/numbers/") and path[12:].isdigit():
-            self._permit(2)
-            with self._store.lock:
-                return Reply.of(200, self._store.update((_id(path[12:]),), update_body(body))[0])
-        if path == UPLOAD_PATH and method == "POST":
-            self._permit(2)
-            return await self._upload(request)
-        with self._store.lock:
-            return self._route(method, path, query, body)
+    def _list(self, call: Call) -> Reply:
+        wanted, page, per_page = listing(call.query)
+        items, total = self.store.page(wanted, page, per_page)
+        return Reply.of(200, {"items": items, "doc_types": _DOC_TYPES, "pagination": pagination(page, per_page, total)})
 
-    def _permit(self, reach: int) -> None:
-        if self._reach < reach:
-            raise forbidden()
+    def _get(self, call: Call) -> Reply:
+        return Reply.of(200, self.store.record(read_id(call.ids[0])))
 
-    def _route(self, method: str, path: str, query: str, body: bytes) -> Reply:
-        match (method, *path.split("/")[1:]):
-            case ("GET", "v1", "numbers"):
-                self._permit(1)
-                return self._list(query)
-            case ("PATCH", "v1", "numbers"):
-                self._permit(2)
-                ids, changes = batch_body(body, self._batch_limit)
-                return Reply.of(200, {"items": self._store.update(ids, changes)})
-            case ("DELETE", "v1", "numbers"):
-                self._permit(2)
-                return self._release(query)
-            case (_, "v1", "numbers"):
-                raise wrong_method("GET, PATCH, DELETE")
-            case (_, "v1", "numbers", "papers"):
-                raise wrong_method("POST")
-            case ("GET", "v1", "numbers", number_id):
-                self._permit(1)
-                return Reply.of(200, self._store.record(_id(number_id)))
-            case ("PATCH", "v1", "numbers", number_id):
-                self._permit(2)
-                raise invalid("id")
-            case (_, "v1", "numbers", _):
-                raise wrong_method("GET, PATCH")
-            case ("GET", "v1", "numbers", number_id, "papers", paper_id):
-                self._permit(1)
-                content_type, content = self._store.file(_id(number_id), _id(paper_id))
-                return Reply(200, content, content_type)
-            case (_, "v1", "numbers", _, "papers", _):
-                raise wrong_method("GET")
-            case _:
-                raise Refusal(404, "Not found")
+    def _update(self, call: Call) -> Reply:
+        return Reply.of(200, self.store.update((read_id(call.ids[0]),), update_body(call.body))[0])
 
-    def _list(self, query: str) -> Reply:
-        wanted, page, per_page = listing(query)
-        items, total = self._store.page(wanted, page, per_page)
-        pagination = {
-            "current_page": page,
-            "per_page": per_page,
-            "total": total,
-            # An empty account has one page, as the live API says.
-            "total_pages": max(1, -(-total // per_page)),
-        }
-        return Reply.of(200, {"items": items, "doc_types": _DOC_TYPES, "pagination": pagination})
+    def _update_batch(self, call: Call) -> Reply:
+        ids, changes = batch_body(call.body, self._batch_limit)
+        return Reply.of(200, {"items": self.store.update(ids, changes)})
 
-    def _release(self, query: str) -> Reply:
-        ids, dids = selection(query)
+    def _release(self, call: Call) -> Reply:
+        ids, dids = selection(call.query)
         if dids:
-            found = {did: self._store.find(did) for did in dids}
+            found = {did: self.store.find(did) for did in dids}
             unknown = [did for did, number_id in found.items() if number_id is None]
             if unknown:
                 raise unknown_numbers(unknown)
             ids = [number_id for number_id in found.values() if number_id is not None]
-        self._store.release(ids)
+        self.store.release(ids)
         return Reply.of(200, {"success": True})
 
-    async def _upload(self, request: web.BaseRequest) -> Reply:
-        upload = await read_upload(request)
-        with self._store.lock:
-            papers = self._store.add_document(
+    async def _upload(self, call: Call) -> Reply:
+        upload = await read_upload(call.request)
+        with self.store.lock:
+            papers = self.store.add_document(
                 upload.number_ids, upload.kind, upload.name, upload.content_type, upload.content
             )
         return Reply.of(200, papers)
 
-
-def _id(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and len(text) <= 18):
-        raise invalid("id")
-    return int(text)
+    def _file(self, call: Call) -> Reply:
+        number_id, paper_id = map(read_id, call.ids)
+        content_type, content = self.store.file(number_id, paper_id)
+        return Reply(200, content, content_type)

@@ -10,7 +10,7 @@ from typing import Any
 from attrs import frozen
 
 from wavix_async.sandbox._groups.numbers.data import FIRST_ID, SMS_COUNTRIES, Fleet, document, routed, trunk_label
-from wavix_async.sandbox._server.errors import Refusal, unknown_numbers
+from wavix_async.sandbox._server import ApiError, unknown_numbers
 
 _LATE_FIELDS = ("destination", "sms_relay_url")
 """Changes that the live API applies some time after it has answered."""
@@ -85,10 +85,10 @@ class Store:
         """Return a number in wire form; nested values may be shared with the state and must not be changed.
 
         Raises:
-            Refusal: 404, the account does not own it.
+            ApiError: 404, the account does not own it.
         """
         if number_id not in self:
-            raise Refusal(404, "Record not found")
+            raise ApiError(404, "Record not found")
         if self._late:
             self._settle(number_id)
         record = self.fleet.record(number_id - FIRST_ID, self.base_url)
@@ -157,7 +157,7 @@ class Store:
         """Apply the same validated changes to every number, or to none.
 
         Raises:
-            Refusal: 404 for unknown numbers, 422 for SMS settings where there is no SMS.
+            ApiError: 404 for unknown numbers, 422 for SMS settings where there is no SMS.
         """
         self._require(number_ids)
         if changes.get("sms_enabled") or changes.get("sms_relay_url") is not None:
@@ -187,15 +187,15 @@ class Store:
     def _require(self, number_ids: Sequence[int]) -> None:
         unknown = [str(number_id) for number_id in number_ids if number_id not in self]
         if unknown:
-            raise unknown_numbers(unknown) if len(number_ids) > 1 else Refusal(404, "Record not found")
+            raise unknown_numbers(unknown) if len(number_ids) > 1 else ApiError(404, "Record not found")
 
     def _require_sms(self, number_ids: Sequence[int], changes: Mapping[str, Any]) -> None:
         for number_id in number_ids:
             if self.fleet.city(number_id - FIRST_ID).country_code in SMS_COUNTRIES:
                 continue
             if changes.get("sms_enabled"):
-                raise Refusal(422, "Inbound SMS can only be activated on US and CA phone numbers")
-            raise Refusal(422, "The phone number does not support SMS")
+                raise ApiError(422, "Inbound SMS can only be activated on US and CA phone numbers")
+            raise ApiError(422, "The phone number does not support SMS")
 
     def _route(self, wanted: Sequence[Mapping[str, Any]]) -> list[Record]:
         routes = []
@@ -223,7 +223,7 @@ class Store:
         """Give numbers back, all of them or none.
 
         Raises:
-            Refusal: 404 for unknown numbers.
+            ApiError: 404 for unknown numbers.
         """
         self._require(number_ids)
         gone = set(number_ids)
@@ -242,7 +242,7 @@ class Store:
         """Attach a document to every number, or to none.
 
         Raises:
-            Refusal: 404 for unknown numbers.
+            ApiError: 404 for unknown numbers.
         """
         self._require(number_ids)
         added = []
@@ -267,12 +267,12 @@ class Store:
         """Return the media type and the content of a document.
 
         Raises:
-            Refusal: 404, no such number or document.
+            ApiError: 404, no such number or document.
         """
         for paper in self.record(number_id)["documents"]:
             if paper["id"] == paper_id:
                 return self._files.get(paper_id, (paper["doc_content_type"], _PIXEL))
-        raise Refusal(404, "Record not found")
+        raise ApiError(404, "Record not found")
 
 
 class NumbersView(Mapping[int, Record]):

@@ -6,7 +6,7 @@ from aiohttp import BodyPartReader, web
 from attrs import frozen
 
 from wavix_async.sandbox._groups.numbers.data import DOC_TYPES
-from wavix_async.sandbox._server.errors import invalid
+from wavix_async.sandbox._server import invalid
 
 MAX_FILE = 10 * 1024 * 1024
 
@@ -37,7 +37,7 @@ async def read_upload(request: web.BaseRequest) -> Upload:
     """Read the form of `POST /v1/numbers/papers`.
 
     Raises:
-        Refusal: 400, naming the field that is missing or wrong.
+        ApiError: 400, naming the field that is missing or wrong.
     """
     if not request.content_type.startswith("multipart/"):
         raise invalid("doc_attachment", "a multipart/form-data body is needed")
