@@ -94,16 +94,21 @@ async def test_rate_over_time() -> None:
         headers = {"Authorization": f"Bearer {sandbox.api_key}"}
         loop = asyncio.get_running_loop()
         async with ClientSession(sandbox.url, headers=headers) as session:
-            start = loop.time()
+            start = last = loop.time()
+            stalled = 0.0
 
             async def hammer() -> None:
+                nonlocal last, stalled
                 while loop.time() - start < 0.5:
                     async with session.get("/v1/numbers/1001"):
                         pass
+                    # A bucket of 10 overflows when a busy machine makes no request for 0.1 s.
+                    gap, last = loop.time() - last, loop.time()
+                    stalled += gap if gap > 0.05 else 0
 
             await asyncio.gather(*(hammer() for _ in range(4)))
             elapsed = loop.time() - start
-        assert 10 + 100 * 0.5 - 2 <= sandbox.stats.accepted <= 10 + 100 * elapsed + 1
+        assert 10 + 100 * (0.5 - stalled) - 2 <= sandbox.stats.accepted <= 10 + 100 * elapsed + 1
         assert sandbox.stats.refused > sandbox.stats.accepted
 
 
