@@ -5,6 +5,7 @@ import functools
 from collections.abc import Callable, Mapping
 from datetime import date, datetime
 from decimal import Decimal
+from types import NoneType
 from typing import Any, Final, TypeVar, overload
 
 import cattrs
@@ -38,7 +39,12 @@ _writer.register_unstructure_hook(date, date.isoformat)
 _writer.register_unstructure_hook_func(is_union, lambda value: _write(value))
 
 
+_PLAIN: Final = frozenset({str, int, bool, float, NoneType})
+
+
 def _write(value: Any) -> Any:
+    if type(value) in _PLAIN:
+        return value
     if isinstance(value, AnswerBase):
         return _write_model(value)
     if isinstance(value, FieldsBase):

@@ -77,6 +77,13 @@ class FieldsBase(Mapping[str, Any]):
     def __bool__(self) -> bool:
         return True
 
+    def is_empty(self) -> bool:
+        """Tell whether no field is set."""
+        for name in _names(type(self)):  # noqa: SIM110 - a generator costs more than all of them
+            if getattr(self, name) is not UNSET:
+                return False
+        return True
+
 
 @functools.cache
 def _names(kind: Any) -> tuple[str, ...]:

@@ -130,6 +130,9 @@ class Body(_Object, FieldsBase):
         InputError: A field has another type than its annotation says; the message names the field.
     """
 
+    LEFT_OUT: ClassVar[str] = "or leave it out"
+    """What an error says of a field that need not be given."""
+
     def __attrs_post_init__(self) -> None:
         normalize(self)
 

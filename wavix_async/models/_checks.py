@@ -311,7 +311,19 @@ def _make_rules(kind: Any) -> tuple[_FieldRule, ...]:
     return tuple(rules)
 
 
+def _make_test(kind: Any) -> Callable[[Any], bool]:
+    """Compile whether all fields have exactly a type of their annotation; most bodies do, and each is asked."""
+    names: dict[str, Any] = {"type": type}
+    tests = []
+    for at, rule in enumerate(_rules(kind)):
+        names[f"exact{at}"] = rule.exact
+        tests.append(f"type(body.{rule.name}) in exact{at}")
+    made: Callable[[Any], bool] = eval(f"lambda body: {' and '.join(tests) or 'True'}", names)  # noqa: S307 - field names of our own classes
+    return made
+
+
 _rules: Final[Callable[[Any], tuple[_FieldRule, ...]]] = functools.cache(_make_rules)
+_is_exact: Final[Callable[[Any], Callable[[Any], bool]]] = functools.cache(_make_test)
 
 
 def normalize(body: Any) -> None:
@@ -323,6 +335,8 @@ def normalize(body: Any) -> None:
     Raises:
         InputError: A field has another type; the message names it.
     """
+    if _is_exact(type(body))(body):
+        return
     for rule in _rules(type(body)):
         value = getattr(body, rule.name)
         if type(value) in rule.exact:
@@ -338,7 +352,7 @@ def normalize(body: Any) -> None:
         except _InvalidError as error:
             made, words = _NO, str(error)
         if made is _NO:
-            hint = "; leave it out to keep it as it is" if rule.can_be_left_out else ""
+            hint = f"; {body.LEFT_OUT}" if rule.can_be_left_out else ""
             raise InputError(f"{where} must be {words}{hint}; got {value!r}.")
         if made is not value:
             _set(body, rule.name, made)

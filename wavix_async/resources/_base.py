@@ -35,11 +35,14 @@ def refuse_empty(changes: Body) -> None:
     Raises:
         InputError: It is empty; the message names its fields.
     """
-    for _ in changes:
-        return
-    kind = type(changes)
+    if changes.is_empty():
+        raise _empty(changes)
+
+
+def _empty(changes: object) -> InputError:
+    kind: Any = type(changes)
     names = ", ".join(field.name for field in attrs.fields(kind))
-    raise InputError(f"{kind.__name__} is empty, it would change nothing: give at least one of {names}.")
+    return InputError(f"{kind.__name__} is empty, it would change nothing: give at least one of {names}.")
 
 
 class Resource:
@@ -74,21 +77,24 @@ class Resource:
         Raises:
             InputError: An id is of another kind than the group's, or a PATCH would change nothing.
         """
-        if operation.method == "PATCH" and isinstance(body, Body):
-            refuse_empty(body)
+        # isinstance of an abstract class costs as much as the rest of this method.
+        if operation.method == "PATCH" and getattr(body, "is_empty", bool)():
+            raise _empty(body)
         return self._client.call(
             operation,
             path=self._path(operation, ids) if ids else None,
-            query=query_of(query) if isinstance(query, Query) else query,
+            query=query_of(query) if query is not None and isinstance(query, Query) else query,
             body=body,
             parts=parts,
         )
 
     def _path(self, operation: Operation[Any], ids: tuple[object, ...]) -> dict[str, object]:
-        kinds = self._ids
+        kinds, names = self._ids, _placeholders(operation.path)
+        if len(ids) == len(names) == 1 and kinds:
+            return {names[0]: kinds[0].check(ids[0])}
         return {
             name: kinds[place].check(value) if place < len(kinds) else value
-            for place, (name, value) in enumerate(zip(_placeholders(operation.path), ids, strict=True))
+            for place, (name, value) in enumerate(zip(names, ids, strict=True))
         }
 
     def _pages(self, operation: Operation[P], *ids: object, query: PageQuery) -> Paginator[P, Any]:

@@ -52,15 +52,18 @@ class unpack(Generic[P, B]):  # noqa: N801 - reads as a decorator
 
         @functools.wraps(method)
         def call(*args: Any, **keywords: Any) -> Any:
-            mine = {name: keywords.pop(name) for name in own if name in keywords}
-            if len(args) > most:
-                raise InputError(_too_many(method.__name__, model, own, args[most:]))
+            if len(args) == most:
+                mine: list[Any] = []
+            else:
+                mine = [keywords.pop(name) for name in own if name in keywords]
+                if len(args) > most:
+                    raise InputError(_too_many(method.__name__, model, own, args[most:]))
             try:
                 body = model(**keywords)
             except TypeError:
                 raise InputError(_what_is_wrong(method.__name__, model, fields, keywords)) from None
             try:
-                return method(*args, *mine.values(), body)
+                return method(*args, *mine, body)
             except TypeError:
                 # Either an argument is missing, and the signature names it, or the error is none of ours.
                 call.__signature__.bind(*args, **keywords)  # type: ignore[attr-defined]
