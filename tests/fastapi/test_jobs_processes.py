@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
+from tests._soon import SOON
 from tests.fastapi._jobs import begin, read_events, until
 from wavix_async.sandbox import Sandbox
 
@@ -104,7 +105,7 @@ async def test_a_server_that_is_told_to_end_waits_for_no_reader_and_ends_its_job
                         server.terminate()
             # The stream has come to its end, and without saying that the job had.
             assert {name for name, _, _ in events} == {"job"}
-            async with asyncio.timeout(3):
+            async with asyncio.timeout(SOON):
                 await server.wait()
         sent = len(account.stats.updates)
         assert 20 <= sent < len(IDS)
