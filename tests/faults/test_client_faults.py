@@ -915,7 +915,7 @@ async def test_an_upload_of_a_large_paper_warns_of_nothing(faulty: FaultServer, 
 
 
 @pytest.mark.req_11
-@pytest.mark.parametrize("fault", [Fault("drip", delay=0.03), Fault("stall"), Fault("stall_after")], ids=str)
+@pytest.mark.parametrize("fault", [Fault("drip", delay=0.1), Fault("stall"), Fault("stall_after")], ids=str)
 async def test_a_drip_and_a_stall_end_by_the_attempt_timeout(
     faulty: FaultServer, make_client: Any, fault: Fault
 ) -> None:
