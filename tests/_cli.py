@@ -51,11 +51,11 @@ def running(**settings: Any) -> Iterator[Sandbox]:
     thread.start()
     sandbox = Sandbox(**settings)
     try:
-        asyncio.run_coroutine_threadsafe(sandbox.start(), loop).result(5)
+        asyncio.run_coroutine_threadsafe(sandbox.start(), loop).result(PATIENCE)
         yield sandbox
-        asyncio.run_coroutine_threadsafe(sandbox.stop(), loop).result(5)
+        asyncio.run_coroutine_threadsafe(sandbox.stop(), loop).result(PATIENCE)
         # A command that ends as its sandbox does leaves connections that are taken down a moment later.
-        asyncio.run_coroutine_threadsafe(asyncio.sleep(0.01), loop).result(5)
+        asyncio.run_coroutine_threadsafe(asyncio.sleep(0.01), loop).result(PATIENCE)
     finally:
         loop.call_soon_threadsafe(loop.stop)
         thread.join()
@@ -134,5 +134,5 @@ class Terminal:
 
     def __exit__(self, *_: object) -> None:
         self.process.kill()
-        self.process.wait(15)
+        self.process.wait(PATIENCE)
         os.close(self._main)
