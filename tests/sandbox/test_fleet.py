@@ -544,7 +544,7 @@ async def test_numbers_that_have_changed_since_the_plan(
 
 @pytest.mark.req_14
 async def test_a_journal_has_one_run_at_a_time_and_anybody_may_look(tmp_path: Path) -> None:
-    async with Sandbox(400, latency=0.02) as sandbox, client_of(sandbox) as wavix:
+    async with Sandbox(400, latency=0.15) as sandbox, client_of(sandbox) as wavix:
         plan, other = await fleet.plan(wavix, urls(ids(100))), await fleet.plan(wavix, urls(ids(2)))
         journal = tmp_path / "run.sqlite"
         run = asyncio.ensure_future(fleet.apply(wavix, plan, journal=journal, concurrency=2))
