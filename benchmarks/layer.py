@@ -201,7 +201,7 @@ class Plain:
     def __init__(self, session: Session) -> None:
         import aiohttp
 
-        from wavix_async import _wire
+        from wavix_async import _http as _wire
         from wavix_async.config import read_base_url
 
         self.session = session
@@ -284,7 +284,7 @@ def _pair(whole: list[float], plain: list[float]) -> dict[str, float]:
 def _ways(calls: int) -> dict[str, Way]:
     """The ways to make a call: each a coroutine function that makes so many."""
     from wavix_async import NumberUpdate, WavixClient
-    from wavix_async._wire import Response, build_request, read_response
+    from wavix_async._http import Response, build_request, read_response
     from wavix_async.resources.numbers import UPDATE, Numbers
 
     session, turning = Session(), TurningSession()
@@ -348,7 +348,8 @@ def _only_session(plain: Plain) -> Way:
 
 async def _without_parts() -> tuple[dict[str, Way], list[str]]:
     """Calls with one part replaced; a part that is not where it was is named as broken, and not measured."""
-    from wavix_async import WavixClient, _call
+    from wavix_async import WavixClient
+    from wavix_async._http import admission as _admission
 
     session: Any = Session()
     nothing, plain = _Nothing(), Plain(session)
@@ -358,13 +359,13 @@ async def _without_parts() -> tuple[dict[str, Way], list[str]]:
         # Some parts are made by the first call.
         await client.numbers.get(1)
         try:
-            shared = client._shared
+            shared = client._state
             target, name, replacement = {
                 "limiter": (shared, "limiter", lambda _: nothing),
                 "slots": (shared.transport, "slots", lambda: nothing),
                 "watch": (shared.transport, "_watch", nothing),
                 "send": (shared.transport, "send", plain.send),
-                "headers": (_call, "rate_hint", lambda *_: None),
+                "headers": (_admission, "rate_hint", lambda *_: None),
                 "budget": (shared, "budget", nothing),
             }[part]
             ways[part] = _replacing(target, name, replacement, _updates(client.numbers))

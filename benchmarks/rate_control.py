@@ -17,9 +17,9 @@ from typing import Any
 
 import attrs
 
-from tests._virtual import run_virtual
-from wavix_async._headers import RateHint
-from wavix_async._limits import Limiter
+from tests.support.virtual import run_virtual
+from wavix_async._ratelimit.headers import RateHint
+from wavix_async._ratelimit.limiter import Limiter
 
 
 class Bucket:

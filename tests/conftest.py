@@ -26,7 +26,7 @@ BASE: Final = "https://api.wavix.test"
 KEY: Final = "key-0f9c-that-nobody-may-see"
 
 # aioresponses 0.7.9 does not know the argument `stream_writer` that aiohttp 3.14 requires. The test
-# `test_the_shim_for_aioresponses_is_still_needed` (tests/http/test_client.py) fails when this can go.
+# `test_the_shim_for_aioresponses_is_still_needed` (tests/client/test_client.py) fails when this can go.
 SHIM: Final = functools.partial(aiohttp.ClientResponse, stream_writer=Mock(output_size=0))
 
 

@@ -13,19 +13,19 @@ from wavix_async._version import __version__ as __version__
 
 TYPE_CHECKING = False  # typing is slow to import, and the checkers know the name
 if TYPE_CHECKING:
-    from wavix_async._face import *  # noqa: F403 - __all__ says what
-    from wavix_async._face import __all__ as __all__
+    from wavix_async._exports import *  # noqa: F403 - __all__ says what
+    from wavix_async._exports import __all__ as __all__
 
 else:
 
     def __getattr__(name: str) -> object:
         if name.startswith("_") and name != "__all__":
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        from wavix_async import _face
+        from wavix_async import _exports
 
         # What is there stays: a test may have put something else in its place.
-        for each in ("__all__", *_face.__all__):
-            globals().setdefault(each, getattr(_face, each))
+        for each in ("__all__", *_exports.__all__):
+            globals().setdefault(each, getattr(_exports, each))
         try:
             return globals()[name]
         except KeyError:

@@ -23,26 +23,22 @@
     │   ├── UnprocessableEntityError      422
     │   ├── RateLimitError                429, or a wait for the rate that does not fit the deadline
     │   └── ServerError                   5xx
-    └── BulkError                         some inputs of a bulk did not end as updated
+    └── BulkError                         some items of a bulk run did not succeed (`wavix_async.bulk` defines it)
 
 All of them can be pickled, and all carry the same facts: `status`, `code`, `request_id`, `date`, `attempts`, `elapsed`,
 `retry_after`, `retryable` and `outcome`.
 """
 
 from datetime import datetime
-from typing import TYPE_CHECKING, ClassVar, Final
+from typing import ClassVar, Final
 
 from wavix_async.types import Outcome
-
-if TYPE_CHECKING:
-    from wavix_async.bulk import BulkReport
 
 __all__ = [
     "APIError",
     "AttemptTimeoutError",
     "AuthenticationError",
     "BadRequestError",
-    "BulkError",
     "ClientClosedError",
     "ConfigurationError",
     "ConflictError",
@@ -244,18 +240,6 @@ class ServerError(APIError):
 
     default_outcome = "unknown"
     default_retryable = True
-
-
-class BulkError(WavixError):
-    """Some inputs of a bulk did not end as updated; `report` tells which, and why.
-
-    Attributes:
-        report: The `BulkReport` of the run.
-    """
-
-    def __init__(self, message: str = "", *, report: "BulkReport | None" = None) -> None:
-        super().__init__(message)
-        self.report = report
 
 
 _BY_STATUS: Final[dict[int, type[APIError]]] = {

@@ -36,7 +36,7 @@ except ImportError:
         "pip install 'wavix-async[otel]'"
     ) from None
 
-from wavix_async._events import (
+from wavix_async._instrumentation import (
     AttemptEvent,
     AttemptStart,
     BulkEvent,

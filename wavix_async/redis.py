@@ -5,8 +5,9 @@
     async with WavixClient(rate=RedisRateLimit("redis://127.0.0.1:6379", rate=100)) as wavix:
         ...
 
-All that Redis keeps is one hash per scope and limit group: when the next slot is due, the end of the pause, and who
-leases. One script reads and writes it by the server's clock. `_lease.py` says what the client does with the answers.
+Redis keeps one hash per scope and limit group: when the next slot is due, the end of the pause, and which processes
+lease. One script reads and writes it by the server's clock. `_ratelimit/lease.py` says what the client does with the
+answers.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import secrets
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
 
-from wavix_async._lease import ALIVE, PATIENCE, PROBE, Ask, Grant, SharedLimit
+from wavix_async._ratelimit import ALIVE, PATIENCE, PROBE, LeaseGrant, LeaseRequest, SharedLimit
 from wavix_async.config import Secret, check_count, check_rate
 from wavix_async.errors import ConfigurationError
 
@@ -30,7 +31,7 @@ __all__ = ["RedisRateLimit"]
 
 PREFIX = "wavix-async:rate"
 ACTIVE = 1.0  # seconds after its last slot for which a process counts as leasing
-SETTLE = PROBE + 2 * PATIENCE  # seconds within which all have noticed that Redis is back
+SETTLE = PROBE + 2 * PATIENCE  # seconds within which all processes notice that Redis is back
 KEPT = 60.0  # seconds for which the key outlives its last use, its slots and its pause
 SECOND = 1_000_000  # microseconds, the unit of the script
 
@@ -96,24 +97,24 @@ SHA = hashlib.sha1(SCRIPT.encode(), usedforsecurity=False).hexdigest()
 class RedisRateLimit:
     """One rate for all processes that name the same scope, and one pause: `WavixClient(rate=RedisRateLimit(...))`.
 
-    Redis out of reach, or slower than 0.4 s, never fails a call: each process goes on with its part of the rate, says
-    so once (logger `wavix_async`), and shares again when Redis is back. It needs the extra `redis`, and a server of
-    version 5 or newer.
+    A call never fails because Redis is out of reach, or slower than 0.4 s: each process goes on with its part of the
+    rate, logs that once (logger `wavix_async`), and shares again when Redis is back. This needs the extra `redis`, and
+    a Redis server of version 5 or newer.
 
     Args:
-        redis: A URL (`redis://`, `rediss://`, `unix://`), each client then opens and closes connections of its own; or
-            a `redis.asyncio.Redis`, which is not closed.
+        redis: A URL (`redis://`, `rediss://`, `unix://`): each client opens and closes connections of its own. Or a
+            `redis.asyncio.Redis`: the client does not close it.
         rate: Requests per second that the account allows, of all processes together.
-        scope: What shares the limit, a name: part of the key in Redis. None: the account, as a hash of its API key
+        scope: A name for what shares the limit, part of the key in Redis. None: the account, as a hash of its API key
             and the API's address. Processes with different keys of one account need a name.
-        processes: How many processes to reckon with while Redis has not been reached even once. Default 1.
+        processes: How many processes to assume until Redis has answered once. Default 1.
 
     Raises:
         ConfigurationError: A value is wrong, or redis is not installed.
     """
 
     def __init__(self, redis: str | Redis, *, rate: float, scope: str | None = None, processes: int = 1) -> None:
-        # Bound anew, so that no frame of a traceback holds a password as a plain string.
+        # Rebind the name, so that no frame of a traceback holds a password as a plain string.
         redis = Secret(redis) if isinstance(redis, str) else redis
         checked = check_rate(rate)
         if checked is None:
@@ -130,7 +131,7 @@ class RedisRateLimit:
         self._redis = redis
 
     def open_limit(self, account: str) -> SharedLimit:
-        """Return the limit for one client, which closes it; used by `WavixClient`.
+        """Return the limit for one client, which closes it; `WavixClient` calls this.
 
         Args:
             account: The scope to use if none was given.
@@ -159,14 +160,14 @@ class _RedisLimit:
         self._pid = -1
         self._id = ""
 
-    async def lease(self, group: str, ask: Ask) -> Grant:
+    async def lease(self, group: str, request: LeaseRequest) -> LeaseGrant:
         """Lease slots: one round trip."""
         redis = self._enter_loop()
-        times = (SECOND / self.rate, ask.ahead * SECOND, ask.pause * SECOND)
+        times = (SECOND / self.rate, request.ahead * SECOND, request.pause * SECOND)
         settings = (ALIVE * SECOND, ACTIVE * SECOND, SETTLE * SECOND, KEPT * SECOND)
-        values = (self._id, ask.slots, *times, int(ask.back), *settings)
+        values = (self._id, request.slots, *times, int(request.back), *settings)
         now, first, slots, pause, processes, active, settle = await _run(redis, f"{self._prefix}:{group}", values)
-        return Grant(
+        return LeaseGrant(
             now=now / SECOND,
             first=first / SECOND,
             slots=slots,
@@ -177,7 +178,7 @@ class _RedisLimit:
         )
 
     async def close(self) -> None:
-        """Close the connections, if they are ours."""
+        """Close the connections, if this limit opened them."""
         redis, loop = self._redis, self._loop
         if self._url is None or redis is None:
             return
@@ -201,10 +202,10 @@ class _RedisLimit:
 
 
 def _connect(url: str) -> Redis:
-    """Return a client for a URL; it connects when it is used.
+    """Return a Redis client for a URL; it connects when it is used.
 
     Raises:
-        ConfigurationError: It is no URL of Redis, or redis is not installed.
+        ConfigurationError: The URL is no URL of Redis, or redis is not installed.
     """
     try:
         import redis.asyncio as library
@@ -215,9 +216,9 @@ def _connect(url: str) -> Redis:
             "RedisRateLimit needs redis, which is not installed: pip install 'wavix-async[redis]'"
         ) from None
     with contextlib.suppress(ValueError, TypeError):
-        # Its own retries would take the time in which the process could go on without Redis.
+        # Retries by the library would take time in which the process could go on without Redis.
         return library.Redis.from_url(url, retry=Retry(NoBackoff(), 0))
-    # What it said may quote the password, and is not even kept as the context.
+    # The text of the original error may quote the password, so it is not even kept as the context.
     raise ConfigurationError(
         "redis must be a URL like redis://[[user]:password@]host[:port][/db], rediss://... or unix://...; special "
         "characters of the password must be percent-encoded."
@@ -225,7 +226,7 @@ def _connect(url: str) -> Redis:
 
 
 async def _run(redis: Redis, key: str, values: tuple[Any, ...]) -> list[int]:
-    """Run the script, and send its text only where the server does not know it."""
+    """Run the script; send its text only if the server does not know it."""
     from redis.exceptions import NoScriptError
 
     command: Any = redis
@@ -237,7 +238,7 @@ async def _run(redis: Redis, key: str, values: tuple[Any, ...]) -> list[int]:
 
 
 def _abandon(redis: Redis) -> None:
-    """Let go of connections whose loop is gone: they cannot be closed in an orderly way any more."""
+    """Close the sockets of connections whose loop is gone: they cannot be closed in an orderly way any more."""
     pool: Any = redis.connection_pool
     for name in ("_available_connections", "_in_use_connections"):
         for connection in tuple(getattr(pool, name, ())):
@@ -256,7 +257,7 @@ def _abandon(redis: Redis) -> None:
 
 
 def _shown(redis: str | Redis) -> str:
-    """Return what may be seen of where Redis is: no user, no password, no options, for they may hold one."""
+    """Return the address of Redis as it may be shown: no user, no password, no options, which may hold a password."""
     if not isinstance(redis, str):
         return type(redis).__name__
     parts = urlsplit(str(redis))

@@ -14,8 +14,8 @@ import pytest
 
 pytest.importorskip("fastapi")
 
-from tests.fastapi._serving import serve
-from wavix_async import WavixError, errors
+from tests.support.serving import serve
+from wavix_async import BulkError, WavixError, errors
 from wavix_async.fastapi._errors import _KINDS, _UNAVAILABLE, problem_of
 from wavix_async.sandbox import Sandbox
 
@@ -199,7 +199,7 @@ def test_the_table_is_what_is_answered() -> None:
     for kind, answer in _KINDS.items():
         status, type_, detail = told[kind.__name__]
         assert (status, type_) == (answer.status, answer.type or "about:blank"), kind
-        error = kind("What we say.", **({} if kind is errors.BulkError else {"reason": "What they say"}))
+        error = kind("What we say.", **({} if kind is BulkError else {"reason": "What they say"}))
         shown = problem_of(error).get("detail")
         expected = {"what the API said": "What they say", "none": None, "our message": "What we say."}
         said = next((value for text, value in expected.items() if detail.startswith(text)), answer.detail)

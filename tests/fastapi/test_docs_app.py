@@ -15,7 +15,7 @@ pytest.importorskip("fastapi")
 
 from fastapi import BackgroundTasks, FastAPI
 
-from tests.fastapi._serving import Served, serve, serve_on_socket
+from tests.support.serving import Served, serve, serve_on_socket
 from wavix_async import NotFoundError
 from wavix_async.fastapi import install_error_handlers
 from wavix_async.sandbox import Sandbox

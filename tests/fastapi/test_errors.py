@@ -21,7 +21,7 @@ from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
-from tests.fastapi._serving import Served
+from tests.support.serving import Served
 from wavix_async import (
     APIError,
     AuthenticationError,
@@ -47,7 +47,7 @@ from wavix_async import (
     errors,
     fleet,
 )
-from wavix_async._wire import Response, read_response
+from wavix_async._http import Response, read_response
 from wavix_async.fastapi import WavixDep, get_wavix, install_error_handlers, problem_response
 from wavix_async.fastapi._errors import _KINDS, problem_of
 from wavix_async.resources.numbers import UPDATE
@@ -97,6 +97,7 @@ QUOTING = {
 """Those that tell what the API said."""
 
 CLASSES = [kind for name, kind in vars(errors).items() if name in errors.__all__ and inspect.isclass(kind)]
+CLASSES.append(BulkError)
 
 
 class ReportsError(WavixError):
@@ -238,7 +239,7 @@ async def test_of_an_outcome_it_says_what_the_error_knows() -> None:
 
 async def test_of_a_bulk_it_counts() -> None:
     report = BulkReport(
-        updated=3, failed=1, unknown=2, not_sent=0, failures=[], requests=9, rate_limited=0, elapsed=1.0
+        succeeded=3, failed=1, unknown=2, not_sent=0, failures=[], requests=9, rate_limited=0, elapsed=1.0
     )
     told = await problem(BulkError(SECRET, report=report))
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from fastapi import Depends, FastAPI, HTTPException
 
-from tests.fastapi._jobs import application, asking, begin, until
+from tests.support.jobs import application, asking, begin, until
 from wavix_async import ConfigurationError, WavixClient, fleet
 from wavix_async.fastapi import fleet_jobs, wavix_lifespan
 from wavix_async.sandbox import Sandbox

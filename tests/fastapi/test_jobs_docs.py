@@ -7,9 +7,9 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
-from tests.fastapi._jobs import until
-from tests.fastapi._serving import serve
-from wavix_async.fastapi._job_models import JobState
+from tests.support.jobs import until
+from tests.support.serving import serve
+from wavix_async.fastapi._jobs.schemas import JobState
 from wavix_async.sandbox import Sandbox
 
 if TYPE_CHECKING:

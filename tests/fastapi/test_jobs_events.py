@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests._soon import SOON
-from tests.fastapi._jobs import application, asking, asking_server, begin, read_events, until
-from tests.fastapi._serving import serve
-from wavix_async.fastapi import _job_events
+from tests.support.jobs import application, asking, asking_server, begin, read_events, until
+from tests.support.serving import serve
+from tests.support.soon import SOON
+from wavix_async.fastapi._jobs import event_stream as _job_events
 from wavix_async.sandbox import Sandbox
 
 if TYPE_CHECKING:

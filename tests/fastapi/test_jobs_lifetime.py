@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests._soon import SOON
-from tests.fastapi._jobs import application, asking, asking_server, begin, read_events, until
-from wavix_async.fastapi import _job_book, _job_run
-from wavix_async.fastapi._job_signals import heard
+from tests.support.jobs import application, asking, asking_server, begin, read_events, until
+from tests.support.soon import SOON
+from wavix_async.fastapi._jobs import manager as _job_book
+from wavix_async.fastapi._jobs import runner as _job_run
+from wavix_async.fastapi._jobs.shutdown import heard
 from wavix_async.sandbox import Sandbox
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.fastapi._jobs import application, asking, begin, until
-from wavix_async.fastapi import _job_body
+from tests.support.jobs import application, asking, begin, until
+from wavix_async.fastapi._jobs import request_body as _job_body
 from wavix_async.sandbox import Sandbox
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ async def test_of_very_much_that_is_wrong_only_the_first_is_found_and_told(
     found: list[int] = []
     tell = _job_body.tell_in_short
     monkeypatch.setattr(
-        "wavix_async.fastapi._job_route.tell_in_short", lambda problems: found.append(len(problems)) or tell(problems)
+        "wavix_async.fastapi._jobs.route.tell_in_short", lambda problems: found.append(len(problems)) or tell(problems)
     )
     answer = await client.post("/fleet/jobs", json=body)
     assert answer.status_code == 422

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
-from tests._soon import SOON
-from tests.fastapi._jobs import begin, read_events, until
+from tests.support.jobs import begin, read_events, until
+from tests.support.soon import SOON
 from wavix_async.sandbox import Sandbox
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ async def process(sandbox: Sandbox, directory: Path) -> AsyncIterator[tuple[Proc
     server = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
-        "tests.fastapi._job_server",
+        "tests.support.job_server",
         str(directory),
         cwd=ROOT,
         env=environment,

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.fastapi._jobs import application, asking, begin, until
-from wavix_async.fastapi import _job_files
-from wavix_async.fastapi._job_files import JobFiles, new_id
-from wavix_async.fastapi._job_problems import of_storage
+from tests.support.jobs import application, asking, begin, until
+from wavix_async.fastapi._jobs import store as _job_files
+from wavix_async.fastapi._jobs.problems import of_storage
+from wavix_async.fastapi._jobs.store import JobFiles, new_id
 from wavix_async.fleet import JournalError
 from wavix_async.sandbox import Sandbox
 

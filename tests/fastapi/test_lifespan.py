@@ -22,8 +22,8 @@ pytest.importorskip("fastapi")
 from fastapi import APIRouter, FastAPI, Request, WebSocket
 from starlette.applications import Starlette
 
-from tests._stub import NUMBER, StubSession
-from tests.fastapi._serving import Served, StartFailedError, serve, serve_on_socket
+from tests.support.serving import Served, StartFailedError, serve, serve_on_socket
+from tests.support.stub import NUMBER, StubSession
 from wavix_async import ClientClosedError, ConfigurationError, RetryPolicy, WavixClient
 from wavix_async.fastapi import WavixDep, get_wavix, wavix_lifespan
 from wavix_async.fastapi._lifespan import ClientOptions

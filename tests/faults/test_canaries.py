@@ -12,8 +12,8 @@ import aiohttp
 import pytest
 from aiohttp.abc import AbstractResolver
 
-from tests.faults._stale import close_on_reuse
 from tests.faults.server import BIG_BODY_BYTES, BOMB_MEGABYTES, Fault, FaultServer
+from tests.support.stale import close_on_reuse
 from wavix_async.config import Secret
 
 if TYPE_CHECKING:

@@ -18,10 +18,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests._soon import SOON
-from tests._stub import Reply, Seen, StubSession
-from tests._virtual import run_virtual as run_from_zero
 from tests.faults.conftest import FAST
+from tests.support.soon import SOON
+from tests.support.stub import Reply, Seen, StubSession
+from tests.support.virtual import run_virtual as run_from_zero
 from wavix_async import (
     BulkReport,
     Number,
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
 ON = NumberUpdate(sms_enabled=True)
 GET = Operation("GET", "/v1/numbers/{id}", Number)
-PATCH = Operation("PATCH", "/v1/numbers/{id}", Number, repeatable=True)
+PATCH = Operation("PATCH", "/v1/numbers/{id}", Number, idempotent=True)
 SEND = Operation("POST", "/v1/messages/{id}", Success)
 PROMPTLY = 0.05
 

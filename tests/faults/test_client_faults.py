@@ -33,11 +33,11 @@ from aiohttp import web
 from aiohttp.abc import AbstractResolver
 from aiohttp.test_utils import TestServer
 
-from tests._soon import SOON
-from tests._stub import NUMBER
-from tests.faults._stale import close_on_reuse
 from tests.faults.conftest import FAST, Recorder
 from tests.faults.server import Fault, FaultServer
+from tests.support.soon import SOON
+from tests.support.stale import close_on_reuse
+from tests.support.stub import NUMBER
 from wavix_async import (
     APIError,
     AttemptEvent,
@@ -69,12 +69,12 @@ if TYPE_CHECKING:
 PATH = "/v1/numbers/{id}"
 SEND = Operation("POST", "/v1/messages", Success)
 GET = Operation("GET", PATH, Number)
-PATCH = Operation("PATCH", PATH, Number, repeatable=True)
+PATCH = Operation("PATCH", PATH, Number, idempotent=True)
 PUT = Operation("PUT", PATH, Number)
 DELETE = Operation("DELETE", PATH, Success)
 # A new PATCH is not repeatable until somebody has thought about it, and a PUT that costs money opts out.
 NEW_PATCH = Operation("PATCH", PATH, Number)
-PAID_PUT = Operation("PUT", PATH, Number, repeatable=False)
+PAID_PUT = Operation("PUT", PATH, Number, idempotent=False)
 
 REPEATABLE = [GET, PATCH, PUT, DELETE]
 ONCE = [SEND, NEW_PATCH, PAID_PUT]
@@ -90,7 +90,7 @@ REFUSALS = [400, 401, 402, 403, 404, 409, 413, 422]
 
 def by_name(value: object) -> str | None:
     if isinstance(value, Operation):
-        return f"{value.method}{'' if value.repeatable else '-once'}"
+        return f"{value.method}{'' if value.idempotent else '-once'}"
     return value if isinstance(value, str) else None
 
 
@@ -299,11 +299,11 @@ async def test_a_delete_that_answers_something_else_is_gone_where_it_says_so(
     faulty: FaultServer, make_client: Any
 ) -> None:
     """Nobody can answer with a number that is gone, unless the operation says that gone is done."""
-    for gone_is_done in (False, True):
+    for not_found_is_success in (False, True):
         faulty.reset(schedule=["reset_after"])
         operation = Operation("DELETE", PATH, Number)
-        if gone_is_done:
-            operation = attrs.evolve(operation, gone_is_done=True)
+        if not_found_is_success:
+            operation = attrs.evolve(operation, not_found_is_success=True)
             assert (await call(make_client(), operation)).already_gone  # type: ignore[attr-defined]
         else:
             with pytest.raises(NotFoundError) as caught:
@@ -768,7 +768,7 @@ async def test_requests_on_the_wire_equal_the_counter(
     assert sum(counters["fired"].values()) - counters["fired"].get("ok", 0) > 10
     assert counters["total"] == len(seen.on_the_wire)
     assert len(seen.on_the_wire) >= sum(in_errors) + successes
-    if operation.repeatable:
+    if operation.idempotent:
         # Fifteen faults in a row have a chance of one in 160,000.
         assert successes == 60
     else:

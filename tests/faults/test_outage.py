@@ -15,8 +15,8 @@ import aiohttp
 import attrs
 import pytest
 
-from tests._stub import Reply, Seen, StubSession
-from tests._virtual import run_virtual as run_from_zero
+from tests.support.stub import Reply, Seen, StubSession
+from tests.support.virtual import run_virtual as run_from_zero
 from wavix_async import (
     Number,
     NumberUpdate,
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from wavix_async import BulkReport, BulkRun, Event
 
-PATCH = Operation("PATCH", "/v1/numbers/{id}", Number, repeatable=True)
+PATCH = Operation("PATCH", "/v1/numbers/{id}", Number, idempotent=True)
 ON = NumberUpdate(sms_enabled=True)
 LATENCY = 0.02
 RATE = 100

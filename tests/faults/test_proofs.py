@@ -15,9 +15,9 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests._model import hold_to_its_facts
-from tests._soon import SOON
 from tests.faults.conftest import FAST, Recorder
+from tests.support.model import hold_to_its_facts
+from tests.support.soon import SOON
 from wavix_async import (
     Number,
     NumberUpdate,
@@ -36,7 +36,7 @@ SEND = Operation("POST", "/v1/messages/{id}", Success)
 GET = Operation("GET", PATH, Number)
 OPERATIONS = (
     GET,
-    Operation("PATCH", PATH, Number, repeatable=True),
+    Operation("PATCH", PATH, Number, idempotent=True),
     Operation("PUT", PATH, Number),
     Operation("DELETE", PATH, Success),
     SEND,
@@ -117,8 +117,8 @@ async def test_a_bulk_of_thousands_under_faults_tells_the_truth_of_each(
     for number, result in results.items():
         if result.status == "updated":
             assert state[number]["transcription_threshold"] == 100 + number
-            assert result.number is not None
-            assert result.number.id == number
+            assert result.value is not None
+            assert result.value.id == number
         else:
             assert result.error is not None
             hold_to_its_facts(result.error, settled=result.settled)

@@ -17,9 +17,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests._model import FATES, MISSING, Bucket, Down, Fate, ModelSession, client_of, hold_to_its_facts
-from tests._stub import Reply, Seen, StubSession
-from tests._virtual import run_virtual as run_from_zero
+from tests.support.model import FATES, MISSING, Bucket, Down, Fate, ModelSession, client_of, hold_to_its_facts
+from tests.support.stub import Reply, Seen, StubSession
+from tests.support.virtual import run_virtual as run_from_zero
 from wavix_async import (
     AttemptEvent,
     BulkResult,
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 PATH = "/v1/numbers/{id}"
 OPERATIONS = {
     "GET": Operation("GET", PATH, Number),
-    "PATCH": Operation("PATCH", PATH, Number, repeatable=True),
+    "PATCH": Operation("PATCH", PATH, Number, idempotent=True),
     "PUT": Operation("PUT", PATH, Number),
     "DELETE": Operation("DELETE", PATH, Success),
     "POST": Operation("POST", "/v1/messages/{id}", Success),
@@ -262,7 +262,7 @@ def is_true(ended: Ended, session: ModelSession) -> None:
     operation = OPERATIONS[ask.operation]
     got, done = session.got[owner], session.done[owner]
     on_the_wire = [event for event in ended.events if event.outcome != "not_sent"]
-    if not operation.repeatable:
+    if not operation.idempotent:
         assert done <= 1
         # Only what was certainly not carried out may be followed by another.
         assert all(event.status in (429, 503) for event in on_the_wire[:-1])
@@ -285,7 +285,7 @@ def is_true(ended: Ended, session: ModelSession) -> None:
     hold_to_its_facts(error)
     assert error.attempts == len(on_the_wire)
     assert error.elapsed == pytest.approx(ended.ended - ended.began, abs=1e-6)
-    assert isinstance(error, OutcomeUnknownError) <= (not operation.repeatable)
+    assert isinstance(error, OutcomeUnknownError) <= (not operation.idempotent)
     if error.outcome != "unknown":
         # One exception: what a first attempt has changed unheard may be deleted by somebody before the second.
         assert done == 0 or (error.status == 404 and ask.number in session.gone)
@@ -456,7 +456,7 @@ def holds(
         by_number[result.id].append(result)
         assert result.attempts >= 0
         if result.status == "updated":
-            assert result.number is not None
+            assert result.value is not None
             assert written(result) in done
             assert result.error is None
         elif result.error is not None:
@@ -479,8 +479,8 @@ def holds(
 
 def written(result: BulkResult) -> str:
     """Return the owner of the change that a number shows."""
-    assert result.number is not None
-    return f"{result.id}={result.number.transcription_threshold}"
+    assert result.value is not None
+    return f"{result.id}={result.value.transcription_threshold}"
 
 
 @pytest.mark.req_08

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.otel._seen import Seen
+from tests.support.otel import Seen
 
 
 @pytest.fixture

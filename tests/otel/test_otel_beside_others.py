@@ -13,15 +13,15 @@ from opentelemetry import baggage
 from opentelemetry import context as contexts
 from opentelemetry.instrumentation.aiohttp_client import AioHttpClientInstrumentor
 
-from tests._stub import NUMBER
-from tests.otel._seen import FAST
+from tests.support.otel import FAST
+from tests.support.stub import NUMBER
 from wavix_async import NumberUpdate, WavixClient
 from wavix_async.sandbox import Sandbox
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.otel._seen import Seen
+    from tests.support.otel import Seen
 
 
 @pytest.fixture

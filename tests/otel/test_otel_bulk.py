@@ -14,9 +14,9 @@ from opentelemetry.sdk.trace import SpanProcessor
 from opentelemetry.sdk.trace.sampling import Decision, Sampler, SamplingResult
 from opentelemetry.trace import SpanKind, StatusCode
 
-from tests._stub import Reply, StubSession
-from tests._virtual import run_virtual
-from tests.otel._seen import Seen
+from tests.support.otel import Seen
+from tests.support.stub import Reply, StubSession
+from tests.support.virtual import run_virtual
 from wavix_async import AuthenticationError, NotFoundError, NumberUpdate, WavixClient
 from wavix_async.sandbox import Sandbox
 

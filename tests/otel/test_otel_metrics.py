@@ -9,15 +9,15 @@ from opentelemetry import metrics
 from opentelemetry.metrics import NoOpMeterProvider
 from opentelemetry.trace import NoOpTracerProvider
 
-from tests._stub import Reply, StubSession
-from tests._virtual import run_virtual
+from tests.support.stub import Reply, StubSession
+from tests.support.virtual import run_virtual
 from wavix_async import NumberUpdate, RateEvent, WavixClient
 from wavix_async.otel import OpenTelemetry
 from wavix_async.sandbox import Sandbox
 
 if TYPE_CHECKING:
-    from tests._stub import Seen as SeenRequest
-    from tests.otel._seen import Seen
+    from tests.support.otel import Seen
+    from tests.support.stub import Seen as SeenRequest
 
 ON = NumberUpdate(sms_enabled=True)
 

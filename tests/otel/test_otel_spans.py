@@ -19,9 +19,9 @@ from opentelemetry.semconv.attributes import error_attributes, http_attributes, 
 from opentelemetry.semconv.metrics import http_metrics
 from opentelemetry.trace import SpanKind, StatusCode
 
-from tests._stub import Reply, StubSession
-from tests._virtual import run_virtual
-from tests.otel._seen import FAST, Seen
+from tests.support.otel import FAST, Seen
+from tests.support.stub import Reply, StubSession
+from tests.support.virtual import run_virtual
 from wavix_async import (
     AttemptEvent,
     AttemptTimeoutError,

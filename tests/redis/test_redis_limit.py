@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests._soon import SOON
-from tests._stub import Reply, Seen, StubSession
+from tests.support.soon import SOON
+from tests.support.stub import Reply, Seen, StubSession
 from wavix_async import ConfigurationError, NumberUpdate, WavixClient
-from wavix_async._lease import ALIVE, PATIENCE, PROBE, Ask
+from wavix_async._ratelimit import ALIVE, PATIENCE, PROBE, LeaseRequest
 from wavix_async.redis import PREFIX, SCRIPT, RedisRateLimit
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from redis.asyncio import Redis
 
     from tests.redis.server import RedisServer
-    from wavix_async._lease import Grant, SharedLimit
+    from wavix_async._ratelimit import LeaseGrant, SharedLimit
 
 KEY = "key-0f9c-that-nobody-may-see"
 
@@ -41,8 +41,8 @@ def client_of(limit: RedisRateLimit, session: StubSession | None = None) -> Wavi
     return WavixClient(KEY, base_url="https://api.wavix.test", rate=limit, session=stub)
 
 
-def ask(slots: int = 1, *, pause: float = 0.0, back: bool = False, ahead: float = 0.0) -> Ask:
-    return Ask(at=0.0, slots=slots, ahead=ahead, pause=pause, back=back)
+def request(slots: int = 1, *, pause: float = 0.0, back: bool = False, ahead: float = 0.0) -> LeaseRequest:
+    return LeaseRequest(at=0.0, slots=slots, ahead=ahead, pause=pause, back=back)
 
 
 class Processes:
@@ -72,7 +72,7 @@ async def processes(redis_process: RedisServer) -> AsyncIterator[Processes]:
             await limit.close()
 
 
-def due(grant: Grant) -> float:
+def due(grant: LeaseGrant) -> float:
     """When the first slot is due, in seconds from the answer."""
     return grant.first - grant.now
 
@@ -82,9 +82,9 @@ def due(grant: Grant) -> float:
 
 async def test_every_slot_is_handed_out_once_whoever_asks(processes: Processes) -> None:
     one, other = processes.open(), processes.open()
-    first = await one.lease("default", ask(5))
-    second = await other.lease("default", ask(10))
-    third = await one.lease("default", ask(1))
+    first = await one.lease("default", request(5))
+    second = await other.lease("default", request(10))
+    third = await one.lease("default", request(1))
     assert (first.slots, second.slots, third.slots) == (5, 10, 1)
     assert due(first) == 0.0
     assert second.first == pytest.approx(first.first + 0.05, abs=2e-6)
@@ -95,49 +95,49 @@ async def test_every_slot_is_handed_out_once_whoever_asks(processes: Processes) 
 
 async def test_idle_time_is_not_saved_up_and_a_slot_is_not_due_before_the_answer_is_there(processes: Processes) -> None:
     limit = processes.open(1000.0)
-    await limit.lease("default", ask(1))
+    await limit.lease("default", request(1))
     await asyncio.sleep(0.05)
-    assert due(await limit.lease("default", ask(1))) == 0.0
+    assert due(await limit.lease("default", request(1))) == 0.0
     await asyncio.sleep(0.05)
-    assert due(await limit.lease("default", ask(1, ahead=0.03))) == pytest.approx(0.03, abs=1e-5)
+    assert due(await limit.lease("default", request(1, ahead=0.03))) == pytest.approx(0.03, abs=1e-5)
 
 
 @pytest.mark.req_06
 async def test_a_pause_is_everybodys_and_never_made_shorter(processes: Processes) -> None:
     one, other = processes.open(), processes.open()
-    assert (await one.lease("default", ask(0, pause=60.0))).pause == pytest.approx(60.0, abs=0.001)
-    heard = await other.lease("default", ask(3, pause=0.5))
+    assert (await one.lease("default", request(0, pause=60.0))).pause == pytest.approx(60.0, abs=0.001)
+    heard = await other.lease("default", request(3, pause=0.5))
     assert heard.pause == pytest.approx(60.0, abs=SOON)
     assert due(heard) == pytest.approx(heard.pause, abs=1e-5)
-    elsewhere = await other.lease("papers", ask(1))
+    elsewhere = await other.lease("papers", request(1))
     assert (elsewhere.pause, due(elsewhere)) == (0.0, 0.0), "another limit group"
 
 
 async def test_one_key_that_expires_and_forgets_who_is_gone(processes: Processes) -> None:
     limit = processes.open()
-    await limit.lease("default", ask(1))
+    await limit.lease("default", request(1))
     names = [name async for name in processes.redis.scan_iter(f"{processes.key.rpartition(':')[0]}*")]
     assert names == [processes.key.encode()]
     assert 55_000 < await processes.redis.pttl(processes.key) <= 61_000
-    await limit.lease("default", ask(1, pause=3600.0))
+    await limit.lease("default", request(1, pause=3600.0))
     assert await processes.redis.pttl(processes.key) > 3_600_000
     now = time.time()
     ages = {"p:dead": ALIVE + 1, "p:idle": ALIVE - 5, "p:busy": 0.0}
     for name, age in ages.items():
         await processes.redis.hset(processes.key, name, int((now - age) * 1e6))
-    heard = await limit.lease("default", ask(0))
+    heard = await limit.lease("default", request(0))
     assert (heard.processes, heard.active) == (3, 2)
     assert not await processes.redis.hexists(processes.key, "p:dead")
 
 
 async def test_a_clock_that_is_set_back_stops_nobody(processes: Processes) -> None:
     limit = processes.open()
-    await limit.lease("default", ask(5, pause=60.0))
+    await limit.lease("default", request(5, pause=60.0))
     for name in await processes.redis.hgetall(processes.key):
         if name != b"settled":
             await processes.redis.hincrby(processes.key, name, 3_600_000_000)
     await processes.redis.hset(processes.key, "p:other", int((time.time() + 3600) * 1e6))
-    heard = await limit.lease("default", ask(1))
+    heard = await limit.lease("default", request(1))
     assert heard.pause == pytest.approx(60.0, abs=SOON)
     assert due(heard) == pytest.approx(heard.pause + 0.05, abs=0.01)
     assert heard.processes == 2
@@ -147,19 +147,19 @@ async def test_who_comes_back_waits_for_the_others(processes: Processes) -> None
     one, other, third = (processes.open() for _ in range(3))
     settle = PROBE + 2 * PATIENCE
     began = time.monotonic()
-    first = await one.lease("default", ask(5, back=True))
+    first = await one.lease("default", request(5, back=True))
     assert (first.local_for, first.slots) == (settle, 0)
     await asyncio.sleep(0.2)
-    second = await other.lease("default", ask(5, back=True))
+    second = await other.lease("default", request(5, back=True))
     assert settle - (time.monotonic() - began) - 0.01 <= second.local_for <= settle - 0.19
     assert second.processes == 2
-    newcomer = await third.lease("default", ask(5))
+    newcomer = await third.lease("default", request(5))
     assert newcomer.local_for > 0, "the others' parts are not to be had yet"
     await asyncio.sleep(newcomer.local_for + 0.001)
     for limit in (one, other, third):
-        assert (await limit.lease("default", ask(5, back=limit is not third))).slots == 5
+        assert (await limit.lease("default", request(5, back=limit is not third))).slots == 5
     late = processes.open()
-    assert (await late.lease("default", ask(1, back=True))).slots == 1, "the others lease already"
+    assert (await late.lease("default", request(1, back=True))).slots == 1, "the others lease already"
 
 
 # --- a client ---
@@ -374,16 +374,16 @@ except ConfigurationError as error:
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork on this system")
 async def test_a_fork_is_a_process_of_its_own(processes: Processes, monkeypatch: pytest.MonkeyPatch) -> None:
     limit = processes.open()
-    await limit.lease("default", ask(1))
+    await limit.lease("default", request(1))
     monkeypatch.setattr(os, "getpid", lambda: -5)
-    assert (await limit.lease("default", ask(1))).processes == 2
+    assert (await limit.lease("default", request(1))).processes == 2
 
 
 async def test_the_script_is_loaded_again_where_it_is_not_known(processes: Processes) -> None:
     limit = processes.open()
-    await limit.lease("default", ask(1))
+    await limit.lease("default", request(1))
     await processes.redis.script_flush()
-    assert (await limit.lease("default", ask(1))).slots == 1
+    assert (await limit.lease("default", request(1))).slots == 1
     assert "TIME" in SCRIPT
 
 

@@ -3,6 +3,7 @@
 It checks every answer with pydantic models, so this is also an independent opinion on the shapes.
 """
 
+import datetime as dt
 import io
 from collections.abc import AsyncIterator
 from typing import Any
@@ -97,3 +98,75 @@ async def test_errors(sandbox: Sandbox, vendor: Any) -> None:
     sandbox.fail_next("status_403")
     with pytest.raises(wavix.ForbiddenError):
         await vendor.numbers.get(1001)
+
+
+async def test_messages(sandbox: Sandbox, vendor: Any) -> None:
+    messages = vendor.sms_and_mms.messages
+    ids: list[str] = []
+    sent: Any = None
+    for number in range(3):
+        sent = await messages.send(
+            from_="Wavix",
+            to=f"+1415555010{number}",
+            message_body=wavix.MessageBody(text="Hello"),
+            callback_url="https://example.com/dlr",
+            validity=3600,
+            tag="spring",
+        )
+        assert (sent.from_, sent.to, sent.status) == ("Wavix", f"+1415555010{number}", "accepted")
+        assert (sent.message_body.text, sent.tag, sent.segments) == ("Hello", "spring", 1)
+        ids.append(sent.message_id)
+    got = await messages.get(ids[0])
+    assert (got.message_id, got.direction, got.status) == (ids[0], "outbound", "delivered")
+    assert got.message_body == sent.message_body
+    today = dt.datetime.now(dt.UTC).date()
+    listed = await messages.list(
+        type="outbound", sent_after=today - dt.timedelta(days=1), tag="spring", message_type="sms", per_page=2
+    )
+    assert [message.message_id for message in listed.items] == ids[:2]
+    assert (listed.pagination.total, listed.pagination.total_pages) == (3, 2)
+    media = wavix.MessageBody(text="Look", media=["https://example.com/a.png"])
+    assert (await messages.send(from_="Wavix", to="14155550100", message_body=media)).message_type == "mms"
+    assert list(sandbox.messages)[:3] == ids
+    assert not any(model.model_extra for model in (sent, got, *listed.items, listed))
+
+
+async def test_sender_ids(sandbox: Sandbox, vendor: Any) -> None:
+    senders = vendor.sms_and_mms.sender_ids
+    made = await senders.create(
+        sender_id="Wavix",
+        type="alphanumeric",
+        countries=["GB"],
+        usecase="promo",
+        monthly_volume="1-1000",
+        samples=["a"],
+    )
+    got = await senders.get(made.id)
+    (listed,) = (await senders.list()).items
+    for sender in (made, got, listed):
+        assert (sender.sender_id, sender.type, sender.allowlisted_in, sender.samples) == (
+            "Wavix",
+            "alphanumeric",
+            ["GB"],
+            ["a"],
+        )
+        assert not sender.model_extra
+    assert (await senders.delete(made.id)).success
+    assert not sandbox.sender_ids
+    with pytest.raises(wavix.NotFoundError):
+        await senders.get(made.id)
+
+
+async def test_opt_outs(sandbox: Sandbox, vendor: Any) -> None:
+    opt_outs = vendor.sms_and_mms.opt_outs
+    assert (await opt_outs.create(opt_out=wavix.OptOut(number="14155550100", sender_id="Wavix"))).success
+    page = await opt_outs.list(sender_id="Wavix", created_after=dt.date(2026, 1, 1), page=1, per_page=10)
+    (item,) = page.items
+    assert (item.phone_number, item.sender_id, item.campaign_id) == ("14155550100", "Wavix", None)
+    assert item.created_at.tzinfo is not None
+    assert page.pagination.total == 1
+    assert not item.model_extra
+    with pytest.raises(wavix.UnprocessableEntityError):
+        await vendor.sms_and_mms.messages.send(
+            from_="Wavix", to="14155550100", message_body=wavix.MessageBody(text="Hello")
+        )

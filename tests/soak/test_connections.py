@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests._soon import SOON
-from tests._stub import NUMBER
 from tests.faults.conftest import FAST
-from tests.soak._books import GET, PATCH, SEND, start
+from tests.support.books import GET, PATCH, SEND, start
+from tests.support.soon import SOON
+from tests.support.stub import NUMBER
 from wavix_async import RetryPolicy, WavixClient, WavixError
 
 if TYPE_CHECKING:
@@ -166,7 +166,7 @@ class Names:
 def names(monkeypatch: pytest.MonkeyPatch) -> Names:
     found = Names("127.0.0.1")
     monkeypatch.setattr(socket, "getaddrinfo", found)
-    monkeypatch.setattr("wavix_async.client.read_base_url", _as_it_is)
+    monkeypatch.setattr("wavix_async._http.base_client.read_base_url", _as_it_is)
     return found
 
 
@@ -204,7 +204,7 @@ async def test_a_new_address_is_followed_in_time_while_the_old_one_still_answers
 ) -> None:
     """As after a move: an address is remembered for 60 s (here for one), an open connection for as long as it is
     used."""
-    from wavix_async import _transport
+    from wavix_async._http import transport as _transport
 
     connector = _transport.aiohttp.TCPConnector
 

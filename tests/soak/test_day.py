@@ -20,10 +20,10 @@ import attrs
 import pytest
 
 from benchmarks.rate_control import Bucket
-from tests._stub import NUMBER, Reply, Seen
-from tests._virtual import run_virtual
-from tests.soak._books import GET, PATCH, SEND, Books, refused, timers
-from tests.soak._reach import grown, sizes
+from tests.support.books import GET, PATCH, SEND, Books, refused, timers
+from tests.support.reach import grown, sizes
+from tests.support.stub import NUMBER, Reply, Seen
+from tests.support.virtual import run_virtual
 from wavix_async import NumberUpdate, RateLimitError, StopSignal, WavixClient, WavixError
 
 if TYPE_CHECKING:
@@ -279,7 +279,7 @@ def test_nothing_grows_from_morning_to_night(day: Day) -> None:
     for name, (before, after) in grown(first, last).items():
         assert after <= before + SLACK.get(name, 4), f"{name}: {before} -> {after}"
     # The JSON decoder keeps the last 2,048 keys; a set of those who wait keeps the size of the largest crowd.
-    for name, most in {"_wire.py": 200_000, "_stop.py": 140_000}.items():
+    for name, most in {"_http/response.py": 200_000, "_aio/stop.py": 140_000}.items():
         assert day.memory.pop(name, 0) < most
     assert sum(day.memory.values()) < 32_000, day.memory
 

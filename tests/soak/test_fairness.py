@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from benchmarks.rate_control import Bucket
-from tests._stub import Reply, Seen
-from tests._virtual import run_virtual
-from tests.soak._books import GET, Books, start
+from tests.support.books import GET, Books, start
+from tests.support.stub import Reply, Seen
+from tests.support.virtual import run_virtual
 from wavix_async import Number, NumberUpdate, Operation, WavixClient
 
 if TYPE_CHECKING:

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests._soon import SOON
-from tests._stub import NUMBER, Reply, Seen
-from tests._virtual import run_virtual as run_from_zero
 from tests.faults.conftest import FAST
-from tests.soak._books import GET, PATCH, SEND, Books, own, refused, start, timers
+from tests.support.books import GET, PATCH, SEND, Books, own, refused, start, timers
+from tests.support.soon import SOON
+from tests.support.stub import NUMBER, Reply, Seen
+from tests.support.virtual import run_virtual as run_from_zero
 from wavix_async import (
     BulkStatus,
     ClientClosedError,

@@ -7,8 +7,8 @@ import random
 
 import pytest
 
-from tests._virtual import run_virtual
-from wavix_async._limits import Gate, Limiter
+from tests.support.virtual import run_virtual
+from wavix_async._ratelimit import Limiter, Pacer
 
 
 @pytest.mark.req_13
@@ -28,12 +28,12 @@ def test_one_refusal_with_a_long_wait_does_not_slow_down_what_was_taken_before(
         async def one() -> None:
             nonlocal refused
             while True:
-                ticket = await limiter.acquire()
+                permit = await limiter.acquire()
                 await asyncio.sleep(0.05)
                 if refused or loop.time() < at:
-                    return limiter.accepted(ticket)
+                    return limiter.accepted(permit)
                 refused = True
-                limiter.refused(ticket, told)
+                limiter.refused(permit, told)
 
         async def come() -> None:
             for _ in range(int(demand * (at + told + 10))):
@@ -57,8 +57,8 @@ def test_one_refusal_with_a_long_wait_does_not_slow_down_what_was_taken_before(
 @pytest.mark.parametrize("rate", [0.5, 40.0, 5000.0])
 def test_a_rate_is_kept_on_a_clock_that_has_run_for_long(rate: float, uptime: float) -> None:
     """The time of the next turn is a float: what it loses by being large must not add up."""
-    gate, now = Gate(rate), uptime
+    pacer, now = Pacer(rate), uptime
     for _ in range(20_000):
-        now = max(now, gate.next_time(now))
-        gate.accepted(gate.send(now))
+        now = max(now, pacer.next_time(now))
+        pacer.accepted(pacer.send(now))
     assert now - uptime == pytest.approx(20_000 / rate, rel=1e-3)

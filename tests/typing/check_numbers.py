@@ -4,6 +4,7 @@ A wrong call carries an ignore of its own; the checkers complain about an ignore
 becomes acceptable by mistake fails the check.
 """
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import date, datetime
 from decimal import Decimal
@@ -11,6 +12,7 @@ from typing import Any, assert_type
 
 from wavix_async import (
     UNSET,
+    BulkError,
     BulkProgress,
     BulkReport,
     BulkResult,
@@ -86,31 +88,45 @@ async def writing(wavix: WavixClient) -> None:
 
 async def bulk(wavix: WavixClient, ids: list[int], changes: AsyncIterator[tuple[int, NumberUpdate]]) -> None:
     run = wavix.numbers.bulk_update(dict.fromkeys(ids, NumberUpdate(sms_enabled=True)), concurrency=32)
-    assert_type(run, BulkRun)
+    assert_type(run, BulkRun[int, Number])
     report = await run
-    assert_type(report, BulkReport)
+    assert_type(report, BulkReport[int, Number])
     assert_type(report.updated, int)
+    assert_type(report.succeeded, int)
     assert_type(report.failed, int)
     assert_type(report.unknown, int)
     assert_type(report.not_sent, int)
     assert_type(report.requests, int)
     assert_type(report.elapsed, float)
-    assert_type(report.failures, list[BulkResult])
+    assert_type(report.failures, list[BulkResult[int, Number]])
     assert_type(report.stopped_by, WavixError | None)
     report.raise_for_failures()
     async for result in wavix.numbers.bulk_update(changes):
-        assert_type(result, BulkResult)
+        assert_type(result, BulkResult[int, Number])
         assert_type(result.id, int)
         assert_type(result.status, BulkStatus)
-        assert_type(result.number, Number | None)
+        assert_type(result.value, Number | None)
         assert_type(result.error, WavixError | None)
         assert_type(result.attempts, int)
+        assert_type(result.ok, bool)
 
     def tell(progress: BulkProgress) -> None:
         assert_type(progress.total, int | None)
 
     await wavix.numbers.bulk_update(((number, NumberUpdate()) for number in ids), on_progress=tell)
     await wavix.numbers.bulk_update([(1, NumberUpdate())])
+    assert_type(asyncio.create_task(run), asyncio.Task[BulkReport[int, Number]])
+    async with asyncio.TaskGroup() as group:
+        assert_type(group.create_task(run), asyncio.Task[BulkReport[int, Number]])
+    assert_type(await asyncio.wait_for(run, 5), BulkReport[int, Number])
+
+
+def any_run(run: BulkRun, report: BulkReport, result: BulkResult, error: BulkError) -> None:
+    """Without parameters, the keys and records may be anything."""
+    assert_type(run.report, BulkReport[Any, Any])
+    assert_type(report.failures, list[BulkResult[Any, Any]])
+    assert_type(result.value, Any | None)
+    assert_type(error.report, BulkReport[Any, Any] | None)
 
 
 async def around(wavix: WavixClient) -> None:

@@ -1,7 +1,7 @@
-"""Many changes at once, under a semaphore, with one stated outcome for each."""
+"""Many changes at once, under a semaphore, with one stated outcome for each. It knows no resource."""
 
-from wavix_async.bulk._delivery import Work
-from wavix_async.bulk._records import BulkProgress, BulkReport, BulkResult, BulkStatus
+from wavix_async.bulk._operation import BulkOperation
+from wavix_async.bulk._results import BulkError, BulkProgress, BulkReport, BulkResult, BulkStatus
 from wavix_async.bulk._run import BulkRun
 
-__all__ = ["BulkProgress", "BulkReport", "BulkResult", "BulkRun", "BulkStatus", "Work"]
+__all__ = ["BulkError", "BulkOperation", "BulkProgress", "BulkReport", "BulkResult", "BulkRun", "BulkStatus"]

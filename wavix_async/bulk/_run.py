@@ -1,101 +1,124 @@
-"""The engine of a bulk run: a few workers, one semaphore, one outcome for each input.
+"""The engine of a bulk run: a few workers, one semaphore, one outcome for each item.
 
 A fixed set of workers pulls from the input, so memory depends on the concurrency and not on how much there is to do.
-The semaphore is held by attempts on the wire only. While an item backs off its worker is idle; for each of those one
-more worker is started, so that the slots stay full, and ends when it is no longer needed.
+The semaphore is held by attempts on the wire only.
 """
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import AsyncGenerator, Callable, Generator
+from typing import TYPE_CHECKING, Any, Final, Generic
 
 import attrs
 
-from wavix_async._call import SAME_EVERY_TIME
-from wavix_async._events import BulkEvent, BulkStart
-from wavix_async._log import logger
-from wavix_async._stop import StopSignal
-from wavix_async.bulk._delivery import Delivery, Work
-from wavix_async.bulk._records import KEY_REFUSED, BulkProgress, BulkReport, BulkResult, BulkStatus, bare
-from wavix_async.bulk._settle import Doubts
-from wavix_async.bulk._source import END, Source, as_pair
-from wavix_async.bulk._tries import Tries
-from wavix_async.bulk._turns import Turns
+from wavix_async._aio.stop import StopSignal
+from wavix_async._http import REQUEST_ERROR_STATUSES
+from wavix_async._instrumentation.events import BulkEvent, BulkStart
+from wavix_async._instrumentation.logs import logger
+from wavix_async._ratelimit.limiter import LimitSnapshot
+from wavix_async.bulk._attempts import AttemptLog
+from wavix_async.bulk._coroutine import TaskCoroutine
+from wavix_async.bulk._input import END, Source
+from wavix_async.bulk._keyed_lock import KeyedLock
+from wavix_async.bulk._operation import BulkOperation
+from wavix_async.bulk._reconciler import Reconciler
+from wavix_async.bulk._results import (
+    KEY_REFUSED,
+    BulkProgress,
+    BulkReport,
+    BulkResult,
+    BulkStatus,
+    Key,
+    Result,
+    bare,
+)
+from wavix_async.bulk._sender import Sender
+from wavix_async.bulk._worker_pool import WorkerPool, foreign_cancel, is_cancelled
 from wavix_async.config import check_count
 from wavix_async.errors import (
     ClientClosedError,
     ConnectError,
     InputError,
+    OutcomeUnknownError,
     RateLimitError,
     StoppedError,
     WavixError,
 )
 
 if TYPE_CHECKING:
-    from wavix_async.client import WavixClient
+    from wavix_async._http import BaseClient
 
 __all__ = ["BulkRun"]
 
-# A `StoppedError` that the run did not cause: the client that it was made from was told to stop.
+# A `StoppedError` that the run did not cause: the client that it was made from was stopped.
 _STOPPERS: Final = (*KEY_REFUSED, ClientClosedError, StoppedError)
-_MOST_WORKERS: Final = 16
 _PROGRESS_EVERY: Final = 0.1
 _READ_ON: Final = 30.0
 _READ_AT_LEAST: Final = 0.25
-_LAST_WORD: Final = 0.01
 
 
-class BulkRun:
-    """A bulk update that has been described and starts when it is awaited or iterated.
+class BulkRun(TaskCoroutine[BulkReport[Key, Result]], Generic[Key, Result]):
+    """A bulk run that has been described and starts when it is awaited or iterated.
 
-    `await run` gives the `BulkReport`; `async for result in run` gives each `BulkResult` as it lands (and `await run`
-    after it the report). A run runs once. When the awaiting task is cancelled the run ends at once, and `report` tells
-    what had happened until then; `stop()` ends it in order.
+    `await run` gives the `BulkReport`; `async for result in run` gives each `BulkResult` as its item ends (and
+    `await run` after it the report). It can be handed to `asyncio.create_task` and `TaskGroup.create_task` as it is. A
+    run runs once. When the awaiting task is cancelled the run ends at once, and `report` tells what had happened until
+    then; `stop()` ends it in order.
+
+    Args:
+        client: The client to send with.
+        items: A mapping, an iterable or an async iterable of pairs of a key and a change.
+        operation: What to do with each.
+        concurrency: Requests on the wire at once.
+        batch: None, "auto", or how many equal changes may go in one request.
+        on_progress: Called with a `BulkProgress` some ten times a second, and at the end.
+
+    Raises:
+        InputError: An item is wrong, or `items` is no collection.
+        ConfigurationError: `concurrency` is less than 1, `batch` less than 2, or the operation has no batches.
     """
 
     def __init__(
         self,
-        client: "WavixClient",
-        updates: Any,
+        client: "BaseClient",
+        items: Any,
         *,
-        work: Work,
-        concurrency: int,
-        batch: Any,
-        on_progress: Callable[[BulkProgress], object] | None,
+        operation: BulkOperation[Key, Any, Result],
+        concurrency: int = 32,
+        batch: Any = None,
+        on_progress: Callable[[BulkProgress], object] | None = None,
     ) -> None:
+        super().__init__()
         self._concurrency = check_count("concurrency", concurrency)
         self._stop = StopSignal()
-        self._delivery = Delivery(client, work, self._concurrency, batch, self._stop, self._somebody_backs_off)
-        self._source = Source(updates, work.check)
+        self._sender = Sender(client, operation, self._concurrency, batch, self._stop, self._replace_worker)
+        self._source = Source(items, operation)
         self._base = client
-        self._work = work
+        self._operation = operation
         self._on_progress = on_progress
         self._counts: Counter[BulkStatus] = Counter()
-        self._failures: list[BulkResult] = []
+        self._failures: list[BulkResult[Key, Result]] = []
         self._stopped_by: WavixError | None = None
         self._broken: BaseException | None = None
         self._stopping = False
-        self._workers: set[asyncio.Task[None]] = set()
-        self._turns = Turns()
-        self._results: asyncio.Queue[BulkResult | None] | None = None
+        self._pool = WorkerPool(self._concurrency, self._sender.workers, self._sender.cancel)
+        self._locks = KeyedLock()
+        self._results: asyncio.Queue[BulkResult[Key, Result] | None] | None = None
         self._task: asyncio.Task[None] | None = None
         self._began: float | None = None
         self._ended: float | None = None
-        self._told = 0.0
+        self._last_progress = 0.0
         self._progress_failed = False
-        self._late: list[BulkResult] = []
-        self._doubts = Doubts(self._delivery.read, self._delivery.send_again, self._stop, client.clock)
-        self._give_up_at: float | None = None
-        self._timers: tuple[asyncio.TimerHandle, ...] = ()
+        self._late: list[BulkResult[Key, Result]] = []
+        self._reconciler = Reconciler(operation, self._sender.read, self._sender.send_again, self._stop, client.clock)
         self._cut_short = False
 
-    # --- the face ---
+    # --- public API ---
 
-    def __await__(self) -> Generator[Any, None, BulkReport]:
+    def __await__(self) -> Generator[Any, None, BulkReport[Key, Result]]:
         return self._finish().__await__()
 
-    async def __aiter__(self) -> AsyncGenerator[BulkResult, None]:
+    async def __aiter__(self) -> AsyncGenerator[BulkResult[Key, Result], None]:
         if self._task is not None:
             raise InputError("This bulk run has been started already: a run can be iterated once. Make a new one.")
         results = self._results = asyncio.Queue(maxsize=2 * self._concurrency)
@@ -111,38 +134,40 @@ class BulkRun:
             await self._end(task)
 
     @property
-    def report(self) -> BulkReport:
+    def report(self) -> BulkReport[Key, Result]:
         """What has happened so far; after the end, the report that `await run` gives."""
-        counts, doubts = self._counts, self._doubts.results()
+        counts, unresolved = self._counts, self._reconciler.results()
         return BulkReport(
-            updated=counts[BulkStatus.UPDATED],
+            succeeded=counts[self._operation.success],
             failed=counts[BulkStatus.FAILED],
-            unknown=counts[BulkStatus.UNKNOWN] + sum(each.status is BulkStatus.UNKNOWN for each in doubts),
-            not_sent=counts[BulkStatus.NOT_SENT] + sum(each.status is BulkStatus.NOT_SENT for each in doubts),
-            failures=[*self._failures, *doubts],
-            requests=self._delivery.requests,
-            rate_limited=self._delivery.rate_limited,
+            unknown=counts[BulkStatus.UNKNOWN] + sum(each.status is BulkStatus.UNKNOWN for each in unresolved),
+            not_sent=counts[BulkStatus.NOT_SENT] + sum(each.status is BulkStatus.NOT_SENT for each in unresolved),
+            failures=[*self._failures, *unresolved],
+            requests=self._sender.requests,
+            rate_limited=self._sender.rate_limited,
             elapsed=self._elapsed(),
             stopped_by=self._stopped_by,
             cut_short=self._cut_short,
+            success=self._operation.success,
         )
 
     @property
     def progress(self) -> BulkProgress:
-        """Where the run stands at this moment."""
-        counts, limit = self._counts, self._base.limits.snapshot()
+        """What the run has done until now."""
+        counts, limit = self._counts, self._limits()
         return BulkProgress(
             total=self._source.total,
             done=counts.total(),
-            updated=counts[BulkStatus.UPDATED],
+            succeeded=counts[self._operation.success],
             failed=counts[BulkStatus.FAILED],
             unknown=counts[BulkStatus.UNKNOWN],
             not_sent=counts[BulkStatus.NOT_SENT],
-            requests=self._delivery.requests,
-            rate_limited=self._delivery.rate_limited,
+            requests=self._sender.requests,
+            rate_limited=self._sender.rate_limited,
             elapsed=self._elapsed(),
             rate=limit.rate,
             paused_for=limit.paused_for,
+            success=self._operation.success,
         )
 
     def stop(self, grace: float = 5.0) -> None:
@@ -154,17 +179,29 @@ class BulkRun:
         """
         self._halt()
         if self._task is not None and not self._task.done():
-            self._end_within(grace)
+            self._pool.end_within(grace)
+
+    def __repr__(self) -> str:
+        total = self._source.total
+        of = "" if total is None else f" of {total:,}"
+        return f"<BulkRun {self._operation.name}: {self._counts.total():,}{of} done, {self._state()}>"
+
+    def _state(self) -> str:
+        if self._task is None:
+            return "not started"
+        if self._task.done():
+            return "ended"
+        return "stopping" if self._stopping else "running"
 
     # --- start and end ---
 
-    async def _finish(self) -> BulkReport:
+    async def _finish(self) -> BulkReport[Key, Result]:
         task = self._task or self._start()
         try:
             await asyncio.shield(task)
         except asyncio.CancelledError:
-            # Whoever left `async for` has ended the run, and may ask for its report all the same.
-            if not task.cancelled() or _is_cancelled():
+            # A caller that left `async for` early has ended the run, and gets its report all the same.
+            if not task.cancelled() or is_cancelled():
                 raise
         finally:
             await self._end(task)
@@ -175,10 +212,13 @@ class BulkRun:
         return self._task
 
     async def _end(self, task: asyncio.Task[None]) -> None:
-        """Make sure that nothing of the run is left, however the caller went."""
+        """Make sure that nothing of the run is left, however the caller left it."""
         if not task.done():
             task.cancel()
             await asyncio.wait([task])
+
+    def _limits(self) -> LimitSnapshot:
+        return self._base.limits.snapshot(self._operation.limit_group)
 
     def _elapsed(self) -> float:
         if self._task is None or self._began is None:
@@ -188,20 +228,23 @@ class BulkRun:
     async def _run(self) -> None:
         observers = self._base.observers
         if not observers.trace_bulk:
-            await self._carry_out()
+            await self._run_to_the_end()
             return
-        start = BulkStart(operation=self._work.operation, total=self._source.total, concurrency=self._concurrency)
+        start = BulkStart(operation=self._operation.name, total=self._source.total, concurrency=self._concurrency)
         with observers.around_bulk(start):
-            await self._carry_out()
+            await self._run_to_the_end()
 
-    async def _carry_out(self) -> None:
+    async def _run_to_the_end(self) -> None:
         loop = asyncio.get_running_loop()
-        self._began = self._told = loop.time()
+        self._began = self._last_progress = loop.time()
+        every = None if self._on_progress is None else _PROGRESS_EVERY
         try:
-            await self._staff(self._labour, self._source.total)
-            self._doubts.begin()
-            await self._staff(self._settle_doubts, len(self._doubts))
-            self._give_up_doubts()
+            await self._pool.run_workers(self._work, self._source.total, every, self._tell_progress_now_and_then)
+            self._reconciler.begin()
+            await self._pool.run_workers(
+                self._reconcile, len(self._reconciler), every, self._tell_progress_now_and_then
+            )
+            self._give_up_unresolved()
             if self._results is not None:
                 for result in self._late:
                     await self._results.put(result)
@@ -210,41 +253,32 @@ class BulkRun:
             await self._clean_up()
             self._ended = loop.time()
             self._tell_progress()
-            self._base.observers.tell(self._end_event())
+            self._base.observers.notify(self._end_event())
         if self._broken is not None:
             raise self._broken
 
     def _end_event(self) -> BulkEvent:
         counts, error = self._counts, self._broken or self._stopped_by
         return BulkEvent(
-            operation=self._work.operation,
-            updated=counts[BulkStatus.UPDATED],
+            operation=self._operation.name,
+            # Events keep the field's name, whatever the run's word for success.
+            updated=counts[self._operation.success],
             failed=counts[BulkStatus.FAILED],
             unknown=counts[BulkStatus.UNKNOWN],
             not_sent=counts[BulkStatus.NOT_SENT],
-            requests=self._delivery.requests,
-            rate_limited=self._delivery.rate_limited,
+            requests=self._sender.requests,
+            rate_limited=self._sender.rate_limited,
             elapsed=self._elapsed(),
             stopped_by=None if error is None else type(error).__name__,
         )
 
-    async def _staff(self, work: Callable[[], Coroutine[Any, Any, None]], most: int | None) -> None:
-        """Have as many workers as there are places do their work to its end."""
-        for _ in range(self._delivery.in_hand if most is None else min(self._delivery.in_hand, most)):
-            self._hire(work)
-        while self._workers:
-            await asyncio.wait(self._workers, timeout=None if self._on_progress is None else _PROGRESS_EVERY)
-            self._tell_progress_now_and_then()
-
     async def _clean_up(self) -> None:
-        """Leave no worker behind, and no input that could still be counted without an outcome."""
+        """Leave no worker behind, and no item that could still be counted without an outcome."""
         self._halt()
-        self._drop_timers()
-        await self._delivery.close()
-        if self._workers:
-            self._cancel_workers()
-            await asyncio.wait(self._workers)
-        self._give_up_doubts()
+        self._pool.drop_timers()
+        await self._sender.close()
+        await self._pool.close()
+        self._give_up_unresolved()
         if self._source.total is not None:
             self._counts[BulkStatus.NOT_SENT] += max(0, self._source.total - self._counts.total())
         self._cut_short = self._cut_short or self._source.broken_off
@@ -254,38 +288,19 @@ class BulkRun:
         self._stopping = True
         self._stop.set()
 
-    def _break_off(self, error: BaseException) -> None:
+    def _abort(self, error: BaseException) -> None:
         self._broken = error
         self._halt()
 
-    def _end_within(self, seconds: float) -> None:
-        loop = asyncio.get_running_loop()
-        self._give_up_at = loop.time() + seconds
-        # Who waits for a batch learns from it what has become of him, and ends by himself.
-        self._drop_timers()
-        self._timers = (
-            loop.call_at(self._give_up_at, self._delivery.cancel),
-            loop.call_at(self._give_up_at + _LAST_WORD, self._cancel_workers),
-        )
-
-    def _drop_timers(self) -> None:
-        """Cancel the timers of an end: they would keep the whole run alive."""
-        for timer in self._timers:
-            timer.cancel()
-
-    def _cancel_workers(self) -> None:
-        for worker in self._workers:
-            worker.cancel()
-
     async def _skip_rest(self) -> None:
-        """Name the inputs that a stop has left; a generator may have no end, so it is read on for a while only."""
+        """Name the items that a stop has left; a generator may have no end, so it is read on for a while only."""
         if not self._stopping or self._broken is not None:
             return
         loop = asyncio.get_running_loop()
         until = None
         if self._source.total is None:
             # Those on the wire may have used up the grace; most inputs are read in no time.
-            until = max(self._give_up_at or 0.0, loop.time() + _READ_AT_LEAST)
+            until = max(self._pool.ends_at or 0.0, loop.time() + _READ_AT_LEAST)
         while until is None or loop.time() < until:
             limit = asyncio.timeout_at(until)
             try:
@@ -298,75 +313,61 @@ class BulkRun:
             if item is END:
                 return
             try:
-                number_id, _ = as_pair(item)
+                key, _ = self._source.as_pair(item)
             except InputError:
-                number_id = item
-            result = BulkResult(number_id, BulkStatus.NOT_SENT, error=self._stopped_by)
+                key = item
+            result = BulkResult[Key, Result](key, BulkStatus.NOT_SENT, error=self._stopped_by)
             self._count(result)
             if self._results is not None:
                 await self._results.put(result)
             elif self._counts.total() % 1000 == 0:
-                # A plain generator of a million must not keep everybody else waiting.
+                # A plain generator of a million must not keep the other tasks waiting.
                 await asyncio.sleep(0)
         self._cut_short = True
 
     # --- workers ---
 
-    def _hire(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        worker = asyncio.ensure_future(work())
-        self._workers.add(worker)
-        worker.add_done_callback(self._workers.discard)
-
-    async def _labour(self) -> None:
-        item = self._delivery.new_tries()
-        while not self._stopping and not self._leave_if_too_many():
+    async def _work(self) -> None:
+        log = self._sender.new_log()
+        while not self._stopping and not self._pool.leave_if_too_many(self._sender.extra_workers):
             try:
                 pulled = await self._source.pull()
             except Exception as error:
                 self._broken, self._stopping = error, True
                 return
             except asyncio.CancelledError as error:
-                if _is_cancelled():
+                if is_cancelled():
                     raise
-                self._broken, self._stopping = _foreign_cancel(error), True
+                self._broken, self._stopping = foreign_cancel(error), True
                 return
             if pulled is END:
                 return
-            item.begin()
-            result = await self._handle(pulled, item)
+            log.reset()
+            result = await self._handle(pulled, log)
             if result is not None:
-                await self._land(result)
+                await self._record(result)
 
-    def _somebody_backs_off(self) -> None:
-        if not self._stopping and len(self._workers) < self._concurrency * _MOST_WORKERS:
-            self._hire(self._labour)
+    def _replace_worker(self) -> None:
+        """Start a worker in place of one that backs off."""
+        if not self._stopping:
+            self._pool.add_worker(self._work)
 
-    def _leave_if_too_many(self) -> bool:
-        """Tell a worker to leave; who backs off has a substitute, unless everybody does."""
-        if len(self._workers) <= self._delivery.in_hand + self._delivery.substitutes:
-            return False
-        task = asyncio.current_task()
-        assert task is not None
-        # At once, so that nobody else leaves for the same reason.
-        self._workers.discard(task)
-        return True
-
-    async def _settle_doubts(self) -> None:
-        while not self._stopping and (number_id := self._doubts.next_id()) is not None:
+    async def _reconcile(self) -> None:
+        while not self._stopping and (key := self._reconciler.next_key()) is not None:
             try:
-                result = await self._doubts.settle(number_id)
+                result = await self._reconciler.reconcile(key)
             except Exception as error:
-                self._break_off(error)
+                self._abort(error)
                 return
             self._stop_if_needed(result.error)
-            await self._land(result)
+            await self._record(result)
 
-    def _give_up_doubts(self) -> None:
-        for result in self._doubts.give_up():
-            self._land_late(result)
+    def _give_up_unresolved(self) -> None:
+        for result in self._reconciler.give_up():
+            self._record_late(result)
 
-    async def _land(self, result: BulkResult) -> None:
-        """Give a result its place in the counts, and to whoever iterates."""
+    async def _record(self, result: BulkResult[Key, Result]) -> None:
+        """Count a result, and hand it to the caller that iterates."""
         self._count(result)
         if self._results is not None:
             try:
@@ -376,97 +377,98 @@ class BulkRun:
                 raise
         self._tell_progress_now_and_then()
 
-    def _land_late(self, result: BulkResult) -> None:
+    def _record_late(self, result: BulkResult[Key, Result]) -> None:
         """Count a result now, and hand it out when there is time for it."""
         self._count(result)
         self._late.append(result)
 
-    async def _handle(self, pulled: Any, item: Tries) -> BulkResult | None:
-        """Return how an input ended, or None where that is in doubt and will be settled."""
+    async def _handle(self, pulled: Any, log: AttemptLog) -> BulkResult[Key, Result] | None:
+        """Return how an item ended, or None where that is unresolved and will be reconciled."""
         named: Any = pulled[0] if isinstance(pulled, tuple | list) and pulled else pulled
         try:
-            number_id, update = as_pair(pulled)
+            key, change = self._source.as_pair(pulled)
             if not self._source.checked:
-                self._work.check(number_id, update)
+                self._operation.check(key, change)
         except InputError as error:
             return BulkResult(named, BulkStatus.FAILED, error=error)
         except Exception as error:
-            wrong = InputError(f"the item is no pair (id, NumberUpdate): {type(error).__name__}.")
+            wrong = InputError(f"the item is no pair {self._operation.pair}: {type(error).__name__}.")
             return BulkResult(named, BulkStatus.FAILED, error=wrong)
         try:
-            await self._turns.take(number_id)
+            await self._locks.acquire(key)
             try:
-                if number_id in self._doubts and not self._stopping:
-                    await self._land(await self._doubts.settle(number_id))
+                if key in self._reconciler and not self._stopping:
+                    await self._record(await self._reconciler.reconcile(key))
                 if self._stopping:
-                    return BulkResult(number_id, BulkStatus.NOT_SENT, error=self._stopped_by)
-                number = await self._delivery.send(number_id, update, item)
-                return BulkResult(number_id, BulkStatus.UPDATED, number, None, item.attempts)
+                    return BulkResult(key, BulkStatus.NOT_SENT, error=self._stopped_by)
+                value = await self._sender.send(key, change, log)
+                return BulkResult(key, self._operation.success, value, None, log.attempts)
             except WavixError as error:
-                result = self._failed(number_id, error, item)
+                result = self._failed(key, error, log)
                 if self._stopping or not _may_change(result):
                     return result
-                self._doubts.add(result, update, attrs.evolve(item, backing_off=False))
-                return None
+                kept = self._reconciler.add(result, change, attrs.evolve(log, backing_off=False))
+                return None if kept else result
             finally:
-                self._turns.leave(number_id)
-                self._delivery.resumed(item)
+                self._locks.release(key)
+                self._sender.end_backoff(log)
         except Exception as error:
-            # Not an error of the API or of the network, so a defect: it must not cost the input its outcome.
-            self._break_off(error)
-            return BulkResult(number_id, BulkStatus.UNKNOWN, attempts=item.attempts)
+            # Not an error of the API or of the network, so a defect: it must not cost the item its outcome.
+            self._abort(error)
+            return BulkResult(key, BulkStatus.UNKNOWN, attempts=log.attempts)
         except asyncio.CancelledError as error:
-            if not _is_cancelled():
-                self._break_off(_foreign_cancel(error))
-                return BulkResult(number_id, BulkStatus.UNKNOWN, attempts=item.attempts)
-            status = BulkStatus.UNKNOWN if item.maybe_done else BulkStatus.NOT_SENT
-            self._land_late(BulkResult(number_id, status, attempts=item.attempts))
+            if not is_cancelled():
+                self._abort(foreign_cancel(error))
+                return BulkResult(key, BulkStatus.UNKNOWN, attempts=log.attempts)
+            status = BulkStatus.UNKNOWN if log.maybe_done else BulkStatus.NOT_SENT
+            self._record_late(BulkResult(key, status, attempts=log.attempts))
             raise
 
-    def _failed(self, number_id: int, error: WavixError, item: Tries) -> BulkResult:
+    def _failed(self, key: Key, error: WavixError, log: AttemptLog) -> BulkResult[Key, Result]:
         if isinstance(error, InputError):
-            return BulkResult(number_id, BulkStatus.FAILED, error=error)
+            return BulkResult(key, BulkStatus.FAILED, error=error)
         self._stop_if_needed(error)
         status = _STATUS[error.outcome]
         if status is BulkStatus.FAILED and isinstance(error, StoppedError | ClientClosedError):
             # Refused for now, and not sent again.
             status = BulkStatus.NOT_SENT
-        if item.maybe_done and error.status not in SAME_EVERY_TIME:
+        if log.maybe_done and error.status not in REQUEST_ERROR_STATUSES:
             # Of an earlier call, before an outage: this error tells of the last one only.
             status = BulkStatus.UNKNOWN
-        told: WavixError | None = error
+        reason: WavixError | None = error
         if isinstance(error, StoppedError) and status is BulkStatus.NOT_SENT:
-            told = self._stopped_by
-        return BulkResult(number_id, status, error=told and bare(told), attempts=item.attempts)
+            reason = self._stopped_by
+        return BulkResult(key, status, error=reason and bare(reason), attempts=log.attempts)
 
     def _stop_if_needed(self, error: WavixError | None) -> None:
-        """Stop the run at an error that all others would get as well."""
+        """Stop the run at an error that all other items would get as well."""
         if error is None or self._stopping:
             return
         # A pause that is too long for one is so for all.
-        pause = isinstance(error, RateLimitError) and self._base.limits.snapshot().paused_for > 0
-        if pause or isinstance(error, _STOPPERS) or (self._delivery.is_hopeless and error.retryable):
+        pause = isinstance(error, RateLimitError) and self._limits().paused_for > 0
+        outage = self._sender.has_given_up and (error.retryable or isinstance(error, OutcomeUnknownError))
+        if pause or outage or isinstance(error, _STOPPERS):
             self._stopped_by = error
             self._halt()
-            self._end_within(_READ_ON)
+            self._pool.end_within(_READ_ON)
 
     # --- results ---
 
-    def _count(self, result: BulkResult) -> None:
+    def _count(self, result: BulkResult[Key, Result]) -> None:
         status = result.status
         self._counts[status] += 1
-        if status is BulkStatus.UPDATED:
+        if status is self._operation.success:
             return
         if status is not BulkStatus.NOT_SENT or (result.error is not None and result.error is not self._stopped_by):
             self._failures.append(result)
 
     def _tell_progress_now_and_then(self) -> None:
-        if self._on_progress is not None and asyncio.get_running_loop().time() - self._told >= _PROGRESS_EVERY:
+        if self._on_progress is not None and asyncio.get_running_loop().time() - self._last_progress >= _PROGRESS_EVERY:
             self._tell_progress()
 
     def _tell_progress(self) -> None:
         if self._on_progress is not None:
-            self._told = asyncio.get_running_loop().time()
+            self._last_progress = asyncio.get_running_loop().time()
             try:
                 self._on_progress(self.progress)
             except Exception:
@@ -483,18 +485,6 @@ _STATUS: Final = {
 
 
 def _may_change(result: BulkResult) -> bool:
-    """Tell whether a result may not be the last word: it is unknown, or what never left could leave later."""
+    """Tell whether a result may not be final: it is unknown, or what never left could leave later."""
     never_left = result.status is BulkStatus.NOT_SENT and isinstance(result.error, ConnectError)
     return never_left or result.status is BulkStatus.UNKNOWN
-
-
-def _is_cancelled() -> bool:
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0
-
-
-def _foreign_cancel(error: asyncio.CancelledError) -> RuntimeError:
-    """Return the error for a cancellation that nobody asked of the worker: something that it awaited was cancelled."""
-    broken = RuntimeError("Something that the run waited for was cancelled.")
-    broken.__cause__ = error
-    return broken

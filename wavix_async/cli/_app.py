@@ -7,13 +7,13 @@ from cyclopts import App, CycloptsError
 from rich.text import Text
 
 from wavix_async import WavixError, __version__
-from wavix_async.cli import _fleet
-from wavix_async.cli._bulk import bulk_update
+from wavix_async.cli._commands import fleet as _fleet
+from wavix_async.cli._commands.bulk_update import bulk_update
+from wavix_async.cli._commands.demo import demo
+from wavix_async.cli._commands.numbers import get, list_, release, update
+from wavix_async.cli._commands.sandbox import sandbox
 from wavix_async.cli._console import err, out, reader_may_leave
-from wavix_async.cli._demo import demo
 from wavix_async.cli._exit import ExitCode, Quit, code_for_error
-from wavix_async.cli._numbers import get, list_, release, update
-from wavix_async.cli._sandbox import sandbox
 
 __all__ = ["run"]
 

@@ -4,7 +4,7 @@ import enum
 from typing import TYPE_CHECKING
 
 from wavix_async import BulkReport, InputError, WavixError
-from wavix_async.fleet._errors import JournalError, SafetyError
+from wavix_async.fleet import JournalError, SafetyError
 
 if TYPE_CHECKING:
     from wavix_async.fleet import FleetReport

@@ -24,10 +24,9 @@ from starlette.responses import JSONResponse
 from starlette.types import ExceptionHandler
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
-from wavix_async import errors
-from wavix_async._log import logger as _parent
-from wavix_async._log import mask
-from wavix_async.errors import BulkError, InputError, WavixError
+from wavix_async import BulkError, InputError, WavixError, errors
+from wavix_async._instrumentation import logger as _parent
+from wavix_async._instrumentation import mask
 from wavix_async.fastapi._lifespan import get_wavix
 from wavix_async.fleet import FleetFileError
 
@@ -107,7 +106,7 @@ _KINDS: Final[dict[type[WavixError], _Kind]] = {
     errors.UnprocessableEntityError: _quoting(422, "invalid-input", "The input is not valid"),
     errors.RateLimitError: _LIMITED,
     errors.ServerError: _UNUSABLE,
-    errors.BulkError: _BULK,
+    BulkError: _BULK,
 }
 
 

@@ -19,7 +19,7 @@ from wavix_async.config import Secret, check_seconds
 if TYPE_CHECKING:
     import aiohttp
 
-    from wavix_async._lease import RateSource
+    from wavix_async._ratelimit import RateSource
 
 __all__ = ["ClientOptions", "Lifespan", "LifespanWithClient", "WavixDep", "get_wavix", "wavix_lifespan"]
 

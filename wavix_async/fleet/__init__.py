@@ -11,12 +11,13 @@ async with WavixClient() as wavix:
     await fleet.export(wavix, "fleet.csv")                  # the account, as a file that `read` takes back
 """
 
+from wavix_async._files import Place, Problem
 from wavix_async.fleet._apply import apply, resume, roll_back
-from wavix_async.fleet._carry_out import Stale
-from wavix_async.fleet._errors import JournalError, MissingNumbersError, SafetyError, StalePlanError
+from wavix_async.fleet._desired import DesiredState, Layout, Match, Target, read
+from wavix_async.fleet._errors import FleetFileError, JournalError, MissingNumbersError, SafetyError, StalePlanError
+from wavix_async.fleet._executor import Stale
 from wavix_async.fleet._export import export
 from wavix_async.fleet._plan import Plan, plan
-from wavix_async.fleet._problems import FleetFileError, Place, Problem
 from wavix_async.fleet._records import (
     Change,
     FieldChange,
@@ -26,33 +27,33 @@ from wavix_async.fleet._records import (
     Phase,
     Sample,
 )
-from wavix_async.fleet._report import FleetReport, status
+from wavix_async.fleet._report import FleetReport, has_run, status
 from wavix_async.fleet._safety import Safety
 from wavix_async.fleet._selectors import Selector
-from wavix_async.fleet._wanted import Layout, Match, Target, Wanted, read
 
 __all__ = [
-    # what can be done
+    # functions
     "read",
     "plan",
     "apply",
     "resume",
     "roll_back",
     "status",
+    "has_run",
     "export",
-    # what is wanted
+    # desired state
     "Layout",
     "Match",
     "Place",
     "Problem",
     "Selector",
     "Target",
-    "Wanted",
-    # what would change
+    "DesiredState",
+    # plan
     "Change",
     "FieldChange",
     "Plan",
-    # how it ended
+    # run
     "FleetProgress",
     "FleetReport",
     "FleetResult",

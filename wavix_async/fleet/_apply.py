@@ -1,4 +1,4 @@
-"""`apply`, `resume` and `roll_back`: a plan carried out, taken up again, and undone."""
+"""`apply`, `resume` and `roll_back`: carry out a plan, go on with it, undo it."""
 
 import asyncio
 import json
@@ -12,33 +12,33 @@ from typing import Any, Final, Literal
 import attrs
 
 from wavix_async import InputError, NumberUpdate, WavixClient
-from wavix_async.fleet._carry_out import CarryOut, Stale
-from wavix_async.fleet._census import Census
+from wavix_async._files import settings_of, to_json, update_from, update_from_json
+from wavix_async.fleet._account import AccountReader
+from wavix_async.fleet._comparison import GONE
+from wavix_async.fleet._database import Database
 from wavix_async.fleet._errors import JournalError, MissingNumbersError, StalePlanError
+from wavix_async.fleet._executor import Executor, Stale
 from wavix_async.fleet._journal import (
     TOUCHED,
     Journal,
     RunRow,
     begin_run,
     latest_run,
-    open_store,
+    lock_journal,
+    open_journal,
     set_options,
 )
-from wavix_async.fleet._lock import Lock
-from wavix_async.fleet._options import Options, check_choice
-from wavix_async.fleet._plan import Draft, Plan
+from wavix_async.fleet._options import RunOptions, check_choice
+from wavix_async.fleet._plan import Plan, PlanBuilder
 from wavix_async.fleet._records import FleetProgress
 from wavix_async.fleet._report import FleetReport
 from wavix_async.fleet._safety import Safety
-from wavix_async.fleet._settings import settings_of, to_json, update_from, update_from_json
-from wavix_async.fleet._store import Store
-from wavix_async.fleet._verdict import GONE
 
 __all__ = ["Progress", "apply", "resume", "roll_back"]
 
 Progress = Callable[[FleetProgress], object]
 
-_UNDONE: Final = (
+_ROLLED_BACK: Final = (
     "EXISTS (SELECT 1 FROM outcome AS back JOIN run ON run.no = back.run WHERE run.kind = 'roll_back' "
     "AND back.run > i.run AND back.id = i.id AND back.state IN ('updated', 'verified', 'pending'))"
 )
@@ -80,8 +80,8 @@ async def apply(
         on_progress: Called with a `FleetProgress` some ten times a second.
 
     Returns:
-        The report: every number that is wanted is in exactly one of its counts. A run that a 401, 402 or 403, an outage
-        or `safety` has stopped has a report, too: `stopped_by`.
+        The report: every number of the desired state is in exactly one of its counts. A run that a 401, 402 or 403, an
+        outage or `safety` has stopped has a report, too: `stopped_by`.
 
     Raises:
         MissingNumbersError: The account lacks some of the numbers.
@@ -91,7 +91,7 @@ async def apply(
         InputError: The plan is of another API, or an option is wrong.
         WavixError: The account could not be read. Nothing was sent.
     """
-    options = Options(
+    options = RunOptions(
         verify=verify, verify_within=verify_within, concurrency=concurrency, batch=batch, safety=safety or Safety()
     )
     check_choice("stale", stale, _STALE)
@@ -105,21 +105,21 @@ async def apply(
     options.safety.check(len(plan), plan.account)
     path = None if journal is None else Path(journal)
     with ExitStack() as opened:
-        lock = opened.enter_context(Lock(path))
-        store = await asyncio.to_thread(open_store, path, wavix.base_url, sound=True)
-        opened.callback(store.close)
-        run = latest_run(store.connection)
-        begun = run is None
+        lock = opened.enter_context(lock_journal(path))
+        database = await asyncio.to_thread(open_journal, path, wavix.base_url, check_integrity=True)
+        opened.callback(database.close)
+        run = latest_run(database.connection)
+        is_new = run is None
         if run is not None:
             found = run
-            await store.run(lambda _: _check_same(store, found, plan))
-            # As it was asked for now, not as it was begun.
-            await store.run(set_options, run.no, options.to_json())
+            await database.run(lambda _: _check_same_plan(database, found, plan))
+            # The options of this call replace those that the run began with.
+            await database.run(set_options, run.no, options.to_json())
             run = attrs.evolve(run, options=options.to_json())
         else:
-            run = await store.run(begin_run, plan.connection, "apply", options.to_json(), plan.row, store.closing)
+            run = await database.run(begin_run, plan.connection, "apply", options.to_json(), plan.row, database.closing)
         opened.pop_all()
-    return await _carry_out(wavix, Journal(store, lock, run), stale, on_progress, forget=begun)
+    return await _execute(wavix, Journal(database, lock, run), stale, on_progress, delete_if_stale=is_new)
 
 
 async def resume(
@@ -131,8 +131,8 @@ async def resume(
 ) -> FleetReport:
     """Go on with the latest run of a journal: after a crash, a Ctrl-C, an outage, or while changes were pending.
 
-    What was begun and not noted is read back first; only what is not there is sent again. The options are those of the
-    run. A run that has ended is left as it is.
+    Changes that were sent and have no recorded result are read back first; only those not applied are sent again. The
+    options are those of the run. A run that has ended is left as it is.
 
     Args:
         wavix: The client of the account.
@@ -152,9 +152,9 @@ async def resume(
     check_choice("stale", stale, _STALE)
     opened = await _open(wavix, Path(journal))
     if opened.run.kind == "roll_back" and stale == "refuse":
-        # As `roll_back` has it: what somebody else has changed since stays as it is.
+        # As in `roll_back`: what another client has changed since stays as it is.
         stale = "skip"
-    return await _carry_out(wavix, opened, stale, on_progress)
+    return await _execute(wavix, opened, stale, on_progress)
 
 
 async def roll_back(
@@ -191,117 +191,117 @@ async def roll_back(
         JournalError: There is no such journal, it is in use, or it is that of another API.
         WavixError: The account could not be read. Nothing was sent.
     """
-    options = Options(
+    options = RunOptions(
         verify=verify, verify_within=verify_within, concurrency=concurrency, batch=batch, safety=safety or Safety()
     )
     opened = await _open(wavix, Path(journal))
     requests = 0
     try:
-        store = opened.store
-        if opened.run.kind != "roll_back" or await store.run(lambda _: FleetReport(store, opened.run).finished):
-            applied = latest_run(store.connection, "apply")
+        database = opened.database
+        if opened.run.kind != "roll_back" or await database.run(lambda _: FleetReport(database, opened.run).finished):
+            applied = latest_run(database.connection, "apply")
             assert applied is not None
             opened.run = applied
-            census = Census(wavix, options.concurrency)
-            back = await _plan_back(census, wavix.base_url, opened)
-            requests = census.requests
-            opened.run = await store.run(
-                begin_run, back.connection, "roll_back", options.to_json(), back.row, store.closing
+            reader = AccountReader(wavix, options.concurrency)
+            rollback = await _plan_rollback(reader, wavix.base_url, opened)
+            requests = reader.requests
+            opened.run = await database.run(
+                begin_run, rollback.connection, "roll_back", options.to_json(), rollback.row, database.closing
             )
         else:
-            await store.run(set_options, opened.run.no, options.to_json())
+            await database.run(set_options, opened.run.no, options.to_json())
             opened.run = attrs.evolve(opened.run, options=options.to_json())
     except BaseException:
         opened.close()
         raise
-    return await _carry_out(wavix, opened, "skip", on_progress, requests=requests)
+    return await _execute(wavix, opened, "skip", on_progress, requests=requests)
 
 
 async def _open(wavix: WavixClient, path: Path) -> Journal:
     """Open a journal to go on with its latest run."""
-    _check_there(path)
+    _check_exists(path)
     with ExitStack() as opened:
-        lock = opened.enter_context(Lock(path))
-        store = await asyncio.to_thread(open_store, path, wavix.base_url, sound=True)
-        opened.callback(store.close)
-        journal = Journal(store, lock, _latest(store))
+        lock = opened.enter_context(lock_journal(path))
+        database = await asyncio.to_thread(open_journal, path, wavix.base_url, check_integrity=True)
+        opened.callback(database.close)
+        journal = Journal(database, lock, _run_of(database))
         opened.pop_all()
     return journal
 
 
-def _check_there(path: Path) -> None:
+def _check_exists(path: Path) -> None:
     if not path.is_file():
         raise JournalError(f"There is no journal {path}.")
 
 
-def _latest(store: Store) -> RunRow:
-    run = latest_run(store.connection)
+def _run_of(database: Database) -> RunRow:
+    run = latest_run(database.connection)
     if run is None:
-        raise JournalError(f"The journal {store.path} has no run: nothing was ever sent. Apply the plan anew.")
+        raise JournalError(f"The journal {database.path} has no run: nothing was ever sent. Apply the plan anew.")
     return run
 
 
-def _check_same(store: Store, begun: RunRow, plan: Plan) -> None:
-    """Refuse to take a run of a journal for that of a plan."""
-    if begun.digest != plan.digest or begun.kind != "apply":
+def _check_same_plan(database: Database, run: RunRow, plan: Plan) -> None:
+    """Refuse to go on with a run that is not the run of this plan."""
+    if run.digest != plan.digest or run.kind != "apply":
         raise JournalError(
-            f"The journal {store.path} has a run of another plan. Give this plan a journal of its own, "
+            f"The journal {database.path} has a run of another plan. Give this plan a journal of its own, "
             "or go on with that run: fleet.resume."
         )
-    if FleetReport(store, begun).finished:
-        raise JournalError(f"The run of the journal {store.path} has ended. Give this plan a journal of its own.")
+    if FleetReport(database, run).finished:
+        raise JournalError(f"The run of the journal {database.path} has ended. Give this plan a journal of its own.")
 
 
-async def _carry_out(
+async def _execute(
     wavix: WavixClient,
     journal: Journal,
     stale: Stale,
     on_progress: Progress | None,
     *,
-    forget: bool = False,
+    delete_if_stale: bool = False,
     requests: int = 0,
 ) -> FleetReport:
     try:
-        options = Options.from_json(journal.run.options)
-        carry_out = CarryOut(wavix, journal, options, stale, on_progress, requests=requests)
+        options = RunOptions.from_json(journal.run.options)
+        executor = Executor(wavix, journal, options, stale, on_progress, requests=requests)
         try:
-            await carry_out.run()
+            await executor.run()
         except StalePlanError:
-            if forget:
-                # The file is free for the plan that is made instead.
-                await journal.forget_if_nothing_was_sent()
+            if delete_if_stale:
+                # The caller can use the file for a new plan.
+                await journal.delete_if_nothing_was_sent()
             raise
-        report = await journal.store.run(_report, journal)
+        report = await journal.database.run(_report, journal)
     except BaseException:
         journal.close()
         raise
-    journal.close(kept=True)
+    journal.close(keep_temporary=True)
     return report
 
 
 def _report(connection: sqlite3.Connection, journal: Journal) -> FleetReport:
     run = latest_run(connection)
     assert run is not None
-    return FleetReport(journal.store, run)
+    return FleetReport(journal.database, run)
 
 
 # --- rolling back ---
 
 
-async def _plan_back(census: Census, base_url: str, journal: Journal) -> Plan:
-    """Plan to restore what a run has written, as far as it still stands."""
+async def _plan_rollback(reader: AccountReader, base_url: str, journal: Journal) -> Plan:
+    """Plan to restore the values before a run, in fields that still have the value that it has set."""
     ids = await journal.ids(TOUCHED)
-    draft = Draft(str(journal.store.path), base_url, journal.run.account)
-    async with aclosing(census.look(ids, journal.run.account)) as found:
+    builder = PlanBuilder(str(journal.database.path), base_url, journal.run.account)
+    async with aclosing(reader.read(ids, journal.run.account)) as found:
         async for numbers, gone in found:
-            rows = await journal.store.run(_written, journal.run.no, [*(number.id for number in numbers), *gone])
-            await draft.store.run(_back, draft, rows, numbers, gone)
-    return await draft.store.run(lambda _: Plan(draft))
+            rows = await journal.database.run(_rows_of, journal.run.no, [*(number.id for number in numbers), *gone])
+            await builder.database.run(_add_rollback, builder, rows, numbers, gone)
+    return await builder.database.run(lambda _: Plan(builder))
 
 
-def _written(connection: sqlite3.Connection, run: int, ids: list[int]) -> dict[int, Any]:
+def _rows_of(connection: sqlite3.Connection, run: int, ids: list[int]) -> dict[int, Any]:
     rows = connection.execute(
-        f"SELECT i.id, i.number, i.before, i.after, o.state, {_UNDONE} FROM item AS i "  # noqa: S608 - constants
+        f"SELECT i.id, i.number, i.before, i.after, o.state, {_ROLLED_BACK} FROM item AS i "  # noqa: S608 - constants
         "JOIN outcome AS o ON o.run = i.run AND o.id = i.id "
         "WHERE i.run = ? AND i.id IN (SELECT value FROM json_each(?))",
         (run, json.dumps(ids)),
@@ -309,37 +309,41 @@ def _written(connection: sqlite3.Connection, run: int, ids: list[int]) -> dict[i
     return {row[0]: row for row in rows}
 
 
-def _back(_: sqlite3.Connection, draft: Draft, rows: dict[int, Any], numbers: Any, gone: list[int]) -> None:
+def _add_rollback(
+    _: sqlite3.Connection, builder: PlanBuilder, rows: dict[int, Any], numbers: Any, gone: list[int]
+) -> None:
     items: list[tuple[int, str | None, str, str, bool]] = []
-    ends = []
+    outcomes = []
     for number_id in gone:
         items.append((number_id, rows[number_id][1], "{}", "{}", False))
-        ends.append((number_id, "failed", GONE))
+        outcomes.append((number_id, "failed", GONE))
     for number in numbers:
-        _, phone, before, after, state, undone = rows[number.id]
+        _, phone, before, after, state, rolled_back = rows[number.id]
         old, written, now = json.loads(before), json.loads(after), settings_of(number)
         differing = update_from_json(after).differs_from(number)
-        restore, held, kept, forced = {}, {}, [], False
+        restore, before_rollback, reasons, forced = {}, {}, [], False
         for name in written:
-            # Confirmed, or in doubt, and maybe not applied yet: it could still come into effect after this.
-            coming = name in NumberUpdate.APPLIED_LATE and state not in ("verified", "failed") and not undone
+            # The API applies this field late: the change of the run may still come into effect after the rollback.
+            may_come_into_effect = (
+                name in NumberUpdate.APPLIED_LATE and state not in ("verified", "failed") and not rolled_back
+            )
             if name in differing and now[name] != old[name]:
-                kept.append(f"{name} is {to_json(now[name])} and was left so: somebody else has changed it since")
-            elif name in differing and not coming:
-                kept.append(f"{name} is as it was before")
-            elif not _can_say(name, old[name]):
-                kept.append(f"{name} was {to_json(old[name])}, which no request can set")
+                reasons.append(f"{name} is {to_json(now[name])} and was left so: somebody else has changed it since")
+            elif name in differing and not may_come_into_effect:
+                reasons.append(f"{name} is as it was before")
+            elif not _can_be_sent(name, old[name]):
+                reasons.append(f"{name} was {to_json(old[name])}, which no request can set")
             else:
-                restore[name], held[name] = old[name], written[name] if name in differing else now[name]
+                restore[name], before_rollback[name] = old[name], written[name] if name in differing else now[name]
                 forced = forced or name in differing
-        items.append((number.id, phone, to_json(held), to_json(restore), forced))
+        items.append((number.id, phone, to_json(before_rollback), to_json(restore), forced))
         if not restore:
-            ends.append((number.id, "unchanged", "; ".join(kept)))
-    draft.add(items)
-    draft.settle(ends)
+            outcomes.append((number.id, "unchanged", "; ".join(reasons)))
+    builder.add_changes(items)
+    builder.add_outcomes(outcomes)
 
 
-def _can_say(name: str, value: Any) -> bool:
+def _can_be_sent(name: str, value: Any) -> bool:
     try:
         update_from({name: value})
     except InputError:

@@ -1,15 +1,29 @@
-"""What the fleet raises on top of the errors of the client."""
+"""The errors that the fleet raises besides those of the client."""
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import Final
 
 from wavix_async import InputError, WavixError
+from wavix_async._files import Problem, mistakes
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
+__all__ = ["FleetFileError", "JournalError", "MissingNumbersError", "Problems", "SafetyError", "StalePlanError"]
 
-__all__ = ["JournalError", "MissingNumbersError", "SafetyError", "StalePlanError"]
+_KEPT: Final = 1_000
+_SHOWN: Final = 20
 
-_SHOWN = 20
+
+class FleetFileError(InputError):
+    """The source given to `read` has mistakes, or contradicts the account. Nothing was sent.
+
+    Attributes:
+        problems: The mistakes with their places, the first thousand; the text shows twenty.
+        count: How many mistakes there are.
+    """
+
+    def __init__(self, message: str = "", *, problems: Sequence[Problem] = (), count: int | None = None) -> None:
+        super().__init__(message)
+        self.problems = list(problems)
+        self.count = len(self.problems) if count is None else count
 
 
 class SafetyError(WavixError):
@@ -26,7 +40,7 @@ class StalePlanError(SafetyError):
         count: How many numbers.
     """
 
-    def __init__(self, numbers: "Sequence[str]", count: int) -> None:
+    def __init__(self, numbers: Sequence[str], count: int) -> None:
         super().__init__(
             f"{count:,} numbers have changed since the plan was made; nothing is sent now. Make a new plan, or pass "
             f'stale="skip" (leave them) or stale="write" (change them all the same).{_listed(numbers, count)}'
@@ -39,14 +53,14 @@ class StalePlanError(SafetyError):
 
 
 class MissingNumbersError(InputError):
-    """The account lacks numbers that are wanted. Nothing was sent.
+    """The account lacks numbers of the desired state. Nothing was sent.
 
     Attributes:
         numbers: One line for each, the first thousand: the file, the line, the column, and the id or phone number.
         count: How many numbers.
     """
 
-    def __init__(self, numbers: "Sequence[str]", count: int) -> None:
+    def __init__(self, numbers: Sequence[str], count: int) -> None:
         super().__init__(
             f"The account lacks {count:,} of the numbers; nothing was sent. Correct them, or pass "
             f'missing="skip" to change the others.{_listed(numbers, count)}'
@@ -64,6 +78,35 @@ class JournalError(WavixError):
     default_outcome = "not_sent"
 
 
-def _listed(lines: "Sequence[str]", count: int) -> str:
+def _listed(lines: Sequence[str], count: int) -> str:
     more = f"\n  ... and {count - _SHOWN:,} more" if count > _SHOWN else ""
     return "".join(f"\n  {line}" for line in lines[:_SHOWN]) + more
+
+
+class Problems:
+    """Collects problems: keeps the first thousand, and counts all."""
+
+    def __init__(self) -> None:
+        self.kept: list[Problem] = []
+        self.count = 0
+
+    def add(self, problem: Problem) -> None:
+        """Add a problem."""
+        self.count += 1
+        if len(self.kept) < _KEPT:
+            self.kept.append(problem)
+
+    def merge(self, others: "Problems") -> None:
+        """Add another collection, in the order of the lines."""
+        both = [*self.kept, *others.kept]
+        self.kept = sorted(both, key=lambda problem: problem.place.line or 0)[:_KEPT]
+        self.count += others.count
+
+    def error(self, name: str) -> FleetFileError:
+        """Return an error with all of them.
+
+        Args:
+            name: The name of the file.
+        """
+        message = mistakes(name, map(str, self.kept), self.count)
+        return FleetFileError(message, problems=self.kept, count=self.count)

@@ -15,17 +15,15 @@ from pathlib import Path
 from typing import IO, Any, Final
 
 from wavix_async import DecodeError, InputError, Number, WavixClient
-from wavix_async.fleet._census import Census
-from wavix_async.fleet._readers import digits_of, is_id
-from wavix_async.fleet._settings import FIELDS, settings_of
-from wavix_async.fleet._store import Store
-from wavix_async.fleet._values import KINDS, WrongValues, make_update
-from wavix_async.fleet._wanted import LAYOUTS, Layout
+from wavix_async._files import FIELDS, KINDS, WrongValues, digits_of, is_id, make_update, settings_of
+from wavix_async.fleet._account import AccountReader
+from wavix_async.fleet._database import Database
+from wavix_async.fleet._desired import LAYOUTS, Layout
 
-__all__ = ["export", "lines_of"]
+__all__ = ["export"]
 
 _SCHEMA: Final = "CREATE TABLE lines (id INTEGER PRIMARY KEY, line TEXT NOT NULL, listing INTEGER NOT NULL)"
-_AT_ONCE: Final = 1_000
+_CHECK_STOPPED_EVERY: Final = 1_000
 
 
 async def export(wavix: WavixClient, path: str | os.PathLike[str], *, layout: Layout | None = None) -> int:
@@ -49,28 +47,28 @@ async def export(wavix: WavixClient, path: str | os.PathLike[str], *, layout: La
         APIError: The API refused to list the numbers.
         DecodeError: A number came without an id.
     """
-    target, chosen = _checked(path, layout)
+    target, chosen = _check_target(path, layout)
     line_of = _WRITERS[chosen]
     stopped = threading.Event()
-    store = Store(None)
+    database = Database(None)
     try:
-        await store.run(sqlite3.Connection.execute, _SCHEMA)
-        census = Census(wavix)
-        async with aclosing(census.everything()) as pages:
+        await database.run(sqlite3.Connection.execute, _SCHEMA)
+        reader = AccountReader(wavix)
+        async with aclosing(reader.all_pages()) as pages:
             async for page in pages:
-                await store.run(_keep, page, line_of, census.listings)
-        if census.steady:
+                await database.run(_add_page, page, line_of, reader.listings)
+        if reader.is_complete:
             # What was there when an earlier listing began, and is there no more.
-            await store.run(sqlite3.Connection.execute, "DELETE FROM lines WHERE listing < ?", (census.listings,))
-        return await store.run(_write, target, chosen, stopped)
+            await database.run(sqlite3.Connection.execute, "DELETE FROM lines WHERE listing < ?", (reader.listings,))
+        return await database.run(_write, target, chosen, stopped)
     except OSError as error:
         raise InputError(f"Cannot write {os.fspath(path)}: {error.strerror or error}.") from error
     finally:
         stopped.set()
-        store.close()
+        database.close()
 
 
-def _checked(path: str | os.PathLike[str], layout: Layout | None) -> tuple[Path, Layout]:
+def _check_target(path: str | os.PathLike[str], layout: Layout | None) -> tuple[Path, Layout]:
     """Return where the file will really be, and how it is written: before a long list is read for nothing."""
     target = Path(os.path.realpath(path))
     chosen = layout or LAYOUTS.get(target.suffix.lower())
@@ -81,17 +79,7 @@ def _checked(path: str | os.PathLike[str], layout: Layout | None) -> tuple[Path,
     return target, chosen
 
 
-def lines_of(numbers: Sequence[Number], layout: Layout) -> Iterator[str]:
-    """Yield the text of such a file.
-
-    Args:
-        numbers: The numbers, in their order.
-        layout: How it is written.
-    """
-    return _framed(layout, map(_WRITERS[layout], numbers))
-
-
-def _keep(
+def _add_page(
     connection: sqlite3.Connection, numbers: Sequence[Number], line_of: Callable[[Number], str], listing: int
 ) -> None:
     for number in numbers:
@@ -111,37 +99,37 @@ def _write(connection: sqlite3.Connection, target: Path, layout: Layout, stopped
     def lines() -> Iterator[str]:
         nonlocal written
         for (line,) in connection.execute("SELECT line FROM lines ORDER BY id"):
-            if written % _AT_ONCE == 0 and stopped.is_set():
+            if written % _CHECK_STOPPED_EVERY == 0 and stopped.is_set():
                 raise InterruptedError
             written += 1
             yield line
 
-    with _whole(target) as stream:
-        stream.writelines(_framed(layout, lines()))
+    with _replacing(target) as stream:
+        stream.writelines(_with_header(layout, lines()))
     return written
 
 
 @contextmanager
-def _whole(target: Path) -> Iterator[IO[str]]:
+def _replacing(target: Path) -> Iterator[IO[str]]:
     """Open a file beside the target that takes its place when all has gone well, and is gone when it has not."""
-    beside = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
+    temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
     try:
-        with beside.open("x", encoding="utf-8", newline="") as stream:
+        with temporary.open("x", encoding="utf-8", newline="") as stream:
             yield stream
             stream.flush()
             os.fsync(stream.fileno())
         with contextlib.suppress(OSError):
-            beside.chmod(target.stat().st_mode & 0o7777)
-        beside.replace(target)
+            temporary.chmod(target.stat().st_mode & 0o7777)
+        temporary.replace(target)
     except BaseException:
-        beside.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise
 
 
 # --- layouts ---
 
 
-def _framed(layout: Layout, lines: Iterator[str]) -> Iterator[str]:
+def _with_header(layout: Layout, lines: Iterator[str]) -> Iterator[str]:
     if layout == "csv":
         yield _csv_line(("id", "number", *FIELDS))
     elif layout == "yaml":
@@ -151,8 +139,8 @@ def _framed(layout: Layout, lines: Iterator[str]) -> Iterator[str]:
 
 
 def _csv(number: Number) -> str:
-    told = _sayable(number)
-    return _csv_line((str(number.id), _digits(number) or "", *(_cell(told, name) for name in FIELDS)))
+    settings = _settable(number)
+    return _csv_line((str(number.id), _digits(number) or "", *(_cell(settings, name) for name in FIELDS)))
 
 
 def _csv_line(cells: Sequence[str]) -> str:
@@ -161,10 +149,10 @@ def _csv_line(cells: Sequence[str]) -> str:
     return line.getvalue()
 
 
-def _cell(told: dict[str, Any], name: str) -> str:
-    if name not in told:
+def _cell(settings: dict[str, Any], name: str) -> str:
+    if name not in settings:
         return ""
-    value = told[name]
+    value = settings[name]
     if not isinstance(value, str):
         return _json(value)
     # What would be read as something else, or hardly be seen, is written in quotes.
@@ -175,16 +163,16 @@ def _cell(told: dict[str, Any], name: str) -> str:
 def _ndjson(number: Number) -> str:
     digits = _digits(number)
     key = {"id": number.id} if digits is None else {"id": number.id, "number": digits}
-    return f"{_json({**key, **_sayable(number)})}\n"
+    return f"{_json({**key, **_settable(number)})}\n"
 
 
 def _yaml(number: Number) -> str:
     lines = [f"- id: {number.id}"]
     if (digits := _digits(number)) is not None:
         lines.append(f'  number: "{digits}"')
-    told = _sayable(number)
-    lines.append("  set:" if told else "  set: {}")
-    for name, value in told.items():
+    settings = _settable(number)
+    lines.append("  set:" if settings else "  set: {}")
+    for name, value in settings.items():
         if isinstance(value, list) and value:
             lines.append(f"    {name}:")
             lines += [f"    - {_yaml_value(each)}" for each in value]
@@ -220,15 +208,15 @@ def _digits(number: Number) -> str | None:
     return digits_of(number.number) if isinstance(number.number, str) else None
 
 
-def _sayable(number: Number) -> dict[str, Any]:
+def _settable(number: Number) -> dict[str, Any]:
     """Return the settings that a request could have made."""
-    return {name: value for name, value in settings_of(number).items() if _fits(name, value)}
+    return {name: value for name, value in settings_of(number).items() if _is_settable(name, value)}
 
 
-def _fits(name: str, value: Any) -> bool:
+def _is_settable(name: str, value: Any) -> bool:
     if isinstance(value, list):
         try:
-            return _reads_back(name, _json(value))
+            return _round_trips(name, _json(value))
         except (TypeError, ValueError, RecursionError):
             return False
     return type(value) in KINDS[name] and (type(value) is not str or _is_text(value))
@@ -236,7 +224,7 @@ def _fits(name: str, value: Any) -> bool:
 
 # Most numbers of an account are routed to the same few places.
 @lru_cache(maxsize=1024)
-def _reads_back(name: str, text: str) -> bool:
+def _round_trips(name: str, text: str) -> bool:
     try:
         make_update({name: json.loads(text)})
     except WrongValues:

@@ -1,13 +1,13 @@
-"""`Journal`: what a run wants to do, what it has begun, and how that ended, in a sqlite file that survives its process.
+"""`Journal`: the changes of a run and how each ended, in a sqlite file that survives the process.
 
-`item` is what is wanted, written once, with the values before. `outcome` is what has become of it: no row while nobody
-has begun, `sent` from before the first request until the answer is noted. So a process can be killed at any moment:
-what is `sent` afterwards is in doubt and is read back before it is sent again; nothing else has ever left. What was
-begun, and is not there, is `again`. `touched` counts how often it was begun and may have left: what was ever touched
-may be ours, whatever its state.
+Table `item` has the changes with the values before, written once when the run begins. Table `outcome` has their states:
+no row before the run begins with a change, `sent` from before its first request until its result is recorded. So a
+process can be killed at any moment: a change that is `sent` afterwards has an unknown outcome and is read back before
+it is sent again; no other change has left the process. `again` is a change that was sent and is not applied. `touched`
+counts how often a change was claimed and may have been sent: this run may have made any change that was ever touched.
 
-Rows are handed over as one JSON text per statement: a loop over statements would fight with the event loop for the
-interpreter's lock once for each row.
+Rows go into a statement as one JSON text: with a statement for each row the thread would wait for the interpreter's
+lock, which the event loop holds, once for each row.
 """
 
 import json
@@ -22,26 +22,27 @@ from typing import Any, Final, TypeAlias
 import attrs
 
 from wavix_async import Number
-from wavix_async.fleet._census import Ids
+from wavix_async._files import Lock
+from wavix_async.fleet._account import Ids
+from wavix_async.fleet._comparison import Comparison, compare
+from wavix_async.fleet._database import Database, transaction
 from wavix_async.fleet._errors import JournalError
-from wavix_async.fleet._lock import Lock
 from wavix_async.fleet._records import Sample
-from wavix_async.fleet._store import Store, in_one_transaction
-from wavix_async.fleet._verdict import Stands, compare
 
 __all__ = [
     "DONE",
-    "DOUBT",
+    "UNCERTAIN",
     "OPEN",
     "SCHEMA",
     "TOUCHED",
     "UNVERIFIED",
     "Journal",
-    "Noted",
+    "Outcome",
     "RunRow",
     "latest_run",
     "begin_run",
-    "open_store",
+    "lock_journal",
+    "open_journal",
     "set_options",
 ]
 
@@ -71,17 +72,17 @@ CREATE TABLE IF NOT EXISTS sample (
 """
 
 OPEN: Final = "(o.state IS NULL OR o.state IN ('not_sent', 'again'))"
-DOUBT: Final = "o.state IN ('sent', 'unknown')"
+UNCERTAIN: Final = "o.state IN ('sent', 'unknown')"
 UNVERIFIED: Final = "o.state IN ('updated', 'pending')"
 TOUCHED: Final = "o.touched > 0"
 DONE: Final = "o.state IN ('updated', 'verified', 'pending')"
 
-Noted: TypeAlias = tuple[int, str, int, str | None]
-"""The id, the state, how many attempts more, and the reason."""
+Outcome: TypeAlias = tuple[int, str, int, str | None]
+"""The id, the state, the attempts to add, and the reason."""
 
 _BY_CHANGE: Final = "CREATE INDEX IF NOT EXISTS item_by_change ON item (run, after, id)"
 _JOINED: Final = "item AS i LEFT JOIN outcome AS o ON o.run = i.run AND o.id = i.id WHERE i.run = ?"
-_NOTE: Final = """
+_RECORD: Final = """
 INSERT INTO outcome (run, id, state, attempts, reason)
 SELECT ?, json_extract(value, '$[0]'), json_extract(value, '$[1]'), json_extract(value, '$[2]'),
        json_extract(value, '$[3]')
@@ -89,7 +90,7 @@ FROM json_each(?) WHERE true
 ON CONFLICT DO UPDATE SET state = excluded.state, attempts = attempts + excluded.attempts, reason = excluded.reason,
     touched = max(touched - (excluded.state = 'not_sent'), 0)
 """
-_INTEND: Final = """
+_CLAIM: Final = """
 INSERT INTO outcome (run, id, state, touched) SELECT ?, value, 'sent', 1 FROM json_each(?) WHERE true
 ON CONFLICT DO UPDATE SET state = 'sent', reason = NULL, touched = touched + 1
 """
@@ -97,7 +98,7 @@ ON CONFLICT DO UPDATE SET state = 'sent', reason = NULL, touched = touched + 1
 
 @attrs.frozen
 class RunRow:
-    """A run, as the journal has it."""
+    """A row of table `run`, column by column."""
 
     no: int
     kind: str
@@ -115,45 +116,64 @@ class RunRow:
     refused: int
 
 
-def open_store(path: Path | None, base_url: str | None, *, sound: bool = False) -> Store:
-    """Open a journal, or begin one; this may take a while.
+def lock_journal(path: Path | None) -> Lock:
+    """Take the right to write a journal.
 
     Args:
         path: The file; None: a temporary one.
-        base_url: Where the account is; None: the file must exist, and whose it is does not matter.
-        sound: Whether to look through all of it for damage.
 
     Raises:
-        JournalError: It is no journal, or a damaged one, or that of another account's API.
+        JournalError: Another process writes the journal, or its lock file cannot be written.
     """
-    if path is not None and sound:
-        _check_untouched(path)
-    store = Store(path, must_exist=base_url is None)
     try:
-        _check(store.connection, path, base_url)
-        if sound:
-            _check_sound(store.connection, path)
+        return Lock(path)
+    except BlockingIOError:
+        raise JournalError(
+            f"The journal {path} is in use by another run. Wait until it has ended, or stop it.", retryable=True
+        ) from None
+    except OSError as error:
+        raise JournalError(f"Cannot write {path}: {error.strerror}.") from None
+
+
+def open_journal(path: Path | None, base_url: str | None, *, check_integrity: bool = False) -> Database:
+    """Open a journal, or create one; this may take a while.
+
+    Args:
+        path: The file; None: a temporary one.
+        base_url: The API of the account; None: the file must exist, and may be the journal of any API.
+        check_integrity: Whether to look for damage in all of the file.
+
+    Raises:
+        JournalError: The file is not a journal, is damaged, or is the journal of another API.
+    """
+    if path is not None and check_integrity:
+        _check_readable(path)
+    database = Database(path, must_exist=base_url is None)
+    try:
+        _check_format(database.connection, path, base_url)
+        if check_integrity:
+            _check_integrity(database.connection, path)
         if path is not None:
-            # What a killed process has committed is there; only a power cut may take the last moments.
-            store.connection.execute("PRAGMA journal_mode = WAL")
-            store.connection.execute("PRAGMA synchronous = NORMAL")
+            # What a process has committed survives when it is killed; only a power cut may lose the last moments.
+            database.connection.execute("PRAGMA journal_mode = WAL")
+            database.connection.execute("PRAGMA synchronous = NORMAL")
     except BaseException as error:
-        store.close()
+        database.close()
         if isinstance(error, sqlite3.Error):
             raise JournalError(f"{path} is no journal: {error}.") from None
         raise
-    return store
+    return database
 
 
-def _check(connection: sqlite3.Connection, path: Path | None, base_url: str | None) -> None:
+def _check_format(connection: sqlite3.Connection, path: Path | None, base_url: str | None) -> None:
     tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
     if tables and "meta" not in tables:
         raise JournalError(f"{path} is a database, but no journal.")
     if not tables:
         if base_url is None:
             raise JournalError(f"{path} is an empty file: nothing was ever sent. Apply the plan anew.")
-        # executescript() would commit what is open, table by table.
-        with in_one_transaction(connection):
+        # executescript() would commit table by table.
+        with transaction(connection):
             for statement in SCHEMA.split(";"):
                 connection.execute(statement)
             connection.executemany("INSERT INTO meta VALUES (?, ?)", [("format", FORMAT), ("base_url", base_url)])
@@ -168,7 +188,7 @@ def _check(connection: sqlite3.Connection, path: Path | None, base_url: str | No
 
 
 def latest_run(connection: sqlite3.Connection, kind: str | None = None) -> RunRow | None:
-    """Return the latest run of a journal, of a kind if one is given; None where there is none."""
+    """Return the latest run of a journal, or the latest of one kind; None if there is none."""
     condition = "WHERE kind = ?" if kind else ""
     row = connection.execute(
         f"SELECT * FROM run {condition} ORDER BY no DESC LIMIT 1",  # noqa: S608 - constants
@@ -181,81 +201,85 @@ class Journal:
     """One run of a journal that this process may write.
 
     Args:
-        store: The database.
-        lock: The right to write it; released with `close`.
+        database: The journal's database.
+        lock: The right to write it; `close` releases it.
         run: The run.
     """
 
-    def __init__(self, store: Store, lock: Lock, run: RunRow) -> None:
-        self.store = store
+    def __init__(self, database: Database, lock: Lock, run: RunRow) -> None:
+        self.database = database
         self.run = run
         self._lock = lock
 
-    def close(self, *, kept: bool = False) -> None:
-        """Let others write it; a temporary one stays open for its report."""
-        if self.store.path is None and kept:
-            self.store.rest()
-        else:
-            self.store.close()
-        self._lock.release()
-
-    async def take(self, last: tuple[int, str] | None, limit: int, *, by_change: bool) -> list[tuple[int, str]]:
-        """Return the next changes that are to be sent; from now on they count as begun.
+    def close(self, *, keep_temporary: bool = False) -> None:
+        """Let other processes write the journal.
 
         Args:
-            last: The last one returned before, or None to begin.
-            limit: How many at most.
-            by_change: Equal changes one after the other; else in the order of the ids.
+            keep_temporary: Leave a temporary database open, for its report.
+        """
+        if self.database.path is None and keep_temporary:
+            self.database.stop_thread()
+        else:
+            self.database.close()
+        self._lock.release()
+
+    async def claim(self, last: tuple[int, str] | None, limit: int, *, by_change: bool) -> list[tuple[int, str]]:
+        """Mark the next open changes as sent, and return them.
+
+        Args:
+            last: The last change that was claimed; None at the beginning.
+            limit: The most changes to return.
+            by_change: Return equal changes one after the other; else changes are in the order of the ids.
 
         Returns:
-            Ids and what they shall be, as JSON.
+            Ids with the new values as JSON.
         """
-        return await self.store.run(_take, self.run.no, last or (0, ""), limit, by_change)
+        return await self.database.run(_claim, self.run.no, last or (0, ""), limit, by_change)
 
-    async def note(self, outcomes: Sequence[Noted]) -> None:
-        """Write how some ended."""
+    async def record(self, outcomes: Sequence[Outcome]) -> None:
+        """Write the outcomes of changes."""
         if outcomes:
             text = json.dumps(outcomes)
-            await self.store.run(_execute, _NOTE, (self.run.no, text))
+            await self.database.run(_execute, _RECORD, (self.run.no, text))
 
-    async def sample(self, sample: Sample) -> None:
-        """Write where the run stands."""
-        await self.store.run(_sample, self.run.no, sample)
+    async def add_sample(self, sample: Sample) -> None:
+        """Write how far the run has come."""
+        await self.database.run(_add_sample, self.run.no, sample)
 
     async def ids(self, condition: str) -> Ids:
-        """Return the ids of the changes for which a condition holds: `OPEN`, `DOUBT`, `UNVERIFIED`."""
-        return await self.store.run(_ids, self.run.no, condition)
+        """Return the ids of the changes for which a condition holds, such as `OPEN`, `UNCERTAIN` or `UNVERIFIED`."""
+        return await self.database.run(_ids, self.run.no, condition)
 
     async def count(self, condition: str) -> int:
-        """Return for how many changes a condition holds."""
-        return await self.store.run(_count, self.run.no, condition)
+        """Count the changes for which a condition holds."""
+        return await self.database.run(_count, self.run.no, condition)
 
-    async def compare(self, numbers: Sequence[Number]) -> list[Stands]:
-        """Hold numbers of this run, as they are now, against what they were and what they shall be."""
-        return await self.store.run(_compare, self.run.no, numbers) if numbers else []
+    async def compare(self, numbers: Sequence[Number]) -> list[Comparison]:
+        """Compare numbers of this run, as they are now, with their values before and after the change."""
+        return await self.database.run(_compare, self.run.no, numbers) if numbers else []
 
-    async def set_before(self, stands: Iterable[Stands]) -> None:
-        """Take over how numbers stand now as the values before the change."""
-        rows = [(each.now, self.run.no, each.id) for each in stands]
-        await self.store.run(_set_before, rows)
+    async def set_before(self, comparisons: Iterable[Comparison]) -> None:
+        """Replace the values before the change by those that other clients have set since."""
+        rows = [(each.before, self.run.no, each.id) for each in comparisons]
+        await self.database.run(_set_before, rows)
 
-    async def give_up_verifying(self, reason: str) -> None:
-        """Note that what nobody has read back is pending."""
-        await self.store.run(
+    async def mark_unverified_pending(self, reason: str) -> None:
+        """Record the confirmed changes that were not read back as pending."""
+        await self.database.run(
             _execute,
             "UPDATE outcome SET state = 'pending', reason = ? WHERE run = ? AND state = 'updated'",
             (reason, self.run.no),
         )
 
-    async def forget_if_nothing_was_sent(self) -> None:
-        """Remove a run of which nothing has begun: the file is free for another plan."""
-        await self.store.run(_forget, self.run.no)
+    async def delete_if_nothing_was_sent(self) -> None:
+        """Delete a run that has sent nothing, so that another plan can use the file."""
+        await self.database.run(_delete_if_nothing_was_sent, self.run.no)
 
     async def end(
         self, *, elapsed: float, requests: int, rate_limited: int, stopped_by: str | None, refused: bool
     ) -> None:
-        """Add what this process did, and why it stopped before the end, if it did."""
-        await self.store.run(
+        """Add the time and requests of this process, and why it stopped before the end, if it did."""
+        await self.database.run(
             _execute,
             "UPDATE run SET elapsed = ?, requests = ?, rate_limited = ?, stopped_by = ?, refused = ? WHERE no = ?",
             (
@@ -277,8 +301,8 @@ def begin_run(
     row: RunRow,
     closing: threading.Event,
 ) -> RunRow:
-    """Copy a plan into a journal, as a new run: all of it or nothing."""
-    with in_one_transaction(connection):
+    """Copy a plan into a journal as a new run, in one transaction."""
+    with transaction(connection):
         no = connection.execute(
             "INSERT INTO run (kind, name, digest, account, unchanged, missing, options, began) "
             "VALUES (?, ?, ?, ?, ?, ?, ?, ?) RETURNING no",
@@ -292,30 +316,30 @@ def begin_run(
             marks = ", ".join("?" * len(columns.split(",")))
             connection.executemany(
                 f"INSERT INTO {table} (run, {columns}) VALUES ({no}, {marks})",  # noqa: S608 - constants
-                _unless(closing, plan.execute(f"SELECT {columns} FROM {table}")),  # noqa: S608 - constants
+                _until_closing(closing, plan.execute(f"SELECT {columns} FROM {table}")),  # noqa: S608 - constants
             )
     begun = latest_run(connection)
     assert begun is not None
     return begun
 
 
-def _unless(closing: threading.Event, rows: Iterator[Any]) -> Iterator[Any]:
+def _until_closing(closing: threading.Event, rows: Iterator[Any]) -> Iterator[Any]:
     for row in rows:
         if closing.is_set():
             raise sqlite3.OperationalError("interrupted")
         yield row
 
 
-def _check_untouched(path: Path) -> None:
-    """Refuse what is no journal, or has lost its end, before sqlite changes anything in it.
+def _check_readable(path: Path) -> None:
+    """Refuse a file that is not a journal or is truncated, before sqlite changes anything in it.
 
-    This goes through sqlite, since a file that is opened and closed by other means loses the locks that sqlite holds.
+    sqlite itself opens the file: opening and closing it by other means would drop the locks that sqlite holds.
     """
     whole = path.resolve()
     for end in ("-wal", "-journal"):
         beside = whole.with_name(f"{whole.name}{end}")
         if beside.is_file() and beside.stat().st_size:
-            # Half of it may be in the file already; only both together are a journal, which sqlite puts together.
+            # Only both files together are the journal, and sqlite puts them together.
             return
     if not path.is_file():
         return
@@ -326,14 +350,14 @@ def _check_untouched(path: Path) -> None:
         raise JournalError(f"{path} is no journal, or a damaged one: {error}.") from None
 
 
-def _check_sound(connection: sqlite3.Connection, path: Path | None) -> None:
+def _check_integrity(connection: sqlite3.Connection, path: Path | None) -> None:
     found = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
     if found != "ok":
         raise JournalError(f"The journal {path} is damaged: {found}.")
 
 
 def set_options(connection: sqlite3.Connection, run: int, options: str) -> None:
-    """Write how a run is to be carried out from now on."""
+    """Replace the options of a run."""
     connection.execute("UPDATE run SET options = ? WHERE no = ?", (options, run))
 
 
@@ -341,30 +365,30 @@ def _execute(connection: sqlite3.Connection, statement: str, values: Sequence[An
     connection.execute(statement, values)
 
 
-def _sample(connection: sqlite3.Connection, run: int, sample: Sample) -> None:
-    with in_one_transaction(connection):
+def _add_sample(connection: sqlite3.Connection, run: int, sample: Sample) -> None:
+    with transaction(connection):
         connection.execute("INSERT INTO sample VALUES (?, ?, ?, ?, ?, ?, ?)", (run, *attrs.astuple(sample)))
-        # Who takes up a run whose process was killed goes on from here.
+        # When the process is killed, `resume` counts on from these values.
         connection.execute(
             "UPDATE run SET elapsed = ?, requests = ?, rate_limited = ? WHERE no = ?",
             (sample.at, sample.requests, sample.rate_limited, run),
         )
 
 
-def _take(
+def _claim(
     connection: sqlite3.Connection, run: int, last: tuple[int, str], limit: int, by_change: bool
 ) -> list[tuple[int, str]]:
     if by_change:
         connection.execute(_BY_CHANGE)
     after, order = ("(i.after, i.id) > (?, ?)", "i.after, i.id") if by_change else ("i.id > ?", "i.id")
     query = f"SELECT i.id AS id, i.after AS after FROM {_JOINED} AND {after} AND {OPEN} ORDER BY {order} LIMIT ?"  # noqa: S608
-    with in_one_transaction(connection):
+    with transaction(connection):
         (text,) = connection.execute(
             f"SELECT json_group_array(json_array(id, after)) FROM ({query})",  # noqa: S608 - constants
             (run, *(last[::-1] if by_change else last[:1]), limit),
         ).fetchone()
         rows = [(number_id, change) for number_id, change in json.loads(text)]
-        connection.execute(_INTEND, (run, json.dumps([number_id for number_id, _ in rows])))
+        connection.execute(_CLAIM, (run, json.dumps([number_id for number_id, _ in rows])))
     return rows
 
 
@@ -378,7 +402,7 @@ def _count(connection: sqlite3.Connection, run: int, condition: str) -> int:
     return count
 
 
-def _compare(connection: sqlite3.Connection, run: int, numbers: Sequence[Number]) -> list[Stands]:
+def _compare(connection: sqlite3.Connection, run: int, numbers: Sequence[Number]) -> list[Comparison]:
     by_id = {number.id: number for number in numbers}
     rows: Iterator[tuple[int, str, str, str | None, int | None, int]] = connection.execute(
         f"SELECT i.id, i.before, i.after, o.state, o.touched, i.forced FROM {_JOINED} "  # noqa: S608 - constants
@@ -386,18 +410,20 @@ def _compare(connection: sqlite3.Connection, run: int, numbers: Sequence[Number]
         (run, json.dumps(list(by_id))),
     )
     return [
-        attrs.evolve(compare(by_id[number_id], before, after), state=state, touched=bool(touched), forced=bool(forced))
+        attrs.evolve(
+            compare(by_id[number_id], before, after), recorded=state, touched=bool(touched), forced=bool(forced)
+        )
         for number_id, before, after, state, touched, forced in rows
     ]
 
 
 def _set_before(connection: sqlite3.Connection, rows: Sequence[tuple[str, int, int]]) -> None:
-    with in_one_transaction(connection):
+    with transaction(connection):
         connection.executemany("UPDATE item SET before = ? WHERE run = ? AND id = ?", rows)
 
 
-def _forget(connection: sqlite3.Connection, run: int) -> None:
-    with in_one_transaction(connection):
+def _delete_if_nothing_was_sent(connection: sqlite3.Connection, run: int) -> None:
+    with transaction(connection):
         if connection.execute("SELECT 1 FROM outcome WHERE run = ? AND touched > 0", (run,)).fetchone():
             return
         for table, key in (("item", "run"), ("outcome", "run"), ("missing", "run"), ("sample", "run"), ("run", "no")):

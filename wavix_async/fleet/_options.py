@@ -1,4 +1,4 @@
-"""How a run is carried out: kept in its journal, so that whoever resumes it goes on in the same way."""
+"""`RunOptions`: how to carry out a run; the journal keeps them, so that `resume` goes on in the same way."""
 
 import json
 from typing import Any, Literal
@@ -8,12 +8,12 @@ import attrs
 from wavix_async import ConfigurationError
 from wavix_async.fleet._safety import Safety
 
-__all__ = ["Options", "check_choice"]
+__all__ = ["RunOptions", "check_choice"]
 
 
 @attrs.frozen(kw_only=True)
-class Options:
-    """What was asked for besides the changes."""
+class RunOptions:
+    """The options of `apply` and `roll_back` that the journal keeps."""
 
     verify: bool
     verify_within: float
@@ -35,21 +35,21 @@ class Options:
             raise ConfigurationError(f"safety must be a fleet.Safety(...), got {self.safety!r}.")
 
     def to_json(self) -> str:
-        """Return it as the journal keeps it."""
+        """Return the options as the journal keeps them."""
         return json.dumps(attrs.asdict(self))
 
     @classmethod
-    def from_json(cls, text: str) -> "Options":
-        """Return what the journal has kept."""
+    def from_json(cls, text: str) -> "RunOptions":
+        """Return the options that a journal keeps."""
         values: dict[str, Any] = json.loads(text)
         return cls(**{**values, "safety": Safety(**values["safety"])})
 
 
 def check_choice(name: str, value: object, choices: tuple[str, ...]) -> None:
-    """Refuse a word that is none of those that are taken.
+    """Check that an option is one of its choices.
 
     Raises:
-        ConfigurationError: It is.
+        ConfigurationError: It is not.
     """
     if value not in choices:
         listed = ", ".join(f'"{choice}"' for choice in choices)

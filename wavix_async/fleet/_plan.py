@@ -1,4 +1,4 @@
-"""`plan`: what would change, found by holding what is wanted against the account. Nothing is sent but reads."""
+"""`plan`: compare the desired state with the account, and list what would change. It sends reads only."""
 
 import asyncio
 import hashlib
@@ -10,19 +10,18 @@ from itertools import islice
 from typing import Any, Final
 
 from wavix_async import Number, WavixClient, to_dict
-from wavix_async.fleet._census import Census
+from wavix_async._files import is_id, settings_of, to_json
+from wavix_async.fleet._account import AccountReader
+from wavix_async.fleet._database import Database, transaction
+from wavix_async.fleet._desired import DesiredState, Match, Source, Target, read
 from wavix_async.fleet._journal import SCHEMA, RunRow
-from wavix_async.fleet._readers import is_id
-from wavix_async.fleet._records import Change, FleetProgress, fields_of
-from wavix_async.fleet._settings import settings_of, to_json
-from wavix_async.fleet._store import Store, in_one_transaction
-from wavix_async.fleet._wanted import Match, Source, Target, Wanted, read
+from wavix_async.fleet._records import Change, FleetProgress, field_changes
 
-__all__ = ["Draft", "Plan", "fields_count", "plan"]
+__all__ = ["PlanBuilder", "Plan", "count_by_field", "plan"]
 
 _PAGE: Final = 100
-_CONFIRMED: Final = 1_000
-_KEPT: Final = 1_000
+_MOST_READ_SINGLY: Final = 1_000
+_MOST_LISTED: Final = 1_000
 _WIDEST: Final = 60
 
 
@@ -30,24 +29,24 @@ class Plan:
     """What would change, number by number; kept in a private temporary database, not in memory.
 
     Attributes:
-        name: Where the wishes come from: the file, or `<iterable>`.
-        base_url: Where the account is.
+        name: The file with the desired state, or `<iterable>`.
+        base_url: The API of the account.
         account: How many numbers the account has.
-        unchanged: How many of the numbers wanted are as they shall be already.
-        missing_count: How many of the numbers wanted the account lacks.
+        unchanged: How many numbers have the desired settings already.
+        missing_count: How many numbers of the desired state the account lacks.
         digest: SHA-256 of the base URL and of all changes, as hexadecimal digits.
     """
 
-    def __init__(self, draft: "Draft") -> None:
-        self._store = draft.store
-        self.name = draft.name
-        self.base_url = draft.base_url
-        self.account = draft.account
-        self.unchanged = draft.count_same()
-        self.missing_count = draft.missing
+    def __init__(self, builder: "PlanBuilder") -> None:
+        self._database = builder.database
+        self.name = builder.name
+        self.base_url = builder.base_url
+        self.account = builder.account
+        self.unchanged = builder.count_unchanged()
+        self.missing_count = builder.missing_count
         self._changes = 0
         digest = hashlib.sha256(self.base_url.encode())
-        for row in self._store.connection.execute("SELECT id, before, after FROM item ORDER BY id"):
+        for row in self._database.connection.execute("SELECT id, before, after FROM item ORDER BY id"):
             digest.update(f"\n{row[0]}\t{row[1]}\t{row[2]}".encode())
             self._changes += 1
         self.digest = digest.hexdigest()
@@ -62,24 +61,24 @@ class Plan:
         )
 
     def changes(self) -> Iterator[Change]:
-        """Yield what would change, in the order of the ids."""
+        """Yield the changes, in the order of the ids."""
         query = "SELECT id, number, before, after FROM item WHERE after != '{}' ORDER BY id"
-        for number_id, number, before, after in self._store.connection.execute(query):
-            yield Change(number_id, number, fields_of(before, after))
+        for number_id, number, before, after in self._database.connection.execute(query):
+            yield Change(number_id, number, field_changes(before, after))
 
     @property
     def totals(self) -> dict[str, int]:
         """How many numbers would change in each field."""
-        return fields_count(self._store.connection, 1)
+        return count_by_field(self._database.connection, 1)
 
     @property
     def missing(self) -> tuple[str, ...]:
-        """A line for each number that the account lacks: where it is wanted, and what; the first thousand."""
-        query = f"SELECT reason FROM missing LIMIT {_KEPT}"  # noqa: S608 - constants
-        return tuple(reason for (reason,) in self._store.connection.execute(query))
+        """A line for each number that the account lacks, with its place in the file; the first thousand."""
+        query = f"SELECT reason FROM missing LIMIT {_MOST_LISTED}"  # noqa: S608 - constants
+        return tuple(reason for (reason,) in self._database.connection.execute(query))
 
     def table(self, limit: int = 50) -> str:
-        """Return the plan as text: what becomes of each field of each number, and totals.
+        """Return the plan as text: each field of each number before and after, and totals.
 
         Args:
             limit: The most numbers to show.
@@ -87,8 +86,8 @@ class Plan:
         return "\n".join(self._lines(limit))
 
     def close(self) -> None:
-        """Remove the database. This happens by itself when nothing refers to this any more."""
-        self._store.close()
+        """Delete the database. This happens without a call, too, when the plan is garbage-collected."""
+        self._database.close()
 
     def _lines(self, limit: int) -> Iterator[str]:
         rows = [("ID", "NUMBER", "FIELD", "FROM", "TO")]
@@ -100,8 +99,8 @@ class Plan:
                         number_id,
                         number,
                         field.field,
-                        _shown(field.before, field.after),
-                        _shown(field.after, field.before),
+                        _cell(field.before, field.after),
+                        _cell(field.after, field.before),
                     )
                 )
         if len(rows) > 1:
@@ -121,7 +120,7 @@ class Plan:
     @property
     def connection(self) -> sqlite3.Connection:
         """The database; one thread at a time may use it."""
-        return self._store.connection
+        return self._database.connection
 
     @property
     def row(self) -> RunRow:
@@ -131,12 +130,12 @@ class Plan:
         )
 
 
-def _shown(value: Any, other: Any) -> str:
-    """Return a value for a cell: what cannot be printed escaped, what is long cut where it is like the other."""
-    text, beside = _text(value), _text(other)
+def _cell(value: Any, other: Any) -> str:
+    """Return a value for a cell: unprintable characters escaped, a long value cut where it equals the other one."""
+    text, other_text = _text(value), _text(other)
     if len(text) <= _WIDEST:
         return text
-    same = next((at for at, pair in enumerate(zip(text, beside, strict=False)) if len(set(pair)) > 1), 0)
+    same = next((at for at, pair in enumerate(zip(text, other_text, strict=False)) if len(set(pair)) > 1), 0)
     start = max(0, min(same - _WIDEST // 2, len(text) - _WIDEST + 1))
     end = start + _WIDEST - (2 if start else 1)
     end = len(text) if end >= len(text) - 1 else end
@@ -148,8 +147,8 @@ def _text(value: Any) -> str:
     return text if text.isprintable() else json.dumps(text)
 
 
-def fields_count(connection: sqlite3.Connection, run: int) -> dict[str, int]:
-    """Return how many numbers of a run change in each field."""
+def count_by_field(connection: sqlite3.Connection, run: int) -> dict[str, int]:
+    """Count the numbers of a run that change, for each field."""
     query = (
         "SELECT change.key, count(*) FROM item, json_each(item.after) AS change WHERE run = ? "
         "GROUP BY change.key ORDER BY change.key"
@@ -157,67 +156,67 @@ def fields_count(connection: sqlite3.Connection, run: int) -> dict[str, int]:
     return dict(connection.execute(query, (run,)))
 
 
-class Draft:
-    """A plan that is being made.
+class PlanBuilder:
+    """Collects what a plan is made of.
 
     Args:
-        name: Where the wishes come from.
-        base_url: Where the account is.
-        account: How many numbers it has.
+        name: The file with the desired state, or `<iterable>`.
+        base_url: The API of the account.
+        account: How many numbers the account has.
     """
 
     def __init__(self, name: str, base_url: str, account: int) -> None:
         self.name = name
         self.base_url = base_url
         self.account = account
-        self.missing = 0
-        self.seen = 0
-        self.store = Store(None)
-        self.store.connection.execute("PRAGMA journal_mode = OFF")
-        self.store.connection.executescript(SCHEMA)
-        self.store.connection.execute("CREATE TABLE same (id INTEGER PRIMARY KEY)")
+        self.missing_count = 0
+        self.listed_count = 0
+        self.database = Database(None)
+        self.database.connection.execute("PRAGMA journal_mode = OFF")
+        self.database.connection.executescript(SCHEMA)
+        self.database.connection.execute("CREATE TABLE unchanged (id INTEGER PRIMARY KEY)")
 
-    def add(self, rows: Sequence[tuple[int, str | None, str, str, bool]]) -> None:
-        """Add changes: id, phone number, the settings before and after as JSON, and whether to send it in any case."""
-        with in_one_transaction(self.store.connection) as connection:
+    def add_changes(self, rows: Sequence[tuple[int, str | None, str, str, bool]]) -> None:
+        """Add changes: id, phone number, settings before and after as JSON, and whether to send it even if applied."""
+        with transaction(self.database.connection) as connection:
             connection.executemany("INSERT OR IGNORE INTO item VALUES (1, ?, ?, ?, ?, ?)", rows)
 
-    def keep(self, ids: Sequence[int]) -> None:
-        """Add numbers that are as they shall be; one that moves to another page meanwhile comes twice."""
-        with in_one_transaction(self.store.connection) as connection:
-            connection.executemany("INSERT OR IGNORE INTO same VALUES (?)", [(number_id,) for number_id in ids])
+    def add_unchanged(self, ids: Sequence[int]) -> None:
+        """Add numbers with the desired settings; a number that moves to another page meanwhile comes twice."""
+        with transaction(self.database.connection) as connection:
+            connection.executemany("INSERT OR IGNORE INTO unchanged VALUES (?)", [(number_id,) for number_id in ids])
 
-    def count_same(self) -> int:
-        """Return how many numbers are as they shall be."""
-        query = "SELECT count(*) FROM same WHERE id NOT IN (SELECT id FROM item)"
-        count: int = self.store.connection.execute(query).fetchone()[0]
+    def count_unchanged(self) -> int:
+        """Count the numbers with the desired settings."""
+        query = "SELECT count(*) FROM unchanged WHERE id NOT IN (SELECT id FROM item)"
+        count: int = self.database.connection.execute(query).fetchone()[0]
         return count
 
-    def settle(self, rows: Sequence[tuple[int, str, str]]) -> None:
-        """Add how changes have ended that nothing will be sent for: id, state and reason."""
-        with in_one_transaction(self.store.connection) as connection:
+    def add_outcomes(self, rows: Sequence[tuple[int, str, str]]) -> None:
+        """Add outcomes of changes that need no request: id, state and reason."""
+        with transaction(self.database.connection) as connection:
             connection.executemany("INSERT OR IGNORE INTO outcome (run, id, state, reason) VALUES (1, ?, ?, ?)", rows)
 
-    def lack(self, rows: Sequence[tuple[int | None, str | None, str]]) -> None:
-        """Add numbers that are wanted and not there: id, phone number and reason."""
-        with in_one_transaction(self.store.connection) as connection:
+    def add_missing(self, rows: Sequence[tuple[int | None, str | None, str]]) -> None:
+        """Add numbers that the account lacks: id, phone number and reason."""
+        with transaction(self.database.connection) as connection:
             connection.executemany("INSERT INTO missing VALUES (1, ?, ?, ?)", rows)
-        self.missing += len(rows)
+        self.missing_count += len(rows)
 
 
 async def plan(
     wavix: WavixClient,
-    wanted: Wanted | Source,
+    desired: DesiredState | Source,
     *,
     on_progress: Callable[[FleetProgress], object] | None = None,
 ) -> Plan:
-    """Find out what would change (GET /v1/numbers, or GET /v1/numbers/{id} where only a few are wanted).
+    """Find out what would change (GET /v1/numbers, or GET /v1/numbers/{id} for a few numbers).
 
-    Only what differs would be sent: a field that is as wanted is left out, and so is a number without any other.
+    A plan has the differences only: it leaves out fields, and whole numbers, that have the desired values.
 
     Args:
         wavix: The client of the account.
-        wanted: What the numbers shall be: what `read` gave, or anything that it takes.
+        desired: The desired state: the result of `read`, or any source that `read` takes.
         on_progress: Called with a `FleetProgress` after every page.
 
     Returns:
@@ -228,84 +227,84 @@ async def plan(
             number twice, by its id and by its phone number.
         WavixError: The account could not be read.
     """
-    if not isinstance(wanted, Wanted):
+    if not isinstance(desired, DesiredState):
         # Checking a large file takes a while.
-        wanted = await asyncio.to_thread(read, wanted)
-    census = Census(wavix)
-    draft = Draft(wanted.name, wavix.base_url, await census.size())
+        desired = await asyncio.to_thread(read, desired)
+    reader = AccountReader(wavix)
+    builder = PlanBuilder(desired.name, wavix.base_url, await reader.count())
     try:
-        return await _fill(draft, wavix, wanted, census, on_progress)
+        return await _build(builder, wavix, desired, reader, on_progress)
     except BaseException:
-        draft.store.close()
+        builder.database.close()
         raise
 
 
-async def _fill(
-    draft: Draft,
+async def _build(
+    builder: PlanBuilder,
     wavix: WavixClient,
-    wanted: Wanted,
-    census: Census,
+    desired: DesiredState,
+    reader: AccountReader,
     on_progress: Callable[[FleetProgress], object] | None,
 ) -> Plan:
-    match = wanted.match()
+    match = desired.match()
     began = asyncio.get_running_loop().time()
 
-    async def take(numbers: Sequence[Number]) -> None:
-        await draft.store.run(_hold_against, draft, match, numbers)
+    async def add_page(numbers: Sequence[Number]) -> None:
+        await builder.database.run(_compare, builder, match, numbers)
         if on_progress is not None:
             limit = wavix.limits.snapshot()
             with suppress(Exception):
                 on_progress(
                     FleetProgress(
                         phase="listing",
-                        total=draft.account,
-                        done=draft.seen,
-                        requests=census.requests,
-                        rate_limited=census.rate_limited,
+                        total=builder.account,
+                        done=builder.listed_count,
+                        requests=reader.requests,
+                        rate_limited=reader.rate_limited,
                         elapsed=asyncio.get_running_loop().time() - began,
                         rate=limit.rate,
                         paused_for=limit.paused_for,
                     )
                 )
 
-    listed = wanted.selectors or wanted.rows > draft.account / _PAGE
+    listed = desired.selectors or desired.rows > builder.account / _PAGE
     if listed:
-        async with aclosing(census.everything()) as pages:
+        async with aclosing(reader.all_pages()) as pages:
             async for page in pages:
-                await take(page)
-    # Pages move while they are read: what was on none of them is asked for by itself.
-    most = _CONFIRMED if listed else None
-    lacking = await draft.store.run(lambda _: list(islice(match.unseen(), most)))
-    async with aclosing(_each(census, lacking)) as numbers:
+                await add_page(page)
+    # Numbers move while pages are read: those that were on no page are read one by one.
+    most = _MOST_READ_SINGLY if listed else None
+    unseen = await builder.database.run(lambda _: list(islice(match.unseen(), most)))
+    async with aclosing(_read_each(reader, unseen)) as numbers:
         async for number in numbers:
-            await take([number])
+            await add_page([number])
     if error := match.error():
         raise error
-    await draft.store.run(_note_missing, draft, match)
-    return await draft.store.run(lambda _: Plan(draft))
+    await builder.database.run(_add_missing, builder, match)
+    return await builder.database.run(lambda _: Plan(builder))
 
 
-async def _each(census: Census, targets: Sequence[Target]) -> AsyncGenerator[Number, None]:
+async def _read_each(reader: AccountReader, targets: Sequence[Target]) -> AsyncGenerator[Number, None]:
     ids = [target.id for target in targets if target.id is not None]
     phones = [target.number for target in targets if target.id is None and target.number is not None]
-    async with aclosing(census.by_id(ids)) as found:
+    async with aclosing(reader.read_by_id(ids)) as found:
         async for numbers, _ in found:
             for number in numbers:
                 yield number
-    async with aclosing(census.by_phone(phones)) as matches:
+    async with aclosing(reader.find_by_phone(phones)) as matches:
         async for number in matches:
             yield number
 
 
-def _hold_against(_: sqlite3.Connection, draft: Draft, match: Match, numbers: Sequence[Number]) -> None:
-    rows, same = [], []
+def _compare(_: sqlite3.Connection, builder: PlanBuilder, match: Match, numbers: Sequence[Number]) -> None:
+    rows, unchanged = [], []
     for number, update in zip(numbers, match.updates(numbers), strict=True):
-        draft.seen += 1
+        builder.listed_count += 1
         if update is None or not is_id(number.id):
             continue
         differing = update.differs_from(number)
         if not differing:
-            same.append(number.id)
+            unchanged.append(number.id)
             continue
         settings, after = settings_of(number), to_dict(update)
         phone = number.number if isinstance(number.number, str) else None
@@ -319,17 +318,17 @@ def _hold_against(_: sqlite3.Connection, draft: Draft, match: Match, numbers: Se
             )
         )
     if rows:
-        draft.add(rows)
-    if same:
-        draft.keep(same)
+        builder.add_changes(rows)
+    if unchanged:
+        builder.add_unchanged(unchanged)
 
 
-def _note_missing(_: sqlite3.Connection, draft: Draft, match: Match) -> None:
+def _add_missing(_: sqlite3.Connection, builder: PlanBuilder, match: Match) -> None:
     targets = match.unseen()
     while some := list(islice(targets, _PAGE)):
-        draft.lack([(target.id, target.number, _words(target)) for target in some])
+        builder.add_missing([(target.id, target.number, _describe_missing(target)) for target in some])
 
 
-def _words(target: Target) -> str:
+def _describe_missing(target: Target) -> str:
     key = f"id {target.id}" if target.id is not None else f"phone number {target.number}"
     return f"{target.place}: the account has no number with the {key}."

@@ -6,7 +6,7 @@ from typing import Any, Literal, TypeAlias
 
 import attrs
 
-__all__ = ["Change", "FieldChange", "FleetProgress", "FleetResult", "FleetStatus", "Phase", "Sample", "fields_of"]
+__all__ = ["Change", "FieldChange", "FleetProgress", "FleetResult", "FleetStatus", "Phase", "Sample", "field_changes"]
 
 Phase: TypeAlias = Literal["listing", "checking", "sending", "settling", "verifying"]
 """What is being done: listing the account, checking that the plan still holds, sending changes, reading back what is in
@@ -135,7 +135,7 @@ class Sample:
     paused_for: float
 
 
-def fields_of(before: str, after: str) -> tuple[FieldChange, ...]:
+def field_changes(before: str, after: str) -> tuple[FieldChange, ...]:
     """Return what becomes of the fields, from two JSON objects with the same keys."""
     old, new = json.loads(before), json.loads(after)
     return tuple(FieldChange(name, old[name], value) for name, value in new.items())

@@ -1,20 +1,21 @@
-"""`FleetReport`: what a run did, read from its journal; the results are streamed, however many there are."""
+"""`FleetReport`: what a run did, read from its journal; results are streamed, however many there are."""
 
 import json
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
+from os import PathLike
 from pathlib import Path
 from typing import Final
 
+from wavix_async._files import is_held
+from wavix_async.fleet._database import Database, translate_errors
 from wavix_async.fleet._errors import JournalError
-from wavix_async.fleet._journal import RunRow, latest_run, open_store
-from wavix_async.fleet._lock import is_held
-from wavix_async.fleet._plan import fields_count
-from wavix_async.fleet._records import FleetResult, FleetStatus, Sample, fields_of
-from wavix_async.fleet._store import Store, as_ours
+from wavix_async.fleet._journal import RunRow, latest_run, open_journal
+from wavix_async.fleet._plan import count_by_field
+from wavix_async.fleet._records import FleetResult, FleetStatus, Sample, field_changes
 
-__all__ = ["FleetReport", "status"]
+__all__ = ["FleetReport", "has_run", "status"]
 
 _STATUS: Final[dict[str | None, FleetStatus]] = {
     None: FleetStatus.NOT_SENT,
@@ -26,14 +27,14 @@ _STATUS: Final[dict[str | None, FleetStatus]] = {
 
 
 class FleetReport:
-    """What a run has come to. Every number that is wanted is in exactly one of the counts.
+    """The state of a run. Every number of the desired state is in exactly one of the counts.
 
     Attributes:
         kind: `apply` or `roll_back`.
         name: What it was made from: a file, or `<iterable>`; for `roll_back` the journal.
         digest: The digest of its plan.
         journal: The journal; None where there is none on disk.
-        is_running: Whether somebody was writing the journal when this report was made.
+        is_running: Whether another process was writing the journal when this report was made.
         updated: How many the API confirmed; with `verify`, also read back.
         unchanged: How many had nothing to change.
         failed: How many were refused, or are not there.
@@ -49,11 +50,11 @@ class FleetReport:
         refused_by_safety: Whether that was for safety: too many failures.
     """
 
-    def __init__(self, store: Store, run: RunRow, *, is_running: bool = False) -> None:
+    def __init__(self, database: Database, run: RunRow, *, is_running: bool = False) -> None:
         self.kind = run.kind
         self.name = run.name
         self.digest = run.digest
-        self.journal = store.path
+        self.journal = database.path
         self.is_running = is_running
         self.requests = run.requests
         self.rate_limited = run.rate_limited
@@ -63,9 +64,9 @@ class FleetReport:
         self.refused_by_safety = bool(run.refused)
         self._run = run.no
         # A file is opened again when it is asked for; what is temporary would be gone.
-        self._store = None if store.path is not None else store
-        counts, unread = _counts(store.connection, run)
-        self._unread = unread if json.loads(run.options)["verify"] else 0
+        self._database = None if database.path is not None else database
+        counts, unverified = _counts(database.connection, run)
+        self._unverified = unverified if json.loads(run.options)["verify"] else 0
         self.updated = counts[FleetStatus.UPDATED]
         self.unchanged = counts[FleetStatus.UNCHANGED]
         self.failed = counts[FleetStatus.FAILED]
@@ -75,34 +76,34 @@ class FleetReport:
 
     @property
     def total(self) -> int:
-        """How many numbers are wanted."""
+        """How many numbers the desired state has."""
         return self.updated + self.unchanged + self.failed + self.unknown + self.not_sent + self.pending
 
     @property
     def finished(self) -> bool:
         """Whether there is nothing that `resume` could do."""
-        return not (self.unknown or self.not_sent or self.pending or self._unread or self.is_running)
+        return not (self.unknown or self.not_sent or self.pending or self._unverified or self.is_running)
 
     @property
     def totals(self) -> dict[str, int]:
         """How many numbers change, or should, in each field."""
-        with _reading(self._store, self.journal) as connection:
-            return fields_count(connection, self._run)
+        with _connection_to(self._database, self.journal) as connection:
+            return count_by_field(connection, self._run)
 
     def results(self, *statuses: FleetStatus | str) -> Iterator[FleetResult]:
-        """Yield how numbers ended, in the order of the ids; those that were as wanted from the beginning are left out.
+        """Yield how numbers ended, in the order of the ids, without those that had the desired settings before the run.
 
         Args:
             statuses: Which to yield. Default: all.
         """
         asked = {FleetStatus(status) for status in statuses} or set(FleetStatus)
-        with _reading(self._store, self.journal) as connection:
+        with _connection_to(self._database, self.journal) as connection:
             yield from _results(connection, self._run, asked)
 
     def samples(self) -> list[Sample]:
-        """Return where the run stood, second by second."""
+        """Return the progress of the run, second by second."""
         query = "SELECT at, done, requests, rate_limited, rate, paused_for FROM sample WHERE run = ? ORDER BY at"
-        with _reading(self._store, self.journal) as connection:
+        with _connection_to(self._database, self.journal) as connection:
             return [Sample(*row) for row in connection.execute(query, (self._run,))]
 
     def __str__(self) -> str:
@@ -123,7 +124,7 @@ class FleetReport:
 
 
 def status(journal: str | Path) -> FleetReport:
-    """Read how the latest run of a journal stands, also while another process goes on with it.
+    """Read the state of the latest run of a journal, also while another process goes on with it.
 
     Args:
         journal: The journal's file.
@@ -133,34 +134,54 @@ def status(journal: str | Path) -> FleetReport:
     """
     path = Path(journal)
     running = path.is_file() and is_held(path)
-    store = open_store(path, None, sound=not running)
+    database = open_journal(path, None, check_integrity=not running)
     try:
-        with as_ours(path):
-            run = latest_run(store.connection)
+        with translate_errors(path):
+            run = latest_run(database.connection)
             if run is None:
                 raise JournalError(f"The journal {path} has no run: nothing was ever sent.")
-            return FleetReport(store, run, is_running=running)
+            return FleetReport(database, run, is_running=running)
     finally:
-        store.close()
+        database.close()
+
+
+def has_run(journal: str | PathLike[str], *, base_url: str) -> bool:
+    """Tell whether a file is a journal with a run: `resume` needs one, and `apply` begins one where there is none.
+
+    Args:
+        journal: The file, which need not exist.
+        base_url: The API of the client that will use the journal: `wavix.base_url`, or `plan.base_url`.
+
+    Raises:
+        JournalError: The file is not a journal, or it is the journal of another API.
+    """
+    path = Path(journal)
+    if not path.exists():
+        return False
+    database = open_journal(path, base_url)
+    try:
+        return latest_run(database.connection) is not None
+    finally:
+        database.close()
 
 
 @contextmanager
-def _reading(store: Store | None, path: Path | None) -> Iterator[sqlite3.Connection]:
-    """Give a connection to read with: that of a temporary journal, or one of its own."""
-    if store is not None:
-        with as_ours(path):
-            yield store.connection
+def _connection_to(database: Database | None, path: Path | None) -> Iterator[sqlite3.Connection]:
+    """Yield a connection to read with: that of a temporary journal, or a new one to the file."""
+    if database is not None:
+        with translate_errors(path):
+            yield database.connection
         return
-    own = open_store(path, None)
+    own = open_journal(path, None)
     try:
-        with as_ours(path):
+        with translate_errors(path):
             yield own.connection
     finally:
         own.close()
 
 
 def _counts(connection: sqlite3.Connection, run: RunRow) -> tuple[dict[FleetStatus, int], int]:
-    """Return how many ended how, and how many of the updated were not read back."""
+    """Return how many changes ended in each way, and how many of the updated were not read back."""
     counts = dict.fromkeys(FleetStatus, 0)
     states = connection.execute(
         "SELECT state, count(*) FROM outcome WHERE run = ? GROUP BY state", (run.no,)
@@ -181,7 +202,7 @@ def _results(connection: sqlite3.Connection, run: int, asked: set[FleetStatus]) 
     )
     for number_id, number, before, after, state, attempts, reason in connection.execute(query, (run,)):
         if (end := _STATUS[state]) in asked:
-            yield FleetResult(number_id, number, end, fields_of(before, after), attempts, reason)
+            yield FleetResult(number_id, number, end, field_changes(before, after), attempts, reason)
     if FleetStatus.FAILED in asked:
         for number_id, number, reason in connection.execute(
             "SELECT id, number, reason FROM missing WHERE run = ?", (run,)

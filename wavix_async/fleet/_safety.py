@@ -14,14 +14,14 @@ _FRACTION_FROM = 10
 _FAILED_FROM = 20
 
 
-def _count(_: object, attribute: Any, value: object) -> None:
+def _check_count(_: object, attribute: Any, value: object) -> None:
     if value is not None and (type(value) is not int or value < 1):
         raise ConfigurationError(
             f"Safety.{attribute.name} must be a whole number of 1 or more, or None; got {value!r}."
         )
 
 
-def _fraction(_: object, attribute: Any, value: object) -> None:
+def _check_fraction(_: object, attribute: Any, value: object) -> None:
     good = isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1
     if value is not None and not good:
         raise ConfigurationError(f"Safety.{attribute.name} must be a share from 0 to 1, or None; got {value!r}.")
@@ -41,10 +41,10 @@ class Safety:
         ConfigurationError: A value is out of range.
     """
 
-    max_changes: int | None = attrs.field(default=None, validator=_count)
-    max_fraction: float | None = attrs.field(default=0.3, validator=_fraction)
-    failures_in_a_row: int | None = attrs.field(default=20, validator=_count)
-    failed_fraction: float | None = attrs.field(default=0.05, validator=_fraction)
+    max_changes: int | None = attrs.field(default=None, validator=_check_count)
+    max_fraction: float | None = attrs.field(default=0.3, validator=_check_fraction)
+    failures_in_a_row: int | None = attrs.field(default=20, validator=_check_count)
+    failed_fraction: float | None = attrs.field(default=0.05, validator=_check_fraction)
 
     def check(self, changes: int, account: int) -> None:
         """Refuse a plan that changes too much.
@@ -78,7 +78,7 @@ class Breaker:
         self._failed = 0
         self._in_a_row = 0
 
-    def take(self, status: FleetStatus) -> SafetyError | None:
+    def count(self, status: FleetStatus) -> SafetyError | None:
         """Count how a change ended; return the error that ends the run, if it must."""
         if status is not FleetStatus.FAILED:
             self._tried += status is FleetStatus.UPDATED

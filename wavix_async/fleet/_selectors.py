@@ -1,4 +1,4 @@
-"""`Selector`: settings for all numbers that have something in common."""
+"""`Selector`: settings for all numbers that meet criteria."""
 
 import fnmatch
 import re
@@ -10,16 +10,14 @@ from typing import Any, Final, Literal, TypeAlias
 import attrs
 
 from wavix_async import Number
-from wavix_async.fleet._problems import Place
-from wavix_async.fleet._readers import Said, digits_of
-from wavix_async.fleet._values import ValueProblem
+from wavix_async._files import ParsedChange, Place, ValueProblem, digits_of
 
 __all__ = ["CRITERIA", "Selector", "check_criterion"]
 
 Kind: TypeAlias = Literal["bool", "int", "text", "phone"]
 
-# Counters and the like, which nobody sets anything by.
-_UNFIT: Final = frozenset({"seconds"})
+# Counters and the like: not useful as criteria.
+_NOT_SELECTABLE: Final = frozenset({"seconds"})
 # A label is exactly what it is; these are spelled as people like.
 _ANY_CASE: Final = frozenset({"city", "state", "country", "country_short_name", "status"})
 _WILD: Final = re.compile(r"[*?]")
@@ -31,7 +29,12 @@ def _kind(name: str, annotation: Any) -> Kind | None:
     if name == "number":
         return "phone"
     members = [member for member in typing.get_args(annotation) or (annotation,) if member is not NoneType]
-    if name in _UNFIT or typing.get_origin(annotation) is list or len(members) > 1 or not isinstance(members[0], type):
+    if (
+        name in _NOT_SELECTABLE
+        or typing.get_origin(annotation) is list
+        or len(members) > 1
+        or not isinstance(members[0], type)
+    ):
         return None
     if members[0] in {bool, int}:
         return "bool" if members[0] is bool else "int"
@@ -85,18 +88,18 @@ def _phone_pattern(text: str) -> str | None:
 
 @attrs.frozen(eq=False)
 class Selector:
-    """What all numbers shall be that have something in common.
+    """The desired settings of all numbers that meet criteria.
 
     Attributes:
         criteria: Name to values, of which the number must have one; it must satisfy every criterion. None stands for no
             value at all. A text may be a pattern with `*` and `?`, a phone number one with `[...]`, too; `country` is
             the name or the code of two letters. Without criteria it means every number.
-        said: What they shall be.
-        place: Where it stands.
+        change: The desired settings.
+        place: Its place in the file.
     """
 
     criteria: Mapping[str, tuple[Any, ...]]
-    said: Said = attrs.field(repr=False)
+    change: ParsedChange = attrs.field(repr=False)
     place: Place
     _tests: tuple[Callable[[Number], bool], ...] = attrs.field(
         init=False,
@@ -108,18 +111,18 @@ class Selector:
 
     @property
     def values(self) -> Mapping[str, Any]:
-        """What the numbers shall be: field to value, in wire form."""
-        return self.said.values
+        """The desired settings: field to value, in wire form."""
+        return self.change.values
 
     def matches(self, number: Number) -> bool:
-        """Tell whether this speaks of a number."""
+        """Tell whether a number meets all criteria."""
         return all(test(number) for test in self._tests)
 
 
 def _test(name: str, values: tuple[Any, ...]) -> Callable[[Number], bool]:
     kind = CRITERIA[name]
     if kind == "bool" or kind == "int":
-        # True is 1 to Python, and to nobody else.
+        # Python takes True for 1; the API does not.
         exact = frozenset((type(value), value) for value in values)
 
         def same(number: Number) -> bool:
@@ -137,8 +140,8 @@ def _test(name: str, values: tuple[Any, ...]) -> Callable[[Number], bool]:
 class _TextTest:
     def __init__(self, name: str, values: tuple[Any, ...]) -> None:
         self._name = name
-        self._fold: Callable[[str], Any] = (
-            str.casefold if name in _ANY_CASE else digits_of if name == "number" else _as_it_is
+        self._normalize: Callable[[str], Any] = (
+            str.casefold if name in _ANY_CASE else digits_of if name == "number" else _plain
         )
         self._none = None in values
         texts = [text.casefold() if name in _ANY_CASE else text for text in values if text is not None]
@@ -152,12 +155,12 @@ class _TextTest:
         value = getattr(number, self._name)
         if value is None or value == "":
             return self._none
-        text = self._fold(value) if isinstance(value, str) else None
+        text = self._normalize(value) if isinstance(value, str) else None
         if text is None:
             return False
         return text in self._exact or any(pattern.match(text) for pattern in self._patterns)
 
 
-def _as_it_is(text: str) -> str:
+def _plain(text: str) -> str:
     # A status is a text of a class of its own.
     return str(text)

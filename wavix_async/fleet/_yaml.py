@@ -6,17 +6,30 @@ is kept, within bounds, and counted before it is repeated: a few lines cannot be
 
 import codecs
 import re
+from collections import deque
 from collections.abc import Collection, Iterator, Mapping
 from typing import IO, TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 import attrs
 
 from wavix_async import InputError, NumberDestination
-from wavix_async.fleet._problems import Place, Problem, did_you_mean
-from wavix_async.fleet._readers import NOT_A_PHONE, NOT_AN_ID, NotText, Row, Said, digits_of, is_id, said
+from wavix_async._files import (
+    FIELDS,
+    NOT_A_PHONE,
+    NOT_AN_ID,
+    NotUtf8Error,
+    ParsedChange,
+    Place,
+    Problem,
+    Row,
+    ValueProblem,
+    WrongValues,
+    did_you_mean,
+    digits_of,
+    is_id,
+    parse_change,
+)
 from wavix_async.fleet._selectors import CRITERIA, Selector, check_criterion
-from wavix_async.fleet._settings import FIELDS
-from wavix_async.fleet._values import ValueProblem, WrongValues
 
 if TYPE_CHECKING:
     from yaml.events import Event
@@ -31,6 +44,11 @@ _MOST_REPEATED: Final = 10_000_000
 """Values that aliases stand for, all together."""
 _MOST_SELECTORS: Final = 10_000
 _DEEPEST: Final = 40
+_TOO_DEEP: Final = "is nested too deeply."
+_READ_AHEAD: Final = 2
+"""Chunks of text that are kept: the scanner reads at most 1,024 characters ahead within a line."""
+# Brackets, and what they have no meaning in: quoted text and comments.
+_FLOW: Final = re.compile(r"""(?P<open>[\[{])|(?P<close>[\]}])|"(?:[^"\\]|\\.)*"|'[^']*'|(?:^|(?<=\s))\#.*""")
 
 _NULLS: Final = frozenset({"~", "null", "Null", "NULL"})
 _BOOLS: Final = {
@@ -49,7 +67,7 @@ _TEXTS: Final = frozenset(field.name for field in attrs.fields(NumberDestination
 
 @attrs.define(eq=False)
 class _Node:
-    """A value of the file, and where it stands."""
+    """A value of the file, and its place."""
 
     kind: Literal["scalar", "list", "mapping"]
     line: int
@@ -57,7 +75,7 @@ class _Node:
     value: Any
     """A text, a list of nodes, or a list of pairs of nodes."""
     plain: bool = False
-    """Whether a text stands there without quotes, so that it may mean a number or a truth."""
+    """Whether a text is unquoted, so that it may be a number or a boolean."""
     size: int = 1
     """How many nodes it is, aliases counted as what they stand for."""
     depth: int = 1
@@ -66,7 +84,7 @@ class _Node:
 _Pairs: TypeAlias = list[tuple[_Node, _Node]]
 
 
-class _Stop(Exception):  # noqa: N818 - becomes a problem
+class _AbortError(Exception):
     """Reading cannot go on."""
 
     def __init__(self, line: int, column: int, message: str) -> None:
@@ -95,14 +113,19 @@ def read_yaml(stream: IO[bytes], file: str) -> Iterator[Entry]:
         raise InputError("Reading YAML needs PyYAML: pip install 'wavix-async[yaml]'.") from None
 
     loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    text = _Text(stream)
     try:
-        yield from _Reader(yaml.parse(_Text(stream), Loader=loader), file).entries()
-    except _Stop as stop:
+        yield from _Reader(yaml.parse(text, Loader=loader), file).entries()
+    except _AbortError as stop:
         yield Problem(Place(file, stop.line, stop.column), stop.message)
-    except NotText as error:
+    except NotUtf8Error as error:
         yield error.problem(file)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
+        if mark and (column := text.too_deep_before(mark.line + 1, mark.column + 1)):
+            # The scanner reads ahead of the events within a line, so a limit of its own can come before ours.
+            yield Problem(Place(file, mark.line + 1, column), _TOO_DEEP)
+            return
         place = Place(file, mark.line + 1, mark.column + 1) if mark else Place(file)
         yield Problem(place, f"is not YAML: {', '.join(filter(None, (error.context, error.problem)))}.")
     except yaml.YAMLError as error:
@@ -110,12 +133,13 @@ def read_yaml(stream: IO[bytes], file: str) -> Iterator[Entry]:
 
 
 class _Text:
-    """Bytes as text for the parser, which does not tell in which line a byte is wrong."""
+    """Bytes as text for the parser, which does not report the line of a wrong byte."""
 
     def __init__(self, stream: IO[bytes]) -> None:
         self._stream = stream
         self._decoder = codecs.getincrementaldecoder("utf-8-sig")()
         self._line = self._column = 1
+        self._recent: deque[tuple[int, int, str]] = deque(maxlen=_READ_AHEAD)
 
     def read(self, size: int = -1, /) -> str:
         chunk = self._stream.read(size)
@@ -123,13 +147,35 @@ class _Text:
             text = self._decoder.decode(chunk, final=not chunk)
         except UnicodeDecodeError as error:
             self._advance(error.object[: error.start].decode("utf-8", "replace"))
-            raise NotText(self._line, self._column) from None
+            raise NotUtf8Error(self._line, self._column) from None
         if found := _UNPRINTABLE.search(text):
             self._advance(text[: found.start()])
-            raise _Stop(self._line, self._column, f"the character {found[0]!r} cannot stand in YAML: escape it.")
+            raise _AbortError(self._line, self._column, f"the character {found[0]!r} cannot stand in YAML: escape it.")
+        self._recent.append((self._line, self._column, text))
         self._advance(text)
         # The parser takes an empty text for the end; a chunk may hold but half a character.
         return text if text or not chunk else self.read(size)
+
+    def too_deep_before(self, line: int, column: int) -> int | None:
+        """Return the column at which a line opens more flow collections than an entry may nest; None where it does not.
+
+        Args:
+            line: The line, counted from 1, at which the parser gave up.
+            column: The column, counted from 1, at which it gave up.
+        """
+        start, text = 1, ""
+        for first_line, first_column, chunk in self._recent:
+            lines = chunk.split("\n")
+            if 0 <= line - first_line < len(lines):
+                if not text:
+                    start = first_column if line == first_line else 1
+                text += lines[line - first_line]
+        depth = 0
+        for found in _FLOW.finditer(text[: max(column - start, 0)]):
+            depth += (found["open"] is not None) - (found["close"] is not None)
+            if depth > _DEEPEST:
+                return start + found.start()
+        return None
 
     def _advance(self, text: str) -> None:
         lines = text.count("\n")
@@ -148,7 +194,7 @@ class _Reader:
         self._repeated = 0
         self._nodes = 0
         self._selectors = 0
-        self._found: list[Problem] = []
+        self._problems: list[Problem] = []
 
     # --- the whole file ---
 
@@ -156,26 +202,26 @@ class _Reader:
         """Yield what the file says, and what is wrong with it."""
         next(self._events)
         document = next(self._events)
-        if _name(document) != "DocumentStart":
+        if _event_name(document) != "DocumentStart":
             yield Problem(Place(self._file), "is empty: there must be the key numbers, with a list of entries.")
             return
         root = next(self._events)
-        if _name(root) != "MappingStart":
-            raise self._stop(root, "must be a mapping with the key numbers, and a list of entries there.")
+        if _event_name(root) != "MappingStart":
+            raise self._abort(root, "must be a mapping with the key numbers, and a list of entries there.")
         seen: dict[str, int] = {}
-        while _name(event := next(self._events)) != "MappingEnd":
+        while _event_name(event := next(self._events)) != "MappingEnd":
             yield from self._section(event, seen)
         if "numbers" not in seen:
             yield self._problem_at(root, "there must be the key numbers, with a list of entries.")
         next(self._events)
-        if _name(more := next(self._events)) == "DocumentStart":
+        if _event_name(more := next(self._events)) == "DocumentStart":
             yield self._problem_at(more, "there must be one document only.")
 
     def _section(self, event: Any, seen: dict[str, int]) -> Iterator[Entry]:
         """Read a key of the whole file and what it holds."""
         self._nodes = 0
         key = self._node(event)
-        name = _word(key)
+        name = _key_text(key)
         if name in seen:
             yield self._problem(key, f"{name} is in line {seen[name]} already.")
         elif name == "numbers":
@@ -192,28 +238,28 @@ class _Reader:
 
     def _list(self) -> Iterator[Entry]:
         start = next(self._events)
-        if _name(start) != "SequenceStart":
+        if _event_name(start) != "SequenceStart":
             yield self._problem_at(start, "numbers must be a list of entries.")
             self._node(start)
             return
-        while _name(event := next(self._events)) != "SequenceEnd":
+        while _event_name(event := next(self._events)) != "SequenceEnd":
             self._nodes = 0
             made = list(self._entry(self._node(event)))
-            self._found.sort(key=lambda problem: (problem.place.line or 0, problem.place.column or 0))
-            yield from self._found or made
-            self._found = []
+            self._problems.sort(key=lambda problem: (problem.place.line or 0, problem.place.column or 0))
+            yield from self._problems or made
+            self._problems = []
 
     # --- nodes ---
 
     def _node(self, event: Any, depth: int = 1) -> _Node:
         if depth > _DEEPEST:
-            raise self._stop(event, "is nested too deeply.")
-        kind = _name(event)
+            raise self._abort(event, _TOO_DEEP)
+        kind = _event_name(event)
         if kind == "Alias":
             return self._alias(event, depth)
         self._nodes += 1
         if self._nodes > _MOST_NODES:
-            raise self._stop(event, "this entry is too large: divide it, or use CSV.")
+            raise self._abort(event, "this entry is too large: divide it, or use CSV.")
         if event.anchor is not None:
             self._anchors[event.anchor] = None
         line, column = event.start_mark.line + 1, event.start_mark.column + 1
@@ -221,22 +267,22 @@ class _Reader:
             node = _Node("scalar", line, column, event.value, plain=event.implicit[0])
         elif kind == "SequenceStart":
             node = _Node("list", line, column, [])
-            while _name(inner := next(self._events)) != "SequenceEnd":
-                node.value.append(self._grown(node, inner, depth))
+            while _event_name(inner := next(self._events)) != "SequenceEnd":
+                node.value.append(self._child(node, inner, depth))
         else:
             node = _Node("mapping", line, column, [])
-            while _name(inner := next(self._events)) != "MappingEnd":
-                key = self._grown(node, inner, depth)
-                node.value.append((key, self._grown(node, next(self._events), depth)))
+            while _event_name(inner := next(self._events)) != "MappingEnd":
+                key = self._child(node, inner, depth)
+                node.value.append((key, self._child(node, next(self._events), depth)))
         self._check_tag(event, node)
         if event.anchor is not None:
             self._anchored += node.size
             if self._anchored > _MOST_NODES:
-                raise self._stop(event, "there are too many values with an anchor.")
+                raise self._abort(event, "there are too many values with an anchor.")
             self._anchors[event.anchor] = node
         return node
 
-    def _grown(self, node: _Node, event: Any, depth: int) -> _Node:
+    def _child(self, node: _Node, event: Any, depth: int) -> _Node:
         inner = self._node(event, depth + 1)
         node.size += inner.size
         node.depth = max(node.depth, inner.depth + 1)
@@ -246,16 +292,16 @@ class _Reader:
         node = self._anchors.get(event.anchor)
         if node is None:
             if event.anchor in self._anchors:
-                raise self._stop(event, f"the alias *{event.anchor} refers to what it is a part of.")
-            raise self._stop(
+                raise self._abort(event, f"the alias *{event.anchor} refers to what it is a part of.")
+            raise self._abort(
                 event,
                 f"there is no anchor &{event.anchor} before this alias; a text that begins with * needs quotes.",
             )
         self._repeated += node.size
         if self._repeated > _MOST_REPEATED:
-            raise self._stop(event, f"aliases stand for more than {_MOST_REPEATED:,} values.")
+            raise self._abort(event, f"aliases stand for more than {_MOST_REPEATED:,} values.")
         if depth + node.depth > _DEEPEST:
-            raise self._stop(event, "is nested too deeply.")
+            raise self._abort(event, _TOO_DEEP)
         return node
 
     def _check_tag(self, event: Any, node: _Node) -> None:
@@ -264,44 +310,46 @@ class _Reader:
             return
         known = tag.removeprefix("tag:yaml.org,2002:")
         if known == tag or known not in _TAGS[node.kind]:
-            raise self._stop(event, f"the tag {tag} cannot stand here.")
+            raise self._abort(event, f"the tag {tag} cannot stand here.")
         node.plain = node.kind == "scalar" and known != "str"
 
     # --- entries ---
 
     def _entry(self, node: _Node) -> Iterator[Entry]:
         if node.kind != "mapping":
-            self._wrong(node, "must be an entry: a mapping with set, and with select, id, number, ids or numbers.")
+            self._add_problem(
+                node, "must be an entry: a mapping with set, and with select, id, number, ids or numbers."
+            )
             return
         given = self._mapping(node, (*_TARGETS, "set"), "an entry")
         targets = [name for name in _TARGETS if name in given]
         if not targets:
-            self._wrong(node, f"says of no number what it shall be: give one of {', '.join(_TARGETS)}.")
+            self._add_problem(node, f"says of no number what it shall be: give one of {', '.join(_TARGETS)}.")
         elif len(targets) > 1 and targets != ["id", "number"]:
-            self._wrong(given[targets[1]][0], f"{targets[0]} and {targets[1]} cannot be in one entry.")
+            self._add_problem(given[targets[1]][0], f"{targets[0]} and {targets[1]} cannot be in one entry.")
         if "set" not in given:
-            self._wrong(node, "has no set: a mapping of the fields and what they shall be.")
+            self._add_problem(node, "has no set: a mapping of the fields and what they shall be.")
             return
-        told = self._said(given["set"][1])
+        change = self._change(given["set"][1])
         if not targets:
             return
         if targets[0] == "select":
-            yield from self._selector(node, given, told)
+            yield from self._selector(node, given, change)
         elif targets[0] in {"id", "number"}:
-            yield from self._row(given, told)
+            yield from self._row(given, change)
         else:
-            yield from self._rows(given[targets[0]][1], targets[0], told)
+            yield from self._rows(given[targets[0]][1], targets[0], change)
 
-    def _row(self, given: "Mapping[str, tuple[_Node, _Node]]", told: Said | None) -> Iterator[Row]:
+    def _row(self, given: "Mapping[str, tuple[_Node, _Node]]", change: ParsedChange | None) -> Iterator[Row]:
         number_id = self._id(given["id"][1]) if "id" in given else None
         number = self._phone(given["number"][1]) if "number" in given else None
         node = given["id" if "id" in given else "number"][1]
-        if told is not None:
-            yield Row(node.line, node.column, number_id, number, told)
+        if change is not None:
+            yield Row(node.line, node.column, number_id, number, change)
 
-    def _rows(self, node: _Node, name: str, told: Said | None) -> Iterator[Row]:
+    def _rows(self, node: _Node, name: str, change: ParsedChange | None) -> Iterator[Row]:
         if node.kind != "list" or not node.value:
-            self._wrong(node, f"{name} must be a list.")
+            self._add_problem(node, f"{name} must be a list.")
             return
         seen: dict[int | str | None, int] = {}
         for each in node.value:
@@ -311,52 +359,54 @@ class _Reader:
             if key is None:
                 continue
             if key in seen:
-                self._wrong(each, f"{each.value} is in this list already, in line {seen[key]}.")
-            elif told is not None:
-                yield Row(each.line, each.column, number_id, number, told)
+                self._add_problem(each, f"{each.value} is in this list already, in line {seen[key]}.")
+            elif change is not None:
+                yield Row(each.line, each.column, number_id, number, change)
             seen.setdefault(key, each.line)
 
     def _id(self, node: _Node) -> int | None:
         value = self._scalar(node)
         if is_id(value):
             return value
-        if value is not _WRONG:
-            self._wrong(node, f"{NOT_AN_ID}; got {value!r}.")
+        if value is not _INVALID:
+            self._add_problem(node, f"{NOT_AN_ID}; got {value!r}.")
         return None
 
     def _phone(self, node: _Node) -> str | None:
         # A phone number without quotes is one to YAML in its own way; what counts is how it is written.
-        if self._scalar(node) is _WRONG:
+        if self._scalar(node) is _INVALID:
             return None
         digits = digits_of(node.value.strip())
         if digits is None:
-            self._wrong(node, f"{NOT_A_PHONE}; got {node.value!r}.")
+            self._add_problem(node, f"{NOT_A_PHONE}; got {node.value!r}.")
         return digits
 
     def _selector(
-        self, node: _Node, given: "Mapping[str, tuple[_Node, _Node]]", told: Said | None
+        self, node: _Node, given: "Mapping[str, tuple[_Node, _Node]]", change: ParsedChange | None
     ) -> Iterator[Selector]:
         key, chosen = given["select"]
         self._selectors += 1
         if self._selectors > _MOST_SELECTORS:
-            raise _Stop(key.line, key.column, f"there are more than {_MOST_SELECTORS:,} selectors: name ids instead.")
-        if told is not None and not told.values:
-            self._wrong(given["set"][1], "changes nothing: give at least one field a value.")
+            raise _AbortError(
+                key.line, key.column, f"there are more than {_MOST_SELECTORS:,} selectors: name ids instead."
+            )
+        if change is not None and not change.values:
+            self._add_problem(given["set"][1], "changes nothing: give at least one field a value.")
         criteria: dict[str, tuple[Any, ...]] = {}
         if chosen.kind == "mapping":
             for name, (_, value) in self._mapping(chosen, CRITERIA, "a selector").items():
                 criteria[name] = tuple(self._criterion(name, value))
         if chosen.kind == "list" or (chosen.kind == "scalar" and chosen.value != "all") or chosen.value == []:
-            self._wrong(chosen, f"select must be all, or a mapping with some of {', '.join(CRITERIA)}.")
-        if told is not None:
-            yield Selector(criteria, told, Place(self._file, node.line, node.column))
+            self._add_problem(chosen, f"select must be all, or a mapping with some of {', '.join(CRITERIA)}.")
+        if change is not None:
+            yield Selector(criteria, change, Place(self._file, node.line, node.column))
 
     def _criterion(self, name: str, node: _Node) -> Iterator[Any]:
         if node.kind == "list" and not node.value:
-            self._wrong(node, "the list is empty: no number would be meant.", name)
+            self._add_problem(node, "the list is empty: no number would be meant.", name)
         for each in node.value if node.kind == "list" else [node]:
             value = self._scalar(each)
-            if value is _WRONG:
+            if value is _INVALID:
                 continue
             if value is not None and CRITERIA[name] in {"text", "phone"}:
                 # As it is written: NO is a country, and 1415 a part of a phone number.
@@ -364,23 +414,23 @@ class _Reader:
             try:
                 yield check_criterion(name, value)
             except ValueProblem as problem:
-                self._wrong(each, problem.message, name)
+                self._add_problem(each, problem.message, name)
 
-    def _said(self, node: _Node) -> Said | None:
+    def _change(self, node: _Node) -> ParsedChange | None:
         if node.kind != "mapping":
-            self._wrong(node, "set must be a mapping of the fields and what they shall be.")
+            self._add_problem(node, "set must be a mapping of the fields and what they shall be.")
             return None
-        before = len(self._found)
+        before = len(self._problems)
         given = self._mapping(node, FIELDS, "set")
-        values = {name: self._data(value) for name, (_, value) in given.items()}
+        values = {name: self._value(value) for name, (_, value) in given.items()}
         try:
-            # What is wrong by itself is named already.
-            made = said({name: value for name, value in values.items() if value is not _WRONG})
+            # Invalid values have a problem already.
+            made = parse_change({name: value for name, value in values.items() if value is not _INVALID})
         except WrongValues as unfit:
             for problem in unfit.problems:
-                self._wrong(given[problem.field][1], problem.message, problem.field)
+                self._add_problem(given[problem.field][1], problem.message, problem.field)
             return None
-        return made if len(self._found) == before else None
+        return made if len(self._problems) == before else None
 
     # --- values ---
 
@@ -389,8 +439,8 @@ class _Reader:
         made: dict[str, tuple[_Node, _Node]] = {}
         for key, value in self._merged(node):
             if key.kind != "scalar" or key.value not in known:
-                hint = did_you_mean(_word(key), known)
-                self._wrong(key, f"{_word(key)} is no key of {what}; the keys are {', '.join(known)}.{hint}")
+                hint = did_you_mean(_key_text(key), known)
+                self._add_problem(key, f"{_key_text(key)} is no key of {what}; the keys are {', '.join(known)}.{hint}")
             else:
                 made[key.value] = (key, value)
         return made
@@ -404,52 +454,52 @@ class _Reader:
             if key.kind == "scalar" and key.plain and name == "<<":
                 others += value.value if value.kind == "list" else [value]
             elif name in own:
-                self._wrong(key, f"{_word(key)} is in line {own[name][0].line} already.")
+                self._add_problem(key, f"{_key_text(key)} is in line {own[name][0].line} already.")
             else:
                 own[name] = (key, value)
         for other in others:
             if other.kind != "mapping":
-                self._wrong(other, "<< must be followed by a mapping, or by a list of mappings.")
+                self._add_problem(other, "<< must be followed by a mapping, or by a list of mappings.")
                 continue
             for key, value in self._merged(other):
                 own.setdefault(key.value if key.kind == "scalar" else key, (key, value))
         return list(own.values())
 
     def _scalar(self, node: _Node) -> Any:
-        """Return the value of a text by the rules of YAML, or `_WRONG`, which has been named."""
+        """Return the value of a text by the rules of YAML, or `_INVALID`, which has been named."""
         if node.kind != "scalar":
-            self._wrong(node, f"must be one value, not a {node.kind}.")
-            return _WRONG
+            self._add_problem(node, f"must be one value, not a {node.kind}.")
+            return _INVALID
         text = node.value
         if not node.plain:
             return text
         if not text:
-            self._wrong(node, "is empty: write null to clear it, or leave the key out.")
-            return _WRONG
+            self._add_problem(node, "is empty: write null to clear it, or leave the key out.")
+            return _INVALID
         if text in _NULLS:
             return None
         if text in _BOOLS:
             return _BOOLS[text]
         return int(text) if _INTEGER.fullmatch(text) else text
 
-    def _data(self, node: _Node) -> Any:
-        """Return a value as JSON has it, or `_WRONG`."""
+    def _value(self, node: _Node) -> Any:
+        """Return a value as JSON has it, or `_INVALID`."""
         if node.kind == "scalar":
             return self._scalar(node)
         if node.kind == "list":
-            items = [self._data(each) for each in node.value]
-            return _WRONG if _WRONG in items else items
+            items = [self._value(each) for each in node.value]
+            return _INVALID if _INVALID in items else items
         made = {}
         for key, value in self._merged(node):
-            name = _word(key)
-            data = self._data(value)
+            name = _key_text(key)
+            data = self._value(value)
             made[name] = value.value if name in _TEXTS and type(data) is int else data
-        return _WRONG if _WRONG in made.values() else made
+        return _INVALID if _INVALID in made.values() else made
 
     # --- problems ---
 
-    def _wrong(self, node: _Node, message: str, field: str | None = None) -> None:
-        self._found.append(self._problem(node, message, field))
+    def _add_problem(self, node: _Node, message: str, field: str | None = None) -> None:
+        self._problems.append(self._problem(node, message, field))
 
     def _problem(self, node: _Node, message: str, field: str | None = None) -> Problem:
         return Problem(Place(self._file, node.line, node.column, field), message)
@@ -457,16 +507,16 @@ class _Reader:
     def _problem_at(self, event: Any, message: str) -> Problem:
         return Problem(Place(self._file, event.start_mark.line + 1, event.start_mark.column + 1), message)
 
-    def _stop(self, event: Any, message: str) -> _Stop:
-        return _Stop(event.start_mark.line + 1, event.start_mark.column + 1, message)
+    def _abort(self, event: Any, message: str) -> _AbortError:
+        return _AbortError(event.start_mark.line + 1, event.start_mark.column + 1, message)
 
 
-_WRONG: Final = object()
+_INVALID: Final = object()
 
 
-def _word(key: _Node) -> str:
+def _key_text(key: _Node) -> str:
     return key.value if key.kind == "scalar" else f"a {key.kind}"
 
 
-def _name(event: Any) -> str:
+def _event_name(event: Any) -> str:
     return type(event).__name__.removesuffix("Event")

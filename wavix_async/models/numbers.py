@@ -1,5 +1,6 @@
 """Phone numbers: what `/v1/numbers` answers, and what it takes."""
 
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, ClassVar, Final
@@ -7,7 +8,7 @@ from typing import Any, ClassVar, Final
 from attrs import field, fields, frozen
 
 from wavix_async.errors import InputError
-from wavix_async.models._base import Body, Model, OpenIntEnum, OpenStrEnum, check_types
+from wavix_async.models._base import Body, Model, OpenIntEnum, OpenStrEnum, PageQuery
 from wavix_async.models.common import Page
 from wavix_async.types import UNSET, UnsetType
 
@@ -21,6 +22,7 @@ __all__ = [
     "NumberBatch",
     "NumberDestination",
     "NumberDocument",
+    "NumberList",
     "NumberPage",
     "NumberStatus",
     "NumberUpdate",
@@ -109,6 +111,10 @@ class DocumentType(Model):
 class Number(Model):
     """A phone number of the account."""
 
+    HINTS: ClassVar[Mapping[str, str]] = {
+        "destinations": "an answer has `destination`, a list; a change (`NumberUpdate`) has `destinations`",
+    }
+
     id: int = field(default=None)
     """The record's id: what `get`, `update` and `bulk_update` take."""
     number: str = field(default=None)
@@ -174,11 +180,6 @@ class NumberBatch(Model):
     items: list[Number] = field(default=None)
 
 
-def _to_transport(value: InboundCallTransport | int) -> InboundCallTransport:
-    # Anything but an integer is left for the validator to name.
-    return InboundCallTransport(value) if type(value) is int else value  # type: ignore[return-value]
-
-
 @frozen(kw_only=True)
 class NumberDestination(Body):
     """Where inbound calls shall go.
@@ -191,17 +192,35 @@ class NumberDestination(Body):
     """A SIP URI (`[did]` stands for the number called), a phone number, or the login of a SIP trunk."""
     priority: int
     """The lower, the earlier it is tried."""
-    transport: InboundCallTransport = field(converter=_to_transport)
+    transport: InboundCallTransport | int
     """1 SIP URI, 4 phone number, 5 SIP trunk."""
     trunk_id: int | UnsetType | None = UNSET
     """The SIP trunk's id; only with transport 5."""
 
     def __attrs_post_init__(self) -> None:
-        check_types(self)
+        super().__attrs_post_init__()
         if self.transport == InboundCallTransport.SIP_TRUNK and not self.trunk_id:
             raise InputError(
                 "NumberDestination.trunk_id is missing: transport 5 (SIP_TRUNK) routes to a trunk, pass its id."
             )
+
+
+@frozen(kw_only=True)
+class NumberList(PageQuery):
+    """Which numbers to list.
+
+    Raises:
+        InputError: A field has the wrong type, or is out of range.
+    """
+
+    search: str | None = None
+    """A part of the phone number."""
+    label: str | None = None
+    """The label, exactly."""
+    label_present: bool | None = None
+    """True: only numbers with a label; False: only those without. Makes the API ignore `label`."""
+    city_id: int | None = None
+    """The id of the city or rate center."""
 
 
 @frozen(kw_only=True)
@@ -216,10 +235,14 @@ class NumberUpdate(Body):
     """
 
     APPLIED_LATE: ClassVar[frozenset[str]] = frozenset({"destinations", "sms_relay_url"})
+    HINTS: ClassVar[Mapping[str, str]] = {
+        "destination": "a change has `destinations`, a list; an answer has `destination`",
+        "label": "the API cannot change a label; set it in the portal",
+    }
 
     sms_enabled: bool | UnsetType = UNSET
     """Inbound SMS; the API refuses it (422) on numbers outside the US and Canada."""
-    destinations: list[NumberDestination] | UnsetType = UNSET
+    destinations: Sequence[NumberDestination | Mapping[str, object]] | UnsetType = UNSET
     """Replaces the whole list: a destination that is not in it is deleted. Applied asynchronously."""
     sms_relay_url: str | UnsetType | None = UNSET
     """Where inbound messages are posted; None: to the account's default. Applied asynchronously."""

@@ -6,17 +6,13 @@ import mimetypes
 import os
 from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Mapping, Sequence
 from functools import cached_property
-from typing import IO, TYPE_CHECKING, Any, Final, Literal
+from typing import IO, Final, Literal
 
 import attrs
 
 from wavix_async._codec import to_dict
-from wavix_async._operation import Operation
-from wavix_async._paging import Paginator, items_of
-from wavix_async._resource import Resource, positive_id
-from wavix_async._takes import takes
-from wavix_async._wire import Part
-from wavix_async.bulk import BulkProgress, BulkRun, Work
+from wavix_async._http import BaseClient, Operation, Part
+from wavix_async.bulk import BulkOperation, BulkProgress, BulkRun, BulkStatus
 from wavix_async.errors import InputError, WavixError
 from wavix_async.models.common import Success
 from wavix_async.models.numbers import (
@@ -24,26 +20,27 @@ from wavix_async.models.numbers import (
     Number,
     NumberBatch,
     NumberDocument,
+    NumberList,
     NumberPage,
     NumberUpdate,
 )
-from wavix_async.types import UNSET
-
-if TYPE_CHECKING:
-    from wavix_async.client import WavixClient
+from wavix_async.resources._base import Resource, refuse_empty
+from wavix_async.resources._ids import IntId, positive_id
+from wavix_async.resources._pagination import Paginator, items_of
+from wavix_async.resources._unpack import unpack
+from wavix_async.resources._uploads import read_document
 
 __all__ = ["Numbers", "Papers"]
 
 LIST: Final = Operation("GET", "/v1/numbers", NumberPage, scope="numbers:read")
 GET: Final = Operation("GET", "/v1/numbers/{id}", Number, scope="numbers:read")
 # Setting a field twice to the same value changes nothing, so both updates are safe to repeat.
-UPDATE: Final = Operation("PATCH", "/v1/numbers/{id}", Number, scope="numbers:write", repeatable=True)
-UPDATE_BATCH: Final = Operation("PATCH", "/v1/numbers", NumberBatch, scope="numbers:write", repeatable=True)
+UPDATE: Final = Operation("PATCH", "/v1/numbers/{id}", Number, scope="numbers:write", idempotent=True)
+UPDATE_BATCH: Final = Operation("PATCH", "/v1/numbers", NumberBatch, scope="numbers:write", idempotent=True)
 RELEASE: Final = Operation("DELETE", "/v1/numbers", Success, scope="numbers:write")
 UPLOAD: Final = Operation("POST", "/v1/numbers/papers", list[NumberDocument], scope="numbers:write")
 
-_PAPER_SUFFIXES: Final = (".png", ".jpg", ".jpeg", ".tiff", ".tif", ".bmp", ".pdf")
-_PAPER_BYTES: Final = 10 * 1024 * 1024
+_NUMBER_ID: Final = IntId("number_id", "Number.id, the record's id, not the phone number")
 
 
 class Papers(Resource):
@@ -78,7 +75,7 @@ class Papers(Resource):
         kind = str(doc_id)
         if not (kind.isascii() and kind.isalnum()):
             raise InputError(f"doc_id must be a kind of document like 'id' or 'address', got {doc_id!r}.")
-        content, name = await asyncio.to_thread(_read_paper, doc_attachment, filename)
+        content, name = await asyncio.to_thread(read_document, doc_attachment, filename)
         return await self._call(
             UPLOAD,
             parts=(
@@ -92,45 +89,26 @@ class Papers(Resource):
 class Numbers(Resource):
     """Phone numbers of the account: `/v1/numbers`."""
 
+    _ids = (_NUMBER_ID,)
+
     @cached_property
     def papers(self) -> Papers:
         """Documents that activate numbers: `/v1/numbers/papers`."""
         return Papers(self._client)
 
-    def list(
-        self,
-        *,
-        search: str | None = None,
-        label: str | None = None,
-        label_present: bool | None = None,
-        city_id: int | None = None,
-        page: int | None = None,
-        per_page: int | None = None,
-    ) -> Paginator[NumberPage, Number]:
+    @unpack(NumberList)
+    def list(self, query: NumberList) -> Paginator[NumberPage, Number]:
         """List the account's numbers (GET /v1/numbers).
 
         `await` gives one page; `async for` gives every number, from `page` on, pages fetched ahead.
-
-        Args:
-            search: A part of the phone number.
-            label: The label, exactly.
-            label_present: True: only numbers with a label; False: only those without. Makes the API ignore `label`.
-            city_id: The id of the city or rate center.
-            page: Which page, counted from 1.
-            per_page: Numbers in a page, 1 to 100; the API's default is 25, iteration uses 100.
 
         Returns:
             A paginator.
 
         Raises:
-            InputError: `page` or `per_page` is out of range.
+            InputError: A filter has the wrong type; `page`, `per_page` or `limit` is out of range.
         """
-        filters = {"search": search, "label": label, "label_present": label_present, "city_id": city_id}
-
-        async def fetch(number: int | None, size: int | None) -> NumberPage:
-            return await self._call(LIST, query={**filters, "page": number, "per_page": size})
-
-        return Paginator(fetch, page, per_page)
+        return self._pages(LIST, query=query)
 
     async def get(self, number_id: int) -> Number:
         """Read one phone number (GET /v1/numbers/{id}).
@@ -145,9 +123,9 @@ class Numbers(Resource):
             InputError: The id is not a positive integer.
             NotFoundError: The account has no such number.
         """
-        return await self._call(GET, path={"id": _number_id(number_id)})
+        return await self._call(GET, number_id)
 
-    @takes(NumberUpdate)
+    @unpack(NumberUpdate)
     async def update(self, number_id: int, changes: NumberUpdate) -> Number:
         """Change one phone number; a field left out stays as it is, None clears it (PATCH /v1/numbers/{id}).
 
@@ -156,7 +134,6 @@ class Numbers(Resource):
 
         Args:
             number_id: The record's id (`Number.id`), not the phone number.
-            changes: Given as keywords.
 
         Returns:
             The number after the change.
@@ -166,10 +143,9 @@ class Numbers(Resource):
             NotFoundError: The account has no such number.
             UnprocessableEntityError: The number cannot do that (SMS outside the US and Canada).
         """
-        _check_update(number_id, changes)
-        return await _send_update(self._client, number_id, changes)
+        return await self._call(UPDATE, number_id, body=changes)
 
-    @takes(NumberUpdate)
+    @unpack(NumberUpdate)
     async def update_batch(self, ids: Sequence[int], changes: NumberUpdate) -> builtins.list[Number]:
         """Make the same change to several numbers in one request (PATCH /v1/numbers).
 
@@ -178,7 +154,6 @@ class Numbers(Resource):
 
         Args:
             ids: Record ids.
-            changes: Given as keywords: the fields of `NumberUpdate`.
 
         Returns:
             The numbers after the change.
@@ -187,7 +162,9 @@ class Numbers(Resource):
             InputError: No ids, nothing to change, or an id that is not a positive integer.
             NotFoundError: The account lacks one of the numbers.
         """
-        return await _send_updates(self._client, _number_ids("ids", ids), _not_empty(changes))
+        refuse_empty(changes)
+        body = {"ids": _number_ids("ids", ids), **to_dict(changes)}
+        return items_of(await self._call(UPDATE_BATCH, body=body))
 
     async def release(self, *, ids: Iterable[int] | None = None, dids: Iterable[str] | None = None) -> Success:
         """Give numbers back; this cannot be undone (DELETE /v1/numbers).
@@ -216,7 +193,7 @@ class Numbers(Resource):
             if not numbers:
                 raise InputError("dids must name at least one number.")
             # A 404 for several says that one of them is not there, and nothing of the others.
-            operation = RELEASE if len(numbers) == 1 else attrs.evolve(RELEASE, gone_is_done=False)
+            operation = RELEASE if len(numbers) == 1 else attrs.evolve(RELEASE, not_found_is_success=False)
             return await self._call(operation, query={"dids": ",".join(numbers)})
         return await self._release_each(_number_ids("ids", ids))
 
@@ -241,7 +218,7 @@ class Numbers(Resource):
         concurrency: int = 32,
         batch: Literal["auto"] | int | None = None,
         on_progress: Callable[[BulkProgress], object] | None = None,
-    ) -> BulkRun:
+    ) -> BulkRun[int, Number]:
         """Change many numbers at once, and tell the truth about each (PATCH /v1/numbers/{id} for every one).
 
         Nothing is sent before the run is awaited or iterated. `await run` gives the report; `async for result in run`
@@ -273,24 +250,11 @@ class Numbers(Resource):
         return BulkRun(
             self._client,
             updates,
-            work=_UPDATES,
+            operation=_UPDATES,
             concurrency=concurrency,
             batch=batch,
             on_progress=on_progress,
         )
-
-
-def _send_update(client: "WavixClient", number_id: int, changes: NumberUpdate) -> Awaitable[Number]:
-    return client.call(UPDATE, path={"id": number_id}, body=changes)
-
-
-async def _send_updates(client: "WavixClient", ids: list[int], changes: NumberUpdate) -> list[Number]:
-    batch = await client.call(UPDATE_BATCH, body={"ids": ids, **to_dict(changes)})
-    return items_of(batch)
-
-
-def _read(client: "WavixClient", number_id: int) -> Awaitable[Number]:
-    return client.call(GET, path={"id": number_id})
 
 
 def _check_update(number_id: object, changes: object) -> None:
@@ -298,18 +262,43 @@ def _check_update(number_id: object, changes: object) -> None:
     if not isinstance(changes, NumberUpdate):
         raise InputError(f"the update of number {number_id} must be a NumberUpdate, got {type(changes).__name__}.")
     try:
-        _not_empty(changes)
+        refuse_empty(changes)
     except InputError as error:
         raise InputError(f"number {number_id}: {error}") from None
 
 
-_UPDATES: Final = Work(
-    operation=UPDATE.name, check=_check_update, send=_send_update, send_many=_send_updates, read=_read
+def _send(client: BaseClient, number_id: int, changes: NumberUpdate) -> Awaitable[Number]:
+    return client.call(UPDATE, path={"id": number_id}, body=changes)
+
+
+async def _send_many(client: BaseClient, ids: list[int], changes: NumberUpdate) -> Mapping[int, Number]:
+    batch = await client.call(UPDATE_BATCH, body={"ids": ids, **to_dict(changes)})
+    # What the API sends as a number, or as its id, may be anything.
+    return {number.id: number for number in items_of(batch) if isinstance(number, Number) and type(number.id) is int}
+
+
+def _read(client: BaseClient, number_id: int) -> Awaitable[Number]:
+    return client.call(GET, path={"id": number_id})
+
+
+_UPDATES: Final = BulkOperation(
+    name=UPDATE.name,
+    check=_check_update,
+    send=_send,
+    send_many=_send_many,
+    read=_read,
+    differs=NumberUpdate.differs_from,
+    applied_late=NumberUpdate.APPLIED_LATE,
+    idempotent=UPDATE.idempotent,
+    limit_group=UPDATE.limit_group,
+    success=BulkStatus.UPDATED,
+    change_type=NumberUpdate,
+    noun="number",
 )
 
 
 def _number_id(value: object, name: str = "number_id") -> int:
-    return positive_id(name, value, "Number.id, the record's id, not the phone number")
+    return positive_id(name, value, _NUMBER_ID.what)
 
 
 def _number_ids(name: str, values: object) -> list[int]:
@@ -326,65 +315,3 @@ def _did(value: object, name: str) -> str:
     if not (digits.isascii() and digits.isdigit()):
         raise InputError(f"{name} must be a phone number as a string of digits, got {value!r}.")
     return digits
-
-
-_FIELDS: Final = tuple(field.name for field in attrs.fields(NumberUpdate))
-
-
-def _not_empty(changes: NumberUpdate) -> NumberUpdate:
-    for name in _FIELDS:
-        if getattr(changes, name) is not UNSET:
-            return changes
-    raise InputError(f"NumberUpdate is empty, it would change nothing: give at least one of {', '.join(_FIELDS)}.")
-
-
-def _read_paper(source: object, filename: str | None) -> tuple[bytes, str]:
-    if isinstance(source, bytes | bytearray | memoryview):
-        content, name = bytes(source), filename
-    elif isinstance(source, str | os.PathLike):
-        content, name = _read_path(source), filename or os.path.basename(source)
-    elif hasattr(source, "read"):
-        known = getattr(source, "name", None)
-        content, name = _read_file(source), filename or (os.path.basename(known) if isinstance(known, str) else None)
-    else:
-        raise InputError(f"doc_attachment must be a path, bytes or a file object, got {source!r}.")
-    if name is not None and not isinstance(name, str):
-        raise InputError(f"filename must be a string, got {name!r}.")
-    if not name:
-        raise InputError("filename is missing: with bytes, pass the name that the document shall have.")
-    if not name.isprintable():
-        raise InputError(f"filename holds control characters, which no header can carry: {name!r}.")
-    if not name.lower().endswith(_PAPER_SUFFIXES):
-        raise InputError(f"doc_attachment: {name} is none of PNG, JPG, JPEG, TIFF, BMP, PDF.")
-    if not content:
-        raise InputError(f"doc_attachment: {name} is empty.")
-    if len(content) > _PAPER_BYTES:
-        raise InputError(f"doc_attachment: {name} is larger than 10 MB, the most that the API takes.")
-    return content, name
-
-
-def _read_path(path: "str | os.PathLike[str]") -> bytes:
-    try:
-        with open(path, "rb") as file:
-            return _read_file(file)
-    except OSError as error:
-        raise InputError(f"doc_attachment: cannot read {os.fspath(path)}: {error.strerror}.") from error
-    except ValueError as error:
-        raise InputError(f"doc_attachment: {path!r} is no path: {error}.") from None
-
-
-def _read_file(file: Any) -> bytes:
-    """Read to the end, or as far as a document may go; a raw stream gives less than it is asked for."""
-    content = b""
-    try:
-        while len(content) <= _PAPER_BYTES and (chunk := file.read(_PAPER_BYTES + 1 - len(content))):
-            if not isinstance(chunk, bytes):
-                raise InputError("doc_attachment: open the file for reading bytes: open(path, 'rb').")
-            content += chunk
-    except UnicodeDecodeError:
-        raise InputError("doc_attachment: open the file for reading bytes: open(path, 'rb').") from None
-    except (OSError, ValueError) as error:
-        if isinstance(error, InputError):
-            raise
-        raise InputError(f"doc_attachment: the file cannot be read: {error}.") from error
-    return content

@@ -11,9 +11,8 @@ the API's own error shapes, and counts what it saw, so that a client's report ca
 With `with` it runs in a thread of its own, for synchronous code and for tests (`docs/testing.md`).
 """
 
-from wavix_async.sandbox._faults import FAULT_KINDS, Faults
-from wavix_async.sandbox._records import SandboxRequest, SandboxStats
 from wavix_async.sandbox._sandbox import Sandbox
+from wavix_async.sandbox._server import FAULT_KINDS, Faults, SandboxRequest, SandboxStats
 
 __all__ = [
     "Sandbox",

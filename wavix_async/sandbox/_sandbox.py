@@ -2,21 +2,30 @@
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
+from datetime import UTC, datetime, timedelta
 from threading import RLock
 from types import TracebackType
 from typing import Any, Literal, Self
 
 from aiohttp import web
 
-from wavix_async.sandbox._api import Api
-from wavix_async.sandbox._data import FOREIGN_CITIES, HOME_CITIES, Fleet
-from wavix_async.sandbox._faults import FaultPlan, Faults, Match, matches
-from wavix_async.sandbox._front import Front
-from wavix_async.sandbox._records import SandboxRequest, SandboxStats
-from wavix_async.sandbox._settings import check, rate_limit
-from wavix_async.sandbox._state import NumbersView, Store
-from wavix_async.sandbox._thread import LoopThread
+from wavix_async.sandbox._groups import Context, Groups
+from wavix_async.sandbox._groups.numbers import FOREIGN_CITIES, HOME_CITIES
+from wavix_async.sandbox._server import (
+    FaultPlan,
+    Faults,
+    LoopThread,
+    Match,
+    RequestHandler,
+    Router,
+    SandboxRequest,
+    SandboxStats,
+    check_arguments,
+    matches,
+    rate_limit,
+)
 
 _HOST = "127.0.0.1"
 _DEFAULT_KEY = "sandbox-key"
@@ -27,8 +36,8 @@ _SHUTDOWN = 0.01
 class _Server(web.Server):
     """aiohttp's low-level server, counting connections and allowing uploads."""
 
-    def __init__(self, front: Front, stats: SandboxStats) -> None:
-        super().__init__(front.handle, request_factory=self._request, access_log=None)
+    def __init__(self, handler: RequestHandler, stats: SandboxStats) -> None:
+        super().__init__(handler.handle, request_factory=self._request, access_log=None)
         self._stats = stats
 
     def _request(self, message: Any, payload: Any, protocol: Any, writer: Any, task: Any) -> web.BaseRequest:
@@ -73,6 +82,9 @@ class Sandbox:
         apply_delay: Seconds until new destinations and SMS callbacks can be seen; the live API applies them late, too.
         batch_limit: The most ids in one batch update (more: 422), or None for no limit.
         foreign: Share of numbers outside the US and Canada, which have no SMS. Default 0.
+        delivery_delay: Seconds until a message is delivered: it is pending and sent at thirds of them. The answer to a
+            send always says accepted. A recipient that ends in 0007 ends undelivered, in 0008 rejected, in 0009
+            dlr_expired.
         port: The port to listen on; 0 takes a free one.
 
     Raises:
@@ -96,10 +108,10 @@ class Sandbox:
         apply_delay: float = 0.0,
         batch_limit: int | None = None,
         foreign: float = 0.0,
+        delivery_delay: float = 0.0,
         port: int = 0,
     ) -> None:
-        check(
-            numbers=numbers,
+        check_arguments(
             latency=latency,
             retry_after=retry_after,
             rate_headers=rate_headers,
@@ -107,7 +119,7 @@ class Sandbox:
             scopes=scopes,
             apply_delay=apply_delay,
             batch_limit=batch_limit,
-            foreign=foreign,
+            delivery_delay=delivery_delay,
             port=port,
         )
         if not isinstance(faults, Faults):
@@ -119,10 +131,28 @@ class Sandbox:
         self._lock = RLock()
         self._home: LoopThread | None = None
         self._plan = FaultPlan(faults, seed)
-        self._store = Store(Fleet(seed, numbers, foreign), self._now, apply_delay, self.stats.updates, self._lock)
-        self._view = NumbersView(self._store)
-        self._front = Front(
-            Api(self._store, self.api_key, scopes, batch_limit),
+        self._groups = Groups(
+            Context(
+                lock=self._lock,
+                clock=self._now,
+                date=self._date,
+                stats=self.stats,
+                seed=seed,
+                numbers=numbers,
+                foreign=foreign,
+                apply_delay=apply_delay,
+                batch_limit=batch_limit,
+                delivery_delay=delivery_delay,
+            )
+        )
+        self._handler = RequestHandler(
+            Router(
+                self._groups.routes,
+                api_key=self.api_key,
+                scopes=scopes,
+                charges=self.stats.charges,
+                lock=self._lock,
+            ),
             self._plan,
             self.stats,
             self._now,
@@ -151,7 +181,22 @@ class Sandbox:
     @property
     def numbers(self) -> Mapping[int, dict[str, Any]]:
         """The state by number id, in wire form, as a GET would show it; every read is a fresh copy."""
-        return self._view
+        return self._groups.numbers.view
+
+    @property
+    def messages(self) -> Mapping[str, dict[str, Any]]:
+        """The messages by message id, oldest first, in wire form; every read is a fresh copy."""
+        return self._groups.messages.messages.view
+
+    @property
+    def sender_ids(self) -> Mapping[str, dict[str, Any]]:
+        """The sender ids by record id, in wire form; every read is a fresh copy."""
+        return self._groups.messages.sender_ids.view
+
+    @property
+    def opt_outs(self) -> Mapping[tuple[str, str | None], dict[str, Any]]:
+        """The opt-outs by phone number and sender (None: of all messages), without plus signs; fresh copies."""
+        return self._groups.messages.opt_outs.view
 
     @property
     def requests(self) -> tuple[SandboxRequest, ...]:
@@ -182,7 +227,7 @@ class Sandbox:
     async def _start(self) -> Self:
         if self._runner is not None:
             raise RuntimeError("The sandbox is running already: stop it first, or make a second one")
-        runner = web.ServerRunner(_Server(self._front, self.stats), handle_signals=False, shutdown_timeout=_SHUTDOWN)
+        runner = web.ServerRunner(_Server(self._handler, self.stats), handle_signals=False, shutdown_timeout=_SHUTDOWN)
         await runner.setup()
         try:
             await self._listen(runner)
@@ -193,8 +238,8 @@ class Sandbox:
             self._runner = runner
             self._last_port = runner.addresses[0][1]
             self._url = f"http://{_HOST}:{self._last_port}"
-            self._store.base_url = self._url
-            self._front.begin()
+            self._groups.numbers.store.base_url = self._url
+            self._handler.begin()
         return self
 
     async def _listen(self, runner: web.ServerRunner) -> None:
@@ -222,7 +267,7 @@ class Sandbox:
         runner, self._runner = self._runner, None
         if runner is None:
             return
-        await self._front.cancel()
+        await self._handler.cancel()
         # A connection that is accepted while the server is closed would be dropped half-made, with its socket open:
         # no more are accepted, and those that were are given the rounds in which they become connections.
         loop = asyncio.get_running_loop()
@@ -274,17 +319,17 @@ class Sandbox:
                 method and path; None: all.
         """
         with self._lock:
-            requests = self._front.requests()
+            requests = self._handler.requests()
         return tuple(request for request in requests if matches(match, request.method, request.path))
 
     def reset(self) -> None:
         """Go back to the first day: numbers, counters, records, the rate limit, the faults and their dice."""
         with self._lock:
-            self._store.reset()
+            self._groups.reset()
             self.stats.clear()
-            self._front.visits.clear()
+            self._handler.exchanges.clear()
             self._plan.reset()
-            self._front.begin()
+            self._handler.begin()
 
     def fail_next(
         self,
@@ -324,9 +369,24 @@ class Sandbox:
             KeyError: The account does not own the number.
         """
         with self._lock:
-            if number_id not in self._store:
+            store = self._groups.numbers.store
+            if number_id not in store:
                 raise KeyError(number_id)
-            self._store.change(number_id, fields)
+            store.change(number_id, fields)
+
+    def receive(self, sender: str, to: str, text: str, media: Sequence[str] = ()) -> dict[str, Any]:
+        """Play a message that reaches the account, and return it in wire form.
+
+        The text STOP opts the sender out of messages from `to`.
+
+        Args:
+            sender: The phone number that sends it.
+            to: The account's number that it is sent to.
+            text: The text.
+            media: URLs; with any, it is an MMS.
+        """
+        with self._lock:
+            return deepcopy(self._groups.messages.receive(sender, to, text, media))
 
     def advance(self, seconds: float) -> None:
         """Move the sandbox's clock forward: late changes come due and the rate limit refills; latencies do not shrink.
@@ -338,6 +398,9 @@ class Sandbox:
             raise ValueError(f"seconds must be 0 or more, not {seconds!r}: the clock only moves forward")
         with self._lock:
             self._ahead += seconds
+
+    def _date(self) -> datetime:
+        return datetime.now(UTC) + timedelta(seconds=self._ahead)
 
     def _now(self) -> float:
         return time.monotonic() + self._ahead

@@ -51,7 +51,7 @@ def connect(sandbox: Sandbox) -> WavixClient:
 
 def close(client: WavixClient) -> None:
     """Close a client from where no loop runs: in the loop that it was used in, as far as there still is one."""
-    loop = client._shared.transport._loop
+    loop = client._state.transport._loop
     if loop is not None and loop.is_running():
         # Of another thread, such as that of a TestClient which is still open.
         asyncio.run_coroutine_threadsafe(client.close(), loop).result(_PATIENCE)

@@ -64,8 +64,8 @@ def make(kind: type[M], /, **fields: object) -> M:
     extra = given.pop("extra", {})
     if not isinstance(extra, Mapping):
         raise TypeError(f"extra holds keys and values that the API might add, not {extra!r}.")
-    shape = _codec._shape(kind)
-    hidden = [attribute.name for attribute in attrs.fields(kind) if _codec._is_hidden(attribute)]
+    shape = _codec.shape_of(kind)
+    hidden = [attribute.name for attribute in attrs.fields(kind) if _codec.is_hidden(attribute)]
     names = {field.name: field.wire for field in shape.fields}
     for name in given:
         if name not in names and (name not in hidden or name.startswith("_")):
@@ -105,7 +105,7 @@ def make_page(
     """
     if not (isinstance(kind, type) and issubclass(kind, Page)) or _is_generic(kind):
         raise TypeError(f"make_page() takes the class of a page, such as NumberPage, not {kind!r}.")
-    (item,) = next(typing.get_args(field.kind) for field in _codec._shape(kind).fields if field.name == "items")
+    (item,) = next(typing.get_args(field.kind) for field in _codec.shape_of(kind).fields if field.name == "items")
     items = [make(item) for _ in range(items)] if isinstance(items, int) else list(items)
     before = (page - 1) * per_page
     total = before + len(items) if total is None else total

@@ -6,8 +6,8 @@ import itertools
 from collections.abc import Callable
 from typing import Final
 
-from wavix_async._clock import Clock
-from wavix_async._shared import Shared
+from wavix_async._aio import Clock
+from wavix_async._http import ClientState
 from wavix_async.client import WavixClient
 
 __all__ = ["skip_waits"]
@@ -37,7 +37,7 @@ def skip_waits(client: WavixClient, advance: Callable[[float], object] = _nobody
         advance: Called with the seconds of each wait, in the client's event loop: `Sandbox.advance`, so that its rate
             limit refills as if they had passed. Default: nobody is told.
     """
-    client._shared.use_clock(_EagerClock(client._shared, advance))
+    client._state.use_clock(_EagerClock(client._state, advance))
 
 
 class _EagerClock(Clock):
@@ -47,7 +47,7 @@ class _EagerClock(Clock):
     who come after it, and who paces its requests would be refused for it.
     """
 
-    def __init__(self, shared: Shared, advance: Callable[[float], object]) -> None:
+    def __init__(self, shared: ClientState, advance: Callable[[float], object]) -> None:
         self._shared: Final = shared
         self._advance: Final = advance
         self._order: Final = itertools.count()

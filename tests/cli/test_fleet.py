@@ -1,0 +1,446 @@
+"""`wavix-async fleet` against a sandbox: what it says and its exit codes are held against what the sandbox has done."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shlex
+import signal
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+pytest.importorskip("cyclopts")
+
+from tests.support.cli import PATIENCE, Cli, Ran, Terminal, end, running, start, until_in_flight, until_said
+from wavix_async import fleet
+from wavix_async.sandbox import Faults, Sandbox
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+FIRST = 1001
+URL = "https://hooks.example.com/{}"
+
+
+@pytest.fixture
+def sandbox(monkeypatch: pytest.MonkeyPatch) -> Iterator[Sandbox]:
+    with running(numbers=60) as made:
+        monkeypatch.setenv("WAVIX_BASE_URL", made.url)
+        monkeypatch.setenv("WAVIX_API_KEY", made.api_key)
+        yield made
+
+
+@pytest.fixture(autouse=True)
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def wish(path: Path, count: int, *, first: int = FIRST, more: str = "") -> Path:
+    """A file that wants a URL of its own for each of the first numbers."""
+    rows = "".join(f"{number},{URL.format(number)}\n" for number in range(first, first + count))
+    path.write_text(f"id,call_status_url\n{rows}{more}")
+    return path
+
+
+def writes(sandbox: Sandbox) -> list[Any]:
+    return [request for request in sandbox.requests if request.method not in {"GET", "HEAD"}]
+
+
+def done(sandbox: Sandbox) -> int:
+    return sum(number["call_status_url"] == URL.format(key) for key, number in sandbox.numbers.items())
+
+
+def begun(journal: Path, count: int) -> bool:
+    """Whether so many changes are noted as begun: until their answer is noted they are in doubt."""
+    with suppress(fleet.JournalError):
+        return journal.exists() and fleet.status(journal).unknown == count
+    return False
+
+
+class TestExport:
+    def test_what_is_exported_leaves_nothing_to_do(self, cli: Cli, sandbox: Sandbox):
+        assert cli("fleet", "export", "fleet.csv") == Ran(0, "", "60 numbers written to fleet.csv.\n")
+        ran = cli("fleet", "plan", "fleet.csv")
+        assert (ran.code, ran.err) == (0, "")
+        assert ran.out == "0 of 60 numbers would change, 60 are so already.\n"
+        assert cli("fleet", "apply", "fleet.csv", "--json").json["unchanged"] == 60
+        assert writes(sandbox) == []
+
+    def test_a_file_that_exists_is_replaced_only_when_told(self, cli: Cli, sandbox: Sandbox, place: Path):
+        file = place / "fleet.ndjson"
+        file.write_text("mine")
+        ran = cli("fleet", "export", file)
+        assert (ran.code, file.read_text()) == (3, "mine")
+        assert "give --yes" in ran.err
+        assert cli("fleet", "export", file, "--yes").code == 0
+        assert len(file.read_text().splitlines()) == 60
+
+    @pytest.mark.parametrize("name", ["fleet.txt", "nowhere/fleet.csv"])
+    def test_where_nothing_can_be_written(self, cli: Cli, sandbox: Sandbox, name: str):
+        ran = cli("fleet", "export", name)
+        assert (ran.code, ran.out) == (2, "")
+        assert sandbox.stats.requests == 0
+
+
+class TestPlan:
+    @pytest.mark.req_15
+    def test_it_shows_what_would_change_and_sends_nothing(self, cli: Cli, sandbox: Sandbox, place: Path):
+        file = wish(place / "fleet.csv", 4)
+        sandbox.change(FIRST, call_status_url=URL.format(FIRST))
+        ran = cli("fleet", "plan", file, "--limit", 2)
+        assert ran.code == 0
+        assert URL.format(1002) in ran.out
+        assert URL.format(1004) not in ran.out
+        assert "... and 1 more numbers" in ran.out
+        assert "3 of 60 numbers would change, 1 are so already." in ran.out
+        assert writes(sandbox) == []
+
+    def test_json_has_every_change(self, cli: Cli, sandbox: Sandbox, place: Path):
+        before = {number: sandbox.numbers[number]["call_status_url"] for number in range(FIRST, FIRST + 3)}
+        changes = cli("fleet", "plan", wish(place / "fleet.csv", 3), "--json").ndjson
+        assert [change["id"] for change in changes] == list(before)
+        for change in changes:
+            number = change["id"]
+            assert change["number"] == sandbox.numbers[number]["number"]
+            assert change["changes"] == {"call_status_url": {"from": before[number], "to": URL.format(number)}}
+
+    def test_stdin(self, cli: Cli, sandbox: Sandbox):
+        text = '{"id": 1001, "sms_enabled": true}\n'
+        assert [
+            each["id"] for each in cli("fleet", "plan", "-", "--format", "ndjson", "--json", stdin=text).ndjson
+        ] == [FIRST]
+        ran = cli("fleet", "plan", "-", stdin=text)
+        assert (ran.code, "--format" in ran.err) == (2, True)
+
+    @pytest.mark.req_17
+    def test_all_that_is_wrong_is_told_at_once(self, cli: Cli, sandbox: Sandbox, place: Path):
+        file = place / "fleet.csv"
+        file.write_text("id,sms_enabled\n" + "".join(f"{number},maybe\n" for number in range(1, 31)))
+        ran = cli("fleet", "plan", file)
+        assert (ran.code, ran.out) == (2, "")
+        assert [f"line {line}, column 2 (sms_enabled)" in ran.err for line in range(2, 32)] == [True] * 30
+        assert "more" not in ran.err
+        assert sandbox.stats.requests == 0
+
+    @pytest.mark.req_17
+    def test_all_that_the_account_lacks_is_told_and_the_rest_shown(self, cli: Cli, sandbox: Sandbox, place: Path):
+        lacking = range(9001, 9031)
+        file = wish(place / "fleet.csv", 2, more="".join(f"{number},null\n" for number in lacking))
+        ran = cli("fleet", "plan", file, "--output", "plan.html")
+        assert ran.code == 2
+        assert "2 of 60 numbers would change" in ran.out
+        assert all(f"no number with the id {number}" in ran.err for number in lacking)
+        page = (place / "plan.html").read_text()
+        assert "lacks 30 numbers" in page
+        assert "no number with the id 9030" in page
+
+    def test_a_page_of_it(self, cli: Cli, sandbox: Sandbox, place: Path):
+        assert cli("fleet", "plan", wish(place / "fleet.csv", 3), "--output", "plan.html").code == 0
+        page = (place / "plan.html").read_text()
+        assert "3 numbers would change." in page
+        assert all(URL.format(number) in page for number in range(FIRST, FIRST + 3))
+
+    @pytest.mark.parametrize(
+        ("argv", "message"),
+        [
+            (["missing.csv"], "Cannot read missing.csv"),
+            (["fleet.csv", "--output", "plan.pdf"], "the suffix must be .html"),
+            (["fleet.csv", "--output", "nowhere/plan.html"], "Cannot write --output"),
+            (["--nonsense"], "Unknown option: --nonsense"),
+            (["fleet.csv", "--limit", "0"], "Invalid value"),
+        ],
+    )
+    def test_usage_errors(self, cli: Cli, sandbox: Sandbox, place: Path, argv: list[str], message: str):
+        wish(place / "fleet.csv", 1)
+        ran = cli("fleet", "plan", *argv)
+        assert (ran.code, ran.out) == (2, "")
+        assert message in ran.err
+        assert sandbox.stats.requests == 0
+
+
+class TestApply:
+    def test_it_changes_what_differs_and_keeps_a_journal(self, cli: Cli, sandbox: Sandbox, place: Path):
+        file = wish(place / "fleet.csv", 12)
+        ran = cli("fleet", "apply", file, "--yes", "--verify", "--json", "--output", "run.html")
+        assert ran.code == 0
+        assert (ran.json["updated"], ran.json["total"], ran.json["failures"]) == (12, 12, [])
+        assert ran.json["journal"] == str(place / "fleet.run.sqlite")
+        assert "12 of 60 numbers would change" in ran.err
+        assert f"Journal: {place / 'fleet.run.sqlite'}" in ran.err
+        assert done(sandbox) == len(writes(sandbox)) == 12
+        assert "All 12 numbers updated." in (place / "run.html").read_text()
+        # Nothing is left to do, and so there is nothing to write down.
+        again = cli("fleet", "apply", file, "--yes", "--json")
+        assert (again.code, again.json["unchanged"], again.json["journal"]) == (0, 12, None)
+
+    @pytest.mark.req_16
+    def test_it_asks_first(self, cli: Cli, sandbox: Sandbox, place: Path):
+        ran = cli("fleet", "apply", wish(place / "fleet.csv", 3))
+        assert (ran.code, ran.out) == (3, "")
+        assert f"3 numbers of {sandbox.url} will be changed." in ran.err
+        assert "give --yes" in ran.err
+        assert writes(sandbox) == []
+        assert not (place / "fleet.run.sqlite").exists()
+
+    @pytest.mark.req_16
+    @pytest.mark.parametrize("bound", ["--max-changes", "--max-fraction"])
+    def test_too_much_is_refused_before_anybody_is_asked(self, cli: Cli, sandbox: Sandbox, place: Path, bound: str):
+        file = wish(place / "fleet.csv", 20)
+        ran = cli("fleet", "apply", file, bound, 10 if bound == "--max-changes" else 0.1)
+        assert ran.code == 3
+        assert f"{bound}=" in ran.err
+        assert "give --yes" not in ran.err
+        assert writes(sandbox) == []
+        # A third of the account is more than the default, too; 1 allows all of it.
+        assert cli("fleet", "apply", file, "--yes").code == 3
+        assert cli("fleet", "apply", file, "--yes", "--max-fraction", 1).code == 0
+
+    def test_missing_numbers_are_refused_or_left_out(self, cli: Cli, sandbox: Sandbox, place: Path):
+        file = wish(place / "fleet.csv", 2, more="9999,null\n")
+        ran = cli("fleet", "apply", file, "--yes")
+        assert (ran.code, ran.out, writes(sandbox)) == (2, "", [])
+        assert "line 4, column 1 (id): the account has no number with the id 9999" in ran.err
+        assert "--missing skip" in ran.err
+        ran = cli("fleet", "apply", file, "--yes", "--missing", "skip", "--json")
+        assert (ran.code, ran.json["updated"], ran.json["failed"]) == (1, 2, 1)
+        assert [failure["id"] for failure in ran.json["failures"]] == [9999]
+
+    @pytest.mark.req_17
+    def test_a_refused_change_is_told_with_its_reason(self, cli: Cli, sandbox: Sandbox, place: Path):
+        sandbox.fail_next("status_422", match=f"PATCH /v1/numbers/{FIRST}")
+        ran = cli("fleet", "apply", wish(place / "fleet.csv", 3), "--yes", "--output", "run.html")
+        assert ran.code == 1
+        assert "2 updated, 1 failed" in ran.out
+        assert "2 of 3 numbers updated; 1 failed." in ran.out
+        assert "1 failed: HTTP 422 for PATCH /v1/numbers/{id}: Validation error. (1001)" in ran.out
+        page = (place / "run.html").read_text()
+        assert "2 of 3 numbers updated; 1 failed." in page
+        assert f"HTTP 422 for PATCH /v1/numbers/{FIRST}: Validation error." in page
+        failures = cli("fleet", "status", "fleet.run.sqlite", "--json").json["failures"]
+        assert [(each["id"], each["status"]) for each in failures] == [(FIRST, "failed")]
+
+    @pytest.mark.req_16
+    def test_too_many_failures_end_the_run(self, cli: Cli, sandbox: Sandbox, place: Path):
+        sandbox.fail_next("status_422", 60, match="PATCH *")
+        file = wish(place / "fleet.csv", 60)
+        ran = cli("fleet", "apply", file, "--yes", "--max-fraction", 1, "--concurrency", 1)
+        assert ran.code == 3
+        assert "Stopped by safety: 20 changes in a row were refused." in ran.out
+        assert len(writes(sandbox)) < 30
+        assert cli("fleet", "status", "fleet.run.sqlite").code == 3
+        assert "To go on: wavix-async fleet resume" in ran.err
+
+    @pytest.mark.req_19
+    def test_what_is_not_in_effect_in_time_is_pending(self, cli: Cli, monkeypatch: pytest.MonkeyPatch, place: Path):
+        apply = fleet.apply
+        monkeypatch.setattr(fleet, "apply", lambda *args, **options: apply(*args, **options, verify_within=0.2))
+        with running(numbers=5, apply_delay=600.0) as sandbox:
+            monkeypatch.setenv("WAVIX_BASE_URL", sandbox.url)
+            monkeypatch.setenv("WAVIX_API_KEY", sandbox.api_key)
+            file = place / "fleet.csv"
+            file.write_text("id,sms_relay_url\n1001,https://late.example.com\n")
+            ran = cli("fleet", "apply", file, "--yes", "--verify")
+            assert ran.code == 5
+            assert "1 pending: not in effect yet: sms_relay_url" in ran.out
+            sandbox.advance(600)
+            ran = cli("fleet", "resume", "fleet.run.sqlite")
+            assert (ran.code, len(writes(sandbox))) == (0, 1)
+            assert "The number was updated." in ran.out
+
+    @pytest.mark.req_14
+    def test_another_run_is_never_overwritten(self, cli: Cli, sandbox: Sandbox, place: Path):
+        for index, name in enumerate(["fleet.run.sqlite", "fleet.run-2.sqlite"]):
+            file = wish(place / "fleet.csv", 3, first=FIRST + 10 * index)
+            assert cli("fleet", "apply", file, "--yes", "--json").json["journal"] == str(place / name)
+        first = cli("fleet", "status", "fleet.run.sqlite", "--json").json
+        assert (first["updated"], first["digest"]) != (0, None)
+        # Nor is one that is named, or what is no journal at all.
+        (place / "notes.txt").write_text("not a database, and longer than nothing")
+        for journal in ("fleet.run.sqlite", "notes.txt"):
+            file = wish(place / "fleet.csv", 3, first=FIRST + 30)
+            ran = cli("fleet", "apply", file, "--yes", "--journal", journal)
+            assert (ran.code, ran.out) == (2, "")
+            assert "will be changed" not in ran.err
+        assert (place / "notes.txt").read_text().startswith("not a database")
+        assert cli("fleet", "status", "fleet.run.sqlite", "--json").json == first
+
+    def test_a_plan_that_was_refused_leaves_the_name_of_the_journal_free(
+        self, cli: Cli, sandbox: Sandbox, place: Path, monkeypatch: pytest.MonkeyPatch
+    ):
+        from wavix_async.cli._commands import fleet as _fleet
+
+        def meddle(made: Any, kept: Any, *, goes_on: bool) -> None:
+            sandbox.change(FIRST, call_status_url="https://somebody.example.com/else")
+
+        file = wish(place / "fleet.csv", 3)
+        monkeypatch.setattr(_fleet, "_summarize", meddle)
+        ran = cli("fleet", "apply", file, "--yes")
+        assert (ran.code, writes(sandbox)) == (3, [])
+        assert "--stale skip" in ran.err
+        assert f"{FIRST}: call_status_url is " in ran.err
+        monkeypatch.undo()
+        monkeypatch.setenv("WAVIX_BASE_URL", sandbox.url)
+        monkeypatch.setenv("WAVIX_API_KEY", sandbox.api_key)
+        ran = cli("fleet", "apply", file, "--yes", "--json")
+        assert (ran.code, ran.json["journal"]) == (0, str(place / "fleet.run.sqlite"))
+
+    def test_a_refused_key_says_so(self, cli: Cli, sandbox: Sandbox, place: Path, monkeypatch: pytest.MonkeyPatch):
+        monkeypatch.setenv("WAVIX_API_KEY", "a-wrong-key")
+        ran = cli("fleet", "apply", wish(place / "fleet.csv", 3), "--yes")
+        assert (ran.code, ran.out) == (1, "")
+        assert "401" in ran.err
+
+
+class TestRollBack:
+    @pytest.mark.req_18
+    def test_export_apply_roll_back_export_gives_the_same_bytes(self, cli: Cli, sandbox: Sandbox, place: Path):
+        assert cli("fleet", "export", "before.csv").code == 0
+        assert cli("fleet", "apply", wish(place / "fleet.csv", 10), "--yes").code == 0
+        assert done(sandbox) == 10
+        ran = cli("fleet", "roll-back", "fleet.run.sqlite")
+        assert (ran.code, ran.out) == (3, "")
+        assert f"10 numbers of {sandbox.url} that this run has changed will be set back." in ran.err
+        ran = cli("fleet", "roll-back", "fleet.run.sqlite", "--yes", "--output", "back.html")
+        assert ran.code == 0
+        assert "All 10 numbers set back." in ran.out
+        assert "All 10 numbers set back." in (place / "back.html").read_text()
+        assert cli("fleet", "export", "after.csv").code == 0
+        assert (place / "after.csv").read_bytes() == (place / "before.csv").read_bytes()
+
+    def test_what_is_no_journal(self, cli: Cli, sandbox: Sandbox, place: Path):
+        (place / "empty.sqlite").touch()
+        for command in ("resume", "roll-back", "status"):
+            for name in ("nowhere.sqlite", "empty.sqlite"):
+                ran = cli("fleet", command, name, *(["--yes"] if command == "roll-back" else []))
+                assert (ran.code, ran.out) == (2, ""), (command, name)
+                assert name in ran.err
+        assert sandbox.stats.requests == 0
+
+
+@pytest.mark.req_14
+@pytest.mark.req_17
+async def test_ctrl_c_stops_in_order_and_resume_goes_on(place: Path):
+    async with Sandbox(numbers=300, latency=0.05) as sandbox:
+        file = wish(place / "my fleet.csv", 300)
+        argv = ("fleet", "apply", file, "--yes", "--max-fraction", 1, "--concurrency", 4)
+        process = await start(sandbox, *argv, "--json")
+        await until_in_flight(sandbox, 60)
+        process.send_signal(signal.SIGINT)
+        code, out, err = await end(process)
+        report = json.loads(out)
+        assert (code, report["interrupted"], report["finished"]) == (130, True, False)
+        assert 0 < report["updated"] == done(sandbox) < 300
+        assert report["updated"] + report["not_sent"] == 300
+        journal = place / "my fleet.run.sqlite"
+        assert f"To go on: wavix-async fleet resume {shlex.quote(str(journal))}" in err
+        assert "Traceback" not in err
+        code, out, _ = await end(await start(None, "fleet", "status", journal, "--json"))
+        assert (code, json.loads(out)["not_sent"]) == (5, report["not_sent"])
+        # To apply again is no way around it: the run that has not ended must be known of.
+        code, out, err = await end(await start(sandbox, *argv))
+        assert (code, out) == (2, "")
+        assert "fleet resume" in err
+        code, out, _ = await end(await start(sandbox, "fleet", "resume", journal, "--json", "--output", "run.html"))
+        assert (code, json.loads(out)["updated"]) == (0, 300)
+        assert done(sandbox) == len(writes(sandbox)) == 300
+        assert "All 300 numbers updated." in (place / "run.html").read_text()
+
+
+@pytest.mark.req_17
+@pytest.mark.parametrize("count", [3, 2000])
+async def test_whoever_stops_reading_still_gets_the_exit_code(place: Path, count: int):
+    async with Sandbox(numbers=2000) as sandbox:
+        file = wish(place / "fleet.csv", count, more="9999,null\n")
+        process = await start(sandbox, "fleet", "plan", file, "--json", "--output", "plan.html")
+        assert process.stdout is not None
+        assert process.stderr is not None
+        if count > 3:
+            await process.stdout.readline()
+        process.stdout._transport.close()  # type: ignore[attr-defined]
+        err = (await asyncio.wait_for(process.stderr.read(), PATIENCE)).decode()
+        assert await process.wait() == 2
+        assert "no number with the id 9999" in err
+        assert "Traceback" not in err
+        assert "BrokenPipe" not in err
+        assert (place / "plan.html").exists()
+
+
+async def test_long_waits_are_explained(place: Path):
+    async with Sandbox(numbers=30, rate=20, burst=5, retry_after=60.0) as sandbox:
+        file = wish(place / "fleet.csv", 9)
+        sandbox.fail_next("status_429", match="PATCH *")
+        process = await start(sandbox, "fleet", "apply", file, "--yes")
+        err = await until_said(process, "s: the API said so (429)")
+        process.send_signal(signal.SIGINT)
+        await end(process)
+    assert "sending: " in err
+    assert err.endswith("s: the API said so (429)")
+
+
+@pytest.mark.req_14
+async def test_a_second_ctrl_c_ends_at_once_and_the_journal_knows(place: Path):
+    async with Sandbox(numbers=40, faults=Faults(slow_seconds=600)) as sandbox:
+        file = wish(place / "fleet.csv", 5)
+        sandbox.fail_next("slow", 5, match="PATCH *")
+        process = await start(sandbox, "fleet", "apply", file, "--yes", "--json")
+        async with asyncio.timeout(PATIENCE):
+            while not begun(place / "fleet.run.sqlite", 5) or len(sandbox.stats.updates) < 5:
+                await asyncio.sleep(0.02)
+        process.send_signal(signal.SIGINT)
+        await until_said(process, "Stopping: ")
+        process.send_signal(signal.SIGINT)
+        code, out, err = await end(process)
+        report = json.loads(out)
+        assert (code, report["interrupted"]) == (130, True)
+        assert (report["unknown"], report["finished"]) == (5, False)
+        assert "Traceback" not in err
+        # They were on their way, and have arrived: nothing is sent twice.
+        code, out, _ = await end(await start(sandbox, "fleet", "resume", "fleet.run.sqlite", "--json"))
+        assert (code, json.loads(out)["updated"]) == (0, 5)
+        assert done(sandbox) == 5
+        assert max(sandbox.stats.updates.values()) == 1
+
+
+@pytest.mark.req_14
+async def test_a_killed_run_is_resumed_and_can_be_looked_at_while_it_runs(place: Path):
+    async with Sandbox(numbers=400, latency=0.2) as sandbox:
+        file, journal = wish(place / "fleet.csv", 400), place / "fleet.run.sqlite"
+        argv = ("fleet", "apply", file, "--yes", "--max-fraction", 1, "--concurrency", 8)
+        process = await start(sandbox, *argv)
+        await until_in_flight(sandbox, 100)
+        # Longer than what follows takes: it must not come to its end meanwhile.
+        sandbox.fail_next("stall", 8, match="PATCH *")
+        code, out, _ = await end(await start(None, "fleet", "status", journal, "--json", "--output", "now.html"))
+        now = json.loads(out)
+        assert (code, now["running"]) == (5, True)
+        assert 0 < now["updated"] < 400
+        assert "Running: " in (place / "now.html").read_text()
+        # Nobody else may write to it meanwhile.
+        for other in (("fleet", "resume", journal), argv, (*argv, "--journal", journal)):
+            code, out, err = await end(await start(sandbox, *other))
+            assert (code, out) == (5, "")
+            assert "in use" in err or "Another process writes" in err
+            assert "will be changed" not in err
+        process.kill()
+        await process.wait()
+        code, out, _ = await end(await start(sandbox, "fleet", "resume", journal, "--json"))
+        assert (code, json.loads(out)["updated"]) == (0, 400)
+        assert done(sandbox) == 400
+        assert max(sandbox.stats.updates.values()) <= 2
+
+
+async def test_a_terminal_is_asked_and_told_what_is_being_done(place: Path):
+    async with Sandbox(numbers=50, latency=0.05) as sandbox:
+        wish(place / "fleet.csv", 10)
+        with Terminal(sandbox, "fleet", "apply", "fleet.csv", "--concurrency", 1) as terminal:
+            await asyncio.to_thread(terminal.read_until, "[y/n]")
+            assert writes(sandbox) == []
+            terminal.type("y\n")
+            await asyncio.to_thread(terminal.read_until, "All 10 numbers updated.")
+            assert await asyncio.to_thread(terminal.wait) == 0
+        assert "Sending" in terminal.shown
+        assert done(sandbox) == 10

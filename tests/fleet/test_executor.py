@@ -1,0 +1,187 @@
+"""Runs of a fleet: verified, stopped and resumed, ended by a rejected key, against the sandbox on real sockets."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.support.fleets import (
+    ANY_SHARE,
+    FIRST,
+    begun,
+    client_of,
+    counts,
+    five_changes,
+    holds_together,
+    ids,
+    methods,
+    relays,
+    standing,
+    url,
+    urls,
+)
+from wavix_async import AuthenticationError, StopSignal, fleet
+from wavix_async.sandbox import Sandbox
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from wavix_async import WavixClient
+
+
+@pytest.mark.req_19
+async def test_what_is_applied_late_is_waited_for(tmp_path: Path) -> None:
+    async with Sandbox(100, apply_delay=0.4) as sandbox, client_of(sandbox) as wavix:
+        phases: list[str] = []
+        report = await fleet.apply(
+            wavix,
+            await fleet.plan(wavix, relays(ids(9))),
+            journal=tmp_path / "run.sqlite",
+            verify=True,
+            verify_within=20.0,
+            on_progress=lambda progress: phases.append(progress.phase),
+        )
+        assert counts(report) == {"updated": 9}
+        assert all(sandbox.numbers[number]["sms_relay_url"] == url(number, "sms") for number in ids(9))
+        assert "verifying" in phases
+        assert report.elapsed >= 0.4
+        assert sandbox.stats.updates == dict.fromkeys(ids(9), 1)
+
+
+@pytest.mark.req_19
+@pytest.mark.req_14
+async def test_what_is_not_in_effect_in_time_is_pending_and_looked_at_again_by_resume(tmp_path: Path) -> None:
+    async with Sandbox(100, apply_delay=60) as sandbox, client_of(sandbox) as wavix:
+        wanted = relays(ids(4)) | urls(ids(4, FIRST + 4))
+        journal = tmp_path / "run.sqlite"
+        plan = await fleet.plan(wavix, wanted)
+        report = await fleet.apply(wavix, plan, journal=journal, verify=True, verify_within=0.3)
+        assert counts(report) == {"updated": 4, "pending": 4}
+        assert {result.id for result in report.results("pending")} == set(ids(4))
+        assert counts(fleet.status(journal)) == counts(report)
+        sandbox.advance(61)
+        report = await fleet.resume(wavix, journal)
+        assert counts(report) == {"updated": 8}
+        assert report.finished
+        assert sandbox.stats.updates == dict.fromkeys(ids(8), 1), "nothing is sent again only to be seen"
+
+
+@pytest.mark.req_19
+async def test_an_answer_that_was_lost_is_settled_by_reading_and_not_sent_again(tmp_path: Path) -> None:
+    async with Sandbox(100) as sandbox, client_of(sandbox) as wavix:
+        plan = await fleet.plan(wavix, urls(ids(12)))
+        sandbox.fail_next("reset_after", 4, "PATCH")
+        sandbox.fail_next("half_body", 3, "PATCH")
+        report = await fleet.apply(wavix, plan, journal=tmp_path / "run.sqlite", safety=ANY_SHARE)
+        assert sum(sandbox.stats.faults.values()) == 7
+        assert counts(report) == {"updated": 12}
+        assert sandbox.stats.updates == dict.fromkeys(ids(12), 1)
+
+
+@pytest.mark.req_19
+async def test_a_change_that_did_not_last_is_not_called_updated(tmp_path: Path) -> None:
+    async with Sandbox(100, latency=0.01) as sandbox, client_of(sandbox) as wavix:
+        plan = await fleet.plan(wavix, urls(ids(9)))
+        run = asyncio.ensure_future(
+            fleet.apply(wavix, plan, journal=tmp_path / "run.sqlite", verify=True, verify_within=0.3, concurrency=1)
+        )
+        await begun(lambda: sandbox.stats.updates[FIRST + 2] == 1, run)
+        sandbox.change(FIRST + 2, call_status_url="https://theirs.example.com")
+        report = await run
+        assert counts(report) == {"updated": 8, "failed": 1}
+        (late,) = report.results("failed")
+        assert late.id == FIRST + 2
+        assert "call_status_url" in (late.reason or "")
+        assert sandbox.numbers[FIRST + 2]["call_status_url"] == "https://theirs.example.com"
+
+
+@pytest.mark.req_16
+@pytest.mark.parametrize("status", [401, 402, 403])
+async def test_a_refusal_of_the_account_ends_a_run_at_the_first(
+    sandbox: Sandbox, wavix: WavixClient, tmp_path: Path, status: int
+) -> None:
+    plan = await fleet.plan(wavix, urls(ids(20)))
+    sandbox.fail_next(f"status_{status}", 50, f"PATCH /v1/numbers/{FIRST + 5}")
+    report = await fleet.apply(wavix, plan, journal=tmp_path / "run.sqlite", concurrency=1)
+    assert report.stopped_by is not None
+    assert not report.refused_by_safety
+    assert methods(sandbox)["PATCH"] == 6
+    assert report.updated == 5
+    assert report.updated + report.failed + report.not_sent == 20
+    assert report.failed <= 1
+    holds_together(report)
+
+
+@pytest.mark.req_14
+@pytest.mark.req_16
+@pytest.mark.parametrize("status", [401, 402, 403])
+async def test_what_was_refused_for_the_sake_of_the_account_is_sent_by_resume(
+    sandbox: Sandbox, wavix: WavixClient, tmp_path: Path, status: int
+) -> None:
+    sandbox.fail_next(f"status_{status}", 4, "PATCH")
+    plan = await fleet.plan(wavix, urls(ids(20)))
+    report = await fleet.apply(wavix, plan, journal=tmp_path / "run.sqlite", concurrency=4)
+    assert report.stopped_by
+    assert report.updated < 20
+    report = await fleet.resume(wavix, tmp_path / "run.sqlite")
+    assert counts(report) == {"updated": 20}
+
+
+@pytest.mark.req_16
+async def test_a_key_that_may_only_read_changes_nothing() -> None:
+    async with Sandbox(100, scopes={"numbers": "read"}) as sandbox, client_of(sandbox) as wavix:
+        report = await fleet.apply(wavix, await fleet.plan(wavix, urls(ids(20))), concurrency=1)
+        assert methods(sandbox)["PATCH"] == 1
+        assert report.updated == 0
+        assert report.failed + report.not_sent == 20
+        assert "disabled" in (report.stopped_by or "")
+        async with client_of(sandbox, api_key="wrong") as stranger:
+            with pytest.raises(AuthenticationError):
+                await fleet.plan(stranger, urls(ids(2)))
+
+
+@pytest.mark.req_14
+@pytest.mark.req_10
+@pytest.mark.req_17
+@pytest.mark.parametrize("how", ["stop", "cancel"])
+@pytest.mark.parametrize("batch", [None, "auto"])
+async def test_a_run_that_is_stopped_goes_on_where_it_was(tmp_path: Path, how: str, batch: Any) -> None:
+    async with Sandbox(400, latency=0.01) as sandbox, client_of(sandbox) as wavix:
+        wanted = urls(ids(60)) if batch is None else five_changes(ids(60))
+        plan = await fleet.plan(wavix, wanted)
+        before = standing(sandbox)
+        journal = tmp_path / "run.sqlite"
+        signal = StopSignal()
+        run = asyncio.ensure_future(
+            fleet.apply(wavix.with_options(stop=signal), plan, journal=journal, concurrency=2, batch=batch)
+        )
+        await begun(lambda: len(sandbox.stats.updates) >= 7, run)
+        if how == "stop":
+            signal.set()
+            report = await run
+            assert report.stopped_by
+            assert not report.refused_by_safety
+        else:
+            run.cancel()
+            assert (await asyncio.wait([run], timeout=60))[0]
+            assert run.cancelled()
+            report = fleet.status(journal)
+        assert not report.is_running
+        assert not report.finished
+        assert 7 <= len(sandbox.stats.updates) < 60
+        assert report.not_sent + report.unknown >= 60 - len(sandbox.stats.updates)
+        assert all(result.id in sandbox.stats.updates for result in report.results("updated"))
+        holds_together(report)
+        report = await fleet.resume(wavix, journal)
+        assert counts(report) == {"updated": 60}
+        assert report.finished
+        assert max(sandbox.stats.updates.values()) <= 2
+        assert all(
+            {field.field: field.before for field in result.fields}
+            == {field.field: before[result.id or 0][field.field] for field in result.fields}
+            for result in report.results()
+        )
+        await fleet.roll_back(wavix, journal, batch=batch)
+        assert standing(sandbox) == before

@@ -1,0 +1,326 @@
+"""Writing the account to a file and reading it back, and the example fleets, against the sandbox on real sockets."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import stat
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.support import examples as ex
+from tests.support.fleets import number
+from wavix_async import (
+    AuthenticationError,
+    DecodeError,
+    InputError,
+    Number,
+    NumberDestination,
+    NumberUpdate,
+    RetryPolicy,
+    WavixClient,
+    from_dict,
+)
+from wavix_async.fleet import Layout, Match, export, read
+from wavix_async.models import Page, Pagination
+from wavix_async.resources.numbers import Numbers
+from wavix_async.sandbox import Sandbox
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+FIRST = 1001
+
+
+@pytest.fixture
+async def sandbox() -> AsyncIterator[Sandbox]:
+    async with Sandbox(250, foreign=0.2) as running:
+        yield running
+
+
+@pytest.fixture
+async def wavix(sandbox: Sandbox) -> AsyncIterator[WavixClient]:
+    async with WavixClient(sandbox.api_key, base_url=sandbox.url, retry=RetryPolicy.none()) as client:
+        yield client
+
+
+async def account(wavix: WavixClient) -> list[Number]:
+    return [number async for number in wavix.numbers.list()]
+
+
+@pytest.mark.parametrize("suffix", ["csv", "ndjson", "jsonl", "yaml", "yml"])
+async def test_what_is_exported_is_what_is_there(wavix: WavixClient, sandbox: Sandbox, tmp_path: Path, suffix: str):
+    if suffix.startswith("y"):
+        pytest.importorskip("yaml", reason="the extra `yaml` is not installed")
+    sandbox.change(FIRST, sms_relay_url=' "null",\n', call_status_url="", sms_enabled=None, destination=None)
+    sandbox.change(FIRST + 1, call_recording_enabled="yes", transcription_threshold=1.5, number=None, destination=[])
+    path = tmp_path / f"fleet.{suffix}"
+
+    assert await export(wavix, path) == 250
+    whole = read(path)
+    match = whole.match()
+    numbers = await account(wavix)
+    updates = match.updates(numbers)
+
+    assert match.problems == []
+    assert list(match.unseen()) == []
+    assert [update and update.differs_from(number) for update, number in zip(updates, numbers, strict=True)] == [
+        ()
+    ] * 250
+    assert [target.id for target in whole.targets()] == list(range(FIRST, FIRST + 250))
+    assert list(tmp_path.iterdir()) == [path], "nothing is left beside it"
+
+
+async def test_the_same_state_gives_the_same_bytes_whatever_wrote_it(
+    wavix: WavixClient, sandbox: Sandbox, tmp_path: Path
+):
+    paths = [tmp_path / f"{i}.csv" for i in range(3)]
+    route: Any = {"priority": 1, "transport": 1}
+    await export(wavix, paths[0])
+    before = sandbox.numbers[FIRST]
+    sandbox.change(FIRST, destination=[route | {"destination": name, "id": i} for i, name in enumerate("ab")])
+    await wavix.numbers.update(FIRST, call_status_url=None)
+    await export(wavix, paths[1])
+    sandbox.change(
+        FIRST, destination=[route | {"destination": name, "srtp": True} for name in "ba"], call_status_url=""
+    )
+    await export(wavix, paths[2])
+
+    assert paths[1].read_bytes() == paths[2].read_bytes() != paths[0].read_bytes()
+    sandbox.change(FIRST, **before)
+    await export(wavix, paths[1])
+    assert paths[1].read_bytes() == paths[0].read_bytes()
+
+
+async def test_an_account_without_numbers(tmp_path: Path):
+    async with Sandbox(1) as empty, WavixClient(empty.api_key, base_url=empty.url) as wavix:
+        await wavix.numbers.release(ids=[FIRST])
+        assert await export(wavix, tmp_path / "a.csv") == 0
+    assert len(read(tmp_path / "a.csv")) == 0
+
+
+class TestWholeOrNothing:
+    async def test_a_refusal_leaves_the_old_file(self, sandbox: Sandbox, tmp_path: Path):
+        path = tmp_path / "fleet.csv"
+        path.write_text("old")
+        async with WavixClient("wrong", base_url=sandbox.url) as wavix:
+            with pytest.raises(AuthenticationError):
+                await export(wavix, path)
+        assert path.read_text() == "old"
+        assert list(tmp_path.iterdir()) == [path]
+
+    async def test_cancelling_leaves_the_old_file(self, wavix: WavixClient, tmp_path: Path):
+        path = tmp_path / "fleet.csv"
+        path.write_text("old")
+        for steps in range(0, 60, 3):
+            task = asyncio.ensure_future(export(wavix, path))
+            for _ in range(steps):
+                await asyncio.sleep(0.0005)
+            task.cancel()
+            done = (await asyncio.gather(task, return_exceptions=True))[0]
+            text = path.read_text()
+            assert text == "old" or text.count("\n") == 251
+            assert list(tmp_path.iterdir()) == [path]
+            if not isinstance(done, BaseException):
+                break
+
+    async def test_a_number_without_an_id_is_an_error(self, wavix: WavixClient, sandbox: Sandbox, tmp_path: Path):
+        sandbox.change(FIRST, id=None)
+        with pytest.raises(DecodeError, match="has no id that could be used: None"):
+            await export(wavix, tmp_path / "a.csv")
+        assert list(tmp_path.iterdir()) == []
+
+    async def test_where_nothing_can_be_written_nothing_is_asked(
+        self, wavix: WavixClient, sandbox: Sandbox, tmp_path: Path
+    ):
+        for path, message in (
+            (tmp_path / "missing" / "a.csv", "Cannot write"),
+            (tmp_path, "suffix must be one of"),
+            (Path("/dev/null"), "suffix must be one of"),
+            (tmp_path / "a.txt", "suffix must be one of"),
+        ):
+            with pytest.raises(InputError, match=message):
+                await export(wavix, path)
+        with pytest.raises(InputError, match="it is no file"):
+            await export(wavix, tmp_path, layout="csv")
+        assert sandbox.requests == ()
+
+    async def test_the_file_keeps_its_mode_and_a_link_stays_one(self, wavix: WavixClient, tmp_path: Path):
+        path, link = tmp_path / "real", tmp_path / "link.csv"
+        path.touch(0o640)
+        link.symlink_to(path)
+        await export(wavix, link, layout="csv")
+
+        assert link.is_symlink()
+        assert stat.S_IMODE(path.stat().st_mode) == 0o640
+        assert path.read_bytes().count(b"\n") == 251
+
+
+async def test_a_number_that_moves_to_another_page_is_written_once(
+    wavix: WavixClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    numbers = await account(wavix)
+
+    class Pages:
+        async def pages(self) -> AsyncIterator[Any]:
+            for start, end in ((200, 250), (0, 120), (100, 210)):
+                yield Page(items=numbers[start:end], pagination=Pagination(total=250))
+
+    monkeypatch.setattr(type(wavix.numbers), "list", lambda self, **_: Pages())
+    assert await export(wavix, tmp_path / "a.csv") == 250
+    assert [target.id for target in read(tmp_path / "a.csv").targets()] == list(range(FIRST, FIRST + 250))
+
+
+class TestExamples:
+    async def test_the_table(self):
+        async with Sandbox(100) as sandbox, WavixClient(sandbox.api_key, base_url=sandbox.url) as wavix:
+            numbers = await account(wavix)
+        whole = read(EXAMPLES / "fleet.csv")
+        match = whole.match()
+        changes = {
+            number.id: update.differs_from(number)
+            for number, update in zip(numbers, match.updates(numbers), strict=True)
+            if update is not None
+        }
+
+        assert match.problems == []
+        assert list(match.unseen()) == []
+        assert changes == {
+            1001: ("sms_enabled", "sms_relay_url"),
+            1002: ("sms_enabled", "sms_relay_url"),
+            1003: ("destinations", "call_status_url"),
+            1004: ("transcription_enabled", "transcription_threshold"),
+            1005: ("call_status_url",),
+            1006: ("destinations",),
+            1007: ("transcription_enabled", "transcription_threshold"),
+            1008: (),
+        }
+
+    async def test_the_selectors(self):
+        pytest.importorskip("yaml", reason="the extra `yaml` is not installed")
+        async with Sandbox(100) as sandbox, WavixClient(sandbox.api_key, base_url=sandbox.url) as wavix:
+            numbers = await account(wavix)
+        whole = read(EXAMPLES / "fleet.yaml")
+        match = whole.match()
+        wanted = dict(zip((number.id for number in numbers), match.updates(numbers), strict=True))
+
+        assert (whole.rows, len(whole.selectors)) == (7, 4)
+        assert match.problems == []
+        assert list(match.unseen()) == []
+        assert None not in wanted.values(), "one selector means all"
+        # Every selector has something to say here, or the example would show nothing.
+        for selector in whole.selectors:
+            assert any(selector.matches(number) for number in numbers)
+        # Detroit, support, and by id: each later one wins where both speak.
+        assert wanted[1010] == NumberUpdate(
+            sms_enabled=True,
+            call_recording_enabled=True,
+            transcription_enabled=False,
+            transcription_threshold=10,
+            call_status_url=None,
+            destinations=getattr(wanted[1002], "destinations", None),
+        )
+        assert getattr(wanted[1016], "transcription_threshold", None) == 30
+        assert getattr(wanted[1014], "sms_enabled", None) is False
+
+
+# --- what export writes, read takes back ---
+
+texts = st.text(max_size=8) | st.sampled_from(
+    ["null", "NULL", "~", "true", '"', '"null"', " x ", "a\nb", "\r\n", "\x85", "\u2028", "\ufeff", "007", "#", "=1+1",
+     "*a", "- x: y", "a,b;c", "\ud800", "\x00\x7f", "\U0001f600", "{}", "https://x.test/?a=b&c=%20#f"]
+)  # fmt: skip
+raw = st.one_of(
+    st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False), texts, st.just([]), st.just({"a": [1]})
+)
+routes = st.lists(
+    st.fixed_dictionaries(
+        {"destination": texts | raw, "priority": st.integers() | raw, "transport": st.sampled_from([1, 4, 5, 9]) | raw},
+        optional={"trunk_id": st.integers() | raw, "id": st.integers(), "srtp": st.booleans(), "new": raw},
+    )
+    | raw,
+    max_size=3,
+)
+numbers = st.fixed_dictionaries(
+    {},
+    optional={
+        "number": texts | raw | st.just("+1 415 555 0100"),
+        "sms_enabled": st.booleans() | raw,
+        "destination": routes | raw,
+        "sms_relay_url": texts | raw,
+        "call_recording_enabled": raw,
+        "transcription_threshold": st.integers() | raw,
+        "call_status_url": texts | raw,
+    },
+)
+
+
+def exported(numbers: list[Number], layout: Layout) -> bytes:
+    """Return the file that is written of an account with these numbers."""
+
+    class Listing:
+        async def pages(self) -> AsyncIterator[Any]:
+            yield Page(items=numbers, pagination=Pagination(total=len(numbers)))
+
+    async def write(path: Path) -> int:
+        async with WavixClient("a key of an account", base_url="http://127.0.0.1:9") as client:
+            return await export(client, path, layout=layout)
+
+    with tempfile.TemporaryDirectory() as directory, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Numbers, "list", lambda self, **_: Listing())
+        assert asyncio.run(write(Path(directory) / "fleet")) == len(numbers)
+        return (Path(directory) / "fleet").read_bytes()
+
+
+@pytest.mark.parametrize("layout", ["csv", "ndjson", "yaml"])
+@given(payloads=st.lists(numbers, min_size=1, max_size=3))
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def test_what_is_written_of_any_number_differs_from_it_in_nothing(layout: Layout, payloads: list[dict[str, Any]]):
+    if layout == "yaml":
+        pytest.importorskip("yaml")
+    account = [
+        from_dict(Number, {**ex.number(number=f"1415555000{at}"), **payload, "id": at + 1})
+        for at, payload in enumerate(payloads)
+    ]
+    written = exported(account, layout)
+    match: Match = read(io.BytesIO(written), layout=layout).match()
+
+    updates = match.updates(account)
+
+    assert match.problems == []
+    assert [update and update.differs_from(each) for update, each in zip(updates, account, strict=True)] == [
+        () for _ in account
+    ]
+    assert all(update is not None for update in updates)
+    assert list(match.unseen()) == []
+
+
+@pytest.mark.parametrize("layout", ["csv", "ndjson", "yaml"])
+def test_nothing_that_can_be_said_is_left_out(layout: Layout):
+    if layout == "yaml":
+        pytest.importorskip("yaml")
+    odd = 'a "b",\n\u2028 \U0001f600 null'
+    account = [
+        number(1, sms_relay_url=odd, call_status_url=None, sms_enabled=False, transcription_threshold=0),
+        number(2, sms_relay_url="", call_status_url="null", destination=[], sms_enabled=None),
+        number(3, destination=[ex.destination(destination=odd, transport=5, trunk_id=7), ex.destination(priority=2)]),
+    ]
+    written = exported(account, layout)
+    first, second, third = read(io.BytesIO(written), layout=layout).match().updates(account)
+
+    assert first is not None
+    assert second is not None
+    assert third is not None
+    assert (first.sms_relay_url, first.call_status_url, first.sms_enabled) == (odd, None, False)
+    assert (second.sms_relay_url, second.call_status_url, second.destinations) == (None, "null", ())
+    assert not second.sms_enabled
+    assert third.destinations == (
+        NumberDestination(destination=odd, priority=1, transport=5, trunk_id=7),
+        NumberDestination(destination="[did]@pbx.example.net", priority=2, transport=1),
+    )

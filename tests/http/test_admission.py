@@ -1,0 +1,137 @@
+"""What a request holds, and when: a permit first and its slots after it; the queue position stays over all attempts."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from tests.support.stub import Reply, Seen, StubSession
+from tests.support.virtual import run_virtual
+from wavix_async import (
+    ClientClosedError,
+    DeadlineExceededError,
+    Operation,
+    RateLimitError,
+    RetryPolicy,
+    StoppedError,
+    StopSignal,
+    Success,
+    WavixClient,
+)
+
+GET = Operation("GET", "/v1/things/{id}", Success)
+NUDGE = Operation("GET", "/v1/nudges/{id}", Success, fail_fast_on_429=True)
+
+
+def made(session: StubSession, **options: Any) -> WavixClient:
+    return WavixClient("key", base_url="http://127.0.0.1:1", session=session, **options)
+
+
+def fine(_: Seen) -> Reply:
+    return Reply(body={"success": True})
+
+
+@pytest.mark.req_08
+def test_a_call_that_waits_for_the_rate_holds_no_slot() -> None:
+    async def main() -> None:
+        semaphore = asyncio.Semaphore(1)
+        async with made(StubSession(fine), rate=1) as wavix:
+            limited = wavix.with_options(semaphore=semaphore)
+            calls = [asyncio.ensure_future(limited.call(GET, path={"id": number})) for number in range(5)]
+            await asyncio.sleep(0.5)
+            assert wavix.limits.snapshot().waiting > 0
+            assert not semaphore.locked()
+            await asyncio.gather(*calls)
+
+    run_virtual(main())
+
+
+@pytest.mark.req_08
+def test_slots_come_back_and_no_permit_stays_in_flight_whatever_the_end() -> None:
+    async def main() -> None:
+        stop, semaphore = StopSignal(), asyncio.Semaphore(1)
+        session = StubSession(fine, latency=1.0)
+        async with made(session, retry=RetryPolicy.none()) as wavix:
+            one = wavix.with_options(semaphore=semaphore)
+            first = asyncio.ensure_future(one.call(GET, path={"id": 1}))
+            await asyncio.sleep(0.1)
+            assert semaphore.locked()
+            late = asyncio.ensure_future(one.with_options(deadline=0.2).call(GET, path={"id": 2}))
+            stopped = asyncio.ensure_future(one.with_options(stop=stop).call(GET, path={"id": 3}))
+            cancelled = asyncio.ensure_future(one.call(GET, path={"id": 4}))
+            await asyncio.sleep(0.1)
+            stop.set()
+            cancelled.cancel()
+            with pytest.raises(DeadlineExceededError, match="found no free connection") as caught:
+                await late
+            assert caught.value.outcome == "not_sent"
+            with pytest.raises(StoppedError):
+                await stopped
+            with pytest.raises(asyncio.CancelledError):
+                await cancelled
+            await first
+            assert not semaphore.locked()
+            assert wavix.limits.snapshot().in_flight == 0
+        assert session.requests == 1
+        with pytest.raises(ClientClosedError):
+            await one.call(GET, path={"id": 5})
+        assert not semaphore.locked()
+
+    run_virtual(main())
+
+
+@pytest.mark.req_09
+@pytest.mark.req_11
+@pytest.mark.parametrize(("answers", "outcome", "status"), [((), "not_sent", None), ((429,), "rejected", 429)])
+def test_a_permit_after_the_deadline_is_refused_at_once(
+    answers: tuple[int, ...], outcome: str, status: int | None
+) -> None:
+    """What the error says depends on whether the API has refused this very call before."""
+
+    async def main() -> None:
+        refusals = iter(answers)
+
+        def answer(seen: Seen) -> Reply:
+            refused = seen.path.endswith("/1") or next(refusals, None)
+            return Reply(429, {}, {"Retry-After": "30"}) if refused else fine(seen)
+
+        session = StubSession(answer)
+        async with made(session) as wavix:
+            if not answers:
+                with pytest.raises(RateLimitError):
+                    await wavix.with_options(retry=RetryPolicy.none()).call(GET, path={"id": 1})
+            with pytest.raises(RateLimitError, match=r"would have to wait \d+.\d s \(the API said so\)") as caught:
+                await wavix.with_options(deadline=5).call(GET, path={"id": 2})
+            assert (caught.value.outcome, caught.value.status) == (outcome, status)
+            assert caught.value.retry_after == pytest.approx(30, abs=1)
+            assert caught.value.attempts == len(answers)
+
+    run_virtual(main())
+
+
+@pytest.mark.req_06
+def test_a_quota_of_one_operation_says_nothing_of_the_rate() -> None:
+    async def main() -> None:
+        session = StubSession(lambda _: Reply(429, {}, {"Retry-After": "86400"}))
+        async with made(session) as wavix:
+            with pytest.raises(RateLimitError) as caught:
+                await wavix.call(NUDGE, path={"id": 1})
+            snapshot = wavix.limits.snapshot()
+            assert (snapshot.paused_for, snapshot.refused, snapshot.in_flight) == (0, 0, 0)
+            assert caught.value.retry_after == 86400
+
+    run_virtual(main())
+
+
+@pytest.mark.req_06
+def test_a_busy_server_pauses_everyone() -> None:
+    async def main() -> None:
+        session = StubSession(lambda _: Reply(503, {}, {"Retry-After": "4"}))
+        async with made(session, retry=RetryPolicy.none()) as wavix:
+            with pytest.raises(Exception, match="HTTP 503"):
+                await wavix.call(GET, path={"id": 1})
+            assert wavix.limits.snapshot().paused_for == pytest.approx(4, abs=0.5)
+
+    run_virtual(main())

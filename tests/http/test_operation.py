@@ -1,0 +1,244 @@
+"""Operations: what is assumed of a new one, and what is stated of those that exist."""
+
+from __future__ import annotations
+
+import copy
+import importlib
+import pickle
+import pkgutil
+from typing import Any, Optional, Union
+
+import attrs
+import pytest
+
+from wavix_async import InputError, Number, NumberPage, NumberUpdate, Operation, Page, Success, resources
+from wavix_async.models import NumberBatch
+from wavix_async.resources import numbers
+
+
+@pytest.mark.req_02
+@pytest.mark.req_23
+@pytest.mark.parametrize(
+    ("method", "idempotent", "not_found_is_success"),
+    [
+        ("GET", True, False),
+        ("PUT", True, False),
+        ("DELETE", True, True),
+        ("POST", False, False),
+        ("PATCH", False, False),
+    ],
+)
+def test_a_new_operation_is_safe_until_somebody_has_thought_about_it(
+    method: str, idempotent: bool, not_found_is_success: bool
+) -> None:
+    operation = Operation(method, "/v1/things/{id}", Success)
+
+    assert operation.idempotent is idempotent
+    assert operation.not_found_is_success is not_found_is_success
+    assert (operation.scope, operation.limit_group, operation.fail_fast_on_429) == (None, "default", False)
+    assert operation.name == f"{method} /v1/things/{{id}}"
+
+
+@pytest.mark.req_02
+def test_what_is_stated_wins() -> None:
+    operation = Operation(
+        "PUT", "/v1/costly", Success, idempotent=False, not_found_is_success=True, fail_fast_on_429=True
+    )
+
+    assert (operation.idempotent, operation.not_found_is_success, operation.fail_fast_on_429) == (False, True, True)
+
+
+def test_an_operation_is_a_value() -> None:
+    assert Operation("GET", "/v1/x", Success) == Operation("GET", "/v1/x", Success)
+    assert len({Operation("GET", "/v1/x", Success), Operation("GET", "/v1/x", Success)}) == 1
+    with pytest.raises(attrs.exceptions.FrozenInstanceError):
+        numbers.GET.path = "/elsewhere"  # type: ignore[misc]
+
+
+# What has been thought about, operation by operation, with the reason where it is not the method's.
+REVIEWED = {
+    "GET /v1/numbers": True,
+    "GET /v1/numbers/{id}": True,
+    "PATCH /v1/numbers/{id}": True,  # sets fields to given values: twice is once
+    "PATCH /v1/numbers": True,  # the same for many
+    "DELETE /v1/numbers": True,  # what is gone is gone
+    "POST /v1/numbers/papers": False,  # each upload is a document of its own
+}
+
+
+@pytest.mark.req_02
+def test_whether_a_call_may_be_repeated_has_been_reviewed_for_every_operation() -> None:
+    """A new operation fails here until somebody has written down what they think."""
+    modules = [
+        importlib.import_module(each.name)
+        for each in pkgutil.iter_modules(resources.__path__, "wavix_async.resources.")
+    ]
+    found = {each.name: each for module in modules for each in vars(module).values() if isinstance(each, Operation)}
+    assert {name: operation.idempotent for name, operation in found.items()} == REVIEWED
+
+
+@pytest.mark.req_02
+@pytest.mark.parametrize(
+    ("operation", "name", "result", "scope", "idempotent"),
+    [
+        (numbers.LIST, "GET /v1/numbers", NumberPage, "numbers:read", True),
+        (numbers.GET, "GET /v1/numbers/{id}", Number, "numbers:read", True),
+        (numbers.UPDATE, "PATCH /v1/numbers/{id}", Number, "numbers:write", True),
+        (numbers.UPDATE_BATCH, "PATCH /v1/numbers", NumberBatch, "numbers:write", True),
+        (numbers.RELEASE, "DELETE /v1/numbers", Success, "numbers:write", True),
+        (numbers.UPLOAD, "POST /v1/numbers/papers", None, "numbers:write", False),
+    ],
+)
+def test_the_operations_of_numbers(
+    operation: Operation[object], name: str, result: type | None, scope: str, idempotent: bool
+) -> None:
+    assert operation.name == name
+    assert result is None or operation.result is result
+    assert operation.scope == scope
+    assert operation.idempotent is idempotent
+    assert operation.fail_fast_on_429 is False
+
+
+# --- checks when an operation is made: nothing has been sent ---
+
+RESULTS: list[Any] = [
+    None,
+    Number,
+    Success,
+    NumberPage,
+    dict,
+    list,
+    dict[str, Any],
+    dict[str, object],
+    dict[str, Number],
+    list[Number],
+    list[dict[str, Any]],
+    list[str],
+    Number | Success,
+    Number | None,
+    list[Number] | Success,
+    Union[Number, Success],  # noqa: UP007
+    Optional[Number],  # noqa: UP045
+]
+
+
+@pytest.mark.parametrize("result", RESULTS, ids=str)
+def test_what_an_answer_can_be(result: Any) -> None:
+    operation = Operation("GET", "/v1/things", result)
+
+    assert operation.result == result
+    assert copy.copy(operation) == pickle.loads(pickle.dumps(operation)) == operation
+    assert len({operation, Operation("GET", "/v1/things", result)}) == 1
+
+
+class Text(str):
+    __slots__ = ()
+
+
+@pytest.mark.req_01
+@pytest.mark.parametrize(
+    ("result", "named"),
+    [
+        (object, "object"),
+        (Any, "Any"),
+        (bytes, "bytes"),
+        (str, "str"),
+        (Text, "Text"),
+        (int, "int"),
+        (NumberUpdate, "NumberUpdate"),
+        (dict[int, Number], "dict\\[int, .*Number\\]"),
+        (Page[Number], "Page"),
+        (Number | bytes, "bytes"),
+        ("dict", "dict"),
+        (5, "5"),
+        (Success(success=True), "Success"),
+    ],
+    ids=str,
+)
+def test_an_answer_that_cannot_be_read_is_refused_before_anything_is_sent(result: Any, named: str) -> None:
+    with pytest.raises(
+        InputError, match=rf"POST /v1/things: the result cannot be .*{named}.*list\[\.\.\.\] of one, dict"
+    ) as caught:
+        Operation("POST", "/v1/things", result)
+    assert caught.value.outcome == "not_sent"
+
+
+@pytest.mark.parametrize("method", ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD"])
+def test_methods(method: str) -> None:
+    assert Operation(method, "/v1/things", Success).idempotent is (method not in {"POST", "PATCH"})
+
+
+@pytest.mark.parametrize("method", ["get", "Patch", "", "OPTIONS", "TRACE", "GET ", None, 5])
+def test_a_method_that_is_none(method: Any) -> None:
+    with pytest.raises(InputError, match="must be one of GET, POST, PUT, PATCH, DELETE, HEAD; got"):
+        Operation(method, "/v1/things", Success)
+
+
+@pytest.mark.parametrize(
+    ("path", "placeholders"),
+    [
+        ("/", ()),
+        ("/v1/things", ()),
+        ("/v1/{id}", ("id",)),
+        ("/v1/{a}/b/{c_1}", ("a", "c_1")),
+        ("/v1/{a}-{b}.json", ("a", "b")),
+    ],
+)
+def test_paths(path: str, placeholders: tuple[str, ...]) -> None:
+    assert Operation("GET", path, Success).placeholders == placeholders
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "v1/things",
+        "",
+        "https://api.wavix.com/v1/things",
+        None,
+        "/v1/{}",
+        "/v1/{id",
+        "/v1/id}",
+        "/v1/{{id}}",
+        "/v1/{0}",
+        "/v1/{a.b}",
+        "/v1/{a[0]}",
+        "/v1/{a!r}",
+        "/v1/{a:>5}",
+        "/v1/{a-b}",
+        "/v1/{id}/{id}",
+        "/v1/things?page=1",
+        "/v1/things#top",
+        "/v1/two words",
+        "/v1/d\u00fcsseldorf",
+    ],
+)
+def test_a_path_that_is_none(path: Any) -> None:
+    with pytest.raises(InputError, match=r"The path of an operation must be one like /v1/numbers/\{id\}; got"):
+        Operation("GET", path, Success)
+
+
+@pytest.mark.parametrize("name", ["unwrap", "wrap"])
+def test_keys_of_answers_and_bodies(name: str) -> None:
+    wrong: Any
+    for wrong in ("", 5, ["call"]):
+        with pytest.raises(InputError, match=rf"GET /v1/things: {name} must be a key such as 'call', or None"):
+            Operation("GET", "/v1/things", dict, **{name: wrong})
+
+
+def test_reserved_words() -> None:
+    operation = Operation("GET", "/v3/messages/{id}", dict, reserved=["all", "sender-ids"])
+    assert operation.reserved == {"all", "sender-ids"}
+    assert hash(operation) == hash(Operation("GET", "/v3/messages/{id}", dict, reserved=("sender-ids", "all")))
+    wrong: Any
+    for wrong in ("all", ["all", 5], [""], 5):
+        with pytest.raises(InputError, match=r"reserved must be words of a path such as \('all',\)"):
+            Operation("GET", "/v3/messages/{id}", dict, reserved=wrong)
+
+
+def test_an_operation_can_be_changed() -> None:
+    """`attrs.evolve` makes a new one, which is checked and split again."""
+    other = attrs.evolve(numbers.GET, path="/v1/other/{name}", result=dict)
+
+    assert (other.placeholders, other.scope, other.result) == (("name",), numbers.GET.scope, dict)
+    with pytest.raises(InputError):
+        attrs.evolve(numbers.GET, result=object)

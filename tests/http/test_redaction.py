@@ -1,0 +1,346 @@
+"""The API key is in no error, no event and no log, whatever an answer repeats."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import pickle
+import traceback
+from contextlib import asynccontextmanager, suppress
+from typing import TYPE_CHECKING, Any
+
+import aiohttp
+import pytest
+
+from tests.conftest import BASE, KEY
+from tests.support.clients import client
+from wavix_async import (
+    AuthenticationError,
+    ConfigurationError,
+    DecodeError,
+    Number,
+    NumberUpdate,
+    Operation,
+    RetryPolicy,
+    UnprocessableEntityError,
+    WavixClient,
+    WavixError,
+)
+from wavix_async._http import Redactor, Response
+from wavix_async.config import Secret
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+
+    from tests.conftest import Api
+
+
+def shown(error: BaseException) -> Iterator[str]:
+    """Everything that a log, a debugger or an error tracker would show of an exception."""
+    chain: list[BaseException] = []
+    current: BaseException | None = error
+    while current is not None and current not in chain:
+        chain.append(current)
+        current = current.__cause__ or current.__context__
+    for each in chain:
+        yield from (str(each), repr(each), repr(each.args), repr(vars(each)))
+    yield "".join(traceback.format_exception(error))
+    # The frames of the test hold the key because the test does: only those of the package and of libraries count.
+    told = traceback.TracebackException.from_exception(error, capture_locals=True)
+    pending: list[traceback.TracebackException | None] = [told]
+    while pending:
+        part = pending.pop()
+        if part is not None:
+            pending += [part.__cause__, part.__context__]
+            yield from (f"{frame}: {frame.locals}" for frame in part.stack if not frame.filename.startswith(__file__))
+
+
+def assert_hidden(error: BaseException, key: str = KEY) -> None:
+    for text in shown(error):
+        assert key not in text
+    if isinstance(error, WavixError):
+        assert key.encode() not in pickle.dumps(error)
+
+
+@pytest.mark.req_24
+async def test_the_key_is_not_in_what_a_client_shows(api: Api) -> None:
+    async with client() as wavix:
+        other = wavix.with_options(deadline=5)
+        for thing in (
+            wavix,
+            other,
+            wavix.numbers,
+            wavix.numbers.papers,
+            wavix.limits,
+            wavix.limits.snapshot(),
+            wavix.retry,
+        ):
+            assert KEY not in repr(thing)
+            assert KEY not in str(thing)
+            assert KEY not in repr(getattr(thing, "__dict__", ""))
+
+
+@pytest.mark.req_24
+@pytest.mark.parametrize(
+    "failure",
+    [
+        aiohttp.ServerDisconnectedError(),
+        aiohttp.ClientOSError(104, "reset"),
+        aiohttp.ClientPayloadError("half"),
+        ValueError("odd"),
+        TimeoutError(),
+        None,
+    ],
+    ids=repr,
+)
+@pytest.mark.parametrize("attempts", [1, 3])
+async def test_the_key_is_not_in_failures(
+    api: Api, caplog: pytest.LogCaptureFixture, failure: Exception | None, attempts: int
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    for _ in range(3):
+        if failure:
+            api.mock.patch(f"{BASE}/v1/numbers/1", exception=failure)
+        else:
+            api.answer("PATCH", "/v1/numbers/1", {"message": "down"}, status=500)
+    async with client(retry=RetryPolicy(attempts=attempts, backoff=0)) as wavix:
+        with pytest.raises(WavixError) as caught:
+            await wavix.numbers.update(1, sms_enabled=True)
+
+    assert_hidden(caught.value)
+    assert KEY not in caplog.text
+
+
+REPLIES = {
+    "refused": None,
+    "hung up": b"",
+    "garbage": b"\x00\x01garbage\r\n\r\n",
+    "a bad status line": b"HTTP/1.1 what\r\n\r\n",
+    "a bad header": b"HTTP/1.1 200 OK\r\nbad header\r\n\r\n",
+    "a bad chunk": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+    "half a body": b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{",
+    "a long header": b"HTTP/1.1 200 OK\r\nX: " + b"a" * 10_000 + b"\r\n\r\n",
+    "html": b"HTTP/1.1 502 Bad\r\nContent-Type: text/html\r\nContent-Length: 2\r\n\r\n<>",
+    "not json": b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 1\r\n\r\n{",
+    "a bad encoding": b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 3\r\n\r\nabc",
+    "a refusal for long": b"HTTP/1.1 429 Slow\r\nRetry-After: 99999\r\nContent-Length: 0\r\n\r\n",
+    "a redirect": b"HTTP/1.1 302 Found\r\nLocation: http://localhost:1/\r\nContent-Length: 0\r\n\r\n",
+    "too long": b"HTTP/1.1 200 OK\r\nContent-Length: 17000000\r\n\r\n" + b" " * 17_000_000,
+}
+
+
+@asynccontextmanager
+async def server(reply: bytes | None, *, hold: bool = False) -> AsyncIterator[str]:
+    """A server on a real socket that gives the same bytes to everybody, and hangs up; None: nobody listens.
+
+    With `hold` it hangs up after the client has.
+    """
+    serving: set[asyncio.Task[Any]] = set()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        serving.add(task)
+        with suppress(ConnectionError):
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(reply or b"")
+            if hold:
+                await reader.read()
+        writer.close()
+        with suppress(ConnectionError):
+            await writer.wait_closed()
+
+    listener = await asyncio.start_server(serve, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{listener.sockets[0].getsockname()[1]}"
+    if reply is None:
+        listener.close()
+    async with listener:
+        yield url
+    if serving:
+        await asyncio.wait(serving)
+
+
+@pytest.mark.req_24
+@pytest.mark.parametrize("name", REPLIES)
+async def test_the_key_is_not_in_failures_of_a_real_connection(name: str, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    async with (
+        server(REPLIES[name]) as url,
+        WavixClient(KEY, base_url=url, retry=RetryPolicy.none(), timeout=5) as wavix,
+    ):
+        with pytest.raises(WavixError) as caught:
+            await wavix.numbers.get(1)
+
+    assert type(caught.value).__module__ == "wavix_async.errors"
+    assert_hidden(caught.value)
+    assert KEY not in caplog.text
+
+
+ENDS: dict[str, Callable[[WavixClient], Coroutine[Any, Any, Any]]] = {
+    "a form": lambda wavix: wavix.numbers.papers.upload(
+        did_ids=[1], doc_id="id", doc_attachment=b"x" * 100, filename="a.pdf"
+    ),
+    "a stall": lambda wavix: wavix.with_options(timeout=0.1).numbers.get(1),
+    "a deadline": lambda wavix: wavix.with_options(deadline=0.1).numbers.get(1),
+    "an argument": lambda wavix: wavix.numbers.get(0),
+    "a body": lambda wavix: wavix.call(Operation("POST", "/v1/things", Number), body={"a": {1}}),
+}
+
+
+@pytest.mark.req_24
+@pytest.mark.parametrize("name", ENDS)
+async def test_the_key_is_not_in_errors_of_any_other_end(name: str, caplog: pytest.LogCaptureFixture) -> None:
+    """A connection that answers nothing: to a form it is closed in the middle, all others wait."""
+    caplog.set_level(logging.DEBUG)
+
+    async with (
+        server(b"", hold=name != "a form") as url,
+        WavixClient(KEY, base_url=url, retry=RetryPolicy.none(), timeout=5) as wavix,
+    ):
+        with pytest.raises(WavixError) as caught:
+            await ENDS[name](wavix)
+    assert_hidden(caught.value)
+    assert KEY not in caplog.text
+
+
+@pytest.mark.req_24
+async def test_the_key_is_not_in_a_bulk_report(caplog: pytest.LogCaptureFixture) -> None:
+    """Each failure keeps its error, and a report is what people print."""
+    caplog.set_level(logging.DEBUG)
+    async with server(REPLIES["a bad chunk"]) as url, WavixClient(KEY, base_url=url, retry=RetryPolicy.none()) as wavix:
+        report = await wavix.numbers.bulk_update(dict.fromkeys(range(1, 5), NumberUpdate(sms_enabled=True)))
+    assert len(report.failures) == 4
+    for failure in report.failures:
+        assert KEY not in repr(failure)
+        assert isinstance(failure.error, WavixError)
+        assert_hidden(failure.error)
+    with pytest.raises(WavixError) as caught:
+        report.raise_for_failures()
+    assert_hidden(caught.value)
+    assert KEY not in f"{report} {report!r} {caplog.text}"
+
+
+@pytest.mark.req_24
+@pytest.mark.parametrize(
+    ("status", "body", "kind"),
+    [
+        (401, b'{"message": "Unknown key %s"}' % KEY.encode(), "application/json"),
+        (502, b"<pre>Authorization: Bearer %s</pre>" % KEY.encode(), "text/html"),
+        (200, b"<pre>Authorization: Bearer %s</pre>" % KEY.encode(), "text/html"),
+    ],
+)
+async def test_a_server_that_echoes_the_key_does_not_spread_it(
+    api: Api, wavix: WavixClient, status: int, body: bytes, kind: str
+) -> None:
+    api.answer("GET", "/v1/numbers/1", body=body, status=status, content_type=kind)
+
+    with pytest.raises(WavixError) as caught:
+        await wavix.numbers.get(1)
+    # What reaches a log: frames are held by the debugger only.
+    for text in (str(caught.value), repr(caught.value), repr(caught.value.details)):
+        assert KEY not in text
+
+
+@pytest.mark.req_24
+@pytest.mark.parametrize(("plain", "escaped"), [("/", "\\/"), ("+", "\\u002b"), ("&", "\\u0026")])
+async def test_a_server_that_escapes_the_key_does_not_spread_it(api: Api, plain: str, escaped: str) -> None:
+    """JSON encoders escape slashes (PHP) and ampersands (Rails) by default, and keys in base64 have slashes."""
+    key = f"key{plain}that-nobody-may-see"
+    body = b'{"message": "Unknown key %s"}' % key.replace(plain, escaped).encode()
+    api.answer("GET", "/v1/numbers/1", body=body, status=401)
+
+    async with WavixClient(key, base_url=BASE, retry=RetryPolicy.none()) as wavix:
+        with pytest.raises(AuthenticationError) as caught:
+            await wavix.numbers.get(1)
+    for text in (str(caught.value), repr(caught.value), repr(caught.value.details)):
+        assert key not in text
+
+
+@pytest.mark.req_24
+@pytest.mark.parametrize("key", ["id", "hidden", "<hidden>", "d", "success"])
+@pytest.mark.parametrize(("status", "kind"), [(422, UnprocessableEntityError), (200, DecodeError)])
+async def test_a_key_that_is_a_part_of_every_answer(api: Api, key: str, status: int, kind: type[WavixError]) -> None:
+    """A word as the key of a test: too short to be hidden, or hidden by itself."""
+    body = b'{"message": "hidden <hidden> success invalid"' + (b"}" if status == 422 else b"")
+    api.answer("GET", "/v1/numbers/1", body=body, status=status)
+
+    async with WavixClient(key, base_url=BASE, retry=RetryPolicy.none()) as wavix:
+        with pytest.raises(kind, match="hidden <hidden> success invalid"):
+            await wavix.numbers.get(1)
+
+
+WRONG = [{"base_url": "http://api.example.net"}, {"rate": -1}, {"timeout": 0}, {"max_connections": 0}, {"retry": 3}]
+
+
+@pytest.mark.req_24
+@pytest.mark.parametrize("wrong", WRONG, ids=repr)
+def test_the_key_is_not_in_the_frames_of_a_wrong_setting(
+    wrong: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(WavixClient, "__repr__", object.__repr__)  # see the next test
+    with pytest.raises(ConfigurationError) as caught:
+        WavixClient(KEY, **wrong)
+
+    assert_hidden(caught.value)
+
+
+@pytest.mark.req_24
+@pytest.mark.parametrize("wrong", WRONG, ids=repr)
+def test_the_key_is_not_in_the_message_of_a_wrong_setting(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        WavixClient(KEY, **wrong)
+
+    assert KEY not in str(caught.value)
+    assert KEY not in "".join(traceback.format_exception(caught.value))
+
+
+@pytest.mark.req_24
+async def test_the_key_from_the_environment_is_hidden_too(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WAVIX_API_KEY", KEY)
+    api.mock.get(f"{BASE}/v1/numbers/1", exception=aiohttp.ServerDisconnectedError())
+    async with WavixClient(base_url=BASE, retry=RetryPolicy.none()) as wavix:
+        with pytest.raises(WavixError) as caught:
+            await wavix.numbers.get(1)
+
+    assert_hidden(caught.value)
+
+
+# --- the parts ---
+
+
+@pytest.mark.req_24
+def test_the_key_is_hidden_in_everything_that_an_answer_can_hold() -> None:
+    hide = Redactor(Secret("key/with-a-slash")).hide
+
+    said = {"a key/with-a-slash": ["key/with-a-slash", ("key\\/with-a-slash",)], "n": 1, "none": None}
+    assert hide(said) == {"a <hidden>": ["<hidden>", ("<hidden>",)], "n": 1, "none": None}
+    for short in ("", "1234567"):
+        assert Redactor(Secret(short)).hide(said) is said
+
+
+@pytest.mark.req_24
+def test_a_response_is_copied_only_where_it_holds_the_key() -> None:
+    redactor = Redactor(Secret(KEY))
+    clean = Response(200, {}, b"nothing of it")
+    found = Response(401, {"X": "y"}, b"Unknown key " + KEY.encode())
+
+    assert redactor.response(clean) is clean
+    other = redactor.response(found)
+    assert (other.status, other.headers, other.body) == (401, {"X": "y"}, b"Unknown key <hidden>")
+
+
+@pytest.mark.req_24
+def test_details_too_deep_to_be_searched_are_left_out() -> None:
+    deep: Any = KEY
+    for _ in range(100_000):
+        deep = [deep]
+    error = WavixError(f"of {KEY}", reason=KEY, details=deep)
+    Redactor(Secret(KEY)).error(error)
+
+    assert (str(error), error.args, error.reason, error.details) == ("of <hidden>", ("of <hidden>",), "<hidden>", None)
+
+
+@pytest.mark.req_24
+def test_the_redactor_does_not_show_the_key_itself() -> None:
+    redactor = Redactor(Secret(KEY))
+    assert KEY not in repr([getattr(redactor, name) for name in Redactor.__slots__])

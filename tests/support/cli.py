@@ -1,0 +1,138 @@
+"""The command line in tests: in this process and as one of its own, against a sandbox."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import pty
+import select
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Self
+
+import attrs
+
+from wavix_async.sandbox import Sandbox
+
+CLI = (sys.executable, "-m", "wavix_async.cli")
+PATIENT = "import sys; from wavix_async.cli import _runner, main; _runner.GRACE = {}; sys.exit(main())"
+PATIENCE = 60
+"""Seconds, for what takes one or hangs: a machine that is busy with something else needs longer to start a process."""
+
+
+@attrs.frozen
+class Ran:
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+    @property
+    def ndjson(self) -> list[Any]:
+        return [json.loads(line) for line in self.out.splitlines()]
+
+
+Cli = Callable[..., Ran]
+
+
+@contextmanager
+def running(**settings: Any) -> Iterator[Sandbox]:
+    """A sandbox in a thread of its own, as `main` runs its own event loop."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    sandbox = Sandbox(**settings)
+    try:
+        asyncio.run_coroutine_threadsafe(sandbox.start(), loop).result(PATIENCE)
+        yield sandbox
+        asyncio.run_coroutine_threadsafe(sandbox.stop(), loop).result(PATIENCE)
+        # A command that ends as its sandbox does leaves connections that are taken down a moment later.
+        asyncio.run_coroutine_threadsafe(asyncio.sleep(0.01), loop).result(PATIENCE)
+    finally:
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
+
+
+async def start(
+    sandbox: Sandbox | None, *argv: object, stdin: int = subprocess.DEVNULL, grace: float | None = None
+) -> asyncio.subprocess.Process:
+    """Start a process; `grace` is what its first Ctrl-C gives to what is on the wire, where it is not the usual."""
+    environment = {**os.environ, "COLUMNS": "120"}
+    environment.pop("WAVIX_API_KEY", None)
+    # Output is buffered, as it is where nobody has said otherwise.
+    environment.pop("PYTHONUNBUFFERED", None)
+    if sandbox is not None:
+        environment |= {"WAVIX_BASE_URL": sandbox.url, "WAVIX_API_KEY": sandbox.api_key}
+    return await asyncio.create_subprocess_exec(
+        *(CLI if grace is None else (sys.executable, "-c", PATIENT.format(grace))),
+        *map(str, argv),
+        stdin=stdin,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=environment,
+    )
+
+
+async def end(process: asyncio.subprocess.Process) -> tuple[int, str, str]:
+    out, err = await asyncio.wait_for(process.communicate(), PATIENCE)
+    assert process.returncode is not None
+    return process.returncode, out.decode(), err.decode()
+
+
+async def until_said(process: asyncio.subprocess.Process, words: str) -> str:
+    """Read what a process says until it has said these words."""
+    assert process.stderr is not None
+    return (await asyncio.wait_for(process.stderr.readuntil(words.encode()), PATIENCE)).decode()
+
+
+async def until_in_flight(sandbox: Sandbox, requests: int) -> None:
+    async with asyncio.timeout(PATIENCE):
+        while sandbox.stats.requests < requests:
+            await asyncio.sleep(0.01)
+
+
+class Terminal:
+    """A process on a pseudo-terminal, and all that it has shown."""
+
+    def __init__(self, sandbox: Sandbox, *argv: object) -> None:
+        self._main, other = pty.openpty()
+        environment = {**os.environ, "WAVIX_BASE_URL": sandbox.url, "WAVIX_API_KEY": sandbox.api_key}
+        environment |= {"TERM": "xterm-256color", "COLUMNS": "100", "LINES": "30"}
+        self.process = subprocess.Popen(
+            [*CLI, *map(str, argv)], stdin=other, stdout=other, stderr=other, env=environment, start_new_session=True
+        )
+        os.close(other)
+        self.shown = ""
+
+    def read_until(self, text: str) -> None:
+        end_of_time = time.monotonic() + PATIENCE
+        while text not in self.shown and time.monotonic() < end_of_time:
+            if select.select([self._main], [], [], 0.2)[0]:
+                try:
+                    self.shown += os.read(self._main, 65536).decode()
+                except OSError:
+                    break
+        assert text in self.shown
+
+    def type(self, text: str) -> None:
+        os.write(self._main, text.encode())
+
+    def wait(self) -> int:
+        return self.process.wait(PATIENCE)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.process.kill()
+        self.process.wait(PATIENCE)
+        os.close(self._main)

@@ -1,0 +1,200 @@
+"""A stand-in for an aiohttp session: no sockets, so tests of waits run in virtual time (`tests/support/virtual.py`).
+
+It is what `WavixClient(session=...)` uses of a session and no more. What it saw is the truth that reports are held to.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections import Counter, deque
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from multidict import CIMultiDict
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
+
+    from yarl import URL
+
+NUMBER: dict[str, Any] = {
+    "id": 1,
+    "number": "12565378257",
+    "activation_fee": "0.00",
+    "monthly_fee": "0.99",
+    "per_min": "0.01",
+    "city": "DETROIT, MI",
+    "state": "MI",
+    "country": "United States",
+    "country_short_name": "US",
+    "destination": [],
+    "channels": 2,
+    "require_docs": [],
+    "documents": [],
+    "domestic_cli": True,
+    "free_min": 0,
+    "unlimited": False,
+    "label": None,
+    "status": "active",
+    "seconds": "0",
+    "added": "2024-01-01T00:00:00.000Z",
+    "paid_until": "2027-01-01",
+    "sms_enabled": True,
+    "sms_relay_url": None,
+    "cnam": None,
+    "call_recording_enabled": False,
+    "transcription_enabled": False,
+    "transcription_threshold": 6,
+    "call_status_url": None,
+}
+
+
+@dataclass(frozen=True)
+class Seen:
+    """One request as the stub saw it."""
+
+    at: float
+    """Seconds since the first request."""
+    method: str
+    path: str
+    body: Any
+
+    @property
+    def id(self) -> int:
+        return int(self.path.rpartition("/")[2])
+
+
+@dataclass
+class Reply:
+    """What to answer; `before` and `after` are seconds of loop time around the change being carried out."""
+
+    status: int = 200
+    body: Any = None
+    headers: dict[str, str] = field(default_factory=dict)
+    before: float = 0.0
+    after: float = 0.0
+    error: Exception | None = None
+    """Raised in place of an answer, after `before` and `after`."""
+    applied: bool | None = None
+    """Whether the change is carried out; default: with a 2xx or an error in place of an answer."""
+
+
+class _Answer:
+    """An answer; its connection is back when it has been read, released or closed."""
+
+    def __init__(self, reply: Reply, leave: Callable[[], None]) -> None:
+        body = NUMBER if reply.body is None and reply.status == 200 else reply.body
+        self._data = b"" if body is None else json.dumps(body).encode()
+        self._leave: Callable[[], None] | None = leave
+        self.status = reply.status
+        self.headers = CIMultiDict({"Content-Type": "application/json", **reply.headers})
+        self.content_length = len(self._data)
+
+    async def read(self) -> bytes:
+        self.close()
+        return self._data
+
+    def close(self) -> None:
+        if self._leave is not None:
+            self._leave()
+            self._leave = None
+
+    release = close
+
+
+class _Exchange:
+    """What `session.request` gives: to be awaited, or entered."""
+
+    def __init__(self, session: StubSession, seen: Seen) -> None:
+        self._session = session
+        self._seen = seen
+
+    def __await__(self) -> Generator[Any, None, _Answer]:
+        return self._session._meet(self._seen).__await__()
+
+    async def __aenter__(self) -> _Answer:
+        self._answer = await self
+        return self._answer
+
+    async def __aexit__(self, *_: object) -> None:
+        self._answer.release()
+
+
+class StubSession:
+    """Answers every request as `answer` says; by default 200 and a number, `latency` seconds later."""
+
+    def __init__(self, answer: Callable[[Seen], Reply] | None = None, *, latency: float = 0.0) -> None:
+        self._answer = answer or (lambda _: Reply())
+        self._latency = latency
+        self._retry_connection = True
+        self.connector = None
+        self.requests = 0
+        self.statuses: Counter[int] = Counter()
+        self.seen: Counter[str] = Counter()
+        """Requests by path."""
+        self.writes: Counter[str] = Counter()
+        """The same without GETs."""
+        self.applied: Counter[str] = Counter()
+        """Changes carried out by path."""
+        self.bodies: dict[str, list[Any]] = {}
+        self.in_flight = 0
+        self.peak = 0
+        self.overlaps = 0
+        """Requests that came while another of the same path was in flight."""
+        self.times: deque[float] = deque(maxlen=10_000)
+        """When the last requests came, in seconds since the first."""
+        self._by_path: Counter[str] = Counter()
+        self._began: float | None = None
+
+    def answer(self, answer: Callable[[Seen], Reply]) -> None:
+        """From now on, answer like this."""
+        self._answer = answer
+
+    def request(self, method: str, url: URL, *, data: bytes | None = None, **_: Any) -> _Exchange:
+        now = asyncio.get_running_loop().time()
+        if self._began is None:
+            self._began = now
+        return _Exchange(self, Seen(now - self._began, method, url.path, json.loads(data) if data else None))
+
+    async def _meet(self, seen: Seen) -> _Answer:
+        reply = self._answer(seen)
+        self.requests += 1
+        self.seen[seen.path] += 1
+        self.writes[seen.path] += seen.method != "GET"
+        self.times.append(seen.at)
+        self.in_flight += 1
+        self.peak = max(self.peak, self.in_flight)
+        self.overlaps += self._by_path[seen.path] > 0
+        self._by_path[seen.path] += 1
+        try:
+            if self._latency + reply.before:
+                await asyncio.sleep(self._latency + reply.before)
+            carried_out = reply.applied if reply.applied is not None else reply.error or reply.status < 300
+            if carried_out and seen.method != "GET":
+                self.applied[seen.path] += 1
+                self.bodies.setdefault(seen.path, []).append(seen.body)
+            if reply.after:
+                await asyncio.sleep(reply.after)
+            if reply.error is not None:
+                raise reply.error
+        except BaseException:
+            self._leave(seen)
+            raise
+        self.statuses[reply.status] += 1
+        if reply.status == 200 and reply.body is None and seen.method == "GET":
+            reply = replace(reply, body=self._read(seen))
+        return _Answer(reply, lambda: self._leave(seen))
+
+    def _read(self, seen: Seen) -> dict[str, Any]:
+        """Return a number as the changes carried out have left it."""
+        number = {**NUMBER, "sms_enabled": False}
+        for body in self.bodies.get(seen.path, ()):
+            number.update(body or {})
+        return number
+
+    def _leave(self, seen: Seen) -> None:
+        self.in_flight -= 1
+        self._by_path[seen.path] -= 1
+        if not self._by_path[seen.path]:
+            del self._by_path[seen.path]

@@ -1,0 +1,116 @@
+"""`StopSignal` ends the waits of many calls at once; requests on the wire end as they would without it."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Final, TypeVar
+from weakref import WeakSet
+
+from wavix_async._aio.watchdog import Watched
+from wavix_async.errors import ClientClosedError, StoppedError, WavixError
+
+__all__ = ["ClosingSignal", "StopSignal"]
+
+T = TypeVar("T")
+
+_NEVER: Final = float("inf")
+
+
+class StopSignal:
+    """Once it is set, the calls that have it (`with_options(stop=...)`) send nothing more.
+
+    A call that waits for the rate, for a connection or for a backoff raises `StoppedError` at once. A call whose
+    request is on the wire ends as it would without the signal. `set()` cannot be undone.
+    """
+
+    def __init__(self) -> None:
+        self._error: Callable[[], WavixError] = _stopped
+        self._set = False
+        self._waiting: set[Watched] = set()
+        self._followers: WeakSet[StopSignal] = WeakSet()
+
+    def is_set(self) -> bool:
+        """Tell whether `set()` was called."""
+        return self._set
+
+    def set(self) -> None:
+        """Stop the calls. Call this in their event loop."""
+        self._set = True
+        # The waits of a closed loop never end, so there is nothing to cancel; tasks may leave the set at any moment.
+        for waiting in list(self._waiting):
+            if not waiting.expired and not waiting.task.get_loop().is_closed():
+                waiting.expired = True
+                waiting.task.cancel()
+        for follower in list(self._followers):
+            follower.set()
+
+    def also_sets(self, other: "StopSignal") -> None:
+        """Set another signal, too, when this one is set."""
+        self._followers.add(other)
+        if self._set:
+            other.set()
+
+    def check(self) -> None:
+        """Raise an error if the signal is set.
+
+        Raises:
+            StoppedError: The signal is set.
+        """
+        if self._set:
+            raise self._error()
+
+    async def end(self, wait: Awaitable[T], *others: "StopSignal") -> T:
+        """Wait for something, unless the signal is set before.
+
+        Args:
+            wait: What the running task awaits; `set()` cancels it.
+            others: Signals that end the wait as well.
+
+        Returns:
+            The result of the wait.
+
+        Raises:
+            StoppedError: The signal is set. If it was set before, the wait does not begin.
+        """
+        signals = (self, *others)
+        for signal in signals:
+            if signal._set:
+                _drop(wait)
+                signal.check()
+        task = asyncio.current_task()
+        assert task is not None
+        waiting = Watched(task, _NEVER)
+        for signal in signals:
+            signal._waiting.add(waiting)
+        try:
+            return await wait
+        except asyncio.CancelledError:
+            if waiting.timed_out():
+                ended_by = next((signal for signal in signals if signal._set), self)
+                raise ended_by._error() from None
+            raise
+        finally:
+            for signal in signals:
+                signal._waiting.discard(waiting)
+
+
+class ClosingSignal(StopSignal):
+    """A stop signal whose calls raise `ClientClosedError`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._error = _closed
+
+
+def _drop(wait: Awaitable[object]) -> None:
+    if asyncio.iscoroutine(wait):
+        wait.close()
+    elif isinstance(wait, asyncio.Future):
+        wait.cancel()
+
+
+def _stopped() -> WavixError:
+    return StoppedError("Stopped before this could be sent.")
+
+
+def _closed() -> WavixError:
+    return ClientClosedError("The client was closed before this could be sent.")

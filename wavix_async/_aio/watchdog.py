@@ -1,0 +1,102 @@
+"""`Watchdog`: one timer that ends every attempt at its deadline.
+
+`asyncio.timeout` sets and cancels a timer for each request, a twentieth of what a request costs, although nearly all
+requests end long before their deadline. Here an attempt only notes its deadline, and one timer waits for the earliest.
+"""
+
+import asyncio
+from typing import Final
+
+__all__ = ["Watchdog", "Watched"]
+
+_NEVER: Final = float("inf")
+_AGAIN: Final = 0.01
+
+
+class Watched:
+    """One attempt on the wire."""
+
+    __slots__ = ("cancelling", "closed", "deadline", "expired", "task")
+
+    def __init__(self, task: "asyncio.Task[object]", deadline: float) -> None:
+        self.task = task
+        self.deadline = deadline
+        self.cancelling = task.cancelling()
+        self.expired = False
+        self.closed = False
+
+    def was_closed(self) -> bool:
+        """Tell, in an attempt that was cancelled, whether `close` did it and no other caller wants the task to end."""
+        return self.closed and self.task.uncancel() <= self.cancelling
+
+    def timed_out(self) -> bool:
+        """Tell, in an attempt that was cancelled, whether its deadline did it and no other caller wants it to end."""
+        return self.expired and self.task.uncancel() <= self.cancelling
+
+
+class Watchdog:
+    """The attempts on the wire of one event loop."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._watched: set[Watched] = set()
+        self._timer: asyncio.TimerHandle | None = None
+        self._due = _NEVER
+
+    def enter(self, deadline: float) -> Watched:
+        """Watch the running task until `leave`.
+
+        Args:
+            deadline: When the watchdog cancels the task, in the loop's time.
+
+        Returns:
+            What `leave` takes; its `timed_out()` tells a cancellation at the deadline from any other.
+        """
+        task = asyncio.current_task(self._loop)
+        assert task is not None
+        watched = Watched(task, deadline)
+        self._watched.add(watched)
+        if deadline < self._due:
+            self._set_timer(deadline)
+        return watched
+
+    def leave(self, watched: Watched) -> None:
+        """Stop watching."""
+        self._watched.discard(watched)
+
+    def close(self) -> None:
+        """Cancel the attempts that are still watched."""
+        self._cancel_timer()
+        for watched in self._watched:
+            if not watched.expired and not watched.closed:
+                watched.closed = True
+                watched.task.cancel()
+
+    def _cancel_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._due = _NEVER
+
+    def _set_timer(self, due: float) -> None:
+        self._cancel_timer()
+        self._due = due
+        self._timer = self._loop.call_at(due, self._on_timer)
+
+    def _on_timer(self) -> None:
+        now = self._loop.time()
+        self._due = _NEVER
+        earliest = _NEVER
+        for watched in self._watched:
+            if watched.expired:
+                continue
+            if watched.deadline <= now and watched.task.cancelling() > watched.cancelling:
+                # Another part cancels the task at this moment, as aiohttp does when connecting takes too long. Only a
+                # cancellation that is the only one can be recognized as a timeout, so look again a little later.
+                earliest = min(earliest, now + _AGAIN)
+            elif watched.deadline <= now:
+                watched.expired = True
+                watched.task.cancel()
+            else:
+                earliest = min(earliest, watched.deadline)
+        if earliest < _NEVER:
+            self._set_timer(earliest)

@@ -1,0 +1,397 @@
+"""JSON to models, on cattrs.
+
+An answer goes down the fast path: hooks that cattrs generates, strict about every type, raise `_Mismatch` at the first
+surprise. Only then is it read again by the tolerant path, field by field: nothing is lost (`extra` and `_origin` of a
+model keep what its fields cannot), nothing is invented, and every surprise becomes a `Drift`.
+"""
+
+import typing
+from collections.abc import Callable
+from datetime import UTC, date, datetime
+from decimal import Decimal, InvalidOperation
+from typing import Any, Final, Literal, TypeVar
+
+import attrs
+import cattrs
+
+from wavix_async._codec.drift import Drift, drift_error
+from wavix_async._codec.kinds import NO_EXTRA, AnswerBase, OpenIntBase, OpenStrBase
+from wavix_async._codec.shapes import (
+    EXACT,
+    TEXTUAL,
+    is_dict,
+    is_hidden,
+    is_list,
+    is_model,
+    is_union,
+    members,
+    name_of,
+    shape_of,
+    without_none,
+    write_datetime,
+)
+from wavix_async.errors import InputError
+
+__all__ = ["decode", "fits", "from_dict", "is_about"]
+
+T = TypeVar("T")
+
+_set = object.__setattr__
+
+
+class _Mismatch(Exception):  # noqa: N818 - a signal between the two paths, never seen outside
+    pass
+
+
+# --- scalars ---
+
+
+def _exactly(kind: type) -> Callable[[Any, Any], Any]:
+    def hook(value: Any, _: Any) -> Any:
+        if type(value) is not kind:
+            raise _Mismatch
+        return value
+
+    return hook
+
+
+def _float(value: Any, _: Any) -> Any:
+    if type(value) is not float and type(value) is not int:
+        raise _Mismatch
+    return value
+
+
+def _decimal(value: Any, _: Any) -> Decimal:
+    if type(value) is not str:
+        raise _Mismatch
+    try:
+        number = Decimal(value)
+    except InvalidOperation:
+        raise _Mismatch from None
+    if not number.is_finite():
+        raise _Mismatch
+    return number
+
+
+def _datetime(value: Any, _: Any) -> datetime:
+    if type(value) is not str or len(value) < 19:
+        raise _Mismatch
+    try:
+        moment = datetime.fromisoformat(value)
+    except ValueError:
+        raise _Mismatch from None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _date(value: Any, _: Any) -> date:
+    if type(value) is not str or (len(value) != 10 and value[10:] not in {"T00:00:00.000Z", "T00:00:00Z"}):
+        raise _Mismatch
+    try:
+        return date.fromisoformat(value[:10])
+    except ValueError:
+        raise _Mismatch from None
+
+
+def _is_plain_datetime(text: str, value: datetime) -> bool:
+    """Tell whether writing gives the text back; looking at a usual text takes a sixth of writing it."""
+    signs = text[4] + text[7] + text[10] + text[13] + text[16] + text[19:20] + text[23:]
+    return signs == "--T::.Z" or write_datetime(value) == text
+
+
+# --- the fast path ---
+
+_reader: Final = cattrs.Converter(detailed_validation=False)
+
+
+# In a union, what reads any string (or any object) comes after what reads some of them.
+_GREEDY: Final = (str, dict, object, Any)
+
+
+def _union_hook(kind: Any) -> Callable[[Any, Any], Any]:
+    is_optional = type(None) in members(kind)
+    kinds = [member for member in members(kind) if member is not type(None)]
+    if len(kinds) == 1 and kinds[0] in {int, str, bool}:
+        (only,) = kinds
+
+        def scalar(value: Any, _: Any) -> Any:
+            if value is None or type(value) is only:
+                return value
+            raise _Mismatch
+
+        return scalar
+    kinds.sort(key=lambda member: member in _GREEDY or is_dict(member))
+    hooks = [(member, _reader.get_structure_hook(member)) for member in kinds]
+
+    def hook(value: Any, _: Any) -> Any:
+        if value is None and is_optional:
+            return None
+        for member, read in hooks:
+            try:
+                return read(value, member)
+            except _Mismatch:
+                continue
+        raise _Mismatch
+
+    return hook
+
+
+def _list_hook(kind: Any) -> Callable[[Any, Any], Any]:
+    (item,) = typing.get_args(kind)
+    inner = _reader.get_structure_hook(item)
+
+    def hook(value: Any, _: Any) -> Any:
+        if type(value) is not list:
+            raise _Mismatch
+        return [inner(element, item) for element in value]
+
+    return hook
+
+
+def _dict_hook(kind: Any) -> Callable[[Any, Any], Any]:
+    _, item = typing.get_args(kind)
+    inner = _reader.get_structure_hook(item)
+
+    def hook(value: Any, _: Any) -> Any:
+        if type(value) is not dict:
+            raise _Mismatch
+        return {key: inner(element, item) for key, element in value.items()}
+
+    return hook
+
+
+def _enum_hook(base: type) -> Callable[[Any, Any], Any]:
+    def hook(value: Any, kind: Any) -> Any:
+        if type(value) is not base:
+            raise _Mismatch
+        return kind._value2member_map_.get(value) or kind(value)
+
+    return hook
+
+
+def _model_hook(model: Any) -> Callable[[Any, Any], Any]:
+    """Generate the function that reads one model, as cattrs does, with what an answer needs on top.
+
+    cattrs' own function calls a hook for every field, and `__init__` after it; this one checks scalars in place and
+    fills the slots. It takes a third of the time, which is a tenth of what a whole request costs.
+    """
+    shape = shape_of(model)
+    names: dict[str, Any] = {"new": model.__new__, "model": model, "Mismatch": _Mismatch, "EXACT": EXACT,
+                             "no_extra": NO_EXTRA, "names": shape.names, "required": shape.required,
+                             "keep_texts": shape.keep_texts}  # fmt: skip
+    lines = [
+        "def read(payload, _):",
+        "    if type(payload) is not dict: raise Mismatch",
+        "    keys = payload.keys()",
+        "    whole = keys == names",
+        "    if not whole and not required <= keys <= names: raise Mismatch",
+        "    made = new(model)",
+        "    odd = False",
+    ]
+    for i, field in enumerate(shape.fields):
+        names[f"set{i}"] = getattr(model, field.name).__set__
+        names[f"kind{i}"] = field.kind
+        lines.append(
+            f"    value = payload.get({field.wire!r})" if field.optional else f"    value = payload[{field.wire!r}]"
+        )
+        guard = "value is not None and " if field.optional else ""
+        if field.kind in _SCALARS:
+            lines.append(f"    if {guard}type(value) is not kind{i}: raise Mismatch")
+        else:
+            names[f"hook{i}"] = _reader.get_structure_hook(field.kind)
+            condition = "    if value is not None: " if field.optional else "    "
+            if field.kind in TEXTUAL:
+                names[f"plain{i}"] = _PLAIN[field.kind]
+                lines.append(
+                    f"{condition}text = value; value = hook{i}(text, kind{i}); odd = odd or not plain{i}(text, value)"
+                )
+            else:
+                lines.append(f"{condition}value = hook{i}(value, kind{i})")
+        lines.append(f"    set{i}(made, value)")
+    for hidden in filter(is_hidden, attrs.fields(model)):
+        names[f"set_{hidden.name}"] = getattr(model, hidden.name).__set__
+        if hidden.name not in {"extra", "_origin"}:
+            names[f"default_{hidden.name}"] = hidden.default
+            lines.append(f"    set_{hidden.name}(made, default_{hidden.name})")
+    lines += [
+        "    set_extra(made, no_extra)",
+        "    set__origin(made, EXACT if whole and not odd else keep_texts(made, payload, names - keys))",
+        "    return made",
+    ]
+    exec("\n".join(lines), names)  # noqa: S102 - made of field names of our own classes, never of an answer
+    return typing.cast("Callable[[Any, Any], Any]", names["read"])
+
+
+_PLAIN: Final[dict[type, Callable[[Any, Any], bool]]] = {
+    Decimal: lambda text, value: str(value) == text,
+    datetime: _is_plain_datetime,
+    date: lambda text, _: len(text) == 10 and text[4] == "-" == text[7],
+}
+_SCALARS: Final = frozenset({int, str, bool})
+
+# cattrs coerces these by default ("false" -> True, None -> "None"), and finds its own hooks before any predicate: only
+# hooks registered for the classes themselves replace them.
+for _scalar in (int, str, bool, dict, list):
+    _reader.register_structure_hook(_scalar, _exactly(_scalar))
+_reader.register_structure_hook(float, _float)
+_reader.register_structure_hook(Decimal, _decimal)
+_reader.register_structure_hook(datetime, _datetime)
+_reader.register_structure_hook(date, _date)
+_reader.register_structure_hook(OpenStrBase, _enum_hook(str))
+_reader.register_structure_hook(OpenIntBase, _enum_hook(int))
+_reader.register_structure_hook_func(lambda kind: kind is Any or kind is object, lambda value, _: value)
+_reader.register_structure_hook_factory(is_union, _union_hook)
+_reader.register_structure_hook_factory(is_dict, _dict_hook)
+_reader.register_structure_hook_factory(is_list, _list_hook)
+_reader.register_structure_hook_factory(is_model, _model_hook)
+
+
+# --- the tolerant path ---
+
+
+class TolerantReader:
+    """Read a payload field by field, keep what does not fit, and note why."""
+
+    def __init__(self) -> None:
+        self.drifts: list[Drift] = []
+
+    def value(self, value: Any, kind: Any, owner: str, field: str, path: str) -> Any:
+        if is_union(kind) and type(value) in {dict, list}:
+            kind = _closest(kind, value)
+        if is_model(kind) and type(value) is dict:
+            return self.model(value, kind, path)
+        if is_dict(kind) and type(value) is dict:
+            bare = without_none(typing.get_args(kind)[1])
+            return {key: self.value(each, bare, owner, field, f"{path}.{key}") for key, each in value.items()}
+        if is_list(kind) and type(value) is list:
+            (item,) = typing.get_args(kind)
+            bare = without_none(item)
+            return [self.value(element, bare, owner, field, f"{path}[{i}]") for i, element in enumerate(value)]
+        try:
+            return _reader.get_structure_hook(kind)(value, kind)
+        except _Mismatch:
+            self.note(owner, field, "type", path, name_of(kind), value)
+            return value
+
+    def model(self, payload: dict[str, Any], model: type[AnswerBase], path: str) -> AnswerBase:
+        shape = shape_of(model)
+        extra = {key: found for key, found in payload.items() if key not in shape.names} or NO_EXTRA
+        for key, found in extra.items():
+            self.note(model.__name__, key, "unknown", f"{path}.{key}", "no such key", found)
+        known = {key: found for key, found in payload.items() if key in shape.names} if extra else payload
+        try:
+            # New keys are the commonest drift by far: without them the fast path does again.
+            made: AnswerBase = _reader.get_structure_hook(model)(known, model)
+        except _Mismatch:
+            made = self.field_by_field(known, model, path)
+        _set(made, "extra", extra)
+        return made
+
+    def field_by_field(self, payload: dict[str, Any], model: type[AnswerBase], path: str) -> AnswerBase:
+        """Read the known keys of an object, each on its own."""
+        shape, values, owner = shape_of(model), {}, model.__name__
+        for field in shape.fields:
+            value = payload.get(field.wire)
+            where = f"{path}.{field.wire}"
+            if value is not None:
+                value = self.value(value, field.kind, owner, field.wire, where)
+            elif not field.optional:
+                missing = field.wire not in payload
+                self.note(owner, field.wire, "missing" if missing else "null", where, name_of(field.kind), value)
+            values[field.name] = value
+        made: AnswerBase = typing.cast("Any", model)(**values)
+        _set(made, "_origin", shape.keep_texts(made, payload, shape.names - payload.keys()))
+        return made
+
+    def note(
+        self,
+        owner: str,
+        field: str,
+        kind: Literal["missing", "null", "type", "unknown"],
+        path: str,
+        expected: str,
+        found: object,
+    ) -> None:
+        seen = "nothing" if kind == "missing" else "null" if found is None else type(found).__name__
+        self.drifts.append(Drift(owner, field, kind, path, expected, seen))
+
+
+def _closest(kind: Any, value: Any) -> Any:
+    """Return the member of a union that an object or a list fits best; the union itself where no member takes it."""
+    if type(value) is list:
+        return next((member for member in members(kind) if is_list(member)), kind)
+    models = [member for member in members(kind) if is_model(member)]
+    if not models:
+        return next((member for member in members(kind) if is_dict(member)), kind)
+    return max(models, key=lambda model: _likeness(model, value))
+
+
+def _likeness(model: Any, payload: dict[str, Any]) -> int:
+    shape, keys = shape_of(model), payload.keys()
+    return len(keys & shape.names) - len(shape.required - keys)
+
+
+# --- public API of the package ---
+
+
+def decode(kind: type[T], payload: object) -> tuple[T, list[Drift]]:
+    """Read a payload as `kind` (a model, or a list of models), and tell what was not as documented.
+
+    Args:
+        kind: What the operation answers.
+        payload: What JSON gave.
+
+    Returns:
+        The value, and the drifts; without drift the list is empty.
+    """
+    try:
+        return _reader.get_structure_hook(kind)(payload, kind), _NO_DRIFTS
+    except _Mismatch:
+        pass
+    salvage = TolerantReader()
+    value = salvage.value(payload, kind, name_of(kind), "", "$")
+    return value, salvage.drifts
+
+
+_NO_DRIFTS: Final[list[Drift]] = []
+
+
+def from_dict(kind: type[T], payload: object, *, strict: bool = False) -> T:
+    """Read a wire-form dict (or list) as a model, as the client reads an answer.
+
+    Args:
+        kind: A model class such as `Number`, or a list of one.
+        payload: What JSON gave.
+        strict: Raise on anything that is not as documented, instead of keeping it.
+
+    Returns:
+        The model. `to_dict` gives `payload` back.
+
+    Raises:
+        InputError: `kind` is no model of an answer.
+        DecodeError: `strict` is true and something is not as documented, or the payload is no object at all.
+    """
+    if not any(map(is_model, typing.get_args(kind) if is_list(kind) else members(kind))):
+        raise InputError(f"from_dict reads answers, such as Number or list[Number]; {name_of(kind)} is none.")
+    value, drifts = decode(kind, payload)
+    if drifts and (strict or not fits(kind, value)):
+        raise drift_error(drifts)
+    return value
+
+
+def is_about(kind: Any, payload: Any) -> bool:
+    """Tell whether at least one field of a model is in a payload: an error in JSON has none of a `Number`."""
+    return any(
+        not is_model(member) or (type(payload) is dict and bool(payload.keys() & shape_of(member).names))
+        for member in members(kind)
+    )
+
+
+def fits(kind: Any, value: object) -> bool:
+    """Tell whether a decoded value is a `kind` at all: the model asked for, or a list where one was asked for."""
+    return any(_fits(member, value) for member in members(kind))
+
+
+def _fits(kind: Any, value: object) -> bool:
+    if kind is Any or kind is object:
+        return True
+    return type(value) is (kind if is_model(kind) else typing.get_origin(kind) or kind)

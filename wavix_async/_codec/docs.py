@@ -1,0 +1,98 @@
+"""The docstrings of the fields of a class, read from its source when they are asked for."""
+
+import ast
+import functools
+import importlib
+import inspect
+import re
+import textwrap
+from collections.abc import Mapping
+from typing import Any, Self, SupportsIndex
+
+import attrs
+
+__all__ = ["FieldDoc", "attribute_docs", "field_docs"]
+
+
+@functools.cache
+def attribute_docs(module: str) -> Mapping[str, Mapping[str, str]]:
+    """Return the string literals after the fields of the classes of a module; none where there is no source."""
+    try:
+        tree = ast.parse(inspect.getsource(importlib.import_module(module)))
+    except (ImportError, OSError, TypeError, SyntaxError):
+        return {}
+    found: dict[str, dict[str, str]] = {}
+    for node in tree.body:
+        if isinstance(node, ast.ClassDef):
+            texts = found.setdefault(node.name, {})
+            for field, text in zip(node.body, node.body[1:], strict=False):
+                match field, text:
+                    case (
+                        ast.AnnAssign(target=ast.Name(id=name)),
+                        ast.Expr(value=ast.Constant(value=str(doc))),
+                    ):
+                        texts[name] = doc
+    return found
+
+
+def section_docs(kind: Any) -> dict[str, str]:
+    """Return what the section `Attributes:` of a docstring says."""
+    _, found, section = inspect.cleandoc(str(vars(kind).get("__doc__") or "")).partition("\nAttributes:\n")
+    if not found:
+        return {}
+    block = re.split(r"\n(?=\S)", section, maxsplit=1)[0]
+    entries = re.split(r"\n(?=\S)", textwrap.dedent(block).strip())
+    return {name.strip(): text for name, colon, text in (entry.partition(":") for entry in entries) if colon}
+
+
+def field_docs(kind: Any) -> dict[str, str]:
+    """Return the docs of the fields of a class and its bases, by name: `Attributes:`, or the string after a field."""
+    texts: dict[str, str] = {}
+    for base in filter(attrs.has, reversed(kind.__mro__)):
+        texts |= section_docs(base)
+        texts |= attribute_docs(base.__module__).get(base.__qualname__, {})
+    return texts
+
+
+class FieldDoc(str):
+    """A docstring that also tells of fields when `help()` asks for it; reading the source waits until then.
+
+    `inspect.getdoc`, and with it `help()` and notebooks, cleans a docstring by `expandtabs` first.
+    """
+
+    _kind: Any
+    _heading: str
+
+    def __new__(cls, text: str, kind: Any, heading: str) -> Self:
+        """Return the text, to which a section on the fields of `kind` belongs."""
+        made = super().__new__(cls, text)
+        made._kind = kind
+        made._heading = heading
+        return made
+
+    def expandtabs(self, tabsize: SupportsIndex = 8) -> str:
+        """Return the whole docstring: the text, and the fields that it does not document itself."""
+        text = inspect.cleandoc(str(self))
+        known = _entries(text)
+        lines = [
+            f"    {name}: {' '.join(doc.split())}"
+            for name, doc in field_docs(self._kind).items()
+            if name not in known and _is_field(self._kind, name)
+        ]
+        if not lines:
+            return str.expandtabs(text, tabsize)
+        section = f"{self._heading}:\n"
+        before, found, entries = text.partition(f"\n{section}")
+        if not found:
+            return f"{text}\n\n{section}" + "\n".join(lines)
+        own, blank, rest = entries.partition("\n\n")
+        return before + found + own + "\n" + "\n".join(lines) + blank + rest
+
+
+def _entries(text: str) -> frozenset[str]:
+    """Return the names that a docstring describes in one of its sections."""
+    return frozenset(re.findall(r"^    (\w+)(?: \([^)]*\))?:", text, re.MULTILINE))
+
+
+def _is_field(kind: Any, name: str) -> bool:
+    return any(field.name == name and not name.startswith("_") for field in attrs.fields(kind))

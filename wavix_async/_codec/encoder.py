@@ -1,0 +1,114 @@
+"""Models and request bodies to JSON."""
+
+import enum
+import functools
+from collections.abc import Callable, Mapping
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any, Final, TypeVar, overload
+
+import cattrs
+from cattrs.gen import make_dict_unstructure_fn
+
+from wavix_async._codec.json import dumps, stdlib_dumps
+from wavix_async._codec.kinds import AnswerBase, FieldsBase
+from wavix_async._codec.shapes import TEXTUAL, is_union, shape_of, wire_names, write_datetime
+from wavix_async.types import UNSET
+
+__all__ = ["encode", "query_of", "to_dict"]
+
+B = TypeVar("B", bound="AnswerBase | FieldsBase")
+
+_writer: Final = cattrs.Converter(detailed_validation=False, omit_if_default=True)
+
+
+@functools.cache
+def _body_writer(kind: Any) -> Callable[[Any], dict[str, Any]]:
+    """Return the function that writes one class of what callers pass; a field at its default is left out."""
+    return make_dict_unstructure_fn(kind, _writer, _cattrs_omit_if_default=True)
+
+
+_writer.register_unstructure_hook_factory(
+    lambda kind: isinstance(kind, type) and issubclass(kind, FieldsBase), _body_writer
+)
+_writer.register_unstructure_hook(Decimal, str)
+_writer.register_unstructure_hook(datetime, write_datetime)
+_writer.register_unstructure_hook(date, date.isoformat)
+# The annotation names what callers may pass; only the value tells which of it came.
+_writer.register_unstructure_hook_func(is_union, lambda value: _write(value))
+
+
+def _write(value: Any) -> Any:
+    if isinstance(value, AnswerBase):
+        return _write_model(value)
+    if isinstance(value, FieldsBase):
+        return _body_writer(type(value))(value)
+    if isinstance(value, list | tuple):
+        # A list in a list is no list of models, but what came instead of one.
+        return [element if type(element) is list else _write(element) for element in value]
+    if isinstance(value, Mapping):
+        return {key: _write(each) for key, each in value.items()}
+    if isinstance(value, enum.Enum):
+        return value.value
+    write = TEXTUAL.get(type(value))
+    return write(value) if write else value
+
+
+def _write_model(model: AnswerBase) -> dict[str, Any]:
+    written: dict[str, Any] = {}
+    origin = model._origin
+    for field in shape_of(type(model)).fields:
+        value = getattr(model, field.name)
+        if value is None:
+            # A model that was made by hand says nothing of the fields that it leaves out.
+            if origin is not None and field.wire not in origin.absent:
+                written[field.wire] = None
+            continue
+        decoded, raw = origin.texts.get(field.wire, (None, None)) if origin else (None, None)
+        written[field.wire] = raw if decoded is value else _write(value)
+    written.update(model.extra)
+    return written
+
+
+@overload
+def to_dict(value: "AnswerBase | FieldsBase") -> dict[str, Any]: ...
+@overload
+def to_dict(value: "list[B] | tuple[B, ...]") -> list[dict[str, Any]]: ...
+def to_dict(value: Any) -> Any:
+    """Return the wire form of a model or a request body: what came in, unknown keys included, or what will be sent.
+
+    Args:
+        value: A model, a request body, or a list of them.
+
+    Returns:
+        Dicts, lists, strings, numbers, booleans and None: what `json.dumps` takes.
+
+    Raises:
+        TypeError: The value is none of these.
+    """
+    if not isinstance(value, AnswerBase | FieldsBase | list | tuple):
+        raise TypeError(f"to_dict takes a model, a request body or a list of them, got {type(value).__name__}.")
+    return _write(value)
+
+
+def encode(value: object) -> bytes:
+    """Return the JSON bytes of a request body (a `Body`, or what JSON takes as it is).
+
+    Raises:
+        TypeError: It holds something that JSON cannot.
+        ValueError: It holds NaN or infinity.
+    """
+    if isinstance(value, FieldsBase):
+        return dumps(_body_writer(type(value))(value))
+    # orjson would write NaN as null, and null clears.
+    return stdlib_dumps(value)
+
+
+def query_of(query: FieldsBase) -> dict[str, Any]:
+    """Return the query parameters of a query model by their wire names; a field that is None or UNSET is left out."""
+    found = {}
+    for name, wire in wire_names(type(query)):
+        value = getattr(query, name)
+        if value is not None and value is not UNSET:
+            found[wire] = value
+    return found

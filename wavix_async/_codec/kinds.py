@@ -1,0 +1,113 @@
+"""What the codec needs to know of a model: the bare bases of answers, of what callers pass, and of open enums.
+
+`wavix_async.models` puts on top of them what only models need: checks, help and the hooks of pydantic.
+"""
+
+import enum
+import functools
+import typing
+from collections.abc import Iterator, Mapping
+from typing import Any, Final, Self
+
+import attrs
+
+from wavix_async.types import UNSET
+
+__all__ = ["NO_EXTRA", "AnswerBase", "FieldsBase", "OpenEnum", "OpenIntBase", "OpenStrBase", "Origin"]
+
+
+@attrs.frozen
+class Origin:
+    """What an answer looked like where the decoded model does not tell: keeps `to_dict` exact."""
+
+    absent: frozenset[str] = frozenset()
+    """Wire names of documented fields that the answer did not have."""
+    texts: Mapping[str, tuple[object, object]] = attrs.field(factory=dict)
+    """Wire name -> (decoded value, value as it came), where encoding the first does not give the second."""
+
+
+class _NoExtra(Mapping[str, object]):
+    """The empty mapping that all models without unknown keys share."""
+
+    __slots__ = ()
+
+    def __getitem__(self, key: str) -> object:
+        raise KeyError(key)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(())
+
+    def __len__(self) -> int:
+        return 0
+
+    def __repr__(self) -> str:
+        return "{}"
+
+    def __reduce__(self) -> str:
+        return "NO_EXTRA"
+
+
+NO_EXTRA: Final[Mapping[str, object]] = _NoExtra()
+
+
+@attrs.frozen(kw_only=True)
+class AnswerBase:
+    """The base of every answer: the keys that no field takes, and what decoding would lose."""
+
+    extra: Mapping[str, object] = attrs.field(default=NO_EXTRA, repr=False)
+    _origin: Origin | None = attrs.field(default=None, alias="_origin", repr=False, eq=False)
+
+
+@attrs.frozen(kw_only=True)
+class FieldsBase(Mapping[str, Any]):
+    """The base of what callers pass, bodies and queries: also a mapping of the fields that are set."""
+
+    def __getitem__(self, name: str) -> Any:
+        value = getattr(self, name, UNSET) if name in _names(type(self)) else UNSET
+        if value is UNSET:
+            raise KeyError(name)
+        return value
+
+    def __iter__(self) -> Iterator[str]:
+        return (name for name in _names(type(self)) if getattr(self, name) is not UNSET)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    def __bool__(self) -> bool:
+        return True
+
+
+@functools.cache
+def _names(kind: Any) -> tuple[str, ...]:
+    return tuple(field.name for field in attrs.fields(kind))
+
+
+class OpenEnum:
+    """An enum that takes values it does not know, so that an answer decodes although the API has moved on."""
+
+    @classmethod
+    def _pseudo_member(cls, value: Any, kind: type, made: Any) -> Any:
+        if type(value) is not kind:
+            return None
+        made._name_ = str(value)
+        made._value_ = value
+        return made
+
+
+class OpenStrBase(OpenEnum, enum.StrEnum):
+    """An enum of strings; an unknown string becomes a pseudo-member that compares equal to it."""
+
+    @classmethod
+    def _missing_(cls, value: object) -> Self | None:
+        made = str.__new__(cls, value) if type(value) is str else None
+        return typing.cast("Self | None", cls._pseudo_member(value, str, made))
+
+
+class OpenIntBase(OpenEnum, enum.IntEnum):
+    """An enum of integers; an unknown integer becomes a pseudo-member that compares equal to it."""
+
+    @classmethod
+    def _missing_(cls, value: object) -> Self | None:
+        made = int.__new__(cls, value) if type(value) is int else None
+        return typing.cast("Self | None", cls._pseudo_member(value, int, made))

@@ -1,0 +1,156 @@
+"""The shape of a model class, worked out once: its fields, their types and their names on the wire."""
+
+import functools
+import types
+import typing
+from collections.abc import Callable, Mapping
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from typing import Any, Final
+
+import attrs
+
+from wavix_async._codec.kinds import AnswerBase, Origin
+
+__all__ = [
+    "EXACT",
+    "TEXTUAL",
+    "is_dict",
+    "is_hidden",
+    "is_list",
+    "is_model",
+    "is_union",
+    "members",
+    "name_of",
+    "shape_of",
+    "wire_names",
+    "without_none",
+    "write_datetime",
+]
+
+EXACT: Final = Origin()
+
+
+def write_datetime(value: datetime) -> str:
+    """Return the wire form of a time: ISO 8601 with milliseconds, and `Z` for UTC."""
+    if value.tzinfo is UTC:
+        text = value.isoformat(timespec="microseconds" if value.microsecond % 1000 else "milliseconds")
+        return text[:-6] + "Z"
+    return value.isoformat()
+
+
+# Types whose wire form is a text of its own: encoding may not give back what came (`1.0E1`, a time without zone).
+TEXTUAL: Final[dict[type, Callable[[Any], Any]]] = {Decimal: str, datetime: write_datetime, date: date.isoformat}
+
+
+def is_model(kind: Any) -> bool:
+    """Tell whether a type is the model of an answer."""
+    return isinstance(kind, type) and issubclass(kind, AnswerBase)
+
+
+def is_union(kind: Any) -> bool:
+    """Tell whether a type is a union."""
+    return typing.get_origin(kind) in {typing.Union, types.UnionType}
+
+
+def is_list(kind: Any) -> bool:
+    """Tell whether a type is a list of something."""
+    return typing.get_origin(kind) is list
+
+
+def is_dict(kind: Any) -> bool:
+    """Tell whether a type is a dict of something."""
+    return typing.get_origin(kind) is dict
+
+
+def members(kind: Any) -> tuple[Any, ...]:
+    """Return the members of a union, and of any other type the type itself."""
+    return typing.get_args(kind) if is_union(kind) else (kind,)
+
+
+def without_none(kind: Any) -> Any:
+    """Return a union without None, and anything else as it is: X for `X | None`."""
+    if type(None) not in members(kind) or not is_union(kind):
+        return kind
+    return typing.Union[tuple(member for member in members(kind) if member is not type(None))]  # noqa: UP007
+
+
+def name_of(kind: Any) -> str:
+    """Return the name of a type for messages."""
+    kind = without_none(kind)
+    if is_list(kind):
+        return f"list of {name_of(typing.get_args(kind)[0])}"
+    if is_union(kind):
+        return " or ".join(map(name_of, members(kind)))
+    return getattr(kind, "__name__", str(kind))
+
+
+@attrs.frozen(eq=False, repr=False)
+class Field:
+    """A field of a model."""
+
+    name: str
+    wire: str
+    kind: Any
+    """The type without None."""
+    optional: bool
+    """Whether the documentation lets it be missing or null."""
+
+
+@attrs.frozen(eq=False, repr=False)
+class Shape:
+    """A model class, prepared for both paths of decoding."""
+
+    fields: tuple[Field, ...]
+    names: frozenset[str]
+    required: frozenset[str]
+    textual: tuple[tuple[str, str, type, Callable[[Any], Any]], ...]
+
+    def keep_texts(self, model: Any, payload: Mapping[str, Any], absent: frozenset[str]) -> Origin:
+        """Return what `to_dict` needs to give `payload` back."""
+        texts = {}
+        for name, wire, kind, write in self.textual:
+            value = getattr(model, name)
+            if type(value) is kind and write(value) != (raw := payload[wire]):
+                texts[wire] = (value, raw)
+        return Origin(absent, texts) if absent or texts else EXACT
+
+
+def is_hidden(attribute: Any) -> bool:
+    """Tell whether an attribute of a model is no field of the wire form."""
+    return attribute.name in {"extra", "_origin"} or not attribute.metadata.get("wire", True)
+
+
+def _wire_name(name: str, hint: Any) -> tuple[str, Any]:
+    """Return the name on the wire and the type of a field; `Annotated[..., override(rename=...)]` renames it."""
+    if typing.get_origin(hint) is not typing.Annotated:
+        return name, hint
+    kind, *notes = typing.get_args(hint)
+    return next((note.rename for note in notes if getattr(note, "rename", None)), name), kind
+
+
+def _make_shape(model: Any) -> Shape:
+    hints = typing.get_type_hints(model, include_extras=True)
+    fields = []
+    for attribute in attrs.fields(model):
+        if is_hidden(attribute):
+            continue
+        wire, kind = _wire_name(attribute.name, hints[attribute.name])
+        bare = without_none(kind)
+        fields.append(Field(attribute.name, wire, bare, bare is not kind))
+    return Shape(
+        fields=tuple(fields),
+        names=frozenset(field.wire for field in fields),
+        required=frozenset(field.wire for field in fields if not field.optional),
+        textual=tuple((f.name, f.wire, f.kind, TEXTUAL[f.kind]) for f in fields if f.kind in TEXTUAL),
+    )
+
+
+def _make_wire_names(kind: Any) -> tuple[tuple[str, str], ...]:
+    return tuple((field.name, field.wire) for field in shape_of(kind).fields)
+
+
+shape_of: Final[Callable[[Any], Shape]] = functools.cache(_make_shape)
+"""Return the shape of a model, a body or a query class."""
+wire_names: Final[Callable[[Any], tuple[tuple[str, str], ...]]] = functools.cache(_make_wire_names)
+"""Return the pairs of attribute and wire name of what callers pass; what is not sent is left out."""

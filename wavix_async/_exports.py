@@ -1,0 +1,142 @@
+"""Everything that `wavix_async` shows, by name; `__init__` gets it from here when somebody asks."""
+
+from wavix_async._aio import StopSignal
+from wavix_async._codec import Drift, from_dict, to_dict
+from wavix_async._http import Operation
+from wavix_async._instrumentation import (
+    AttemptEvent,
+    AttemptStart,
+    BulkEvent,
+    BulkStart,
+    DriftEvent,
+    Event,
+    Observer,
+    PauseEvent,
+    RateEvent,
+    RetryEvent,
+    Tracer,
+)
+from wavix_async._ratelimit import LimitSnapshot
+from wavix_async._version import __version__
+from wavix_async.bulk import BulkError, BulkProgress, BulkReport, BulkResult, BulkRun, BulkStatus
+from wavix_async.client import WavixClient
+from wavix_async.config import RetryPolicy, Timeouts
+from wavix_async.errors import (
+    APIError,
+    AttemptTimeoutError,
+    AuthenticationError,
+    BadRequestError,
+    ClientClosedError,
+    ConfigurationError,
+    ConflictError,
+    ConnectError,
+    ContentTooLargeError,
+    DeadlineExceededError,
+    DecodeError,
+    DisconnectedError,
+    InputError,
+    NotFoundError,
+    OutcomeUnknownError,
+    PaymentRequiredError,
+    PermissionDeniedError,
+    RateLimitError,
+    ServerError,
+    StoppedError,
+    TransportError,
+    UnprocessableEntityError,
+    WavixError,
+)
+from wavix_async.models import (
+    DocumentStatus,
+    DocumentType,
+    DocumentTypeName,
+    InboundCallDestination,
+    InboundCallTransport,
+    Number,
+    NumberDestination,
+    NumberDocument,
+    NumberPage,
+    NumberStatus,
+    NumberUpdate,
+    Page,
+    Pagination,
+    Success,
+)
+from wavix_async.resources._pagination import Paginator
+from wavix_async.types import UNSET, UnsetType
+
+__all__ = [
+    "__version__",
+    # the client and its settings
+    "WavixClient",
+    "RetryPolicy",
+    "Timeouts",
+    "LimitSnapshot",
+    "Operation",
+    "Paginator",
+    "StopSignal",
+    # phone numbers
+    "DocumentStatus",
+    "DocumentType",
+    "DocumentTypeName",
+    "InboundCallDestination",
+    "InboundCallTransport",
+    "Number",
+    "NumberDestination",
+    "NumberDocument",
+    "NumberPage",
+    "NumberStatus",
+    "NumberUpdate",
+    "Page",
+    "Pagination",
+    "Success",
+    # bulk
+    "BulkProgress",
+    "BulkReport",
+    "BulkResult",
+    "BulkRun",
+    "BulkStatus",
+    # values
+    "UNSET",
+    "UnsetType",
+    "from_dict",
+    "to_dict",
+    # events
+    "AttemptEvent",
+    "AttemptStart",
+    "BulkEvent",
+    "BulkStart",
+    "Drift",
+    "DriftEvent",
+    "Event",
+    "Observer",
+    "PauseEvent",
+    "RateEvent",
+    "RetryEvent",
+    "Tracer",
+    # errors
+    "APIError",
+    "AttemptTimeoutError",
+    "AuthenticationError",
+    "BadRequestError",
+    "BulkError",
+    "ClientClosedError",
+    "ConfigurationError",
+    "ConflictError",
+    "ConnectError",
+    "ContentTooLargeError",
+    "DeadlineExceededError",
+    "DecodeError",
+    "DisconnectedError",
+    "InputError",
+    "NotFoundError",
+    "OutcomeUnknownError",
+    "PaymentRequiredError",
+    "PermissionDeniedError",
+    "RateLimitError",
+    "ServerError",
+    "StoppedError",
+    "TransportError",
+    "UnprocessableEntityError",
+    "WavixError",
+]

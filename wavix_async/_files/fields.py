@@ -1,0 +1,87 @@
+"""The settings of a number: the part of an answer that a request can set."""
+
+import json
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any, Final
+
+import attrs
+
+from wavix_async import InboundCallDestination, InputError, Number, NumberDestination, NumberUpdate
+
+__all__ = ["FIELDS", "settings_of", "to_json", "update_from", "update_from_json"]
+
+FIELDS: Final = tuple(field.name for field in attrs.fields(NumberUpdate))
+"""What can be set, in the order in which `NumberUpdate` has it."""
+
+_URLS: Final = frozenset({"sms_relay_url", "call_status_url"})
+
+
+def settings_of(number: Number) -> dict[str, Any]:
+    """Return the settings of a number, in wire form: those that a request needs to set it as it is.
+
+    Two numbers with the same settings give equal values: destinations are sorted and hold only what a request can set,
+    a cleared URL is None. A value that is not as documented stays as it came.
+    """
+    settings: dict[str, Any] = {}
+    for name in FIELDS:
+        if name == "destinations":
+            settings[name] = _routes(number.destination)
+        else:
+            value = getattr(number, name)
+            settings[name] = None if value == "" and name in _URLS else value
+    return settings
+
+
+def _routes(destination: Any) -> Any:
+    if not isinstance(destination, list):
+        return destination
+    if not all(type(each) is InboundCallDestination for each in destination):
+        return [_route(each) if isinstance(each, InboundCallDestination) else each for each in destination]
+    return sorted((_route(each) for each in destination), key=_rank)
+
+
+def _route(destination: InboundCallDestination) -> dict[str, Any]:
+    transport: Any = destination.transport
+    route = {
+        "destination": destination.destination,
+        "priority": destination.priority,
+        "transport": int(transport) if isinstance(transport, int) else transport,
+    }
+    if destination.trunk_id:
+        route["trunk_id"] = destination.trunk_id
+    return route
+
+
+def _rank(route: dict[str, Any]) -> tuple[Any, ...]:
+    priority = route["priority"]
+    return (
+        priority if type(priority) is int else 0,
+        *(str(route.get(name)) for name in ("destination", "transport", "trunk_id")),
+    )
+
+
+def update_from(settings: Mapping[str, Any]) -> NumberUpdate:
+    """Return the update with these settings, which are in wire form.
+
+    Raises:
+        InputError: A value cannot be set by a request, such as a flag that an answer left out.
+    """
+    values = dict(settings)
+    if isinstance(values.get("destinations"), list):
+        try:
+            values["destinations"] = [NumberDestination(**each) for each in values["destinations"]]
+        except TypeError as error:
+            raise InputError(f"destinations: {error}") from None
+    return NumberUpdate(**values)
+
+
+@lru_cache(maxsize=1024)
+def update_from_json(text: str) -> NumberUpdate:
+    """Return the update with the settings of a JSON object; cached, as most fleets repeat a few changes."""
+    return update_from(json.loads(text))
+
+
+def to_json(settings: Any) -> str:
+    """Return settings as one line of JSON, equal for equal settings."""
+    return json.dumps(settings, ensure_ascii=False, separators=(",", ":"), sort_keys=True)

@@ -1,0 +1,74 @@
+"""What is wrong with a file or a value, and where."""
+
+import difflib
+from collections.abc import Collection, Iterable
+from typing import Final
+
+import attrs
+
+__all__ = ["Place", "Problem", "did_you_mean", "mistakes"]
+
+_SHOWN: Final = 20
+_LONGEST: Final = 600
+
+
+@attrs.frozen
+class Place:
+    """A place in a file; None for what is not known.
+
+    Attributes:
+        file: The file as it was given; "" where that goes without saying; `<iterable>[3]` for the fourth item of one.
+        line: Counted from 1.
+        column: Counted from 1: the cell of a table, or the character of a text.
+        field: The name of the column or field.
+    """
+
+    file: str
+    line: int | None = None
+    column: int | None = None
+    field: str | None = None
+
+    def __str__(self) -> str:
+        parts = [self.file] if self.file else []
+        if self.line is not None:
+            parts.append(f"line {self.line}")
+        if self.column is not None and self.field is not None:
+            parts.append(f"column {self.column} ({self.field})")
+        elif self.column is not None or self.field is not None:
+            parts.append(f"column {self.field if self.column is None else self.column}")
+        return ", ".join(parts)
+
+
+def _shorten(message: str) -> str:
+    return message if len(message) <= _LONGEST else f"{message[: _LONGEST - 4]} ..."
+
+
+@attrs.frozen
+class Problem:
+    """A mistake and its place; a message with a very long value is cut."""
+
+    place: Place
+    message: str = attrs.field(converter=_shorten)
+
+    def __str__(self) -> str:
+        return f"{self.place}: {self.message}"
+
+
+def mistakes(name: str, lines: Iterable[str], count: int) -> str:
+    """Return a text with the number of mistakes and the first twenty.
+
+    Args:
+        name: The name of the file.
+        lines: A line for each mistake; all of them, or at least twenty.
+        count: How many mistakes there are.
+    """
+    shown = [f"  {line}" for line, _ in zip(lines, range(_SHOWN), strict=False)]
+    if count > _SHOWN:
+        shown.append(f"  ... and {count - _SHOWN:,} more")
+    return "\n".join([f"{name} has {count:,} mistake{'s' * (count != 1)}; nothing was sent.", *shown])
+
+
+def did_you_mean(word: str, known: Collection[str]) -> str:
+    """Return ` Did you mean x?` for a word that is nearly a known one, and nothing for any other."""
+    close = difflib.get_close_matches(word.lower().replace(" ", "_"), known, 1)
+    return f" Did you mean {close[0]}?" if close else ""

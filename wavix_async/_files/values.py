@@ -1,0 +1,140 @@
+"""From text or JSON to the fields of `NumberUpdate`, as its own types say."""
+
+import json
+import re
+import typing
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from typing import Any, Final
+
+import attrs
+
+from wavix_async import InputError, NumberUpdate, UnsetType
+
+__all__ = ["KINDS", "ValueProblem", "WrongValues", "from_text", "is_list", "make_update"]
+
+_WORDS: Final = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+# Python refuses to read longer ones than some 4,000 digits.
+_INTEGER: Final = re.compile(r"-?[0-9]{1,1000}")
+
+
+class ValueProblem(Exception):  # noqa: N818 - collected and shown, not always raised
+    """A value does not fit its field."""
+
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(f"{field} {message}")
+        self.field = field
+        self.message = message
+
+
+class WrongValues(Exception):  # noqa: N818
+    """Values do not fit their fields; `problems` has one for each."""
+
+    def __init__(self, problems: Sequence[ValueProblem]) -> None:
+        super().__init__("; ".join(map(str, problems)))
+        self.problems = problems
+
+
+def _kinds(annotation: Any) -> tuple[Any, ...]:
+    members = (annotation,) if is_list(annotation) else typing.get_args(annotation) or (annotation,)
+    return tuple(member for member in members if member is not UnsetType)
+
+
+def is_list(kind: Any) -> bool:
+    """Tell whether a type is a list of something."""
+    return typing.get_origin(kind) in {list, Sequence}
+
+
+def _model_of(kind: Any) -> Any:
+    """Return the model that a list holds, whatever else callers may pass for it in Python."""
+    (item,) = typing.get_args(kind)
+    return next(filter(attrs.has, typing.get_args(item)), item)
+
+
+KINDS: Final[Mapping[str, tuple[Any, ...]]] = {field.name: _kinds(field.type) for field in attrs.fields(NumberUpdate)}
+"""The types that each field takes."""
+
+
+_LISTS: Final = {name: _model_of(kind) for name, kinds in KINDS.items() for kind in kinds if is_list(kind)}
+"""The fields that hold a list, and of what."""
+_MEMBERS: Final = {
+    model: tuple((field.name, field.default is attrs.NOTHING) for field in attrs.fields(model))
+    for model in _LISTS.values()
+    if attrs.has(model)
+}
+"""The fields of such models, and whether they must be given."""
+
+
+def from_text(field: str, text: str) -> Any:
+    """Return the value of a field from text; text that does not fit is returned as it is, for `make_update` to refuse.
+
+    `null` clears what can be cleared. In quotes, as JSON has them, a text is taken as it is: so `"null"` is the word,
+    and spaces at the ends stay.
+
+    Raises:
+        ValueProblem: The field wants JSON, and this is none.
+    """
+    kinds = KINDS[field]
+    if text == "null" and type(None) in kinds:
+        return None
+    if bool in kinds:
+        return _WORDS.get(text.lower(), text)
+    if int in kinds and _INTEGER.fullmatch(text):
+        return int(text)
+    if field in _LISTS:
+        try:
+            return json.loads(text)
+        except (ValueError, RecursionError) as error:
+            raise ValueProblem(field, f"must be JSON, a list: {error}.") from None
+    if str in kinds and text.startswith('"') and text.endswith('"'):
+        with suppress(ValueError):
+            return json.loads(text)
+    return text
+
+
+def make_update(values: Mapping[str, Any]) -> NumberUpdate:
+    """Return the update with these values, as JSON has them.
+
+    Raises:
+        WrongValues: With one problem for each field that is wrong.
+    """
+    problems: list[ValueProblem] = []
+    made: dict[str, Any] = {}
+    for field, value in values.items():
+        try:
+            made[field] = _convert(field, value) if isinstance(value, list) else value
+        except ValueProblem as problem:
+            problems.append(problem)
+    if not problems:
+        try:
+            return NumberUpdate(**made)
+        except InputError:
+            pass
+    for field, value in made.items():
+        try:
+            NumberUpdate(**{field: value})
+        except InputError as error:
+            problems.append(ValueProblem(field, str(error).removeprefix(f"{NumberUpdate.__name__}.{field} ")))
+    raise WrongValues(problems)
+
+
+def _convert(field: str, value: list[Any]) -> Any:
+    model = _LISTS.get(field)
+    if model not in _MEMBERS:
+        return value
+    return [_construct(field, index, model, item) for index, item in enumerate(value)]
+
+
+def _construct(field: str, index: int, model: type[Any], item: Any) -> Any:
+    members = _MEMBERS[model]
+    names = [name for name, _ in members]
+    if not isinstance(item, dict):
+        raise ValueProblem(field, f"[{index}] must be an object with {', '.join(names)}; got {item!r}.")
+    if unknown := item.keys() - names:
+        raise ValueProblem(field, f"[{index}] has no {', '.join(sorted(unknown))}; it has {', '.join(names)}.")
+    if missing := [name for name, needed in members if needed and name not in item]:
+        raise ValueProblem(field, f"[{index}] lacks {', '.join(sorted(missing))}.")
+    try:
+        return model(**item)
+    except InputError as error:
+        raise ValueProblem(field, f"[{index}]: {error}") from None

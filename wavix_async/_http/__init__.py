@@ -1,0 +1,51 @@
+"""One call of the API: from an operation to a request, over its attempts, to a result. It knows no resource.
+
+The path of a call, top to bottom:
+
+    base_client.py   BaseClient.call()      the settings, and the one way every call goes
+    request.py       build_request()        operation and arguments -> request
+    call.py          Call.run()             one call over all its attempts
+    admission.py     Admission              queue position, permit and slots of a request
+    transport.py     Transport.send()       the only file that touches aiohttp's session
+    failures.py      name_failure()         aiohttp's failures -> our errors
+    response.py      read_response()        response -> result, or an error of ours
+    retry.py         decide()               whether a failed attempt is repeated, and when
+
+`operation.py` says what a call is, `options.py` what can differ from call to call, `state.py` what all calls of a
+client share, `redaction.py` keeps the API key out of errors and events.
+"""
+
+from wavix_async._http.base_client import BaseClient, Limits
+from wavix_async._http.failures import REQUEST_ERROR_STATUSES, add_context, name_failure
+from wavix_async._http.operation import Operation
+from wavix_async._http.options import CallOptions
+from wavix_async._http.redaction import Redactor
+from wavix_async._http.request import Part, Request, build_request
+from wavix_async._http.response import Response, read_response
+from wavix_async._http.retry import GiveUp, RetryBudget, Wait, decide, repeat
+from wavix_async._http.state import ClientState
+from wavix_async._http.transport import MAX_BODY, Transport
+
+__all__ = [
+    "MAX_BODY",
+    "REQUEST_ERROR_STATUSES",
+    "BaseClient",
+    "CallOptions",
+    "ClientState",
+    "GiveUp",
+    "Limits",
+    "Operation",
+    "Part",
+    "Redactor",
+    "Request",
+    "Response",
+    "RetryBudget",
+    "Transport",
+    "Wait",
+    "add_context",
+    "build_request",
+    "decide",
+    "name_failure",
+    "read_response",
+    "repeat",
+]

@@ -1,0 +1,182 @@
+"""`Admission`: everything between "a call wants to send" and "a request may send".
+
+A request needs two things:
+
+- a *permit*: the rate limit allows one request now. The limiter hands permits out in the order of the queue positions.
+- its *slots*: one of the connection pool, and one of every semaphore given to `with_options`.
+
+It takes the permit first and the slots after it: a call that waits for the rate, or backs off, holds no slot and no
+connection. It gives the slots back when the request is off the wire, and closes the permit with what came of it.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any, Final, TypeAlias, TypeVar
+
+from wavix_async._http.operation import Operation
+from wavix_async._http.options import CallOptions
+from wavix_async._http.response import Response
+from wavix_async._http.state import ClientState
+from wavix_async._ratelimit.headers import rate_hint, wait_told
+from wavix_async._ratelimit.limiter import WaitTooLong
+from wavix_async.errors import DeadlineExceededError, RateLimitError
+
+__all__ = ["NO_DEADLINE", "Admission", "Slots", "leave"]
+
+W = TypeVar("W")
+
+Slots: TypeAlias = tuple[asyncio.Semaphore, ...]
+
+NO_DEADLINE: Final = float("inf")
+_FRESH: Final = 0.1
+"""Seconds after which a permit is too old to be used: permits kept for later must not leave all at once."""
+
+
+class Admission:
+    """How one call gets to send: one queue position, and for each attempt a permit and its slots."""
+
+    __slots__ = (
+        "_deadline",
+        "_limiter",
+        "_operation",
+        "_options",
+        "_position",
+        "_state",
+        "_time",
+        "refused",
+        "too_late",
+    )
+
+    def __init__(
+        self,
+        state: ClientState,
+        options: CallOptions,
+        operation: Operation[Any],
+        clock: Callable[[], float],
+        deadline: float,
+    ) -> None:
+        self._state = state
+        self._options = options
+        self._operation = operation
+        self._time = clock
+        self._limiter = limiter = state.limiter(operation.limit_group)
+        # One position for all attempts: a retried call does not go to the end of the queue.
+        self._position = limiter.join_queue()
+        self._deadline = deadline
+        self.refused = False
+        """Whether the API has answered an attempt of this call with a 429."""
+        self.too_late = False
+        """Whether the next permit would come after the deadline."""
+
+    # --- permits and slots ---
+
+    def try_enter(self, slots: Slots) -> float | None:
+        """Return a permit if the request may leave this instant; the caller then acquires the slots, all of them free.
+
+        Returns:
+            The permit; None: use `wait`.
+
+        Raises:
+            StoppedError: The stop signal of the call is set.
+        """
+        stop = self._options.stop
+        if stop is not None:
+            stop.check()
+        for slot in slots:
+            if slot.locked():
+                return None
+        return self._limiter.try_acquire()
+
+    def wait(self, slots: Slots) -> Awaitable[float]:
+        """Wait for a permit and for the slots; gives the permit.
+
+        Raises:
+            RateLimitError: The permit would come after the deadline.
+            DeadlineExceededError: No slot was free before the deadline.
+            ClientClosedError: The client was closed meanwhile.
+            StoppedError: The stop signal of the call was set meanwhile.
+        """
+        return self.unless_stopped(self._wait(slots))
+
+    def unless_stopped(self, wait: Awaitable[W]) -> Awaitable[W]:
+        """Return a wait that ends early when the client closes or the caller stops its calls."""
+        closing, stop = self._state.closing, self._options.stop
+        return closing.end(wait) if stop is None else stop.end(wait, closing)
+
+    async def _wait(self, slots: Slots) -> float:
+        position = self._position
+        while True:
+            permit = await self._wait_for_permit(position)
+            await self._wait_for_slots(permit, slots)
+            if self._time() - permit < _FRESH and not self._limiter.is_paused():
+                return permit
+            # A pause began while this call waited for its slots, or the permit is old.
+            renewed = self._limiter.renew(permit, position)
+            if renewed is not None:
+                return renewed
+            leave(slots)
+
+    async def _wait_for_permit(self, position: int) -> float:
+        try:
+            return await self._limiter.acquire(self._deadline, position)
+        except WaitTooLong as late:
+            self.too_late = True
+            why = "the API said so" if late.paused else "the rate allows nothing earlier"
+            raise RateLimitError(
+                f"{self._operation.name} would have to wait {late.wait:.1f} s ({why}), more than its deadline allows. "
+                "Retry later, or give it a longer deadline.",
+                status=429 if self.refused else None,
+                retry_after=late.wait,
+                outcome="rejected" if self.refused else "not_sent",
+            ) from None
+
+    async def _wait_for_slots(self, permit: float, slots: Slots) -> None:
+        taken: list[asyncio.Semaphore] = []
+        try:
+            async with asyncio.timeout(None if self._deadline == NO_DEADLINE else self._deadline - self._time()):
+                for slot in slots:
+                    await slot.acquire()
+                    taken.append(slot)
+        except BaseException as error:
+            self.give_back(permit, taken)
+            if isinstance(error, TimeoutError):
+                raise DeadlineExceededError(
+                    f"{self._operation.name} found no free connection before its deadline.", outcome="not_sent"
+                ) from None
+            raise
+
+    # --- after the wait ---
+
+    def give_back(self, permit: float, slots: Iterable[asyncio.Semaphore]) -> None:
+        """Give the permit and the slots back: nothing was sent with them."""
+        leave(slots)
+        self._limiter.refund(permit)
+
+    def no_answer(self, permit: float) -> None:
+        """Close the permit of a request without an answer."""
+        self._limiter.no_answer(permit)
+
+    def answered(self, permit: float, response: Response) -> None:
+        """Close the permit of a request that the API has answered, and learn the rate from the answer."""
+        status, headers, now = response.status, response.headers, time.time()
+        if status == 429 and self._operation.fail_fast_on_429:
+            # A quota of this operation is used up: that says nothing of the rate, which other operations share.
+            self._limiter.accepted(permit)
+            return
+        if status == 429:
+            self.refused = True
+            self._limiter.refused(permit, wait_told(status, headers, now))
+        else:
+            self._limiter.accepted(permit)
+            if status == 503 and (wait := wait_told(status, headers, now)) is not None:
+                self._limiter.pause(wait)
+        hint = rate_hint(headers, now)
+        if hint is not None:
+            self._limiter.hint(hint)
+
+
+def leave(slots: Iterable[asyncio.Semaphore]) -> None:
+    """Give slots back."""
+    for slot in slots:
+        slot.release()

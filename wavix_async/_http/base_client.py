@@ -1,0 +1,266 @@
+"""`BaseClient`: the settings, the lifetime, and the one way every call goes. It knows no group of operations."""
+
+import asyncio
+from collections.abc import Coroutine, Iterable, Mapping
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self, TypeVar
+
+import attrs
+
+from wavix_async._aio.clock import Clock
+from wavix_async._aio.stop import StopSignal
+from wavix_async._http.call import Call
+from wavix_async._http.operation import Operation
+from wavix_async._http.options import (
+    CallOptions,
+    check_observers,
+    check_retry,
+    check_semaphore,
+    check_session,
+    follow,
+    merge_timeout,
+)
+from wavix_async._http.redaction import Redactor
+from wavix_async._http.request import Part, build_request
+from wavix_async._http.state import ClientState
+from wavix_async._http.transport import Transport
+from wavix_async._instrumentation.events import Observer
+from wavix_async._instrumentation.observers import Observers
+from wavix_async._ratelimit.limiter import LimitSnapshot
+from wavix_async.config import (
+    RetryPolicy,
+    Secret,
+    Timeouts,
+    account_of,
+    check_count,
+    check_rate,
+    check_seconds,
+    read_api_key,
+    read_base_url,
+)
+from wavix_async.types import UNSET, UnsetType
+
+if TYPE_CHECKING:
+    import aiohttp
+
+    from wavix_async._ratelimit import RateSource, SharedLimit
+
+__all__ = ["BaseClient", "Limits"]
+
+T = TypeVar("T")
+
+
+class Limits:
+    """What the client knows of the API's rate limits."""
+
+    def __init__(self, state: ClientState) -> None:
+        self._state = state
+
+    def snapshot(self, group: str = "default") -> LimitSnapshot:
+        """Return the rate, the pause and the number of waiting calls at this moment.
+
+        Args:
+            group: The limit group; operations of one group share a limit.
+
+        Returns:
+            The rate in requests per second (None: no limit), where it comes from, the pause left in seconds, and how
+            many calls wait.
+        """
+        return self._state.limiter(group).snapshot()
+
+
+class BaseClient:
+    """What every client has, whatever its groups: settings, `call`, `with_options`, `close`. See `WavixClient`.
+
+    Resource groups and bulk runs are written against this class.
+    """
+
+    def __init__(
+        self,
+        api_key: str | None = None,
+        *,
+        base_url: str | None = None,
+        rate: "float | RateSource | None" = None,
+        retry: RetryPolicy | None = None,
+        timeout: Timeouts | float | None = None,
+        max_connections: int = 100,
+        session: "aiohttp.ClientSession | None" = None,
+        strict: bool = False,
+        observers: Iterable[Observer] = (),
+    ) -> None:
+        # Bound again, so that no frame of a traceback holds the key as a plain string.
+        api_key = Secret(api_key) if isinstance(api_key, str) else api_key
+        api_key = read_api_key(api_key)
+        check_session(session)
+        timeouts = merge_timeout(Timeouts(), timeout)
+        policy = RetryPolicy() if retry is None else check_retry(retry)
+        self._base_url = read_base_url(base_url)
+        self._options = CallOptions(timeouts=timeouts, retry=policy, observers=Observers(check_observers(observers)))
+        transport = Transport(
+            api_key=api_key,
+            max_connections=check_count("max_connections", max_connections),
+            connect_timeout=timeouts.connect,
+            session=session,
+        )
+        limit = _shared_limit(rate, account_of(api_key, self._base_url))
+        self._state = ClientState(
+            transport,
+            Redactor(api_key),
+            rate=None if limit is not None else check_rate(rate),
+            limit=limit,
+            retry=policy,
+            strict=strict,
+            observers=self._options.observers,
+        )
+
+    @property
+    def limits(self) -> Limits:
+        """What the client knows of the rate limits: `limits.snapshot()`."""
+        return Limits(self._state)
+
+    @property
+    def base_url(self) -> str:
+        """Where the API is, without a slash at the end."""
+        return str(self._base_url).rstrip("/")
+
+    @property
+    def retry(self) -> RetryPolicy:
+        """The retry policy of this client."""
+        return self._options.retry
+
+    @property
+    def observers(self) -> Observers:
+        """The observers of this client: they get every event of its calls and bulk runs."""
+        return self._options.observers
+
+    @property
+    def clock(self) -> Clock:
+        """The clock by which this client waits; a test can make waits end at once."""
+        return self._state.clock
+
+    @property
+    def closed(self) -> bool:
+        """Whether `close()` was called."""
+        return self._state.closed
+
+    def call(
+        self,
+        operation: Operation[T],
+        *,
+        path: Mapping[str, object] | None = None,
+        query: Mapping[str, object] | None = None,
+        body: object = None,
+        parts: Iterable[Part] | None = None,
+    ) -> Coroutine[Any, Any, T]:
+        """Call an operation, also one that the SDK has no method for.
+
+        The call takes part in everything: the rate limit, retries where they are safe, deadlines, errors, observers.
+
+            from wavix_async import Operation
+
+            LIST_TRUNKS = Operation("GET", "/v1/trunks", dict)
+            CREATE_TRUNK = Operation("POST", "/v1/trunks", dict)
+            GET_TRUNK = Operation("GET", "/v1/trunks/{id}", dict)
+
+            page = await wavix.call(LIST_TRUNKS, query={"page": 2, "per_page": 100})
+            trunk = await wavix.call(CREATE_TRUNK, body={"label": "office", "password": "..."})
+            trunk = await wavix.call(GET_TRUNK, path={"id": trunk["id"]})
+
+        Make an operation once and keep it. See `Operation` for what it can say: the type of the answer, a key to
+        unwrap, whether it may be sent twice.
+
+        Args:
+            operation: Which call.
+            path: Values of the placeholders in its path, by name.
+            query: Query parameters; None is left out, a list repeats its key.
+            body: The request body: a model, or what JSON takes.
+            parts: The parts of a multipart body.
+
+        Returns:
+            What the operation answers: `Operation.result`.
+
+        Raises:
+            InputError: A placeholder has no value, or the body is no JSON; nothing was sent.
+            WavixError: Any other of its classes; see `wavix_async.errors`.
+        """
+        request = build_request(operation, self._base_url, path, query, body, parts)
+        return Call(self._state, self._options, operation, request).run()
+
+    def with_options(
+        self,
+        *,
+        timeout: Timeouts | float | None = None,
+        deadline: float | UnsetType | None = UNSET,
+        retry: RetryPolicy | None = None,
+        observers: Iterable[Observer] = (),
+        semaphore: asyncio.Semaphore | None = None,
+        stop: StopSignal | None = None,
+    ) -> Self:
+        """Return a client with other options on the same pool, limits and budget; closing either closes both.
+
+        Args:
+            timeout: A number sets the seconds of one attempt; `Timeouts` sets all.
+            deadline: Seconds for the whole call; None: no bound.
+            retry: Another retry policy; its budget has no effect here: all calls share the client's.
+            observers: More observers, which get the events of these calls only (a pause or a change of the rate belongs
+                to no single call).
+            semaphore: Held by every attempt while it is on the wire, and at no other time; adds to one given before.
+            stop: Once it is set the client sends nothing more: a call that waits for a permit or backs off raises
+                `StoppedError`; a request on the wire is not stopped.
+
+        Returns:
+            The client.
+
+        Raises:
+            ConfigurationError: A value is out of range.
+        """
+        timeouts = merge_timeout(self._options.timeouts, timeout)
+        if deadline is not UNSET:
+            timeouts = attrs.evolve(timeouts, deadline=deadline)
+        other = object.__new__(type(self))
+        other._base_url = self._base_url
+        other._state = self._state
+        other._options = CallOptions(
+            timeouts=timeouts,
+            retry=self._options.retry if retry is None else check_retry(retry),
+            observers=self._options.observers.and_also(check_observers(observers)),
+            # Each semaphore once: an attempt that acquired one twice would wait for itself.
+            semaphores=tuple(dict.fromkeys((*self._options.semaphores, *check_semaphore(semaphore)))),
+            stop=follow(stop, self._options.stop),
+        )
+        return other
+
+    async def close(self, grace: float = 0.0) -> None:
+        """Close the connections. Closing twice is fine; a call after that raises `ClientClosedError`.
+
+        Args:
+            grace: Seconds that calls in progress have to end, their retries and waits included; the client refuses new
+                calls from now on. A call that has not ended by then raises `ClientClosedError`, whose `outcome` tells
+                whether it may have been carried out (`OutcomeUnknownError` where it was sent and must not be repeated).
+                A bulk run sends nothing more and reports the rest as not sent.
+
+        Raises:
+            ConfigurationError: `grace` is no number of seconds, 0 or more.
+        """
+        await self._state.close(check_seconds("grace", grace))
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    def __repr__(self) -> str:
+        if not hasattr(self, "_state"):
+            return f"<{type(self).__name__}>"
+        return f"<{type(self).__name__} {self.base_url}{' closed' if self.closed else ''}>"
+
+
+def _shared_limit(given: Any, account: str) -> "SharedLimit | None":
+    """Return the limit shared with other processes; None where `rate=` is a number, None or something else."""
+    if not callable(getattr(given, "open_limit", None)):
+        return None
+    limit: SharedLimit = given.open_limit(account)
+    return limit

@@ -1,0 +1,266 @@
+"""One call in progress: be admitted, send, read, and start again when that is safe.
+
+This is the middle of the path of a request. `base_client.py` starts it; `admission.py` says when a request may leave,
+`transport.py` sends it, `response.py` reads the answer, `retry.py` decides what follows a failure.
+"""
+
+import asyncio
+import random
+import time
+from typing import Generic, TypeVar, cast
+
+from wavix_async import _codec
+from wavix_async._http import retry as _retry
+from wavix_async._http.admission import NO_DEADLINE, Admission, Slots, leave
+from wavix_async._http.failures import add_context
+from wavix_async._http.operation import Operation
+from wavix_async._http.options import CallOptions
+from wavix_async._http.request import Request
+from wavix_async._http.response import Response, error_context, read_response
+from wavix_async._http.state import ClientState
+from wavix_async._instrumentation.events import AttemptEvent, AttemptStart, DriftEvent, RetryEvent
+from wavix_async._ratelimit.headers import wait_told
+from wavix_async.errors import (
+    ClientClosedError,
+    ConnectError,
+    DeadlineExceededError,
+    DisconnectedError,
+    NotFoundError,
+    RateLimitError,
+    StoppedError,
+    WavixError,
+)
+from wavix_async.models.common import Success
+
+__all__ = ["Call"]
+
+T = TypeVar("T")
+
+
+class Call(Generic[T]):
+    """One call of one operation, over all its attempts."""
+
+    __slots__ = (
+        "_admission",
+        "_ambiguous",
+        "_counted",
+        "_deadline",
+        "_fresh",
+        "_operation",
+        "_options",
+        "_request",
+        "_sent",
+        "_started",
+        "_state",
+        "_time",
+        "_tries",
+    )
+
+    _admission: Admission
+
+    def __init__(self, state: ClientState, options: CallOptions, operation: Operation[T], request: Request) -> None:
+        self._state = state
+        self._options = options
+        self._operation = operation
+        self._request = request
+        self._ambiguous = False  # an attempt may have been carried out
+        self._fresh = False  # the next attempt opens a connection for itself
+        self._counted = 0  # attempts that count against the retry policy
+        self._tries = 0  # attempts, numbered for observers
+        self._sent = 0  # attempts that reached the wire
+
+    async def run(self) -> T:
+        """Make the call.
+
+        Returns:
+            What the operation answers.
+
+        Raises:
+            WavixError: The call failed for good.
+        """
+        # The clock starts now: a caller may await the coroutine much later than it makes it.
+        state, options = self._state, self._options
+        loop = asyncio.get_running_loop()
+        self._time = clock = state.clock.of(loop)
+        self._started = started = clock()
+        allowed = options.timeouts.deadline
+        self._deadline = deadline = NO_DEADLINE if allowed is None else started + allowed
+        in_progress = state.begin_call(loop)
+        try:
+            self._admission = Admission(state, options, self._operation, clock, deadline)
+            try:
+                return await self._attempt()
+            except WavixError as error:
+                first = error
+            try:
+                return await _retry.repeat(self._attempt, first, self._decide, self._back_off)
+            except NotFoundError:
+                if self._ambiguous and self._operation.not_found_is_success:
+                    return cast("T", Success(success=True, already_gone=True))
+                raise
+            finally:
+                # An error holds its frames, and the frames hold the answer: a kept error would keep all of them.
+                del first
+        finally:
+            in_progress.end()
+
+    # --- one attempt ---
+
+    async def _attempt(self) -> T:
+        """Get a permit and the slots, send the request once, and read the answer."""
+        options, admission = self._options, self._admission
+        try:
+            slots = (*options.semaphores, self._state.transport.slots())
+            permit = admission.try_enter(slots)
+            if permit is None:
+                permit = await admission.wait(slots)
+            else:
+                for slot in slots:
+                    await slot.acquire()
+            began = self._time()
+            if began >= self._deadline:
+                admission.give_back(permit, slots)
+                raise DeadlineExceededError(
+                    f"{self._operation.name} reached its deadline before it could be sent.", outcome="not_sent"
+                )
+            self._sent += 1
+            self._tries += 1
+            if not options.observers.trace_attempts:
+                return await self._exchange(permit, slots, began)
+            return await self._traced(permit, slots, began)
+        except WavixError as error:
+            raise self._with_context(error) from error.__cause__
+
+    async def _traced(self, permit: float, slots: Slots, began: float) -> T:
+        """Make the exchange inside of what the observers put around it."""
+        start = AttemptStart(operation=self._operation.name, attempt=self._tries, url=self._request.url)
+        entered = False
+        try:
+            with self._options.observers.around_attempt(start):
+                entered = True
+                return await self._exchange(permit, slots, began)
+        finally:
+            if not entered:
+                self._admission.give_back(permit, slots)
+
+    async def _exchange(self, permit: float, slots: Slots, began: float) -> T:
+        """Send the request, and read its answer."""
+        state, options = self._state, self._options
+        try:
+            until = min(began + options.timeouts.attempt, self._deadline) - state.clock.skipped
+            response = await state.transport.send(self._request, until, options.timeouts.connect, fresh=self._fresh)
+        except BaseException as error:
+            self._no_answer(permit, began, error)
+            raise
+        finally:
+            leave(slots)
+        self._admission.answered(permit, response)
+        try:
+            value = self._read(response)
+        except WavixError as error:
+            options.observers.notify(self._attempt_event(began, response.status, error, error.outcome))
+            raise
+        if options.observers.want_success():
+            options.observers.notify_success(self._attempt_event(began, response.status))
+        return value
+
+    def _no_answer(self, permit: float, began: float, error: BaseException) -> None:
+        self._admission.no_answer(permit)
+        outcome = error.outcome if isinstance(error, WavixError) else "unknown"
+        if outcome == "not_sent":
+            self._sent -= 1
+        self._fresh = isinstance(error, ConnectError | DisconnectedError)
+        self._options.observers.notify(self._attempt_event(began, None, error, outcome))
+
+    # --- the answer ---
+
+    def _read(self, response: Response, *, redacted: bool = False) -> T:
+        try:
+            value, drifts = read_response(self._operation, response)
+        except WavixError as error:
+            redactor = self._state.redactor
+            clean = response if redacted else redactor.response(response)
+            if clean is response:
+                error.retry_after = wait_told(response.status, response.headers, time.time())
+                redactor.error(error)
+                raise
+        else:
+            if drifts:
+                self._report(drifts, response)
+            return value
+        # The answer repeats the key: the error is made again, of an answer without it.
+        return self._read(clean, redacted=True)
+
+    def _report(self, drifts: list[_codec.Drift], response: Response) -> None:
+        hide = self._state.redactor.drift
+        if self._state.strict:
+            raise _codec.drift_error([hide(drift) for drift in drifts], **error_context(response))
+        for drift in map(hide, filter(self._state.is_new_drift, drifts)):
+            self._options.observers.notify(DriftEvent(operation=self._operation.name, drift=drift))
+
+    # --- after a failure ---
+
+    def _decide(self, failure: WavixError) -> _retry.Wait | _retry.GiveUp:
+        if self._admission.too_late:
+            return _retry.GiveUp(failure)
+        if not isinstance(failure, RateLimitError) and not _retry.is_free(failure):
+            self._counted += 1
+        now = self._time()
+        verdict = _retry.decide(
+            self._operation,
+            self._options.retry,
+            failure,
+            counted=self._counted,
+            jitter=random.random(),  # noqa: S311 - spreads load, guards nothing
+            time_left=self._deadline - now,
+            take_retry=lambda: self._state.budget.take(now, self._deadline - now),
+        )
+        if isinstance(verdict, _retry.GiveUp):
+            self._with_context(verdict.error)
+        else:
+            self._options.observers.notify(
+                RetryEvent(
+                    operation=self._operation.name,
+                    attempt=self._tries,
+                    wait=verdict.seconds,
+                    reason=type(failure).__name__,
+                    status=failure.status,
+                )
+            )
+        return verdict
+
+    async def _back_off(self, seconds: float) -> None:
+        try:
+            await self._admission.unless_stopped(self._state.clock.sleep(seconds))
+        except (StoppedError, ClientClosedError) as stopped:
+            if self._ambiguous:
+                sent = "Ended before it could be repeated; an attempt may have been carried out."
+                raise self._with_context(type(stopped)(sent)) from None
+            raise self._with_context(stopped) from None
+
+    def _with_context(self, error: WavixError) -> WavixError:
+        now = self._time()
+        error = add_context(
+            error,
+            self._operation.name,
+            attempts=self._sent,
+            elapsed=now - self._started,
+            past_deadline=now >= self._deadline,
+            ambiguous=self._ambiguous,
+            refused=self._admission.refused,
+        )
+        self._ambiguous = self._ambiguous or error.outcome == "unknown"
+        return error
+
+    def _attempt_event(
+        self, began: float, status: int | None, error: BaseException | None = None, outcome: str | None = None
+    ) -> AttemptEvent:
+        return AttemptEvent(
+            operation=self._operation.name,
+            attempt=self._tries,
+            status=status,
+            error=type(error).__name__ if error else None,
+            outcome=outcome,
+            duration=self._time() - began,
+            request_id=getattr(error, "request_id", None),
+        )

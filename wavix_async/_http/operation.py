@@ -1,0 +1,167 @@
+"""`Operation`: one call of the API as data. Everything that depends on which call it is stands here, once."""
+
+import string
+import types
+import typing
+from collections.abc import Iterable
+from typing import Any, Final, Generic, TypeVar
+
+import attrs
+
+from wavix_async.errors import InputError
+from wavix_async.models._base import Model
+from wavix_async.models.common import Success
+
+__all__ = ["Operation"]
+
+T = TypeVar("T")
+
+_METHODS: Final = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD")
+# PATCH is left out: whether setting fields twice is harmless is decided operation by operation.
+_IDEMPOTENT_METHODS: Final = frozenset({"GET", "PUT", "DELETE", "HEAD"})
+
+
+def _to_frozenset(words: Any) -> Any:
+    # A string would fall apart into its letters: the check names it.
+    return words if isinstance(words, str) or not isinstance(words, Iterable) else frozenset(words)
+
+
+@attrs.frozen
+class Operation(Generic[T]):
+    """One API call: where it goes, what it answers, and what may be done when it fails.
+
+    Use it to call what the SDK has no method for:
+
+        GET_CALL = Operation("GET", "/v1/calls/{id}", dict, unwrap="call")
+        call = await wavix.call(GET_CALL, path={"id": "46a2"})
+
+    Attributes:
+        method: HTTP method, in capitals: GET, POST, PUT, PATCH, DELETE or HEAD.
+        path: Path with placeholders: `/v1/numbers/{id}`.
+        result: What a success answers: a model, a list of models, `dict` (or `list`) for JSON as it comes, a union of
+            these, or None where the body does not matter.
+        scope: The permission that the key needs (`numbers:write`), or None.
+        idempotent: Whether sending it twice does no more than sending it once. GET, HEAD, PUT and DELETE default to
+            True, all others to False: a new operation is not repeated until its author says that it may be.
+        limit_group: Operations of one group share a rate limit.
+        fail_fast_on_429: A 429 means "not now, and not soon" (once per 24 hours): it is an error at once.
+        not_found_is_success: A 404 after an attempt with an unknown outcome means that the attempt worked. Default: for
+            every DELETE that answers `Success`.
+        error_flag_is_data: `success: false` or `error: true` under a 2xx belongs to what the call asked for, as its
+            schema says; elsewhere it is an error.
+        unwrap: The key under which the answer holds the result, `{"call": {...}}`; an answer without that key is the
+            result itself.
+        wrap: The key under which the request body is sent: `{"voice_campaign": {...}}`.
+        reserved: Words that a placeholder must not take, because the path would be that of another operation:
+            `("all",)` for `/v3/messages/{id}`.
+
+    Raises:
+        InputError: The method, the path or the result is none that can be called; nothing is sent before it is made.
+    """
+
+    method: str
+    path: str
+    result: type[T] | types.UnionType | None
+    scope: str | None = attrs.field(default=None, kw_only=True)
+    idempotent: bool = attrs.field(
+        default=attrs.Factory(lambda self: self.method in _IDEMPOTENT_METHODS, takes_self=True), kw_only=True
+    )
+    limit_group: str = attrs.field(default="default", kw_only=True)
+    fail_fast_on_429: bool = attrs.field(default=False, kw_only=True)
+    not_found_is_success: bool = attrs.field(
+        default=attrs.Factory(lambda self: self.method == "DELETE" and self.result is Success, takes_self=True),
+        kw_only=True,
+    )
+    error_flag_is_data: bool = attrs.field(default=False, kw_only=True)
+    unwrap: str | None = attrs.field(default=None, kw_only=True)
+    wrap: str | None = attrs.field(default=None, kw_only=True)
+    reserved: Iterable[str] = attrs.field(default=frozenset(), converter=_to_frozenset, kw_only=True)
+
+    # The path in pieces, so that filling it parses nothing: what comes before the first placeholder, and for each
+    # placeholder its name and what follows it.
+    _start: str = attrs.field(init=False, repr=False, eq=False)
+    _placeholders: tuple[tuple[str, str], ...] = attrs.field(init=False, repr=False, eq=False)
+
+    def __attrs_post_init__(self) -> None:
+        if self.method not in _METHODS:
+            raise InputError(f"The method of an operation must be one of {', '.join(_METHODS)}; got {self.method!r}.")
+        start, placeholders = _split(self.path)
+        object.__setattr__(self, "_start", start)
+        object.__setattr__(self, "_placeholders", placeholders)
+        for name in ("unwrap", "wrap"):
+            key = getattr(self, name)
+            if key is not None and (not isinstance(key, str) or not key):
+                raise InputError(f"{self.name}: {name} must be a key such as 'call', or None; got {key!r}.")
+        if self.reserved:
+            _check_reserved(self.name, self.reserved)
+        _check_result(self.name, self.result)
+
+    @property
+    def name(self) -> str:
+        """The name in messages and events: `PATCH /v1/numbers/{id}`."""
+        return f"{self.method} {self.path}"
+
+    @property
+    def placeholders(self) -> tuple[str, ...]:
+        """The names of the placeholders in the path, from left to right."""
+        return tuple(name for name, _ in self._placeholders)
+
+
+def _split(path: object) -> tuple[str, tuple[tuple[str, str], ...]]:
+    """Return what comes before the first placeholder, and each placeholder with what follows it."""
+    wrong = f"The path of an operation must be one like /v1/numbers/{{id}}; got {path!r}"
+    if not isinstance(path, str) or not path.startswith("/"):
+        raise InputError(f"{wrong}: it must begin with a slash.")
+    if not path.isascii() or any(sign in path for sign in "?# \t\r\n"):
+        raise InputError(f"{wrong}: it must hold no blank, no query and no fragment. Pass query={{...}} to call().")
+    literals, names = [""], list[str]()
+    try:
+        for literal, name, spec, conversion in string.Formatter().parse(path):
+            literals[-1] += literal
+            if name is not None:
+                if not name.isidentifier() or spec or conversion or name in names:
+                    raise InputError(f"{wrong}: a placeholder is a name in braces, each name once.")
+                names.append(name)
+                literals.append("")
+    except ValueError as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"{wrong}: {error}.") from None
+    if any("{" in literal or "}" in literal for literal in literals):
+        raise InputError(f"{wrong}: a placeholder is a name in braces, each name once.")
+    return literals[0], tuple(zip(names, literals[1:], strict=True))
+
+
+def _check_reserved(operation: str, words: object) -> None:
+    if not isinstance(words, frozenset) or not all(isinstance(word, str) and word for word in words):
+        raise InputError(f"{operation}: reserved must be words of a path such as ('all',); got {words!r}.")
+
+
+def _check_result(operation: str, kind: object) -> None:
+    """Check that an answer can be read as `kind`, before anything is sent."""
+    if kind is None or _can_be_an_answer(kind):
+        return
+    wanted = getattr(kind, "__name__", repr(kind)) if isinstance(kind, type) else str(kind)
+    raise InputError(
+        f"{operation}: the result cannot be {wanted}. Use a model (a subclass of Model) or list[...] of one, dict or "
+        "list for JSON as it comes, or None where the body does not matter."
+    )
+
+
+def _can_be_an_answer(kind: Any) -> bool:
+    if kind in _JSON or _is_model(kind):
+        return True
+    origin, members = typing.get_origin(kind), typing.get_args(kind)
+    if origin in _UNIONS:
+        return all(member is type(None) or _can_be_an_answer(member) for member in members)
+    if origin is dict:
+        return members[0] is str
+    return origin is list
+
+
+def _is_model(kind: object) -> bool:
+    return isinstance(kind, type) and issubclass(kind, Model)
+
+
+_JSON: Final[tuple[Any, ...]] = (dict, list)
+_UNIONS: Final[tuple[Any, ...]] = (typing.Union, types.UnionType)

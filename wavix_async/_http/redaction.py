@@ -1,0 +1,61 @@
+"""Hiding the API key: a server that repeats it must not bring it into an error, an event or a log."""
+
+from typing import Any, Final
+
+import attrs
+
+from wavix_async._codec import Drift
+from wavix_async._http.response import Response
+from wavix_async.config import HiddenBytes, Secret
+from wavix_async.errors import WavixError
+
+__all__ = ["Redactor"]
+
+_SHORTEST_KEY: Final = 8
+"""Characters. Anything shorter is no key but a word of a test, which may be a part of every answer."""
+
+
+class Redactor:
+    """Replaces the key of one client by `<hidden>`, only where a call has failed or an answer has drifted."""
+
+    __slots__ = ("_bytes", "_escaped", "_key")
+
+    def __init__(self, api_key: Secret) -> None:
+        key = api_key if len(api_key) >= _SHORTEST_KEY else Secret("")
+        self._key = key
+        self._bytes = HiddenBytes(key.encode())
+        # JSON may write a slash as two characters (PHP does).
+        self._escaped = Secret(key.replace("/", "\\/"))
+
+    def hide(self, value: Any) -> Any:
+        """Return a text, or what JSON gave, without the key."""
+        if not self._key:
+            return value
+        if isinstance(value, str):
+            return value.replace(self._key, "<hidden>").replace(self._escaped, "<hidden>")
+        if isinstance(value, list | tuple):
+            return type(value)(map(self.hide, value))
+        if isinstance(value, dict):
+            return {self.hide(name): self.hide(item) for name, item in value.items()}
+        return value
+
+    def response(self, response: Response) -> Response:
+        """Return the response, or a copy without the key where its body holds the key."""
+        if not self._bytes or response.body.find(self._bytes) < 0:
+            return response
+        body = response.body.replace(self._bytes, b"<hidden>")
+        return Response(response.status, response.headers, body, response.request)
+
+    def error(self, error: WavixError) -> None:
+        """Hide the key in every text that an error shows."""
+        for name in ("message", "code", "reason", "request_id"):
+            setattr(error, name, self.hide(getattr(error, name)))
+        error.args = (error.message,)
+        try:
+            error.details = self.hide(error.details)
+        except RecursionError:
+            error.details = None
+
+    def drift(self, drift: Drift) -> Drift:
+        """Return a drift whose field and path do not show the key."""
+        return attrs.evolve(drift, field=self.hide(drift.field), path=self.hide(drift.path))

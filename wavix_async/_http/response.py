@@ -1,0 +1,212 @@
+"""From a response to a result, or to an error that says what happened: pure, without I/O, clock or client."""
+
+from collections.abc import Mapping
+from typing import Any, Final, TypeVar, cast
+
+import attrs
+
+from wavix_async import _codec
+from wavix_async._http.operation import Operation
+from wavix_async._http.request import Request
+from wavix_async._ratelimit.headers import answered_at
+from wavix_async.errors import APIError, DecodeError, error_for_status
+from wavix_async.models.common import Success
+
+__all__ = ["Response", "error_context", "read_response"]
+
+T = TypeVar("T")
+
+_EXCERPT: Final = 2000
+_LONGEST_ID: Final = 200  # characters of an id or a code that the server or a proxy made up
+_FLAGS: Final = frozenset({"success", "error"})  # what the API may put beside any answer
+_REQUEST_ID_HEADERS: Final = ("X-Request-Id", "X-Amzn-Trace-Id", "CF-Ray")
+
+
+@attrs.define(eq=False)
+class Response:
+    """What came back, read to its end."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes = attrs.field(repr=False)
+    request: Request | None = attrs.field(default=None, repr=False)
+    """What it answers, for the messages of errors."""
+
+
+def read_response(operation: Operation[T], response: Response) -> tuple[T, list[_codec.Drift]]:
+    """Read a response as the operation's result.
+
+    Args:
+        operation: The call.
+        response: What came back.
+
+    Returns:
+        The result, and what in it was not as documented.
+
+    Raises:
+        APIError: The status is an error, or the body of a 2xx says that the call failed.
+        DecodeError: The body of a 2xx is not what JSON gives for this operation.
+    """
+    if not 200 <= response.status < 300:
+        raise _api_error(operation, response)
+    if not response.body:
+        return _nothing(operation, response)
+    if operation.result is None:
+        return cast("T", None), []
+    payload = _payload(response)
+    says_no = type(payload) is dict and (payload.get("success") is False or payload.get("error") is True)
+    if says_no and not operation.error_flag_is_data:
+        raise _api_error(operation, response)
+    if operation.unwrap is not None:
+        return _read_unwrapped(operation, response, payload)
+    return _decode(operation, response, payload)
+
+
+def _decode(operation: Operation[T], response: Response, payload: Any) -> tuple[T, list[_codec.Drift]]:
+    result: Any = operation.result
+    value, drifts = _codec.decode(result, payload)
+    if drifts and not (_codec.fits(result, value) and _says_something(result, payload)):
+        raise _unreadable(
+            response, f"a JSON {type(payload).__name__} that is no answer to {_name(operation, response)}"
+        )
+    return value, drifts
+
+
+def _read_unwrapped(operation: Operation[T], response: Response, payload: Any) -> tuple[T, list[_codec.Drift]]:
+    """Read the result under the key `unwrap`; where the answer lacks the key, the body itself is the result."""
+    key = operation.unwrap
+    inner = payload.get(key) if type(payload) is dict else None
+    if not isinstance(inner, dict | list):
+        # A model may have a field of that name, a text or a number: then too the body is the result.
+        return _decode(operation, response, payload)
+    value, drifts = _decode(operation, response, inner)
+    result = operation.result
+    found = [attrs.evolve(drift, path=f"$.{key}{drift.path[1:]}") for drift in drifts]
+    model = getattr(result, "__name__", str(result))
+    found += [
+        _codec.Drift(model, name, "unknown", f"$.{name}", "no such key", type(sibling).__name__)
+        for name, sibling in payload.items()
+        if name != key and name not in _FLAGS
+    ]
+    return value, found
+
+
+def _says_something(result: Any, payload: Any) -> bool:
+    """Tell whether a payload can be the result; where a call only confirms, any object does, as an empty body does."""
+    return result is Success or _codec.is_about(result, payload)
+
+
+def _nothing(operation: Operation[T], response: Response) -> tuple[T, list[_codec.Drift]]:
+    """Read an empty 2xx: fine where the call only confirms, a broken answer where it has something to say."""
+    if operation.result is None:
+        return cast("T", None), []
+    if operation.result is not Success:
+        raise _unreadable(response, "an empty body")
+    return cast("T", Success(success=True)), []
+
+
+def _payload(response: Response) -> Any:
+    kind = response.headers.get("Content-Type", "")
+    if kind and "json" not in kind.lower():
+        raise _unreadable(response, f"content type {kind[:100]!r} where JSON was expected")
+    try:
+        return _codec.loads(response.body)
+    except (ValueError, RecursionError):
+        raise _unreadable(response, "a body that is not JSON, or not all of it") from None
+
+
+def _unreadable(response: Response, what: str) -> DecodeError:
+    return DecodeError(
+        f"HTTP {response.status} with {what}. It began: {_excerpt(response.body)[:200]!r}",
+        **error_context(response),
+        retryable=True,
+        details=_excerpt(response.body),
+    )
+
+
+def _excerpt(body: bytes) -> str:
+    return body[:_EXCERPT].decode("utf-8", "replace")
+
+
+def error_context(response: Response) -> dict[str, Any]:
+    """Return what every error tells of the answer: its status, the request's id, the server's time."""
+    headers = response.headers
+    return {
+        "status": response.status,
+        "request_id": next((_plain(value) for name in _REQUEST_ID_HEADERS if (value := headers.get(name))), None),
+        "date": answered_at(headers),
+    }
+
+
+def _plain(text: str) -> str:
+    """Return a header's text as logs and JSON can take it: short, and without bytes that are no characters."""
+    return text[:_LONGEST_ID].encode("ascii", "backslashreplace").decode()
+
+
+def _api_error(operation: Operation[Any], response: Response) -> APIError:
+    try:
+        details: Any = _codec.loads(response.body)
+    except (ValueError, RecursionError):
+        details = _excerpt(response.body)
+    said = (_message_in(details) or "no reason given").rstrip(". ") + "."
+    name = _name(operation, response)
+    hint = ""
+    if response.status == 401:
+        hint = " Check api_key, and the IP addresses that the key is restricted to."
+    elif 300 <= response.status < 400:
+        hint = " Redirects are not followed: check base_url."
+    elif response.status == 403 and operation.scope:
+        hint = f" It needs the scope {operation.scope}."
+    return error_for_status(response.status)(
+        f"HTTP {response.status} for {name}: {said}{hint}",
+        **error_context(response),
+        code=_code_in(details),
+        outcome="unknown" if response.status == 408 else None,
+        reason=None if isinstance(details, str) else _message_in(details) or None,
+        details=details,
+    )
+
+
+def _name(operation: Operation[Any], response: Response) -> str:
+    """Name a call by what was asked, so that the message tells which record it was."""
+    request = response.request
+    return operation.name if request is None else f"{request.method} {request.url.path}"
+
+
+def _message_in(details: Any) -> str:
+    """Find the reason in any of the shapes that the API uses, and shorten it."""
+    if isinstance(details, str):
+        return "" if details.lstrip().startswith("<") else " ".join(details.split())[:300]
+    if isinstance(details, list):
+        return "; ".join(filter(None, (_message_in(entry) for entry in details[:3] if isinstance(entry, dict))))[:500]
+    if not isinstance(details, dict):
+        return ""
+    texts = [details[key] for key in ("message", "detail", "title", "error") if isinstance(details.get(key), str)][:1]
+    for key in ("errors", "error"):
+        texts += _reasons_in(details.get(key)) if not isinstance(details.get(key), str) or not texts else []
+    if isinstance(details.get("error_dids"), list):
+        texts.append(", ".join(map(str, details["error_dids"][:20])))
+    return "; ".join(filter(None, texts))[:500]
+
+
+def _reasons_in(reasons: Any) -> list[str]:
+    if isinstance(reasons, str):
+        return [reasons]
+    if isinstance(reasons, dict):
+        if isinstance(reasons.get("message"), str):
+            return [reasons["message"]]
+        return [f"{name}: {reason}" for name, reason in reasons.items()]
+    if isinstance(reasons, list):
+        return [reason if isinstance(reason, str) else _message_in(reason) for reason in reasons[:20] if reason]
+    return []
+
+
+def _code_in(details: Any) -> str | None:
+    if isinstance(details, list):
+        details = details[0] if details else None
+    if not isinstance(details, dict):
+        return None
+    for key in ("error_code", "code", "error_class"):
+        if isinstance(details.get(key), str | int) and not isinstance(details.get(key), bool):
+            return str(details[key])[:_LONGEST_ID]
+    return None

@@ -1,0 +1,232 @@
+"""Whether a failed attempt is repeated, and when: a pure decision, and tenacity to carry it out.
+
+The success path pays nothing: the first attempt runs outside tenacity, which is built only when it has failed.
+"""
+
+from collections.abc import Awaitable, Callable
+from math import inf
+from typing import Any, TypeVar
+
+import attrs
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception
+
+from wavix_async._http.operation import Operation
+from wavix_async.config import RetryPolicy
+from wavix_async.errors import (
+    APIError,
+    ConnectError,
+    DecodeError,
+    OutcomeUnknownError,
+    RateLimitError,
+    TransportError,
+    WavixError,
+)
+
+__all__ = ["GiveUp", "RetryBudget", "Wait", "decide", "is_free", "repeat"]
+
+T = TypeVar("T")
+
+
+@attrs.frozen
+class Wait:
+    """Repeat the attempt after `seconds` of backoff."""
+
+    seconds: float
+
+
+@attrs.frozen
+class GiveUp:
+    """End the call with `error`."""
+
+    error: WavixError
+
+
+class RetryBudget:
+    """How many retries a client may send: a share of its requests, and some per second on top.
+
+    In an outage every request fails; without a budget each would be sent four times, by everybody, to a server that is
+    trying to come back.
+    """
+
+    def __init__(self, policy: RetryPolicy) -> None:
+        self._ratio = policy.budget_ratio
+        self._per_second = policy.budget_per_second
+        self._most = max(policy.budget_per_second, 1.0) * 10
+        self._longest = policy.max_backoff
+        self._tokens = max(policy.budget_per_second, 1.0)
+        self._at: float | None = None
+        self._requests = 0
+
+    def request(self) -> None:
+        """Count a first attempt."""
+        self._requests += 1
+
+    def take(self, now: float, time_left: float = inf) -> float | None:
+        """Take one retry, unless it would come too late to be sent.
+
+        Args:
+            now: The loop's time.
+            time_left: Seconds after which it would be of no use.
+
+        Returns:
+            Seconds until it may be sent, 0 for at once; None where the wait would be longer than the longest backoff,
+            or not end within the time left.
+        """
+        if self._at is None or now < self._at:
+            self._at = now
+        earned = (now - self._at) * self._per_second + self._requests * self._ratio
+        self._at, self._requests = now, 0
+        tokens = min(self._tokens + earned, self._most)
+        if tokens >= 1:
+            self._tokens = tokens - 1
+            return 0.0
+        wait = (1 - tokens) / self._per_second if self._per_second else float("inf")
+        if wait > self._longest or wait >= time_left:
+            self._tokens = tokens
+            return None
+        self._tokens = tokens - 1
+        return wait
+
+
+def decide(
+    operation: Operation[Any],
+    policy: RetryPolicy,
+    failure: WavixError,
+    *,
+    counted: int,
+    jitter: float,
+    time_left: float,
+    take_retry: Callable[[], float | None],
+) -> Wait | GiveUp:
+    """Decide what follows a failed attempt.
+
+    Args:
+        operation: The call.
+        policy: The client's policy.
+        failure: What went wrong.
+        counted: Attempts so far that count against `policy.attempts`: all but those answered 429.
+        jitter: A number in [0, 1).
+        time_left: Seconds to the deadline of the call.
+        take_retry: Takes one retry from the budget, and says when it may be sent; None where there is none in time.
+
+    Returns:
+        `Wait` or `GiveUp`.
+    """
+    if policy.attempts > 1 and _may_repeat(operation, policy, failure):
+        if isinstance(failure, RateLimitError) or is_free(failure):
+            # The limiter has paused every caller: waiting a second time here would only delay this one.
+            return Wait(0.0)
+        wait = _backoff(policy, counted, jitter, time_left, take_retry)
+        if wait < time_left:
+            return Wait(wait)
+    return GiveUp(_last_word(operation, failure))
+
+
+def is_free(failure: WavixError) -> bool:
+    """Tell whether a failure cost the server nothing, and the next attempt has a new connection: it is not counted."""
+    return isinstance(failure, ConnectError) and failure.was_idle
+
+
+def _backoff(
+    policy: RetryPolicy, counted: int, jitter: float, time_left: float, take_retry: Callable[[], float | None]
+) -> float:
+    """Return the seconds until the next attempt, infinity where there shall be none."""
+    bound: float = min(policy.max_backoff, policy.backoff * 2 ** min(counted - 1, 60))
+    wait = bound * jitter
+    # The budget is asked last: what is taken from it is sent.
+    if counted >= policy.attempts or wait >= time_left or (queue := take_retry()) is None:
+        return inf
+    return max(wait, queue)
+
+
+def _may_repeat(operation: Operation[Any], policy: RetryPolicy, failure: WavixError) -> bool:
+    if isinstance(failure, RateLimitError):
+        return failure.status == 429 and not operation.fail_fast_on_429
+    idempotent = operation.idempotent and (policy.repeat_unknown or operation.method == "GET")
+    if isinstance(failure, TransportError):
+        return failure.outcome == "not_sent" or idempotent
+    if isinstance(failure, DecodeError):
+        return failure.retryable and idempotent
+    if isinstance(failure, APIError) and failure.status in policy.statuses:
+        refused = failure.status == 503 and failure.retry_after is not None
+        return idempotent or refused
+    return False
+
+
+def _last_word(operation: Operation[Any], failure: WavixError) -> WavixError:
+    """Return what the caller is told: a call that must not be repeated and may have been carried out says just that."""
+    if operation.idempotent or failure.outcome != "unknown":
+        return failure
+    if isinstance(failure, DecodeError) and failure.paths:
+        # The API said yes; only the words were not as documented.
+        return failure
+    error = OutcomeUnknownError(
+        f"{operation.name} was sent and may have been carried out: {failure.message} "
+        "It is not safe to repeat: look at the account before you send it again.",
+        status=failure.status,
+        code=failure.code,
+        request_id=failure.request_id,
+        date=failure.date,
+        retry_after=failure.retry_after,
+        reason=failure.reason,
+        details=failure.details,
+    )
+    error.__cause__ = failure
+    return error
+
+
+async def repeat(
+    attempt: Callable[[], Awaitable[T]],
+    first: WavixError,
+    decide_next: Callable[[WavixError], Wait | GiveUp],
+    sleep: Callable[[float], Awaitable[None]],
+) -> T:
+    """Repeat an attempt that has failed once, as often as `decide_next` says.
+
+    Args:
+        attempt: Sends the request once.
+        first: Why it failed the first time.
+        decide_next: Judges each failure.
+        sleep: Waits for a backoff.
+
+    Returns:
+        What the attempt returns.
+
+    Raises:
+        WavixError: The error of the last decision.
+    """
+    verdict: Wait | GiveUp = Wait(0.0)
+    pending: WavixError | None = first
+    # Errors and frames that know each other live until they are looked for, with all that an answer held.
+    del first
+
+    async def next_attempt() -> T:
+        nonlocal pending
+        if pending is not None:
+            failure, pending = pending, None
+            try:
+                raise failure
+            finally:
+                del failure
+        return await attempt()
+
+    def should_repeat(error: BaseException) -> bool:
+        nonlocal verdict
+        if not isinstance(error, WavixError):
+            return False
+        verdict = decide_next(error)
+        return isinstance(verdict, Wait)
+
+    def backoff(_: RetryCallState) -> float:
+        return verdict.seconds if isinstance(verdict, Wait) else 0.0
+
+    retrying = AsyncRetrying(retry=retry_if_exception(should_repeat), wait=backoff, sleep=sleep, reraise=True)
+    try:
+        return await retrying(next_attempt)
+    except WavixError as error:
+        if isinstance(verdict, GiveUp) and verdict.error is not error:
+            raise verdict.error from error
+        raise
+    finally:
+        # It holds the error, whose traceback holds this frame.
+        verdict = Wait(0.0)

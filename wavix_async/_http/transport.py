@@ -1,0 +1,305 @@
+"""The only file that touches an aiohttp session: sends one request, reads one response, names every failure.
+
+Facts about aiohttp that this file relies on, each held by a canary test:
+
+- A session repeats GET, PUT and DELETE by itself when a connection drops; `_retry_connection = False` ends that.
+- Writing to a connection that the server has closed already raises `ClientConnectionResetError("Cannot write to closing
+  transport")`: not a byte has left. Every other `ClientOSError` and `ServerDisconnectedError` is ambiguous.
+- A wait for a free connection counts as connecting. Callers hold a slot first, so that there is no such wait, unless
+  somebody else uses the same session.
+"""
+
+import asyncio
+import io
+import math
+import socket
+import sys
+from typing import Any, Final, NoReturn
+
+import aiohttp
+from aiohttp import hdrs
+from multidict import CIMultiDict
+
+from wavix_async._aio.watchdog import Watchdog
+from wavix_async._http.failures import name_failure, shows_a_login
+from wavix_async._http.request import Part, Request
+from wavix_async._http.response import Response
+from wavix_async._version import __version__
+from wavix_async.config import Secret
+from wavix_async.errors import AttemptTimeoutError, ClientClosedError, DecodeError
+
+__all__ = ["MAX_BODY", "Transport"]
+
+MAX_BODY: Final = 16 * 1024 * 1024
+"""The longest answer that is read, in bytes after decompression."""
+
+_USER_AGENT: Final = (
+    f"wavix-async/{__version__} aiohttp/{aiohttp.__version__} python/{sys.version_info.major}.{sys.version_info.minor}"
+)
+
+
+class Transport:
+    """One pool of connections, made for the loop that uses it first, and made again when the loop changes."""
+
+    def __init__(
+        self,
+        *,
+        api_key: Secret,
+        max_connections: int,
+        connect_timeout: float,
+        session: aiohttp.ClientSession | None = None,
+    ) -> None:
+        self._max_connections = max_connections if session is None else min(max_connections, _pool_size(session))
+        self._connect_timeout = connect_timeout
+        self._session = session
+        self._fresh: aiohttp.ClientSession | None = None
+        self._owns_session = session is None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._slots = asyncio.Semaphore(self._max_connections)
+        self._watch: Watchdog
+        self._closed = False
+        headers = {
+            hdrs.AUTHORIZATION: Secret(f"Bearer {api_key}"),
+            hdrs.ACCEPT: "application/json",
+            hdrs.USER_AGENT: _USER_AGENT,
+        }
+        json = {hdrs.CONTENT_TYPE: "application/json"}
+        # A session of our own has the constant headers as its defaults: merging them anew costs 1 % of a request.
+        self._session_headers: Final = CIMultiDict(headers)
+        self._headers: Final = CIMultiDict({} if session is None else headers)
+        self._json_headers: Final = CIMultiDict(json if session is None else {**headers, **json})
+        # Somebody else's pool may be smaller than our slots: waiting for it is connecting, too.
+        pool_wait = None if session is None else connect_timeout
+        self._timeout = aiohttp.ClientTimeout(
+            total=None, connect=pool_wait, sock_connect=connect_timeout, ceil_threshold=math.inf
+        )
+        if session is not None:
+            session._retry_connection = False
+
+    @property
+    def closed(self) -> bool:
+        """Whether `close` was called."""
+        return self._closed
+
+    def check_open(self) -> None:
+        """Raise when the client is closed.
+
+        Raises:
+            ClientClosedError: It is.
+        """
+        if self._closed:
+            self.refuse()
+
+    def refuse(self) -> NoReturn:
+        """Tell that the client is closed.
+
+        Raises:
+            ClientClosedError: Always.
+        """
+        raise ClientClosedError("The client is closed: open a new WavixClient, or call it before close().")
+
+    def slots(self) -> asyncio.Semaphore:
+        """Return the semaphore that a request holds while it is on the wire, in the running loop.
+
+        Raises:
+            ClientClosedError: The client is closed.
+        """
+        if self._closed:
+            self.refuse()
+        if self._loop is not asyncio.get_running_loop():
+            self._enter_loop()
+        return self._slots
+
+    async def send(self, request: Request, deadline: float, connect: float, *, fresh: bool = False) -> Response:
+        """Send one request once and read its answer to the end.
+
+        Args:
+            request: What to send.
+            deadline: When to give up, in the loop's time.
+            connect: Seconds to look up the host, and to open a connection.
+            fresh: Open a connection for this request alone, where the session is our own.
+
+        Returns:
+            The answer, whatever its status.
+
+        Raises:
+            ConnectError: Nothing left this machine.
+            DisconnectedError: The connection broke after the request had left, or may have.
+            AttemptTimeoutError: The deadline passed.
+            DecodeError: The answer is longer than `MAX_BODY`, or cut off.
+        """
+        fresh = fresh and self._owns_session
+        session = self._session_here(fresh=fresh)
+        headers = self._headers if request.body is None else self._json_headers
+        data = request.body if request.parts is None else _multipart(request.parts)
+        watch = self._watch
+        watched = watch.enter(deadline)
+        try:
+            answer = await session.request(
+                request.method,
+                request.url,
+                data=data,
+                headers=headers,
+                allow_redirects=False,
+                raise_for_status=False,
+                timeout=self._connecting_within(connect, deadline),
+            )
+            try:
+                return Response(answer.status, answer.headers, await _read(answer), request)
+            except BaseException:
+                # Read to its end, an answer gives its connection back by itself; this one must not.
+                answer.close()
+                raise
+        except asyncio.CancelledError:
+            if watched.was_closed():
+                raise ClientClosedError(
+                    "The client was closed while the answer was awaited; the request may have been carried out.",
+                    outcome="unknown",
+                ) from None
+            ended = watched.expired or watched.closed
+            if self._closed and not ended and watched.task.cancelling() <= watched.cancelling:
+                # aiohttp cancels its look-ups when it is closed, and so whoever waits for them.
+                raise ClientClosedError("The client was closed before this could be sent.") from None
+            if watched.timed_out():
+                raise AttemptTimeoutError(
+                    f"No complete answer from {request.url.host} in time; the request may have been carried out."
+                ) from None
+            raise
+        except (aiohttp.ClientError, OSError, ValueError, RuntimeError) as error:
+            failure = name_failure(error, request, next_is_fresh=self._owns_session and not fresh)
+            try:
+                raise failure from (None if shows_a_login(error) else error)
+            finally:
+                del failure
+        finally:
+            watch.leave(watched)
+
+    def _connecting_within(self, connect: float, deadline: float) -> aiohttp.ClientTimeout:
+        """Return aiohttp's timeouts: what ends while it still connects was never sent, and only aiohttp can tell."""
+        assert self._loop is not None
+        left = deadline - self._loop.time()
+        if connect == self._connect_timeout and left > connect:
+            # Without `connect`, which would set a timer for every request, those on an open connection too.
+            return self._timeout
+        return aiohttp.ClientTimeout(
+            total=None, connect=max(min(left - 0.005, connect), 0.001), ceil_threshold=math.inf
+        )
+
+    def _session_here(self, *, fresh: bool) -> aiohttp.ClientSession:
+        """Return the session; `fresh`: one without a pool, for when connections break, and those in it are suspects."""
+        self.check_open()
+        if self._loop is not asyncio.get_running_loop():
+            self._enter_loop()
+        if fresh:
+            if self._fresh is None:
+                self._fresh = self._new_session(force_close=True)
+            return self._fresh
+        session = self._session
+        if session is None:
+            session = self._session = self._new_session(force_close=False)
+        return session
+
+    def _enter_loop(self) -> None:
+        if self._loop is not None and self._owns_session:
+            for session in filter(None, (self._session, self._fresh)):
+                _abandon(session)
+            self._session = self._fresh = None
+        self._loop = asyncio.get_running_loop()
+        self._slots = asyncio.Semaphore(self._max_connections)
+        self._watch = Watchdog(self._loop)
+
+    def _new_session(self, *, force_close: bool) -> aiohttp.ClientSession:
+        session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(
+                limit=self._max_connections,
+                ttl_dns_cache=60,
+                resolver=_Resolver(self._connect_timeout),
+                force_close=force_close,
+            ),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            headers=self._session_headers,
+            trust_env=False,
+        )
+        session._retry_connection = False
+        return session
+
+    async def close(self) -> None:
+        """Close the pool; closing twice is fine."""
+        self._closed = True
+        if self._loop is asyncio.get_running_loop():
+            self._watch.close()
+        sessions = [session for session in (self._session, self._fresh) if session is not None and self._owns_session]
+        self._session = self._fresh = None
+        for session in sessions:
+            if self._loop is asyncio.get_running_loop():
+                await session.close()
+            else:
+                _abandon(session)
+
+
+class _Resolver(aiohttp.ThreadedResolver):
+    """A look-up that takes too long was never sent; without this it would use up the time of the attempt."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__()
+        self._seconds = seconds
+
+    async def resolve(self, host: str, port: int = 0, family: Any = socket.AF_INET) -> Any:
+        try:
+            async with asyncio.timeout(self._seconds):
+                return await super().resolve(host, port, family)
+        except TimeoutError:
+            raise OSError(None, f"looking up {host} took longer than {self._seconds:g} s") from None
+
+
+def _pool_size(session: aiohttp.ClientSession) -> int:
+    """Return how many connections a session can have to one host: who has to wait for one shall wait before."""
+    connector = session.connector
+    limits = (getattr(connector, "limit", 0), getattr(connector, "limit_per_host", 0))
+    return min((limit for limit in limits if limit), default=sys.maxsize)
+
+
+def _abandon(session: aiohttp.ClientSession) -> None:
+    """Let go of a session whose loop is gone: its connections cannot be closed in an orderly way any more."""
+    connector = session.connector
+    session.detach()
+    if connector is not None:
+        for connections in getattr(connector, "_conns", {}).values():
+            for protocol, *_ in connections:
+                transport: Any = getattr(protocol, "transport", None)
+                while (tls := getattr(transport, "_ssl_protocol", None)) is not None:
+                    # Closing it would need the loop; below it is the transport that has the socket.
+                    transport._closed = True
+                    transport = tls._transport
+                sock = getattr(transport, "_sock", None)
+                if sock is not None:
+                    sock.close()
+                    transport._sock = None
+        connector._conns.clear()
+
+
+def _multipart(parts: tuple[Part, ...]) -> aiohttp.FormData:
+    form = aiohttp.FormData(quote_fields=False, default_to_multipart=True)
+    for part in parts:
+        # aiohttp warns of more than 1 MB of plain bytes.
+        value: Any = io.BytesIO(part.content) if part.filename else part.content.decode()
+        form.add_field(part.name, value, filename=part.filename, content_type=part.content_type)
+    return form
+
+
+async def _read(answer: aiohttp.ClientResponse) -> bytes:
+    length = answer.content_length
+    if length is not None and length <= MAX_BODY and hdrs.CONTENT_ENCODING not in answer.headers:
+        return await answer.read()
+    chunks: list[bytes] = []
+    size = 0
+    async for chunk in answer.content.iter_any():
+        size += len(chunk)
+        if size > MAX_BODY:
+            raise DecodeError(
+                f"The answer is longer than {MAX_BODY // 2**20} MB: reading stopped.",
+                status=answer.status,
+                details=b"".join(chunks)[:2000].decode("utf-8", "replace"),
+            )
+        chunks.append(chunk)
+    return b"".join(chunks)

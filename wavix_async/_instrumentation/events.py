@@ -1,0 +1,200 @@
+"""Events, as observers and the log get them: one frozen record per attempt, retry, pause, rate, drift and run."""
+
+from contextlib import AbstractContextManager
+from typing import Any, Protocol, TypeAlias, cast
+
+import attrs
+from yarl import URL
+
+from wavix_async._codec import Drift
+
+__all__ = [
+    "AttemptEvent",
+    "AttemptStart",
+    "BulkEvent",
+    "BulkStart",
+    "DriftEvent",
+    "Event",
+    "Observer",
+    "PauseEvent",
+    "RateEvent",
+    "RetryEvent",
+    "Tracer",
+]
+
+
+class _Record:
+    """Shows its fields. One `__repr__` for all: attrs would compile one for each class, at the cost of every import."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        shown = (f"{field.name}={getattr(self, field.name)!r}" for field in attrs.fields(cast("Any", type(self))))
+        return f"{type(self).__name__}({', '.join(shown)})"
+
+
+@attrs.frozen(kw_only=True, repr=False)
+class AttemptStart(_Record):
+    """One request is about to be sent.
+
+    Attributes:
+        operation: `PATCH /v1/numbers/{id}`.
+        attempt: 1 for the first attempt of the call.
+        url: The URL of the request, the query included; it never holds the key.
+    """
+
+    operation: str
+    attempt: int
+    url: URL
+
+
+@attrs.frozen(kw_only=True, repr=False)
+class AttemptEvent(_Record):
+    """One request was on the wire and has ended.
+
+    Attributes:
+        operation: `PATCH /v1/numbers/{id}`.
+        attempt: 1 for the first attempt of the call.
+        status: The HTTP status; None when no answer came.
+        error: The class name of the failure, or None.
+        outcome: What is known of a failed attempt, as in `WavixError.outcome`; None after a success.
+        duration: Seconds on the wire.
+        request_id: The API's id of a request that failed; None when the API gave none, and after a success.
+    """
+
+    operation: str
+    attempt: int
+    status: int | None
+    error: str | None
+    outcome: str | None
+    duration: float
+    request_id: str | None = None
+
+
+@attrs.frozen(kw_only=True, repr=False)
+class RetryEvent(_Record):
+    """A failed attempt will be retried.
+
+    Attributes:
+        operation: `PATCH /v1/numbers/{id}`.
+        attempt: The attempt that failed.
+        wait: Seconds of backoff; 0 when the retry only waits for the shared pause.
+        reason: The class name of the failure.
+        status: Its HTTP status, or None.
+    """
+
+    operation: str
+    attempt: int
+    wait: float
+    reason: str
+    status: int | None
+
+
+@attrs.frozen(kw_only=True, repr=False)
+class PauseEvent(_Record):
+    """All calls of a limit group pause.
+
+    Attributes:
+        group: The limit group.
+        seconds: The length of the pause.
+    """
+
+    group: str
+    seconds: float
+
+
+@attrs.frozen(kw_only=True, repr=False)
+class RateEvent(_Record):
+    """The limiter has learned a new rate for a limit group.
+
+    Attributes:
+        group: The limit group.
+        rate: Requests per second.
+    """
+
+    group: str
+    rate: float
+
+
+@attrs.frozen(kw_only=True, repr=False)
+class DriftEvent(_Record):
+    """An answer was not as documented; each kind of drift is reported once per client.
+
+    Attributes:
+        operation: `GET /v1/numbers/{id}`.
+        drift: What differs, and where.
+    """
+
+    operation: str
+    drift: Drift
+
+
+@attrs.frozen(kw_only=True, repr=False)
+class BulkStart(_Record):
+    """A bulk run begins.
+
+    Attributes:
+        operation: What each input asks for: `PATCH /v1/numbers/{id}`.
+        total: The number of inputs; None when it is not known before the end.
+        concurrency: Requests on the wire at once.
+    """
+
+    operation: str
+    total: int | None
+    concurrency: int
+
+
+@attrs.frozen(kw_only=True, repr=False)
+class BulkEvent(_Record):
+    """A bulk run has ended.
+
+    Attributes:
+        operation: What each input asked for: `PATCH /v1/numbers/{id}`.
+        updated: Inputs that the API confirmed.
+        failed: Inputs that the API refused.
+        unknown: Inputs that were sent, with an unknown outcome.
+        not_sent: Inputs that were never sent.
+        requests: Requests put on the wire.
+        rate_limited: Requests that the API answered with a 429.
+        elapsed: Seconds from start to end.
+        stopped_by: The class name of the error that ended the run early, or None.
+    """
+
+    operation: str
+    updated: int
+    failed: int
+    unknown: int
+    not_sent: int
+    requests: int
+    rate_limited: int
+    elapsed: float
+    stopped_by: str | None
+
+
+Event: TypeAlias = AttemptEvent | RetryEvent | PauseEvent | RateEvent | DriftEvent | BulkEvent
+
+
+class Observer(Protocol):
+    """Any callable that takes an event. It must be quick and must not block: calls wait for it.
+
+    An observer whose attribute `failures_only` is true does not get the attempts that succeed, which are most of them.
+    """
+
+    def __call__(self, event: Event, /) -> object:
+        """Take one event."""
+        ...
+
+
+class Tracer(Observer, Protocol):
+    """An observer that also wraps what it observes: it can set context variables, or measure from the inside.
+
+    Either method may be left out. An exception that they raise is logged once and changes no call.
+    """
+
+    def around_attempt(self, start: AttemptStart, /) -> AbstractContextManager[object]:
+        """Return a context, entered before a request is sent and left after its `AttemptEvent`, in the same task."""
+        ...
+
+    def around_bulk(self, start: BulkStart, /) -> AbstractContextManager[object]:
+        """Return a context, entered before the workers of a bulk run, which inherit it, and left after its event."""
+        ...

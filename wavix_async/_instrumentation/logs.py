@@ -1,0 +1,100 @@
+"""The logger `wavix_async` gets the same events as observers, and is silent until the application configures it.
+
+The text of a record is constant, so that a program can count records and alert on them. What differs is in its
+attributes (`extra=`), named like the fields of the event. Neither holds the key, the address of a number, or anything
+that a request or an answer carried; a number that could be a phone number is masked.
+
+`_ratelimit` gets the logger by its name, because it lies on the same layer: the last three rows are its records.
+
+| text | level | attributes |
+|---|---|---|
+| `attempt ended` | DEBUG | operation, attempt, status, error, outcome, duration, request_id |
+| `attempt will be repeated` | INFO | operation, attempt, wait, reason, status |
+| `calls pause` | INFO | group, seconds |
+| `rate learned` | INFO | group, rate |
+| `bulk run ended` | INFO | operation, updated, failed, unknown, not_sent, requests, rate_limited, elapsed, stopped_by |
+| `answer not as documented` (logger `wavix_async.drift`) | WARNING | operation, drift |
+| `observer failed` | ERROR | observer |
+| `shared limit out of reach` | WARNING | error, rate |
+| `shared limit back` | WARNING | |
+| `rate control failed and starts anew` | ERROR | |
+"""
+
+import logging
+import re
+from typing import Any, Final
+
+from wavix_async._instrumentation.events import (
+    AttemptEvent,
+    BulkEvent,
+    DriftEvent,
+    Event,
+    PauseEvent,
+    RateEvent,
+    RetryEvent,
+)
+
+__all__ = ["is_debugging", "logger", "mask", "write"]
+
+logger: Final = logging.getLogger("wavix_async")
+# Without a handler Python prints the warnings of a library to stderr.
+logger.addHandler(logging.NullHandler())
+_drifts: Final = logger.getChild("drift")
+
+_RECORDS: Final[dict[type[Event], tuple[logging.Logger, int, str, tuple[str, ...]]]] = {
+    AttemptEvent: (
+        logger,
+        logging.DEBUG,
+        "attempt ended",
+        ("operation", "attempt", "status", "error", "outcome", "duration", "request_id"),
+    ),
+    RetryEvent: (
+        logger,
+        logging.INFO,
+        "attempt will be repeated",
+        ("operation", "attempt", "wait", "reason", "status"),
+    ),
+    PauseEvent: (logger, logging.INFO, "calls pause", ("group", "seconds")),
+    RateEvent: (logger, logging.INFO, "rate learned", ("group", "rate")),
+    BulkEvent: (
+        logger,
+        logging.INFO,
+        "bulk run ended",
+        (
+            "operation",
+            "updated",
+            "failed",
+            "unknown",
+            "not_sent",
+            "requests",
+            "rate_limited",
+            "elapsed",
+            "stopped_by",
+        ),
+    ),
+    DriftEvent: (_drifts, logging.WARNING, "answer not as documented", ("operation", "drift")),
+}
+
+# Six digits are a code or an id; no phone number is shorter than seven.
+_NUMBER: Final = re.compile(r"\+?\d{4,12}(?=\d{3})")
+
+
+def mask(text: str) -> str:
+    """Hide all but the last three digits of every number in a text that could be a phone number."""
+    return _NUMBER.sub("***", text)
+
+
+def is_debugging() -> bool:
+    """Tell whether the log shows every attempt."""
+    return logger.isEnabledFor(logging.DEBUG)
+
+
+def write(event: Event) -> None:
+    """Log an event, if its level is enabled."""
+    log, level, text, names = _RECORDS[type(event)]
+    if log.isEnabledFor(level):
+        log.log(level, text, extra={name: _shown(getattr(event, name)) for name in names})
+
+
+def _shown(value: Any) -> Any:
+    return value if value is None or isinstance(value, int | float) else mask(str(value))

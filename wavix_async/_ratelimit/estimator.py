@@ -1,0 +1,291 @@
+"""`RateEstimator` finds a limit that is not configured, from what the server accepted before each refusal.
+
+Until the first refusal nothing is paced. Only the number of requests in flight grows, from 8, with every answer (a slow
+start): finding a limit then costs few refusals, and finding none costs a few round trips. The estimator takes a server
+that refuses for a token bucket of `b` tokens, filled at `r` per second. Of a span of `T` seconds that ends with a
+refusal, such a bucket accepts at most `b + r * T` requests, and exactly that many for one of the spans. Hence
+`r = max((A - b) / T)` over all spans that end at the refusal, where `A` requests were accepted (`AcceptedHistogram`
+keeps the counts in bounded space). Spans run from sending to sending: the latency is in both ends and cancels out.
+
+- The first refusal comes too soon to tell `b` from `r`. Most buckets hold about a tenth of a second's worth and most
+  limits are round figures, so the first guess is `A / (T + 0.1)`, rounded. The second refusal corrects a guess that is
+  too high, a moment later, and gives both `b` and `r`; a guess that is too low is outgrown.
+- After a pause the bucket is no fuller than `b`, and it was empty before: `r >= A / (time since it was empty)`. This
+  finds the rate of slow servers, and of servers that count in windows.
+- A server that accepts nothing at all for a long time, or asks for a wait of seconds, counts in fixed windows (500 per
+  10 s). Once two cycles were similar, the rate is what one cycle accepted over its length. Requests leave faster than
+  that, because what a window has left at its end is lost.
+- The estimate holds for a time that grows with the evidence (`_hold`). Then the pace rises, slowly and then faster,
+  until the server refuses. Only time in which the pace held requests back counts.
+
+All of it is arithmetic that takes the time as an argument, in seconds of the loop's clock.
+"""
+
+from __future__ import annotations
+
+from math import exp, log10
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+__all__ = ["OWN_PAUSE", "RateEstimator", "AcceptedHistogram"]
+
+OWN_PAUSE = 0.15  # seconds, when the server refuses without saying for how long
+LONG_PAUSE = 2.0  # seconds; a bucket asks for a second at most, a longer pause is that of a window
+PRIOR_BURST = 0.1  # seconds' worth of the rate that a bucket holds, until two refusals give a better figure
+LEAST_GUESS = 50.0  # requests per second; guessing too high costs one more refusal, too low costs many seconds
+WINDOW_SPAN = 1.0  # seconds: the least time in which the first requests count as accepted
+LEAST_PACE = 0.2  # requests per second; slower saves nothing: a refusal pauses all callers, and costs one request
+LONGEST_PROBE = 10.0  # seconds between two requests to a server that refuses everything
+CAUTION = 0.98  # of an estimate
+SPENDING = 1.03  # of an estimate, while the tokens saved during a pause last
+WINDOW_HASTE = 1.5  # of the rate of a server that counts in windows
+LONGEST_HOLD = 30.0  # seconds for which an estimate holds
+LOW_HOLD = 4.0  # the same for some minutes after the limit fell: it may come back
+RISE = 0.05  # after that the pace rises by exp(RISE * seconds^2): 5 % in a second, 22 % in two, 57 % in three
+LONGEST_RISE = 8.0  # seconds, which is to 25 times the estimate
+ROUND = (1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 7.5, 8.0, 10.0)
+
+
+class AcceptedHistogram:
+    """Accepted requests by the time of sending: two histograms of 64 bins, the older and the newer half.
+
+    A histogram doubles the width of its bins when it is full, and becomes the older one when it has counted enough.
+    """
+
+    __slots__ = ("_bins", "_last", "_older", "_origin", "_seen", "_width", "start", "total")
+    BINS = 64
+
+    def __init__(self, start: float) -> None:
+        self.start = start
+        self.total = 0
+        self._last = start
+        self._older: tuple[list[int], float, float] | None = None
+        self._start_half(start)
+
+    def _start_half(self, origin: float) -> None:
+        self._bins, self._origin, self._width, self._seen = [0] * self.BINS, origin, 1 / 1024, 0
+
+    def add(self, time: float, gap: float, enough: float) -> None:
+        """Count one; a `gap` without any forgets the past, and `enough` seconds thin it out."""
+        if time - self._last > gap:
+            self.start, self.total, self._older = time, 0, None
+            self._start_half(time)
+        elif time - self._origin > enough and self._seen >= self.BINS:
+            self._older = self._bins, self._origin, self._width
+            self._start_half(time)
+        # Comparisons instead of max(): this runs for every answer.
+        index = int((time - self._origin) / self._width)
+        if index < 0:
+            index = 0
+        while index >= self.BINS:
+            pairs = zip(self._bins[::2], self._bins[1::2], strict=True)
+            self._bins = [a + b for a, b in pairs] + [0] * (self.BINS // 2)
+            self._width *= 2
+            index >>= 1
+        self._bins[index] += 1
+        self._seen += 1
+        self.total += 1
+        if time > self._last:
+            self._last = time
+
+    def before(self, time: float) -> Iterator[tuple[int, float]]:
+        """Yield (accepted, seconds) of the spans that end at `time`, the shortest first."""
+        count, end = 0, time
+        for half in ((self._bins, self._origin, self._width), self._older):
+            if half is not None:
+                bins, origin, width = half
+                for index in range(min(int((end - origin) / width), self.BINS - 1), -1, -1):
+                    count += bins[index]
+                    yield count, max(time - origin - index * width, 1e-6)
+                end = min(origin, end)
+
+
+def _steepest(spans: Iterable[tuple[int, float]], more: float, longer: float) -> tuple[float, int, float]:
+    """Return the highest rate (accepted + more) / (seconds + longer), and the span that has it."""
+    return max((((count + more) / (span + longer), count, span) for count, span in spans), default=(0.0, 0, 0.0))
+
+
+def _round_figure(rate: float, tolerance: float) -> float:
+    """Return the nearest round figure if it is within the tolerance: most limits are round."""
+    if rate <= 0.0:
+        return 0.0
+    scale = 10.0 ** (log10(rate) // 1)
+    best = min((figure * scale for figure in ROUND), key=lambda figure: max(figure / rate, rate / figure))
+    return best if abs(best / rate - 1) <= tolerance else rate
+
+
+def _is_near(one: float | None, other: float) -> bool:
+    return one is not None and 0.7 < one / other < 1.4
+
+
+class RateEstimator:
+    """Estimates from accepted and refused requests what the server allows."""
+
+    def __init__(self, configured: float | None = None) -> None:
+        """Begin to estimate.
+
+        Args:
+            configured: The rate that was used until the server refused it again and again; None: there is none.
+        """
+        self.ceiling: float | None = None  # requests per second that the server seems to allow
+        self.histogram: AcceptedHistogram | None = None  # of this epoch: from one pause's end to the next one's
+        self.dry_epochs = 0  # epochs in a row in which nothing was accepted
+        self._factor = 1.0  # of the ceiling at which requests leave
+        self._busy = 0.0  # seconds of this epoch in which the pace was what held requests back
+        self._saved = 0.0  # busy seconds for which tokens saved during the pause can be spent
+        self._hold = 0.0  # busy seconds for which the ceiling holds
+        self._previous_ceiling: float | None = None  # the ceiling before a refusal that came while few were sent
+        self._peak = configured or 0.0  # the highest ceiling that was confirmed, slowly forgotten
+        self._first: tuple[AcceptedHistogram, float] | None = None  # up to the first refusal: from a full bucket
+        self._starts_full = configured is None
+        self._burst = max((configured or 0.0) * PRIOR_BURST, 1.0)  # tokens that the bucket holds
+        self._emptied: float | None = None  # when the bucket was last known to be empty
+        self._cycle: tuple[int, float] | None = None  # accepted in, and start of, the last epoch that was not dry
+        self._similar_cycles = 0  # cycles in a row that accepted about as many as the one before
+        self._similar_needed = 1  # so many make a window; more, when that was wrong before
+        self._span: float | None = None  # seconds from the start of the last cycle to that of the next
+        self._period: float | None = None  # seconds, when the server counts in windows
+        self._new_window = False  # the next accepted request is the first of a new window
+
+    def begin_epoch(self, now: float) -> None:
+        """Begin an epoch."""
+        self.histogram = AcceptedHistogram(now)
+        self._busy = 0.0
+
+    def forget_times(self) -> None:
+        """Keep what was learned and drop what depends on a clock."""
+        self.histogram = self._first = self._emptied = self._cycle = self._span = None
+        self.dry_epochs, self._new_window, self._similar_cycles = 0, False, 0
+
+    def pace(self) -> float | None:
+        """Return the ceiling, or more when no refusal came for so long that the limit may have risen."""
+        if self.ceiling is None:
+            return None
+        factor = SPENDING if self._busy < self._saved else self._factor
+        over = min(max(self._busy - self._hold, 0.0), LONGEST_RISE)
+        return max(self.ceiling * factor * exp(RISE * over * over), LEAST_PACE)
+
+    def held_back(self, seconds: float) -> None:
+        """Note that the pace held a request back."""
+        self._busy += seconds
+
+    def accepted(self, permit: float) -> None:
+        """Count a request; one that was sent before this epoch belongs to the last, and is no news."""
+        histogram = self.histogram
+        if histogram is None or permit < histogram.start:
+            return
+        if self._new_window or self.dry_epochs:
+            if self._new_window or self.dry_epochs >= 2:
+                self._measure_window(permit)
+            self.dry_epochs, self._new_window = 0, False
+        if self.ceiling is None:
+            histogram.add(permit, 1.0, 4.0)
+        else:
+            histogram.add(permit, 10.0, LONGEST_HOLD)
+
+    def own_pause(self, now: float) -> float:
+        """Return the seconds to wait after a refusal that did not say how long."""
+        if self.histogram is None or not self.histogram.total:
+            gone = now - (self._emptied if self._emptied is not None else now)
+            return min(OWN_PAUSE * 1.5 ** min(self.dry_epochs, 30), max(1.0, 0.1 * gone), LONGEST_PROBE)
+        if self._period is not None:
+            # A little early on purpose: the one refusal that this costs keeps the length of the window honest.
+            return max(OWN_PAUSE, 0.9 * self._period - (now - self.histogram.start))
+        return OWN_PAUSE
+
+    def end_epoch(self, refused_at: float, until: float) -> None:
+        """Conclude from an epoch that ended with a refusal of a request sent at `refused_at` and a pause `until`."""
+        histogram = self.histogram
+        if histogram is None:
+            return
+        if not histogram.total:
+            self.dry_epochs += 1
+            if self.dry_epochs == 2 and self._previous_ceiling is not None:
+                # The server refuses everything: that says nothing about the rate.
+                self.ceiling, self._previous_ceiling = self._previous_ceiling, None
+            return
+        similar = self._cycle is not None and 0.5 * self._cycle[0] < histogram.total < 1.5 * self._cycle[0]
+        self._similar_cycles = self._similar_cycles + 1 if similar else 0
+        cycle = histogram.total, histogram.start
+        if self._period is not None and similar:
+            self._new_window = True
+        else:
+            if self._period is not None:
+                self._period, self._similar_needed = None, min(2 * self._similar_needed, 16)
+            self._new_window = until - refused_at > LONG_PAUSE
+            if self.ceiling is None:
+                cycle = self._guess(histogram, refused_at, until)
+            else:
+                self._estimate(self.ceiling, histogram, refused_at, until)
+        self._cycle, self._emptied = cycle, refused_at
+
+    def _guess(self, histogram: AcceptedHistogram, refused_at: float, until: float) -> tuple[int, float]:
+        """Conclude from the first refusal, which cannot tell burst and rate apart; return the cycle that it ended."""
+        pause = until - refused_at
+        # A long pause may be that of a window, which accepts as many again however fast they come: until that is known,
+        # what was accepted before is the better guide. It may also be one refusal of a server without any limit.
+        least = PRIOR_BURST if pause <= LONG_PAUSE else WINDOW_SPAN
+        rate, count, span = _steepest(histogram.before(refused_at), 0.5, least)
+        # The shorter the span the more of the rate is guesswork, and the better a round figure is.
+        self.ceiling = max(_round_figure(rate, min(max(0.05 / max(span, 0.001), 0.05), 0.3)), LEAST_GUESS)
+        self._saved = self._seconds_saved(PRIOR_BURST, pause)
+        self._first = (histogram, refused_at) if self._starts_full else None
+        self._hold = min(max(float(count), 1.0), 10.0)
+        count, span = max(histogram.before(refused_at), default=(count, span))
+        return count, refused_at - span
+
+    def _estimate(self, before: float, histogram: AcceptedHistogram, refused_at: float, until: float) -> None:
+        """Conclude from a later refusal: the highest rate that any span up to it, and the burst, leave possible."""
+        rate, length = before, refused_at - histogram.start
+        empty_for = refused_at - (self._emptied if self._emptied is not None else histogram.start)
+        # An error of the burst weighs the more the shorter the span.
+        spans = [(count, span) for count, span in histogram.before(refused_at) if span >= min(0.25 * length, 1.0)]
+        if self._first is None and self._busy < self._hold and max(length, LONG_PAUSE) < until - refused_at:
+            # Refused within its hold, which costs more than the rise brought: the bucket holds more than estimated.
+            self._burst = max(self._burst, min(2 * self._burst, before))
+        for _ in range(4):  # the burst depends on the rate, and the rate on the burst: this converges at once
+            if self._first is not None:
+                full = self._first[0].before(self._first[1])
+                self._burst = max([1.0, *(count - rate * span for count, span in full)])
+            rate = max((histogram.total + 0.5) / empty_for, _steepest(spans, -self._burst, 0.0)[0])
+        if self._first is not None and self._burst == 1.0:
+            # The requests refused first came slower than the limit, and so say nothing about the bucket.
+            self._burst = max(rate * PRIOR_BURST, 1.0)
+        self._first = None
+        self._previous_ceiling = None
+        if length > 2.0 and self._busy < 0.5 * length:
+            rate, self._previous_ceiling = max(rate, 0.7 * before), before  # few accepted because few sent
+        self.ceiling = rate = _round_figure(rate, 0.03)
+        self._factor = CAUTION
+        pause = until - refused_at
+        self._saved = 0.0 if self._new_window else self._seconds_saved(self._burst / rate, pause)
+        # An estimate holds longer each time it is confirmed, and longer where the refusal that ends it costs more.
+        hold = 4 * length
+        if abs(rate / before - 1) < 0.06:
+            self._peak = max(0.9 * self._peak, rate)
+            hold = 2 * self._hold
+        longest = LOW_HOLD if rate < 0.8 * self._peak else LONGEST_HOLD
+        self._hold = min(max(hold, pause, 1.0), longest * max(pause, 1.0))
+
+    @staticmethod
+    def _seconds_saved(burst: float, pause: float) -> float:
+        """Return for how long half of what the bucket has gained lasts; burst in seconds' worth of the rate."""
+        return 0.5 * min(burst, pause) / (SPENDING - 1)
+
+    def _measure_window(self, permit: float) -> None:
+        """Note that a new window may have begun: what the last one accepted, over its length, is the rate.
+
+        One refusal that lasts is no window: an overloaded server refuses for a while, too. Two refusals of one length,
+        after about as many requests, are windows.
+        """
+        if self._cycle is None or not self._cycle[0] or permit <= self._cycle[1]:
+            return
+        count, start = self._cycle
+        before, self._span = self._span, permit - start
+        if self._period is None and not (self._similar_cycles >= self._similar_needed and _is_near(before, self._span)):
+            return
+        self._period = self._hold = self._span
+        self.ceiling = count / self._period
+        self._factor, self._saved = WINDOW_HASTE, 0.0

@@ -1,0 +1,216 @@
+"""What a server says about its limits: pure parsing of headers, nothing that waits or sleeps.
+
+The parser reads three families. `Retry-After` (and `Retry-After-Ms`) is an order, so of several values the longest
+counts. `RateLimit` with `RateLimit-Policy` (IETF draft 10, and the `limit=, remaining=, reset=` form of draft 7) and
+`X-RateLimit-Limit/-Remaining/-Reset` are hints about what is left. A value that the parser does not understand counts
+as absent: nonsense from a server must not stop a client, so no header is a reason to raise.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING
+
+import attrs
+from multidict import istr
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+__all__ = ["RateHint", "answered_at", "rate_hint", "retry_after", "wait_told"]
+
+MAX_WAIT = 366 * 86_400.0
+"""Seconds; a longer wait means the same as this one, and this one keeps timers in the range of a float."""
+
+MAX_HEADER = 2_048
+"""Characters of a header that the parser reads."""
+
+# Most answers have none of them: names whose case is folded beforehand are looked up four times as fast.
+_HINTS = tuple(
+    map(istr, ("RateLimit", "X-RateLimit-Remaining", "X-RateLimit-Reset", "RateLimit-Remaining", "RateLimit-Reset"))
+)
+_NUMBER = r"[+-]?[0-9]+(?:\.[0-9]*)?"
+_QUOTED = r'"(?:[^"\\]|\\.)*"'
+_PARAM = rf";[ \t]*([a-z*][a-z0-9_.*-]*)(?:=({_QUOTED}|[^;,\" \t]+))?[ \t]*"
+_KEY = rf"[ \t]*({_QUOTED}|[A-Za-z0-9*][^;,=\" \t]*)(?:=([^;,\" \t]+))?[ \t]*"
+# Few APIs send such headers: compiled when one does.
+_compiled = functools.cache(re.compile)
+
+
+@attrs.frozen
+class RateHint:
+    """What the server said is left; a part that it did not say is None."""
+
+    remaining: float | None = None
+    """Requests that may still be sent before the reset."""
+
+    reset: float | None = None
+    """Seconds from the answer until the quota is full again."""
+
+    limit: float | None = None
+    """Requests allowed per window."""
+
+    window: float | None = None
+    """Seconds of the window that `limit` counts for."""
+
+
+def retry_after(headers: Mapping[str, str], wall_now: float) -> float | None:
+    """Return how many seconds the server asks to wait, None when it does not ask or the value makes no sense.
+
+    Args:
+        headers: The answer's headers; a header sent twice counts twice when the mapping has `getall`.
+        wall_now: Seconds since the epoch by the local clock, used for a date when the answer has no `Date` itself.
+    """
+    waits = [_seconds(value, headers, wall_now) for value in _all(headers, "Retry-After")]
+    waits += [_scaled(_number(value), 0.001) for value in _all(headers, "Retry-After-Ms")]
+    return max((wait for wait in waits if wait is not None), default=None)
+
+
+def wait_told(status: int, headers: Mapping[str, str], wall_now: float) -> float | None:
+    """Return how many seconds an answer asks to wait: its Retry-After, or the reset that a 429 names without one."""
+    wait = retry_after(headers, wall_now)
+    if wait is None and status == 429 and (hint := rate_hint(headers, wall_now)) is not None and not hint.remaining:
+        return hint.reset
+    return wait
+
+
+def rate_hint(headers: Mapping[str, str], wall_now: float) -> RateHint | None:
+    """Return what the rate headers of an answer say, None when there are none.
+
+    Args:
+        headers: The answer's headers.
+        wall_now: Seconds since the epoch by the local clock, used when the answer has no `Date` itself.
+    """
+    if not any(map(headers.__contains__, _HINTS)):
+        return None
+    get = headers.get
+    ietf = get("RateLimit")
+    if ietf is not None:
+        return _ietf(ietf, get("RateLimit-Policy") or "")
+    for prefix in ("X-RateLimit-", "RateLimit-"):
+        remaining, reset = get(prefix + "Remaining"), get(prefix + "Reset")
+        if remaining is not None or reset is not None:
+            return _separate(remaining, reset, get(prefix + "Limit") or "", headers, wall_now)
+    return None
+
+
+def _all(headers: Mapping[str, str], name: str) -> Iterable[str]:
+    if name not in headers:
+        return ()
+    getall = getattr(headers, "getall", None)
+    values: Iterable[str] = getall(name) if getall is not None else (headers[name],)
+    return values
+
+
+def _number(text: str | None) -> float | None:
+    """Read a plain decimal, kept within the range of a wait; no exponents, no `inf`, no digits of other scripts."""
+    text = (text or "").strip(" \t")[:MAX_HEADER]
+    if not _compiled(_NUMBER).fullmatch(text):
+        return None
+    return min(max(float(text), 0.0), 1e15)
+
+
+def _scaled(value: float | None, factor: float = 1.0) -> float | None:
+    return None if value is None else min(value * factor, MAX_WAIT)
+
+
+def _seconds(text: str, headers: Mapping[str, str], wall_now: float) -> float | None:
+    """Read one Retry-After: a number, a date, or several numbers that a proxy folded into one line."""
+    date = _date(text)
+    if date is not None:
+        return min(max(date - _server_now(headers, wall_now), 0.0), MAX_WAIT)
+    numbers = [number for part in text[:MAX_HEADER].split(",") if (number := _number(part)) is not None]
+    return _scaled(max(numbers, default=None))
+
+
+def answered_at(headers: Mapping[str, str]) -> datetime | None:
+    """Return when the server says that it answered, in UTC; None when it does not say."""
+    return _datetime(headers.get("Date"))
+
+
+def _datetime(text: str | None) -> datetime | None:
+    if not text or ":" not in text or len(text) > 64:
+        return None
+    try:
+        date = parsedate_to_datetime(text)
+        # "-0000" and a missing zone come back naive; HTTP knows no zone but GMT.
+        return date.astimezone(UTC) if date.tzinfo else date.replace(tzinfo=UTC)
+    except (ValueError, TypeError, OverflowError, IndexError):
+        return None
+
+
+def _date(text: str | None) -> float | None:
+    date = _datetime(text)
+    return None if date is None else date.timestamp()
+
+
+def _server_now(headers: Mapping[str, str], wall_now: float) -> float:
+    # A moment named by the server is measured on the server's clock; ours may be minutes off.
+    date = _date(headers.get("Date"))
+    return wall_now if date is None else date
+
+
+def _separate(
+    remaining: str | None, reset: str | None, limit: str, headers: Mapping[str, str], wall_now: float
+) -> RateHint | None:
+    # "100, 100;w=60" was the form of an early draft: the first number, and the window if one is named.
+    items = _items(limit)
+    quota = _number(items[0][0]) if items else None
+    window = next((w for _, params in items if (w := _number(params.get("w"))) is not None), None)
+    left, until = _number(remaining), _reset(_number(reset), headers, wall_now)
+    if left is None and until is None:
+        return None
+    return RateHint(left, until, quota, window)
+
+
+def _reset(value: float | None, headers: Mapping[str, str], wall_now: float) -> float | None:
+    """Tell epoch milliseconds, epoch seconds and plain seconds apart by their size."""
+    if value is None or value <= 86_400:
+        return value
+    if value <= 1e9:
+        return None
+    moment = value / 1000 if value > 1e12 else value
+    return min(max(moment - _server_now(headers, wall_now), 0.0), MAX_WAIT)
+
+
+def _items(text: str) -> list[tuple[str, dict[str, str]]]:
+    """Split a structured-field list (or dictionary) into (key, parameters); `key=value` keeps its value under ""."""
+    key_at, param_at = _compiled(_KEY).match, _compiled(_PARAM).match
+    text, position, items = text[:MAX_HEADER], 0, []
+    while position < len(text) and (key := key_at(text, position)):
+        params, position = {"": key[2] or ""}, key.end()
+        while param := param_at(text, position):
+            params[param[1]], position = param[2] or "", param.end()
+        items.append((key[1].strip('"'), params))
+        if text[position : position + 1] != ",":
+            break
+        position += 1
+    return items
+
+
+def _ietf(limits: str, policies: str) -> RateHint | None:
+    quotas = dict(_items(policies))
+    hints = []
+    for name, params in _items(limits):
+        policy = quotas.get(name, {})
+        if policy.get("qu", '"requests"').strip('"') == "requests":
+            left, until = _number(params.get("r")), _number(params.get("t"))
+            hints.append(RateHint(left, _scaled(until), _number(policy.get("q")), _number(policy.get("w"))))
+    hints = [hint for hint in hints if hint.remaining is not None]
+    # Of several limits the one that leaves the least for each second is the one that will be hit.
+    return min(hints, key=_tightness, default=None) or _draft_7(limits, policies)
+
+
+def _tightness(hint: RateHint) -> float:
+    return (hint.remaining or 0.0) / max(hint.reset or hint.window or 1.0, 0.001)
+
+
+def _draft_7(limits: str, policies: str) -> RateHint | None:
+    fields = {key.lower(): _number(params[""]) for key, params in _items(limits)}
+    if fields.get("remaining") is None:
+        return None
+    window = next((w for _, params in _items(policies) if (w := _number(params.get("w"))) is not None), None)
+    return RateHint(fields["remaining"], _scaled(fields.get("reset")), fields.get("limit"), window)

@@ -1,0 +1,247 @@
+"""`Pacer` decides when the next request may leave: arithmetic only, every method takes the time as an argument.
+
+**Pacing** is GCRA, the generic cell rate algorithm. One float, `_next_due`, holds the time at which the next request is
+due, and each request moves it on by `1 / rate`. That is exact and O(1), needs no timer that fills a bucket, and gives a
+caller its waiting time at once. A timer that fires late loses nothing: the requests that it missed follow at once, but
+at most `1 + rate * BURST_TIME` requests leave in any `BURST_TIME`.
+
+**A pause** applies to all callers, because a 429 concerns every request made with the same key. No request leaves
+before the pause is over. One pause is one *epoch*. The refusal of a request that was sent before the epoch is no news:
+the rate is cut once per round trip. The wait that such a refusal asks for still counts.
+
+**A configured rate** is not cut by a single refusal, only paused. `DOUBT_REFUSALS` pauses within `DOUBT_TIME` mean that
+the rate is too high, or that another program uses the same limit. Then the estimator takes over, up to the rate
+configured, until that rate was accepted for `TRUST_AFTER` seconds.
+
+**A rate that is not configured** is estimated from what the server accepted before each refusal: `estimator.py`.
+
+**Headers** that say what is left (`Quota`) are better than an estimate: a client that never sends more than is left is
+never refused.
+
+Times are seconds of one clock: the loop's, unless a test skips waits.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from math import inf
+from typing import TYPE_CHECKING
+
+from wavix_async._ratelimit.estimator import OWN_PAUSE, RateEstimator
+
+if TYPE_CHECKING:
+    from wavix_async._ratelimit.headers import RateHint
+
+__all__ = ["LATE", "Pacer", "Quota"]
+
+FIRST_WINDOW = 8.0  # requests in flight at the start
+LATER_WINDOW = 16.0  # the same after a pause whose length the server gave, when a rate is known
+WINDOW_GROWTH = 0.5  # per answer: half as large again every round trip
+WINDOW_UNLIMITED = 150.0  # hundreds of answers came without a refusal: the server has no limit to find
+DOUBT_REFUSALS = 4  # pauses ...
+DOUBT_TIME = 30.0  # ... within so many seconds mean that a configured rate is too high
+TRUST_AFTER = 60.0  # seconds without a refusal at the configured rate until it counts again
+LATE = 0.05  # seconds of a timer's lateness that several requests at once may make up for ...
+BURST_TIME = 0.1  # seconds in which even then at most 1 + rate * BURST_TIME requests leave
+BURST_KEPT = 256  # sending times kept to check that: enough for 2,550 requests per second
+
+LONG_RESET = 60.0  # seconds; a quota for longer (a day) may be used at any speed, it is not spread evenly
+
+
+class Quota:
+    """What the headers say is left. No request leaves that would exceed it."""
+
+    def __init__(self) -> None:
+        self.remaining = inf  # requests, counting down as they leave
+        self.pace = inf  # requests per second that spread what is left
+        self._until = -inf
+        self._eager = 1.0
+
+    def update(self, now: float, hint: RateHint, in_flight: int) -> None:
+        """Take over what an answer said, less the requests in flight: the server had not counted them yet."""
+        if hint.remaining is None:
+            return
+        reset = next((value for value in (hint.reset, hint.window) if value is not None), 1.0)
+        self.remaining, self._until = hint.remaining - in_flight, now + reset
+        self.pace = inf
+        if reset <= LONG_RESET:
+            self.pace = max(hint.remaining, 1.0) / max(reset, 0.05)
+            if hint.limit and hint.window:
+                self.pace = max(self.pace, hint.limit / hint.window)
+            elif hint.limit:
+                # A bucket that stays full is filled faster than it is used; a window has it all at its beginning.
+                full = hint.remaining > 0.75 * hint.limit
+                self._eager = min(self._eager * 1.02, 1e3) if full else max(self._eager / 1.05, 1.0)
+                self.pace *= self._eager
+
+    def ready_at(self, now: float) -> float:
+        """Return when a request may leave."""
+        return self._until if self.remaining < 1.0 and now < self._until else -inf
+
+    def is_outdated(self, now: float) -> bool:
+        """Tell whether nothing was left and the reset is past: then what is left is unknown again."""
+        return self.remaining < 1.0 and now >= self._until
+
+
+def _lower(one: float | None, other: float | None) -> float | None:
+    """Return the lower of two rates, where None is no limit."""
+    if one is None or other is None:
+        return other if one is None else one
+    return min(one, other)
+
+
+class Pacer:
+    """The arithmetic of one limiter: no clock, no event loop, no waiting."""
+
+    def __init__(self, rate: float | None = None) -> None:
+        self.rate = rate
+        self.paused_until = -inf
+        self.in_flight = 0
+        self.accepted_count = 0
+        self.refused_count = 0
+        self._measured = False  # whether the server gave the length of the pause
+        self._recent_refusals: deque[float] = deque(maxlen=DOUBT_REFUSALS)  # times, of a configured rate
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget everything learned; a pause stays."""
+        self.learning = self.rate is None
+        self.estimator = RateEstimator(self.rate)
+        self.quota = Quota()
+        self.window = FIRST_WINDOW if self.learning else inf  # requests that may be in flight
+        self._next_due = -inf  # when the next request is due
+        self._burst: deque[float] = deque(maxlen=BURST_KEPT)  # when the last paced requests left
+        self._epoch = -inf  # the end of the last pause
+        self._refused_permit: float | None = None  # the last request of this epoch that was refused, by time of sending
+
+    @property
+    def is_open(self) -> bool:
+        """Whether nothing holds requests back."""
+        return (
+            self.window == inf
+            and self.rate is None
+            and self.estimator.ceiling is None
+            and self.estimator.histogram is not None
+            and self.paused_until == -inf
+            and self.quota.remaining == inf
+        )
+
+    def pace(self) -> float | None:
+        """Return the requests per second that may leave now, None when there is no limit."""
+        pace = _lower(self.rate, self.estimator.pace()) if self.learning else self.rate
+        return pace if self.quota.pace == inf else _lower(pace, self.quota.pace)
+
+    def next_time(self, now: float) -> float:
+        """Return when the next request may leave; `inf` when it must wait for an answer."""
+        return inf if self.in_flight >= self.window else self.earliest(now)
+
+    def earliest(self, now: float) -> float:
+        """Return when the next request may leave if the answers that it waits for come at once."""
+        return max(self._next_due, self.paused_until, self.quota.ready_at(now), self._burst_over())
+
+    def _burst_over(self) -> float:
+        """Return when one more request does not exceed the largest burst, however late the timer was."""
+        pace = self.pace()
+        most = BURST_KEPT + 1 if pace is None else 1 + int(pace * BURST_TIME)
+        return self._burst[-most] + BURST_TIME if most <= len(self._burst) else -inf
+
+    def send(self, now: float, late: float = 0.0) -> float:
+        """Return a permit for the next request, which leaves now; up to `late` seconds of delay are caught up."""
+        due = max(self._next_due, self.paused_until, now - late)
+        if self.paused_until != -inf:
+            self._resume(now)
+        if self.estimator.histogram is None:
+            self.estimator.begin_epoch(now)
+        if self.learning and self.rate is not None:
+            self._restore_configured_rate(now)
+        if self.quota.is_outdated(now):
+            self.quota = Quota()
+            self.window = min(self.window, FIRST_WINDOW)
+        self.quota.remaining -= 1.0
+        self.in_flight += 1
+        pace = self.pace()
+        if pace is not None:
+            if now - self._next_due < 1.0 / pace + LATE:
+                self.estimator.held_back(1.0 / pace)
+            self._next_due = due + 1.0 / pace
+            self._burst.append(now)
+        return now
+
+    def _resume(self, now: float) -> None:
+        """Begin the epoch after a pause, with few requests in flight at first."""
+        refused, until = self._refused_permit, self.paused_until
+        self._refused_permit, self.paused_until, self._epoch = None, -inf, now
+        if self.learning:
+            self.window = FIRST_WINDOW
+            if refused is not None:
+                self.estimator.end_epoch(refused, until)
+                self.estimator.begin_epoch(now)
+                self.window = 1.0 if self.estimator.dry_epochs else LATER_WINDOW if self._measured else FIRST_WINDOW
+
+    def refund(self, permit: float) -> None:  # noqa: ARG002  (the pacer of leased slots must know which)
+        """Take a permit back: its request never left."""
+        self.no_answer()
+        self.quota.remaining += 1.0
+        pace = self.pace()
+        if pace is not None:
+            self._next_due -= 1.0 / pace
+
+    def no_answer(self) -> None:
+        """Note that a request in flight gets no verdict."""
+        self.in_flight = max(self.in_flight - 1, 0)
+
+    def accepted(self, permit: float) -> None:
+        """Note that the server accepted a request."""
+        if self.in_flight:
+            self.in_flight -= 1
+        self.accepted_count += 1
+        if self.learning:
+            self.estimator.accepted(permit)
+            if self.window != inf:
+                self.window += WINDOW_GROWTH
+                if self.window >= WINDOW_UNLIMITED:
+                    self.window = inf
+
+    def refused(self, permit: float, now: float, retry_after: float | None) -> bool:
+        """Note a 429; tell whether it began a pause, which only the first refusal of an epoch does."""
+        self.no_answer()
+        self.refused_count += 1
+        fresh = permit >= self._epoch and self._refused_permit is None
+        if retry_after is not None:
+            self.pause(now, retry_after)
+        if fresh:
+            self._measured = bool(retry_after)
+            # If the server refuses again right after its own Retry-After, that value is unreliable: use our own pause.
+            if not self._measured or self.estimator.dry_epochs:
+                self.pause(now, self.estimator.own_pause(now) if self.learning else OWN_PAUSE)
+            if self.rate is not None:
+                self._doubt_configured_rate(now)
+        if permit >= self._epoch:
+            self._refused_permit = permit if self._refused_permit is None else max(permit, self._refused_permit)
+        return fresh
+
+    def _doubt_configured_rate(self, now: float) -> None:
+        """Begin to estimate when the server refuses a configured rate again and again."""
+        self._recent_refusals.append(now)
+        if len(self._recent_refusals) == DOUBT_REFUSALS and now - self._recent_refusals[0] <= DOUBT_TIME:
+            self.learning = True
+
+    def _restore_configured_rate(self, now: float) -> None:
+        """Use the configured rate again once the server has accepted it for a while."""
+        learned = self.estimator.pace()
+        if (learned is None or learned >= (self.rate or 0.0)) and now - self._recent_refusals[-1] > TRUST_AFTER:
+            self._recent_refusals.clear()
+            self.learning, self.estimator, self.window = False, RateEstimator(self.rate), inf
+
+    def pause(self, now: float, seconds: float) -> None:
+        """Let no request leave for so many seconds; a pause never becomes shorter."""
+        self.paused_until = max(self.paused_until, now + max(seconds, 0.0))
+
+    def shift_clock(self, seconds: float) -> None:
+        """Move to a clock that is so far ahead; requests in flight by the old clock are forgotten."""
+        self._next_due += seconds
+        self._burst.clear()
+        self.paused_until += seconds
+        self._epoch, self._refused_permit, self.in_flight = -inf, None, 0
+        self.quota = Quota()
+        self.estimator.forget_times()

@@ -1,0 +1,91 @@
+"""Where the items of a run come from: a mapping, a sequence, an iterable or an async iterable, pulled one by one."""
+
+import asyncio
+import inspect
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping, Sequence, Sized
+from typing import Any, Final
+
+from wavix_async.bulk._operation import BulkOperation
+from wavix_async.errors import InputError
+
+__all__ = ["END", "Source"]
+
+END: Final[Any] = object()
+"""What `Source.pull` returns after the last item."""
+
+
+class Source:
+    """Gives the items of any kind of input, each once; what can be looked at in advance is checked in advance."""
+
+    def __init__(self, items: Any, operation: BulkOperation[Any, Any, Any]) -> None:
+        self.total = len(items) if isinstance(items, Sized) else None
+        self.checked = False
+        """Whether every item has been checked in advance."""
+        self._operation = operation
+        self._items: Iterator[Any] | None = None
+        self._async_items: AsyncIterator[Any] | None = None
+        # Two workers must not ask an async generator for its next item at the same time.
+        self._lock = asyncio.Lock()
+        self._ended = False
+        self.broken_off = False
+        """Whether the source was cancelled while it made its next item: a generator does not survive that."""
+        # Not every change is a collection, but a request body is a mapping of its fields.
+        is_change = isinstance(items, operation.change_type)
+        if isinstance(items, Mapping) and not is_change:
+            for key, change in items.items():
+                operation.check(key, change)
+            self.checked = type(items) is dict
+            self._items = iter(items.items())
+        elif isinstance(items, AsyncIterable):
+            self._async_items = aiter(items)
+        elif isinstance(items, Iterable) and not isinstance(items, str | bytes) and not is_change:
+            if isinstance(items, Sequence):
+                for index, item in enumerate(items):
+                    try:
+                        operation.check(*self.as_pair(item))
+                    except InputError as error:
+                        raise InputError(f"{operation.argument}[{index}]: {error}") from None
+                self.checked = True
+                # What was checked must be what is sent.
+                items = tuple(items)
+            self._items = iter(items)
+        else:
+            raise InputError(
+                f"{operation.argument} must be a mapping {{{operation.key_name}: {operation.change_type.__name__}}}, "
+                f"an iterable or an async iterable of {operation.pair}, got {type(items).__name__}."
+            )
+
+    async def pull(self) -> Any:
+        """Return the next item as it is, or `END`."""
+        if self._items is not None:
+            return END if self._ended else self._note(next(self._items, END))
+        assert self._async_items is not None
+        async with self._lock:
+            try:
+                return END if self._ended else self._note(await anext(self._async_items, END))
+            except asyncio.CancelledError:
+                self.broken_off = True
+                raise
+
+    def _note(self, item: Any) -> Any:
+        # Not every iterator says twice that it has ended.
+        self._ended = item is END
+        return item
+
+    def as_pair(self, item: Any) -> tuple[Any, Any]:
+        """Return the key and the change of an item.
+
+        Raises:
+            InputError: It is not a pair.
+        """
+        if isinstance(item, tuple | list) and len(item) == 2:
+            return item[0], item[1]
+        one = self._operation.argument.removesuffix("s")
+        raise InputError(f"each {one} must be a pair {self._operation.pair}, got {item!r}.")
+
+    async def close(self) -> None:
+        """Let a generator run its cleanup."""
+        if inspect.isasyncgen(self._async_items):
+            await self._async_items.aclose()
+        elif inspect.isgenerator(self._items):
+            self._items.close()

@@ -1,0 +1,172 @@
+"""`Reconciler`: a change without a trustworthy answer is read back before it is called unknown, or sent again.
+
+Unresolved changes are kept until the others are done: their cause, an outage say, may be over by then, and reads sent
+into it would only make it worse. A key that comes again is reconciled before its next change is sent.
+"""
+
+from collections import deque
+from collections.abc import Awaitable, Callable, Hashable
+from typing import Any, Final
+
+import attrs
+
+from wavix_async._aio.clock import Clock
+from wavix_async._aio.stop import StopSignal
+from wavix_async._http import REQUEST_ERROR_STATUSES
+from wavix_async.bulk._attempts import AttemptLog
+from wavix_async.bulk._operation import BulkOperation
+from wavix_async.bulk._results import BulkResult, BulkStatus, bare
+from wavix_async.errors import NotFoundError, WavixError
+
+__all__ = ["Reconciler"]
+
+_READ_AGAIN_AFTER: Final = 1.0
+_MOST_FAILED_READS: Final = 20
+
+
+@attrs.frozen(eq=False, repr=False)
+class _Unresolved:
+    result: BulkResult
+    change: Any
+    log: AttemptLog
+
+
+@attrs.frozen(eq=False, repr=False)
+class _Found:
+    """A record that is as the change wants it."""
+
+    value: Any
+
+
+class Reconciler:
+    """The changes of a run that the API may or may not have carried out.
+
+    Args:
+        operation: What the run does.
+        read: Reads the record of a key.
+        send: Sends a change again, given how it ended, and counts its attempts; None: it must not be sent again.
+        stop: Ends the wait between two reads.
+        clock: How the client waits.
+    """
+
+    def __init__(
+        self,
+        operation: BulkOperation[Any, Any, Any],
+        read: Callable[[Any], Awaitable[Any]],
+        send: Callable[[BulkResult, Any, AttemptLog], Awaitable[Any] | None],
+        stop: StopSignal,
+        clock: Clock,
+    ) -> None:
+        self._operation = operation
+        self._read = read
+        self._send = send
+        self._stop = stop
+        self._clock = clock
+        self._unresolved: dict[Hashable, _Unresolved] = {}
+        self._todo: deque[Hashable] = deque()
+        self._failed_reads = 0
+
+    def __len__(self) -> int:
+        return len(self._unresolved)
+
+    def __contains__(self, key: Hashable) -> bool:
+        return key in self._unresolved
+
+    def add(self, result: BulkResult, change: Any, log: AttemptLog) -> bool:
+        """Keep a result that may not be final until it is reconciled or given up.
+
+        Returns:
+            Whether it was kept; False where the result is final: nothing can be read, and nothing may be sent again.
+        """
+        if self._operation.read is None and log.maybe_done:
+            return False
+        self._unresolved[result.id] = _Unresolved(result, change, log)
+        return True
+
+    def results(self) -> list[BulkResult]:
+        """Return what is unresolved now; a change that is just being sent again may have been carried out by that."""
+        return [
+            attrs.evolve(_unknown_if_maybe_done(each.result, each.log), attempts=each.log.attempts)
+            for each in self._unresolved.values()
+        ]
+
+    def give_up(self) -> list[BulkResult]:
+        """Take out all that is left: it stays as it is."""
+        results = self.results()
+        self._unresolved.clear()
+        return results
+
+    def begin(self) -> None:
+        """Begin to reconcile what is left, whatever reads failed before."""
+        self._todo, self._failed_reads = deque(self._unresolved), 0
+
+    def next_key(self) -> Any:
+        """Return a key to reconcile; None where there is none, or where the API does not answer reads either."""
+        return self._todo.popleft() if self._todo and self._failed_reads < _MOST_FAILED_READS else None
+
+    async def reconcile(self, key: Hashable) -> BulkResult:
+        """Find out how the unresolved change of a key ended.
+
+        Returns:
+            A success where the record is as wanted, or is so after the change was sent again. `failed` where it is not,
+            and the API answered every attempt with an error. Else as it was: the change may still be under way.
+        """
+        result = await self._reconcile(self._unresolved[key])
+        # Not before: a report that is made meanwhile must count it.
+        del self._unresolved[key]
+        return result
+
+    async def _reconcile(self, unresolved: _Unresolved) -> BulkResult:
+        result, log = unresolved.result, unresolved.log
+        try:
+            found = await self._read_until_changed(unresolved)
+            if found is None:
+                try:
+                    sending = self._send(result, unresolved.change, log)
+                    found = None if sending is None else _Found(await sending)
+                except WavixError as again:
+                    if again.outcome != "not_sent":
+                        result = attrs.evolve(result, error=bare(again), attempts=log.attempts)
+                    if again.outcome == "unknown":
+                        found = await self._read_until_changed(unresolved)
+        except WavixError as unread:
+            self._failed_reads += not isinstance(unread, NotFoundError)
+            return _unknown_if_maybe_done(result, log)
+        self._failed_reads = 0
+        if found is not None:
+            return attrs.evolve(
+                result,
+                status=self._operation.success,
+                value=found.value,
+                error=None,
+                attempts=log.attempts,
+                settled=True,
+            )
+        error = result.error
+        refused = error is not None and error.status in REQUEST_ERROR_STATUSES
+        if not refused and (not log.maybe_done or log.unanswered or self._operation.read is None):
+            return _unknown_if_maybe_done(result, log)
+        if error is not None and error.outcome != "rejected":
+            error.outcome = "rejected"
+            error.add_note(f"The {self._operation.noun} was read back, and is not changed.")
+        return attrs.evolve(result, status=BulkStatus.FAILED, attempts=log.attempts, settled=True)
+
+    async def _read_until_changed(self, unresolved: _Unresolved) -> _Found | None:
+        """Return the record if it is as wanted, or becomes so soon: some fields are applied asynchronously."""
+        operation = self._operation
+        if operation.read is None:
+            return None
+        for wait in (0.0, _READ_AGAIN_AFTER):
+            await self._stop.end(self._clock.sleep(wait))
+            value = await self._read(unresolved.result.id)
+            differing = () if operation.differs is None else operation.differs(unresolved.change, value)
+            if not differing:
+                return _Found(value)
+            if not unresolved.log.unanswered and operation.applied_late.isdisjoint(differing):
+                # Every attempt has ended, so nothing more can come of them.
+                return None
+        return None
+
+
+def _unknown_if_maybe_done(result: BulkResult, log: AttemptLog) -> BulkResult:
+    return attrs.evolve(result, status=BulkStatus.UNKNOWN) if log.maybe_done else result

@@ -1,0 +1,264 @@
+"""Sends one change: alone or in a batch, through retries and outages, with its attempts counted."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Hashable
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+import attrs
+
+from wavix_async._aio.stop import StopSignal
+from wavix_async._instrumentation.events import AttemptEvent, Event, RetryEvent
+from wavix_async.bulk._attempts import AttemptLog
+from wavix_async.bulk._circuit_breaker import CircuitBreaker
+from wavix_async.bulk._operation import BulkOperation
+from wavix_async.bulk._results import BulkResult
+from wavix_async.config import RetryPolicy
+from wavix_async.errors import APIError, ConfigurationError, StoppedError, WavixError
+
+if TYPE_CHECKING:
+    from wavix_async._http import BaseClient
+    from wavix_async.bulk._batcher import Batcher
+
+__all__ = ["Sender"]
+
+T = TypeVar("T")
+
+_ATTEMPTS: Final = 8
+_BATCH_ATTEMPTS: Final = 3
+# So that every worker notices the end of an outage within it.
+_LONGEST_BACKOFF: Final = 4.0
+_MOST_BATCHES: Final = 32
+# Each that waits for its batch is a task; the API has been seen to take a hundred.
+_LARGEST_BATCH: Final = 1000
+# Only these are the API's own word that a request has ended; others come from a proxy, or cannot be read.
+_ENDED: Final = frozenset({500, 501, 503})
+
+
+class _FailureObserver:
+    """Successes are counted where they are used: most attempts succeed, and need no event."""
+
+    failures_only = True
+
+    def __init__(self, observe: Callable[[Event], None]) -> None:
+        self._observe = observe
+
+    def __call__(self, event: Event) -> None:
+        self._observe(event)
+
+
+_current: ContextVar[AttemptLog | None] = ContextVar("wavix_async_bulk_log", default=None)
+
+
+class Sender:
+    """Sends the changes of a run, and reads back what is unresolved.
+
+    Args:
+        client: The client of the run.
+        operation: What is sent, and read.
+        concurrency: Requests on the wire at once.
+        batch: None, "auto", or how many changes may go in one request.
+        stop: Ends what waits.
+        on_backoff: Called when a change backs off, and its worker with it.
+    """
+
+    def __init__(
+        self,
+        client: "BaseClient",
+        operation: BulkOperation[Any, Any, Any],
+        concurrency: int,
+        batch: Any,
+        stop: StopSignal,
+        on_backoff: Callable[[], None],
+    ) -> None:
+        policy = self._policy = client.retry
+        self._repeats = policy.attempts > 1
+        if self._repeats:
+            # With a few percent of faults, some of thousands of changes fail four times in a row.
+            policy = attrs.evolve(
+                policy, attempts=max(policy.attempts, _ATTEMPTS), max_backoff=min(policy.max_backoff, _LONGEST_BACKOFF)
+            )
+        self._operation = operation
+        self._client = client.with_options(
+            observers=(_FailureObserver(self._observe),),
+            semaphore=asyncio.Semaphore(concurrency),
+            stop=stop,
+            retry=policy,
+        )
+        self._reconciling = self._client.with_options(retry=client.retry)
+        self._probing = self._client.with_options(retry=RetryPolicy.none())
+        self._batching = self._client.with_options(
+            retry=attrs.evolve(policy, attempts=min(policy.attempts, _BATCH_ATTEMPTS))
+        )
+        self._breaker = CircuitBreaker(concurrency, None if operation.read is None else self._probe, stop, client.clock)
+        # Without a probe, or where nothing may be sent twice, an outage must not use up one item after the other.
+        self._cautious = operation.read is None or not operation.idempotent
+        self._batcher = self._make_batcher(batch)
+        self._on_backoff = on_backoff
+        self._backing_off = 0
+        self.requests = 0
+        """Put on the wire."""
+        self.rate_limited = 0
+        """How many of them were answered 429."""
+        self.workers = concurrency
+        """How many changes should be under way at once: what is sent together has to be waited for together."""
+        if self._batcher is not None:
+            self.workers = self._batcher.size * min(concurrency, _MOST_BATCHES)
+
+    @property
+    def extra_workers(self) -> int:
+        """How many more may be under way because as many back off; none in an outage."""
+        return 0 if self._breaker.is_open() else self._backing_off
+
+    @property
+    def has_given_up(self) -> bool:
+        """Whether no answer has come for so long that the run must stop."""
+        return self._breaker.has_given_up
+
+    def new_log(self) -> AttemptLog:
+        """Return a record of the attempts that the running task makes from now on."""
+        log = AttemptLog()
+        _current.set(log)
+        return log
+
+    async def send(self, key: Any, change: Any, log: AttemptLog) -> Any:
+        """Send a change, and once more after an outage.
+
+        Args:
+            key: The key.
+            change: The change.
+            log: What the running task has from `new_log`.
+
+        Returns:
+            What the API answers.
+
+        Raises:
+            WavixError: The error of the last attempt.
+        """
+        while True:
+            try:
+                if self._cautious:
+                    await self._breaker.wait_for_turn()
+                if self._batcher is not None:
+                    return await self._batcher.send(key, change, log)
+                value = await self._operation.send(self._client, key, change)
+            except WavixError as error:
+                if not await self._is_worth_another_attempt(error, log, key):
+                    raise
+            else:
+                self._count_success(log, key)
+                return value
+
+    def send_again(self, result: BulkResult, change: Any, log: AttemptLog) -> Awaitable[Any] | None:
+        """Send a change that was read and found not to be there; None where it must not be sent again."""
+        if result.error is None or not self._may_repeat(result.error):
+            return None
+        if log.maybe_done and not self._operation.idempotent:
+            return None
+        return self._with_log(log, result.id, self._operation.send(self._reconciling, result.id, change))
+
+    async def read(self, key: Any) -> Any:
+        """Return a record as it is; that is no attempt to change it."""
+        assert self._operation.read is not None
+        return await self._with_log(AttemptLog(), key, self._operation.read(self._reconciling, key))
+
+    def end_backoff(self, log: AttemptLog) -> None:
+        """Note that a change backs off no more."""
+        if log.backing_off:
+            log.backing_off = False
+            self._backing_off -= 1
+
+    def cancel(self) -> None:
+        """Begin to end batches that are on the wire."""
+        if self._batcher is not None:
+            self._batcher.cancel()
+
+    async def close(self) -> None:
+        """Leave nothing behind."""
+        if self._batcher is not None:
+            await self._batcher.close()
+        await self._breaker.close()
+
+    def _make_batcher(self, batch: Any) -> "Batcher | None":
+        if batch is None:
+            return None
+        if batch != "auto" and (type(batch) is not int or not 2 <= batch <= _LARGEST_BATCH):
+            raise ConfigurationError(
+                f'batch must be "auto", a whole number from 2 to {_LARGEST_BATCH:,}, or None; got {batch!r}.'
+            )
+        if self._operation.send_many is None:
+            raise ConfigurationError(
+                f"{self._operation.name} takes one {self._operation.noun} at a time: leave out batch."
+            )
+        from wavix_async.bulk._batcher import FIRST_SIZE, Batcher
+
+        size = FIRST_SIZE if batch == "auto" else batch
+        return Batcher(size, self._operation, self._send_many, self._send_one, self._breaker.is_open)
+
+    async def _send_one(self, key: Any, change: Any, log: AttemptLog) -> Any:
+        """Send the change of one key that was in a batch, for a worker that waits for it."""
+        return await self._with_log(log, key, self._operation.send(self._client, key, change))
+
+    async def _send_many(self, keys: list[Any], change: Any, log: AttemptLog) -> Any:
+        assert self._operation.send_many is not None
+        return await self._with_log(log, keys[0], self._operation.send_many(self._batching, keys, change))
+
+    async def _probe(self, key: Any) -> Any:
+        assert self._operation.read is not None
+        return await self._with_log(AttemptLog(), key, self._operation.read(self._probing, key))
+
+    async def _with_log(self, log: AttemptLog, key: Hashable, sending: Awaitable[T]) -> T:
+        """Make a call for a key, with the attempts counted elsewhere than for the running task."""
+        before = _current.set(log)
+        try:
+            answer = await sending
+        finally:
+            _current.reset(before)
+            self.end_backoff(log)
+        self._count_success(log, key)
+        return answer
+
+    async def _is_worth_another_attempt(self, error: WavixError, log: AttemptLog, key: Hashable) -> bool:
+        try:
+            answers = log.answers_seen[0] if log.answers_seen else None
+            over = self._may_repeat(error) and await self._breaker.wait_until_closed(error, answers, key)
+            # What may be there already is read first, and that comes at the end.
+            may_send_twice = self._policy.repeat_unknown and self._operation.idempotent
+            return over and (may_send_twice or not log.maybe_done)
+        except StoppedError:
+            return False
+
+    def _may_repeat(self, error: WavixError) -> bool:
+        return self._repeats and (not isinstance(error, APIError) or error.status in self._policy.statuses)
+
+    def _count_success(self, log: AttemptLog, key: Hashable) -> None:
+        log.attempts += 1
+        self.requests += 1
+        self._breaker.record_answer(key)
+
+    def _observe(self, event: Event) -> None:
+        log = _current.get()
+        if log is None:
+            return
+        if isinstance(event, AttemptEvent):
+            self.end_backoff(log)
+            self._count_failure(log, event)
+        elif isinstance(event, RetryEvent) and event.wait > 0:
+            log.backing_off = True
+            self._backing_off += 1
+            # With batches there are many more workers than requests, so a slot does not stay empty.
+            if self._batcher is None and not self._breaker.is_open():
+                self._on_backoff()
+
+    def _count_failure(self, log: AttemptLog, event: AttemptEvent) -> None:
+        if event.outcome == "rejected":
+            self._breaker.record_answer()
+        else:
+            self._breaker.record_failure(self._client.clock.time())
+            log.answers_seen = (*log.answers_seen[-1:], self._breaker.answers)
+        if event.outcome != "not_sent":
+            log.attempts += 1
+            log.maybe_done = log.maybe_done or event.outcome == "unknown"
+            log.unanswered = log.unanswered or (event.outcome == "unknown" and event.status not in _ENDED)
+            self.requests += 1
+            self.rate_limited += event.status == 429

@@ -1,0 +1,172 @@
+"""`wavix-async numbers list|get|update|release`."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+from wavix_async import Number, WavixClient, WavixError, to_dict
+from wavix_async._files import FIELDS
+from wavix_async.cli._console import out, show_facts, write_json
+from wavix_async.cli._exit import ExitCode, Quit, code_for_error
+from wavix_async.cli._input.change_flags import NO_CHANGES, Changes, update_from
+from wavix_async.cli._options import CONNECTION, AtLeastOne, Connection, Json, Yes
+from wavix_async.cli._output.tables import number_facts, number_table
+from wavix_async.cli._prompts import confirm
+
+__all__ = ["get", "list_", "release", "update"]
+
+_PAGE = 100
+
+
+def list_(
+    *,
+    search: str | None = None,
+    label: str | None = None,
+    label_present: bool | None = None,
+    city_id: int | None = None,
+    limit: AtLeastOne | None = None,
+    as_json: Json = False,
+    connection: Connection = CONNECTION,
+) -> None:
+    """List the phone numbers of the account.
+
+    Args:
+        search: Only numbers that contain this.
+        label: Only numbers with exactly this label.
+        label_present: Only numbers with a label, or without; makes the API ignore --label.
+        city_id: Only numbers of this city or rate center.
+        limit: At most so many.
+        as_json: Print NDJSON: one number per line, as the API has it.
+        connection: How to reach the API.
+    """
+    filters = {"search": search, "label": label, "label_present": label_present, "city_id": city_id}
+
+    async def read() -> list[Number]:
+        shown: list[Number] = []
+        async with connection.client() as wavix, aclosing(_numbers(wavix, filters, limit)) as numbers:
+            async for number in numbers:
+                if as_json:
+                    write_json(to_dict(number) if isinstance(number, Number) else number)
+                elif isinstance(number, Number):
+                    shown.append(number)
+        return shown
+
+    shown = asyncio.run(read())
+    if not as_json:
+        out(wide=True).print(number_table(shown))
+
+
+async def _numbers(wavix: WavixClient, filters: dict[str, Any], limit: int | None) -> AsyncGenerator[Number, None]:
+    left = limit
+    paginator = wavix.numbers.list(**filters, per_page=min(limit or _PAGE, _PAGE))
+    # Page by page, so that no page is fetched ahead when the first has enough.
+    async with aclosing(paginator.pages()) as pages:
+        async for page in pages:
+            for number in page.items[:left]:
+                yield number
+            if left is not None:
+                left -= len(page.items)
+                if left <= 0:
+                    return
+
+
+def get(number_id: int, /, *, as_json: Json = False, connection: Connection = CONNECTION) -> None:
+    """Show one phone number.
+
+    Args:
+        number_id: The record's id, as `numbers list` shows it; not the phone number.
+        as_json: Print the number as the API has it.
+        connection: How to reach the API.
+    """
+
+    async def call() -> Number:
+        async with connection.client() as wavix:
+            return await wavix.numbers.get(number_id)
+
+    _show(asyncio.run(call()), as_json=as_json)
+
+
+def update(
+    number_id: int,
+    /,
+    *,
+    changes: Changes = NO_CHANGES,
+    as_json: Json = False,
+    connection: Connection = CONNECTION,
+) -> None:
+    """Change one phone number; what is not given stays as it is.
+
+    Args:
+        number_id: The record's id, as `numbers list` shows it; not the phone number.
+        changes: What to change.
+        as_json: Print the number after the change, as the API has it.
+        connection: How to reach the API.
+    """
+    wanted = update_from(changes)
+
+    async def call() -> Number:
+        async with connection.client() as wavix:
+            return await wavix.numbers.update(number_id, **{name: getattr(wanted, name) for name in FIELDS})
+
+    _show(asyncio.run(call()), as_json=as_json)
+
+
+def release(
+    *ids: int,
+    did: Annotated[list[str] | None, Parameter(negative="")] = None,
+    yes: Yes = False,
+    as_json: Json = False,
+    connection: Connection = CONNECTION,
+) -> None:
+    """Give phone numbers back. This cannot be undone.
+
+    Ids are released one after the other; a failure stops the rest. What was released is printed as it happens.
+
+    Args:
+        ids: Record ids of the numbers; or
+        did: The phone number itself, digits only; may be given several times.
+        yes: Do not ask. Needed where there is no terminal to ask on.
+        as_json: Print one JSON object for each number that was released.
+        connection: How to reach the API.
+    """
+    dids = did or []
+    if bool(ids) == bool(dids):
+        raise Quit(ExitCode.USAGE, "Give either record ids or --did, the numbers to release.")
+    wavix = connection.client()
+    named = ", ".join(map(str, ids or dids))
+    count = len(ids or dids)
+    confirm(f"{count} number{'s' * (count > 1)} of {wavix.base_url} will be released for good: {named}.", yes=yes)
+    asyncio.run(_release(wavix, ids, dids, as_json=as_json))
+
+
+async def _release(wavix: WavixClient, ids: Sequence[int], dids: Sequence[str], *, as_json: bool) -> None:
+    async with wavix:
+        if dids:
+            await wavix.numbers.release(dids=dids)
+            for one in dids:
+                _tell_released("did", one, as_json=as_json)
+        for index, number_id in enumerate(ids):
+            try:
+                await wavix.numbers.release(ids=[number_id])
+            except WavixError as error:
+                rest = len(ids) - index - 1
+                more = f" {rest} more not tried." if rest else ""
+                raise Quit(code_for_error(error), f"Number {number_id} was not released: {error}{more}") from None
+            _tell_released("id", number_id, as_json=as_json)
+
+
+def _tell_released(name: str, value: object, *, as_json: bool) -> None:
+    if as_json:
+        write_json({name: value, "released": True})
+    else:
+        out().print(f"Released {value}.")
+
+
+def _show(number: Number, *, as_json: bool) -> None:
+    if as_json:
+        write_json(to_dict(number))
+    else:
+        show_facts(out(), f"Number {number.number}", number_facts(number))

@@ -1,0 +1,128 @@
+"""The rows of a bulk update: checked as a whole, then streamed, so that of a large file nothing is kept but the ids."""
+
+import shutil
+import stat
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import IO, Any, Final, Literal, TypeAlias, cast
+
+import attrs
+
+from wavix_async import InputError, NumberUpdate
+from wavix_async._files import SUFFIXES, Item, Place, Problem, Row, Rules, read_csv, read_ndjson
+from wavix_async.cli._exit import ExitCode, Quit
+
+__all__ = ["Checked", "Layout", "Rows", "open_rows"]
+
+Layout: TypeAlias = Literal["csv", "ndjson"]
+
+_STDIN: Final = "-"
+_PEEK: Final = 4096
+_READERS: Final = {"csv": read_csv, "ndjson": read_ndjson}
+
+
+@attrs.frozen
+class Checked:
+    """What a whole input holds.
+
+    Attributes:
+        total: Its right rows.
+        fields: How many of them change each field.
+        problems: The first of what is wrong.
+        wrong: How much is wrong.
+    """
+
+    total: int
+    fields: Counter[str]
+    problems: Sequence[Problem]
+    wrong: int
+
+
+@attrs.frozen
+class Rows:
+    """The rows of a file; iterating gives `(id, NumberUpdate)`, each time from the start.
+
+    Attributes:
+        stream: The bytes; they can be read again.
+        name: What to call them in messages.
+        layout: How to read them.
+        common: Values for every row: the change that was given as flags.
+    """
+
+    stream: IO[bytes]
+    name: str
+    layout: Layout
+    common: Mapping[str, Any]
+
+    def check(self, show: int) -> Checked:
+        """Read everything, and tell what is wrong.
+
+        Args:
+            show: How many problems to keep.
+
+        Returns:
+            What there is.
+        """
+        lines: dict[int | None, int] = {}
+        fields: Counter[str] = Counter()
+        problems: list[Problem] = []
+        wrong = 0
+        for item in self._read():
+            if isinstance(item, Row):
+                first = lines.setdefault(item.id, item.line)
+                if first == item.line:
+                    fields.update(item.change.values.keys())
+                    continue
+                item = Problem(Place("", item.line, item.column, "id"), f"number {item.id} is in line {first} already.")
+            wrong += 1
+            if len(problems) < show:
+                problems.append(item)
+        return Checked(len(lines), fields, problems, wrong)
+
+    def __iter__(self) -> Iterator[tuple[int, NumberUpdate]]:
+        for item in self._read():
+            if isinstance(item, Problem):
+                raise InputError(f"{self.name} has changed since it was checked: {item}")
+            # By these rules every row has one.
+            yield cast("int", item.id), item.change.update
+
+    def _read(self) -> Iterator[Item]:
+        self.stream.seek(0)
+        return _READERS[self.layout](self.stream, Rules(common=self.common))
+
+
+@contextmanager
+def open_rows(source: str, layout: Layout | None, common: Mapping[str, Any]) -> Iterator[Rows]:
+    """Open a file, or stdin for `-`; what can be read only once goes to a temporary file first.
+
+    Args:
+        source: A path or `-`.
+        layout: How to read it; None: by the suffix, or else by the first character.
+        common: Values for every row.
+
+    Yields:
+        The rows.
+
+    Raises:
+        Quit: The file cannot be read.
+    """
+    with ExitStack() as stack:
+        try:
+            stream = sys.stdin.buffer if source == _STDIN else stack.enter_context(Path(source).open("rb"))
+            if source == _STDIN or not stat.S_ISREG(Path(source).stat().st_mode):
+                once, stream = stream, stack.enter_context(tempfile.TemporaryFile())
+                shutil.copyfileobj(once, stream)
+        except OSError as error:
+            raise Quit(ExitCode.USAGE, f"Cannot read {source}: {error.strerror}.") from None
+        name = "stdin" if source == _STDIN else source
+        yield Rows(stream, name, layout or SUFFIXES.get(Path(source).suffix.lower()) or _guess(stream), common)
+
+
+def _guess(stream: IO[bytes]) -> Layout:
+    stream.seek(0)
+    start = stream.read(_PEEK).removeprefix(b"\xef\xbb\xbf").lstrip()
+    return "ndjson" if start.startswith(b"{") else "csv"

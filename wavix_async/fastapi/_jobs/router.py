@@ -1,0 +1,204 @@
+"""`fleet_jobs`: a router that plans and carries out bulk changes of numbers as jobs, which outlive their requests."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from os import PathLike
+from pathlib import Path
+from typing import Annotated, Any, Final, TypeAlias
+
+from fastapi import APIRouter, Header, Query, Request, Response
+from fastapi import Path as PathParameter
+from fastapi.responses import StreamingResponse
+
+from wavix_async import ConfigurationError
+from wavix_async.config import check_seconds
+from wavix_async.fastapi._jobs.event_stream import HEADERS, events, first_counter
+from wavix_async.fastapi._jobs.manager import JobBook
+from wavix_async.fastapi._jobs.problems import UnknownJobError, WrongStateError, problem_responses
+from wavix_async.fastapi._jobs.request_body import TooLargeError
+from wavix_async.fastapi._jobs.route import JobRoute
+from wavix_async.fastapi._jobs.schemas import ChangePage, ChangeSet, Job, JobList, ResultPage
+from wavix_async.fastapi._jobs.validation import check
+from wavix_async.fastapi._lifespan import WavixDep
+from wavix_async.fleet import FleetStatus, Safety
+
+__all__ = ["fleet_jobs"]
+
+_JobId: TypeAlias = Annotated[str, PathParameter(description="The id of the job.")]
+_Offset: TypeAlias = Annotated[int, Query(ge=0, le=2**53, description="How many to leave out.")]
+_Limit: TypeAlias = Annotated[int, Query(ge=1, le=1_000, description="How many to return at most.")]
+_Statuses: TypeAlias = Annotated[
+    list[FleetStatus], Query(default_factory=list, description="Which to return, repeated for several; default: all.")
+]
+_LastEventId: TypeAlias = Annotated[
+    str | None, Header(alias="Last-Event-ID", description="What a reader that comes back has seen last.")
+]
+
+_LOCATION: Final = {"Location": {"description": "Where the job is.", "schema": {"type": "string"}}}
+_STREAM: Final[dict[int | str, dict[str, Any]]] = {
+    200: {
+        "description": "Events: `job` with the job as JSON, at once and whenever it has changed, and at the end one "
+        "`end` with the state.",
+        "content": {"text/event-stream": {"schema": {"type": "string"}}},
+    }
+}
+_UNKNOWN: Final = problem_responses(UnknownJobError)
+_REFUSED: Final = problem_responses(UnknownJobError, WrongStateError)
+_TOO_LARGE: Final = problem_responses(TooLargeError)
+
+
+def fleet_jobs(
+    directory: str | PathLike[str] | None = None,
+    *,
+    kept: int = 100,
+    safety: Safety | None = None,
+    grace: float = 10.0,
+) -> APIRouter:
+    """Return a router of bulk jobs: `app.include_router(fleet_jobs("jobs"), prefix="/fleet")`.
+
+    A job is a run of `fleet.plan` and `fleet.apply` with the client of the application (`get_wavix`). It goes on when
+    whoever has asked for it leaves. When the application ends, jobs are stopped in order before the client is closed.
+    Who may use it is yours to say: `include_router(..., dependencies=[Depends(...)])`.
+
+    Args:
+        directory: Where jobs have their journals; it is made when it is not there, and several processes may share it.
+            A job whose process ended can be resumed from there. None: a temporary one, which ends with the application.
+        kept: How many jobs that have ended are listed; older ones stay in the directory, where they are found by id.
+            Without a directory they are forgotten.
+        safety: When to refuse a job, or to stop it. Default: `Safety()`, which allows 30 % of the account to change.
+        grace: Seconds that jobs are given to end in order when the application ends. Default 10.
+
+    Returns:
+        The router. Its lifespan is run by the application that includes it, inside the application's own.
+
+    Raises:
+        ConfigurationError: An argument is out of range.
+    """
+    if type(kept) is not int or kept < 1:
+        raise ConfigurationError(f"kept must be a whole number of 1 or more, got {kept!r}.")
+    if safety is not None and not isinstance(safety, Safety):
+        raise ConfigurationError(f"safety must be a fleet.Safety(...), got {safety!r}.")
+    book = JobBook(None if directory is None else Path(directory), kept, safety, check_seconds("grace", grace))
+
+    @asynccontextmanager
+    async def lifespan(_: Any) -> AsyncGenerator[None, None]:
+        async with book.open():
+            yield
+
+    router = APIRouter(lifespan=lifespan, route_class=JobRoute, tags=["bulk jobs"])
+    _add_routes(router, book)
+    return router
+
+
+def _add_routes(router: APIRouter, book: JobBook) -> None:
+    @router.post(
+        "/jobs",
+        status_code=202,
+        summary="Begin a job",
+        response_description="The job has begun.",
+        responses={202: {"headers": _LOCATION}, **_TOO_LARGE},
+    )
+    async def create_job(changes: ChangeSet, request: Request, response: Response, wavix: WavixDep) -> Job:
+        """Plan what has to change so that the numbers are as wanted, and, unless `confirm` is set, carry it out."""
+        await asyncio.to_thread(check, changes)
+        job = await book.create(wavix, changes)
+        response.headers["Location"] = f"{request.url.path.rstrip('/')}/{job.id}"
+        return job
+
+    @router.get("/jobs", summary="List jobs", response_description="The jobs.")
+    async def list_jobs() -> JobList:
+        """List the jobs under way and the latest of those that have ended, the newest first."""
+        return JobList(items=await book.newest())
+
+    @router.get("/jobs/{job_id}", summary="Look at a job", response_description="The job.", responses=_UNKNOWN)
+    async def read_job(job_id: _JobId) -> Job:
+        """Tell where a job stands."""
+        return await book.get(job_id)
+
+    @router.get(
+        "/jobs/{job_id}/changes",
+        summary="What a job changes",
+        response_description="Some of the changes.",
+        responses=_UNKNOWN,
+    )
+    async def read_changes(job_id: _JobId, offset: _Offset = 0, limit: _Limit = 100) -> ChangePage:
+        """Tell what becomes of each number that is not as it shall be, once that is planned."""
+        return await book.changes(job_id, offset, limit)
+
+    @router.get(
+        "/jobs/{job_id}/results",
+        summary="How the numbers of a job ended",
+        response_description="Some of the results.",
+        responses=_UNKNOWN,
+    )
+    async def read_results(
+        job_id: _JobId,
+        status: _Statuses,
+        offset: _Offset = 0,
+        limit: _Limit = 100,
+    ) -> ResultPage:
+        """Tell how each number ended, also while the job runs; numbers that were as wanted already are left out."""
+        return await book.results(job_id, status, offset, limit)
+
+    @router.get(
+        "/jobs/{job_id}/events",
+        summary="Follow a job",
+        response_class=StreamingResponse,
+        responses={**_STREAM, **_UNKNOWN},
+    )
+    async def follow_job(job_id: _JobId, request: Request, last_event_id: _LastEventId = None) -> StreamingResponse:
+        """Stream the job at once and whenever it changes, at most five times a second, until it has ended.
+
+        A reader that is slow, or comes back, gets the latest state.
+        """
+        job = await book.get(job_id)
+        stream = events(book, job, first_counter(last_event_id), request)
+        return StreamingResponse(stream, headers=HEADERS, media_type="text/event-stream")
+
+    @router.post(
+        "/jobs/{job_id}/start",
+        status_code=202,
+        summary="Start a planned job",
+        response_description="The job has been started, or is about to.",
+        responses=_REFUSED,
+    )
+    async def start_job(job_id: _JobId) -> Job:
+        """Carry out a job that was asked to wait for a confirmation."""
+        return await book.start(job_id)
+
+    @router.post(
+        "/jobs/{job_id}/cancel",
+        status_code=202,
+        summary="Cancel a job",
+        response_description="The job is about to stop.",
+        responses=_REFUSED,
+    )
+    async def cancel_job(job_id: _JobId) -> Job:
+        """End a job in order: what is on the wire ends, the rest is not sent. It can be resumed."""
+        return await book.cancel(job_id)
+
+    @router.post(
+        "/jobs/{job_id}/resume",
+        status_code=202,
+        summary="Resume a job",
+        response_description="The job goes on.",
+        responses=_REFUSED,
+    )
+    async def resume_job(job_id: _JobId, wavix: WavixDep) -> Job:
+        """Go on with a job that was cancelled or interrupted, or that has left something undone."""
+        return await book.resume(wavix, job_id)
+
+    @router.post(
+        "/jobs/{job_id}/roll-back",
+        status_code=202,
+        summary="Undo a job",
+        response_description="The job is about to be undone.",
+        responses=_REFUSED,
+    )
+    async def roll_back_job(job_id: _JobId, wavix: WavixDep) -> Job:
+        """Restore what the job has changed, where a number still has what the job has written.
+
+        The job is then about that: its progress, its report and its results are those of the roll-back.
+        """
+        return await book.roll_back(wavix, job_id)

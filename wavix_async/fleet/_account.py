@@ -1,0 +1,181 @@
+"""`AccountReader`: the numbers of an account, read in the cheapest way: page by page, or one by one."""
+
+import asyncio
+from array import array
+from bisect import bisect_left
+from collections import deque
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
+from contextlib import aclosing
+from typing import Any, Final, TypeVar
+
+from wavix_async import Event, NotFoundError, Number, WavixClient
+from wavix_async._files import digits_of, is_id
+
+__all__ = ["AccountReader", "Ids"]
+
+A = TypeVar("A")
+R = TypeVar("R")
+
+_PAGE: Final = 100
+_SEARCH_PAGE: Final = 10
+_MOST_LISTINGS: Final = 3
+
+
+class Ids:
+    """Record ids in order, eight bytes each, and a mark for each that has been seen."""
+
+    def __init__(self, ids: Iterable[int]) -> None:
+        self._ids = array("q", ids)
+        self._seen = bytearray(len(self._ids))
+
+    def __len__(self) -> int:
+        return len(self._ids)
+
+    def mark_seen(self, number_id: object) -> bool:
+        """Mark an id as seen; return whether it is one of these and was not seen before."""
+        if not is_id(number_id):
+            return False
+        at = bisect_left(self._ids, number_id)
+        if at == len(self._ids) or self._ids[at] != number_id or self._seen[at]:
+            return False
+        self._seen[at] = 1
+        return True
+
+    def unseen(self) -> list[int]:
+        """Return the ids without a mark."""
+        return [number_id for number_id, seen in zip(self._ids, self._seen, strict=True) if not seen]
+
+
+class _FailureCounter:
+    failures_only = True
+
+    def __init__(self, reader: "AccountReader") -> None:
+        self._reader = reader
+
+    def __call__(self, event: Event) -> None:
+        self._reader.count_failure(event)
+
+
+class AccountReader:
+    """Reads numbers, and counts the requests for that.
+
+    Args:
+        wavix: The client of the account.
+        concurrency: How many numbers are read at once when they are read one by one.
+
+    Attributes:
+        requests: Requests so far.
+        rate_limited: How many of them were answered 429.
+        listings: How many times all pages were read.
+        is_complete: Whether the last listing is complete: no number moved to another page meanwhile.
+    """
+
+    def __init__(self, wavix: WavixClient, concurrency: int = 32) -> None:
+        self._wavix = wavix.with_options(observers=(_FailureCounter(self),))
+        self._concurrency = concurrency
+        self.requests = 0
+        self.rate_limited = 0
+        self.listings = 0
+        self.is_complete = False
+
+    def count_failure(self, event: Any) -> None:
+        """Count a failed attempt."""
+        if hasattr(event, "duration") and event.outcome != "not_sent":
+            self.requests += 1
+            self.rate_limited += event.status == 429
+
+    async def count(self) -> int:
+        """Return how many numbers the account has."""
+        page = await self._wavix.numbers.list(page=1, per_page=1)
+        self.requests += 1
+        total = getattr(page.pagination, "total", None)
+        return total if type(total) is int else len(page.items)
+
+    async def all_pages(self) -> AsyncGenerator[list[Number], None]:
+        """Yield all numbers of the account, page by page; a number that moves to another page may come twice.
+
+        When numbers are bought or released meanwhile, others move from page to page and can be missed: then all pages
+        are read again.
+        """
+        for _ in range(_MOST_LISTINGS):
+            totals, count = set(), 0
+            self.listings += 1
+            async with aclosing(self._wavix.numbers.list(per_page=_PAGE).pages()) as pages:
+                async for page in pages:
+                    self.requests += 1
+                    count += len(page.items)
+                    totals.add(getattr(page.pagination, "total", None))
+                    yield page.items
+            if totals in ({count}, {None}, set()):
+                self.is_complete = True
+                return
+
+    async def read(self, ids: Ids, account: int) -> AsyncGenerator[tuple[list[Number], list[int]], None]:
+        """Yield numbers as they are now, each once, a few at a time.
+
+        Args:
+            ids: The numbers to read.
+            account: How many numbers the account has.
+
+        Yields:
+            Numbers, and the ids that the account lacks.
+        """
+        if len(ids) > account / _PAGE:
+            async with aclosing(self.all_pages()) as pages:
+                async for page in pages:
+                    yield [number for number in page if ids.mark_seen(number.id)], []
+        # A number that was on no page may have moved while the pages were read.
+        async with aclosing(self.read_by_id(ids.unseen())) as rest:
+            async for found, missing in rest:
+                yield found, missing
+
+    async def read_by_id(self, ids: Iterable[int]) -> AsyncGenerator[tuple[list[Number], list[int]], None]:
+        """Read these numbers one by one; yield each number, or its id when the account lacks it."""
+        async with aclosing(_in_parallel(self._get, ids, self._concurrency)) as pairs:
+            async for number_id, number in pairs:
+                yield ([], [number_id]) if number is None else ([number], [])
+
+    async def find_by_phone(self, phones: Iterable[str]) -> AsyncGenerator[Number, None]:
+        """Search for phone numbers, and yield the numbers found."""
+        async with aclosing(_in_parallel(self._search, phones, self._concurrency)) as pairs:
+            async for _, number in pairs:
+                if number is not None:
+                    yield number
+
+    async def _get(self, number_id: int) -> Number | None:
+        try:
+            number = await self._wavix.numbers.get(number_id)
+        except NotFoundError:
+            return None
+        self.requests += 1
+        return number
+
+    async def _search(self, phone: str) -> Number | None:
+        page = await self._wavix.numbers.list(search=phone, per_page=_SEARCH_PAGE)
+        self.requests += 1
+        for number in page.items:
+            if isinstance(number.number, str) and digits_of(number.number) == phone:
+                return number
+        return None
+
+
+async def _in_parallel(
+    work: Callable[[A], Awaitable[R]], inputs: Iterable[A], concurrency: int
+) -> AsyncGenerator[tuple[A, R], None]:
+    """Yield each input with its result, in order, with a few running at once."""
+    ahead: deque[tuple[A, asyncio.Future[R]]] = deque()
+    try:
+        for each in inputs:
+            ahead.append((each, asyncio.ensure_future(work(each))))
+            if len(ahead) >= concurrency:
+                first, task = ahead[0]
+                yield first, await task
+                ahead.popleft()
+        while ahead:
+            first, task = ahead[0]
+            yield first, await task
+            ahead.popleft()
+    finally:
+        for _, task in ahead:
+            task.cancel()
+        await asyncio.gather(*(task for _, task in ahead), return_exceptions=True)

@@ -1,0 +1,437 @@
+"""`read`: the desired state of numbers, from a file or from Python, ready to be compared with the account."""
+
+import json
+import os
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import lru_cache
+from pathlib import Path
+from typing import IO, Any, Final, Literal, TypeAlias, cast
+
+import attrs
+
+from wavix_async import InputError, Number, NumberUpdate, to_dict
+from wavix_async._files import (
+    NOT_A_PHONE,
+    NOT_AN_ID,
+    SUFFIXES,
+    ParsedChange,
+    Place,
+    Problem,
+    Row,
+    Rules,
+    digits_of,
+    is_id,
+    make_update,
+    read_csv,
+    read_ndjson,
+)
+from wavix_async.fleet._database import Database, transaction
+from wavix_async.fleet._errors import FleetFileError, Problems
+from wavix_async.fleet._selectors import Selector
+from wavix_async.fleet._yaml import Entry, read_yaml
+
+__all__ = ["LAYOUTS", "Layout", "Match", "Source", "Target", "DesiredState", "read"]
+
+Layout: TypeAlias = Literal["csv", "ndjson", "yaml"]
+"""How a file is written."""
+
+Source: TypeAlias = (
+    str
+    | os.PathLike[str]
+    | IO[bytes]
+    | Mapping[int, NumberUpdate]
+    | Mapping[str, NumberUpdate]
+    | Mapping[int | str, NumberUpdate]
+    | Iterable[tuple[int | str, NumberUpdate]]
+)
+
+LAYOUTS: Final[Mapping[str, Layout]] = {**SUFFIXES, ".yaml": "yaml", ".yml": "yaml"}
+"""The layout by the suffix of a file."""
+
+_ITERABLE: Final = "<iterable>"
+_MOST_PARAMETERS: Final = 500
+_SCHEMA: Final = """
+CREATE TABLE rows (
+    position INTEGER PRIMARY KEY, id INTEGER, number TEXT, line INTEGER NOT NULL, column INTEGER, change TEXT NOT NULL
+)
+"""
+# Created after all rows are in: that takes a fraction of the time.
+_INDEXES: Final = (
+    "CREATE INDEX by_id ON rows (id) WHERE id IS NOT NULL",
+    "CREATE INDEX by_number ON rows (number) WHERE id IS NULL",
+)
+_INSERT: Final = "INSERT INTO rows VALUES (?, ?, ?, ?, ?, ?)"
+_REPEATED: Final = """
+SELECT row.line, row.column, row.id, row.number, first.line
+FROM (SELECT {key} AS key, min(position) AS position FROM rows WHERE {key} IS NOT NULL GROUP BY {key}
+      HAVING count(*) > 1) AS twin
+JOIN rows AS first ON first.position = twin.position
+JOIN rows AS row ON row.{key} = twin.key AND row.position > twin.position
+WHERE row.{key} IS NOT NULL {more}
+ORDER BY row.position
+"""
+_KEY: Final = "id, CASE WHEN id IS NULL THEN number END"
+_TARGETS: Final = "SELECT position, id, number, line, column FROM rows {} ORDER BY position"
+_FIRST_ROWS: Final = f"WHERE position IN (SELECT min(position) FROM rows GROUP BY {_KEY})"  # noqa: S608 - constants
+
+
+@attrs.frozen
+class Target:
+    """A named number, and its place in the file.
+
+    Attributes:
+        id: The record id; None where only the phone number is given.
+        number: The phone number, digits only; None where only the id is given.
+        place: Its place in the file.
+    """
+
+    id: int | None
+    number: str | None
+    place: Place
+
+
+class DesiredState:
+    """The desired state of numbers, made by `read`; kept in a private temporary database, not in memory.
+
+    Args:
+        name: The name in messages.
+        entries: Rows, selectors and problems, in order.
+        may_repeat: Whether a number may be named again; then the later entry wins.
+
+    Attributes:
+        name: The file as it was given, or `<iterable>`.
+        rows: How many numbers are named.
+        selectors: The entries that select many numbers.
+
+    Raises:
+        FleetFileError: An entry is wrong; the error lists all problems.
+    """
+
+    def __init__(self, name: str, entries: Iterable[Entry], *, may_repeat: bool = False) -> None:
+        self.name = name
+        self.rows = 0
+        self.selectors: tuple[Selector, ...] = ()
+        self._may_repeat = may_repeat
+        self._database = Database(None)
+        self._problems = Problems()
+        self._last = 0
+        self._selectors_at: list[tuple[int, Selector]] = []
+        try:
+            self._fill(self._database.connection, entries)
+        except BaseException as error:
+            self.close()
+            if isinstance(error, sqlite3.Error):
+                raise FleetFileError(f"{name} cannot be kept in a temporary database: {error}.") from error
+            raise
+        if self._problems.count:
+            self.close()
+            raise self._problems.error(name)
+        self.selectors = tuple(selector for _, selector in self._selectors_at)
+
+    def __len__(self) -> int:
+        """Count the entries: named numbers and selectors."""
+        return self.rows + len(self.selectors)
+
+    def __bool__(self) -> bool:
+        return True
+
+    def __repr__(self) -> str:
+        return f"<DesiredState {self.name}: {self.rows:,} numbers, {len(self.selectors):,} selectors>"
+
+    def targets(self) -> Iterator[Target]:
+        """Yield the named numbers, each once, in order."""
+        for _, target in self.positioned_targets():
+            yield target
+
+    def match(self) -> "Match":
+        """Begin a comparison with an account."""
+        return Match(self)
+
+    def close(self) -> None:
+        """Delete the database. This happens without a call, too, when the object is garbage-collected."""
+        self._database.close()
+
+    # --- for Match ---
+
+    @property
+    def positions(self) -> int:
+        """One more than the largest position: rows and selectors are counted from 1, in order."""
+        return self._last + 1
+
+    @property
+    def may_repeat(self) -> bool:
+        """Whether a number may be named again, and the later wins."""
+        return self._may_repeat
+
+    @property
+    def positioned_selectors(self) -> Sequence[tuple[int, Selector]]:
+        """The selectors with their positions."""
+        return self._selectors_at
+
+    def positioned_targets(self) -> Iterator[tuple[int, Target]]:
+        """Yield the named numbers, each once, with the position of its first row."""
+        query = _TARGETS.format(_FIRST_ROWS if self._may_repeat else "")
+        for position, number_id, number, line, column in self._database.connection.execute(query):
+            yield position, Target(number_id, number, self.place(line, column, number_id))
+
+    def find(self, ids: Iterable[int], numbers: Iterable[str]) -> "Iterator[_FoundRow]":
+        """Yield the rows that have one of these ids, and those without an id that have one of these phone numbers."""
+        for keys, condition in ((list(ids), "id IN"), (list(numbers), "id IS NULL AND number IN")):
+            for start in range(0, len(keys), _MOST_PARAMETERS):
+                some = keys[start : start + _MOST_PARAMETERS]
+                marks = ",".join("?" * len(some))
+                query = f"SELECT * FROM rows WHERE {condition} ({marks}) ORDER BY position"  # noqa: S608 - constants
+                for row in self._database.connection.execute(query, some):
+                    yield _FoundRow(*row)
+
+    def place(self, line: int, column: int | None = None, number_id: int | None = None) -> Place:
+        """Return the place of a row."""
+        if self.name == _ITERABLE:
+            return Place(f"{self.name}[{line}]")
+        return Place(self.name, line, column, "number" if number_id is None else "id")
+
+    # --- filling ---
+
+    def _fill(self, connection: sqlite3.Connection, entries: Iterable[Entry]) -> None:
+        connection.execute("PRAGMA journal_mode = OFF")
+        connection.execute("PRAGMA cache_size = -24000")
+        connection.execute(_SCHEMA)
+        with transaction(connection):
+            connection.executemany(_INSERT, self._tuples(entries))
+            for index in _INDEXES:
+                connection.execute(index)
+        if not self._may_repeat:
+            self._problems.merge(self._repeated(connection))
+        counted = f"SELECT count(*) FROM (SELECT 1 FROM rows {f'GROUP BY {_KEY}' if self._may_repeat else ''})"  # noqa: S608
+        self.rows = connection.execute(counted).fetchone()[0]
+
+    def _tuples(self, entries: Iterable[Entry]) -> Iterator[tuple[Any, ...]]:
+        position = 0
+        for entry in entries:
+            if isinstance(entry, Problem):
+                self._problems.add(entry)
+                continue
+            position += 1
+            if isinstance(entry, Row):
+                yield position, entry.id, entry.number, entry.line, entry.column, entry.change.text
+            else:
+                self._selectors_at.append((position, entry))
+        self._last = position
+
+    def _repeated(self, connection: sqlite3.Connection) -> Problems:
+        found = Problems()
+        for line, column, number_id, _, first in connection.execute(_REPEATED.format(key="id", more="")):
+            place = self.place(line, column, number_id)
+            found.add(Problem(place, f"id {number_id} is in {self._line_name(first)} already."))
+        # For two rows with ids the account shows which phone number is wrong, if any.
+        query = _REPEATED.format(key="number", more="AND (row.id IS NULL OR first.id IS NULL)")
+        for line, column, number_id, number, first in connection.execute(query):
+            place = self.place(line, column if number_id is None else None)
+            found.add(Problem(place, f"phone number {number} is in {self._line_name(first)} already."))
+        return found
+
+    def _line_name(self, line: int) -> str:
+        return f"[{line}]" if self.name == _ITERABLE else f"line {line}"
+
+
+@attrs.frozen
+class _FoundRow:
+    position: int
+    id: int | None
+    number: str | None
+    line: int
+    column: int | None
+    change: str
+
+
+class Match:
+    """Finds the desired settings of an account's numbers, page by page.
+
+    Args:
+        desired: The desired state.
+    """
+
+    def __init__(self, desired: DesiredState) -> None:
+        self._desired = desired
+        self._seen = bytearray(desired.positions)
+        self._problems = Problems()
+
+    @property
+    def problems(self) -> list[Problem]:
+        """Contradictions between the desired state and the account so far; the first thousand."""
+        return self._problems.kept
+
+    def error(self) -> FleetFileError | None:
+        """Return an error with all problems so far, or None if there are none."""
+        return self._problems.error(self._desired.name) if self._problems.count else None
+
+    def updates(self, numbers: Sequence[Number]) -> list[NumberUpdate | None]:
+        """Return the desired settings of each of these numbers.
+
+        Args:
+            numbers: Some numbers of the account, a page of them for instance.
+
+        Returns:
+            For each number, in order: the settings of all its entries, later over earlier; an empty `NumberUpdate` when
+            its entries leave all fields as they are; None when no entry names or selects it.
+        """
+        phones = [digits_of(each.number) if isinstance(each.number, str) else None for each in numbers]
+        by_id: dict[object, list[_FoundRow]] = {}
+        by_phone: dict[str | None, list[_FoundRow]] = {}
+        if self._desired.rows:
+            ids = {each.id for each in numbers if is_id(each.id)}
+            for row in self._desired.find(ids, {phone for phone in phones if phone is not None}):
+                if row.id is None:
+                    by_phone.setdefault(row.number, []).append(row)
+                else:
+                    by_id.setdefault(row.id, []).append(row)
+        return [
+            self._merge_layers(
+                number, phone, [*(by_id.get(number.id, ()) if is_id(number.id) else ()), *by_phone.get(phone, ())]
+            )
+            for number, phone in zip(numbers, phones, strict=True)
+        ]
+
+    def unseen(self) -> Iterator[Target]:
+        """Yield the named numbers that were in no call of `updates`."""
+        for position, target in self._desired.positioned_targets():
+            if not self._seen[position]:
+                yield target
+
+    def _merge_layers(self, number: Number, phone: str | None, rows: list[_FoundRow]) -> NumberUpdate | None:
+        layers = [
+            (row.position, row.change) for row in rows if row.id is None or row.number is None or row.number == phone
+        ]
+        if rows:
+            self._check_rows(number, phone, rows)
+        for position, selector in self._desired.positioned_selectors:
+            if selector.matches(number):
+                layers.append((position, selector.change.text))
+        if not layers:
+            return None
+        return _update_of(*(text for _, text in sorted(layers)))
+
+    def _check_rows(self, number: Number, phone: str | None, rows: list[_FoundRow]) -> None:
+        """Collect contradictions with the account, once for each row however often its number comes."""
+        rows.sort(key=lambda row: row.position)
+        for index, row in enumerate(rows):
+            if self._seen[row.position]:
+                continue
+            self._seen[row.position] = 1
+            place = self._desired.place(row.line, row.column, row.id)
+            if row.id is not None and row.number is not None and row.number != phone:
+                message = f"id {number.id} has the phone number {number.number!s}, not {row.number}."
+                self._problems.add(Problem(place, message))
+            elif index and not self._desired.may_repeat:
+                first = self._desired.place(rows[0].line)
+                message = f"id {number.id} has the phone number {number.number!s}: {first} speaks of it already."
+                self._problems.add(Problem(place, message))
+
+
+# Most files repeat a few changes.
+@lru_cache(maxsize=4096)
+def _update_of(*texts: str) -> NumberUpdate:
+    values: dict[str, Any] = {}
+    for text in texts:
+        values.update(json.loads(text))
+    return make_update(values)
+
+
+# --- reading ---
+
+
+def read(source: Source, *, layout: Layout | None = None) -> DesiredState:
+    """Read the desired state of an account's numbers, and check all of it before any request.
+
+    A number is named by its record id, by its phone number (with or without +, spaces, dashes, dots, parentheses), or
+    by both: then the phone number is checked against the account. A field that is not mentioned stays as it is.
+
+    - CSV: a header with `id` or `number` or both, and fields of `NumberUpdate`. An empty cell leaves the field as it
+      is, `null` clears it, destinations are JSON; text in JSON quotes stands for itself (`"null"`). There must be a
+      column of a field, but a row may leave all of them empty: it wants nothing, and counts as unchanged.
+    - NDJSON: an object with the same keys in each line; null clears.
+    - YAML (extra `yaml`): the key `numbers` with a list of entries. Each has `set`, and one of `id`, `number` (or
+      both), `ids`, `numbers` and `select`: `all`, or a mapping of criteria that must all hold (see `Selector`).
+      Entries apply in the order of the file: what a later one says of a field wins, and a number may be named again.
+
+    In the other formats a number that is named twice is a mistake.
+
+    Args:
+        source: A path, a binary file object, or a mapping or an iterable of `(id, NumberUpdate)`; a phone number as a
+            string does instead of the id.
+        layout: How the file is written. Default: by its suffix (.csv, .ndjson, .jsonl, .yaml, .yml).
+
+    Returns:
+        The desired state. It can be compared with an account any number of times.
+
+    Raises:
+        FleetFileError: The source has mistakes; the error lists all of them, with line and column. Or the file cannot
+            be read.
+        InputError: `source` is none of these, or YAML is read without PyYAML.
+    """
+    if isinstance(source, str | os.PathLike):
+        path = os.fspath(source)
+        with _opened(path) as stream:
+            return _read_file(stream, path, layout or _layout_of(path))
+    if hasattr(source, "read"):
+        name = getattr(source, "name", None)
+        name = name if isinstance(name, str) else "<stream>"
+        return _read_file(cast("IO[bytes]", source), name, layout or _layout_of(name))
+    pairs: Any = source.items() if isinstance(source, Mapping) else source
+    if isinstance(source, bytes | NumberUpdate) or not isinstance(pairs, Iterable):
+        raise InputError(f"source must be a path, a file, or (id, NumberUpdate) pairs; got {type(source).__name__}.")
+    return DesiredState(_ITERABLE, _read_pairs(pairs))
+
+
+@contextmanager
+def _opened(path: str) -> Iterator[IO[bytes]]:
+    try:
+        with Path(path).open("rb") as stream:
+            yield stream
+    except OSError as error:
+        raise FleetFileError(f"Cannot read {path}: {error.strerror or error}.") from error
+    except ValueError as error:
+        if isinstance(error, InputError):
+            raise
+        raise FleetFileError(f"{path!r} is no path: {error}.") from None
+
+
+def _layout_of(name: str) -> Layout:
+    layout = LAYOUTS.get(Path(name).suffix.lower())
+    if layout is None:
+        suffixes = ", ".join(LAYOUTS)
+        raise FleetFileError(f"{name}: the suffix must be one of {suffixes}, or pass layout= to say how it is written.")
+    return layout
+
+
+def _read_file(stream: IO[bytes], name: str, layout: Layout) -> DesiredState:
+    if layout == "yaml":
+        return DesiredState(name, read_yaml(stream, name), may_repeat=True)
+    rules = Rules(name, keys=("id", "number"), allow_bare_ids=False, allow_no_changes=True)
+    if layout == "csv":
+        return DesiredState(name, read_csv(stream, rules))
+    if layout == "ndjson":
+        return DesiredState(name, read_ndjson(stream, rules))
+    raise InputError(f"layout must be one of {', '.join(dict.fromkeys(LAYOUTS.values()))}; got {layout!r}.")
+
+
+def _read_pairs(pairs: Any) -> Iterator[Entry]:
+    last: ParsedChange | None = None
+    for index, pair in enumerate(pairs):
+        place = Place(f"{_ITERABLE}[{index}]")
+        if not isinstance(pair, tuple | list) or len(pair) != 2:
+            yield Problem(place, f"must be a pair of an id and a NumberUpdate; got {pair!r}.")
+            continue
+        key, update = pair
+        number = digits_of(key.strip()) if isinstance(key, str) else None
+        if not (number or is_id(key)):
+            yield Problem(place, f"{NOT_A_PHONE if isinstance(key, str) else NOT_AN_ID}; got {key!r}.")
+        elif not isinstance(update, NumberUpdate):
+            yield Problem(place, f"must have a NumberUpdate; got {type(update).__name__}.")
+        else:
+            # Callers often pass one object for many numbers.
+            if last is None or last.update is not update:
+                last = ParsedChange(update, to_dict(update))
+            yield Row(index, None, key if is_id(key) else None, number, last)

@@ -1,0 +1,412 @@
+"""`Executor`: carries out one run of a journal, from any state to its end.
+
+A new run, a run whose process was killed and a run that an outage stopped go through the same phases. First the
+executor reads back changes with an unknown outcome and records how they ended. Then it checks that the unsent numbers
+are still as the plan found them, sends their changes, and reads back and sends again what became unknown. At the end it
+reads back all changes, if the caller asked to verify.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing, suppress
+from typing import Final, Literal, TypeAlias
+
+import attrs
+
+from wavix_async import (
+    AuthenticationError,
+    BulkResult,
+    BulkRun,
+    NumberUpdate,
+    PaymentRequiredError,
+    PermissionDeniedError,
+    StopSignal,
+    WavixClient,
+    WavixError,
+)
+from wavix_async._files import update_from_json
+from wavix_async.fleet._account import AccountReader
+from wavix_async.fleet._comparison import GONE, Comparison
+from wavix_async.fleet._errors import JournalError, SafetyError, StalePlanError
+from wavix_async.fleet._journal import DONE, OPEN, UNCERTAIN, UNVERIFIED, Journal, Outcome
+from wavix_async.fleet._options import RunOptions
+from wavix_async.fleet._records import FleetProgress, FleetStatus, Phase, Sample
+from wavix_async.fleet._safety import Breaker
+
+__all__ = ["Executor", "Stale"]
+
+Stale: TypeAlias = Literal["refuse", "skip", "write"]
+"""What to do with numbers that another client has changed since the plan was made: refuse the run, leave them, or
+change them all the same."""
+
+_ROUNDS: Final = 5
+_CLAIMED_AT_ONCE: Final = 256
+_SAVE_EVERY: Final = 0.2
+_SAMPLE_EVERY: Final = 1.0
+_FIRST_VERIFY_WAIT: Final = 0.5
+_LONGEST_VERIFY_WAIT: Final = 2.0
+_MOST_LISTED: Final = 1_000
+_ACCOUNT_ERRORS: Final = (AuthenticationError, PaymentRequiredError, PermissionDeniedError)
+
+
+class _PendingChanges:
+    """The unsent changes of a journal, as input of a bulk run; the journal marks each as sent before the run gets it.
+
+    Args:
+        journal: The run.
+        by_change: Whether to yield equal changes one after the other.
+    """
+
+    def __init__(self, journal: Journal, *, by_change: bool) -> None:
+        self._journal = journal
+        self._by_change = by_change
+        self.stopped = asyncio.Event()
+        """Once set, no more changes are yielded."""
+        self._claimed: list[tuple[int, str]] = []
+        self._yielded = 0
+        # A busy event loop makes other threads wait, so the next changes are claimed while these are being sent.
+        self._next: asyncio.Future[list[tuple[int, str]]] | None = None
+
+    async def __aiter__(self) -> AsyncIterator[tuple[int, NumberUpdate]]:
+        self._claim(None)
+        while self._next is not None and not self.stopped.is_set():
+            claimed = await asyncio.shield(self._next)
+            self._claimed, self._yielded, self._next = claimed, 0, None
+            if not claimed:
+                return
+            self._claim(claimed[-1])
+            for number_id, after in claimed:
+                self._yielded += 1
+                yield number_id, update_from_json(after)
+                if self.stopped.is_set():
+                    return
+
+    async def not_sent(self) -> list[Outcome]:
+        """Return outcomes for the changes that were claimed and never yielded."""
+        ahead = [] if self._next is None else await self._next
+        return [(number_id, "not_sent", 0, None) for number_id, _ in [*self._claimed[self._yielded :], *ahead]]
+
+    def _claim(self, last: tuple[int, str] | None) -> None:
+        self._next = asyncio.ensure_future(self._journal.claim(last, _CLAIMED_AT_ONCE, by_change=self._by_change))
+
+    async def close(self) -> None:
+        """Wait for a claim that is under way."""
+        if self._next is not None:
+            # The iterator has raised its error already, or the run has ended and the error does not matter.
+            await asyncio.gather(self._next, return_exceptions=True)
+
+
+class Executor:
+    """Carries out one run.
+
+    Args:
+        wavix: The client of the account.
+        journal: The run.
+        options: How to carry it out.
+        stale: What to do with numbers that another client has changed since the plan was made.
+        on_progress: Called with the progress, some times a second.
+        requests: How many requests preparing the run has taken.
+    """
+
+    def __init__(
+        self,
+        wavix: WavixClient,
+        journal: Journal,
+        options: RunOptions,
+        stale: Stale,
+        on_progress: Callable[[FleetProgress], object] | None,
+        *,
+        requests: int = 0,
+    ) -> None:
+        self._stop = StopSignal()
+        self._wavix = wavix = wavix.with_options(stop=self._stop)
+        self._journal = journal
+        self._options = options
+        self._stale = stale
+        self._on_progress = on_progress
+        self._reader = AccountReader(wavix, options.concurrency)
+        self._breaker = Breaker(options.safety)
+        self._began = asyncio.get_running_loop().time()
+        self._sent = False
+        self._stopped_by: WavixError | None = None
+        self._unsaved: list[Outcome] = []
+        self._conflict_status = "unchanged" if journal.run.kind == "roll_back" else "failed"
+        self._bulk: BulkRun | None = None
+        self._bulk_requests = requests
+        self._items = self._open = self._updated = 0
+        self._bulk_limited = 0
+
+    async def run(self) -> None:
+        """Carry the run to its end.
+
+        Raises:
+            StalePlanError: The plan is stale, and `stale` is "refuse".
+            WavixError: The account could not be read, and nothing was sent yet.
+        """
+        try:
+            await self._reconcile()
+            await self._check_plan_holds()
+            for _ in range(_ROUNDS):
+                before = await self._journal.count(DONE)
+                await self._send()
+                if self._stopped_by is not None:
+                    break
+                await self._reconcile()
+                # A round without progress: another one would make none either.
+                if not await self._journal.count(OPEN) or await self._journal.count(DONE) == before:
+                    break
+            if self._options.verify and self._stopped_by is None:
+                await self._verify()
+        except WavixError as error:
+            # Once something was sent the caller needs a report; before that the error says enough.
+            if not self._sent or isinstance(error, JournalError):
+                raise
+            self._stopped_by = error
+        except BaseException:
+            # The journal is consistent without them: `resume` reads back what is not recorded.
+            with suppress(JournalError):
+                await self._finish()
+            raise
+        await self._finish()
+
+    async def _finish(self) -> None:
+        await self._save()
+        await self._journal.end(
+            elapsed=self._elapsed(),
+            requests=self._requests(),
+            rate_limited=self._limited(),
+            stopped_by=None if self._stopped_by is None else str(self._stopped_by),
+            refused=isinstance(self._stopped_by, SafetyError),
+        )
+
+    # --- phases ---
+
+    async def _reconcile(self) -> None:
+        """Read back changes with an unknown outcome and record how they ended; those not applied become open again."""
+        async for comparisons, gone in self._compare_with_account("settling", UNCERTAIN):
+            self._record_gone(gone)
+            for each in comparisons:
+                # A killed process could not record its attempts: there was one at least.
+                attempts = int(each.recorded == "sent")
+                if each.needs_no_request:
+                    self._record(each.id, "updated", attempts, "read back")
+                elif each.state == "conflict" and self._stale != "write":
+                    self._record(
+                        each.id,
+                        self._conflict_status,
+                        attempts,
+                        f"changed by somebody else meanwhile: {each.difference}",
+                    )
+                else:
+                    self._record(each.id, "again", attempts)
+
+    async def _check_plan_holds(self) -> None:
+        """Compare unsent changes with the account, which may have changed since the plan was made."""
+        stale: list[str] = []
+        count = 0
+        async for comparisons, gone in self._compare_with_account("checking", OPEN):
+            conflicts = [each for each in comparisons if each.state == "conflict"]
+            count += len(conflicts) + len(gone)
+            lines = (*(f"{each.id}: {each.difference}" for each in conflicts), *(f"{each}: {GONE}" for each in gone))
+            stale += lines[: _MOST_LISTED - len(stale)]
+            if self._stale != "refuse":
+                self._record_gone(gone)
+            if self._stale == "write":
+                await self._journal.set_before(conflicts)
+            elif self._stale == "skip":
+                for each in conflicts:
+                    self._record(
+                        each.id, self._conflict_status, reason=f"changed since the plan was made: {each.difference}"
+                    )
+            for each in comparisons:
+                if each.needs_no_request and each.touched:
+                    self._record(each.id, "updated", reason="read back")
+                elif each.needs_no_request:
+                    self._record(each.id, "unchanged", reason="somebody else has made this change")
+        if count and self._stale == "refuse":
+            raise StalePlanError(stale, count)
+
+    async def _send(self) -> None:
+        """Send the open changes, and record how each ended."""
+        self._open = await self._journal.count(OPEN)
+        if not self._open:
+            return
+        self._items = await self._journal.count("true")
+        self._updated = await self._journal.count(DONE)
+        # A single change that may be applied is read back before it is sent again. A batch would need a hundred reads.
+        batched = self._options.batch is not None
+        wavix = self._wavix.with_options(retry=attrs.evolve(self._wavix.retry, repeat_unknown=batched))
+        pending = _PendingChanges(self._journal, by_change=batched)
+        run = self._bulk = wavix.numbers.bulk_update(
+            aiter(pending), concurrency=self._options.concurrency, batch=self._options.batch
+        )
+        self._sent = True
+        saver = asyncio.ensure_future(self._save_while_running(run))
+        saver.add_done_callback(lambda task: None if task.cancelled() else run.stop(0.0))
+        try:
+            async with aclosing(aiter(run)) as results:
+                async for result in results:
+                    self._record_result(result, run, pending)
+            await self._journal.record(await pending.not_sent())
+        finally:
+            saver.cancel()
+            await asyncio.wait([saver])
+            await pending.close()
+            self._report_progress("sending", *self._progress_counts(run))
+            last, report = self._sample(run), run.report
+            self._bulk = None
+            self._bulk_requests += report.requests
+            self._bulk_limited += report.rate_limited
+            # A rejected key explains the failures at which safety stops a run.
+            self._stopped_by = report.stopped_by or self._stopped_by
+            await self._save()
+            await self._journal.add_sample(last)
+        if not saver.cancelled() and (failure := saver.exception()):
+            raise failure
+
+    def _record_result(self, result: BulkResult, run: BulkRun, pending: _PendingChanges) -> None:
+        status, error = FleetStatus(result.status), result.error
+        reason = None if error is None else str(error)
+        is_account_error = isinstance(error, _ACCOUNT_ERRORS)
+        if status is FleetStatus.FAILED and error is not None and (is_account_error or error.retryable):
+            # The change itself is valid: it may succeed with another key, or later.
+            self._record(result.id, "again", result.attempts, reason)
+            if not is_account_error:
+                self._check_safety(status, run, pending)
+        elif status is FleetStatus.NOT_SENT:
+            self._record(result.id, "again" if result.attempts else "not_sent", result.attempts, reason)
+            if not pending.stopped.is_set() and run.report.stopped_by is not None:
+                pending.stopped.set()
+        else:
+            self._record(result.id, status, result.attempts, reason or ("read back" if result.settled else None))
+            self._check_safety(status, run, pending)
+
+    def _check_safety(self, status: FleetStatus, run: BulkRun, pending: _PendingChanges) -> None:
+        """Stop the run when there are too many failures."""
+        if self._stopped_by is None:
+            self._stopped_by = self._breaker.count(status)
+            if self._stopped_by is not None:
+                pending.stopped.set()
+                run.stop()
+
+    async def _verify(self) -> None:
+        """Read all changes back until they are in effect, or `verify_within` is over."""
+        try:
+            async with asyncio.timeout(self._options.verify_within):
+                wait = _FIRST_VERIFY_WAIT
+                while await self._verify_once():
+                    await self._stop.end(self._wavix.clock.sleep(wait))
+                    wait = min(wait * 2, _LONGEST_VERIFY_WAIT)
+        except WavixError as error:
+            # Some of them are TimeoutErrors, too: catch them first.
+            self._stopped_by = error
+        except TimeoutError:
+            pass
+        await self._save()
+        await self._journal.mark_unverified_pending("was not read back before the verification ended")
+
+    async def _verify_once(self) -> bool:
+        """Read back what was not in effect so far; tell whether a change is still not in effect."""
+        some_pending = False
+        async for comparisons, gone in self._compare_with_account("verifying", UNVERIFIED):
+            self._record_gone(gone)
+            for each in comparisons:
+                if each.state == "applied":
+                    self._record(each.id, "verified")
+                elif each.state == "conflict":
+                    self._record(each.id, "failed", reason=f"changed by somebody else since: {each.difference}")
+                else:
+                    self._record(each.id, "pending", reason=f"not in effect yet: {each.difference}")
+                    some_pending = True
+        return some_pending
+
+    # --- reading ---
+
+    async def _compare_with_account(
+        self, phase: Phase, condition: str
+    ) -> AsyncIterator[tuple[list[Comparison], list[int]]]:
+        """Compare the numbers for which a condition holds; yield comparisons, and the ids that the account lacks."""
+        ids = await self._journal.ids(condition)
+        if not ids:
+            return
+        done = 0
+        async with aclosing(self._reader.read(ids, self._journal.run.account)) as found:
+            async for numbers, gone in found:
+                yield await self._journal.compare(numbers), gone
+                done += len(numbers) + len(gone)
+                self._report_progress(phase, len(ids), done)
+                if len(self._unsaved) >= _CLAIMED_AT_ONCE:
+                    await self._save()
+        await self._save()
+
+    # --- recording ---
+
+    def _record(self, number_id: int, state: str, attempts: int = 0, reason: str | None = None) -> None:
+        self._unsaved.append((number_id, state, attempts, reason))
+
+    def _record_gone(self, gone: list[int]) -> None:
+        for number_id in gone:
+            self._record(number_id, "failed", reason=GONE)
+
+    async def _save(self) -> None:
+        unsaved, self._unsaved = self._unsaved, []
+        await self._journal.record(unsaved)
+
+    async def _save_while_running(self, run: BulkRun) -> None:
+        """Save outcomes and progress, again and again, while the run goes on."""
+        loop = asyncio.get_running_loop()
+        sampled = 0.0
+        while True:
+            await asyncio.sleep(_SAVE_EVERY)
+            await self._save()
+            self._report_progress("sending", *self._progress_counts(run))
+            if loop.time() - sampled >= _SAMPLE_EVERY:
+                sampled = loop.time()
+                await self._journal.add_sample(self._sample(run))
+
+    def _progress_counts(self, run: BulkRun) -> tuple[int, int]:
+        """Return how many changes there are, and how many of them have ended."""
+        return self._items, self._items - self._open + run.progress.done
+
+    def _sample(self, run: BulkRun) -> Sample:
+        row, now = self._journal.run, run.progress
+        return Sample(
+            row.elapsed + self._elapsed(),
+            self._progress_counts(run)[1],
+            row.requests + self._requests(),
+            row.rate_limited + self._limited(),
+            now.rate,
+            now.paused_for,
+        )
+
+    def _elapsed(self) -> float:
+        return asyncio.get_running_loop().time() - self._began
+
+    def _requests(self) -> int:
+        return self._reader.requests + self._bulk_requests + (self._bulk.progress.requests if self._bulk else 0)
+
+    def _limited(self) -> int:
+        return self._reader.rate_limited + self._bulk_limited + (self._bulk.progress.rate_limited if self._bulk else 0)
+
+    def _report_progress(self, phase: Phase, total: int, done: int) -> None:
+        if self._on_progress is None:
+            return
+        limit = self._wavix.limits.snapshot()
+        now = self._bulk.progress if self._bulk else None
+        with suppress(Exception):
+            self._on_progress(
+                FleetProgress(
+                    phase=phase,
+                    total=total,
+                    done=done,
+                    updated=self._updated + (now.updated if now else 0),
+                    failed=now.failed if now else 0,
+                    unknown=now.unknown if now else 0,
+                    not_sent=now.not_sent if now else 0,
+                    requests=self._requests(),
+                    rate_limited=self._limited(),
+                    elapsed=self._elapsed(),
+                    rate=limit.rate,
+                    paused_for=limit.paused_for,
+                )
+            )

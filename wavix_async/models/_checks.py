@@ -1,0 +1,346 @@
+"""Holding what callers pass against the annotations of a body or a query, and bringing it into one form.
+
+`normalize` runs for every body that is made. A field whose value has exactly a type that its annotation names costs one
+look-up; anything else goes through the converters of its rule, which take what people write: a string for an enum, a
+mapping for another body, a list for a tuple, a text for a date.
+"""
+
+import functools
+import math
+import typing
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, date, datetime
+from decimal import Decimal, InvalidOperation
+from types import NoneType
+from typing import Any, Final
+
+import attrs
+
+from wavix_async._codec.kinds import FieldsBase, OpenEnum, OpenIntBase
+from wavix_async._codec.shapes import members
+from wavix_async.errors import InputError
+from wavix_async.types import UnsetType
+
+__all__ = ["holds_mapping", "normalize"]
+
+_set = object.__setattr__
+
+Convert = Callable[[Any], Any]
+"""Returns the value in its one form, or `_NO` where it is none of its type."""
+
+_NO: Final[Any] = object()
+
+
+class _InvalidError(Exception):
+    """A value is of the right type and still wrong; the text says what it must be."""
+
+
+# --- the converters, one for each type ---
+
+
+def _to_float(value: Any) -> Any:
+    return value if type(value) in {int, float} and math.isfinite(value) else _NO
+
+
+def _to_str(value: Any) -> Any:
+    return value if isinstance(value, str) and not isinstance(value, OpenEnum) else _NO
+
+
+def _to_decimal(value: Any) -> Any:
+    if type(value) not in {int, str, Decimal}:
+        return _NO
+    try:
+        number = Decimal(value)
+    except InvalidOperation:
+        return _NO
+    return number if number.is_finite() else _NO
+
+
+def _to_date(value: Any) -> Any:
+    if type(value) is date:
+        return value
+    try:
+        return date.fromisoformat(value) if type(value) is str and len(value) == 10 else _NO
+    except ValueError:
+        return _NO
+
+
+def _to_datetime(value: Any) -> Any:
+    if type(value) is str and len(value) > 10:
+        try:
+            moment = datetime.fromisoformat(value)
+        except ValueError:
+            return _NO
+        # The API reads a time without a zone as UTC.
+        return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    if not isinstance(value, datetime):
+        return _NO
+    if value.tzinfo is None:
+        raise _InvalidError("a datetime with a time zone, for example datetime(2026, 1, 31, 12, tzinfo=UTC)")
+    return value
+
+
+def _to_enum(kind: Any) -> Convert:
+    base = int if issubclass(kind, OpenIntBase) else str
+
+    def convert(value: Any) -> Any:
+        if isinstance(value, OpenEnum):
+            return value if isinstance(value, kind) else _NO
+        return kind(value) if type(value) is base else _NO
+
+    return convert
+
+
+def _to_body(kind: Any) -> Convert:
+    def convert(value: Any) -> Any:
+        if isinstance(value, kind):
+            return value
+        if not isinstance(value, Mapping) or isinstance(value, FieldsBase):
+            return _NO
+        return kind(**_arguments(kind, value))
+
+    return convert
+
+
+def _arguments(kind: Any, given: Mapping[Any, Any]) -> dict[str, Any]:
+    """Return the keywords of a body for a mapping, which may use the names on the wire or those in Python."""
+    names: dict[Any, str] = {}
+    for field in attrs.fields(kind):
+        names[_rename_of(field.type) or field.name] = names[field.name] = field.alias
+    if unknown := sorted(str(key) for key in given if key not in names):
+        known = ", ".join(dict.fromkeys(names.values()))
+        raise InputError(f"{kind.__name__} has no field {', '.join(unknown)}; its fields are {known}.")
+    required = {field.alias for field in attrs.fields(kind) if field.default is attrs.NOTHING}
+    arguments = {names[key]: value for key, value in given.items()}
+    if missing := sorted(required - arguments.keys()):
+        raise InputError(f"{kind.__name__}.{missing[0]} is missing in {dict(given)!r}.")
+    return arguments
+
+
+def _to_list(item: Any) -> Convert:
+    inner = _Rule.of(item)
+
+    def convert(value: Any) -> Any:
+        if type(value) not in {list, tuple}:
+            return _NO
+        converted = []
+        for index, element in enumerate(value):
+            try:
+                made = inner.convert(element)
+            except InputError as error:
+                raise _ItemError(index, str(error)) from None
+            except _InvalidError as error:
+                raise _ItemError(index, f"must be {error}; got {element!r}.") from None
+            if made is _NO:
+                return _NO
+            converted.append(made)
+        return tuple(converted)
+
+    return convert
+
+
+class _ItemError(Exception):
+    """One item of a list is wrong."""
+
+    def __init__(self, index: int, message: str) -> None:
+        super().__init__(message)
+        self.index = index
+
+
+def _to_dict(value: Any) -> Any:
+    if not isinstance(value, Mapping) or not all(type(key) is str for key in value):
+        return _NO
+    return dict(value)
+
+
+def _to_literal(choices: tuple[Any, ...]) -> Convert:
+    return lambda value: value if value in choices else _NO
+
+
+# --- rules ---
+
+
+def _bare(annotation: Any) -> Any:
+    return typing.get_args(annotation)[0] if typing.get_origin(annotation) is typing.Annotated else annotation
+
+
+def _rename_of(annotation: Any) -> str | None:
+    if typing.get_origin(annotation) is not typing.Annotated:
+        return None
+    return next((note.rename for note in typing.get_args(annotation)[1:] if getattr(note, "rename", None)), None)
+
+
+def _is_sequence(kind: Any) -> bool:
+    return typing.get_origin(kind) in {list, tuple, Sequence}
+
+
+def _is_mapping(kind: Any) -> bool:
+    return kind is dict or typing.get_origin(kind) in {dict, Mapping}
+
+
+_SIMPLE: Final[dict[Any, Convert]] = {
+    float: _to_float,
+    str: _to_str,
+    Decimal: _to_decimal,
+    date: _to_date,
+    datetime: _to_datetime,
+}
+_WORDS: Final[dict[Any, str]] = {
+    bool: "true or false",
+    int: "a whole number",
+    float: "a number",
+    str: "a string",
+    NoneType: "None",
+    Decimal: "a decimal number",
+    date: "a date such as 2026-01-31",
+    datetime: "a datetime or an ISO 8601 text",
+    object: "any JSON value",
+    Any: "any JSON value",
+}
+
+
+def _converter_of(kind: Any) -> Convert | None:
+    """Return what brings a value of another type into this one; None where only the type itself will do."""
+    if kind in _SIMPLE:
+        return _SIMPLE[kind]
+    if kind is object or kind is Any:
+        return lambda value: value
+    if _is_sequence(kind):
+        return _to_list(typing.get_args(kind)[0])
+    if _is_mapping(kind):
+        return _to_dict
+    if typing.get_origin(kind) is typing.Literal:
+        return _to_literal(typing.get_args(kind))
+    if _is_a(kind, OpenEnum):
+        return _to_enum(kind)
+    if _is_a(kind, FieldsBase):
+        return _to_body(kind)
+    return None
+
+
+def _word(kind: Any) -> str:
+    if kind in _WORDS:
+        return _WORDS[kind]
+    if _is_sequence(kind):
+        return f"a list, each {_words(typing.get_args(kind)[0])}"
+    if _is_mapping(kind):
+        return "a mapping with strings as keys"
+    if typing.get_origin(kind) is typing.Literal:
+        return " or ".join(map(repr, typing.get_args(kind)))
+    if _is_a(kind, OpenEnum):
+        known = ", ".join(f"{member.name} ({member.value})" for member in kind)
+        return f"{_article(kind.__name__)} {kind.__name__}: {known}"
+    return f"{_article(kind.__name__)} {kind.__name__}"
+
+
+def _article(word: str) -> str:
+    return "an" if word[0] in "AEIOU" else "a"
+
+
+def _words(annotation: Any) -> str:
+    kinds = [kind for kind in members(_bare(annotation)) if kind is not UnsetType]
+    if any(_is_a(kind, OpenEnum) for kind in kinds):
+        # `NumberStatus | str` is written for the type checkers: the string of a member is meant.
+        kinds = [kind for kind in kinds if kind not in {int, str}]
+    if any(_is_a(kind, FieldsBase) for kind in kinds):
+        kinds = [kind for kind in kinds if not _is_mapping(kind)]
+    return " or ".join(dict.fromkeys(map(_word, kinds)))
+
+
+@attrs.frozen(eq=False, repr=False)
+class _Rule:
+    """What an annotation takes."""
+
+    exact: frozenset[Any]
+    """Types that pass as they are."""
+    converters: tuple[Convert, ...]
+    words: str
+
+    @classmethod
+    def of(cls, annotation: Any) -> "_Rule":
+        """Return the rule of an annotation."""
+        kinds = members(_bare(annotation))
+        # What takes a part of all strings, or mappings, is asked before what takes every one.
+        ordered = sorted(kinds, key=lambda kind: kind is str or kind is object or kind is Any or _is_mapping(kind))
+        # A plain string is brought into the enum beside it, so it is not in its one form yet.
+        hidden = {int if issubclass(kind, OpenIntBase) else str for kind in kinds if _is_a(kind, OpenEnum)}
+        # NaN and infinity are floats that no JSON can carry: floats go through their converter.
+        exact = frozenset({bool, int, str, NoneType, UnsetType} - hidden) & frozenset(kinds)
+        exact |= frozenset(kind for kind in kinds if _is_a(kind, OpenEnum) or _is_a(kind, FieldsBase))
+        found = (_converter_of(kind) for kind in ordered)
+        return cls(exact, tuple(converter for converter in found if converter is not None), _words(annotation))
+
+    def convert(self, value: Any) -> Any:
+        """Return the value in its one form, or `_NO`."""
+        if type(value) in self.exact:
+            return value
+        for converter in self.converters:
+            made = converter(value)
+            if made is not _NO:
+                return made
+        return _NO
+
+
+def _is_a(kind: Any, base: type) -> bool:
+    return isinstance(kind, type) and issubclass(kind, base)
+
+
+@attrs.frozen(eq=False, repr=False)
+class _FieldRule:
+    name: str
+    exact: frozenset[Any]
+    rule: _Rule
+    can_be_left_out: bool
+
+
+def _make_rules(kind: Any) -> tuple[_FieldRule, ...]:
+    hints = typing.get_type_hints(kind, include_extras=True)
+    rules = []
+    for field in attrs.fields(kind):
+        annotation = hints[field.name]
+        rule = _Rule.of(annotation)
+        rules.append(_FieldRule(field.name, rule.exact, rule, UnsetType in members(_bare(annotation))))
+    return tuple(rules)
+
+
+_rules: Final[Callable[[Any], tuple[_FieldRule, ...]]] = functools.cache(_make_rules)
+
+
+def normalize(body: Any) -> None:
+    """Hold the fields of a body or a query against their annotations, and bring them into one form.
+
+    Args:
+        body: The body, just made.
+
+    Raises:
+        InputError: A field has another type; the message names it.
+    """
+    for rule in _rules(type(body)):
+        value = getattr(body, rule.name)
+        if type(value) in rule.exact:
+            continue
+        where = f"{type(body).__name__}.{rule.name}"
+        words = rule.rule.words
+        try:
+            made = rule.rule.convert(value)
+        except InputError as error:
+            raise InputError(f"{where}: {error}") from None
+        except _ItemError as error:
+            raise InputError(f"{where}[{error.index}]: {error}") from None
+        except _InvalidError as error:
+            made, words = _NO, str(error)
+        if made is _NO:
+            hint = "; leave it out to keep it as it is" if rule.can_be_left_out else ""
+            raise InputError(f"{where} must be {words}{hint}; got {value!r}.")
+        if made is not value:
+            _set(body, rule.name, made)
+
+
+def holds_mapping(kind: Any) -> bool:
+    """Tell whether a field of a body may hold a dict, which has no hash."""
+    for field in attrs.fields(kind):
+        kinds = members(_bare(field.type))
+        plain = any(_is_mapping(each) or each is object or each is Any for each in kinds)
+        if plain and not any(_is_a(each, FieldsBase) for each in kinds):
+            return True
+    return False

@@ -1,0 +1,108 @@
+"""`Resource`: the base of a group of operations."""
+
+import functools
+import re
+from collections.abc import Coroutine, Iterable, Mapping
+from typing import Any, ClassVar, Final, TypeVar
+
+import attrs
+
+from wavix_async._codec import query_of
+from wavix_async._http import BaseClient, Operation, Part
+from wavix_async.errors import InputError
+from wavix_async.models._base import Body, PageQuery, Query
+from wavix_async.models.common import Page
+from wavix_async.resources._ids import Id
+from wavix_async.resources._pagination import Paginator
+
+__all__ = ["Resource", "refuse_empty"]
+
+T = TypeVar("T")
+I = TypeVar("I")  # noqa: E741 - the item of a page
+P = TypeVar("P", bound=Page[Any])
+
+_PLACEHOLDER: Final = re.compile(r"\{(\w+)\}")
+
+
+@functools.cache
+def _placeholders(path: str) -> tuple[str, ...]:
+    return tuple(_PLACEHOLDER.findall(path))
+
+
+def refuse_empty(changes: Body) -> None:
+    """Refuse a change that sets no field.
+
+    Raises:
+        InputError: It is empty; the message names its fields.
+    """
+    for _ in changes:
+        return
+    kind = type(changes)
+    names = ", ".join(field.name for field in attrs.fields(kind))
+    raise InputError(f"{kind.__name__} is empty, it would change nothing: give at least one of {names}.")
+
+
+class Resource:
+    """A group of operations under one path of the API."""
+
+    _ids: ClassVar[tuple[Id, ...]] = ()
+    """The ids in the paths of the group, in their order."""
+
+    def __init__(self, client: BaseClient) -> None:
+        self._client = client
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of {self._client!r}>"
+
+    def _call(
+        self,
+        operation: Operation[T],
+        *ids: object,
+        query: Query | Mapping[str, object] | None = None,
+        body: object = None,
+        parts: Iterable[Part] | None = None,
+    ) -> Coroutine[Any, Any, T]:
+        """Make one call of the group.
+
+        Args:
+            operation: Which call.
+            *ids: The values of the placeholders in its path, in order.
+            query: A query model, or parameters by their wire names.
+            body: A body model, or what JSON takes.
+            parts: The parts of a multipart body.
+
+        Raises:
+            InputError: An id is of another kind than the group's, or a PATCH would change nothing.
+        """
+        if operation.method == "PATCH" and isinstance(body, Body):
+            refuse_empty(body)
+        return self._client.call(
+            operation,
+            path=self._path(operation, ids) if ids else None,
+            query=query_of(query) if isinstance(query, Query) else query,
+            body=body,
+            parts=parts,
+        )
+
+    def _path(self, operation: Operation[Any], ids: tuple[object, ...]) -> dict[str, object]:
+        kinds = self._ids
+        return {
+            name: kinds[place].check(value) if place < len(kinds) else value
+            for place, (name, value) in enumerate(zip(_placeholders(operation.path), ids, strict=True))
+        }
+
+    def _pages(self, operation: Operation[P], *ids: object, query: PageQuery) -> Paginator[P, Any]:
+        """Return the list that an operation answers page by page.
+
+        Args:
+            operation: Which call.
+            *ids: The values of the placeholders in its path, in order.
+            query: The query; `page`, `per_page` and `limit` steer the reading.
+        """
+        filters = query_of(query)
+        path = self._path(operation, ids) if ids else None
+
+        def fetch(page: int | None, per_page: int | None) -> Coroutine[Any, Any, P]:
+            return self._client.call(operation, path=path, query={**filters, "page": page, "per_page": per_page})
+
+        return Paginator(fetch, query.page, query.per_page, query.limit)

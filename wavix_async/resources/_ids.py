@@ -1,0 +1,81 @@
+"""Ids in paths: which kind each one is, checked in one place before anything is sent."""
+
+from typing import Final
+
+import attrs
+
+from wavix_async.errors import InputError
+
+__all__ = ["Id", "IntId", "TextId", "positive_id"]
+
+_LARGEST_ID: Final = 10**100
+
+
+@attrs.frozen
+class IntId:
+    """An id that is a positive integer.
+
+    Attributes:
+        name: The parameter of the method: `number_id`.
+        what: What to pass, for messages.
+    """
+
+    name: str
+    what: str = "the record's id"
+
+    def check(self, value: object) -> int:
+        """Return the id.
+
+        Raises:
+            InputError: It is not a positive integer.
+        """
+        if type(value) is int and 0 < value <= _LARGEST_ID:
+            return value
+        if type(value) is int and value > _LARGEST_ID:
+            raise InputError(f"{self.name} is no id: it has more than 100 digits. Pass {self.what}.")
+        digits = value.strip() if isinstance(value, str) else ""
+        hint = f" Without quotes: {digits}." if digits.isascii() and digits.isdigit() and digits[0] != "0" else ""
+        raise InputError(f"{self.name} must be a positive integer, got {value!r}: pass {self.what}.{hint}")
+
+
+@attrs.frozen
+class TextId:
+    """An id that is a string, a UUID for example.
+
+    Attributes:
+        name: The parameter of the method: `message_id`.
+        what: What to pass, for messages.
+    """
+
+    name: str
+    what: str = "the record's id"
+
+    def check(self, value: object) -> str:
+        """Return the id.
+
+        Raises:
+            InputError: It is no string, or an empty one.
+        """
+        if isinstance(value, str) and value.strip() == value != "":
+            return value
+        raise InputError(f"{self.name} must be a string, got {value!r}: pass {self.what}.")
+
+
+Id = IntId | TextId
+
+
+def positive_id(name: str, value: object, what: str = "the record's id") -> int:
+    """Return an id when it is one.
+
+    Args:
+        name: The argument, for the message.
+        value: What was given.
+        what: What to pass, for the message.
+
+    Returns:
+        The id.
+
+    Raises:
+        InputError: It is not a positive integer.
+    """
+    return IntId(name, what).check(value)

@@ -1,0 +1,48 @@
+"""What the sandbox knows of each group of operations. A new group is an import and a line in `Groups`."""
+
+from collections.abc import Iterator
+
+from wavix_async.sandbox._groups.collection import Collection, Numbered, Uuids
+from wavix_async.sandbox._groups.filters import exact, phone, prefix, since, until
+from wavix_async.sandbox._groups.group import Context, Group
+from wavix_async.sandbox._groups.messages import Messages
+from wavix_async.sandbox._groups.numbers import Numbers
+from wavix_async.sandbox._groups.reading import BOOL, TEXT
+from wavix_async.sandbox._server import Route
+
+__all__ = [
+    "BOOL",
+    "TEXT",
+    "Collection",
+    "Context",
+    "Groups",
+    "Numbered",
+    "Uuids",
+    "exact",
+    "phone",
+    "prefix",
+    "since",
+    "until",
+]
+
+
+class Groups:
+    """All groups of a sandbox."""
+
+    def __init__(self, context: Context) -> None:
+        self.numbers = Numbers(context)
+        self.messages = Messages(context)
+
+    def __iter__(self) -> Iterator[Group]:
+        return iter(vars(self).values())
+
+    @property
+    def routes(self) -> Iterator[Route]:
+        """The operations of all groups."""
+        for group in self:
+            yield from group.routes
+
+    def reset(self) -> None:
+        """Go back to the first day."""
+        for group in self:
+            group.reset()

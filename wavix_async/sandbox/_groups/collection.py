@@ -1,0 +1,258 @@
+"""A collection: records of one kind, and the operations on them, from a description.
+
+A group declares what its records look like and gives the collection's methods to its routes::
+
+    senders = Collection(context, ids=Uuids(seed, "sender_ids"), checks={"sender_id": TEXT, ...}, record=_sender_id)
+    Route("GET", "/v3/messages/sender-ids/{id}", "messages:read", senders.get)
+
+The state is memory only: `Record`s by key, in the order of their creation.
+"""
+
+import random
+from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Collection as Names
+from copy import deepcopy
+from typing import Any, Literal, Protocol
+from urllib.parse import parse_qsl
+from uuid import UUID
+
+from attrs import define, field, frozen
+
+from wavix_async.sandbox._groups.filters import Filter, Predicate, Record
+from wavix_async.sandbox._groups.group import Context
+from wavix_async.sandbox._groups.reading import Check, fields, json_object, pagination, paging, read_id
+from wavix_async.sandbox._server import ApiError, Call, Reply, invalid
+
+# --- ids ---
+
+
+class Ids(Protocol):
+    """How the API makes the ids of a collection, and how it reads them in a path."""
+
+    def make(self, count: int) -> Any:
+        """Return the id of the record that is created as number `count` (from 0)."""
+        ...
+
+    def read(self, text: str) -> Any:
+        """Return the id that a path segment names."""
+        ...
+
+
+@frozen
+class Numbered:
+    """Whole numbers without gaps."""
+
+    first: int = 1
+
+    def make(self, count: int) -> int:
+        return self.first + count
+
+    def read(self, text: str) -> int:
+        return read_id(text)
+
+
+@frozen
+class Uuids:
+    """UUIDs that depend on the seed, the name of the collection and the order of creation, and on nothing else."""
+
+    seed: int
+    name: str
+
+    def make(self, count: int) -> str:
+        bits = random.Random(f"{self.seed} {self.name} {count}").getrandbits(128)  # noqa: S311 - repeatable, not secret
+        return str(UUID(int=bits, version=4))
+
+    def read(self, text: str) -> str:
+        return text
+
+
+# --- the collection ---
+
+
+@define(eq=False)
+class Collection:
+    """Records of one kind, and the handlers of the operations on them."""
+
+    context: Context
+    record: Callable[[Record], Record] = field(kw_only=True)
+    """Turns the checked fields of a request into a complete record, without its id."""
+    ids: Ids = field(default=Numbered(), kw_only=True)
+    id_field: str | None = field(default="id", kw_only=True)
+    """The field of the record that holds the id; None: records carry none."""
+    key: Callable[[Record], Any] | None = field(default=None, kw_only=True)
+    """What identifies a record instead of an id: creating it again overwrites it."""
+    checks: Mapping[str, Check] = field(factory=dict, kw_only=True)
+    """The fields that create and update accept."""
+    required: Names[str] = field(default=(), kw_only=True)
+    """The fields that create needs."""
+    update_by: Literal["merge", "replace"] = field(default="merge", kw_only=True)
+    """What update does with a field that is left out: `merge` keeps it, `replace` gives it its default again."""
+    filters: Mapping[str, Filter] = field(factory=dict, kw_only=True)
+    """The query parameters of list; others are ignored."""
+    required_filters: Names[str] = field(default=(), kw_only=True)
+    list_key: str | None = field(default="items", kw_only=True)
+    """The key that the list is under; None: a bare array, without pages."""
+    paged: bool = field(default=True, kw_only=True)
+    wrap: str | None = field(default=None, kw_only=True)
+    """The key that create and update expect their fields under; None: the body itself."""
+    unwrap: str | None = field(default=None, kw_only=True)
+    """The key that create, get and update answer the record under; None: the body itself."""
+    echo: bool = field(default=True, kw_only=True)
+    """Whether create answers the record; otherwise `{"success": true}`."""
+    aging: Callable[[Record, float], tuple[Mapping[str, Any], bool]] | None = field(default=None, kw_only=True)
+    """What time alone changes: gets a record and the seconds since its creation, and returns the fields that differ and
+    whether they are final."""
+    _records: dict[Any, Record] = field(factory=dict, init=False)
+    _born: dict[Any, float] = field(factory=dict, init=False)  # of the records that time still changes
+    _count: int = field(default=0, init=False)
+
+    def reset(self) -> None:
+        """Forget all records, and begin again with the first id."""
+        self._records.clear()
+        self._born.clear()
+        self._count = 0
+
+    # --- for the group's own code; the caller holds the lock ---
+
+    def insert(self, given: Record) -> Record:
+        """Add the record that the fields of a request describe, and return it as it is at this moment."""
+        return self.add(self.record(given))
+
+    def add(self, record: Record) -> Record:
+        """Add a record that is complete except for its id, and return it with its id."""
+        if self.key is not None:
+            key = self.key(record)
+        else:
+            key = self.ids.make(self._count)
+            if self.id_field is not None:
+                record = {self.id_field: key, **record}
+        self._count += 1
+        self._records[key] = record
+        if self.aging is not None:
+            self._born[key] = self.context.clock()
+        return record
+
+    def find(self, key: Any) -> Record:
+        """Return a record as it is by now; nested values belong to the state and must not be changed.
+
+        Raises:
+            ApiError: 404, there is none.
+        """
+        record = self._records.get(key)
+        if record is None:
+            raise ApiError(404, "Record not found")
+        born = self._born.get(key)
+        if born is not None and self.aging is not None:
+            changes, settled = self.aging(record, self.context.clock() - born)
+            record = self._records[key] = {**record, **changes}
+            if settled:
+                del self._born[key]
+        return record
+
+    def __contains__(self, key: Any) -> bool:
+        return key in self._records
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(tuple(self._records))
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    @property
+    def view(self) -> "View":
+        """The state to look at, for tests."""
+        return View(self)
+
+    # --- handlers of routes ---
+
+    def list(self, call: Call) -> Reply:
+        """Answer the records that pass all filters, oldest first, as one page or as all of them."""
+        given = dict(parse_qsl(call.query, keep_blank_values=True))
+        for name in self.required_filters:
+            if name not in given:
+                raise invalid(name)
+        tests = [self._test(name, given[name]) for name in self.filters if name in given]
+        found = [record for record in map(self.find, self) if all(test(record) for test in tests)]
+        if self.list_key is None:
+            return Reply.of(200, found)
+        if not self.paged:
+            return Reply.of(200, {self.list_key: found})
+        page, per_page = paging(given)
+        shown = found[(page - 1) * per_page : page * per_page]
+        return Reply.of(200, {self.list_key: shown, "pagination": pagination(page, per_page, len(found))})
+
+    def _test(self, name: str, text: str) -> Predicate:
+        try:
+            return self.filters[name](text)
+        except ValueError as error:
+            raise invalid(name, str(error)) from None
+
+    def get(self, call: Call) -> Reply:
+        """Answer the record that the last id of the path names."""
+        return self._shown(200, self.find(self._key(call)))
+
+    def create(self, call: Call) -> Reply:
+        """Add a record."""
+        record = self.insert(self.read(call.body, self.required))
+        return self._shown(201, record) if self.echo else Reply.of(201, {"success": True})
+
+    def update(self, call: Call) -> Reply:
+        """Change a record, as `update_by` says."""
+        key = self._key(call)
+        old = self.find(key)
+        if self.update_by == "merge":
+            new = {**old, **self.read(call.body)}
+        else:
+            new = self.record(self.read(call.body, self.required))
+            if self.id_field is not None:
+                new = {self.id_field: key, **new}
+        self._records[key] = new
+        return self._shown(200, self.find(key))
+
+    def delete(self, call: Call) -> Reply:
+        """Remove a record for good."""
+        key = self._key(call)
+        self.find(key)
+        del self._records[key]
+        self._born.pop(key, None)
+        return Reply.of(200, {"success": True})
+
+    def read(self, body: bytes, required: Names[str] = ()) -> Record:
+        """Return the fields of a body.
+
+        Raises:
+            ApiError: 400, naming the field that is missing, wrong or unknown.
+        """
+        given = json_object(body)
+        if self.wrap is None:
+            fields(self.checks, required)("", given)
+            return given
+        fields({self.wrap: fields(self.checks, required)}, (self.wrap,))("", given)
+        inner: Record = given[self.wrap]
+        return inner
+
+    def _key(self, call: Call) -> Any:
+        return self.ids.read(call.ids[-1])
+
+    def _shown(self, status: int, record: Record) -> Reply:
+        return Reply.of(status, record if self.unwrap is None else {self.unwrap: record})
+
+
+class View(Mapping[Any, Record]):
+    """The records of a collection by key, in wire form; every read is a fresh copy, so no test changes them."""
+
+    def __init__(self, collection: Collection) -> None:
+        self._collection = collection
+
+    def __getitem__(self, key: Any) -> Record:
+        with self._collection.context.lock:
+            if key not in self._collection:
+                raise KeyError(key)
+            return deepcopy(self._collection.find(key))
+
+    def __iter__(self) -> Iterator[Any]:
+        with self._collection.context.lock:
+            return iter(self._collection)
+
+    def __len__(self) -> int:
+        return len(self._collection)

@@ -1,0 +1,74 @@
+"""Filters of a list: what a query parameter means for the records."""
+
+from collections.abc import Callable
+from datetime import UTC, date, datetime
+from typing import Any
+
+Record = dict[str, Any]
+"""A record in wire form."""
+Predicate = Callable[[Record], bool]
+Filter = Callable[[str], Predicate]
+"""Turns the text of a query parameter into a test of records; a ValueError means a 400 that names the parameter."""
+
+
+def exact(name: str, *values: str) -> Filter:
+    """Keep records whose field equals the text; with `values`, no other text is allowed."""
+
+    def make(text: str) -> Predicate:
+        if values and text not in values:
+            raise ValueError(f"one of {', '.join(values)}")
+        return lambda record: record[name] == text
+
+    return make
+
+
+def prefix(name: str) -> Filter:
+    """Keep records whose field begins with the text."""
+    return lambda text: lambda record: (record[name] or "").startswith(text)
+
+
+def phone(name: str) -> Filter:
+    """Keep records whose field is the phone number or sender, with or without a plus sign.
+
+    A plus sign arrives as a space unless the client has encoded it.
+    """
+    return lambda text: lambda record: without_plus(record[name] or "") == without_plus(text.strip())
+
+
+def without_plus(number: str) -> str:
+    """Return a phone number as the API compares it."""
+    return number.removeprefix("+")
+
+
+def since(name: str) -> Filter:
+    """Keep records whose time lies on or after the date."""
+
+    def make(text: str) -> Predicate:
+        day = _date(text)
+        return lambda record: (record[name] or "")[:10] >= day
+
+    return make
+
+
+def until(name: str) -> Filter:
+    """Keep records whose time lies on or before the date."""
+
+    def make(text: str) -> Predicate:
+        day = _date(text)
+        return lambda record: bool(record[name]) and record[name][:10] <= day
+
+    return make
+
+
+def _date(text: str) -> str:
+    try:
+        if date.fromisoformat(text).isoformat() == text:
+            return text
+    except ValueError:
+        pass
+    raise ValueError("a date such as 2026-06-30 is needed")
+
+
+def iso(at: datetime) -> str:
+    """Return a time as the API writes it, in UTC with milliseconds: `2022-04-14T13:51:16.096Z`."""
+    return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,0 +1,299 @@
+"""The state of the account: what differs from the generated numbers, and nothing else."""
+
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from copy import deepcopy
+from threading import RLock
+from typing import Any
+
+from attrs import frozen
+
+from wavix_async.sandbox._groups.numbers.data import FIRST_ID, SMS_COUNTRIES, Fleet, document, routed, trunk_label
+from wavix_async.sandbox._server import ApiError, unknown_numbers
+
+_LATE_FIELDS = ("destination", "sms_relay_url")
+"""Changes that the live API applies some time after it has answered."""
+_FIRST_NEW_ROUTE = 50_000_000
+_FIRST_NEW_PAPER = 20_000_000
+_KEPT_FILTERS = 16
+# One grey pixel: what a generated document contains.
+_PIXEL = bytes.fromhex(
+    "89504e470d0a1a0a0000000d4948445200000001000000010800000000"
+    "3a7e9b550000000a49444154789c6368000000820081770cc8190000000049454e44ae426082"
+)
+
+Record = dict[str, Any]
+
+
+@frozen
+class Filter:
+    """What a list asks for; a field that is None does not filter."""
+
+    search: str | None = None
+    label: str | None = None
+    label_present: bool | None = None
+    city_id: int | None = None
+
+
+NO_FILTER = Filter()
+
+
+class Store:
+    """The numbers and their documents; who uses it holds `lock`.
+
+    Args:
+        fleet: The numbers as they began.
+        clock: Seconds, for `apply_delay`.
+        apply_delay: Seconds until a change of destinations or of the SMS callback can be seen.
+        updates: Counts the writes of each number.
+        lock: The lock of the sandbox.
+    """
+
+    def __init__(
+        self, fleet: Fleet, clock: Callable[[], float], apply_delay: float, updates: Counter[int], lock: RLock
+    ) -> None:
+        self.fleet = fleet
+        self.lock = lock
+        self.base_url = "http://127.0.0.1"
+        self._clock = clock
+        self._apply_delay = apply_delay
+        self._updates = updates
+        self.reset()
+
+    def reset(self) -> None:
+        """Go back to the first day."""
+        self.ids: Sequence[int] = range(FIRST_ID, FIRST_ID + self.fleet.count)
+        # The value may be shared by many numbers: it is replaced, never changed.
+        self._edits: dict[int, Mapping[str, Any]] = {}
+        self._late: dict[int, list[tuple[float, str, Any]]] = {}
+        self._files: dict[int, tuple[str, bytes]] = {}
+        self._matching: dict[Filter, list[int]] = {}
+        self._next_route = _FIRST_NEW_ROUTE
+        self._next_paper = _FIRST_NEW_PAPER
+
+    def __contains__(self, number_id: object) -> bool:
+        ids = self.ids
+        if isinstance(ids, range):
+            return number_id in ids
+        if not isinstance(number_id, int):
+            return False
+        at = bisect_left(ids, number_id)
+        return at < len(ids) and ids[at] == number_id
+
+    def record(self, number_id: int) -> Record:
+        """Return a number in wire form; nested values may be shared with the state and must not be changed.
+
+        Raises:
+            ApiError: 404, the account does not own it.
+        """
+        if number_id not in self:
+            raise ApiError(404, "Record not found")
+        if self._late:
+            self._settle(number_id)
+        record = self.fleet.record(number_id - FIRST_ID, self.base_url)
+        edits = self._edits.get(number_id)
+        if edits:
+            record.update(edits)
+        return record
+
+    def copy(self, number_id: int) -> Record:
+        """Return a number in wire form that shares nothing with the state."""
+        record = self.record(number_id)
+        for name, value in self._edits.get(number_id, {}).items():
+            record[name] = deepcopy(value)
+        return record
+
+    def _settle(self, number_id: int) -> None:
+        """Make visible what has been late for long enough."""
+        late = self._late.get(number_id)
+        if not late:
+            return
+        now = self._clock()
+        due = {name: value for at, name, value in late if at <= now}
+        if due:
+            self._edit(number_id, due)
+            rest = [change for change in late if change[0] > now]
+            if rest:
+                self._late[number_id] = rest
+            else:
+                del self._late[number_id]
+
+    def _edit(self, number_id: int, fields: Mapping[str, Any]) -> None:
+        old = self._edits.get(number_id)
+        self._edits[number_id] = {**old, **fields} if old else fields
+
+    def page(self, wanted: Filter, page: int, per_page: int) -> tuple[list[Record], int]:
+        """Return one page of numbers, by id, and how many there are on all pages."""
+        ids = self.ids if wanted == NO_FILTER else self._select(wanted)
+        start = (page - 1) * per_page
+        return [self.record(number_id) for number_id in ids[start : start + per_page]], len(ids)
+
+    def _select(self, wanted: Filter) -> list[int]:
+        found = self._matching.get(wanted)
+        if found is None:
+            found = [number_id for number_id in self.ids if self._fits(number_id, wanted)]
+            while len(self._matching) >= _KEPT_FILTERS:
+                del self._matching[next(iter(self._matching))]
+            self._matching[wanted] = found
+        return found
+
+    def _fits(self, number_id: int, wanted: Filter) -> bool:
+        index = number_id - FIRST_ID
+        edits = self._edits.get(number_id, {})
+        if wanted.label_present is not None or wanted.label is not None:
+            label = edits.get("label", self.fleet.label(index))
+            # The API ignores `label` as soon as `label_present` is given.
+            if wanted.label_present is not None:
+                if bool(label) != wanted.label_present:
+                    return False
+            elif label != wanted.label:
+                return False
+        if wanted.city_id is not None and self.fleet.city(index).id != wanted.city_id:
+            return False
+        return wanted.search is None or wanted.search in edits.get("number", self.fleet.phone(index))
+
+    def update(self, number_ids: Sequence[int], changes: Mapping[str, Any]) -> list[Record]:
+        """Apply the same validated changes to every number, or to none.
+
+        Raises:
+            ApiError: 404 for unknown numbers, 422 for SMS settings where there is no SMS.
+        """
+        self._require(number_ids)
+        if changes.get("sms_enabled") or changes.get("sms_relay_url") is not None:
+            self._require_sms(number_ids, changes)
+        fields = {name: value for name, value in changes.items() if name != "destinations"}
+        late = {}
+        if self._apply_delay:
+            late = {name: fields.pop(name) for name in _LATE_FIELDS if name in fields}
+        shared = changes if len(fields) == len(changes) else fields
+        for number_id in number_ids:
+            own = dict(late)
+            if "destinations" in changes:
+                routes = self._route(changes["destinations"])
+                if self._apply_delay:
+                    own["destination"] = routes
+                else:
+                    self._edit(number_id, {"destination": routes})
+            if shared:
+                self._edit(number_id, shared)
+            if own:
+                due = self._clock() + self._apply_delay
+                self._late.setdefault(number_id, []).extend((due, name, value) for name, value in own.items())
+            if changes:
+                self._updates[number_id] += 1
+        return [self.record(number_id) for number_id in number_ids]
+
+    def _require(self, number_ids: Sequence[int]) -> None:
+        unknown = [str(number_id) for number_id in number_ids if number_id not in self]
+        if unknown:
+            raise unknown_numbers(unknown) if len(number_ids) > 1 else ApiError(404, "Record not found")
+
+    def _require_sms(self, number_ids: Sequence[int], changes: Mapping[str, Any]) -> None:
+        for number_id in number_ids:
+            if self.fleet.city(number_id - FIRST_ID).country_code in SMS_COUNTRIES:
+                continue
+            if changes.get("sms_enabled"):
+                raise ApiError(422, "Inbound SMS can only be activated on US and CA phone numbers")
+            raise ApiError(422, "The phone number does not support SMS")
+
+    def _route(self, wanted: Sequence[Mapping[str, Any]]) -> list[Record]:
+        routes = []
+        for route in wanted:
+            by_trunk = route["transport"] == 5
+            trunk_id = route.get("trunk_id") if by_trunk else None
+            label = trunk_label(trunk_id) if trunk_id is not None else None
+            routes.append(
+                routed(self._next_route, route["destination"], route["priority"], route["transport"], trunk_id, label)
+            )
+            self._next_route += 1
+        return routes
+
+    def change(self, number_id: int, fields: Mapping[str, Any]) -> None:
+        """Set fields as they are, without validation, delay or counting."""
+        self._edit(number_id, fields)
+        self._matching.clear()
+
+    def find(self, phone: str) -> int | None:
+        """Return the id of a phone number of the account, or None."""
+        index = self.fleet.index_of(phone)
+        return None if index is None or FIRST_ID + index not in self else FIRST_ID + index
+
+    def release(self, number_ids: Sequence[int]) -> None:
+        """Give numbers back, all of them or none.
+
+        Raises:
+            ApiError: 404 for unknown numbers.
+        """
+        self._require(number_ids)
+        gone = set(number_ids)
+        if len(gone) == 1 and isinstance(self.ids, list):
+            del self.ids[bisect_left(self.ids, number_ids[0])]
+        else:
+            self.ids = [number_id for number_id in self.ids if number_id not in gone]
+        for number_id in gone:
+            self._edits.pop(number_id, None)
+            self._late.pop(number_id, None)
+        self._matching.clear()
+
+    def add_document(
+        self, number_ids: Sequence[int], kind: int, name: str, content_type: str, content: bytes
+    ) -> list[Record]:
+        """Attach a document to every number, or to none.
+
+        Raises:
+            ApiError: 404 for unknown numbers.
+        """
+        self._require(number_ids)
+        added = []
+        for number_id in number_ids:
+            record = self.record(number_id)
+            paper = document(
+                self._next_paper,
+                number_id,
+                record["number"],
+                kind,
+                self.base_url,
+                doc_content_type=content_type,
+                doc_file_name=name,
+            )
+            self._files[self._next_paper] = (content_type, content)
+            self._next_paper += 1
+            self._edit(number_id, {"documents": [*record["documents"], paper]})
+            added.append(paper)
+        return added
+
+    def file(self, number_id: int, paper_id: int) -> tuple[str, bytes]:
+        """Return the media type and the content of a document.
+
+        Raises:
+            ApiError: 404, no such number or document.
+        """
+        for paper in self.record(number_id)["documents"]:
+            if paper["id"] == paper_id:
+                return self._files.get(paper_id, (paper["doc_content_type"], _PIXEL))
+        raise ApiError(404, "Record not found")
+
+
+class NumbersView(Mapping[int, Record]):
+    """The state to look at: each read is a fresh copy, so that looking never changes it."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def __getitem__(self, number_id: int) -> Record:
+        with self._store.lock:
+            if number_id not in self._store:
+                raise KeyError(number_id)
+            return self._store.copy(number_id)
+
+    def __iter__(self) -> Iterator[int]:
+        with self._store.lock:
+            return iter(tuple(self._store.ids) if isinstance(self._store.ids, list) else self._store.ids)
+
+    def __len__(self) -> int:
+        return len(self._store.ids)
+
+    def __contains__(self, number_id: object) -> bool:
+        with self._store.lock:
+            return number_id in self._store

@@ -1,0 +1,175 @@
+"""Reading what a request says: ids, filters and pages of the query, fields of a JSON body."""
+
+import json
+from collections.abc import Callable, Collection, Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+from wavix_async.sandbox._server import invalid
+
+DEFAULT_PER_PAGE = 25
+MAX_PER_PAGE = 100
+
+Check = Callable[[str, Any], None]
+"""Raises the 400 that names a field whose value is wrong."""
+
+
+# --- query and path ---
+
+
+def read_id(text: str) -> int:
+    """Return an id of the path.
+
+    Raises:
+        ApiError: 400, it is no number.
+    """
+    if not (text.isascii() and text.isdigit() and len(text) <= 18):
+        raise invalid("id")
+    return int(text)
+
+
+def positive(name: str, text: str) -> int:
+    """Return a whole number above 0.
+
+    Raises:
+        ApiError: 400, naming the parameter.
+    """
+    if not (text.isascii() and text.isdigit() and len(text) <= 18 and int(text) > 0):
+        raise invalid(name)
+    return int(text)
+
+
+def paging(given: Mapping[str, str]) -> tuple[int, int]:
+    """Return the page and the page size that a query asks for; a size above 100 becomes 100.
+
+    Raises:
+        ApiError: 400, naming the parameter.
+    """
+    page = positive("page", given.get("page", "1"))
+    return page, min(positive("per_page", given.get("per_page", str(DEFAULT_PER_PAGE))), MAX_PER_PAGE)
+
+
+def pagination(page: int, per_page: int, total: int) -> dict[str, int]:
+    """Return the object that tells of the pages of a list; an empty list has one page, as the live API says."""
+    return {
+        "current_page": page,
+        "per_page": per_page,
+        "total": total,
+        "total_pages": max(1, -(-total // per_page)),
+    }
+
+
+# --- body ---
+
+
+def _no_constant(name: str) -> Any:
+    raise ValueError(f"{name} is not JSON")
+
+
+_decode = json.JSONDecoder(parse_constant=_no_constant).decode
+
+
+def json_object(body: bytes) -> dict[str, Any]:
+    """Return a body that must be a JSON object.
+
+    Raises:
+        ApiError: 400, it is not.
+    """
+    try:
+        value = _decode(body.decode())
+        if b"\\u" in body:
+            # Half a character could not be sent back.
+            json.dumps(value, ensure_ascii=False).encode()
+    except (ValueError, RecursionError):
+        raise invalid("body", "malformed JSON") from None
+    if not isinstance(value, dict):
+        raise invalid("body", "a JSON object is needed")
+    return value
+
+
+def is_bool(value: Any) -> bool:
+    return isinstance(value, bool)
+
+
+def is_int(value: Any) -> bool:
+    return type(value) is int
+
+
+def is_text(value: Any) -> bool:
+    """Tell whether a value is a text with something in it."""
+    return isinstance(value, str) and bool(value.strip())
+
+
+def is_url(value: Any) -> bool:
+    """Tell whether a value is an http or https URL."""
+    if not isinstance(value, str):
+        return False
+    try:
+        parts = urlsplit(value)
+    except ValueError:
+        return False
+    return parts.scheme in ("http", "https") and bool(parts.netloc)
+
+
+def check(test: Callable[[Any], bool], hint: str = "") -> Check:
+    """Return the check that a value passes `test`."""
+
+    def run(name: str, value: Any) -> None:
+        if not test(value):
+            raise invalid(name, hint)
+
+    return run
+
+
+BOOL = check(is_bool)
+TEXT = check(is_text)
+URL = check(is_url)
+
+
+def one_of(*values: str) -> Check:
+    """Return the check that a value is one of these."""
+    return check(lambda value: isinstance(value, str) and value in values, f"one of {', '.join(values)}")
+
+
+def list_of(item: Check, most: int | None = None) -> Check:
+    """Return the check that a value is an array, of at most `most` items, whose items pass a check."""
+
+    def run(name: str, value: Any) -> None:
+        if not isinstance(value, list) or (most is not None and len(value) > most):
+            raise invalid(name, "" if most is None else f"an array of at most {most} items is needed")
+        for at, one in enumerate(value):
+            item(f"{name}[{at}]", one)
+
+    return run
+
+
+def nullable(inner: Check) -> Check:
+    """Return the check that a value is null or passes a check."""
+
+    def run(name: str, value: Any) -> None:
+        if value is not None:
+            inner(name, value)
+
+    return run
+
+
+def fields(checks: Mapping[str, Check], required: Collection[str] = ()) -> Check:
+    """Return the check that a value is an object with these fields and no others.
+
+    A wrong or unknown field is a 400 that names it. The live API may accept unknown fields; a sandbox that accepted a
+    misspelled name would hide the caller's mistake.
+    """
+
+    def run(name: str, value: Any) -> None:
+        if not isinstance(value, dict):
+            raise invalid(name or "body", "a JSON object is needed")
+        before = f"{name}." if name else ""
+        for one in required:
+            if one not in value:
+                raise invalid(f"{before}{one}")
+        for one, content in value.items():
+            if one not in checks:
+                raise invalid(f"{before}{one}", "unknown field")
+            checks[one](f"{before}{one}", content)
+
+    return run

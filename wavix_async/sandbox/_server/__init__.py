@@ -1,0 +1,34 @@
+"""The server under the sandbox: what happens to every request, whatever group it belongs to."""
+
+from wavix_async.sandbox._server.errors import ApiError, invalid, unknown_numbers
+from wavix_async.sandbox._server.faults import FAULT_KINDS, FaultPlan, Faults, Match, matches
+from wavix_async.sandbox._server.handler import RequestHandler
+from wavix_async.sandbox._server.rate_limit import Bucket, Window
+from wavix_async.sandbox._server.request_log import SandboxRequest, SandboxStats
+from wavix_async.sandbox._server.response import Reply
+from wavix_async.sandbox._server.router import Call, Route, Router
+from wavix_async.sandbox._server.settings import check_arguments, rate_limit
+from wavix_async.sandbox._server.thread import LoopThread
+
+__all__ = [
+    "FAULT_KINDS",
+    "ApiError",
+    "Bucket",
+    "Call",
+    "FaultPlan",
+    "Faults",
+    "LoopThread",
+    "Match",
+    "Reply",
+    "RequestHandler",
+    "Route",
+    "Router",
+    "SandboxRequest",
+    "SandboxStats",
+    "Window",
+    "check_arguments",
+    "invalid",
+    "matches",
+    "rate_limit",
+    "unknown_numbers",
+]

@@ -1,0 +1,114 @@
+"""An answer as bytes on the wire.
+
+aiohttp's own responses cannot be cut in the middle of a body or replaced by a dropped connection. Writing the bytes
+here makes both simple, and costs half as much per request.
+"""
+
+import json
+import socket
+import struct
+import time
+from email.utils import formatdate
+from http import HTTPStatus
+from typing import Any, Self
+
+from aiohttp import web
+
+from wavix_async.sandbox._server.errors import ApiError
+
+JSON = "application/json"
+
+_encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
+_REASONS = {status.value: status.phrase for status in HTTPStatus}
+_RESET_ON_CLOSE = struct.pack("ii", 1, 0)
+# Formatting a date costs more than the rest of a head, and it changes once a second.
+_date: tuple[int, str] = (0, "")
+
+
+def _http_date() -> str:
+    global _date
+    now = int(time.time())
+    if _date[0] != now:
+        _date = (now, formatdate(now, usegmt=True))
+    return _date[1]
+
+
+class Reply(web.StreamResponse):
+    """A complete answer, or one that stops half-way (`cut`).
+
+    Args:
+        status: The HTTP status.
+        body: The body.
+        content_type: The media type of the body.
+        headers: Further header lines, each ended by CRLF.
+    """
+
+    def __init__(self, status: int, body: bytes, content_type: str = JSON, headers: str = "") -> None:
+        # StreamResponse.__init__ builds headers and cookies that nobody would read: it is left out on purpose, and
+        # everything that aiohttp asks of an answer (prepare, write_eof, keep_alive) is overridden below.
+        self.code = status
+        self.payload = body
+        self.media = content_type
+        self.lines = headers
+        self.cut = False
+        self._stays_open = True
+
+    @classmethod
+    def of(cls, status: int, value: Any, headers: str = "") -> Self:
+        """Return `value` as a JSON answer."""
+        return cls(status, _encode(value).encode(), JSON, headers)
+
+    @classmethod
+    def error(cls, error: ApiError, headers: str = "") -> Self:
+        """Return an error of the API as an answer."""
+        return cls.of(error.status, error.body, error.headers + headers)
+
+    @property
+    def keep_alive(self) -> bool:
+        """Whether the connection serves further requests; read by aiohttp after the answer."""
+        return self._stays_open
+
+    async def prepare(self, request: web.BaseRequest) -> None:
+        """Write the answer; called by aiohttp, once."""
+        transport = request.transport
+        if transport is None or transport.is_closing():
+            raise ConnectionResetError("the client has gone")
+        self._stays_open = request.keep_alive and not self.cut
+        body = self.payload
+        closing = "" if self._stays_open or self.cut else "Connection: close\r\n"
+        head = (
+            f"HTTP/1.1 {self.code} {_REASONS.get(self.code, 'Unknown')}\r\n"
+            f"Content-Type: {self.media}\r\nContent-Length: {len(body)}\r\n"
+            f"Date: {_http_date()}\r\n{self.lines}{closing}\r\n"
+        ).encode("latin-1")
+        if request.method == "HEAD":
+            body = b""
+        elif self.cut:
+            body = body[: len(body) // 2]
+        transport.write(head + body)
+        if self.cut:
+            transport.close()
+
+    async def write_eof(self, data: bytes = b"") -> None:
+        """Do nothing: `prepare` has written everything."""
+
+
+class ConnectionReset(Reply):
+    """No answer at all: the connection is reset.
+
+    The socket is closed with SO_LINGER 0, so that the client's kernel sees a TCP reset, not a polite end of stream.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(0, b"")
+        self._stays_open = False
+
+    async def prepare(self, request: web.BaseRequest) -> None:
+        """Reset the connection; called by aiohttp, once."""
+        transport = request.transport
+        if transport is None:
+            return
+        sock = transport.get_extra_info("socket")
+        if sock is not None:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+        transport.abort()

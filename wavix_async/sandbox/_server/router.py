@@ -1,0 +1,145 @@
+"""Routes as data: which handler answers a method and a path, and which scope the key needs for it."""
+
+import hmac
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from threading import RLock
+from urllib.parse import unquote
+
+from aiohttp import web
+from attrs import define, field, frozen
+
+from wavix_async.sandbox._server.errors import ApiError, forbidden, unauthorized, wrong_method
+from wavix_async.sandbox._server.response import Reply
+
+_LEVELS = {"none": 0, "read": 1, "write": 2}
+
+
+@frozen
+class Route:
+    """One operation of the API."""
+
+    method: str
+    path: str
+    """The path; a segment such as `{id}` takes any text, which becomes one of `Call.ids`. Literal segments go first."""
+    scope: str
+    """What the key needs, such as `messages:read`; empty: any key may do it."""
+    handler: "Callable[[Call], Reply | Awaitable[Reply]]"
+    """Answers a call. A plain function runs under the sandbox's lock, a coroutine function takes the lock itself."""
+    charged: bool = False
+    """The account pays for it: the router counts each success in `SandboxStats.charges`."""
+    upload: bool = False
+    """The handler reads the body itself, as a multipart form."""
+
+
+@define
+class Call:
+    """One request, as the handler of its route sees it."""
+
+    request: web.BaseRequest
+    query: str
+    """The query as it came, still encoded."""
+    ids: tuple[str, ...]
+    """The texts in the places of the placeholders, decoded, in path order."""
+    routes: Mapping[str, Route]
+    """The routes of the path, by method; empty for an unknown path."""
+    route: Route | None
+    """The route of the method, or None: the API answers 404 or 405."""
+    body: bytes = b""
+
+
+@define
+class _Node:
+    """What may follow a part of a path."""
+
+    literals: "dict[str, _Node]" = field(factory=dict)
+    placeholder: "_Node | None" = None
+    routes: dict[str, Route] = field(factory=dict)
+
+
+class Router:
+    """Finds the route of a request, checks the key, and calls the handler.
+
+    Args:
+        routes: All operations.
+        api_key: The key to ask for.
+        scopes: What the key may do by group (`none`, `read`, `write`), or None for everything.
+        charges: Counts the operations that were charged, as `POST /v3/messages`.
+        lock: The lock of the sandbox.
+
+    Raises:
+        ValueError: Two routes have the same method and path.
+    """
+
+    def __init__(
+        self,
+        routes: Iterable[Route],
+        *,
+        api_key: str,
+        scopes: Mapping[str, str] | None,
+        charges: Counter[str],
+        lock: RLock,
+    ) -> None:
+        self._authorization = f"Bearer {api_key}".encode()
+        self._charges = charges
+        self._lock = lock
+        self._root = _Node()
+        self._forbidden: set[str] = set()
+        for route in routes:
+            self._add(route)
+            if scopes is not None and not _permits(scopes, route.scope):
+                self._forbidden.add(route.scope)
+
+    def _add(self, route: Route) -> None:
+        node = self._root
+        for segment in route.path[1:].split("/"):
+            if segment.startswith("{"):
+                node.placeholder = node.placeholder or _Node()
+                node = node.placeholder
+            else:
+                node = node.literals.setdefault(segment, _Node())
+        if route.method in node.routes:
+            raise ValueError(f"two routes answer {route.method} {route.path}: leave one of them out")
+        node.routes[route.method] = route
+
+    def find(self, request: web.BaseRequest, path: str, query: str) -> Call:
+        """Return the call that a request makes; an unknown path or method is an error of `answer` only."""
+        node, ids = self._root, []
+        for segment in path[1:].split("/"):
+            text = unquote(segment) if "%" in segment else segment
+            after = node.literals.get(text)
+            if after is None:
+                after = node.placeholder
+                if after is None or not text:
+                    return Call(request, query, (), {}, None)
+                ids.append(text)
+            node = after
+        return Call(request, query, tuple(ids), node.routes, node.routes.get(request.method))
+
+    async def answer(self, call: Call) -> Reply:
+        """Carry out a call.
+
+        Raises:
+            ApiError: The API answers with an error.
+        """
+        given = call.request.headers.get("Authorization", "")
+        if not hmac.compare_digest(given.encode(errors="replace"), self._authorization):
+            raise unauthorized()
+        route = call.route
+        if route is None:
+            raise wrong_method(", ".join(call.routes)) if call.routes else ApiError(404, "Not found")
+        if route.scope in self._forbidden:
+            raise forbidden()
+        with self._lock:
+            reply = route.handler(call)
+        if not isinstance(reply, Reply):
+            reply = await reply
+        if route.charged:
+            with self._lock:
+                self._charges[f"{route.method} {route.path}"] += 1
+        return reply
+
+
+def _permits(scopes: Mapping[str, str], scope: str) -> bool:
+    group, _, level = scope.partition(":")
+    return not scope or _LEVELS[scopes.get(group, "none")] >= _LEVELS[level]
