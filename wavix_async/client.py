@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from wavix_async._http import BaseClient
 
 if TYPE_CHECKING:
+    from wavix_async.resources.messages import Messages
     from wavix_async.resources.numbers import Numbers
 
 __all__ = ["WavixClient"]
@@ -36,6 +37,13 @@ class WavixClient(BaseClient):
     """
 
     # A group, with its models, is imported when it is first used: a client of one group does not pay for twenty.
+
+    @cached_property
+    def messages(self) -> "Messages":
+        """SMS and MMS messages: `/v3/messages`."""
+        from wavix_async.resources.messages import Messages
+
+        return Messages(self)
 
     @cached_property
     def numbers(self) -> "Numbers":

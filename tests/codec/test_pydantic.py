@@ -67,6 +67,16 @@ EXAMPLES: dict[Any, Any] = {
     list[NumberDocument]: [ex.document()],
     Pagination: ex.pagination(),
     Success: {"success": True},
+    models.Message: ex.MESSAGE,
+    models.MessageBody: {"text": "Hello", "media": ["https://media.example.com/1.png"]},
+    models.MessageContent: {"text": "Hello", "media": None},
+    models.MessageCreate: {"from": "Acme", "to": "447700900123", "message_body": {"text": "Hello", "media": None}},
+    models.MessagePage: {"items": [ex.MESSAGE], "pagination": ex.pagination()},
+    models.OptOut: {"number": "15550100200", "sender_id": "Acme"},
+    models.OptOutItem: ex.OPT_OUT,
+    models.OptOutPage: {"items": [ex.OPT_OUT], "pagination": ex.pagination()},
+    models.SenderID: ex.SENDER_ID,
+    models.SenderIDCreate: {"sender_id": "Acme", "type": "numeric", "countries": ["GB"], "usecase": "promo"},
 }
 ENUMS = [each for name in models.__all__ if issubclass(each := getattr(models, name), OpenStrEnum | OpenIntEnum)]
 CASES = ex.drift_cases()

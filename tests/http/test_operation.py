@@ -63,6 +63,15 @@ REVIEWED = {
     "PATCH /v1/numbers": True,  # the same for many
     "DELETE /v1/numbers": True,  # what is gone is gone
     "POST /v1/numbers/papers": False,  # each upload is a document of its own
+    "GET /v3/messages": True,
+    "GET /v3/messages/{id}": True,
+    "POST /v3/messages": False,  # sends a message, and is charged
+    "GET /v3/messages/sender-ids": True,
+    "POST /v3/messages/sender-ids": False,  # has a monthly fee
+    "GET /v3/messages/sender-ids/{id}": True,
+    "DELETE /v3/messages/sender-ids/{id}": True,
+    "GET /v3/messages/opt-outs": True,
+    "POST /v3/messages/opt-outs": True,  # a number that has opted out stays so
 }
 
 

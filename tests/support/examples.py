@@ -164,6 +164,43 @@ def number_page(*numbers: dict[str, Json], **changes: Json) -> dict[str, Json]:
     }
 
 
+# --- messages ---
+
+MESSAGE: Final[dict[str, Json]] = {
+    "message_id": "3f0d7d3e-8f6a-4d0c-9f5e-1d2f2a6c7b10",
+    "message_type": "sms",
+    "from": "Acme",
+    "to": "447700900123",
+    "direction": "outbound",
+    "mcc": "234",
+    "mnc": None,
+    "message_body": {"text": "Hello", "media": None},
+    "tag": "spring",
+    "status": "accepted",
+    "segments": 1,
+    "charge": "0.0475",
+    "carrier_fees": "0.0",
+    "submitted_at": "2026-03-01T09:30:00.000Z",
+    "sent_at": None,
+    "delivered_at": None,
+    "error_message": None,
+}
+SENDER_ID: Final[dict[str, Json]] = {
+    "id": "5a4c4d0e-1b7e-4a53-9c39-1f1a3c1c2b01",
+    "sender_id": "Acme",
+    "type": "alphanumeric",
+    "allowlisted_in": ["GB"],
+    "usecase": "promo",
+    "samples": ["Sale!"],
+}
+OPT_OUT: Final[dict[str, Json]] = {
+    "phone_number": "15550100200",
+    "sender_id": None,
+    "campaign_id": "C123456",
+    "created_at": "2026-01-16T14:45:00.000Z",
+}
+
+
 def same(left: Json, right: Json) -> bool:
     """Compare as JSON does: 1, 1.0 and true are three values."""
     return json.dumps(left, sort_keys=True) == json.dumps(right, sort_keys=True)

@@ -1,6 +1,6 @@
 """What the type checkers make of `wavix_async.testing`. Never run: mypy --strict and pyright read it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, assert_type
 
 from wavix_async import (
@@ -44,6 +44,9 @@ def sandboxes(sandbox: Sandbox) -> Iterator[Sandbox]:
     assert_type(sandbox.requests, tuple[SandboxRequest, ...])
     assert_type(sandbox.requests_to("PATCH /v1/*"), tuple[SandboxRequest, ...])
     assert_type(sandbox.requests[0].json, Any)
+    assert_type(sandbox.messages, Mapping[str, dict[str, Any]])
+    assert_type(sandbox.opt_outs["14155550100", None], dict[str, Any])
+    assert_type(sandbox.receive("+14155550100", "15072429497", "Hi"), dict[str, Any])
 
 
 def wrong(wavix: WavixClient, sandbox: Sandbox) -> None:

@@ -6,6 +6,7 @@ A model is public by standing in the `__all__` of its module. A module is loaded
 TYPE_CHECKING = False  # typing is slow to import, and the checkers know the name
 if TYPE_CHECKING:
     from wavix_async.models.common import *  # noqa: F403 - __all__ says what
+    from wavix_async.models.messages import *  # noqa: F403
     from wavix_async.models.numbers import *  # noqa: F403
 
 else:

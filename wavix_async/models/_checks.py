@@ -8,7 +8,7 @@ mapping for another body, a list for a tuple, a text for a date.
 import functools
 import math
 import typing
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, date, datetime
 from decimal import Decimal, InvalidOperation
 from types import NoneType
@@ -233,17 +233,27 @@ def _word(kind: Any) -> str:
     return f"{_article(kind.__name__)} {kind.__name__}"
 
 
+def _distinct(kinds: Collection[Any]) -> tuple[Any, ...]:
+    """Return the members of a union without those that only stand for another: `NumberStatus | str`, `Dot | Mapping`.
+
+    They are there for the type checkers; what is passed as the plain type is brought into the other.
+    """
+    plain: set[Any] = {
+        int if _is_a(kind, OpenIntBase) else str
+        for kind in kinds
+        if _is_a(kind, OpenEnum) or kind in {Decimal, date, datetime}
+    }
+    if any(_is_a(kind, FieldsBase) for kind in kinds):
+        plain.update(filter(_is_mapping, kinds))
+    return tuple(kind for kind in kinds if kind not in plain)
+
+
 def _article(word: str) -> str:
     return "an" if word[0] in "AEIOU" else "a"
 
 
 def _words(annotation: Any) -> str:
-    kinds = [kind for kind in members(_bare(annotation)) if kind is not UnsetType]
-    if any(_is_a(kind, OpenEnum) for kind in kinds):
-        # `NumberStatus | str` is written for the type checkers: the string of a member is meant.
-        kinds = [kind for kind in kinds if kind not in {int, str}]
-    if any(_is_a(kind, FieldsBase) for kind in kinds):
-        kinds = [kind for kind in kinds if not _is_mapping(kind)]
+    kinds = [kind for kind in _distinct(members(_bare(annotation))) if kind is not UnsetType]
     return " or ".join(dict.fromkeys(map(_word, kinds)))
 
 
@@ -259,13 +269,11 @@ class _Rule:
     @classmethod
     def of(cls, annotation: Any) -> "_Rule":
         """Return the rule of an annotation."""
-        kinds = members(_bare(annotation))
+        kinds = _distinct(members(_bare(annotation)))
         # What takes a part of all strings, or mappings, is asked before what takes every one.
         ordered = sorted(kinds, key=lambda kind: kind is str or kind is object or kind is Any or _is_mapping(kind))
-        # A plain string is brought into the enum beside it, so it is not in its one form yet.
-        hidden = {int if issubclass(kind, OpenIntBase) else str for kind in kinds if _is_a(kind, OpenEnum)}
         # NaN and infinity are floats that no JSON can carry: floats go through their converter.
-        exact = frozenset({bool, int, str, NoneType, UnsetType} - hidden) & frozenset(kinds)
+        exact = frozenset({bool, int, str, NoneType, UnsetType}) & frozenset(kinds)
         exact |= frozenset(kind for kind in kinds if _is_a(kind, OpenEnum) or _is_a(kind, FieldsBase))
         found = (_converter_of(kind) for kind in ordered)
         return cls(exact, tuple(converter for converter in found if converter is not None), _words(annotation))

