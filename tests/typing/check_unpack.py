@@ -22,11 +22,21 @@ class Shed:
     def paint_all(self, body: Paint) -> str:
         return body.colour
 
+    @unpack(Paint)
+    def paint_part(self, wall: int, part: str, body: Paint) -> str:
+        return f"{wall} {part} {body.colour}"
+
+    @unpack(Paint)
+    def paint_spot(self, wall: int, part: str, spot: float, body: Paint) -> float:
+        return wall * spot * body.coats * len(part)
+
 
 async def uses(shed: Shed) -> None:
     assert_type(await shed.paint(1, colour="red"), float)
     assert_type(await shed.paint(1, colour="red", coats=3), float)
     assert_type(shed.paint_all(colour="red"), str)
+    assert_type(shed.paint_part(1, "door", colour="red"), str)
+    assert_type(shed.paint_spot(1, "door", 0.5, colour="red", coats=1), float)
 
 
 async def mistakes(shed: Shed) -> None:
@@ -36,3 +46,6 @@ async def mistakes(shed: Shed) -> None:
     await shed.paint(1, color="red")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     shed.paint_all(Paint(colour="red"))  # type: ignore[call-arg, arg-type]  # pyright: ignore[reportCallIssue]
     shed.paint_all(colour=5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    shed.paint_part(1, colour="red")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    shed.paint_part(1, 2, colour="red")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    shed.paint_spot(1, "door", 0.5, 3, colour="red")  # type: ignore[arg-type, misc]  # pyright: ignore[reportCallIssue]

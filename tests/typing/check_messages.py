@@ -1,0 +1,82 @@
+"""What the type checkers make of messages. Never run: mypy --strict and pyright read it."""
+
+from datetime import date, datetime
+from decimal import Decimal
+from typing import assert_type
+
+from wavix_async import Page, Paginator, Success, WavixClient
+from wavix_async.models import (
+    Direction,
+    Message,
+    MessageContent,
+    MessageDeliveryStatus,
+    MessagePage,
+    MessageType,
+    OptOutItem,
+    OptOutPage,
+    SenderID,
+    SenderIDType,
+    SenderIDUseCase,
+)
+from wavix_async.resources.messages import Messages
+
+
+async def reading(wavix: WavixClient) -> None:
+    assert_type(wavix.messages, Messages)
+    message = await wavix.messages.get("3f0d")
+    assert_type(message, Message)
+    assert_type(message.from_, str)
+    assert_type(message.status, MessageDeliveryStatus)
+    assert_type(message.charge, Decimal)
+    assert_type(message.sent_at, datetime | None)
+    assert_type(message.direction, Direction | None)
+
+    messages = wavix.messages.list(type="outbound", sent_after="2026-01-31", limit=10)
+    assert_type(messages, Paginator[MessagePage, Message])
+    assert_type(await messages, MessagePage)
+    assert_type(await messages.to_list(), list[Message])
+    assert_type(await messages.first(), Message | None)
+    assert_type(await messages.total(), int)
+    async for each in wavix.messages.list(type=Direction.INBOUND, sent_before=date(2026, 2, 1), message_type="mms"):
+        assert_type(each, Message)
+    page = await messages
+    assert_type(page.has_next, bool)
+    for one in page:
+        assert_type(one, Message)
+    assert_type(len(page), int)
+    whole: Page[Message] = page
+    assert_type(whole.items, list[Message])
+
+    assert_type(wavix.messages.opt_outs.list(page=2), Paginator[OptOutPage, OptOutItem])
+    assert_type(await wavix.messages.sender_ids.list(), list[SenderID])
+
+
+async def sending(wavix: WavixClient) -> None:
+    assert_type(await wavix.messages.send(from_="Acme", to="1", message_body={"text": "Hi"}), Message)
+    content = MessageContent(text="Look", media=["https://media.example.com/1.png"])
+    assert_type(await wavix.messages.send(from_="Acme", to="1", message_body=content, validity=60), Message)
+    await wavix.messages.sender_ids.create(
+        sender_id="Acme", type=SenderIDType.ALPHANUMERIC, countries=["GB"], usecase=SenderIDUseCase.PROMO
+    )
+    await wavix.messages.sender_ids.create(sender_id="1", type="numeric", countries=("GB",), usecase="promo")
+    assert_type(await wavix.messages.opt_outs.create(number="1"), Success)
+    assert_type(MessageType("sms"), MessageType)
+
+
+async def mistakes(wavix: WavixClient) -> None:
+    await wavix.messages.get(5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    await wavix.messages.send(from_="Acme", to="1")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    await wavix.messages.send(
+        from_="Acme",
+        to=1,  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+        message_body={"text": "Hi"},
+    )
+    await wavix.messages.send(
+        from_="Acme",
+        to="1",
+        message_body="Hi",  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    )
+    wavix.messages.list()  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    wavix.messages.list(type="inbound", limit="5")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    wavix.messages.list(type="inbound", form="1")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    wavix.mesages  # type: ignore[attr-defined]  # noqa: B018  # pyright: ignore[reportAttributeAccessIssue]
