@@ -14,16 +14,22 @@ from wavix_async._version import __version__ as __version__
 TYPE_CHECKING = False  # typing is slow to import, and the checkers know the name
 if TYPE_CHECKING:
     from wavix_async._exports import *  # noqa: F403 - __all__ says what
-    from wavix_async._exports import __all__ as __all__
 
 else:
 
     def __getattr__(name: str) -> object:
         if name.startswith("_") and name != "__all__":
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        import importlib
+
+        # Most programs begin with names of these; the rest of the package is not loaded for them.
+        for part in ("client", "errors", "types", "models.numbers"):
+            module = importlib.import_module(f"{__name__}.{part}")
+            if name in module.__all__:
+                return globals().setdefault(name, getattr(module, name))
         from wavix_async import _exports
 
-        # What is there stays: a test may have put something else in its place.
+        # A name that is there stays: a test may have put something else in its place.
         for each in ("__all__", *_exports.__all__):
             globals().setdefault(each, getattr(_exports, each))
         try:

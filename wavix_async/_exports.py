@@ -1,142 +1,36 @@
-"""Everything that `wavix_async` shows, by name; `__init__` gets it from here when somebody asks."""
+"""Everything that `wavix_async` shows, by name; `__init__` gets a name from here when it is first used.
 
-from wavix_async._aio import StopSignal
-from wavix_async._codec import Drift, from_dict, to_dict
-from wavix_async._http import Operation
-from wavix_async._instrumentation import (
-    AttemptEvent,
-    AttemptStart,
-    BulkEvent,
-    BulkStart,
-    DriftEvent,
-    Event,
-    Observer,
-    PauseEvent,
-    RateEvent,
-    RetryEvent,
-    Tracer,
-)
-from wavix_async._ratelimit import LimitSnapshot
-from wavix_async._version import __version__
-from wavix_async.bulk import BulkError, BulkProgress, BulkReport, BulkResult, BulkRun, BulkStatus
-from wavix_async.client import WavixClient
-from wavix_async.config import RetryPolicy, Timeouts
-from wavix_async.errors import (
-    APIError,
-    AttemptTimeoutError,
-    AuthenticationError,
-    BadRequestError,
-    ClientClosedError,
-    ConfigurationError,
-    ConflictError,
-    ConnectError,
-    ContentTooLargeError,
-    DeadlineExceededError,
-    DecodeError,
-    DisconnectedError,
-    InputError,
-    NotFoundError,
-    OutcomeUnknownError,
-    PaymentRequiredError,
-    PermissionDeniedError,
-    RateLimitError,
-    ServerError,
-    StoppedError,
-    TransportError,
-    UnprocessableEntityError,
-    WavixError,
-)
-from wavix_async.models import (
-    DocumentStatus,
-    DocumentType,
-    DocumentTypeName,
-    InboundCallDestination,
-    InboundCallTransport,
-    Number,
-    NumberDestination,
-    NumberDocument,
-    NumberPage,
-    NumberStatus,
-    NumberUpdate,
-    Page,
-    Pagination,
-    Success,
-)
-from wavix_async.resources._pagination import Paginator
-from wavix_async.types import UNSET, UnsetType
+A module whose whole `__all__` is shown is imported by `*`: an error or a model of numbers is written in one place.
+"""
 
-__all__ = [
-    "__version__",
-    # the client and its settings
-    "WavixClient",
-    "RetryPolicy",
-    "Timeouts",
-    "LimitSnapshot",
-    "Operation",
-    "Paginator",
-    "StopSignal",
-    # phone numbers
-    "DocumentStatus",
-    "DocumentType",
-    "DocumentTypeName",
-    "InboundCallDestination",
-    "InboundCallTransport",
-    "Number",
-    "NumberDestination",
-    "NumberDocument",
-    "NumberPage",
-    "NumberStatus",
-    "NumberUpdate",
-    "Page",
-    "Pagination",
-    "Success",
-    # bulk
-    "BulkProgress",
-    "BulkReport",
-    "BulkResult",
-    "BulkRun",
-    "BulkStatus",
-    # values
-    "UNSET",
-    "UnsetType",
-    "from_dict",
-    "to_dict",
-    # events
-    "AttemptEvent",
-    "AttemptStart",
-    "BulkEvent",
-    "BulkStart",
-    "Drift",
-    "DriftEvent",
-    "Event",
-    "Observer",
-    "PauseEvent",
-    "RateEvent",
-    "RetryEvent",
-    "Tracer",
-    # errors
-    "APIError",
-    "AttemptTimeoutError",
-    "AuthenticationError",
-    "BadRequestError",
-    "BulkError",
-    "ClientClosedError",
-    "ConfigurationError",
-    "ConflictError",
-    "ConnectError",
-    "ContentTooLargeError",
-    "DeadlineExceededError",
-    "DecodeError",
-    "DisconnectedError",
-    "InputError",
-    "NotFoundError",
-    "OutcomeUnknownError",
-    "PaymentRequiredError",
-    "PermissionDeniedError",
-    "RateLimitError",
-    "ServerError",
-    "StoppedError",
-    "TransportError",
-    "UnprocessableEntityError",
-    "WavixError",
-]
+from wavix_async._aio import StopSignal as StopSignal
+from wavix_async._codec import Drift as Drift
+from wavix_async._codec import from_dict as from_dict
+from wavix_async._codec import to_dict as to_dict
+from wavix_async._http import Operation as Operation
+from wavix_async._instrumentation import AttemptEvent as AttemptEvent
+from wavix_async._instrumentation import AttemptStart as AttemptStart
+from wavix_async._instrumentation import BulkEvent as BulkEvent
+from wavix_async._instrumentation import BulkStart as BulkStart
+from wavix_async._instrumentation import DriftEvent as DriftEvent
+from wavix_async._instrumentation import Event as Event
+from wavix_async._instrumentation import Observer as Observer
+from wavix_async._instrumentation import PauseEvent as PauseEvent
+from wavix_async._instrumentation import RateEvent as RateEvent
+from wavix_async._instrumentation import RetryEvent as RetryEvent
+from wavix_async._instrumentation import Tracer as Tracer
+from wavix_async._ratelimit import LimitSnapshot as LimitSnapshot
+from wavix_async._version import __version__ as __version__
+from wavix_async.bulk import *  # noqa: F403 - __all__ says what, here and below
+from wavix_async.client import WavixClient as WavixClient
+from wavix_async.config import RetryPolicy as RetryPolicy
+from wavix_async.config import Timeouts as Timeouts
+from wavix_async.errors import *  # noqa: F403
+from wavix_async.models.common import *  # noqa: F403
+from wavix_async.models.numbers import *  # noqa: F403
+from wavix_async.resources import Paginator as Paginator
+from wavix_async.types import *  # noqa: F403
+
+TYPE_CHECKING = False
+if not TYPE_CHECKING:  # the checkers know the names by the imports
+    __all__ = ["__version__", *sorted(name for name in globals() if name[0] != "_" and name != "TYPE_CHECKING")]

@@ -58,7 +58,6 @@ __all__ = [
     "TransportError",
     "UnprocessableEntityError",
     "WavixError",
-    "error_for_status",
 ]
 
 

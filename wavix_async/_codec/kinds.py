@@ -50,7 +50,7 @@ class _NoExtra(Mapping[str, object]):
 NO_EXTRA: Final[Mapping[str, object]] = _NoExtra()
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, eq=False, repr=False)
 class AnswerBase:
     """The base of every answer: the keys that no field takes, and what decoding would lose."""
 
@@ -58,7 +58,7 @@ class AnswerBase:
     _origin: Origin | None = attrs.field(default=None, alias="_origin", repr=False, eq=False)
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, eq=False, repr=False)
 class FieldsBase(Mapping[str, Any]):
     """The base of what callers pass, bodies and queries: also a mapping of the fields that are set."""
 

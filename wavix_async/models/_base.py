@@ -3,7 +3,6 @@
 The modules of this package do without `from __future__ import annotations`: their annotations are read as real types.
 """
 
-import difflib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
@@ -75,11 +74,16 @@ def _no_such_attribute(kind: Any, name: str) -> str:
         return text
     if hint := kind.HINTS.get(name):
         return f"{text}: {hint}"
+    import difflib
+
     close = difflib.get_close_matches(name, [field.name for field in attrs.fields(kind)], n=1)
     return f"{text}: did you mean {close[0]!r}?" if close else text
 
 
-@attrs.frozen(kw_only=True)
+# The bases have no instances: attrs makes no methods for them, which keeps the import quick.
+
+
+@attrs.frozen(kw_only=True, eq=False, repr=False)
 class Model(_Object, AnswerBase):
     """The base of every answer.
 
@@ -113,7 +117,7 @@ def _repr(model: Model) -> str:
     return f"{type(model).__name__}({', '.join(shown)})"
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, eq=False, repr=False)
 class Body(_Object, FieldsBase):
     """The base of every request body: `UNSET` fields are not sent, None is sent as null.
 
@@ -136,7 +140,7 @@ class Body(_Object, FieldsBase):
             cls.__hash__ = None  # type: ignore[assignment]
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, eq=False, repr=False)
 class Query(_Object, FieldsBase):
     """The base of the query parameters of an operation: a field that is None is not sent.
 
@@ -148,7 +152,7 @@ class Query(_Object, FieldsBase):
         normalize(self)
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, eq=False, repr=False)
 class PageQuery(Query):
     """The query parameters of a list that comes in pages.
 

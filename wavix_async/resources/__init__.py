@@ -1,5 +1,5 @@
 """The operations of the API, one module for each group: `/v1/numbers` is `numbers.py`."""
 
-from wavix_async.resources.numbers import Numbers, Papers
+from wavix_async.resources._pagination import Paginator
 
-__all__ = ["Numbers", "Papers"]
+__all__ = ["Paginator"]

@@ -1,6 +1,5 @@
 """`@unpack(Model)`: a method's keywords are the fields of a body or a query, spelled once, in the model's class."""
 
-import difflib
 import functools
 import inspect
 from collections.abc import Callable, Mapping
@@ -87,6 +86,8 @@ def _what_is_wrong(name: str, model: Any, fields: Mapping[str, inspect.Parameter
         known = ", ".join(fields)
         if hint := getattr(model, "HINTS", {}).get(unknown[0]):
             return f"{name}() does not take {unknown[0]}: {hint}. It takes {known}."
+        import difflib
+
         close = difflib.get_close_matches(unknown[0], fields, n=1)
         guess = f" Did you mean {close[0]}?" if close else ""
         return f"{name}() does not take {', '.join(unknown)}; it takes {known}.{guess}"

@@ -2,17 +2,17 @@
 
 import asyncio
 import builtins
+import functools
 import mimetypes
 import os
 from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Mapping, Sequence
 from functools import cached_property
-from typing import IO, Final, Literal
+from typing import IO, TYPE_CHECKING, Final, Literal
 
 import attrs
 
 from wavix_async._codec import to_dict
 from wavix_async._http import BaseClient, Operation, Part
-from wavix_async.bulk import BulkOperation, BulkProgress, BulkRun, BulkStatus
 from wavix_async.errors import InputError, WavixError
 from wavix_async.models.common import Success
 from wavix_async.models.numbers import (
@@ -29,6 +29,9 @@ from wavix_async.resources._ids import IntId, positive_id
 from wavix_async.resources._pagination import Paginator, items_of
 from wavix_async.resources._unpack import unpack
 from wavix_async.resources._uploads import read_document
+
+if TYPE_CHECKING:
+    from wavix_async.bulk import BulkOperation, BulkProgress, BulkRun
 
 __all__ = ["Numbers", "Papers"]
 
@@ -217,8 +220,8 @@ class Numbers(Resource):
         *,
         concurrency: int = 32,
         batch: Literal["auto"] | int | None = None,
-        on_progress: Callable[[BulkProgress], object] | None = None,
-    ) -> BulkRun[int, Number]:
+        on_progress: "Callable[[BulkProgress], object] | None" = None,
+    ) -> "BulkRun[int, Number]":
         """Change many numbers at once, and tell the truth about each (PATCH /v1/numbers/{id} for every one).
 
         Nothing is sent before the run is awaited or iterated. `await run` gives the report; `async for result in run`
@@ -247,10 +250,13 @@ class Numbers(Resource):
             InputError: An update is empty or no `NumberUpdate`, or an id is not a positive integer.
             ConfigurationError: `concurrency` is less than 1, or `batch` less than 2.
         """
+        # Loaded by the first bulk run: most programs, and every import, do without.
+        from wavix_async.bulk import BulkRun
+
         return BulkRun(
             self._client,
             updates,
-            operation=_UPDATES,
+            operation=_updates(),
             concurrency=concurrency,
             batch=batch,
             on_progress=on_progress,
@@ -281,20 +287,24 @@ def _read(client: BaseClient, number_id: int) -> Awaitable[Number]:
     return client.call(GET, path={"id": number_id})
 
 
-_UPDATES: Final = BulkOperation(
-    name=UPDATE.name,
-    check=_check_update,
-    send=_send,
-    send_many=_send_many,
-    read=_read,
-    differs=NumberUpdate.differs_from,
-    applied_late=NumberUpdate.APPLIED_LATE,
-    idempotent=UPDATE.idempotent,
-    limit_group=UPDATE.limit_group,
-    success=BulkStatus.UPDATED,
-    change_type=NumberUpdate,
-    noun="number",
-)
+@functools.cache
+def _updates() -> "BulkOperation[int, NumberUpdate, Number]":
+    from wavix_async.bulk import BulkOperation, BulkStatus
+
+    return BulkOperation(
+        name=UPDATE.name,
+        check=_check_update,
+        send=_send,
+        send_many=_send_many,
+        read=_read,
+        differs=NumberUpdate.differs_from,
+        applied_late=NumberUpdate.APPLIED_LATE,
+        idempotent=UPDATE.idempotent,
+        limit_group=UPDATE.limit_group,
+        success=BulkStatus.UPDATED,
+        change_type=NumberUpdate,
+        noun="number",
+    )
 
 
 def _number_id(value: object, name: str = "number_id") -> int:
