@@ -4,10 +4,10 @@ BIN := .venv/bin
 
 .PHONY: demo test lint typecheck bench clean
 
-.venv/ready: pyproject.toml
+.venv/ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install -q --upgrade pip
-	$(BIN)/pip install -q -e '.[all]' --group dev
+	$(BIN)/pip install -q pip==26.3
+	$(BIN)/pip install -q -c constraints.txt -e '.[all]' --group dev
 	touch .venv/ready
 
 demo: .venv/ready

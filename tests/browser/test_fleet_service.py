@@ -71,7 +71,7 @@ async def serving(**options: float) -> AsyncIterator[Service]:
         stderr=asyncio.subprocess.PIPE,
     )
     assert process.stdout is not None
-    line = (await asyncio.wait_for(process.stdout.readline(), 20)).decode()
+    line = (await asyncio.wait_for(process.stdout.readline(), 90)).decode()
     found = re.search(r"http://\S+", line)
     assert found is not None, (await process.stderr.read()).decode() if process.stderr else line
     service = Service(process, found[0])
@@ -101,7 +101,7 @@ async def errors() -> AsyncIterator[list[str]]:
 def visit(browser: Browser, errors: list[str]) -> Callable[..., Any]:
     async def visit(service: Service, **options: Any) -> Page:
         page = await browser.new_page(viewport={"width": 1280, "height": 900}, **options)
-        page.set_default_timeout(20_000)
+        page.set_default_timeout(60_000)
         page.on("pageerror", lambda error: errors.append(str(error)))
         page.on(
             "console", lambda message: errors.append(message.text) if message.type in {"error", "warning"} else None

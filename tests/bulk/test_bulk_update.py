@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import pytest
 
+from tests.support.soon import SOON
 from wavix_async import (
     UNSET,
     AuthenticationError,
@@ -74,7 +75,7 @@ async def quiet(client: WavixClient) -> None:
     """Nothing is left of a run: no task of its own, no request, no slot; and a call still works."""
     snapshot = client.limits.snapshot()
     assert (snapshot.in_flight, snapshot.waiting) == (0, 0)
-    assert (await asyncio.wait_for(client.numbers.get(FIRST), 5)).id == FIRST
+    assert (await asyncio.wait_for(client.numbers.get(FIRST), SOON)).id == FIRST
 
 
 @pytest.fixture
@@ -579,7 +580,7 @@ async def test_leaving_the_loop_early_leaves_no_task() -> None:
                 landed += 1
                 if landed == 5:
                     break
-            async with asyncio.timeout(2):
+            async with asyncio.timeout(SOON):
                 while any("BulkRun" in repr(task) for task in asyncio.all_tasks()):
                     await asyncio.sleep(0.005)
             seen = sandbox.stats.requests
@@ -610,7 +611,7 @@ async def test_cancelling_a_run_ends_it_promptly_and_the_report_adds_up() -> Non
             task.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await task
-            assert loop.time() - began < 0.5
+            assert loop.time() - began < SOON
             seen = sandbox.stats.requests
             report = run.report
             assert report.updated > 0
@@ -711,7 +712,7 @@ async def test_the_grace_of_stop_ends() -> None:
         while sandbox.stats.requests < 4:
             await asyncio.sleep(0.005)
         run.stop(grace=0.1)
-        report = await asyncio.wait_for(task, 2)
+        report = await asyncio.wait_for(task, SOON)
         assert counts(report) == (0, 0, 4, 46)
         assert sandbox.stats.requests == report.requests == 4
 
@@ -721,8 +722,15 @@ async def test_what_the_end_of_the_grace_gives_up_lands_too() -> None:
     """`async for` names every input, as after a 401."""
     async with Sandbox(numbers=50, faults=Faults(stall=1.0)) as sandbox, client_of(sandbox) as client:
         run = client.numbers.bulk_update(dict.fromkeys(ids(10), ON), concurrency=4)
-        asyncio.get_running_loop().call_later(0.1, run.stop, 0.05)
+
+        async def stop_it() -> None:
+            while sandbox.stats.requests < 4:
+                await asyncio.sleep(0.005)
+            run.stop(0.05)
+
+        stopping = asyncio.create_task(stop_it())
         results = [result async for result in run]
+        await stopping
         assert sandbox.stats.requests == 4
         assert (await run).total == 10
         assert sorted(result.id for result in results) == list(ids(10))
@@ -743,7 +751,7 @@ async def test_stop_ends_a_run_whose_input_never_ends() -> None:
         while sandbox.stats.requests < 20:
             await asyncio.sleep(0.005)
         run.stop(grace=0.1)
-        report = await asyncio.wait_for(task, 1)
+        report = await asyncio.wait_for(task, SOON)
         assert report.updated >= 20
 
 
@@ -773,7 +781,7 @@ async def test_closing_the_client_during_a_run_stops_it() -> None:
             while sandbox.stats.requests < 30:
                 await asyncio.sleep(0.005)
             await client.close()
-            report = await asyncio.wait_for(task, 2)
+            report = await asyncio.wait_for(task, SOON)
             assert report.total == 300
             assert isinstance(report.stopped_by, ClientClosedError)
             assert report.failed == 0

@@ -13,9 +13,9 @@ import pytest
 
 pytest.importorskip("cyclopts")
 
-from tests.support.cli import Cli, Ran, Terminal, end, running, start, until_in_flight
+from tests.support.cli import PATIENCE, Cli, Ran, Terminal, end, running, start, until_in_flight, until_said
 from wavix_async import fleet
-from wavix_async.sandbox import Sandbox
+from wavix_async.sandbox import Faults, Sandbox
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -361,7 +361,7 @@ async def test_whoever_stops_reading_still_gets_the_exit_code(place: Path, count
         if count > 3:
             await process.stdout.readline()
         process.stdout._transport.close()  # type: ignore[attr-defined]
-        err = (await asyncio.wait_for(process.stderr.read(), 15)).decode()
+        err = (await asyncio.wait_for(process.stderr.read(), PATIENCE)).decode()
         assert await process.wait() == 2
         assert "no number with the id 9999" in err
         assert "Traceback" not in err
@@ -370,25 +370,28 @@ async def test_whoever_stops_reading_still_gets_the_exit_code(place: Path, count
 
 
 async def test_long_waits_are_explained(place: Path):
-    async with Sandbox(numbers=30, rate=20, burst=5, retry_after=7.0) as sandbox:
+    async with Sandbox(numbers=30, rate=20, burst=5, retry_after=60.0) as sandbox:
         file = wish(place / "fleet.csv", 9)
         sandbox.fail_next("status_429", match="PATCH *")
-        _, _, err = await end(await start(sandbox, "fleet", "apply", file, "--yes"))
+        process = await start(sandbox, "fleet", "apply", file, "--yes")
+        err = await until_said(process, "s: the API said so (429)")
+        process.send_signal(signal.SIGINT)
+        await end(process)
     assert "sending: " in err
-    assert "s: the API said so (429)" in err
+    assert err.endswith("s: the API said so (429)")
 
 
 @pytest.mark.req_14
 async def test_a_second_ctrl_c_ends_at_once_and_the_journal_knows(place: Path):
-    async with Sandbox(numbers=40, latency=1.5) as sandbox:
+    async with Sandbox(numbers=40, faults=Faults(slow_seconds=600)) as sandbox:
         file = wish(place / "fleet.csv", 5)
+        sandbox.fail_next("slow", 5, match="PATCH *")
         process = await start(sandbox, "fleet", "apply", file, "--yes", "--json")
-        async with asyncio.timeout(20):
-            while not begun(place / "fleet.run.sqlite", 5):
+        async with asyncio.timeout(PATIENCE):
+            while not begun(place / "fleet.run.sqlite", 5) or len(sandbox.stats.updates) < 5:
                 await asyncio.sleep(0.02)
-        await asyncio.sleep(0.3)
         process.send_signal(signal.SIGINT)
-        await asyncio.sleep(0.2)
+        await until_said(process, "Stopping: ")
         process.send_signal(signal.SIGINT)
         code, out, err = await end(process)
         report = json.loads(out)
@@ -409,6 +412,8 @@ async def test_a_killed_run_is_resumed_and_can_be_looked_at_while_it_runs(place:
         argv = ("fleet", "apply", file, "--yes", "--max-fraction", 1, "--concurrency", 8)
         process = await start(sandbox, *argv)
         await until_in_flight(sandbox, 100)
+        # Longer than what follows takes: it must not come to its end meanwhile.
+        sandbox.fail_next("stall", 8, match="PATCH *")
         code, out, _ = await end(await start(None, "fleet", "status", journal, "--json", "--output", "now.html"))
         now = json.loads(out)
         assert (code, now["running"]) == (5, True)

@@ -18,7 +18,8 @@ pytest.importorskip("cyclopts")
 
 import asyncio
 
-from tests.support.cli import CLI, Terminal, end, start, until_in_flight
+from tests.support.cli import CLI, PATIENCE, Terminal, end, start, until_in_flight, until_said
+from tests.support.soon import SOON
 from wavix_async.sandbox import Sandbox
 
 if TYPE_CHECKING:
@@ -68,18 +69,20 @@ async def test_ctrl_c_stops_in_order(table: Path, tmp_path: Path):
 @pytest.mark.req_17
 async def test_a_second_ctrl_c_ends_at_once(table: Path, tmp_path: Path):
     results = tmp_path / "results.csv"
-    async with Sandbox(numbers=1000, latency=30) as sandbox:
-        process = await start(sandbox, "numbers", "bulk-update", table, "--yes", "--json", "--output", results)
+    async with Sandbox(numbers=1000, latency=600) as sandbox:
+        process = await start(
+            sandbox, "numbers", "bulk-update", table, "--yes", "--json", "--output", results, grace=600
+        )
         await until_in_flight(sandbox, 3)
         process.send_signal(signal.SIGINT)
-        await asyncio.sleep(0.3)
+        await until_said(process, "Stopping: ")
         began = time.monotonic()
         process.send_signal(signal.SIGINT)
         code, out, err = await end(process)
         took = time.monotonic() - began
     report = json.loads(out)
     assert code == 130
-    assert took < 2
+    assert took < SOON
     assert "Traceback" not in err
     assert report["unknown"] >= 3
     assert report["unknown"] + report["not_sent"] == 1000
@@ -90,7 +93,7 @@ async def test_a_second_ctrl_c_ends_at_once(table: Path, tmp_path: Path):
 @pytest.mark.req_10
 @pytest.mark.req_17
 async def test_ctrl_c_in_a_single_call():
-    async with Sandbox(numbers=1, latency=30) as sandbox:
+    async with Sandbox(numbers=1, latency=600) as sandbox:
         process = await start(sandbox, "numbers", "get", 1001)
         await until_in_flight(sandbox, 1)
         process.send_signal(signal.SIGINT)
@@ -104,14 +107,14 @@ async def test_a_pipe_that_is_closed_early():
         assert process.stderr is not None
         await process.stdout.readline()
         process.stdout._transport.close()  # type: ignore[attr-defined]
-        assert await asyncio.wait_for(process.stderr.read(), 15) == b""
+        assert await asyncio.wait_for(process.stderr.read(), PATIENCE) == b""
         assert await process.wait() == 0
 
 
 async def test_the_sandbox_serves_until_ctrl_c():
     process = await start(None, "sandbox", "--port", 0, "--numbers", 5, "--burst", 3, "--rate", 1000)
     assert process.stdout is not None
-    lines = [(await asyncio.wait_for(process.stdout.readline(), 10)).decode().strip() for _ in range(2)]
+    lines = [(await asyncio.wait_for(process.stdout.readline(), PATIENCE)).decode().strip() for _ in range(2)]
     url, key = (re.fullmatch(rf"export {name}=(\S+)", line) for name, line in zip(
         ("WAVIX_BASE_URL", "WAVIX_API_KEY"), lines, strict=True
     ))  # fmt: skip

@@ -108,7 +108,7 @@ async def test_a_limit_that_workers_share(sandbox: Sandbox) -> None:
 
 
 async def test_a_deadline_for_a_route(sandbox: Sandbox) -> None:
-    app = app_of(DEADLINE.replace("deadline=5", "deadline=0.2"))
+    app = app_of(DEADLINE.replace("deadline=5", "deadline=1"))
     async with serve(app) as served:
         assert (await served.http.get("/lines/1001")).json()["id"] == 1001
         sandbox.fail_next("stall")
@@ -120,7 +120,7 @@ async def test_a_wait_that_does_not_fit_is_told_at_once(monkeypatch: pytest.Monk
     async with Sandbox(numbers=1, rate=1, burst=1, retry_after=1) as sandbox:
         monkeypatch.setenv("WAVIX_API_KEY", sandbox.api_key)
         monkeypatch.setenv("WAVIX_BASE_URL", sandbox.url)
-        async with serve(app_of(DEADLINE.replace("deadline=5", "deadline=0.5"))) as served:
+        async with serve(app_of(DEADLINE.replace("deadline=5", "deadline=0.9"))) as served:
             answers = [await served.http.get("/lines/1001") for _ in range(2)]
     assert [answer.status_code for answer in answers] == [200, 429]
     assert answers[1].headers["Retry-After"] == "1"

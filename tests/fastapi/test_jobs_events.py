@@ -10,6 +10,7 @@ import pytest
 
 from tests.support.jobs import application, asking, asking_server, begin, read_events, until
 from tests.support.serving import serve
+from tests.support.soon import SOON
 from wavix_async.fastapi._jobs import event_stream as _job_events
 from wavix_async.sandbox import Sandbox
 
@@ -102,14 +103,14 @@ async def test_a_slow_reader_gets_the_latest_state_and_holds_up_nothing():
 
 async def test_a_reader_that_leaves_is_freed_and_the_job_goes_on():
     async with Sandbox(**RUNNING) as sandbox, asking_server(application(sandbox)) as client:
-        path = await begin(client, range(1001, 1301), concurrency=4)
+        path = await begin(client, range(1001, 1301), concurrency=1)
         await until(client, path, "running")
         before = len(asyncio.all_tasks())
         for _ in range(10):
             async with client.stream("GET", f"{path}/events") as answer:
                 async for _ in read_events(answer):
                     break
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(SOON):
             while len(asyncio.all_tasks()) > before + 2:
                 await asyncio.sleep(0.02)
         assert (await client.get(path)).json()["state"] == "running"
@@ -130,7 +131,7 @@ async def test_a_reader_that_leaves_is_noticed_where_only_the_application_is_tol
         async def send(_: Any) -> None:
             gone.set()
 
-        async with asyncio.timeout(3):
+        async with asyncio.timeout(SOON):
             await _ask(served, f"{path}/events", send, receive=receive)
         assert (await served.http.get(path)).json()["state"] == "planned"
 

@@ -13,6 +13,7 @@ import httpx
 import pytest
 
 from tests.support.jobs import begin, read_events, until
+from tests.support.soon import SOON
 from wavix_async.sandbox import Sandbox
 
 if TYPE_CHECKING:
@@ -104,7 +105,7 @@ async def test_a_server_that_is_told_to_end_waits_for_no_reader_and_ends_its_job
                         server.terminate()
             # The stream has come to its end, and without saying that the job had.
             assert {name for name, _, _ in events} == {"job"}
-            async with asyncio.timeout(3):
+            async with asyncio.timeout(SOON):
                 await server.wait()
         sent = len(account.stats.updates)
         assert 20 <= sent < len(IDS)

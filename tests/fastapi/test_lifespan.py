@@ -459,11 +459,11 @@ async def uvicorn_process(
     finally:
         if process.returncode is None:
             process.terminate()
-        await asyncio.wait_for(process.wait(), 20)
+        await asyncio.wait_for(process.wait(), 90)
         await reader
 
 
-async def ask(http: httpx.AsyncClient, until: Callable[[dict[str, Any]], bool], seconds: float = 20) -> None:
+async def ask(http: httpx.AsyncClient, until: Callable[[dict[str, Any]], bool], seconds: float = 90) -> None:
     """Ask again and again, each time on a new connection, until an answer is as wanted."""
     async with asyncio.timeout(seconds):
         while True:
@@ -509,5 +509,5 @@ async def test_a_reload_closes_one_and_opens_another(tmp_path: Path) -> None:
 
 async def test_a_service_without_a_key_does_not_start(tmp_path: Path) -> None:
     async with uvicorn_process(tmp_path, WAVIX_API_KEY="") as (_, process, lines):
-        assert await asyncio.wait_for(process.wait(), 20) == 3
+        assert await asyncio.wait_for(process.wait(), 90) == 3
     assert "api_key is missing" in "".join(lines)

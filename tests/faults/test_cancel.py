@@ -19,6 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.faults.conftest import FAST
+from tests.support.soon import SOON
 from tests.support.stub import Reply, Seen, StubSession
 from tests.support.virtual import run_virtual as run_from_zero
 from wavix_async import (
@@ -429,7 +430,7 @@ async def test_cancelled_calls_leave_no_connection(faulty: FaultServer, make_cli
         seed=seed,
         latency=0.002,
     )  # fmt: skip
-    client = make_client(max_connections=5, timeout=5)
+    client = make_client(max_connections=5, timeout=60)
     cancelled = 0
     for _ in range(6):
         tasks = [
@@ -444,7 +445,7 @@ async def test_cancelled_calls_leave_no_connection(faulty: FaultServer, make_cli
             if dice.random() < 0.3:
                 await asyncio.sleep(dice.uniform(0, 0.002))
         await asyncio.wait(tasks)
-        assert time.monotonic() - began < 1
+        assert time.monotonic() - began < SOON
         for task in tasks:
             cancelled += task.cancelled()
             if not task.cancelled():
@@ -457,14 +458,14 @@ async def test_cancelled_calls_leave_no_connection(faulty: FaultServer, make_cli
     assert sum(counters["fired"].values()) - counters["fired"].get("ok", 0) > 3
     faulty.reset()
     numbers = await asyncio.wait_for(
-        asyncio.gather(*(client.call(PATCH, path={"id": number}, body={}) for number in range(1, 41))), 10
+        asyncio.gather(*(client.call(PATCH, path={"id": number}, body={}) for number in range(1, 41))), 60
     )
     assert [number.id for number in numbers] == list(range(1, 41))
     counters = faulty.counters()
     assert counters["peak_in_flight"] <= 5
     assert counters["overlapping_writes"] == 0
     # The server notices with some delay that nobody listens to a drip any more.
-    patience = time.monotonic() + 3
+    patience = time.monotonic() + SOON
     while faulty.counters()["open"] > 5 and time.monotonic() < patience:
         await asyncio.sleep(0.02)
     assert faulty.counters()["open"] <= 5
@@ -502,7 +503,7 @@ async def test_a_bulk_that_is_cancelled_leaves_no_connection(faulty: FaultServer
             task.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await task
-            assert time.monotonic() - began < 0.5
+            assert time.monotonic() - began < SOON
             report = run.report
             assert report.total == 400
             unknown = {result.id for result in report.failures if result.status == "unknown"}

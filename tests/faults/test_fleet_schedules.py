@@ -168,7 +168,7 @@ async def go(
         signal.set()
     elif how:
         task.cancel()
-    done, _ = await asyncio.wait([task], timeout=20)
+    done, _ = await asyncio.wait([task], timeout=60)
     assert done, "it hangs"
     # What has been sent already is carried out all the same.
     while sandbox.stats.in_flight:

@@ -17,6 +17,7 @@ import pytest
 
 from tests.faults.conftest import FAST, Recorder
 from tests.support.model import hold_to_its_facts
+from tests.support.soon import SOON
 from wavix_async import (
     Number,
     NumberUpdate,
@@ -150,7 +151,11 @@ def sockets_to(url: str) -> int:
 async def test_a_thousand_cancellations_are_prompt_and_leave_nothing(
     faulty: FaultServer, make_client: Any, seen: Recorder
 ) -> None:
-    """Requirement 10: from `cancel()` to the end of the task, at any moment of any call, 99 of 100 within 50 ms."""
+    """Requirement 10: from `cancel()` to the end of the task, at any moment of any call, nothing is waited for.
+
+    A few turns of the loop are the measure, which a busy machine does not change. (`test_cancel.py` holds the 50 ms, in
+    virtual time.)
+    """
     wanted, together = 1000, 16
     dice = random.Random(4)
     faults = {"stall": 0.05, "stall_after": 0.05, "drip": 0.05, "slow": 0.05, "reset_after": 0.05, "half_body": 0.05,
@@ -158,7 +163,7 @@ async def test_a_thousand_cancellations_are_prompt_and_leave_nothing(
     faulty.reset(faults=faults, seed=4, latency=0.004)
     client = make_client(max_connections=12)
     loop = asyncio.get_running_loop()
-    took: list[float] = []
+    took: list[int] = []
     cancelled_at: dict[str, float] = {}
     ids = iter(range(1, 100_000))
 
@@ -172,15 +177,19 @@ async def test_a_thousand_cancellations_are_prompt_and_leave_nothing(
             began = loop.time()
             if task.cancel():
                 cancelled_at[f"/v1/numbers/{number}"] = cancelled_at[f"/v1/messages/{number}"] = began
-                await asyncio.wait([task])
-                took.append(loop.time() - began)
+                turns = 0
+                while not task.done():
+                    await asyncio.sleep(0)
+                    turns += 1
+                    assert loop.time() - began < SOON
+                took.append(turns)
                 assert task.cancelled()
             else:
                 assert task.exception() is None or isinstance(task.exception(), WavixError)
 
     await asyncio.gather(*(cancel_some() for _ in range(together)))
     assert len(took) >= wanted
-    assert sorted(took)[int(0.99 * len(took))] <= 0.05
+    assert sorted(took)[int(0.99 * len(took))] <= 3
 
     snapshot = client.limits.snapshot()
     assert (snapshot.in_flight, snapshot.waiting) == (0, 0)
@@ -190,15 +199,15 @@ async def test_a_thousand_cancellations_are_prompt_and_leave_nothing(
     assert max(Counter(request["path"] for request in log if request["method"] == "POST").values()) == 1
     # Both processes read the same clock; what was written before the cancellation may be read a little after it.
     late = [request["at"] - cancelled_at[request["path"]] for request in log if request["path"] in cancelled_at]
-    assert max(late) <= 0.5
+    assert max(late) <= SOON
     # A server that drips learns only by the next byte that nobody listens any more.
-    patience = loop.time() + 3
+    patience = loop.time() + SOON
     while faulty.counters()["open"] != sockets_to(faulty.url) and loop.time() < patience:
         await asyncio.sleep(0.02)
     assert faulty.counters()["open"] == sockets_to(faulty.url) <= 12
     faulty.set_schedule(["ok"] * 12)
     before = len(seen.events)
-    await asyncio.wait_for(asyncio.gather(*(client.call(GET, path={"id": n}) for n in range(200_000, 200_012))), 5)
+    await asyncio.wait_for(asyncio.gather(*(client.call(GET, path={"id": n}) for n in range(200_000, 200_012))), 60)
     assert len(seen.events) - before == 12
     assert 0 < sockets_to(faulty.url) <= 12
     await client.close()

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @pytest.mark.req_14
 async def test_a_journal_has_one_run_at_a_time_and_anybody_may_look(tmp_path: Path) -> None:
-    async with Sandbox(400, latency=0.02) as sandbox, client_of(sandbox) as wavix:
+    async with Sandbox(400, latency=0.05) as sandbox, client_of(sandbox) as wavix:
         plan, other = await fleet.plan(wavix, urls(ids(100))), await fleet.plan(wavix, urls(ids(2)))
         journal = tmp_path / "run.sqlite"
         # Holding its only slot keeps the run from ending before the other process has started.

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.support.soon import SOON
 from tests.support.stub import Reply, Seen, StubSession
 from wavix_async import ConfigurationError, NumberUpdate, WavixClient
 from wavix_async._ratelimit import ALIVE, PATIENCE, PROBE, LeaseRequest
@@ -104,9 +105,9 @@ async def test_idle_time_is_not_saved_up_and_a_slot_is_not_due_before_the_answer
 @pytest.mark.req_06
 async def test_a_pause_is_everybodys_and_never_made_shorter(processes: Processes) -> None:
     one, other = processes.open(), processes.open()
-    assert (await one.lease("default", request(0, pause=2.0))).pause == pytest.approx(2.0, abs=0.001)
+    assert (await one.lease("default", request(0, pause=60.0))).pause == pytest.approx(60.0, abs=0.001)
     heard = await other.lease("default", request(3, pause=0.5))
-    assert heard.pause == pytest.approx(2.0, abs=0.5)
+    assert heard.pause == pytest.approx(60.0, abs=SOON)
     assert due(heard) == pytest.approx(heard.pause, abs=1e-5)
     elsewhere = await other.lease("papers", request(1))
     assert (elsewhere.pause, due(elsewhere)) == (0.0, 0.0), "another limit group"
@@ -131,25 +132,26 @@ async def test_one_key_that_expires_and_forgets_who_is_gone(processes: Processes
 
 async def test_a_clock_that_is_set_back_stops_nobody(processes: Processes) -> None:
     limit = processes.open()
-    await limit.lease("default", request(5, pause=1.0))
+    await limit.lease("default", request(5, pause=60.0))
     for name in await processes.redis.hgetall(processes.key):
         if name != b"settled":
             await processes.redis.hincrby(processes.key, name, 3_600_000_000)
     await processes.redis.hset(processes.key, "p:other", int((time.time() + 3600) * 1e6))
     heard = await limit.lease("default", request(1))
-    assert heard.pause == pytest.approx(1.0, abs=0.3)
-    assert due(heard) == pytest.approx(1.05, abs=0.3)
+    assert heard.pause == pytest.approx(60.0, abs=SOON)
+    assert due(heard) == pytest.approx(heard.pause + 0.05, abs=0.01)
     assert heard.processes == 2
 
 
 async def test_who_comes_back_waits_for_the_others(processes: Processes) -> None:
     one, other, third = (processes.open() for _ in range(3))
     settle = PROBE + 2 * PATIENCE
+    began = time.monotonic()
     first = await one.lease("default", request(5, back=True))
     assert (first.local_for, first.slots) == (settle, 0)
     await asyncio.sleep(0.2)
     second = await other.lease("default", request(5, back=True))
-    assert second.local_for == pytest.approx(settle - 0.2, abs=0.15)
+    assert settle - (time.monotonic() - began) - 0.01 <= second.local_for <= settle - 0.19
     assert second.processes == 2
     newcomer = await third.lease("default", request(5))
     assert newcomer.local_for > 0, "the others' parts are not to be had yet"
@@ -176,7 +178,7 @@ async def test_calls_are_paced_and_what_was_opened_is_closed(redis_process: Redi
             snapshot = client.limits.snapshot()
             assert (snapshot.rate, snapshot.source) == (200.0, "shared")
         times = list(session.times)
-        assert 0.45 <= times[-1] - times[0] <= 0.8
+        assert 0.45 <= times[-1] - times[0] <= SOON
         assert await redis.ping(), "ours is closed, the user's is not"
         assert len(await redis.client_list()) == before
         assert len(asyncio.all_tasks()) == 1
@@ -206,12 +208,13 @@ def test_one_client_in_several_loops(redis_process: RedisServer, farewell: bool)
 async def test_redis_that_is_gone_fails_no_call(redis_server: RedisServer, caplog: pytest.LogCaptureFixture) -> None:
     url = redis_server.url.replace("://", "://:the-password@")
     redis_server.kill()
-    async with client_of(RedisRateLimit(url, rate=50.0, processes=2)) as client:
+    async with client_of(RedisRateLimit(url, rate=500.0, processes=2)) as client:
         began = time.monotonic()
-        await asyncio.gather(*(client.numbers.get(number) for number in range(1, 11)))
-        assert time.monotonic() - began < PATIENCE + 1.0
+        await asyncio.gather(*(client.numbers.get(number) for number in range(1, 101)))
+        # Each of them would be patient, else.
+        assert time.monotonic() - began < SOON < 100 * PATIENCE
         snapshot = client.limits.snapshot()
-        assert (snapshot.rate, snapshot.source) == (25.0, "configured")
+        assert (snapshot.rate, snapshot.source) == (250.0, "configured")
     assert [record.getMessage() for record in caplog.records] == ["shared limit out of reach"]
     assert caplog.records[0].__dict__["error"] == "ConnectionError"
     assert "the-password" not in caplog.text + str(caplog.records[0].__dict__)
@@ -225,11 +228,11 @@ async def test_redis_that_hangs_is_left_alone_and_its_late_answers_confuse_nobod
         await client.numbers.get(1)
         redis_server.hang()
         began = time.monotonic()
-        await asyncio.gather(*(client.numbers.get(number) for number in range(1, 21)))
-        assert time.monotonic() - began < PATIENCE + 1.0
+        await asyncio.gather(*(client.numbers.get(number) for number in range(1, 101)))
+        assert time.monotonic() - began < SOON < 100 * PATIENCE
         assert client.limits.snapshot().source == "configured"
         redis_server.go_on()
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while client.limits.snapshot().source != "shared":
             assert time.monotonic() < deadline
             await client.numbers.get(1)
@@ -279,7 +282,7 @@ async def test_cancelled_at_any_time_nothing_is_left(redis_process: RedisServer)
 
 
 async def test_a_429_that_one_client_gets_pauses_the_other(redis_process: RedisServer) -> None:
-    refusals = iter([Reply(429, headers={"Retry-After": "1"})])
+    refusals = iter([Reply(429, headers={"Retry-After": "2"})])
     limit = RedisRateLimit(redis_process.url, rate=100.0, scope=scope())
 
     def answer(_: Seen) -> Reply:
@@ -288,9 +291,11 @@ async def test_a_429_that_one_client_gets_pauses_the_other(redis_process: RedisS
     async with client_of(limit, StubSession(answer)) as one, client_of(limit) as other:
         began = time.monotonic()
         refused = asyncio.create_task(one.numbers.get(1))
-        await asyncio.sleep(0.1)
+        while not one.limits.snapshot().paused_for:
+            await asyncio.sleep(0.005)
+        await asyncio.sleep(0.5)
         await other.numbers.get(1)
-        assert 1.0 <= time.monotonic() - began < 1.5
+        assert 2.0 <= time.monotonic() - began < SOON
         await refused
 
 

@@ -12,6 +12,7 @@ import aiohttp
 import pytest
 from aiohttp import ClientSession, ClientTimeout
 
+from tests.support.soon import SOON
 from wavix_async.sandbox import Faults, Sandbox
 
 
@@ -76,13 +77,13 @@ def test_two_loops_one_after_the_other() -> None:
 )
 async def test_stop_cancels_what_is_in_flight(settings: dict[str, Any]) -> None:
     before = asyncio.all_tasks()
-    async with ClientSession(timeout=ClientTimeout(total=5)) as session:
+    async with ClientSession(timeout=ClientTimeout(total=60)) as session:
         async with Sandbox(**settings) as sandbox:
             calls = [asyncio.create_task(session.get(f"{sandbox.url}/v1/numbers/1001")) for _ in range(20)]
             while sandbox.stats.in_flight < 20:
                 await asyncio.sleep(0.005)
             start = time.monotonic()
-        assert time.monotonic() - start < 0.3
+        assert time.monotonic() - start < SOON
         assert sandbox.stats.in_flight == 0
         assert sandbox.stats.max_in_flight == 20
         outcomes = await asyncio.gather(*calls, return_exceptions=True)
@@ -94,9 +95,11 @@ async def test_stop_cancels_what_is_in_flight(settings: dict[str, Any]) -> None:
 async def test_stall_ends_when_the_client_leaves() -> None:
     async with Sandbox(faults=Faults(stall=1)) as sandbox, ClientSession(sandbox.url) as session:
         with pytest.raises(TimeoutError):
-            await session.get("/v1/numbers/1001", timeout=ClientTimeout(total=0.05))
+            await session.get("/v1/numbers/1001", timeout=ClientTimeout(total=0.5))
         assert sandbox.stats.in_flight == 1
-        await asyncio.sleep(0.1)
+        async with asyncio.timeout(SOON):
+            while sandbox.stats.in_flight:
+                await asyncio.sleep(0.005)
         assert sandbox.stats.in_flight == 0
 
 
@@ -185,7 +188,7 @@ async def test_latency() -> None:
         for _ in range(5):
             start = time.monotonic()
             await session.get("/v1/numbers")
-            assert 0.03 <= time.monotonic() - start < 0.5
+            assert 0.03 <= time.monotonic() - start < SOON
 
 
 def test_same_seed_same_account() -> None:
@@ -206,7 +209,7 @@ async def test_a_million_numbers_cost_nothing() -> None:
             assert len(sandbox.numbers) == 1_000_000
             assert sandbox.numbers[1_001_000]["id"] == 1_001_000
             assert 1_001_001 not in sandbox.numbers
-        assert time.monotonic() - start < 1
+        assert time.monotonic() - start < SOON
         assert tracemalloc.get_traced_memory()[1] < 3_000_000
     finally:
         tracemalloc.stop()

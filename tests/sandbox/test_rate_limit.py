@@ -1,6 +1,7 @@
 """The rate limits of the sandbox: the arithmetic on a made-up clock, and the answers on the wire."""
 
 import asyncio
+import time
 from typing import Any
 
 import pytest
@@ -65,7 +66,7 @@ async def test_refusals_on_the_wire() -> None:
         assert len(refused) == sandbox.stats.refused == sandbox.stats.by_status[429] == 7
         for _, headers, body in refused:
             assert body == {"success": False, "message": "Too many requests"}
-            assert headers["Retry-After"] in ("10", "9")
+            assert 5 <= int(headers["Retry-After"]) <= 10
         assert sandbox.stats.requests == sandbox.stats.answered == 12
         assert sandbox.stats.accepted == sandbox.stats.by_status[200] == 5
         sandbox.advance(10)
@@ -74,7 +75,7 @@ async def test_refusals_on_the_wire() -> None:
 
 @pytest.mark.parametrize(("retry_after", "header"), [(1.0, "1"), (2.5, "3"), (0, "1"), (30, "30"), (None, None)])
 async def test_retry_after(retry_after: float | None, header: str | None) -> None:
-    async with Sandbox(rate=2, burst=1, retry_after=retry_after) as sandbox:
+    async with Sandbox(rate=1, burst=1, retry_after=retry_after) as sandbox:
         (_, refused) = await volley(sandbox, 2)
         assert refused[0] == 429
         assert refused[1].get("Retry-After") == header
@@ -84,31 +85,22 @@ async def test_retry_after(retry_after: float | None, header: str | None) -> Non
 async def test_default_burst_is_a_tenth(rate: float, burst: int) -> None:
     async with Sandbox(rate=rate) as sandbox:
         sandbox.advance(60)
+        start = time.monotonic()
         answers = await volley(sandbox, burst + 40)
+        elapsed = time.monotonic() - start
         accepted = sum(status == 200 for status, *_ in answers)
-        assert burst <= accepted <= burst + 40 * (rate >= 1000) + 3
+        assert burst <= accepted <= burst + rate * elapsed + 1
 
 
 async def test_rate_over_time() -> None:
-    async with Sandbox(rate=100, burst=10) as sandbox:
-        headers = {"Authorization": f"Bearer {sandbox.api_key}"}
-        loop = asyncio.get_running_loop()
-        async with ClientSession(sandbox.url, headers=headers) as session:
-            start = last = loop.time()
-            stalled = 0.0
-
-            async def hammer() -> None:
-                nonlocal last, stalled
-                while loop.time() - start < 0.5:
-                    async with session.get("/v1/numbers/1001"):
-                        pass
-                    # A bucket of 10 overflows when a busy machine makes no request for 0.1 s.
-                    gap, last = loop.time() - last, loop.time()
-                    stalled += gap if gap > 0.05 else 0
-
-            await asyncio.gather(*(hammer() for _ in range(4)))
-            elapsed = loop.time() - start
-        assert 10 + 100 * (0.5 - stalled) - 2 <= sandbox.stats.accepted <= 10 + 100 * elapsed + 1
+    """What comes in between, each time a half of the burst, is let in; what real time adds to it is little."""
+    async with Sandbox(rate=1, burst=10) as sandbox:
+        start = time.monotonic()
+        for _ in range(10):
+            await volley(sandbox, 25)
+            sandbox.advance(5)
+        elapsed = time.monotonic() - start
+        assert 10 + 1 * 45 <= sandbox.stats.accepted <= 10 + 1 * (45 + elapsed) + 1
         assert sandbox.stats.refused > sandbox.stats.accepted
 
 
@@ -119,7 +111,7 @@ async def test_window_on_the_wire() -> None:
         sandbox.advance(10)
         answers = await volley(sandbox, 6)
         assert sum(status == 200 for status, *_ in answers) == 5
-        assert all(9 <= int(headers["Retry-After"]) <= 10 for status, headers, _ in answers if status == 429)
+        assert all(5 <= int(headers["Retry-After"]) <= 10 for status, headers, _ in answers if status == 429)
 
 
 async def test_headers() -> None:

@@ -145,10 +145,10 @@ def test_who_has_the_answer_finds_the_request() -> None:
 
 
 def test_a_request_that_is_not_answered_is_there_and_the_order_is_that_of_arrival() -> None:
-    with Sandbox(numbers=3, faults=Faults(slow_seconds=0.2)) as sandbox:
+    with Sandbox(numbers=3, faults=Faults(slow_seconds=1.5)) as sandbox:
         sandbox.fail_next("stall", match="PATCH")
         with pytest.raises(TimeoutError):
-            send(sandbox, "PATCH", "/v1/numbers/1001", {"sms_enabled": True}, timeout=0.1)
+            send(sandbox, "PATCH", "/v1/numbers/1001", {"sms_enabled": True}, timeout=0.5)
         (stalled,) = sandbox.requests
         assert (stalled.status, stalled.fault, stalled.json) == (None, "stall", {"sms_enabled": True})
         sandbox.fail_next("slow", match="*/1002")

@@ -20,6 +20,9 @@ import attrs
 from wavix_async.sandbox import Sandbox
 
 CLI = (sys.executable, "-m", "wavix_async.cli")
+PATIENT = "import sys; from wavix_async.cli import _runner, main; _runner.GRACE = {}; sys.exit(main())"
+PATIENCE = 60
+"""Seconds, for what takes one or hangs: a machine that is busy with something else needs longer to start a process."""
 
 
 @attrs.frozen
@@ -48,18 +51,21 @@ def running(**settings: Any) -> Iterator[Sandbox]:
     thread.start()
     sandbox = Sandbox(**settings)
     try:
-        asyncio.run_coroutine_threadsafe(sandbox.start(), loop).result(5)
+        asyncio.run_coroutine_threadsafe(sandbox.start(), loop).result(PATIENCE)
         yield sandbox
-        asyncio.run_coroutine_threadsafe(sandbox.stop(), loop).result(5)
+        asyncio.run_coroutine_threadsafe(sandbox.stop(), loop).result(PATIENCE)
         # A command that ends as its sandbox does leaves connections that are taken down a moment later.
-        asyncio.run_coroutine_threadsafe(asyncio.sleep(0.01), loop).result(5)
+        asyncio.run_coroutine_threadsafe(asyncio.sleep(0.01), loop).result(PATIENCE)
     finally:
         loop.call_soon_threadsafe(loop.stop)
         thread.join()
         loop.close()
 
 
-async def start(sandbox: Sandbox | None, *argv: object, stdin: int = subprocess.DEVNULL) -> asyncio.subprocess.Process:
+async def start(
+    sandbox: Sandbox | None, *argv: object, stdin: int = subprocess.DEVNULL, grace: float | None = None
+) -> asyncio.subprocess.Process:
+    """Start a process; `grace` is what its first Ctrl-C gives to what is on the wire, where it is not the usual."""
     environment = {**os.environ, "COLUMNS": "120"}
     environment.pop("WAVIX_API_KEY", None)
     # Output is buffered, as it is where nobody has said otherwise.
@@ -67,7 +73,7 @@ async def start(sandbox: Sandbox | None, *argv: object, stdin: int = subprocess.
     if sandbox is not None:
         environment |= {"WAVIX_BASE_URL": sandbox.url, "WAVIX_API_KEY": sandbox.api_key}
     return await asyncio.create_subprocess_exec(
-        *CLI,
+        *(CLI if grace is None else (sys.executable, "-c", PATIENT.format(grace))),
         *map(str, argv),
         stdin=stdin,
         stdout=subprocess.PIPE,
@@ -77,13 +83,19 @@ async def start(sandbox: Sandbox | None, *argv: object, stdin: int = subprocess.
 
 
 async def end(process: asyncio.subprocess.Process) -> tuple[int, str, str]:
-    out, err = await asyncio.wait_for(process.communicate(), 15)
+    out, err = await asyncio.wait_for(process.communicate(), PATIENCE)
     assert process.returncode is not None
     return process.returncode, out.decode(), err.decode()
 
 
+async def until_said(process: asyncio.subprocess.Process, words: str) -> str:
+    """Read what a process says until it has said these words."""
+    assert process.stderr is not None
+    return (await asyncio.wait_for(process.stderr.readuntil(words.encode()), PATIENCE)).decode()
+
+
 async def until_in_flight(sandbox: Sandbox, requests: int) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         while sandbox.stats.requests < requests:
             await asyncio.sleep(0.01)
 
@@ -102,7 +114,7 @@ class Terminal:
         self.shown = ""
 
     def read_until(self, text: str) -> None:
-        end_of_time = time.monotonic() + 15
+        end_of_time = time.monotonic() + PATIENCE
         while text not in self.shown and time.monotonic() < end_of_time:
             if select.select([self._main], [], [], 0.2)[0]:
                 try:
@@ -115,12 +127,12 @@ class Terminal:
         os.write(self._main, text.encode())
 
     def wait(self) -> int:
-        return self.process.wait(15)
+        return self.process.wait(PATIENCE)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.process.kill()
-        self.process.wait(15)
+        self.process.wait(PATIENCE)
         os.close(self._main)

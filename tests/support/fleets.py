@@ -86,7 +86,7 @@ def holds_together(report: fleet.FleetReport, so_already: int = 0) -> None:
 
 
 async def begun(progressed: Callable[[], bool], task: asyncio.Task[Any]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not progressed() and not task.done():
             await asyncio.sleep(0.005)
     assert not task.done()

@@ -62,7 +62,7 @@ async def begin(client: httpx.AsyncClient, ids: Any, **options: Any) -> str:
     return answer.headers["location"]
 
 
-async def until(client: httpx.AsyncClient, path: str, *states: str, within: float = 20.0) -> dict[str, Any]:
+async def until(client: httpx.AsyncClient, path: str, *states: str, within: float = 60.0) -> dict[str, Any]:
     """Wait until a job is in one of these states, any final one by default."""
     async with asyncio.timeout(within):
         while True:

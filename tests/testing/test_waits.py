@@ -18,7 +18,7 @@ from wavix_async import (
 from wavix_async.sandbox import Sandbox
 from wavix_async.testing import skip_waits
 
-SOON = 3.0
+SOON = 5.0
 """Real seconds, on a machine that is busy with something else, for what would take much longer."""
 
 
@@ -85,7 +85,7 @@ async def test_backoffs_are_counted_and_passed_over() -> None:
             with pytest.raises(ServerError) as caught:
                 await wavix.numbers.get(1001)
         assert caught.value.attempts == 5
-        assert caught.value.elapsed == pytest.approx(sum(waits), abs=1.0)
+        assert caught.value.elapsed == pytest.approx(sum(waits), abs=5.0)
         assert 1 <= len(waits) <= 4
 
 
