@@ -69,14 +69,14 @@ def test_what_people_write_is_brought_into_one_form(given_: dict[str, Any], kept
 @pytest.mark.parametrize(
     ("given_", "message"),
     [
-        ({"colour": 5}, "Plan.colour must be a Colour: RED (red), BLUE (blue); leave it out"),
+        ({"colour": 5}, "Plan.colour must be a Colour: RED (red), BLUE (blue), or left out; got 5."),
         ({"colour": Mood.GOOD}, "Plan.colour must be a Colour"),
         ({"mood": "GOOD"}, "Plan.mood must be a Mood: GOOD (1), BAD (2)"),
         ({"mood": True}, "Plan.mood must be a Mood"),
         ({"width": "3"}, "Plan.width must be a number"),
         ({"width": float("nan")}, "Plan.width must be a number"),
         ({"width": float("inf")}, "Plan.width must be a number"),
-        ({"price": 1.2}, "Plan.price must be a decimal number; leave"),
+        ({"price": 1.2}, "Plan.price must be a decimal number, or left out"),
         ({"price": "cheap"}, "Plan.price must be a decimal number"),
         ({"day": "31.1.2026"}, "Plan.day must be a date such as 2026-01-31"),
         ({"day": datetime(2026, 1, 31, tzinfo=UTC)}, "Plan.day must be a date"),

@@ -130,8 +130,8 @@ class Body(_Object, FieldsBase):
         InputError: A field has another type than its annotation says; the message names the field.
     """
 
-    LEFT_OUT: ClassVar[str] = "or leave it out"
-    """What an error says of a field that need not be given."""
+    LEFT_OUT: ClassVar[str] = ", or left out"
+    """What an error adds for a field that need not be given."""
 
     def __attrs_post_init__(self) -> None:
         normalize(self)

@@ -352,7 +352,7 @@ def normalize(body: Any) -> None:
         except _InvalidError as error:
             made, words = _NO, str(error)
         if made is _NO:
-            hint = f"; {body.LEFT_OUT}" if rule.can_be_left_out else ""
+            hint = body.LEFT_OUT if rule.can_be_left_out else ""
             raise InputError(f"{where} must be {words}{hint}; got {value!r}.")
         if made is not value:
             _set(body, rule.name, made)

@@ -234,7 +234,7 @@ class NumberUpdate(Body):
         InputError: A field has the wrong type.
     """
 
-    LEFT_OUT: ClassVar[str] = "leave it out to keep it as it is"
+    LEFT_OUT: ClassVar[str] = "; leave it out to keep it as it is"
     APPLIED_LATE: ClassVar[frozenset[str]] = frozenset({"destinations", "sms_relay_url"})
     HINTS: ClassVar[Mapping[str, str]] = {
         "destination": "a change has `destinations`, a list; an answer has `destination`",
