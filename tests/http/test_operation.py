@@ -6,6 +6,7 @@ import copy
 import importlib
 import pickle
 import pkgutil
+from contextlib import suppress
 from decimal import Decimal
 from typing import Any, Optional, Union
 
@@ -13,6 +14,7 @@ import attrs
 import pytest
 
 from wavix_async import (
+    DecodeError,
     InputError,
     Number,
     NumberPage,
@@ -21,7 +23,6 @@ from wavix_async import (
     Operation,
     Page,
     Success,
-    WavixError,
     resources,
 )
 from wavix_async._http import Response, read_response
@@ -141,7 +142,6 @@ RESULTS: list[Any] = [
     list[list[Number]],
     list[object],
     dict[str, list[Number | str]],
-    Page[Number],
     object,
     Any,
     Number | Success,
@@ -168,10 +168,8 @@ def test_what_an_answer_can_be(result: Any) -> None:
 @pytest.mark.parametrize("result", RESULTS, ids=str)
 def test_what_an_answer_can_be_is_read_or_one_of_our_errors(result: Any, payload: str) -> None:
     operation = Operation("GET", "/v1/things", result)
-    try:
+    with suppress(DecodeError):
         read_response(operation, Response(200, {"Content-Type": "application/json"}, payload.encode()))
-    except WavixError as error:
-        assert type(error).__module__ == "wavix_async.errors"
 
 
 class Text(str):
@@ -192,6 +190,7 @@ class Text(str):
         (list[set[str]], "set"),
         (dict[str, NumberUpdate], "NumberUpdate"),
         (set[str], "set"),
+        (Page[Number], "Page"),  # a class of its own is one: NumberPage
         (tuple, "tuple"),
         (Number | bytes, "bytes"),
         ("dict", "dict"),

@@ -158,7 +158,7 @@ def _can_be_an_answer(kind: Any) -> bool:
         return _can_be_inside(arguments[0])
     if origin is dict:
         return arguments[0] is str and _can_be_inside(arguments[1])
-    return _codec.is_model(origin)
+    return False
 
 
 def _can_be_inside(kind: Any) -> bool:
