@@ -477,7 +477,7 @@ async def test_a_quota_429_is_an_error_at_once(faulty: FaultServer, make_client:
     faulty.set_schedule(["status_429_retry_after"])
     client = make_client()
     with pytest.raises(RateLimitError) as caught:
-        await call(client, Operation("POST", "/v1/nudge", Success, quota=True))
+        await call(client, Operation("POST", "/v1/nudge", Success, fail_fast_on_429=True))
     assert caught.value.retry_after == 1
     assert caught.value.outcome == "rejected"
     assert client.limits.snapshot().paused_for == 0
@@ -636,7 +636,7 @@ async def test_a_stale_connection_is_retried_for_every_method(
         stale = close_on_reuse(session, with_body=body is not None)
         client = make_client(session=session)
         await call(client, GET, 1)
-        await client.call(operation, path={"id": 7}, body=body)
+        await client.call(operation, path={"id": 7} if operation is GET else None, body=body)
     assert stale() == 1
     assert [event.outcome for event in seen.attempts] == [None, "not_sent", None]
     assert sent_to(faulty) == len(seen.on_the_wire) == 2

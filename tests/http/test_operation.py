@@ -6,12 +6,26 @@ import copy
 import importlib
 import pickle
 import pkgutil
+from contextlib import suppress
+from decimal import Decimal
 from typing import Any, Optional, Union
 
 import attrs
 import pytest
 
-from wavix_async import InputError, Number, NumberPage, NumberUpdate, Operation, Page, Success, resources
+from wavix_async import (
+    DecodeError,
+    InputError,
+    Number,
+    NumberPage,
+    NumberStatus,
+    NumberUpdate,
+    Operation,
+    Page,
+    Success,
+    resources,
+)
+from wavix_async._http import Response, read_response
 from wavix_async.models import NumberBatch
 from wavix_async.resources import numbers
 
@@ -123,6 +137,13 @@ RESULTS: list[Any] = [
     list[Number],
     list[dict[str, Any]],
     list[str],
+    list[Decimal | None],
+    list[NumberStatus],
+    list[list[Number]],
+    list[object],
+    dict[str, list[Number | str]],
+    object,
+    Any,
     Number | Success,
     Number | None,
     list[Number] | Success,
@@ -140,6 +161,17 @@ def test_what_an_answer_can_be(result: Any) -> None:
     assert len({operation, Operation("GET", "/v1/things", result)}) == 1
 
 
+@pytest.mark.req_24
+@pytest.mark.parametrize(
+    "payload", ["{}", "[]", "null", '"a"', "5", '{"id": 1}', '[{"id": "1"}]', '{"items": [{}]}', "[[1]]"]
+)
+@pytest.mark.parametrize("result", RESULTS, ids=str)
+def test_what_an_answer_can_be_is_read_or_one_of_our_errors(result: Any, payload: str) -> None:
+    operation = Operation("GET", "/v1/things", result)
+    with suppress(DecodeError):
+        read_response(operation, Response(200, {"Content-Type": "application/json"}, payload.encode()))
+
+
 class Text(str):
     __slots__ = ()
 
@@ -148,15 +180,18 @@ class Text(str):
 @pytest.mark.parametrize(
     ("result", "named"),
     [
-        (object, "object"),
-        (Any, "Any"),
         (bytes, "bytes"),
         (str, "str"),
         (Text, "Text"),
         (int, "int"),
         (NumberUpdate, "NumberUpdate"),
         (dict[int, Number], "dict\\[int, .*Number\\]"),
-        (Page[Number], "Page"),
+        (list[bytes], "bytes"),
+        (list[set[str]], "set"),
+        (dict[str, NumberUpdate], "NumberUpdate"),
+        (set[str], "set"),
+        (Page[Number], "Page"),  # a class of its own is one: NumberPage
+        (tuple, "tuple"),
         (Number | bytes, "bytes"),
         ("dict", "dict"),
         (5, "5"),
@@ -250,4 +285,4 @@ def test_an_operation_can_be_changed() -> None:
 
     assert (other.placeholders, other.scope, other.result) == (("name",), numbers.GET.scope, dict)
     with pytest.raises(InputError):
-        attrs.evolve(numbers.GET, result=object)
+        attrs.evolve(numbers.GET, result=bytes)

@@ -18,8 +18,7 @@ from wavix_async._http.operation import Operation
 from wavix_async._http.options import CallOptions
 from wavix_async._http.response import Response
 from wavix_async._http.state import ClientState
-from wavix_async._ratelimit.headers import rate_hint, wait_told
-from wavix_async._ratelimit.limiter import WaitTooLong
+from wavix_async._ratelimit import WaitTooLong, rate_hint, wait_told
 from wavix_async.errors import DeadlineExceededError, RateLimitError
 
 __all__ = ["NO_DEADLINE", "Admission", "Slots", "leave"]

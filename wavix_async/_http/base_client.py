@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import attrs
 
-from wavix_async._aio.clock import Clock
-from wavix_async._aio.stop import StopSignal
+from wavix_async._aio import Clock, StopSignal
 from wavix_async._http.call import Call
 from wavix_async._http.operation import Operation
 from wavix_async._http.options import (
@@ -24,9 +23,8 @@ from wavix_async._http.redaction import Redactor
 from wavix_async._http.request import Part, build_request
 from wavix_async._http.state import ClientState
 from wavix_async._http.transport import Transport
-from wavix_async._instrumentation.events import Observer
-from wavix_async._instrumentation.observers import Observers
-from wavix_async._ratelimit.limiter import LimitSnapshot
+from wavix_async._instrumentation import Observer, Observers
+from wavix_async._ratelimit import LimitSnapshot
 from wavix_async.config import (
     RetryPolicy,
     Secret,

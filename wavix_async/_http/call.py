@@ -18,8 +18,8 @@ from wavix_async._http.options import CallOptions
 from wavix_async._http.request import Request
 from wavix_async._http.response import Response, error_context, read_response
 from wavix_async._http.state import ClientState
-from wavix_async._instrumentation.events import AttemptEvent, AttemptStart, DriftEvent, RetryEvent
-from wavix_async._ratelimit.headers import wait_told
+from wavix_async._instrumentation import AttemptEvent, AttemptStart, DriftEvent, RetryEvent
+from wavix_async._ratelimit import wait_told
 from wavix_async.errors import (
     ClientClosedError,
     ConnectError,

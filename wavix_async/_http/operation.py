@@ -4,12 +4,14 @@ import string
 import types
 import typing
 from collections.abc import Iterable
+from datetime import date, datetime
+from decimal import Decimal
 from typing import Any, Final, Generic, TypeVar
 
 import attrs
 
+from wavix_async import _codec
 from wavix_async.errors import InputError
-from wavix_async.models._base import Model
 from wavix_async.models.common import Success
 
 __all__ = ["Operation"]
@@ -38,8 +40,8 @@ class Operation(Generic[T]):
     Attributes:
         method: HTTP method, in capitals: GET, POST, PUT, PATCH, DELETE or HEAD.
         path: Path with placeholders: `/v1/numbers/{id}`.
-        result: What a success answers: a model, a list of models, `dict` (or `list`) for JSON as it comes, a union of
-            these, or None where the body does not matter.
+        result: What a success answers: a model, a list of models, `dict`, `list` or `object` for JSON as it comes, a
+            union of these, or None where the body does not matter.
         scope: The permission that the key needs (`numbers:write`), or None.
         idempotent: Whether sending it twice does no more than sending it once. GET, HEAD, PUT and DELETE default to
             True, all others to False: a new operation is not repeated until its author says that it may be.
@@ -77,17 +79,20 @@ class Operation(Generic[T]):
     wrap: str | None = attrs.field(default=None, kw_only=True)
     reserved: Iterable[str] = attrs.field(default=frozenset(), converter=_to_frozenset, kw_only=True)
 
+    placeholders: tuple[str, ...] = attrs.field(init=False, repr=False, eq=False)
+    """The names of the placeholders in the path, from left to right."""
     # The path in pieces, so that filling it parses nothing: what comes before the first placeholder, and for each
     # placeholder its name and what follows it.
     _start: str = attrs.field(init=False, repr=False, eq=False)
-    _placeholders: tuple[tuple[str, str], ...] = attrs.field(init=False, repr=False, eq=False)
+    _rest: tuple[tuple[str, str], ...] = attrs.field(init=False, repr=False, eq=False)
 
     def __attrs_post_init__(self) -> None:
         if self.method not in _METHODS:
             raise InputError(f"The method of an operation must be one of {', '.join(_METHODS)}; got {self.method!r}.")
-        start, placeholders = _split(self.path)
+        start, rest = _split(self.path)
         object.__setattr__(self, "_start", start)
-        object.__setattr__(self, "_placeholders", placeholders)
+        object.__setattr__(self, "_rest", rest)
+        object.__setattr__(self, "placeholders", tuple(name for name, _ in rest))
         for name in ("unwrap", "wrap"):
             key = getattr(self, name)
             if key is not None and (not isinstance(key, str) or not key):
@@ -100,11 +105,6 @@ class Operation(Generic[T]):
     def name(self) -> str:
         """The name in messages and events: `PATCH /v1/numbers/{id}`."""
         return f"{self.method} {self.path}"
-
-    @property
-    def placeholders(self) -> tuple[str, ...]:
-        """The names of the placeholders in the path, from left to right."""
-        return tuple(name for name, _ in self._placeholders)
 
 
 def _split(path: object) -> tuple[str, tuple[tuple[str, str], ...]]:
@@ -141,7 +141,7 @@ def _check_result(operation: str, kind: object) -> None:
     """Check that an answer can be read as `kind`, before anything is sent."""
     if kind is None or _can_be_an_answer(kind):
         return
-    wanted = getattr(kind, "__name__", repr(kind)) if isinstance(kind, type) else str(kind)
+    wanted = kind.__name__ if isinstance(kind, type) else kind
     raise InputError(
         f"{operation}: the result cannot be {wanted}. Use a model (a subclass of Model) or list[...] of one, dict or "
         "list for JSON as it comes, or None where the body does not matter."
@@ -149,19 +149,26 @@ def _check_result(operation: str, kind: object) -> None:
 
 
 def _can_be_an_answer(kind: Any) -> bool:
-    if kind in _JSON or _is_model(kind):
+    if kind in _ANY_JSON or _codec.is_model(kind):
         return True
-    origin, members = typing.get_origin(kind), typing.get_args(kind)
-    if origin in _UNIONS:
-        return all(member is type(None) or _can_be_an_answer(member) for member in members)
+    if _codec.is_union(kind):
+        return all(member is type(None) or _can_be_an_answer(member) for member in _codec.members(kind))
+    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if origin is list:
+        return _can_be_inside(arguments[0])
     if origin is dict:
-        return members[0] is str
-    return origin is list
+        return arguments[0] is str and _can_be_inside(arguments[1])
+    return False
 
 
-def _is_model(kind: object) -> bool:
-    return isinstance(kind, type) and issubclass(kind, Model)
+def _can_be_inside(kind: Any) -> bool:
+    """Tell whether a list or a dict of an answer can hold a type: an answer by itself, or a single value."""
+    if kind in _VALUES or (isinstance(kind, type) and issubclass(kind, _codec.OpenEnum)):
+        return True
+    if _codec.is_union(kind):
+        return all(map(_can_be_inside, _codec.members(kind)))
+    return _can_be_an_answer(kind)
 
 
-_JSON: Final[tuple[Any, ...]] = (dict, list)
-_UNIONS: Final[tuple[Any, ...]] = (typing.Union, types.UnionType)
+_ANY_JSON: Final[tuple[Any, ...]] = (dict, list, Any, object)
+_VALUES: Final[tuple[Any, ...]] = (str, int, float, bool, type(None), Decimal, datetime, date)

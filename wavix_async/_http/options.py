@@ -6,9 +6,8 @@ from typing import Any
 
 import attrs
 
-from wavix_async._aio.stop import StopSignal
-from wavix_async._instrumentation.events import Observer
-from wavix_async._instrumentation.observers import Observers
+from wavix_async._aio import StopSignal
+from wavix_async._instrumentation import Observer, Observers
 from wavix_async.config import RetryPolicy, Timeouts
 from wavix_async.errors import ConfigurationError
 

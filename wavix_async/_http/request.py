@@ -12,7 +12,6 @@ from yarl import URL
 from wavix_async import _codec
 from wavix_async._http.operation import Operation
 from wavix_async.errors import InputError
-from wavix_async.models._base import Body
 
 __all__ = ["Part", "Query", "Request", "build_request"]
 
@@ -65,7 +64,7 @@ def build_request(
         InputError: A path value is missing, empty, reserved or would change the path; or the body cannot be written.
     """
     target = operation._start
-    if operation._placeholders:
+    if operation._rest:
         target += _fill(operation, path or {})
     elif path:
         raise InputError(f"{operation.name} has no placeholder for {_listed(path)} in its path.")
@@ -91,7 +90,7 @@ def build_request(
 def _encode(operation: Operation[Any], body: object) -> bytes:
     try:
         if operation.wrap is not None:
-            body = {operation.wrap: _codec.to_dict(body) if isinstance(body, Body) else body}
+            body = {operation.wrap: _codec.to_dict(body) if isinstance(body, _codec.FieldsBase) else body}
         return _codec.encode(body)
     except (TypeError, ValueError) as error:
         raise InputError(f"The body of {operation.name} cannot be written as JSON: {error}.") from None
@@ -99,15 +98,14 @@ def _encode(operation: Operation[Any], body: object) -> bytes:
 
 def _fill(operation: Operation[Any], values: Mapping[str, object]) -> str:
     """Return the path from its first placeholder on."""
-    placeholders = operation._placeholders
     filled = ""
-    for name, literal in placeholders:
+    for name, literal in operation._rest:
         try:
             value = values[name]
         except KeyError:
             raise InputError(f"{operation.name} needs a value for {name!r} in its path.") from None
         filled += (str(value) if type(value) is int else _segment(operation, name, value)) + literal
-    if len(values) != len(placeholders):
+    if len(values) != len(operation._rest):
         unknown = {name: None for name in values if name not in operation.placeholders}
         raise InputError(f"{operation.name} has no placeholder for {_listed(unknown)} in its path.")
     return filled

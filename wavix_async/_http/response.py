@@ -8,7 +8,7 @@ import attrs
 from wavix_async import _codec
 from wavix_async._http.operation import Operation
 from wavix_async._http.request import Request
-from wavix_async._ratelimit.headers import answered_at
+from wavix_async._ratelimit import answered_at
 from wavix_async.errors import APIError, DecodeError, error_for_status
 from wavix_async.models.common import Success
 
@@ -80,9 +80,8 @@ def _read_unwrapped(operation: Operation[T], response: Response, payload: Any) -
         # A model may have a field of that name, a text or a number: then too the body is the result.
         return _decode(operation, response, payload)
     value, drifts = _decode(operation, response, inner)
-    result = operation.result
+    model = _codec.name_of(operation.result)
     found = [attrs.evolve(drift, path=f"$.{key}{drift.path[1:]}") for drift in drifts]
-    model = getattr(result, "__name__", str(result))
     found += [
         _codec.Drift(model, name, "unknown", f"$.{name}", "no such key", type(sibling).__name__)
         for name, sibling in payload.items()

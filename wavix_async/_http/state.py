@@ -5,15 +5,13 @@ import contextlib
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeAlias
 
-from wavix_async._aio.clock import Clock
-from wavix_async._aio.stop import ClosingSignal
+from wavix_async._aio import Clock, ClosingSignal
 from wavix_async._codec import Drift
 from wavix_async._http.redaction import Redactor
 from wavix_async._http.retry import RetryBudget
 from wavix_async._http.transport import Transport
-from wavix_async._instrumentation.events import PauseEvent, RateEvent
-from wavix_async._instrumentation.observers import Observers
-from wavix_async._ratelimit.limiter import Limiter
+from wavix_async._instrumentation import Observers, PauseEvent, RateEvent
+from wavix_async._ratelimit import Limiter
 from wavix_async.config import RetryPolicy
 
 if TYPE_CHECKING:

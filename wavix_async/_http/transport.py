@@ -20,7 +20,7 @@ import aiohttp
 from aiohttp import hdrs
 from multidict import CIMultiDict
 
-from wavix_async._aio.watchdog import Watchdog
+from wavix_async._aio import Watchdog
 from wavix_async._http.failures import name_failure, shows_a_login
 from wavix_async._http.request import Part, Request
 from wavix_async._http.response import Response
