@@ -38,7 +38,13 @@ _writer.register_unstructure_hook(date, date.isoformat)
 _writer.register_unstructure_hook_func(is_union, lambda value: _write(value))
 
 
+# Most values are of these. Asked first, since bodies are mappings, and `isinstance` with an abstract class is slow.
+_PLAIN: Final = frozenset({str, int, bool, float, type(None)})
+
+
 def _write(value: Any) -> Any:
+    if type(value) in _PLAIN:
+        return value
     if isinstance(value, AnswerBase):
         return _write_model(value)
     if isinstance(value, FieldsBase):

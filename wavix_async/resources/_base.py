@@ -14,6 +14,7 @@ from wavix_async.models._base import Body, PageQuery, Query
 from wavix_async.models.common import Page
 from wavix_async.resources._ids import Id
 from wavix_async.resources._pagination import Paginator
+from wavix_async.types import UNSET
 
 __all__ = ["Resource", "refuse_empty"]
 
@@ -35,11 +36,18 @@ def refuse_empty(changes: Body) -> None:
     Raises:
         InputError: It is empty; the message names its fields.
     """
-    for _ in changes:
-        return
     kind = type(changes)
-    names = ", ".join(field.name for field in attrs.fields(kind))
-    raise InputError(f"{kind.__name__} is empty, it would change nothing: give at least one of {names}.")
+    names = _field_names(kind)
+    # Bulk runs check every change: a loop is quicker than the iterator of the mapping.
+    for name in names:
+        if getattr(changes, name) is not UNSET:
+            return
+    raise InputError(f"{kind.__name__} is empty, it would change nothing: give at least one of {', '.join(names)}.")
+
+
+@functools.cache
+def _field_names(kind: Any) -> tuple[str, ...]:
+    return tuple(field.name for field in attrs.fields(kind))
 
 
 class Resource:
