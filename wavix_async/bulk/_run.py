@@ -395,7 +395,8 @@ class BulkRun(TaskCoroutine[BulkReport[Key, Result]], Generic[Key, Result]):
             wrong = InputError(f"the item is no pair {self._operation.pair}: {type(error).__name__}.")
             return BulkResult(named, BulkStatus.FAILED, error=wrong)
         try:
-            await self._locks.acquire(key)
+            if not self._locks.try_acquire(key):
+                await self._locks.wait(key)
             try:
                 if key in self._reconciler and not self._stopping:
                     await self._record(await self._reconciler.reconcile(key))

@@ -264,7 +264,7 @@ class Numbers(Resource):
 
 
 def _check_update(number_id: object, changes: object) -> None:
-    _number_id(number_id)
+    _NUMBER_ID.check(number_id)
     if not isinstance(changes, NumberUpdate):
         raise InputError(f"the update of number {number_id} must be a NumberUpdate, got {type(changes).__name__}.")
     try:
