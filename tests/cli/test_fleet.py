@@ -271,13 +271,11 @@ class TestApply:
     def test_a_plan_that_was_refused_leaves_the_name_of_the_journal_free(
         self, cli: Cli, sandbox: Sandbox, place: Path, monkeypatch: pytest.MonkeyPatch
     ):
-        from wavix_async.cli._commands import fleet as _fleet
-
-        def meddle(made: Any, kept: Any, *, goes_on: bool) -> None:
+        def change_a_number(plan: Any, journal: Any, *, resuming: bool) -> None:
             sandbox.change(FIRST, call_status_url="https://somebody.example.com/else")
 
         file = wish(place / "fleet.csv", 3)
-        monkeypatch.setattr(_fleet, "_summarize", meddle)
+        monkeypatch.setattr("wavix_async.cli._commands.fleet._show_plan", change_a_number)
         ran = cli("fleet", "apply", file, "--yes")
         assert (ran.code, writes(sandbox)) == (3, [])
         assert "--stale skip" in ran.err
