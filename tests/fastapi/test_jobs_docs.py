@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from tests.support.jobs import until
 from tests.support.serving import serve
-from wavix_async.fastapi._jobs.schemas import JobState
+from wavix_async.fastapi._jobs import JobState
 from wavix_async.sandbox import Sandbox
 
 if TYPE_CHECKING:

@@ -10,7 +10,6 @@ import pytest
 
 from tests.support.jobs import application, asking, asking_server, begin, read_events, until
 from tests.support.serving import serve
-from wavix_async.fastapi._jobs import event_stream as _job_events
 from wavix_async.sandbox import Sandbox
 
 if TYPE_CHECKING:
@@ -62,8 +61,8 @@ async def test_a_foreign_last_event_id_is_none(last: str):
 
 
 async def test_a_silent_job_has_a_heartbeat(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(_job_events, "_HEARTBEAT", 0.3)
-    monkeypatch.setattr(_job_events, "_LOOK", 0.05)
+    monkeypatch.setattr("wavix_async.fastapi._jobs.event_stream._HEARTBEAT", 0.3)
+    monkeypatch.setattr("wavix_async.fastapi._jobs.event_stream._CHECK_INTERVAL", 0.05)
     async with Sandbox(numbers=10) as sandbox, asking_server(application(sandbox)) as client:
         path = await begin(client, [1001], confirm=True)
         await until(client, path, "planned")

@@ -10,9 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.jobs import application, asking, asking_server, begin, read_events, until
-from wavix_async.fastapi._jobs import manager as _job_book
-from wavix_async.fastapi._jobs import runner as _job_run
-from wavix_async.fastapi._jobs.shutdown import heard
+from wavix_async.fastapi._jobs import on_shutdown_signal
 from wavix_async.sandbox import Sandbox
 
 if TYPE_CHECKING:
@@ -59,7 +57,7 @@ async def test_a_job_that_was_not_begun_is_planned_anew_by_the_next_application(
 
 
 async def test_a_plan_that_nobody_starts_is_not_kept_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(_job_run, "_PATIENCE", 0.1)
+    monkeypatch.setattr("wavix_async.fastapi._jobs.runner._START_TIMEOUT", 0.1)
     async with Sandbox(numbers=10) as sandbox, asking(application(sandbox, tmp_path)) as client:
         path = await begin(client, [1001], confirm=True)
         job = await until(client, path)
@@ -93,17 +91,17 @@ async def test_the_signals_of_a_process_are_heard_and_left_to_who_handles_them()
     before = signal.signal(signal.SIGTERM, lambda *_: came.append("theirs"))
     theirs = signal.getsignal(signal.SIGTERM)
     try:
-        with heard(lambda: came.append("ours")):
+        with on_shutdown_signal(lambda: came.append("ours")):
             signal.raise_signal(signal.SIGTERM)
             await asyncio.sleep(0)
             await asyncio.sleep(0)
         assert came == ["theirs", "ours"]
         assert signal.getsignal(signal.SIGTERM) is theirs
-        with heard(lambda: came.append("ours")):
+        with on_shutdown_signal(lambda: came.append("ours")):
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
         # Who has taken it over meanwhile keeps it.
         assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
-        with heard(lambda: came.append("ours")):
+        with on_shutdown_signal(lambda: came.append("ours")):
             assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         await asyncio.to_thread(lambda: asyncio.run(_hear_nothing()))
@@ -112,7 +110,7 @@ async def test_the_signals_of_a_process_are_heard_and_left_to_who_handles_them()
 
 
 async def _hear_nothing() -> None:
-    with heard(lambda: None):
+    with on_shutdown_signal(lambda: None):
         assert signal.getsignal(signal.SIGTERM) is signal.SIG_IGN
 
 
@@ -149,7 +147,7 @@ async def test_a_job_outlives_the_request_that_began_it():
 
 
 async def test_two_applications_share_a_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(_job_book, "_POLL", 0.1)
+    monkeypatch.setattr("wavix_async.fastapi._jobs.manager._POLL", 0.1)
     async with (
         Sandbox(**RUNNING) as sandbox,
         asking_server(application(sandbox, tmp_path)) as one,

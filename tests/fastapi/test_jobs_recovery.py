@@ -14,9 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.support.jobs import application, asking, begin, until
-from wavix_async.fastapi._jobs import store as _job_files
-from wavix_async.fastapi._jobs.problems import of_storage
-from wavix_async.fastapi._jobs.store import JobFiles, new_id
+from wavix_async.fastapi._jobs import FileJobStore, new_id, problem_of_storage
 from wavix_async.fleet import JournalError
 from wavix_async.sandbox import Sandbox
 
@@ -102,7 +100,7 @@ async def test_a_full_disk_hides_no_job(tmp_path: Path, monkeypatch: pytest.Monk
         (tmp_path / f"{'a' * 36}.json").mkdir()
         async with asking(application(account, tmp_path)) as client:
             with monkeypatch.context() as patch:
-                patch.setattr(JobFiles, "write", full)
+                patch.setattr(FileJobStore, "write", full)
                 told = (await client.get(path)).json()
                 assert (told["state"], told["report"], told["resumable"]) == ("interrupted", job["report"], True)
                 assert (await client.get("/fleet/jobs")).json() == {"items": [told]}
@@ -124,10 +122,10 @@ async def test_a_full_disk_hides_no_job(tmp_path: Path, monkeypatch: pytest.Monk
 
 
 async def test_a_write_that_fails_leaves_no_half_of_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    files = JobFiles(tmp_path)
-    monkeypatch.setattr(_job_files.Path, "replace", lambda *_: exec("raise OSError(28, 'No space')"))
+    files = FileJobStore(tmp_path)
+    monkeypatch.setattr("pathlib.Path.replace", lambda *_: exec("raise OSError(28, 'No space')"))
     with pytest.raises(OSError, match="No space"):
-        files.keep_changes(new_id(), [])
+        files.write_changes(new_id(), [])
     assert list(tmp_path.iterdir()) == []
 
 
@@ -242,7 +240,7 @@ def _open_to_others(directory: Path) -> set[str]:
 
 def test_the_log_names_the_file_and_no_phone_number(caplog: pytest.LogCaptureFixture):
     job_id = "0123456789ab12025550123f120255501234"
-    of_storage(JournalError(f"Cannot use the journal {job_id}.sqlite: 12025550123."), job_id)
+    problem_of_storage(JournalError(f"Cannot use the journal {job_id}.sqlite: 12025550123."), job_id)
     (record,) = caplog.records
     assert f"{job_id}.sqlite" in record.getMessage()
     assert not record.getMessage().endswith("12025550123.")
@@ -250,6 +248,6 @@ def test_the_log_names_the_file_and_no_phone_number(caplog: pytest.LogCaptureFix
 
 def test_what_is_new_is_the_newest_also_when_the_clock_is_put_back(monkeypatch: pytest.MonkeyPatch):
     ids = [new_id()]
-    monkeypatch.setattr(_job_files.time, "time_ns", lambda: 0)
+    monkeypatch.setattr("time.time_ns", lambda: 0)
     ids += [new_id(), new_id()]
     assert sorted(ids) == ids
