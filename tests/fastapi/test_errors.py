@@ -592,9 +592,9 @@ UNCONFIGURED = """
 import asyncio, logging
 {before}
 from wavix_async import AuthenticationError, ServerError
-from wavix_async.fastapi._errors import _tell_operator, problem_of
+from wavix_async.fastapi import problem_response
 for error in (AuthenticationError("HTTP 401: Access denied."), ServerError("HTTP 500: Oops.")):
-    _tell_operator(error, problem_of(error))
+    problem_response(error)
 """
 
 
