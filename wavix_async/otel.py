@@ -214,8 +214,8 @@ class _CurrentSpan:
     ) -> None:
         if self._token is None:
             return
-        # Python closes an abandoned coroutine in any context, not necessarily its own, and may raise another error in it
-        # than GeneratorExit.
+        # Python closes an abandoned coroutine in any context, not necessarily its own, and the error raised in it need
+        # not be GeneratorExit.
         if contexts.get_value(self._key) is self:
             contexts.detach(self._token)
         if kind is not None and not self._end_recorded:
