@@ -17,7 +17,7 @@ _CALL_ATTRIBUTES: Final = ("attempts", "elapsed")
 
 
 def make_error(kind: type[E], message: str = "", /, **facts: object) -> E:
-    """Make an error with all the facts that a call gives it: for a fake that shall raise it.
+    """Make an error with all the facts that a call sets, for a fake to raise.
 
     To see what a client makes of such an answer, let the sandbox fail instead: `Sandbox.fail_next(429)`.
 

@@ -46,7 +46,7 @@ def make(kind: type[M], /, **fields: object) -> M:
     Args:
         kind: The class, such as `Number`.
         **fields: Values to set, as the model has them or as the API writes them (`status="active"`); `extra` holds keys
-            that this version does not know. What is left out is made up: the same every time, except for what tells
+            that this version does not know. Other fields are generated: the same every time, except for what tells
             models apart (`id`, phone numbers), which counts up over the whole process. Give it where the test names it.
 
     Returns:

@@ -35,7 +35,7 @@ def skip_waits(client: WavixClient, advance: Callable[[float], object] = _ignore
     Args:
         client: The client.
         advance: Called with the seconds of each wait, in the client's event loop: `Sandbox.advance`, so that its rate
-            limit refills as if they had passed. Default: nobody is told.
+            limit refills as if they had passed. Default: not called.
     """
     client._state.use_clock(_EagerClock(client._state, advance))
 

@@ -158,8 +158,8 @@ class Display:
             samples.popleft()
         start, taken, done = samples[0]
         seconds = max(progress.elapsed - start, _REDRAW)
-        landed = (progress.done - done) / seconds
-        left = (progress.total - progress.done) / landed if progress.total is not None and landed > 0 else None
+        per_second = (progress.done - done) / seconds
+        left = (progress.total - progress.done) / per_second if progress.total is not None and per_second > 0 else None
         return (progress.requests - progress.rate_limited - taken) / seconds, left
 
     def _wait_reason(self, progress: RunProgress) -> tuple[str, str] | None:

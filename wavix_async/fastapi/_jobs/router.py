@@ -57,20 +57,21 @@ def fleet_jobs(
 ) -> APIRouter:
     """Return a router of bulk jobs: `app.include_router(fleet_jobs("jobs"), prefix="/fleet")`.
 
-    A job is a run of `fleet.plan` and `fleet.apply` with the client of the application (`get_wavix`). It goes on when
-    whoever has asked for it leaves. When the application ends, jobs are stopped in order before the client is closed.
-    Who may use it is yours to say: `include_router(..., dependencies=[Depends(...)])`.
+    A job is a run of `fleet.plan` and `fleet.apply` with the client of the application (`get_wavix`). It continues when
+    the HTTP client that created it disconnects. When the application ends, jobs are stopped in order before the client
+    is closed. The router has no access control: add yours with `include_router(..., dependencies=[Depends(...)])`.
 
     Args:
-        directory: Where jobs have their journals; it is made when it is not there, and several processes may share it.
-            A job whose process ended can be resumed from there. None: a temporary one, which ends with the application.
-        kept: How many jobs that have ended are listed; older ones stay in the directory, where they are found by id.
-            Without a directory they are forgotten.
+        directory: The directory for the journals of jobs; created if it does not exist. Several processes may share it,
+            and a job whose process has ended can be resumed from it. None: a temporary directory, removed when the
+            application ends.
+        kept: How many ended jobs are listed. Older ones stay in the directory and are found by id; a temporary
+            directory does not keep them. Default 100.
         safety: When to refuse a job, or to stop it. Default: `Safety()`, which allows 30 % of the account to change.
-        grace: Seconds that jobs are given to end in order when the application ends. Default 10.
+        grace: Seconds that jobs get to end in order when the application ends. Default 10.
 
     Returns:
-        The router. Its lifespan is run by the application that includes it, inside the application's own.
+        The router. The application that includes it runs its lifespan, inside the application's own.
 
     Raises:
         ConfigurationError: An argument is out of range.
