@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.support.jobs import application, asking, begin, until
+from tests.support.jobs import application, connect, post_job, wait_for_state
 from wavix_async.fastapi._jobs import shorten_problems
 from wavix_async.sandbox import Sandbox
 
@@ -22,7 +22,7 @@ JSON = {"Content-Type": "application/json"}
 
 @pytest.fixture
 async def client() -> AsyncIterator[httpx.AsyncClient]:
-    async with Sandbox(numbers=10) as sandbox, asking(application(sandbox)) as client:
+    async with Sandbox(numbers=10) as sandbox, connect(application(sandbox)) as client:
         yield client
 
 
@@ -126,8 +126,8 @@ async def test_a_batch_has_the_bound_of_the_api(client: httpx.AsyncClient):
 
 
 async def test_a_page_beyond_all_is_empty_or_refused(client: httpx.AsyncClient):
-    path = await begin(client, [1001])
-    await until(client, path)
+    path = await post_job(client, [1001])
+    await wait_for_state(client, path)
     for what in ("changes", "results"):
         page = (await client.get(f"{path}/{what}?offset={2**53}&limit=1000")).json()
         assert (page["items"], page["total"]) == ([], 1)
