@@ -402,7 +402,8 @@ async def test_a_second_ctrl_c_ends_at_once_and_the_journal_knows(place: Path):
 
 @pytest.mark.req_14
 async def test_a_killed_run_is_resumed_and_can_be_looked_at_while_it_runs(place: Path):
-    async with Sandbox(numbers=400, latency=0.2) as sandbox:
+    # The run takes 15 s: long enough for the four commands below, also on a busy machine.
+    async with Sandbox(numbers=400, latency=0.3) as sandbox:
         file, journal = wish(place / "fleet.csv", 400), place / "fleet.run.sqlite"
         argv = ("fleet", "apply", file, "--yes", "--max-fraction", 1, "--concurrency", 8)
         process = await start(sandbox, *argv)
