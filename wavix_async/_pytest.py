@@ -1,7 +1,7 @@
 """The pytest plugin: fixtures for the tests of programs that use this package (`docs/testing.md`).
 
-Every run of pytest loads this wherever the package is installed, so it imports nothing but pytest until a test asks for
-a fixture, and it changes nothing for tests that ask for none.
+Every run of pytest loads this module wherever the package is installed. So it imports only pytest until a test uses a
+fixture, and changes nothing for other tests.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator, Iterator, Mapping
 
     from wavix_async import WavixClient
     from wavix_async.sandbox import Sandbox
@@ -21,22 +21,24 @@ __all__ = ["wavix_client", "wavix_sandbox"]
 
 _SANDBOX: Final = pytest.StashKey[Any]()
 _ASYNCIO_PART: Final = "wavix-asyncio"
+_CLOSE_TIMEOUT: Final = 5.0
+_MAX_REQUESTS_SHOWN: Final = 50
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Register the marker, and what has to be known of pytest-asyncio where that is in use."""
+    """Register the marker, and a fixture of pytest-asyncio if that plugin is active."""
     config.addinivalue_line(
         "markers",
         "wavix(**arguments): arguments of the Sandbox of wavix_sandbox and wavix_client, such as numbers=10, rate=5",
     )
     if config.pluginmanager.has_plugin("asyncio"):
-        # Before 0.24 it lacks what is used here: then the client is closed after its loop, as well as that can be done.
+        # pytest-asyncio before 0.24 lacks what this uses: then the client is closed after its event loop has ended.
         with contextlib.suppress(AttributeError, TypeError):
             _register_asyncio_part(config)
 
 
 def _register_asyncio_part(config: pytest.Config) -> None:
-    # Its plugin is loaded, so this costs nothing.
+    # The plugin of pytest-asyncio is loaded already, so this import costs nothing.
     import pytest_asyncio
 
     class AsyncioPart:
@@ -44,47 +46,43 @@ def _register_asyncio_part(config: pytest.Config) -> None:
 
         @pytest_asyncio.fixture(loop_scope="function")
         async def _wavix_asyncio_loop(self) -> None:
-            """Have pytest-asyncio make the loop of the test."""
+            """Make pytest-asyncio create the event loop of the test."""
 
     config.pluginmanager.register(AsyncioPart(), _ASYNCIO_PART)
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[Any]) -> None:
-    """Add to the report of a failed test what its sandbox has seen."""
+    """Add the requests of the sandbox to the report of a failed test."""
     if call.when == "call" and call.excinfo is not None and (sandbox := item.stash.get(_SANDBOX, None)) is not None:
-        from wavix_async.testing._fixtures import on_the_wire
-
-        item.add_report_section("call", "wavix_sandbox", on_the_wire(sandbox))
+        item.add_report_section("call", "wavix_sandbox", _format_requests(sandbox))
 
 
 @pytest.fixture
 def wavix_sandbox(request: pytest.FixtureRequest) -> Iterator[Sandbox]:
     """A running Sandbox, in a thread of its own; `@pytest.mark.wavix(numbers=10, rate=5)` gives it arguments.
 
-    Meanwhile WAVIX_BASE_URL and WAVIX_API_KEY lead to it, so that a client which the program makes by itself gets here,
-    too, and never to the live API.
+    Meanwhile WAVIX_BASE_URL and WAVIX_API_KEY point to it, so that a client which the program makes by itself connects
+    to it, too, and never to the live API.
     """
-    from wavix_async.testing._fixtures import arguments, start
-
-    with start(arguments(request.node)) as sandbox, pytest.MonkeyPatch.context() as patch:
+    with _make_sandbox(_marker_arguments(request.node)) as sandbox, pytest.MonkeyPatch.context() as patch:
         patch.setenv("WAVIX_BASE_URL", sandbox.url)
         patch.setenv("WAVIX_API_KEY", sandbox.api_key)
         request.node.stash[_SANDBOX] = sandbox
         yield sandbox
-        # Tests are kept to the end of the run; what they have sent is not.
+        # pytest keeps every test item to the end of the run: the sandbox must not stay in memory with it.
         del request.node.stash[_SANDBOX]
 
 
 @pytest.fixture
 async def _wavix_anyio_loop() -> AsyncIterator[None]:
-    """Have anyio make the loop of the test, and keep it."""
-    yield  # noqa: PT022 - a fixture that returns does not keep it
+    """Make anyio create the event loop of the test, and keep it."""
+    yield  # noqa: PT022 - anyio ends the loop of a fixture that returns
 
 
 @pytest.fixture
 def _wavix_loop(request: pytest.FixtureRequest) -> None:
-    """The event loop of an async test: what is made after it is closed while there still is a loop."""
+    """The event loop of an async test: a fixture that uses this one is torn down while the loop still exists."""
     asyncio_part = request.config.pluginmanager.get_plugin(_ASYNCIO_PART)
     if asyncio_part is not None and asyncio_part.is_async_test(request.node):
         request.getfixturevalue("_wavix_asyncio_loop")
@@ -94,9 +92,79 @@ def _wavix_loop(request: pytest.FixtureRequest) -> None:
 
 @pytest.fixture
 def wavix_client(_wavix_loop: None, wavix_sandbox: Sandbox) -> Iterator[WavixClient]:
-    """A WavixClient of `wavix_sandbox` for any event loop, which passes over its waits; closed afterwards."""
-    from wavix_async.testing._fixtures import close, connect
+    """A WavixClient of `wavix_sandbox` for any event loop, which skips its waits; closed afterwards."""
+    from wavix_async.client import WavixClient
+    from wavix_async.testing import skip_waits
 
-    client = connect(wavix_sandbox)
+    client = WavixClient(wavix_sandbox.api_key, base_url=wavix_sandbox.url)
+    skip_waits(client, wavix_sandbox.advance)
     yield client
-    close(client)
+    _close(client)
+
+
+# --- what the fixtures do ---
+
+
+def _marker_arguments(node: pytest.Item) -> Mapping[str, Any]:
+    """Return the arguments in the markers of a test, its class and its module; the nearest marker wins."""
+    import inspect
+
+    from wavix_async.sandbox import Sandbox
+
+    names = list(inspect.signature(Sandbox).parameters)
+    arguments: dict[str, Any] = {}
+    for mark in node.iter_markers("wavix"):
+        if mark.args:
+            pytest.fail("@pytest.mark.wavix takes keywords only, for example numbers=10.", pytrace=False)
+        for name, value in mark.kwargs.items():
+            if name not in names:
+                hint = _did_you_mean(name, names)
+                pytest.fail(f"@pytest.mark.wavix: Sandbox has no argument {name!r}: {hint}", pytrace=False)
+            arguments.setdefault(name, value)
+    return arguments
+
+
+def _did_you_mean(name: str, names: list[str]) -> str:
+    import difflib
+
+    close = difflib.get_close_matches(name, names, cutoff=0.7)
+    return f"did you mean {' or '.join(close)}?" if close else f"it has {', '.join(names)}."
+
+
+def _make_sandbox(arguments: Mapping[str, Any]) -> Sandbox:
+    """Return a sandbox that is not started yet, or fail the test."""
+    from wavix_async.sandbox import Sandbox
+
+    try:
+        return Sandbox(**arguments)
+    except ValueError as error:
+        problem = str(error)
+    pytest.fail(f"@pytest.mark.wavix: {problem}", pytrace=False)
+
+
+def _close(client: WavixClient) -> None:
+    """Close a client where no event loop runs: in the loop that used it, if that still exists."""
+    import asyncio
+
+    loop = client._state.transport._loop
+    if loop is not None and loop.is_running():
+        # The loop of another thread, such as that of a TestClient that is still open.
+        asyncio.run_coroutine_threadsafe(client.close(), loop).result(_CLOSE_TIMEOUT)
+    elif loop is not None and not loop.is_closed():
+        loop.run_until_complete(client.close())
+    else:
+        loop = asyncio.SelectorEventLoop()
+        loop.run_until_complete(client.close())
+        loop.close()
+
+
+def _format_requests(sandbox: Sandbox) -> str:
+    """Return the requests that a sandbox has received, one per line."""
+    requests = sandbox.requests
+    lines = [
+        f"{request.at:8.3f} s  {request.method} {request.path}{'?' if request.query else ''}{request.query}"
+        f" -> {request.status or 'no answer'}{f' ({request.fault})' if request.fault else ''}"
+        for request in requests[-_MAX_REQUESTS_SHOWN:]
+    ]
+    left_out = len(requests) - len(lines)
+    return "\n".join([*([f"({left_out} earlier ones left out)"] if left_out else []), *lines]) or "no request"

@@ -5,15 +5,15 @@
     async with WavixClient(observers=[OpenTelemetry()]) as wavix:
         ...
 
-Names and attributes follow the semantic conventions for HTTP clients; what they have no name for begins with `wavix.`.
-Nothing of it holds the key, the value of a query parameter, a body, or the message of an error.
+Names and attributes follow the semantic conventions for HTTP clients; names that these lack begin with `wavix.`. No
+span or metric holds the key, the value of a query parameter, a body, or the message of an error.
 
-**One span per attempt**, not per call: a call that got through after a 429 and a 503 is three spans, side by side below
-the span of the caller. Each is current while its request is on the wire, and HTTP instrumentation is suppressed for as
-long: it would make a second span of the same request, and send the ids of the trace and the baggage to the API.
+**One span per attempt**, not per call: a call that succeeds after a 429 and a 503 makes three spans, side by side below
+the span of the caller. Each is current while its request is in flight. Meanwhile HTTP instrumentation is suppressed: it
+would make a second span of the same request, and send the ids of the trace and the baggage to the API.
 
-**A bulk run is one span.** Its attempts are not its children, for a run of 100,000 would be a trace that nobody can
-look at: each begins a trace of its own and links to the run, and the run links to the first attempts that failed.
+**A bulk run is one span.** Its attempts are not its children, because no tool can show a trace of 100,000 spans: each
+attempt begins a trace of its own and links to the run, and the run links to the first failed attempts.
 """
 
 from __future__ import annotations
@@ -65,28 +65,28 @@ _SCHEMA: Final = "https://opentelemetry.io/schemas/1.30.0"
 _BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10)
 """Seconds; what the conventions advise for the durations of HTTP requests."""
 _METHODS: Final = frozenset({"CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE"})
-_LINKS: Final = {True: 20, False: 100}
-"""The most links of a run to attempts that failed: to those refused with a 429, which are routine, and to others. By
-default a span holds 128."""
+_MAX_LINKS: Final = {True: 20, False: 100}
+"""The most links of a run to failed attempts: 20 to attempts refused with a 429, which are routine, and 100 to others.
+By default a span holds 128 links."""
 
 _METHOD: Final = "http.request.method"
 _TEMPLATE: Final = "url.template"
 _STATUS: Final = "http.response.status_code"
 _ERROR: Final = "error.type"
 _GROUP: Final = "wavix.limit_group"
-_ENDS: Final = ("updated", "failed", "unknown", "not_sent")
+_STATUSES: Final = ("updated", "failed", "unknown", "not_sent")
 
-# What is ours as well as the instrumentation's, so that one observer does not take the other's suppression for the
+# Set together with the suppression of HTTP instrumentation, so that a second observer can tell our suppression from the
 # application's.
-_OURS: Final = contexts.create_key("wavix_async")
+_OWN_SUPPRESSION: Final = contexts.create_key("wavix_async")
 
 
 def _suppressing() -> dict[str, object]:
-    """Return what suppresses HTTP instrumentation, to go into the context together with a span."""
+    """Return the context values that suppress HTTP instrumentation, to set together with a span."""
     token = contexts.attach(Context())
     try:
         with suppress_http_instrumentation():
-            return {**contexts.get_current(), _OURS: True}
+            return {**contexts.get_current(), _OWN_SUPPRESSION: True}
     finally:
         contexts.detach(token)
 
@@ -97,8 +97,8 @@ _SUPPRESSING: Final = _suppressing()
 class OpenTelemetry:
     """Makes spans and metrics of what a client does: `WavixClient(observers=[OpenTelemetry()])`.
 
-    Several clients may share one. Of an application that has set no providers up it makes nothing, and while the
-    application suppresses instrumentation it is silent about attempts.
+    Several clients may share one. It makes nothing if the application has set up no providers, and no spans or metrics
+    of attempts while the application suppresses instrumentation.
 
     Args:
         tracer_provider: Where the spans go. Default: the global provider, even if that is set later.
@@ -111,7 +111,7 @@ class OpenTelemetry:
         self._tracer = trace.get_tracer("wavix_async", __version__, tracer_provider, _SCHEMA)
         self._attempt_key = contexts.create_key("wavix_async.attempt")
         self._run_key = contexts.create_key("wavix_async.run")
-        self._told = threading.local()
+        self._last_event = threading.local()
         meter = metrics.get_meter("wavix_async", __version__, meter_provider, _SCHEMA)
         self._duration = meter.create_histogram(
             "http.client.request.duration",
@@ -139,40 +139,40 @@ class OpenTelemetry:
         )
 
     def around_attempt(self, start: AttemptStart, /) -> AbstractContextManager[object]:
-        """Return the context of an attempt, which has its span; for the client."""
-        return _Attempt(self._tracer, self._attempt_key, self._run_key, start)
+        """Return the context manager of an attempt, with its span; called by the client."""
+        return _AttemptSpan(self._tracer, self._attempt_key, self._run_key, start)
 
     def around_bulk(self, start: BulkStart, /) -> AbstractContextManager[object]:
-        """Return the context of a bulk run, which has its span; for the client."""
-        return _Run(self._tracer, self._run_key, start)
+        """Return the context manager of a bulk run, with its span; called by the client."""
+        return _RunSpan(self._tracer, self._run_key, start)
 
     def __call__(self, event: Event, /) -> None:
-        """Take an event; for the client."""
-        # Twice, where both a client and its `with_options` were given this observer.
-        if event is getattr(self._told, "last", None):
+        """Record an event; called by the client."""
+        # The event comes twice if both a client and its `with_options` have this observer.
+        if event is getattr(self._last_event, "event", None):
             return
-        self._told.last = event
+        self._last_event.event = event
         if isinstance(event, AttemptEvent):
-            self._attempt_ended(event)
+            self._on_attempt(event)
         elif isinstance(event, RetryEvent):
-            self._retries.add(1, {**_named(event.operation).labels, _ERROR: _error_type(event.status, event.reason)})
+            self._retries.add(1, {**_names_of(event.operation).labels, _ERROR: _error_type(event.status, event.reason)})
         elif isinstance(event, PauseEvent):
             self._pauses.add(1, {_GROUP: event.group})
             self._pause_time.add(event.seconds, {_GROUP: event.group})
         elif isinstance(event, RateEvent):
             self._rate.set(event.rate, {_GROUP: event.group})
         elif isinstance(event, DriftEvent):
-            # Without the field: one that is not documented has a name that the server has made up.
+            # Without the field: a server could make up any number of undocumented names.
             drift = {"wavix.drift.model": event.drift.model, "wavix.drift.kind": event.drift.kind}
-            self._drifts.add(1, {**_named(event.operation).labels, **drift})
+            self._drifts.add(1, {**_names_of(event.operation).labels, **drift})
         elif isinstance(event, BulkEvent):
-            self._run_ended(event)
+            self._on_run(event)
 
-    def _attempt_ended(self, event: AttemptEvent) -> None:
+    def _on_attempt(self, event: AttemptEvent) -> None:
         attempt = contexts.get_value(self._attempt_key)
-        labels = dict(_named(event.operation).labels)
-        if isinstance(attempt, _Attempt):
-            attempt.has_ended(event)
+        labels = dict(_names_of(event.operation).labels)
+        if isinstance(attempt, _AttemptSpan):
+            attempt.record_end(event)
             labels |= attempt.server
         elif not is_http_instrumentation_enabled():
             return
@@ -182,54 +182,54 @@ class OpenTelemetry:
             labels[_ERROR] = _error_type(event.status, event.error)
         self._duration.record(event.duration, labels)
 
-    def _run_ended(self, event: BulkEvent) -> None:
+    def _on_run(self, event: BulkEvent) -> None:
         run = contexts.get_value(self._run_key)
-        if isinstance(run, _Run):
-            run.has_ended(event)
-        labels = _named(event.operation).labels
-        for end in _ENDS:
-            count: int = getattr(event, end)
+        if isinstance(run, _RunSpan):
+            run.record_end(event)
+        labels = _names_of(event.operation).labels
+        for status in _STATUSES:
+            count: int = getattr(event, status)
             if count:
-                self._items.add(count, {**labels, "wavix.bulk.status": end})
+                self._items.add(count, {**labels, "wavix.bulk.status": status})
 
 
-class _Current:
-    """A span that is the current one for as long as this is entered."""
+class _CurrentSpan:
+    """A context manager that makes a span the current one."""
 
-    __slots__ = ("_key", "_span", "_token", "_told", "_tracer")
+    __slots__ = ("_end_recorded", "_key", "_span", "_token", "_tracer")
 
     def __init__(self, tracer: Tracer, key: str) -> None:
         self._tracer = tracer
         self._key = key
         self._span: Span = INVALID_SPAN
         self._token: Token[Context] | None = None
-        self._told = False
+        self._end_recorded = False
 
-    def _begin(self, span: Span, here: Context, more: Mapping[str, object]) -> None:
+    def _start(self, span: Span, context: Context, extra: Mapping[str, object]) -> None:
         self._span = span
-        self._token = contexts.attach(trace.set_span_in_context(span, Context({**here, **more, self._key: self})))
+        self._token = contexts.attach(trace.set_span_in_context(span, Context({**context, **extra, self._key: self})))
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, frames: TracebackType | None
     ) -> None:
         if self._token is None:
             return
-        # A coroutine that nobody awaits any more is closed wherever it is found, which need not be its own context; and
-        # what its end raises need not be GeneratorExit.
+        # Python closes an abandoned coroutine in any context, not necessarily its own, and the error raised in it need
+        # not be GeneratorExit.
         if contexts.get_value(self._key) is self:
             contexts.detach(self._token)
-        if kind is not None and not self._told:
-            self._failed(kind.__name__)
+        if kind is not None and not self._end_recorded:
+            self._set_error(kind.__name__)
         self._span.end()
 
-    def _failed(self, error_type: str) -> None:
-        # No exception and no description: both have the message of the error, which may quote what somebody has sent.
+    def _set_error(self, error_type: str) -> None:
+        # No exception and no description: both have the message of the error, which may quote data of a request.
         self._span.set_attribute(_ERROR, error_type)
         self._span.set_status(StatusCode.ERROR)
 
 
-class _Attempt(_Current):
-    """An attempt, from before it is sent until its event was told."""
+class _AttemptSpan(_CurrentSpan):
+    """The span of an attempt: from before it is sent until its event."""
 
     __slots__ = ("_run", "_run_key", "server", "start")
 
@@ -238,29 +238,29 @@ class _Attempt(_Current):
         self._run_key = run_key
         self.start = start
         self.server: dict[str, str | int] = {}
-        self._run: _Run | None = None
+        self._run: _RunSpan | None = None
 
     def __enter__(self) -> None:
-        here, start = contexts.get_current(), self.start
-        outer, run = here.get(self._key), here.get(self._run_key)
-        entered = isinstance(outer, _Attempt) and outer.start is start
-        if entered or (_OURS not in here and not is_http_instrumentation_enabled()):
+        context, start = contexts.get_current(), self.start
+        enclosing, run = context.get(self._key), context.get(self._run_key)
+        already_entered = isinstance(enclosing, _AttemptSpan) and enclosing.start is start
+        if already_entered or (_OWN_SUPPRESSION not in context and not is_http_instrumentation_enabled()):
             return
-        name, url = _named(start.operation), start.url
+        name, url = _names_of(start.operation), start.url
         self.server = {"server.address": url.host or "", "server.port": url.port or 0}
-        attributes = {**name.attributes, **self.server, "url.full": _shown(url)}
+        attributes = {**name.attributes, **self.server, "url.full": _redact_url(url)}
         if start.attempt > 1:
             attributes["http.request.resend_count"] = start.attempt - 1
-        parent, links = here, None
-        # Below a span that the application has opened within the run it stays where the application looks for it.
-        if isinstance(run, _Run) and run.is_current(here):
-            self._run, parent, links = run, trace.set_span_in_context(INVALID_SPAN, here), run.links
-        span = self._tracer.start_span(name.of_span, parent, SpanKind.CLIENT, attributes, links)
-        self._begin(span, here, _SUPPRESSING)
+        parent, links = context, None
+        # Within a span that the application has opened in the run, the attempt stays a child of that span.
+        if isinstance(run, _RunSpan) and run.is_current(context):
+            self._run, parent, links = run, trace.set_span_in_context(INVALID_SPAN, context), run.links
+        span = self._tracer.start_span(name.span_name, parent, SpanKind.CLIENT, attributes, links)
+        self._start(span, context, _SUPPRESSING)
 
-    def has_ended(self, event: AttemptEvent) -> None:
-        """Note how the attempt has ended."""
-        self._told = True
+    def record_end(self, event: AttemptEvent) -> None:
+        """Record how the attempt ended."""
+        self._end_recorded = True
         span = self._span
         if not span.is_recording():
             return
@@ -268,7 +268,7 @@ class _Attempt(_Current):
             span.set_attribute(_STATUS, event.status)
         if event.error is None:
             return
-        self._failed(_error_type(event.status, event.error))
+        self._set_error(_error_type(event.status, event.error))
         if event.outcome is not None:
             span.set_attribute("wavix.outcome", event.outcome)
         if event.request_id is not None:
@@ -277,54 +277,54 @@ class _Attempt(_Current):
             self._run.link_to(span, refused=event.status == 429)
 
 
-class _Run(_Current):
-    """A bulk run, from before it has workers until its event was told."""
+class _RunSpan(_CurrentSpan):
+    """The span of a bulk run: from before its workers start until its event."""
 
-    __slots__ = ("_left", "links", "start")
+    __slots__ = ("_links_left", "links", "start")
 
     def __init__(self, tracer: Tracer, key: str, start: BulkStart) -> None:
         super().__init__(tracer, key)
         self.start = start
         self.links: list[Link] = []
-        self._left = dict(_LINKS)
+        self._links_left = dict(_MAX_LINKS)
 
     def __enter__(self) -> None:
-        here, start = contexts.get_current(), self.start
-        outer = here.get(self._key)
-        if isinstance(outer, _Run) and outer.start is start:
+        context, start = contexts.get_current(), self.start
+        enclosing = context.get(self._key)
+        if isinstance(enclosing, _RunSpan) and enclosing.start is start:
             return
-        name = _named(start.operation)
+        name = _names_of(start.operation)
         attributes = {**name.labels, "wavix.bulk.concurrency": start.concurrency}
         if start.total is not None:
             attributes["wavix.bulk.total"] = start.total
-        span = self._tracer.start_span(f"bulk {start.operation}", here, SpanKind.INTERNAL, attributes)
+        span = self._tracer.start_span(f"bulk {start.operation}", context, SpanKind.INTERNAL, attributes)
         self.links = [Link(span.get_span_context())]
-        self._begin(span, here, {})
+        self._start(span, context, {})
 
-    def is_current(self, here: Context) -> bool:
-        """Tell whether nobody has opened another span within the run."""
-        return trace.get_current_span(here) is self._span
+    def is_current(self, context: Context) -> bool:
+        """Return whether the current span is that of the run, and not one opened within it."""
+        return trace.get_current_span(context) is self._span
 
     def link_to(self, attempt: Span, *, refused: bool) -> None:
-        """Link to an attempt that failed, if there are not too many already."""
-        if self._left[refused] and self._span.is_recording():
-            self._left[refused] -= 1
+        """Link to a failed attempt, unless there are too many links."""
+        if self._links_left[refused] and self._span.is_recording():
+            self._links_left[refused] -= 1
             self._span.add_link(attempt.get_span_context())
 
-    def has_ended(self, event: BulkEvent) -> None:
-        """Note how the run has ended."""
-        self._told = True
-        for name in (*_ENDS, "requests", "rate_limited"):
+    def record_end(self, event: BulkEvent) -> None:
+        """Record how the run ended."""
+        self._end_recorded = True
+        for name in (*_STATUSES, "requests", "rate_limited"):
             self._span.set_attribute(f"wavix.bulk.{name}", getattr(event, name))
         if event.stopped_by is not None:
-            self._failed(event.stopped_by)
+            self._set_error(event.stopped_by)
 
 
 @attrs.frozen
-class _Name:
-    """What is the same for all attempts of an operation."""
+class _OperationNames:
+    """The names and attributes that all attempts of an operation share."""
 
-    of_span: str
+    span_name: str
     labels: dict[str, str | int]
     """For metrics."""
     attributes: dict[str, str | int]
@@ -332,19 +332,19 @@ class _Name:
 
 
 @lru_cache(maxsize=1024)
-def _named(operation: str) -> _Name:
+def _names_of(operation: str) -> _OperationNames:
     method, _, template = operation.partition(" ")
     if method in _METHODS:
         labels: dict[str, str | int] = {_METHOD: method, _TEMPLATE: template}
-        return _Name(operation, labels, labels)
+        return _OperationNames(operation, labels, labels)
     labels = {_METHOD: "_OTHER", _TEMPLATE: template}
-    return _Name(f"HTTP {template}", labels, {**labels, "http.request.method_original": method})
+    return _OperationNames(f"HTTP {template}", labels, {**labels, "http.request.method_original": method})
 
 
 def _error_type(status: int | None, error: str) -> str:
     return str(status) if status is not None and status >= 400 else error
 
 
-def _shown(url: URL) -> str:
+def _redact_url(url: URL) -> str:
     """Return a URL without the values of its query, which may be phone numbers and labels."""
     return str(url.with_query([(name, "REDACTED") for name in url.query]) if url.raw_query_string else url)

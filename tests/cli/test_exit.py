@@ -24,7 +24,7 @@ from wavix_async import (
 )
 from wavix_async._files import FIELDS
 from wavix_async.cli._exit import code_for_error, code_for_report
-from wavix_async.cli._input.change_flags import Changes
+from wavix_async.cli._input import Changes
 
 
 @pytest.mark.req_17

@@ -271,13 +271,11 @@ class TestApply:
     def test_a_plan_that_was_refused_leaves_the_name_of_the_journal_free(
         self, cli: Cli, sandbox: Sandbox, place: Path, monkeypatch: pytest.MonkeyPatch
     ):
-        from wavix_async.cli._commands import fleet as _fleet
-
-        def meddle(made: Any, kept: Any, *, goes_on: bool) -> None:
+        def change_a_number(plan: Any, journal: Any, *, resuming: bool) -> None:
             sandbox.change(FIRST, call_status_url="https://somebody.example.com/else")
 
         file = wish(place / "fleet.csv", 3)
-        monkeypatch.setattr(_fleet, "_summarize", meddle)
+        monkeypatch.setattr("wavix_async.cli._commands.fleet._show_plan", change_a_number)
         ran = cli("fleet", "apply", file, "--yes")
         assert (ran.code, writes(sandbox)) == (3, [])
         assert "--stale skip" in ran.err
@@ -407,7 +405,8 @@ async def test_a_second_ctrl_c_ends_at_once_and_the_journal_knows(place: Path):
 
 @pytest.mark.req_14
 async def test_a_killed_run_is_resumed_and_can_be_looked_at_while_it_runs(place: Path):
-    async with Sandbox(numbers=400, latency=0.2) as sandbox:
+    # The run takes 15 s: long enough for the four commands below, also on a busy machine.
+    async with Sandbox(numbers=400, latency=0.3) as sandbox:
         file, journal = wish(place / "fleet.csv", 400), place / "fleet.run.sqlite"
         argv = ("fleet", "apply", file, "--yes", "--max-fraction", 1, "--concurrency", 8)
         process = await start(sandbox, *argv)

@@ -14,11 +14,8 @@ import pytest
 
 pytest.importorskip("cyclopts")
 
-from wavix_async.cli._html.chart import run_chart
-from wavix_async.cli._html.fleet import plan_page, run_page
-from wavix_async.cli._html.page import Markup, bar, element, page
-from wavix_async.cli._output.format import duration, moment
-from wavix_async.cli._output.summary import reasons, verdict
+from wavix_async.cli._html import Markup, bar, element, page, plan_page, run_chart, run_page
+from wavix_async.cli._output import format_duration, format_time, group_reasons, summarize
 from wavix_async.fleet import Change, FieldChange, FleetResult, FleetStatus, Sample
 
 EVIL = "</style><script>alert(1)</script>\"'><img src=x onerror=alert(1)>&amp;\u202e\x00\x1b[2J"
@@ -244,17 +241,17 @@ OK = FleetStatus.UPDATED
     ],
 )
 def test_the_verdict(settings: dict[str, Any], kind: str, text: str):
-    said = verdict(Report(**settings))  # type: ignore[arg-type]
+    said = summarize(Report(**settings))  # type: ignore[arg-type]
     assert (said.kind, said.text) == (kind, text)
     assert text in Checked(run_page(Report(**settings))).text  # type: ignore[arg-type]
 
 
 def test_reasons_are_counted_without_their_ids_and_are_not_endless():
-    told = reasons(ended(number, FleetStatus.FAILED, f"HTTP 422 for /{number}: no") for number in range(1, 11))
+    told = group_reasons(ended(number, FleetStatus.FAILED, f"HTTP 422 for /{number}: no") for number in range(1, 11))
     assert [(reason.text, reason.count, reason.first) for reason in told] == [
         ("HTTP 422 for /{id}: no", 10, [1, 2, 3, 4, 5])
     ]
-    many = reasons(ended(1, FleetStatus.FAILED, f"reason {number * 7}x") for number in range(5_000))
+    many = group_reasons(ended(1, FleetStatus.FAILED, f"reason {number * 7}x") for number in range(5_000))
     assert len(many) == 1_001
     assert sum(reason.count for reason in many) == 5_000
     assert (many[0].text, many[0].count) == ("other reasons", 4_000)
@@ -329,8 +326,8 @@ def test_a_day_is_drawn_in_a_few_steps():
     ],
 )
 def test_durations(seconds: float, text: str):
-    assert duration(seconds) == text
+    assert format_duration(seconds) == text
 
 
 def test_moments():
-    assert moment(0) == "1970-01-01 00:00:00 UTC"
+    assert format_time(0) == "1970-01-01 00:00:00 UTC"

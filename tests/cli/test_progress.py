@@ -15,7 +15,7 @@ from rich.console import Console
 
 from tests.support.virtual import run_virtual
 from wavix_async import BulkProgress
-from wavix_async.cli._output.progress import Display
+from wavix_async.cli._output import Display
 from wavix_async.fleet import FleetProgress
 
 

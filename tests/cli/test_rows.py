@@ -15,7 +15,7 @@ pytest.importorskip("cyclopts")
 
 from wavix_async import InputError, NumberDestination, NumberUpdate
 from wavix_async.cli._exit import Quit
-from wavix_async.cli._input.rows import Layout, Rows, open_rows
+from wavix_async.cli._input import Layout, Rows, open_rows
 
 if TYPE_CHECKING:
     from pathlib import Path

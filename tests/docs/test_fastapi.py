@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import json
 import os
 import re
 import subprocess
@@ -16,7 +17,8 @@ pytest.importorskip("fastapi")
 
 from tests.support.serving import serve
 from wavix_async import BulkError, WavixError, errors
-from wavix_async.fastapi._errors import _KINDS, _UNAVAILABLE, problem_of
+from wavix_async.fastapi import problem_response
+from wavix_async.fastapi._errors import _KINDS, _UNAVAILABLE
 from wavix_async.sandbox import Sandbox
 
 if TYPE_CHECKING:
@@ -200,19 +202,17 @@ def test_the_table_is_what_is_answered() -> None:
         status, type_, detail = told[kind.__name__]
         assert (status, type_) == (answer.status, answer.type or "about:blank"), kind
         error = kind("What we say.", **({} if kind is BulkError else {"reason": "What they say"}))
-        shown = problem_of(error).get("detail")
+        shown = json.loads(bytes(problem_response(error).body)).get("detail")
         expected = {"what the API said": "What they say", "none": None, "our message": "What we say."}
         said = next((value for text, value in expected.items() if detail.startswith(text)), answer.detail)
         assert shown == said, kind
 
 
 def test_the_example_is_such_a_problem() -> None:
-    import json
-
     (example,) = re.findall(r"^```json\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
     shown: dict[str, Any] = json.loads(example)
     error: WavixError = errors.RateLimitError("Too many.", request_id=shown["request_id"], retry_after=2)
-    made = problem_of(error)
+    made = json.loads(bytes(problem_response(error).body))
 
     assert list(made) == list(shown)
     assert made | {"instance": shown["instance"]} == shown

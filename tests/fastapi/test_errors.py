@@ -49,7 +49,7 @@ from wavix_async import (
 )
 from wavix_async._http import Response, read_response
 from wavix_async.fastapi import WavixDep, get_wavix, install_error_handlers, problem_response
-from wavix_async.fastapi._errors import _KINDS, problem_of
+from wavix_async.fastapi._errors import _KINDS
 from wavix_async.resources.numbers import UPDATE
 from wavix_async.sandbox import Sandbox
 
@@ -466,7 +466,8 @@ async def test_types_can_begin_with_a_url() -> None:
 
     told = (await answer(NotFoundError("No."), app)).json()
     assert told["type"] == "https://docs.example.com/problems#not-found"
-    assert problem_of(WavixError("?"), type_base="https://docs.example.com/")["type"] == "about:blank"
+    response = problem_response(WavixError("?"), type_base="https://docs.example.com/")
+    assert json.loads(bytes(response.body))["type"] == "about:blank"
 
 
 async def test_it_serves_starlette() -> None:
@@ -592,9 +593,9 @@ UNCONFIGURED = """
 import asyncio, logging
 {before}
 from wavix_async import AuthenticationError, ServerError
-from wavix_async.fastapi._errors import _tell_operator, problem_of
+from wavix_async.fastapi import problem_response
 for error in (AuthenticationError("HTTP 401: Access denied."), ServerError("HTTP 500: Oops.")):
-    _tell_operator(error, problem_of(error))
+    problem_response(error)
 """
 
 
@@ -717,7 +718,7 @@ def test_every_problem_is_as_the_schema_says(kind: type[WavixError], described: 
     schema = described.openapi()["components"]["schemas"]["WavixProblem"]
     error = kind("What happened.")
     error.code, error.request_id = "7", "req-7"
-    told = problem_of(error)
+    told = json.loads(bytes(problem_response(error).body))
 
     assert set(schema["required"]) <= set(told) <= set(schema["properties"])
     types = {"string": str, "integer": int, "boolean": bool, "object": dict}

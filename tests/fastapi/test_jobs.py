@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from fastapi import Depends, FastAPI, HTTPException
 
-from tests.support.jobs import application, asking, begin, until
+from tests.support.jobs import application, connect, post_job, wait_for_state
 from wavix_async import ConfigurationError, WavixClient, fleet
 from wavix_async.fastapi import fleet_jobs, wavix_lifespan
 from wavix_async.sandbox import Sandbox
@@ -20,7 +20,7 @@ PROBLEM = "application/problem+json"
 
 
 async def test_a_change_set_is_carried_out_and_reported(tmp_path: Path):
-    async with Sandbox(numbers=300) as sandbox, asking(application(sandbox, tmp_path)) as client:
+    async with Sandbox(numbers=300) as sandbox, connect(application(sandbox, tmp_path)) as client:
         number = sandbox.numbers[1060]["number"]
         asked = {
             "changes": [
@@ -36,7 +36,7 @@ async def test_a_change_set_is_carried_out_and_reported(tmp_path: Path):
         assert path == f"/fleet/jobs/{answer.json()['id']}"
         assert answer.json()["state"] == "planning"
 
-        job = await until(client, path)
+        job = await wait_for_state(client, path)
         assert job["state"] == "done"
         assert job["plan"] == {
             "changes": 40 + len(cleared),
@@ -80,9 +80,9 @@ async def test_a_change_set_is_carried_out_and_reported(tmp_path: Path):
 
 
 async def test_a_job_that_is_to_be_confirmed_waits_and_shows_its_plan():
-    async with Sandbox(numbers=100) as sandbox, asking(application(sandbox)) as client:
-        path = await begin(client, range(1001, 1006), confirm=True)
-        job = await until(client, path, "planned")
+    async with Sandbox(numbers=100) as sandbox, connect(application(sandbox)) as client:
+        path = await post_job(client, range(1001, 1006), confirm=True)
+        job = await wait_for_state(client, path, "planned")
         assert job["plan"]["changes"] == 5
         assert not sandbox.stats.updates
         page = (await client.get(f"{path}/changes?offset=3")).json()
@@ -93,7 +93,7 @@ async def test_a_job_that_is_to_be_confirmed_waits_and_shows_its_plan():
 
         started = await client.post(f"{path}/start")
         assert (started.status_code, started.json()["state"]) == (202, "running")
-        assert (await until(client, path))["report"]["updated"] == 5
+        assert (await wait_for_state(client, path))["report"]["updated"] == 5
         assert sum(sandbox.stats.updates.values()) == 5
         again = await client.post(f"{path}/start")
         assert (again.status_code, again.headers["content-type"]) == (409, PROBLEM)
@@ -120,7 +120,7 @@ async def test_a_job_that_is_to_be_confirmed_waits_and_shows_its_plan():
     ],
 )
 async def test_what_is_wrong_is_told_with_its_place(changes: Any, places: list[str]):
-    async with Sandbox(numbers=10) as sandbox, asking(application(sandbox)) as client:
+    async with Sandbox(numbers=10) as sandbox, connect(application(sandbox)) as client:
         answer = await client.post("/fleet/jobs", json={"changes": changes})
         assert answer.status_code == 422
         assert [".".join(map(str, each["loc"])) for each in answer.json()["detail"]] == [f"body.{at}" for at in places]
@@ -133,7 +133,7 @@ async def test_what_is_wrong_is_told_with_its_place(changes: Any, places: list[s
 )
 async def test_an_id_that_nobody_has_is_a_problem_and_touches_no_file(job_id: str, tmp_path: Path):
     (tmp_path / "secret.json").write_text("{}")
-    async with Sandbox(numbers=1) as sandbox, asking(application(sandbox, tmp_path / "jobs")) as client:
+    async with Sandbox(numbers=1) as sandbox, connect(application(sandbox, tmp_path / "jobs")) as client:
         for method, end in (("GET", ""), ("GET", "/changes"), ("GET", "/results"), ("GET", "/events")):
             answer = await client.request(method, f"/fleet/jobs/{job_id}{end}")
             assert answer.status_code == 404
@@ -149,9 +149,9 @@ async def test_an_id_that_nobody_has_is_a_problem_and_touches_no_file(job_id: st
 
 async def test_a_key_that_is_refused_fails_the_job_and_is_in_no_answer(tmp_path: Path):
     async with Sandbox(numbers=10) as sandbox:
-        async with asking(application(sandbox, tmp_path, api_key="wrong-key-12345")) as client:
-            path = await begin(client, [1001])
-            job = await until(client, path)
+        async with connect(application(sandbox, tmp_path, api_key="wrong-key-12345")) as client:
+            path = await post_job(client, [1001])
+            job = await wait_for_state(client, path)
             assert job["state"] == "failed"
             assert job["error"]["status"] == 502
             assert "401" in job["error"]["detail"]
@@ -160,27 +160,27 @@ async def test_a_key_that_is_refused_fails_the_job_and_is_in_no_answer(tmp_path:
         for file in tmp_path.iterdir():
             assert b"wrong-key" not in file.read_bytes()
         # With the right key it can be done after all, from what was asked for.
-        async with asking(application(sandbox, tmp_path)) as client:
+        async with connect(application(sandbox, tmp_path)) as client:
             resumed = await client.post(f"{path}/resume")
             assert (resumed.status_code, resumed.json()["error"]) == (202, None)
-            assert (await until(client, path))["report"]["updated"] == 1
+            assert (await wait_for_state(client, path))["report"]["updated"] == 1
 
 
 async def test_safety_is_the_operators():
     async with Sandbox(numbers=20) as sandbox:
-        async with asking(application(sandbox)) as client:
-            job = await until(client, await begin(client, range(1001, 1016)))
+        async with connect(application(sandbox)) as client:
+            job = await wait_for_state(client, await post_job(client, range(1001, 1016)))
             assert (job["state"], job["error"]["type"]) == ("failed", "/problems/refused-for-safety")
             assert "max_fraction=0.3" in job["error"]["detail"]
         assert not sandbox.stats.updates
-        async with asking(application(sandbox, safety=fleet.Safety(max_fraction=None))) as client:
-            assert (await until(client, await begin(client, range(1001, 1016))))["report"]["updated"] == 15
+        async with connect(application(sandbox, safety=fleet.Safety(max_fraction=None))) as client:
+            assert (await wait_for_state(client, await post_job(client, range(1001, 1016))))["report"]["updated"] == 15
 
 
 async def test_a_run_that_ends_itself_is_a_failed_job_with_a_report():
-    async with Sandbox(numbers=200, foreign=1.0) as sandbox, asking(application(sandbox)) as client:
-        path = await begin(client, range(1001, 1041), concurrency=1)
-        job = await until(client, path)
+    async with Sandbox(numbers=200, foreign=1.0) as sandbox, connect(application(sandbox)) as client:
+        path = await post_job(client, range(1001, 1041), concurrency=1)
+        job = await wait_for_state(client, path)
         assert (job["state"], job["error"]["type"]) == ("failed", "/problems/stopped-for-safety")
         assert job["error"]["detail"] == job["report"]["stopped_by"]
         assert "20 changes in a row were refused" in job["report"]["stopped_by"]
@@ -194,9 +194,9 @@ async def test_a_run_that_ends_itself_is_a_failed_job_with_a_report():
 
 @pytest.mark.parametrize("missing", ["refuse", "skip"])
 async def test_numbers_that_the_account_lacks(missing: str):
-    async with Sandbox(numbers=10) as sandbox, asking(application(sandbox)) as client:
-        path = await begin(client, [1001, 1, 2], missing=missing, confirm=missing == "refuse")
-        job = await until(client, path)
+    async with Sandbox(numbers=10) as sandbox, connect(application(sandbox)) as client:
+        path = await post_job(client, [1001, 1, 2], missing=missing, confirm=missing == "refuse")
+        job = await wait_for_state(client, path)
         assert job["plan"]["missing_count"] == 2
         if missing == "refuse":
             assert (job["state"], job["resumable"], sandbox.stats.updates) == ("failed", False, {})
@@ -206,11 +206,11 @@ async def test_numbers_that_the_account_lacks(missing: str):
 
 
 async def test_a_number_named_by_its_id_and_by_its_phone_number_is_named_with_both_places():
-    async with Sandbox(numbers=10) as sandbox, asking(application(sandbox)) as client:
+    async with Sandbox(numbers=10) as sandbox, connect(application(sandbox)) as client:
         number = sandbox.numbers[1002]["number"]
         changes = [{"ids": [1001, 1002], "numbers": [number], "set": {"sms_enabled": True}}]
         path = (await client.post("/fleet/jobs", json={"changes": changes})).headers["location"]
-        job = await until(client, path)
+        job = await wait_for_state(client, path)
         assert (job["state"], job["error"]["status"], job["resumable"]) == ("failed", 422, False)
         assert "changes[0].numbers[0]" in job["error"]["detail"]
         assert "changes[0].ids[1]" in job["error"]["detail"]
@@ -218,9 +218,9 @@ async def test_a_number_named_by_its_id_and_by_its_phone_number_is_named_with_bo
 
 
 async def test_a_cancelled_job_ends_in_order_and_can_be_resumed():
-    async with Sandbox(numbers=1000, latency=0.02) as sandbox, asking(application(sandbox)) as client:
-        path = await begin(client, range(1001, 1201), concurrency=4)
-        await until(client, path, "running")
+    async with Sandbox(numbers=1000, latency=0.02) as sandbox, connect(application(sandbox)) as client:
+        path = await post_job(client, range(1001, 1201), concurrency=4)
+        await wait_for_state(client, path, "running")
         while not (page := (await client.get(f"{path}/results?status=updated&limit=5")).json())["items"]:
             await asyncio.sleep(0.01)
         # The journal is read while it is written.
@@ -228,7 +228,7 @@ async def test_a_cancelled_job_ends_in_order_and_can_be_resumed():
         assert page["items"][0]["id"] == 1001
         cancelled = await client.post(f"{path}/cancel")
         assert (cancelled.status_code, cancelled.json()["state"]) == (202, "stopping")
-        job = await until(client, path)
+        job = await wait_for_state(client, path)
         report = job["report"]
         assert (job["state"], job["resumable"], job["error"]) == ("stopped", True, None)
         assert 0 < report["updated"] == len(sandbox.stats.updates) < 200
@@ -237,25 +237,25 @@ async def test_a_cancelled_job_ends_in_order_and_can_be_resumed():
 
         resumed = await client.post(f"{path}/resume")
         assert (resumed.status_code, resumed.json()["state"]) == (202, "running")
-        job = await until(client, path)
+        job = await wait_for_state(client, path)
         assert (job["state"], job["report"]["updated"], job["resumable"]) == ("done", 200, False)
         assert set(sandbox.stats.updates.values()) == {1}
 
 
 @pytest.mark.req_18
 async def test_a_job_is_rolled_back_where_numbers_still_have_what_it_has_written():
-    async with Sandbox(numbers=100) as sandbox, asking(application(sandbox)) as client:
-        path = await begin(client, range(1001, 1011), confirm=True)
-        await until(client, path, "planned")
+    async with Sandbox(numbers=100) as sandbox, connect(application(sandbox)) as client:
+        path = await post_job(client, range(1001, 1011), confirm=True)
+        await wait_for_state(client, path, "planned")
         assert (await client.post(f"{path}/roll-back")).status_code == 409
         await client.post(f"{path}/start")
-        assert (await until(client, path))["kind"] == "apply"
+        assert (await wait_for_state(client, path))["kind"] == "apply"
         async with WavixClient(sandbox.api_key, base_url=sandbox.url) as wavix:
             await wavix.numbers.update(1003, sms_enabled=False)
 
         answer = await client.post(f"{path}/roll-back")
         assert (answer.status_code, answer.json()["state"], answer.json()["kind"]) == (202, "running", "roll-back")
-        job = await until(client, path)
+        job = await wait_for_state(client, path)
         assert (job["state"], job["kind"], job["resumable"]) == ("done", "roll-back", False)
         assert (job["report"]["updated"], job["report"]["unchanged"]) == (9, 1)
         assert not any(number["sms_enabled"] for number in sandbox.numbers.values())
@@ -268,29 +268,29 @@ async def test_a_job_is_rolled_back_where_numbers_still_have_what_it_has_written
 
 @pytest.mark.parametrize("confirm", [True, False])
 async def test_a_job_is_cancelled_while_it_is_planned_and_planned_anew(*, confirm: bool):
-    async with Sandbox(numbers=1000, latency=0.02) as sandbox, asking(application(sandbox)) as client:
-        path = await begin(client, range(1001, 1101), confirm=confirm)
+    async with Sandbox(numbers=1000, latency=0.02) as sandbox, connect(application(sandbox)) as client:
+        path = await post_job(client, range(1001, 1101), confirm=confirm)
         if confirm:
-            await until(client, path, "planned")
+            await wait_for_state(client, path, "planned")
         await client.post(f"{path}/cancel")
-        job = await until(client, path)
+        job = await wait_for_state(client, path)
         assert (job["state"], job["resumable"], job["report"]) == ("stopped", True, None)
         resumed = await client.post(f"{path}/resume")
         assert (resumed.status_code, resumed.json()["state"]) == (202, "planning")
         assert not sandbox.stats.updates
         if confirm:
-            await until(client, path, "planned")
+            await wait_for_state(client, path, "planned")
             await client.post(f"{path}/start")
-        assert (await until(client, path))["report"]["updated"] == 100
+        assert (await wait_for_state(client, path))["report"]["updated"] == 100
 
 
 async def test_only_the_latest_are_kept_where_there_is_no_directory(tmp_path: Path):
     for directory in (None, tmp_path):
-        async with Sandbox(numbers=10) as sandbox, asking(application(sandbox, directory)) as client:
+        async with Sandbox(numbers=10) as sandbox, connect(application(sandbox, directory)) as client:
             paths = []
             for number_id in range(1001, 1006):
-                paths.append(await begin(client, [number_id]))
-                await until(client, paths[-1])
+                paths.append(await post_job(client, [number_id]))
+                await wait_for_state(client, paths[-1])
             listed = (await client.get("/fleet/jobs")).json()["items"]
             assert [f"/fleet/jobs/{job['id']}" for job in listed] == paths[:1:-1]
             first = await client.get(paths[0])
@@ -305,7 +305,7 @@ async def test_rights_are_those_of_the_router():
     async with Sandbox(numbers=1) as sandbox:
         app = FastAPI(lifespan=wavix_lifespan(api_key=sandbox.api_key, base_url=sandbox.url))
         app.include_router(fleet_jobs(), prefix="/fleet", dependencies=[Depends(nobody)])
-        async with asking(app) as client:
+        async with connect(app) as client:
             assert (await client.get("/fleet/jobs")).status_code == 403
             assert (await client.get(f"/fleet/jobs/{'0' * 36}/events")).status_code == 403
             answer = await client.post("/fleet/jobs", json={"changes": [{"ids": [1], "set": {"sms_enabled": True}}]})
@@ -354,7 +354,7 @@ def test_the_schema_tells_everything():
 async def test_the_router_needs_a_client_and_says_so():
     app = FastAPI()
     app.include_router(fleet_jobs(), prefix="/fleet")
-    async with asking(app) as client:
+    async with connect(app) as client:
         with pytest.raises(ConfigurationError, match="wavix_lifespan"):
             await client.post("/fleet/jobs", json={"changes": [{"ids": [1], "set": {"sms_enabled": True}}]})
         assert (await client.get("/fleet/jobs")).json() == {"items": []}
@@ -365,7 +365,7 @@ async def test_the_router_of_an_application_that_is_mounted_says_why_it_cannot_w
     mounted.include_router(fleet_jobs())
     app = FastAPI()
     app.mount("/fleet", mounted)
-    async with asking(app) as client:
+    async with connect(app) as client:
         with pytest.raises(ConfigurationError, match="mounted"):
             await client.get("/fleet/jobs")
 
@@ -374,6 +374,6 @@ async def test_the_same_router_serves_one_lifespan_after_another():
     async with Sandbox(numbers=10) as sandbox:
         app = application(sandbox)
         for number_id in (1001, 1002):
-            async with asking(app) as client:
-                assert (await until(client, await begin(client, [number_id])))["state"] == "done"
+            async with connect(app) as client:
+                assert (await wait_for_state(client, await post_job(client, [number_id])))["state"] == "done"
                 assert len((await client.get("/fleet/jobs")).json()["items"]) == 1

@@ -7,9 +7,9 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
-from tests.support.jobs import until
+from tests.support.jobs import wait_for_state
 from tests.support.serving import serve
-from wavix_async.fastapi._jobs.schemas import JobState
+from wavix_async.fastapi._jobs import JobState
 from wavix_async.sandbox import Sandbox
 
 if TYPE_CHECKING:
@@ -39,9 +39,9 @@ async def test_the_service_takes_the_request_of_the_page(monkeypatch: pytest.Mon
             served.http.headers.update(headers)
             begun = await served.http.post("/fleet/jobs", json=body)
             path = begun.headers["location"]
-            await until(served.http, path, "planned")
+            await wait_for_state(served.http, path, "planned")
             await served.http.post(f"{path}/start")
-            job = await until(served.http, path)
+            job = await wait_for_state(served.http, path)
             assert job["state"] == "done"
             assert job["report"]["updated"] >= 2
         assert sandbox.numbers[1002]["sms_enabled"] is True
@@ -50,7 +50,7 @@ async def test_the_service_takes_the_request_of_the_page(monkeypatch: pytest.Mon
         everything = {"changes": [{"ids": list(range(1001, 1021)), "set": {"transcription_threshold": 20}}]}
         async with serve(app_of(SAFETY)) as served:
             path = (await served.http.post("/fleet/jobs", json=everything)).headers["location"]
-            assert (await until(served.http, path))["report"]["updated"] == 20
+            assert (await wait_for_state(served.http, path))["report"]["updated"] == 20
 
 
 def test_the_tables_are_complete() -> None:

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.support.jobs import application, asking, asking_server, begin, read_events, until
+from tests.support.jobs import application, connect, connect_over_socket, post_job, read_events, wait_for_state
 from tests.support.serving import serve
 from tests.support.soon import SOON
-from wavix_async.fastapi._jobs import event_stream as _job_events
 from wavix_async.sandbox import Sandbox
 
 if TYPE_CHECKING:
@@ -22,8 +21,8 @@ RUNNING = {"latency": 0.02, "numbers": 1000}
 
 
 async def test_a_job_is_followed_to_its_end():
-    async with Sandbox(**RUNNING) as sandbox, asking_server(application(sandbox)) as client:
-        path = await begin(client, range(1001, 1301), concurrency=4)
+    async with Sandbox(**RUNNING) as sandbox, connect_over_socket(application(sandbox)) as client:
+        path = await post_job(client, range(1001, 1301), concurrency=4)
         loop = asyncio.get_running_loop()
         came: list[tuple[float, Any, Any, Any]] = []
         async with client.stream("GET", f"{path}/events") as answer:
@@ -55,19 +54,19 @@ async def test_a_job_is_followed_to_its_end():
 
 @pytest.mark.parametrize("last", ["", "x", "-1", "٣", "9" * 5000])
 async def test_a_foreign_last_event_id_is_none(last: str):
-    async with Sandbox(numbers=10) as sandbox, asking(application(sandbox)) as client:
-        path = await begin(client, [1001])
-        await until(client, path)
+    async with Sandbox(numbers=10) as sandbox, connect(application(sandbox)) as client:
+        path = await post_job(client, [1001])
+        await wait_for_state(client, path)
         answer = await client.get(f"{path}/events", headers={"Last-Event-ID": last.encode()})
         assert [(name, number) async for name, number, _ in read_events(answer)] == [("job", "1"), ("end", None)]
 
 
 async def test_a_silent_job_has_a_heartbeat(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(_job_events, "_HEARTBEAT", 0.3)
-    monkeypatch.setattr(_job_events, "_LOOK", 0.05)
-    async with Sandbox(numbers=10) as sandbox, asking_server(application(sandbox)) as client:
-        path = await begin(client, [1001], confirm=True)
-        await until(client, path, "planned")
+    monkeypatch.setattr("wavix_async.fastapi._jobs.event_stream._HEARTBEAT", 0.3)
+    monkeypatch.setattr("wavix_async.fastapi._jobs.event_stream._CHECK_INTERVAL", 0.05)
+    async with Sandbox(numbers=10) as sandbox, connect_over_socket(application(sandbox)) as client:
+        path = await post_job(client, [1001], confirm=True)
+        await wait_for_state(client, path, "planned")
         names: list[str] = []
         async with client.stream("GET", f"{path}/events") as answer:
             async for name, _, _ in read_events(answer):
@@ -80,7 +79,7 @@ async def test_a_silent_job_has_a_heartbeat(monkeypatch: pytest.MonkeyPatch):
 
 async def test_a_slow_reader_gets_the_latest_state_and_holds_up_nothing():
     async with Sandbox(**RUNNING) as sandbox, serve(application(sandbox)) as served:
-        path = await begin(served.http, range(1001, 1101), concurrency=4)
+        path = await post_job(served.http, range(1001, 1101), concurrency=4)
         may_read = asyncio.Event()
         sent: list[bytes] = []
 
@@ -90,7 +89,7 @@ async def test_a_slow_reader_gets_the_latest_state_and_holds_up_nothing():
                 await may_read.wait()
 
         stream = asyncio.create_task(_ask(served, f"{path}/events", send))
-        job = await until(served.http, path)
+        job = await wait_for_state(served.http, path)
         assert job["report"]["updated"] == 100
         first = len(sent)
         assert first == 2
@@ -102,9 +101,9 @@ async def test_a_slow_reader_gets_the_latest_state_and_holds_up_nothing():
 
 
 async def test_a_reader_that_leaves_is_freed_and_the_job_goes_on():
-    async with Sandbox(**RUNNING) as sandbox, asking_server(application(sandbox)) as client:
-        path = await begin(client, range(1001, 1301), concurrency=1)
-        await until(client, path, "running")
+    async with Sandbox(**RUNNING) as sandbox, connect_over_socket(application(sandbox)) as client:
+        path = await post_job(client, range(1001, 1301), concurrency=1)
+        await wait_for_state(client, path, "running")
         before = len(asyncio.all_tasks())
         for _ in range(10):
             async with client.stream("GET", f"{path}/events") as answer:
@@ -114,14 +113,14 @@ async def test_a_reader_that_leaves_is_freed_and_the_job_goes_on():
             while len(asyncio.all_tasks()) > before + 2:
                 await asyncio.sleep(0.02)
         assert (await client.get(path)).json()["state"] == "running"
-        assert (await until(client, path))["report"]["updated"] == 300
+        assert (await wait_for_state(client, path))["report"]["updated"] == 300
 
 
 async def test_a_reader_that_leaves_is_noticed_where_only_the_application_is_told(tmp_path: Path):
     """A server of the newer protocol does not cancel: it says so to who asks, or when something is sent."""
     async with Sandbox(numbers=10) as sandbox, serve(application(sandbox, tmp_path)) as served:
-        path = await begin(served.http, [1001], confirm=True)
-        await until(served.http, path, "planned")
+        path = await post_job(served.http, [1001], confirm=True)
+        await wait_for_state(served.http, path, "planned")
         gone = asyncio.Event()
 
         async def receive() -> Any:
@@ -137,8 +136,8 @@ async def test_a_reader_that_leaves_is_noticed_where_only_the_application_is_tol
 
 
 async def test_many_readers_see_the_same_end():
-    async with Sandbox(**RUNNING) as sandbox, asking_server(application(sandbox)) as client:
-        path = await begin(client, range(1001, 1101), concurrency=8)
+    async with Sandbox(**RUNNING) as sandbox, connect_over_socket(application(sandbox)) as client:
+        path = await post_job(client, range(1001, 1101), concurrency=8)
 
         async def last() -> Any:
             async with client.stream("GET", f"{path}/events") as answer:

@@ -9,11 +9,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.jobs import application, asking, asking_server, begin, read_events, until
+from tests.support.jobs import application, connect, connect_over_socket, post_job, read_events, wait_for_state
 from tests.support.soon import SOON
-from wavix_async.fastapi._jobs import manager as _job_book
-from wavix_async.fastapi._jobs import runner as _job_run
-from wavix_async.fastapi._jobs.shutdown import heard
+from wavix_async.fastapi._jobs import on_shutdown_signal
 from wavix_async.sandbox import Sandbox
 
 if TYPE_CHECKING:
@@ -24,63 +22,62 @@ RUNNING = {"latency": 0.02, "numbers": 1000}
 
 async def test_a_job_ends_in_order_with_its_application_and_is_resumed_by_the_next(tmp_path: Path):
     async with Sandbox(**RUNNING) as sandbox:
-        async with asking(application(sandbox, tmp_path)) as client:
-            path = await begin(client, range(1001, 1301), concurrency=4)
+        async with connect(application(sandbox, tmp_path)) as client:
+            path = await post_job(client, range(1001, 1301), concurrency=4)
             while len(sandbox.stats.updates) < 20:
                 await asyncio.sleep(0.01)
         sent = len(sandbox.stats.updates)
         assert 20 <= sent < 300
         assert sandbox.stats.in_flight == 0
-        async with asking(application(sandbox, tmp_path)) as client:
+        async with connect(application(sandbox, tmp_path)) as client:
             job = (await client.get(path)).json()
             assert (job["state"], job["resumable"], job["error"]) == ("interrupted", True, None)
             # The client was still open when the last answers came, and all of them were noted.
             assert (job["report"]["updated"], job["report"]["not_sent"]) == (sent, 300 - sent)
             assert (await client.get("/fleet/jobs")).json()["items"] == [job]
             assert (await client.post(f"{path}/resume")).status_code == 202
-            assert (await until(client, path))["state"] == "done"
+            assert (await wait_for_state(client, path))["state"] == "done"
         assert sandbox.stats.updates == dict.fromkeys(range(1001, 1301), 1)
 
 
 @pytest.mark.parametrize("state", ["planning", "planned"])
 async def test_a_job_that_was_not_begun_is_planned_anew_by_the_next_application(state: str, tmp_path: Path):
     async with Sandbox(**RUNNING) as sandbox:
-        async with asking(application(sandbox, tmp_path)) as client:
-            path = await begin(client, range(1001, 1101), confirm=True)
-            await until(client, path, state)
-        async with asking(application(sandbox, tmp_path)) as client:
+        async with connect(application(sandbox, tmp_path)) as client:
+            path = await post_job(client, range(1001, 1101), confirm=True)
+            await wait_for_state(client, path, state)
+        async with connect(application(sandbox, tmp_path)) as client:
             job = (await client.get(path)).json()
             assert (job["state"], job["resumable"], job["report"]) == ("interrupted", True, None)
             assert (await client.post(f"{path}/start")).status_code == 409
             await client.post(f"{path}/resume")
-            assert (await until(client, path, "planned"))["plan"]["changes"] == 100
+            assert (await wait_for_state(client, path, "planned"))["plan"]["changes"] == 100
             assert not sandbox.stats.updates
             await client.post(f"{path}/start")
-            assert (await until(client, path))["report"]["updated"] == 100
+            assert (await wait_for_state(client, path))["report"]["updated"] == 100
 
 
 async def test_a_plan_that_nobody_starts_is_not_kept_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    patience = _job_run._PATIENCE
-    monkeypatch.setattr(_job_run, "_PATIENCE", 0.1)
-    async with Sandbox(numbers=10) as sandbox, asking(application(sandbox, tmp_path)) as client:
-        path = await begin(client, [1001], confirm=True)
-        job = await until(client, path)
+    monkeypatch.setattr("wavix_async.fastapi._jobs.runner._START_TIMEOUT", 0.1)
+    async with Sandbox(numbers=10) as sandbox, connect(application(sandbox, tmp_path)) as client:
+        path = await post_job(client, [1001], confirm=True)
+        job = await wait_for_state(client, path)
         assert (job["state"], job["resumable"], sandbox.stats.updates) == ("stopped", True, {})
-        monkeypatch.setattr(_job_run, "_PATIENCE", patience)
+        monkeypatch.undo()
         await client.post(f"{path}/resume")
-        await until(client, path, "planned")
+        await wait_for_state(client, path, "planned")
 
 
 async def test_a_job_leaves_no_task_and_no_thread():
-    async with Sandbox(numbers=10) as sandbox, asking(application(sandbox)) as client:
-        await until(client, await begin(client, [1001]))
+    async with Sandbox(numbers=10) as sandbox, connect(application(sandbox)) as client:
+        await wait_for_state(client, await post_job(client, [1001]))
         before = await _settled()
         for number_id in range(1002, 1008):
-            path = await begin(client, [number_id], confirm=number_id % 2 == 0)
+            path = await post_job(client, [number_id], confirm=number_id % 2 == 0)
             if number_id % 2 == 0:
-                await until(client, path, "planned")
+                await wait_for_state(client, path, "planned")
                 await client.post(f"{path}/cancel")
-            await until(client, path)
+            await wait_for_state(client, path)
         assert await _settled() == before
 
 
@@ -100,17 +97,17 @@ async def test_the_signals_of_a_process_are_heard_and_left_to_who_handles_them()
     before = signal.signal(signal.SIGTERM, lambda *_: came.append("theirs"))
     theirs = signal.getsignal(signal.SIGTERM)
     try:
-        with heard(lambda: came.append("ours")):
+        with on_shutdown_signal(lambda: came.append("ours")):
             signal.raise_signal(signal.SIGTERM)
             await asyncio.sleep(0)
             await asyncio.sleep(0)
         assert came == ["theirs", "ours"]
         assert signal.getsignal(signal.SIGTERM) is theirs
-        with heard(lambda: came.append("ours")):
+        with on_shutdown_signal(lambda: came.append("ours")):
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
         # Who has taken it over meanwhile keeps it.
         assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
-        with heard(lambda: came.append("ours")):
+        with on_shutdown_signal(lambda: came.append("ours")):
             assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         await asyncio.to_thread(lambda: asyncio.run(_hear_nothing()))
@@ -119,16 +116,16 @@ async def test_the_signals_of_a_process_are_heard_and_left_to_who_handles_them()
 
 
 async def _hear_nothing() -> None:
-    with heard(lambda: None):
+    with on_shutdown_signal(lambda: None):
         assert signal.getsignal(signal.SIGTERM) is signal.SIG_IGN
 
 
 async def test_what_takes_longer_than_the_grace_is_cut_off_and_settled_later(tmp_path: Path):
     async with Sandbox(numbers=100) as sandbox:
         loop = asyncio.get_running_loop()
-        async with asking(application(sandbox, tmp_path, grace=0.2)) as client:
-            path = await begin(client, range(1001, 1011), confirm=True)
-            await until(client, path, "planned")
+        async with connect(application(sandbox, tmp_path, grace=0.2)) as client:
+            path = await post_job(client, range(1001, 1011), confirm=True)
+            await wait_for_state(client, path, "planned")
             sandbox.fail_next("stall", 10, "PATCH")
             await client.post(f"{path}/start")
             # All of them: an order that is left over would hold up those of the resumed run.
@@ -136,15 +133,15 @@ async def test_what_takes_longer_than_the_grace_is_cut_off_and_settled_later(tmp
                 await asyncio.sleep(0.01)
             began = loop.time()
         assert loop.time() - began < SOON
-        async with asking(application(sandbox, tmp_path)) as client:
+        async with connect(application(sandbox, tmp_path)) as client:
             job = (await client.get(path)).json()
             assert (job["state"], job["resumable"]) == ("interrupted", True)
             await client.post(f"{path}/resume")
-            assert (await until(client, path))["report"]["updated"] == 10
+            assert (await wait_for_state(client, path))["report"]["updated"] == 10
 
 
 async def test_a_job_outlives_the_request_that_began_it():
-    async with Sandbox(**RUNNING) as sandbox, asking_server(application(sandbox)) as client:
+    async with Sandbox(**RUNNING) as sandbox, connect_over_socket(application(sandbox)) as client:
         changes = [{"ids": list(range(1001, 1051)), "set": {"sms_enabled": True}}]
         # Who leaves before the answer has come does not know the job, and it is there.
         request = client.build_request("POST", "/fleet/jobs", json={"changes": changes})
@@ -153,18 +150,18 @@ async def test_a_job_outlives_the_request_that_began_it():
             await asyncio.sleep(0.001)
         posting.cancel()
         (job,) = (await client.get("/fleet/jobs")).json()["items"]
-        assert (await until(client, f"/fleet/jobs/{job['id']}"))["report"]["updated"] == 50
+        assert (await wait_for_state(client, f"/fleet/jobs/{job['id']}"))["report"]["updated"] == 50
 
 
 async def test_two_applications_share_a_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(_job_book, "_POLL", 0.1)
+    monkeypatch.setattr("wavix_async.fastapi._jobs.manager._POLL", 0.1)
     async with (
         Sandbox(**RUNNING) as sandbox,
-        asking_server(application(sandbox, tmp_path)) as one,
-        asking_server(application(sandbox, tmp_path)) as other,
+        connect_over_socket(application(sandbox, tmp_path)) as one,
+        connect_over_socket(application(sandbox, tmp_path)) as other,
     ):
-        path = await begin(one, range(1001, 1201), concurrency=4, confirm=True)
-        job = await until(other, path, "planned")
+        path = await post_job(one, range(1001, 1201), concurrency=4, confirm=True)
+        job = await wait_for_state(other, path, "planned")
         assert job["plan"]["changes"] == 200
         assert (await other.get(f"{path}/changes?limit=1000")).json() == (
             await one.get(f"{path}/changes?limit=1000")
@@ -189,7 +186,7 @@ async def test_two_applications_share_a_directory(tmp_path: Path, monkeypatch: p
 
         assert (await other.post(f"{path}/resume")).status_code == 202
         assert (await one.post(f"{path}/resume")).status_code == 409
-        assert (await until(one, path))["report"]["updated"] == 200
+        assert (await wait_for_state(one, path))["report"]["updated"] == 200
         assert set(sandbox.stats.updates.values()) == {1}
         assert (await other.get(f"{path}/results?limit=1000")).json() == (
             await one.get(f"{path}/results?limit=1000")

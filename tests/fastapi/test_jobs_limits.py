@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.support.jobs import application, asking, begin, until
-from wavix_async.fastapi._jobs import request_body as _job_body
+from tests.support.jobs import application, connect, post_job, wait_for_state
+from wavix_async.fastapi._jobs import shorten_problems
 from wavix_async.sandbox import Sandbox
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ JSON = {"Content-Type": "application/json"}
 
 @pytest.fixture
 async def client() -> AsyncIterator[httpx.AsyncClient]:
-    async with Sandbox(numbers=10) as sandbox, asking(application(sandbox)) as client:
+    async with Sandbox(numbers=10) as sandbox, connect(application(sandbox)) as client:
         yield client
 
 
@@ -30,7 +30,7 @@ async def client() -> AsyncIterator[httpx.AsyncClient]:
 async def test_a_body_that_is_too_large_is_not_read(
     client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch, *, told: bool
 ):
-    monkeypatch.setattr(_job_body, "MOST_BYTES", 5_000)
+    monkeypatch.setattr("wavix_async.fastapi._jobs.request_body.MAX_BYTES", 5_000)
     body = json.dumps({"changes": [{"ids": [1001], "set": ON}]}).encode()
     taken = 0
 
@@ -66,9 +66,9 @@ async def test_of_very_much_that_is_wrong_only_the_first_is_found_and_told(
     client: httpx.AsyncClient, body: Any, first: list[Any], monkeypatch: pytest.MonkeyPatch
 ):
     found: list[int] = []
-    tell = _job_body.tell_in_short
     monkeypatch.setattr(
-        "wavix_async.fastapi._jobs.route.tell_in_short", lambda problems: found.append(len(problems)) or tell(problems)
+        "wavix_async.fastapi._jobs.route.shorten_problems",
+        lambda problems: found.append(len(problems)) or shorten_problems(problems),
     )
     answer = await client.post("/fleet/jobs", json=body)
     assert answer.status_code == 422
@@ -126,8 +126,8 @@ async def test_a_batch_has_the_bound_of_the_api(client: httpx.AsyncClient):
 
 
 async def test_a_page_beyond_all_is_empty_or_refused(client: httpx.AsyncClient):
-    path = await begin(client, [1001])
-    await until(client, path)
+    path = await post_job(client, [1001])
+    await wait_for_state(client, path)
     for what in ("changes", "results"):
         page = (await client.get(f"{path}/{what}?offset={2**53}&limit=1000")).json()
         assert (page["items"], page["total"]) == ([], 1)

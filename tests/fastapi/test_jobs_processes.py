@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
-from tests.support.jobs import begin, read_events, until
+from tests.support.jobs import post_job, read_events, wait_for_state
 from tests.support.soon import SOON
 from wavix_async.sandbox import Sandbox
 
@@ -70,7 +70,7 @@ async def test_a_server_is_killed_and_the_next_one_resumes(tmp_path: Path):
     """Requirement 14: nothing is lost by SIGKILL, and only what was on the wire can have gone out twice."""
     async with sandbox() as account:
         async with process(account, tmp_path) as (server, client):
-            path = await begin(client, IDS, concurrency=4)
+            path = await post_job(client, IDS, concurrency=4)
             while len(account.stats.updates) < 60:
                 await asyncio.sleep(0.005)
             assert (await client.get(path)).json()["state"] == "running"
@@ -85,7 +85,7 @@ async def test_a_server_is_killed_and_the_next_one_resumes(tmp_path: Path):
             assert job["report"]["updated"] <= killed_at
             assert (await client.get("/fleet/jobs")).json() == {"items": [job]}
             assert (await client.post(f"{path}/resume")).status_code == 202
-            job = await until(client, path)
+            job = await wait_for_state(client, path)
             assert (job["state"], job["report"]["updated"], job["resumable"]) == ("done", len(IDS), False)
             results = (await client.get(f"{path}/results?limit=1000")).json()
             assert [result["id"] for result in results["items"]] == list(IDS)
@@ -96,7 +96,7 @@ async def test_a_server_is_killed_and_the_next_one_resumes(tmp_path: Path):
 async def test_a_server_that_is_told_to_end_waits_for_no_reader_and_ends_its_jobs_in_order(tmp_path: Path):
     async with sandbox() as account:
         async with process(account, tmp_path) as (server, client):
-            path = await begin(client, IDS, concurrency=4)
+            path = await post_job(client, IDS, concurrency=4)
             events: list[Any] = []
             async with client.stream("GET", f"{path}/events") as answer:
                 async for event in read_events(answer):
@@ -114,7 +114,7 @@ async def test_a_server_that_is_told_to_end_waits_for_no_reader_and_ends_its_job
             job = (await client.get(path)).json()
             assert (job["state"], job["report"]["updated"]) == ("interrupted", sent)
             await client.post(f"{path}/resume")
-            assert (await until(client, path))["state"] == "done"
+            assert (await wait_for_state(client, path))["state"] == "done"
         assert_as_wanted(account)
         assert set(account.stats.updates.values()) == {1}
 
@@ -123,7 +123,7 @@ async def test_processes_share_a_directory_and_one_goes_on_where_another_was_kil
     async with sandbox() as account, AsyncExitStack() as ending:
         server, one = await ending.enter_async_context(process(account, tmp_path))
         _, other = await ending.enter_async_context(process(account, tmp_path))
-        path = await begin(one, IDS, concurrency=4)
+        path = await post_job(one, IDS, concurrency=4)
         async with other.stream("GET", f"{path}/events") as answer:
             states = []
             async for name, _, data in read_events(answer):
@@ -136,5 +136,5 @@ async def test_processes_share_a_directory_and_one_goes_on_where_another_was_kil
             assert (name, data) == ("end", "interrupted")
         assert states[-1] == "interrupted"
         assert (await other.post(f"{path}/resume")).status_code == 202
-        assert (await until(other, path))["report"]["updated"] == len(IDS)
+        assert (await wait_for_state(other, path))["report"]["updated"] == len(IDS)
         assert_as_wanted(account)

@@ -13,10 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.support.jobs import application, asking, begin, until
-from wavix_async.fastapi._jobs import store as _job_files
-from wavix_async.fastapi._jobs.problems import of_storage
-from wavix_async.fastapi._jobs.store import JobFiles, new_id
+from tests.support.jobs import application, connect, post_job, wait_for_state
+from wavix_async.fastapi._jobs import FileJobStore, new_id, problem_of_storage
 from wavix_async.fleet import JournalError
 from wavix_async.sandbox import Sandbox
 
@@ -37,11 +35,11 @@ def on(account: Sandbox) -> int:
 
 
 async def half_done(account: Sandbox, client: httpx.AsyncClient) -> str:
-    path = await begin(client, IDS, concurrency=4)
+    path = await post_job(client, IDS, concurrency=4)
     while len(account.stats.updates) < 20:
         await asyncio.sleep(0.005)
     await client.post(f"{path}/cancel")
-    job = await until(client, path)
+    job = await wait_for_state(client, path)
     assert (job["state"], job["report"]["updated"]) == ("stopped", on(account))
     assert 20 <= on(account) < 100
     return path
@@ -60,10 +58,10 @@ async def test_a_roll_back_that_ended_before_it_began_is_taken_up_as_a_roll_back
     how: str, tmp_path: Path, *, finished: bool
 ):
     async with sandbox() as account:
-        async with asking(application(account, tmp_path)) as client:
+        async with connect(application(account, tmp_path)) as client:
             if finished:
-                path = await begin(client, IDS, concurrency=50)
-                await until(client, path)
+                path = await post_job(client, IDS, concurrency=50)
+                await wait_for_state(client, path)
             else:
                 path = await half_done(account, client)
             before = on(account)
@@ -73,11 +71,11 @@ async def test_a_roll_back_that_ended_before_it_began_is_taken_up_as_a_roll_back
                 assert (await client.post(f"{path}/roll-back")).status_code == 202
             if how == "cancelled":
                 await client.post(f"{path}/cancel")
-            await until(client, path)
+            await wait_for_state(client, path)
         if how == "killed":
             rewrite(tmp_path, path, state="running", kind="roll-back", report=None, progress=None, resumable=False)
 
-        async with asking(application(account, tmp_path)) as client:
+        async with connect(application(account, tmp_path)) as client:
             job = (await client.get(path)).json()
             state = {"refused": "failed", "cancelled": "stopped", "killed": "interrupted"}[how]
             assert (job["state"], job["kind"], job["report"], job["resumable"]) == (state, "roll-back", None, True)
@@ -85,7 +83,7 @@ async def test_a_roll_back_that_ended_before_it_began_is_taken_up_as_a_roll_back
                 assert (await client.get(f"{path}/{what}")).json() == {"items": [], "total": 0}
             assert on(account) == before
             assert (await client.post(f"{path}/resume")).json()["kind"] == "roll-back"
-            job = await until(client, path)
+            job = await wait_for_state(client, path)
             assert (job["state"], job["kind"], job["report"]["updated"]) == ("done", "roll-back", before)
             assert on(account) == 0
 
@@ -95,14 +93,14 @@ async def test_a_full_disk_hides_no_job(tmp_path: Path, monkeypatch: pytest.Monk
         raise OSError(errno.ENOSPC, "No space left on device", str(tmp_path))
 
     async with sandbox() as account:
-        async with asking(application(account, tmp_path)) as client:
+        async with connect(application(account, tmp_path)) as client:
             path = await half_done(account, client)
             job = (await client.get(path)).json()
         rewrite(tmp_path, path, state="running", report=None, resumable=False)
         (tmp_path / f"{'a' * 36}.json").mkdir()
-        async with asking(application(account, tmp_path)) as client:
+        async with connect(application(account, tmp_path)) as client:
             with monkeypatch.context() as patch:
-                patch.setattr(JobFiles, "write", full)
+                patch.setattr(FileJobStore, "write", full)
                 told = (await client.get(path)).json()
                 assert (told["state"], told["report"], told["resumable"]) == ("interrupted", job["report"], True)
                 assert (await client.get("/fleet/jobs")).json() == {"items": [told]}
@@ -120,19 +118,19 @@ async def test_a_full_disk_hides_no_job(tmp_path: Path, monkeypatch: pytest.Monk
                 # Nothing is left of what could not be begun.
                 assert sorted(tmp_path.iterdir()) == files
             await client.post(f"{path}/resume")
-            assert (await until(client, path))["report"]["updated"] == 100
+            assert (await wait_for_state(client, path))["report"]["updated"] == 100
 
 
 async def test_a_write_that_fails_leaves_no_half_of_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    files = JobFiles(tmp_path)
-    monkeypatch.setattr(_job_files.Path, "replace", lambda *_: exec("raise OSError(28, 'No space')"))
+    files = FileJobStore(tmp_path)
+    monkeypatch.setattr("pathlib.Path.replace", lambda *_: exec("raise OSError(28, 'No space')"))
     with pytest.raises(OSError, match="No space"):
-        files.keep_changes(new_id(), [])
+        files.write_changes(new_id(), [])
     assert list(tmp_path.iterdir()) == []
 
 
 async def test_a_damaged_journal_is_told_as_one(tmp_path: Path, caplog: pytest.LogCaptureFixture):
-    async with sandbox() as account, asking(application(account, tmp_path)) as client:
+    async with sandbox() as account, connect(application(account, tmp_path)) as client:
         path = await half_done(account, client)
         job_id = path.rpartition("/")[2]
         journal = tmp_path / f"{job_id}.sqlite"
@@ -165,34 +163,34 @@ async def test_a_damaged_journal_is_told_as_one(tmp_path: Path, caplog: pytest.L
         job = (await client.get(path)).json()
         assert (job["state"], job["error"], job["resumable"]) == ("interrupted", None, True)
         await client.post(f"{path}/resume")
-        assert (await until(client, path))["report"]["updated"] == 100
+        assert (await wait_for_state(client, path))["report"]["updated"] == 100
 
 
 async def test_a_journal_in_which_nothing_has_begun_is_not_damaged(tmp_path: Path):
-    async with sandbox() as account, asking(application(account, tmp_path)) as client:
-        path = await begin(client, [1001], confirm=True)
-        await until(client, path, "planned")
+    async with sandbox() as account, connect(application(account, tmp_path)) as client:
+        path = await post_job(client, [1001], confirm=True)
+        await wait_for_state(client, path, "planned")
         await client.post(f"{path}/cancel")
-        await until(client, path)
+        await wait_for_state(client, path)
         (tmp_path / f"{path.rpartition('/')[2]}.sqlite").touch()
         rewrite(tmp_path, path, state="running", resumable=False)
         job = (await client.get(path)).json()
         assert (job["state"], job["error"], job["resumable"]) == ("interrupted", None, True)
         assert "changed nothing" in (await client.post(f"{path}/roll-back")).json()["detail"]
         await client.post(f"{path}/resume")
-        await until(client, path, "planned")
+        await wait_for_state(client, path, "planned")
 
 
 async def test_what_another_process_works_on_is_listed_however_old_it_is(tmp_path: Path):
     async with (
         sandbox() as account,
-        asking(application(account, tmp_path)) as one,
-        asking(application(account, tmp_path)) as other,
+        connect(application(account, tmp_path)) as one,
+        connect(application(account, tmp_path)) as other,
     ):
-        path = await begin(one, [1001], confirm=True)
-        await until(one, path, "planned")
+        path = await post_job(one, [1001], confirm=True)
+        await wait_for_state(one, path, "planned")
         for number_id in range(1002, 1007):
-            await until(other, await begin(other, [number_id]))
+            await wait_for_state(other, await post_job(other, [number_id]))
         for client in (one, other):
             listed = [job["id"] for job in (await client.get("/fleet/jobs")).json()["items"]]
             assert len(listed) == 4
@@ -203,14 +201,14 @@ async def test_what_another_process_works_on_is_listed_however_old_it_is(tmp_pat
 async def test_jobs_end_at_the_signal_whatever_the_server_waits_for():
     before = signal.signal(signal.SIGTERM, lambda *_: None)
     try:
-        async with sandbox() as account, asking(application(account)) as client:
-            path = await begin(client, IDS, concurrency=2)
-            await until(client, path, "running")
+        async with sandbox() as account, connect(application(account)) as client:
+            path = await post_job(client, IDS, concurrency=2)
+            await wait_for_state(client, path, "running")
             signal.raise_signal(signal.SIGTERM)
             # The lifespan goes on, as it does where a reader does not read what it is sent.
-            job = await until(client, path)
+            job = await wait_for_state(client, path)
             assert (job["state"], job["resumable"]) == ("interrupted", True)
-            assert (await until(client, await begin(client, [1200])))["state"] == "interrupted"
+            assert (await wait_for_state(client, await post_job(client, [1200])))["state"] == "interrupted"
             assert 1200 not in account.stats.updates
     finally:
         signal.signal(signal.SIGTERM, before)
@@ -221,16 +219,16 @@ async def test_nobody_else_can_read_the_files_in_a_directory_that_was_there_befo
     tmp_path.chmod(0o755)
     mask = os.umask(0o022)
     try:
-        async with sandbox() as account, asking(application(account, tmp_path)) as client:
-            path = await begin(client, range(1001, 1101), confirm=True, concurrency=2)
-            await until(client, path, "planned")
+        async with sandbox() as account, connect(application(account, tmp_path)) as client:
+            path = await post_job(client, range(1001, 1101), confirm=True, concurrency=2)
+            await wait_for_state(client, path, "planned")
             ends = _open_to_others(tmp_path)
             await client.post(f"{path}/start")
             while not account.stats.updates:
                 await asyncio.sleep(0.005)
             ends |= _open_to_others(tmp_path)
             await client.post(f"{path}/cancel")
-            await until(client, path)
+            await wait_for_state(client, path)
             assert ends | _open_to_others(tmp_path) <= {".lock"}
     finally:
         os.umask(mask)
@@ -242,7 +240,7 @@ def _open_to_others(directory: Path) -> set[str]:
 
 def test_the_log_names_the_file_and_no_phone_number(caplog: pytest.LogCaptureFixture):
     job_id = "0123456789ab12025550123f120255501234"
-    of_storage(JournalError(f"Cannot use the journal {job_id}.sqlite: 12025550123."), job_id)
+    problem_of_storage(JournalError(f"Cannot use the journal {job_id}.sqlite: 12025550123."), job_id)
     (record,) = caplog.records
     assert f"{job_id}.sqlite" in record.getMessage()
     assert not record.getMessage().endswith("12025550123.")
@@ -250,6 +248,6 @@ def test_the_log_names_the_file_and_no_phone_number(caplog: pytest.LogCaptureFix
 
 def test_what_is_new_is_the_newest_also_when_the_clock_is_put_back(monkeypatch: pytest.MonkeyPatch):
     ids = [new_id()]
-    monkeypatch.setattr(_job_files.time, "time_ns", lambda: 0)
+    monkeypatch.setattr("time.time_ns", lambda: 0)
     ids += [new_id(), new_id()]
     assert sorted(ids) == ids

@@ -1,4 +1,4 @@
-"""What tests of the router of bulk jobs share: applications, served in this process or without a server."""
+"""What tests of the router of bulk jobs share: an application, clients of it, and jobs."""
 
 from __future__ import annotations
 
@@ -38,15 +38,15 @@ def application(
 
 
 @asynccontextmanager
-async def asking(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
-    """Give a client that asks the application directly: its answers are buffered as a whole."""
+async def connect(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
+    """Open an HTTP client that calls the application directly: responses are buffered as a whole."""
     async with serve(app) as served:
         yield served.http
 
 
 @asynccontextmanager
-async def asking_server(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
-    """Give a client that asks the application through a server and a socket."""
+async def connect_over_socket(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
+    """Open an HTTP client that reaches the application through a server and a socket."""
     async with (
         serve_on_socket(app, timeout_graceful_shutdown=2) as url,
         httpx.AsyncClient(base_url=url) as client,
@@ -54,16 +54,16 @@ async def asking_server(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
         yield client
 
 
-async def begin(client: httpx.AsyncClient, ids: Any, **options: Any) -> str:
-    """Post a job that switches SMS on, and return its path."""
+async def post_job(client: httpx.AsyncClient, ids: Any, **options: Any) -> str:
+    """Post a job that enables SMS, and return its path."""
     changes = [{"ids": list(ids), "set": {"sms_enabled": True}}]
     answer = await client.post("/fleet/jobs", json={"changes": changes, "batch": None, **options})
     assert answer.status_code == 202, answer.text
     return answer.headers["location"]
 
 
-async def until(client: httpx.AsyncClient, path: str, *states: str, within: float = 60.0) -> dict[str, Any]:
-    """Wait until a job is in one of these states, any final one by default."""
+async def wait_for_state(client: httpx.AsyncClient, path: str, *states: str, within: float = 60.0) -> dict[str, Any]:
+    """Wait until a job is in one of these states; default: in any final state."""
     async with asyncio.timeout(within):
         while True:
             job = (await client.get(path)).raise_for_status().json()
@@ -74,7 +74,7 @@ async def until(client: httpx.AsyncClient, path: str, *states: str, within: floa
 
 
 async def read_events(answer: httpx.Response) -> AsyncIterator[tuple[str, str | None, Any]]:
-    """Yield the events of a stream: name, id, and what its data says; a comment is an event without a name."""
+    """Yield the events of a stream: name, id and data; a comment is an event without a name."""
     fields: dict[str, str] = {}
     async for line in answer.aiter_lines():
         if line:

@@ -1,4 +1,4 @@
-"""The commands, and the one place where whatever ends them becomes an exit code and a line on stderr."""
+"""The application: all commands, and the one place that turns an error into an exit code and a line on stderr."""
 
 from collections.abc import Sequence
 from contextlib import suppress
@@ -7,12 +7,9 @@ from cyclopts import App, CycloptsError
 from rich.text import Text
 
 from wavix_async import WavixError, __version__
+from wavix_async.cli._commands import bulk_update, demo, get, list_, release, sandbox, update
 from wavix_async.cli._commands import fleet as _fleet
-from wavix_async.cli._commands.bulk_update import bulk_update
-from wavix_async.cli._commands.demo import demo
-from wavix_async.cli._commands.numbers import get, list_, release, update
-from wavix_async.cli._commands.sandbox import sandbox
-from wavix_async.cli._console import err, out, reader_may_leave
+from wavix_async.cli._console import err, out, suppress_broken_pipe
 from wavix_async.cli._exit import ExitCode, Quit, code_for_error
 
 __all__ = ["run"]
@@ -67,7 +64,7 @@ def run(argv: Sequence[str]) -> int:
     """
     code = None
     try:
-        with reader_may_leave():
+        with suppress_broken_pipe():
             code = _make_app()(argv, exit_on_error=False, print_error=False)
     except KeyboardInterrupt:
         return _fail(ExitCode.INTERRUPTED, "Interrupted.")

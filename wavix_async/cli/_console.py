@@ -1,4 +1,4 @@
-"""Where things are written: data to stdout, everything else to stderr."""
+"""Write data to stdout, and progress, questions and errors to stderr."""
 
 import json
 import os
@@ -11,20 +11,20 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-__all__ = ["err", "out", "reader_may_leave", "show_facts", "write_json"]
+__all__ = ["err", "out", "suppress_broken_pipe", "show_facts", "write_json"]
 
 _WIDE = 240
 
 
 class _Out(Console):
     def on_broken_pipe(self) -> None:
-        # rich would end the process with 1; who reads no further has all that he wanted.
+        # rich would end the process with 1; a reader that stops early (`| head`) is no failure.
         raise BrokenPipeError
 
 
 class _Err(Console):
     def on_broken_pipe(self) -> None:
-        # Progress that nobody reads must not end the work that it is about.
+        # A closed stderr must not end the work that the progress is about.
         self.quiet = True
 
 
@@ -32,7 +32,7 @@ def out(*, wide: bool = False) -> Console:
     """Return the console for data.
 
     Args:
-        wide: Fold nothing where there is no terminal: for tables, which other programs may read.
+        wide: Use 240 columns where stdout is no terminal: other programs may read the table, so no cell is folded.
     """
     return _Out(highlight=False, width=_WIDE if wide and not sys.stdout.isatty() else None)
 
@@ -48,13 +48,13 @@ def write_json(value: object) -> None:
 
 
 @contextmanager
-def reader_may_leave() -> Iterator[None]:
-    """Write to stdout in the block, and end the block when nobody reads that any more."""
+def suppress_broken_pipe() -> Iterator[None]:
+    """Run the block, which writes to stdout, and end it silently when the reader has closed the pipe."""
     try:
         yield
         sys.stdout.flush()
     except BrokenPipeError:
-        # Or Python would complain about the broken pipe once more when it flushes at its end.
+        # Python flushes stdout at exit, and would report the broken pipe once more.
         with suppress(OSError, ValueError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
@@ -63,9 +63,9 @@ def show_facts(console: Console, title: str, facts: Mapping[str, str | Text], *,
     """Print facts as a panel on a terminal, and as plain lines elsewhere.
 
     Args:
-        console: Where to.
-        title: What they are about.
-        facts: Label to value, in order; an empty label goes on with the one before.
+        console: The console to print to.
+        title: The title of the panel.
+        facts: Label to value, in order; an empty label continues the fact before it.
         after: Lines below the facts.
     """
     width = max(map(len, facts))

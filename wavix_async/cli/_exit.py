@@ -1,4 +1,4 @@
-"""How the command line ends: the exit codes, and which end has which."""
+"""The exit codes of the command line, and which result gives which code."""
 
 import enum
 from typing import TYPE_CHECKING
@@ -36,7 +36,7 @@ def code_for_error(error: WavixError) -> ExitCode:
     """Return the exit code for a call that failed."""
     if isinstance(error, SafetyError):
         return ExitCode.REFUSED
-    # A journal that is in use will be free again; any other that is refused is the wrong one.
+    # A journal in use by another process will be free again; with any other error it is the wrong file.
     if isinstance(error, InputError) or (isinstance(error, JournalError) and not error.retryable):
         return ExitCode.USAGE
     if error.retryable or error.outcome != "rejected":
@@ -45,7 +45,7 @@ def code_for_error(error: WavixError) -> ExitCode:
 
 
 def code_for_report(report: BulkReport) -> ExitCode:
-    """Return the exit code for a bulk run that came to its end."""
+    """Return the exit code for a bulk run that has ended."""
     if report.failed:
         return ExitCode.FAILED
     if report.unknown or report.not_sent:
@@ -54,7 +54,7 @@ def code_for_report(report: BulkReport) -> ExitCode:
 
 
 def code_for_fleet(report: "FleetReport") -> ExitCode:
-    """Return the exit code for a run of a fleet; one that goes on has not come to any other end."""
+    """Return the exit code for a run of a fleet; a run in progress is `TEMPORARY`."""
     if report.is_running:
         return ExitCode.TEMPORARY
     if report.refused_by_safety:

@@ -1,4 +1,4 @@
-"""Asking before something is changed."""
+"""Ask the user before a command changes something."""
 
 import sys
 
@@ -11,14 +11,14 @@ __all__ = ["confirm"]
 
 
 def confirm(question: str, *, yes: bool) -> None:
-    """Ask on the terminal; without one, only `--yes` lets things happen.
+    """Ask the user on the terminal; without a terminal, refuse unless `--yes` is given.
 
     Args:
-        question: What is about to be done, with its size.
+        question: What the command is about to do, with the count.
         yes: Whether `--yes` was given.
 
     Raises:
-        Quit: The answer is no, or nobody can be asked.
+        Quit: The answer is no, or there is no terminal to ask on.
     """
     if yes:
         return

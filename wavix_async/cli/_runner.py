@@ -1,4 +1,4 @@
-"""Driving a run to its end, or to an end in order when somebody presses Ctrl-C."""
+"""Run a bulk update to its end, and stop it in order at Ctrl-C."""
 
 import asyncio
 import signal
@@ -9,124 +9,124 @@ from typing import Any
 import attrs
 
 from wavix_async import BulkReport, BulkResult, BulkRun, WavixError
-from wavix_async.cli._output.progress import Display, Look
+from wavix_async.cli._output import Display, ReadProgress
 
-__all__ = ["Driven", "Pressed", "drive", "interrupts", "on_signal", "shown"]
+__all__ = ["Interrupts", "RunOutcome", "catch_interrupts", "on_signal", "run_bulk", "show_progress"]
 
 GRACE = 5.0
-"""Seconds that requests on the wire get after the first Ctrl-C."""
+"""Seconds that requests in flight get after the first Ctrl-C."""
 
 
 @attrs.frozen
-class Driven:
+class RunOutcome:
     """How a run ended."""
 
     report: BulkReport
     interrupted: bool
-    broken: Exception | None = None
-    """What made the input end before its end."""
+    input_error: Exception | None = None
+    """The error that ended the input early."""
 
 
-async def drive(
+async def run_bulk(
     run: BulkRun,
     display: Display,
-    take: Callable[[BulkResult], object],
-    stop_intake: Callable[[], object] = lambda: None,
-) -> Driven:
-    """Let the run happen, show it, and hand on each result.
+    on_result: Callable[[BulkResult], object],
+    stop_input: Callable[[], object] = lambda: None,
+) -> RunOutcome:
+    """Run a bulk update, show its progress, and pass on each result.
 
-    The first Ctrl-C stops the intake and gives what is on the wire a grace; the second ends at once.
+    The first Ctrl-C ends the input and gives the requests in flight `GRACE` seconds; the second ends the run at once.
 
     Args:
         run: The run; it must not have been started.
-        display: Shows it.
-        take: Called with each result as it lands.
-        stop_intake: Called at the first Ctrl-C: the input shall end, too.
+        display: Shows the progress.
+        on_result: Called with each result as it arrives.
+        stop_input: Called at the first Ctrl-C, to end the input.
 
     Returns:
-        The report, whether Ctrl-C was pressed, and what was wrong with the input.
+        The report, whether the user pressed Ctrl-C, and the error of the input, if there was one.
     """
-    broken: Exception | None = None
+    input_error: Exception | None = None
 
     def stop() -> None:
         display.say(f"Stopping: what is on the wire gets {GRACE:g} s, the rest is not sent. Ctrl-C again ends at once.")
-        stop_intake()
+        stop_input()
         run.stop(GRACE)
 
-    with interrupts(stop) as pressed:
-        async with shown(display, lambda: ("Updating", run.progress)):
+    with catch_interrupts(stop) as interrupts:
+        async with show_progress(display, lambda: ("Updating", run.progress)):
             try:
-                # Closed at once also when `take` raises: nothing may be sent after the report.
+                # Closed at once also when `on_result` raises: nothing may be sent after the report.
                 async with aclosing(aiter(run)) as results:
                     async for result in results:
-                        take(result)
+                        on_result(result)
             except asyncio.CancelledError:
-                if not pressed.forgive():
+                if not interrupts.absorb_cancellation():
                     raise
             except (WavixError, OSError) as error:
-                broken = error
+                input_error = error
             finally:
-                pressed.over = True
-    return Driven(run.report, pressed.times > 0, broken)
+                interrupts.run_ended = True
+    return RunOutcome(run.report, interrupts.count > 0, input_error)
 
 
 @asynccontextmanager
-async def shown(display: Display, look: Look) -> AsyncGenerator[None]:
-    """Show a run as long as the block takes."""
-    following = asyncio.ensure_future(display.follow(look))
+async def show_progress(display: Display, read_progress: ReadProgress) -> AsyncGenerator[None]:
+    """Show the progress of a run until the block ends."""
+    showing = asyncio.ensure_future(display.follow(read_progress))
     try:
         yield
     finally:
-        following.cancel()
-        await asyncio.wait([following])
+        showing.cancel()
+        await asyncio.wait([showing])
 
 
 @attrs.define
-class Pressed:
-    """How often Ctrl-C was pressed, and what became of it.
+class Interrupts:
+    """How often the user pressed Ctrl-C, and whether that can still cancel anything.
 
     Attributes:
-        times: How often.
-        over: Whether there is nothing left to cut off: a press changes nothing any more.
+        count: How often.
+        run_ended: Whether the run has ended, so that another Ctrl-C cancels nothing.
     """
 
     _task: asyncio.Task[Any]
-    times: int = 0
-    over: bool = False
+    count: int = 0
+    run_ended: bool = False
 
-    def forgive(self) -> bool:
-        """Take back a cancellation, and tell whether it was the second press that has caused it."""
-        if self.times < 2:
+    def absorb_cancellation(self) -> bool:
+        """Undo the cancellation of the task if the second Ctrl-C caused it, and return whether it did."""
+        if self.count < 2:
             return False
         self._task.uncancel()
         return True
 
 
 @contextmanager
-def interrupts(stop: Callable[[], object]) -> Iterator[Pressed]:
-    """Have the first Ctrl-C end a run in order, and the second cancel the running task.
+def catch_interrupts(stop: Callable[[], object]) -> Iterator[Interrupts]:
+    """Make the first Ctrl-C stop a run in order, and the second cancel the current task.
 
     Args:
-        stop: Called at the first.
+        stop: Called at the first Ctrl-C.
     """
-    main = asyncio.current_task()
-    assert main is not None
-    pressed = Pressed(main)
+    task = asyncio.current_task()
+    assert task is not None
+    interrupts = Interrupts(task)
 
-    def press() -> None:
-        pressed.times += 1
-        if pressed.times == 1:
+    def on_interrupt() -> None:
+        interrupts.count += 1
+        if interrupts.count == 1:
             stop()
-        elif not pressed.over:
-            main.cancel()
+        elif not interrupts.run_ended:
+            task.cancel()
 
-    with on_signal(press, signal.SIGINT, signal.SIGTERM):
-        yield pressed
+    with on_signal(on_interrupt, signal.SIGINT, signal.SIGTERM):
+        yield interrupts
 
 
 @contextmanager
 def on_signal(callback: Callable[[], object], *signals: signal.Signals) -> Iterator[None]:
-    """Have signals call a function, where the platform and the thread allow it."""
+    """Call a function at these signals, where the platform and the thread allow it."""
     loop = asyncio.get_running_loop()
     # Windows, and threads other than the main one, keep Python's own handling: KeyboardInterrupt.
     unsupported = (NotImplementedError, RuntimeError, ValueError)

@@ -19,7 +19,7 @@ except ImportError as _missing:
     ) from _missing
 
 from wavix_async.fastapi._errors import install_error_handlers, problem_response
-from wavix_async.fastapi._jobs.router import fleet_jobs
+from wavix_async.fastapi._jobs import fleet_jobs
 from wavix_async.fastapi._lifespan import WavixDep, get_wavix, wavix_lifespan
 
 __all__ = [

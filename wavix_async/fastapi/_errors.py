@@ -1,8 +1,8 @@
-"""`install_error_handlers`: the errors of the client as problem details (RFC 9457), and the schema that tells of them.
+"""`install_error_handlers`: the errors of the client as problem details (RFC 9457), also in the OpenAPI schema.
 
-One table says what a caller is told of each class of error. A caller learns what concerns its own request: what the
-API said of its input, whether something was done, whether trying again may help. Of our key, our account and how the
-API is reached it learns nothing; that goes to the log, under the `instance` that the caller was given.
+One table maps each class of error to a response. The response has what concerns the caller's own request: what the API
+said of its input, whether the request was carried out, whether a retry may help. It has nothing about the service's
+key, its account or its connection to the API: that is in the log, with the `instance` of the response.
 """
 
 import contextlib
@@ -42,24 +42,24 @@ class _Kind:
 
     status: int
     type: str
-    """The last part of its URI; empty: `about:blank`, a problem that its status says everything of."""
+    """The last part of its URI; empty: `about:blank`, a problem fully described by its status."""
     title: str
     detail: str | None = None
-    is_ours: bool = False
-    """Whether only the operator can do something about it."""
-    quotes: bool = False
-    """Whether it is about the caller's input, so that the caller may read what the API said of it."""
+    for_operator: bool = False
+    """Whether only the operator of the service can fix it."""
+    shows_api_message: bool = False
+    """Whether it is about the caller's input, so that the response may quote what the API said."""
 
 
-def _quoting(status: int, kind: str, title: str) -> _Kind:
-    return _Kind(status, kind, title, quotes=True)
+def _quotes_api(status: int, kind: str, title: str) -> _Kind:
+    return _Kind(status, kind, title, shows_api_message=True)
 
 
-_INTERNAL: Final = _Kind(500, "", "Internal Server Error", is_ours=True)
+_INTERNAL: Final = _Kind(500, "", "Internal Server Error", for_operator=True)
 _STOPPING: Final = _Kind(503, "stopping", "The service is shutting down", "This service is shutting down.")
 _UNUSABLE: Final = _Kind(502, "upstream-error", "The provider gave no usable answer")
-# To a caller it is the same: our key, our balance and our permissions are nobody else's business.
-_REFUSED: Final = attrs.evolve(_UNUSABLE, is_ours=True)
+# The response is the same: key, balance and permissions of the service concern no caller.
+_REFUSED: Final = attrs.evolve(_UNUSABLE, for_operator=True)
 _UNREACHABLE: Final = _Kind(
     502, "upstream-unreachable", "The provider could not be reached", "The provider could not be reached."
 )
@@ -72,7 +72,7 @@ _TIMEOUT: Final = _Kind(
 _LIMITED: Final = _Kind(
     429, "rate-limited", "Too many requests", "The provider takes no more requests from this service for now."
 )
-_DOUBT: Final = _Kind(
+_OUTCOME_UNKNOWN: Final = _Kind(
     502,
     "outcome-unknown",
     "It may have been carried out",
@@ -82,9 +82,9 @@ _DOUBT: Final = _Kind(
 _BULK: Final = _Kind(502, "bulk-incomplete", "Not all changes were made")
 
 _KINDS: Final[dict[type[WavixError], _Kind]] = {
-    # What is not below any other: about ourselves, until somebody has thought about it.
+    # A class without a row of its own is an internal error.
     errors.WavixError: _INTERNAL,
-    errors.InputError: _quoting(422, "invalid-input", "The input is not valid"),
+    errors.InputError: _quotes_api(422, "invalid-input", "The input is not valid"),
     errors.ConfigurationError: _INTERNAL,
     errors.ClientClosedError: _STOPPING,
     errors.StoppedError: _STOPPING,
@@ -93,17 +93,17 @@ _KINDS: Final[dict[type[WavixError], _Kind]] = {
     errors.DisconnectedError: _UNUSABLE,
     errors.AttemptTimeoutError: _TIMEOUT,
     errors.DeadlineExceededError: _TIMEOUT,
-    errors.OutcomeUnknownError: _DOUBT,
+    errors.OutcomeUnknownError: _OUTCOME_UNKNOWN,
     errors.DecodeError: _UNUSABLE,
     errors.APIError: _UNUSABLE,
-    errors.BadRequestError: _quoting(400, "invalid-input", "The input is not valid"),
+    errors.BadRequestError: _quotes_api(400, "invalid-input", "The input is not valid"),
     errors.AuthenticationError: _REFUSED,
     errors.PaymentRequiredError: _REFUSED,
     errors.PermissionDeniedError: _REFUSED,
-    errors.NotFoundError: _quoting(404, "not-found", "There is no such object"),
-    errors.ConflictError: _quoting(409, "conflict", "The object's state does not allow it"),
-    errors.ContentTooLargeError: _quoting(413, "content-too-large", "The content is too large"),
-    errors.UnprocessableEntityError: _quoting(422, "invalid-input", "The input is not valid"),
+    errors.NotFoundError: _quotes_api(404, "not-found", "There is no such object"),
+    errors.ConflictError: _quotes_api(409, "conflict", "The object's state does not allow it"),
+    errors.ContentTooLargeError: _quotes_api(413, "content-too-large", "The content is too large"),
+    errors.UnprocessableEntityError: _quotes_api(422, "invalid-input", "The input is not valid"),
     errors.RateLimitError: _LIMITED,
     errors.ServerError: _UNUSABLE,
     BulkError: _BULK,
@@ -129,17 +129,17 @@ def install_error_handlers(app: Starlette, *, type_base: str = "/problems/") -> 
             absolute URL if your problem types are documented somewhere.
     """
 
-    async def answer(connection: HTTPConnection, error: Exception) -> JSONResponse | None:
+    async def handle(connection: HTTPConnection, error: Exception) -> JSONResponse | None:
         assert isinstance(error, WavixError)
-        problem, response = _answer(error, type_base)
+        problem, response = _make_response(error, type_base)
         if not isinstance(connection, WebSocket):
             return response
-        await _end(connection, problem, response)
+        await _end_websocket(connection, problem, response)
         return None
 
-    app.add_exception_handler(WavixError, cast("ExceptionHandler", answer))
+    app.add_exception_handler(WavixError, cast("ExceptionHandler", handle))
     if isinstance(app, FastAPI):
-        _describe(app)
+        _extend_schema(app)
 
 
 def problem_response(error: WavixError, *, type_base: str = "/problems/") -> JSONResponse:
@@ -149,12 +149,12 @@ def problem_response(error: WavixError, *, type_base: str = "/problems/") -> JSO
         error: The error.
         type_base: What the `type` begins with, as for `install_error_handlers`.
     """
-    return _answer(error, type_base)[1]
+    return _make_response(error, type_base)[1]
 
 
-def _answer(error: WavixError, type_base: str) -> tuple[dict[str, Any], JSONResponse]:
+def _make_response(error: WavixError, type_base: str) -> tuple[dict[str, Any], JSONResponse]:
     problem = problem_of(error, type_base=type_base)
-    _tell_operator(error, problem)
+    _log_for_operator(error, problem)
     status = problem["status"]
     return problem, JSONResponse(problem, status, _headers(error, status), MEDIA_TYPE)
 
@@ -179,27 +179,27 @@ def problem_of(error: WavixError, *, type_base: str = "/problems/") -> dict[str,
         "instance": uuid.uuid4().urn,
         "retryable": error.retryable,
         "outcome": error.outcome,
-        "code": error.code if kind.quotes else None,
-        "request_id": None if kind.is_ours else error.request_id,
+        "code": error.code if kind.shows_api_message else None,
+        "request_id": None if kind.for_operator else error.request_id,
     }
     if isinstance(error, BulkError):
-        # Each of its inputs has an outcome of its own.
+        # Each input of a bulk run has its own outcome.
         problem["outcome"] = None
         problem["counts"] = _counts(error)
     return {
-        name: _bounded(value, _LONGEST.get(name, _LONG)) if isinstance(value, str) else value
+        name: _truncate(value, _MAX_LENGTHS.get(name, _MAX_LENGTH)) if isinstance(value, str) else value
         for name, value in problem.items()
         if value is not None
     }
 
 
-_LONG: Final = 2_000
-_LONGEST: Final = {"code": 100, "request_id": 200}
+_MAX_LENGTH: Final = 2_000
+_MAX_LENGTHS: Final = {"code": 100, "request_id": 200}
 
 
-def _bounded(text: str, longest: int) -> str:
-    """Return a text that is not too long, and that can be encoded: JSON and headers can bring lone surrogates."""
-    text = text if len(text) <= longest else f"{text[: longest - 4]} ..."
+def _truncate(text: str, max_length: int) -> str:
+    """Limit the length of a text, and replace lone surrogates, which JSON and headers may contain."""
+    text = text if len(text) <= max_length else f"{text[: max_length - 4]} ..."
     return text.encode("utf-8", "replace").decode()
 
 
@@ -207,7 +207,7 @@ def _kind_of(error: WavixError) -> _Kind:
     if isinstance(error, errors.ServerError) and error.status == HTTPStatus.SERVICE_UNAVAILABLE:
         return _UNAVAILABLE
     if isinstance(error, InputError) and isinstance(error.__cause__, OSError | sqlite3.Error):
-        # A file could not be read or written: the service's, for a caller has none here.
+        # A file of the service could not be read or written: callers have no files here.
         return _INTERNAL
     return next(_KINDS[base] for base in type(error).__mro__ if base in _KINDS)
 
@@ -216,29 +216,30 @@ def _detail(error: WavixError, kind: _Kind) -> str | None:
     if isinstance(error, BulkError):
         counts = [f"{count} {status.replace('_', ' ')}" for status, count in (_counts(error) or {}).items()]
         return f"{', '.join(counts)}." if counts else None
-    if not kind.quotes:
+    if not kind.shows_api_message:
         return kind.detail
     if isinstance(error, InputError):
-        return _said(error)
+        return _message_without_values(error)
     # Not `error.message`, which names the URL.
     return error.reason
 
 
-_VALUE: Final = re.compile(r"[,;] got .*", re.DOTALL)
-_SHOWN: Final = 20
-"""How many mistakes of a file are told."""
+_QUOTED_VALUE: Final = re.compile(r"[,;] got .*", re.DOTALL)
+_MAX_PROBLEMS_SHOWN: Final = 20
+"""How many problems of a file a response has."""
 
 
-def _said(error: InputError) -> str | None:
-    """Return our own message without the values that it quotes: they may be the service's as well as the caller's.
+def _message_without_values(error: InputError) -> str | None:
+    """Return our message without the values it quotes: they may be the service's, not the caller's.
 
-    With what could be a path or a URL in it, it is about something that only the service knows: then nothing is told.
+    None if the message may contain a path or a URL, which only the service should know.
     """
-    text = _VALUE.sub(".", error.message)
+    text = _QUOTED_VALUE.sub(".", error.message)
     if isinstance(error, FleetFileError) and error.problems:
         head = error.message.partition("\n")[0]
-        shown = [f"  {each.place}: {_VALUE.sub('.', each.message)}" for each in error.problems[:_SHOWN]]
-        more = [f"  ... and {error.count - _SHOWN:,} more"] if error.count > _SHOWN else []
+        problems = error.problems[:_MAX_PROBLEMS_SHOWN]
+        shown = [f"  {each.place}: {_QUOTED_VALUE.sub('.', each.message)}" for each in problems]
+        more = [f"  ... and {error.count - _MAX_PROBLEMS_SHOWN:,} more"] if error.count > _MAX_PROBLEMS_SHOWN else []
         text = "\n".join([head, *shown, *more])
     return None if "/" in text or "\\" in text else text
 
@@ -260,26 +261,26 @@ def _headers(error: WavixError, status: int) -> dict[str, str]:
 _WITH_RETRY_AFTER: Final = (429, 503)
 
 
-async def _end(websocket: WebSocket, problem: dict[str, Any], response: JSONResponse) -> None:
-    """Refuse a websocket with the problem where the server can send it, or close it."""
+async def _end_websocket(websocket: WebSocket, problem: dict[str, Any], response: JSONResponse) -> None:
+    """Refuse a websocket with the problem if the server supports that, or else close it."""
     if WebSocketState.DISCONNECTED in (websocket.application_state, websocket.client_state):
         return
-    begun = websocket.application_state is not WebSocketState.CONNECTING
+    is_accepted = websocket.application_state is not WebSocketState.CONNECTING
     status = problem["status"]
     code = 1013 if status in _WITH_RETRY_AFTER else 1011 if status >= 500 else 1008
-    # Of a client that has left we hear only now, unless the route was reading; servers raise one or the other.
+    # The client may have disconnected unnoticed, unless the route was reading; servers raise different errors then.
     with contextlib.suppress(WebSocketDisconnect, OSError, RuntimeError):
-        if not begun and "websocket.http.response" in websocket.scope.get("extensions", {}):
+        if not is_accepted and "websocket.http.response" in websocket.scope.get("extensions", {}):
             await websocket.send_denial_response(response)
         else:
             await websocket.close(code, problem["title"])
 
 
-# --- for the operator ---
+# --- the log ---
 
 
 class _Fallback(logging.Handler):
-    """Shows what must not be missed where nobody has configured logging, as Python does for loggers of no library."""
+    """Prints errors to stderr when logging is not configured, as Python does for loggers without a handler."""
 
     def emit(self, record: logging.LogRecord) -> None:
         if logging.lastResort is not None and not any(_handlers_of(_logger)):
@@ -296,36 +297,38 @@ _logger: Final = _parent.getChild("fastapi")
 _logger.addHandler(_Fallback(logging.ERROR))
 
 
-def _tell_operator(error: WavixError, problem: dict[str, Any]) -> None:
+def _log_for_operator(error: WavixError, problem: dict[str, Any]) -> None:
     kind = _kind_of(error)
-    facts = {
+    fields = {
         "error": type(error).__name__,
         "status": error.status,
         "outcome": error.outcome,
-        "request_id": error.request_id and _line(error.request_id),
+        "request_id": error.request_id and _one_line(error.request_id),
         "instance": problem["instance"],
     }
     if kind.status < 500:
         if isinstance(error, InputError):
-            # The value that is wrong may be one that the service has put there itself.
-            _logger.info("request refused: %s", _line(problem.get("detail", kind.title)), extra=facts)
+            # The invalid value may come from the service itself.
+            _logger.info("request refused: %s", _one_line(problem.get("detail", kind.title)), extra=fields)
         return
-    if not kind.is_ours:
-        _logger.warning("request failed upstream: %s", _line(str(error)), extra=facts)
+    if not kind.for_operator:
+        _logger.warning("request failed upstream: %s", _one_line(str(error)), extra=fields)
         return
-    # Where in the code it was matters only where it is the code.
-    trace = error if kind is _INTERNAL else None
-    _logger.error("request failed, for the operator to mend: %s", _line(str(error)), extra=facts, exc_info=trace)
+    # A traceback helps only if the error is in the code.
+    exc_info = error if kind is _INTERNAL else None
+    _logger.error(
+        "request failed, for the operator to mend: %s", _one_line(str(error)), extra=fields, exc_info=exc_info
+    )
 
 
-def _line(text: str) -> str:
-    """Return a text as one line for the log, without the beginning of an answer that could not be read."""
+def _one_line(text: str) -> str:
+    """Return a text as one line for the log, without the quoted start of an unreadable response."""
     text = " ".join(text.partition(" It began: ")[0].split())
-    shown = "".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in text)
-    return mask(_bounded(shown, _LONG))
+    printable = "".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in text)
+    return mask(_truncate(printable, _MAX_LENGTH))
 
 
-# --- in the schema ---
+# --- the OpenAPI schema ---
 
 _PROBLEM: Final[dict[str, Any]] = {
     "title": _SCHEMA,
@@ -377,12 +380,12 @@ def _responses() -> dict[str, Any]:
     }
 
 
-def _describe(app: FastAPI) -> None:
-    """Add the problems to the schema, which is made anew when routes have changed."""
-    make = app.openapi
+def _extend_schema(app: FastAPI) -> None:
+    """Add the problems to the schema each time FastAPI makes it."""
+    make_schema = app.openapi
 
     def openapi() -> dict[str, Any]:
-        schema = make()
+        schema = make_schema()
         for path, methods in _paths_with_client(app):
             operations = schema.get("paths", {}).get(path, {})
             for method in methods:
@@ -394,21 +397,21 @@ def _describe(app: FastAPI) -> None:
 
 
 def _add_problems(operation: dict[str, Any], schema: dict[str, Any]) -> None:
-    # What an application does to its schema is its own affair.
+    # An application may have changed its schema: keep what is there.
     schema.setdefault("components", {}).setdefault("schemas", {}).setdefault(_SCHEMA, copy.deepcopy(_PROBLEM))
     responses = operation.setdefault("responses", {})
     for status, response in _responses().items():
-        # What the route says of a status itself stays, FastAPI's own 422 among it.
-        known = responses.setdefault(status, {"description": response["description"]})
+        # What the route documents for a status stays, FastAPI's own 422 included.
+        documented = responses.setdefault(status, {"description": response["description"]})
         for part in ("content", "headers"):
             for name, value in response.get(part, {}).items():
-                known.setdefault(part, {}).setdefault(name, copy.deepcopy(value))
+                documented.setdefault(part, {}).setdefault(name, copy.deepcopy(value))
 
 
 def _paths_with_client(app: FastAPI) -> Iterator[tuple[str, list[str]]]:
-    # In newer versions of FastAPI an included router is one route, which this unfolds; before, all routes are there.
-    unfold = cast("Any", getattr(routing, "iter_route_contexts", iter))
-    for route in cast("Iterable[Any]", unfold(app.routes)):
+    # In newer versions of FastAPI an included router is one route, which `iter_route_contexts` flattens.
+    iter_routes = cast("Any", getattr(routing, "iter_route_contexts", iter))
+    for route in cast("Iterable[Any]", iter_routes(app.routes)):
         dependant = getattr(route, "dependant", None)
         if dependant is not None and _depends_on_client(dependant):
             yield route.path_format, [method.lower() for method in getattr(route, "methods", None) or ()]

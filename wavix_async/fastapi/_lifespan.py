@@ -1,6 +1,7 @@
-"""`wavix_lifespan`: one client for each process, open before the application's own start-up and closed after its end.
+"""`wavix_lifespan`: one client per process, open before the application's own start-up and closed after its shutdown.
 
-It is made in the loop that serves, when that begins to serve: nothing is opened by an import, nor before a fork.
+The client is made in the event loop of the server when that starts: an import opens nothing, nor does anything before a
+fork.
 """
 
 import asyncio
@@ -81,24 +82,24 @@ def wavix_lifespan(
             options are given.
     """
     if "api_key" in options and isinstance(options["api_key"], str):
-        # The closure lives as long as the application, and a dump of its variables must not show the key.
+        # The closure lives as long as the application; a dump of its variables must not show the key.
         options["api_key"] = Secret(options["api_key"])
     _check_lifespan(lifespan)
     grace = check_seconds("grace", grace)
-    make = _maker(client, options)
+    client_factory = _client_factory(client, options)
 
     @asynccontextmanager
     async def with_client(app: Any) -> AsyncGenerator[Mapping[str, Any], None]:
-        wavix = _made_by(make)
-        seconds = grace
+        wavix = _call_factory(client_factory)
+        close_grace = grace
         try:
-            async with _entered(lifespan, app, wavix) as state:
+            async with _enter_lifespan(lifespan, app, wavix) as state:
                 yield {_NAME: wavix, **(state or {})}
         except asyncio.CancelledError:
-            seconds = 0.0
+            close_grace = 0.0
             raise
         finally:
-            await wavix.close(grace=seconds)
+            await wavix.close(grace=close_grace)
 
     return with_client
 
@@ -131,7 +132,9 @@ WavixDep: TypeAlias = Annotated[WavixClient, Depends(get_wavix)]
 """The client, as a parameter of a route: `async def route(wavix: WavixDep)`."""
 
 
-def _entered(lifespan: Any, app: Any, wavix: WavixClient) -> AbstractAsyncContextManager[Mapping[str, Any] | None]:
+def _enter_lifespan(
+    lifespan: Any, app: Any, wavix: WavixClient
+) -> AbstractAsyncContextManager[Mapping[str, Any] | None]:
     if lifespan is None:
         return nullcontext()
     keywords = {_NAME: wavix} if _NAME in _parameters(lifespan) else {}
@@ -142,13 +145,13 @@ def _parameters(function: Any) -> Mapping[str, inspect.Parameter]:
     try:
         return inspect.signature(function).parameters
     except (TypeError, ValueError):
-        # Some callables that are not written in Python have none to be seen.
+        # Some callables that are not written in Python have no signature.
         return {}
 
 
-def _maker(client: Any, options: Any) -> Callable[[], WavixClient]:
+def _client_factory(client: Any, options: Any) -> Callable[[], WavixClient]:
     if client is None:
-        # A misspelt option is found here, where it was written, and not when the server starts.
+        # A misspelt option raises here, where it was written, and not when the server starts.
         inspect.signature(WavixClient).bind(**options)
         return partial(WavixClient, **options)
     if options:
@@ -164,8 +167,8 @@ def _maker(client: Any, options: Any) -> Callable[[], WavixClient]:
     return cast("Callable[[], WavixClient]", client)
 
 
-def _made_by(make: Callable[[], Any]) -> WavixClient:
-    wavix = make()
+def _call_factory(client_factory: Callable[[], Any]) -> WavixClient:
+    wavix = client_factory()
     if inspect.iscoroutine(wavix):
         wavix.close()
     if not isinstance(wavix, WavixClient):

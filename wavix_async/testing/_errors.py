@@ -1,4 +1,4 @@
-"""Errors as a call would raise them."""
+"""Make errors as a call raises them."""
 
 import inspect
 from typing import Final, TypeVar
@@ -13,11 +13,11 @@ E = TypeVar("E", bound=WavixError)
 _STATUSES: Final[dict[type, int]] = {
     error_for_status(status): status for status in (500, 400, 401, 402, 403, 404, 409, 413, 422, 429)
 }
-_OF_THE_CALL: Final = ("attempts", "elapsed")
+_CALL_ATTRIBUTES: Final = ("attempts", "elapsed")
 
 
 def make_error(kind: type[E], message: str = "", /, **facts: object) -> E:
-    """Make an error with all the facts that a call gives it: for a fake that shall raise it.
+    """Make an error with all the facts that a call sets, for a fake to raise.
 
     To see what a client makes of such an answer, let the sandbox fail instead: `Sandbox.fail_next(429)`.
 
@@ -33,7 +33,7 @@ def make_error(kind: type[E], message: str = "", /, **facts: object) -> E:
     Raises:
         TypeError: An error of this class has no such fact.
     """
-    takes = {
+    accepted_names = {
         name
         for each in kind.__mro__
         if issubclass(each, WavixError)
@@ -41,15 +41,15 @@ def make_error(kind: type[E], message: str = "", /, **facts: object) -> E:
         if parameter.kind is parameter.KEYWORD_ONLY
     }
     for name in facts:
-        if name not in takes and name not in _OF_THE_CALL:
-            known = sorted({*takes, *_OF_THE_CALL})
+        if name not in accepted_names and name not in _CALL_ATTRIBUTES:
+            known = sorted({*accepted_names, *_CALL_ATTRIBUTES})
             raise TypeError(f"{kind.__name__} has no fact {name!r}: {did_you_mean(name, known)}")
     status = _STATUSES.get(kind)
-    usual: dict[str, object] = {} if status is None else {"status": status, "request_id": "made-for-a-test"}
-    given = {name: value for name, value in facts.items() if name not in _OF_THE_CALL}
-    error = kind(message or f"{kind.__name__}, made for a test.", **{**usual, **given})  # type: ignore[arg-type]
+    defaults: dict[str, object] = {} if status is None else {"status": status, "request_id": "made-for-a-test"}
+    constructor_arguments = {name: value for name, value in facts.items() if name not in _CALL_ATTRIBUTES}
+    error = kind(message or f"{kind.__name__}, made for a test.", **{**defaults, **constructor_arguments})  # type: ignore[arg-type]
     sent = error.outcome != "not_sent" and not isinstance(error, ConnectError)
     for name, value in {"attempts": int(sent), "elapsed": 0.05 * sent, **facts}.items():
-        if name in _OF_THE_CALL:
+        if name in _CALL_ATTRIBUTES:
             setattr(error, name, value)
     return error

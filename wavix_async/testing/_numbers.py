@@ -1,14 +1,14 @@
-"""Samples of the numbers group, and the factories with names."""
+"""Samples of the models of phone numbers, and factories for them."""
 
 from collections.abc import Mapping
 
 from wavix_async.models.numbers import DocumentType, InboundCallDestination, Number, NumberDocument, NumberPage
-from wavix_async.testing._make import make, sample
+from wavix_async.testing._make import make, register_sample
 
 __all__ = ["make_destination", "make_document", "make_number"]
 
 
-@sample(Number)
+@register_sample(Number)
 def _number(nth: int) -> Mapping[str, object]:
     return {
         "id": nth,
@@ -31,12 +31,12 @@ def _number(nth: int) -> Mapping[str, object]:
     }
 
 
-@sample(InboundCallDestination)
+@register_sample(InboundCallDestination)
 def _destination(nth: int) -> Mapping[str, object]:
     return {"id": nth, "destination": "[did]@sip.example.com", "priority": 1, "transport": 1, "srtp": False}
 
 
-@sample(NumberDocument)
+@register_sample(NumberDocument)
 def _document(nth: int) -> Mapping[str, object]:
     return {
         "id": nth,
@@ -50,7 +50,7 @@ def _document(nth: int) -> Mapping[str, object]:
     }
 
 
-@sample(NumberPage)
+@register_sample(NumberPage)
 def _page(_: int) -> Mapping[str, object]:
     kinds = {"id": "Proof of identity", "address": "Proof of address", "localaddress": "Proof of local address"}
     return {

@@ -1,4 +1,4 @@
-"""A client that does not wait: its clock goes on to what is waited for next as soon as nothing else happens."""
+"""Make a client skip its waits: its clock jumps to the next timer as soon as nothing else happens."""
 
 import asyncio
 import heapq
@@ -14,14 +14,14 @@ __all__ = ["skip_waits"]
 
 _POLL: Final = 0.0005
 _ROUNDS: Final = 5
-"""Rounds of the event loop in which nothing is on the wire, until it is certain that everybody waits."""
+"""Rounds of the event loop without a request in flight, after which every task is waiting for a timer."""
 
 
-def _nobody(seconds: float) -> None:
-    """Tell nobody."""
+def _ignore(seconds: float) -> None:
+    """Do nothing."""
 
 
-def skip_waits(client: WavixClient, advance: Callable[[float], object] = _nobody) -> None:
+def skip_waits(client: WavixClient, advance: Callable[[float], object] = _ignore) -> None:
     """Let a client pass over its waits instead of waiting, and count them all the same.
 
     Skipped are backoffs, the pauses that a 429 asks for, turns at a rate, and what a bulk run waits for in an outage
@@ -35,50 +35,50 @@ def skip_waits(client: WavixClient, advance: Callable[[float], object] = _nobody
     Args:
         client: The client.
         advance: Called with the seconds of each wait, in the client's event loop: `Sandbox.advance`, so that its rate
-            limit refills as if they had passed. Default: nobody is told.
+            limit refills as if they had passed. Default: not called.
     """
     client._state.use_clock(_EagerClock(client._state, advance))
 
 
 class _EagerClock(Clock):
-    """Goes on to the earliest of all waits when nothing is on the wire.
+    """Jumps to the earliest timer when no request is in flight.
 
-    Were it to go on at once, a request that is sent now would reach a server whose clock is ahead by the waits of all
-    who come after it, and who paces its requests would be refused for it.
+    It does not jump at once: a request that is sent now would reach a server whose clock is ahead by the waits of all
+    later requests, and the server would refuse a client that keeps its rate.
     """
 
-    def __init__(self, shared: ClientState, advance: Callable[[float], object]) -> None:
-        self._shared: Final = shared
+    def __init__(self, state: ClientState, advance: Callable[[float], object]) -> None:
+        self._state: Final = state
         self._advance: Final = advance
         self._order: Final = itertools.count()
-        self._waits: list[tuple[float, int, asyncio.Handle, Callable[[], object]]] = []
+        self._timers: list[tuple[float, int, asyncio.Handle, Callable[[], object]]] = []
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._looking = False
+        self._scheduled = False
         self._idle = 0
 
     def of(self, loop: asyncio.AbstractEventLoop) -> Callable[[], float]:
-        """Return what tells the time, in seconds: that of the loop, and what was skipped."""
+        """Return the function that tells the time in seconds: the time of the loop plus the skipped seconds."""
         return lambda: loop.time() + self.skipped
 
     def call_at(self, loop: asyncio.AbstractEventLoop, when: float, callback: Callable[[], object]) -> asyncio.Handle:
-        """Have a callback called at a time of this clock."""
+        """Schedule a callback at a time of this clock."""
         if loop is not self._loop:
-            # Nobody waits any more in a loop that is gone.
-            self._loop, self._waits, self._looking = loop, [], False
+            # The timers of a loop that has ended are obsolete.
+            self._loop, self._timers, self._scheduled = loop, [], False
         handle = asyncio.Handle(callback, (), loop)
-        heapq.heappush(self._waits, (when, next(self._order), handle, callback))
-        if not self._looking:
-            self._looking, self._idle = True, 0
-            loop.call_soon(self._look, loop)
+        heapq.heappush(self._timers, (when, next(self._order), handle, callback))
+        if not self._scheduled:
+            self._scheduled, self._idle = True, 0
+            loop.call_soon(self._on_idle, loop)
         return handle
 
     async def sleep(self, seconds: float) -> None:
-        """Wait until this clock has gone on by so many seconds."""
+        """Wait until so many seconds have passed on this clock."""
         loop = asyncio.get_running_loop()
         woken = loop.create_future()
 
         def wake() -> None:
-            # Whoever was cancelled in this round of the loop has not come to the end of this yet.
+            # A waiter cancelled in this round of the loop has not cancelled its timer yet.
             if not woken.done():
                 woken.set_result(None)
 
@@ -88,29 +88,29 @@ class _EagerClock(Clock):
         finally:
             handle.cancel()
 
-    def _look(self, loop: asyncio.AbstractEventLoop) -> None:
+    def _on_idle(self, loop: asyncio.AbstractEventLoop) -> None:
         if loop is not self._loop:
             return
-        waits = self._waits
-        while waits and waits[0][2].cancelled():
-            heapq.heappop(waits)
-        if not waits:
-            self._looking = False
+        timers = self._timers
+        while timers and timers[0][2].cancelled():
+            heapq.heappop(timers)
+        if not timers:
+            self._scheduled = False
             return
-        busy = any(limiter.snapshot().in_flight for limiter in self._shared._limiters.values())
-        # First of all: what is called below may raise.
+        busy = any(limiter.snapshot().in_flight for limiter in self._state._limiters.values())
+        # Scheduled before the callbacks below, because they may raise.
         if busy:
-            loop.call_later(_POLL, self._look, loop)
+            loop.call_later(_POLL, self._on_idle, loop)
         else:
-            loop.call_soon(self._look, loop)
+            loop.call_soon(self._on_idle, loop)
         self._idle = 0 if busy else self._idle + 1
-        now, next_time = self.time(), waits[0][0]
+        now, next_time = self.time(), timers[0][0]
         if next_time > now and self._idle >= _ROUNDS:
             self.skipped += next_time - now
             self._advance(next_time - now)
             now = next_time
-        while waits and waits[0][0] <= now:
+        while timers and timers[0][0] <= now:
             self._idle = 0
-            _, _, handle, callback = heapq.heappop(waits)
+            _, _, handle, callback = heapq.heappop(timers)
             if not handle.cancelled():
                 callback()

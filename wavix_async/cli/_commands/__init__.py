@@ -1,1 +1,9 @@
-"""The commands of the command line."""
+"""The commands, one module per group."""
+
+from wavix_async.cli._commands import fleet
+from wavix_async.cli._commands.bulk_update import bulk_update
+from wavix_async.cli._commands.demo import demo
+from wavix_async.cli._commands.numbers import get, list_, release, update
+from wavix_async.cli._commands.sandbox import sandbox
+
+__all__ = ["bulk_update", "demo", "fleet", "get", "list_", "release", "sandbox", "update"]

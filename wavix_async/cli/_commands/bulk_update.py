@@ -1,4 +1,4 @@
-"""`wavix-async numbers bulk-update`: check every row, ask, then change the numbers and tell the truth about each."""
+"""`wavix-async numbers bulk-update`: check every row, ask, change the numbers, and report the result of each."""
 
 import asyncio
 import json
@@ -11,22 +11,18 @@ from rich.text import Text
 
 from wavix_async import WavixClient, to_dict
 from wavix_async._files import mistakes
-from wavix_async.cli._console import err, out, reader_may_leave, write_json
+from wavix_async.cli._console import err, out, suppress_broken_pipe, write_json
 from wavix_async.cli._exit import ExitCode, Quit, code_for_report
-from wavix_async.cli._input.change_flags import NO_CHANGES, Changes, given
-from wavix_async.cli._input.rows import Checked, Layout, Rows, open_rows
-from wavix_async.cli._input.tracked_rows import Feed
+from wavix_async.cli._input import NO_CHANGES, Changes, Layout, RowCheck, Rows, TrackedRows, flag_values, open_rows
 from wavix_async.cli._options import CONNECTION, AtLeastOne, Connection, DryRun, Json, Yes
-from wavix_async.cli._output.progress import Display
-from wavix_async.cli._output.report import report_json, show_report
-from wavix_async.cli._output.results import result_file
+from wavix_async.cli._output import Display, report_json, result_file, show_report
 from wavix_async.cli._prompts import confirm
-from wavix_async.cli._runner import Driven, drive
+from wavix_async.cli._runner import RunOutcome, run_bulk
 
 __all__ = ["bulk_update"]
 
-_SHOWN_PROBLEMS: Final = 20
-_SHOWN_REQUESTS: Final = 10
+_MAX_PROBLEMS_SHOWN: Final = 20
+_MAX_REQUESTS_SHOWN: Final = 10
 
 
 def bulk_update(
@@ -64,40 +60,42 @@ def bulk_update(
     if file.startswith("-") and file != "-":
         raise Quit(ExitCode.USAGE, f"Unknown option: {file}. See wavix-async numbers bulk-update --help.")
     with ExitStack() as stack:
-        rows = stack.enter_context(open_rows(file, layout, given(changes)))
-        checked = _checked(rows)
+        rows = stack.enter_context(open_rows(file, layout, flag_values(changes)))
+        checked = _check_rows(rows)
         if dry_run:
-            _say_what(rows, checked, as_json=as_json)
+            _show_dry_run(rows, checked, as_json=as_json)
             return ExitCode.DONE
         if output is not None and file != "-" and output.exists() and output.samefile(file):
             raise Quit(ExitCode.USAGE, "--output must be another file than the one that is read.")
         wavix = connection.client()
         fields = ", ".join(checked.fields)
         confirm(f"{checked.total:,} numbers of {wavix.base_url} will be changed ({fields}).", yes=yes)
-        write = stack.enter_context(result_file(output))
-        feed = Feed(rows, checked.total, write)
-        driven = asyncio.run(_update(wavix, feed, concurrency, "auto" if batch else None))
-        # Whoever has stopped reading the report must still get the exit code.
-        with reader_may_leave():
+        write_result = stack.enter_context(result_file(output))
+        tracked = TrackedRows(rows, checked.total, write_result)
+        outcome = asyncio.run(_update(wavix, tracked, concurrency, "auto" if batch else None))
+        # The exit code counts also when nothing reads the report any more (`| head`).
+        with suppress_broken_pipe():
             if as_json:
-                write_json(report_json(driven.report, interrupted=driven.interrupted))
+                write_json(report_json(outcome.report, interrupted=outcome.interrupted))
             else:
-                show_report(out(), driven.report)
+                show_report(out(), outcome.report)
         if output is not None:
-            feed.finish(driven.report.failures)
-        if driven.broken is not None:
-            raise Quit(ExitCode.FAILED, f"Stopped: {driven.broken}")
-    return ExitCode.INTERRUPTED if driven.interrupted else code_for_report(driven.report)
+            tracked.finish(outcome.report.failures)
+        if outcome.input_error is not None:
+            raise Quit(ExitCode.FAILED, f"Stopped: {outcome.input_error}")
+    return ExitCode.INTERRUPTED if outcome.interrupted else code_for_report(outcome.report)
 
 
-async def _update(wavix: WavixClient, feed: Feed, concurrency: int, batch: Literal["auto"] | None) -> Driven:
+async def _update(
+    wavix: WavixClient, tracked: TrackedRows, concurrency: int, batch: Literal["auto"] | None
+) -> RunOutcome:
     async with wavix:
-        run = wavix.numbers.bulk_update(feed, concurrency=concurrency, batch=batch)
-        return await drive(run, Display(err()), feed.take, feed.stop)
+        run = wavix.numbers.bulk_update(tracked, concurrency=concurrency, batch=batch)
+        return await run_bulk(run, Display(err()), tracked.on_result, tracked.stop)
 
 
-def _checked(rows: Rows) -> Checked:
-    checked = rows.check(_SHOWN_PROBLEMS)
+def _check_rows(rows: Rows) -> RowCheck:
+    checked = rows.check(_MAX_PROBLEMS_SHOWN)
     if checked.wrong:
         lines = (f"{rows.name}, {problem}" for problem in checked.problems)
         raise Quit(ExitCode.USAGE, mistakes(rows.name, lines, checked.wrong))
@@ -106,7 +104,7 @@ def _checked(rows: Rows) -> Checked:
     return checked
 
 
-def _say_what(rows: Rows, checked: Checked, *, as_json: bool) -> None:
+def _show_dry_run(rows: Rows, checked: RowCheck, *, as_json: bool) -> None:
     if as_json:
         for number_id, update in rows:
             write_json({"id": number_id, **to_dict(update)})
@@ -114,8 +112,8 @@ def _say_what(rows: Rows, checked: Checked, *, as_json: bool) -> None:
     console = out()
     counts = ", ".join(f"{name} of {count:,}" for name, count in checked.fields.items())
     console.print(Text(f"{checked.total:,} numbers would be changed: {counts}."), soft_wrap=True)
-    for _, (number_id, update) in zip(range(_SHOWN_REQUESTS), rows, strict=False):
+    for _, (number_id, update) in zip(range(_MAX_REQUESTS_SHOWN), rows, strict=False):
         console.print(Text(f"  PATCH /v1/numbers/{number_id} {json.dumps(to_dict(update))}"), soft_wrap=True)
-    if checked.total > _SHOWN_REQUESTS:
-        console.print(f"  ... and {checked.total - _SHOWN_REQUESTS:,} more; --json prints them all")
+    if checked.total > _MAX_REQUESTS_SHOWN:
+        console.print(f"  ... and {checked.total - _MAX_REQUESTS_SHOWN:,} more; --json prints them all")
     console.print("Nothing was sent.")

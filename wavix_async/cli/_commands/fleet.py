@@ -14,13 +14,12 @@ from cyclopts import Parameter, validators
 from rich.text import Text
 
 from wavix_async import WavixClient, fleet
-from wavix_async.cli._commands.fleet_runner import Ended, Take, Work, drive_fleet, watched
-from wavix_async.cli._console import err, out, reader_may_leave, write_json
+from wavix_async.cli._commands.fleet_runner import FleetRunOutcome, OnProgress, StartRun, run_fleet, with_progress
+from wavix_async.cli._console import err, out, suppress_broken_pipe, write_json
 from wavix_async.cli._exit import ExitCode, Quit, code_for_fleet
-from wavix_async.cli._html.fleet import plan_page, run_page
+from wavix_async.cli._html import plan_page, run_page
 from wavix_async.cli._options import CONNECTION, AtLeastOne, Connection, Json, Yes
-from wavix_async.cli._output.fleet_report import change_json, show_run, visible, write_report
-from wavix_async.cli._output.format import numbers
+from wavix_async.cli._output import change_json, format_count, printable, show_run, write_report
 from wavix_async.cli._prompts import confirm
 from wavix_async.fleet import (
     FleetFileError,
@@ -39,17 +38,17 @@ __all__ = ["apply", "export", "plan", "resume", "roll_back", "status"]
 Format = Annotated[Layout | None, Parameter(name="--format")]
 Input = Annotated[str, Parameter(allow_leading_hyphen=True)]
 
-Page: TypeAlias = Callable[[Callable[[], str]], None]
-"""Writes what a function makes, if a page was asked for."""
+WritePage: TypeAlias = Callable[[Callable[[], str]], None]
+"""Calls a function that makes a page, and writes the page, if `--output` was given."""
 
 _STDIN: Final = "-"
-_SAMPLE: Final = 10
-_PAGES: Final = (".html", ".htm")
+_SAMPLE_SIZE: Final = 10
+_PAGE_SUFFIXES: Final = (".html", ".htm")
 
 
 @Parameter(name="*", group="Safety")
 @attrs.frozen(kw_only=True)
-class Bounds:
+class SafetyOptions:
     """What a run must not do."""
 
     max_changes: AtLeastOne | None = None
@@ -58,13 +57,13 @@ class Bounds:
     """Refuse to change a larger share of the account than this; counts from 10 changes on, and 1 allows everything."""
 
     def safety(self) -> Safety:
-        """Return the bounds of the run."""
+        """Return the options as the argument `safety` of a run."""
         return Safety(max_changes=self.max_changes, max_fraction=None if self.max_fraction == 1 else self.max_fraction)
 
 
 @Parameter(name="*", group="Way")
 @attrs.frozen(kw_only=True)
-class Way:
+class SendOptions:
     """How the changes are sent."""
 
     verify: Annotated[bool, Parameter(negative="")] = False
@@ -76,12 +75,12 @@ class Way:
 
     @property
     def batches(self) -> Literal["auto"] | None:
-        """The batches, as a run takes them."""
+        """The argument `batch` of a run."""
         return "auto" if self.batch else None
 
 
-BOUNDS: Final = Bounds()
-WAY: Final = Way()
+SAFETY_OPTIONS: Final = SafetyOptions()
+SEND_OPTIONS: Final = SendOptions()
 
 
 def export(
@@ -104,7 +103,7 @@ def export(
         confirm(f"{file} exists and will be replaced.", yes=yes)
     with _client(connection) as (runner, wavix):
         written = runner.run(fleet.export(wavix, file, layout=layout))
-    _say(f"{numbers(written)} written to {file}.")
+    _note(f"{format_count(written)} written to {file}.")
 
 
 def plan(
@@ -131,19 +130,19 @@ def plan(
         output: Write the plan to this .html file, too.
         connection: How to reach the API.
     """
-    wanted = _read(file, layout)
-    page = _page(output)
+    desired = _read(file, layout)
+    write_page = _page_writer(output)
     with _client(connection) as (runner, wavix):
-        made = runner.run(_plan(wavix, wanted))
-    with reader_may_leave():
+        fleet_plan = runner.run(_plan(wavix, desired))
+    with suppress_broken_pipe():
         if as_json:
-            for change in made.changes():
+            for change in fleet_plan.changes():
                 write_json(change_json(change))
         else:
-            out(wide=True).print(Text(visible(made.table(limit))), soft_wrap=True)
-    page(lambda: plan_page(made))
-    if made.missing_count:
-        _refuse_missing(made)
+            out(wide=True).print(Text(printable(fleet_plan.table(limit))), soft_wrap=True)
+    write_page(lambda: plan_page(fleet_plan))
+    if fleet_plan.missing_count:
+        _refuse_missing(fleet_plan)
     return ExitCode.DONE
 
 
@@ -152,8 +151,8 @@ def apply(
     /,
     *,
     journal: Path | None = None,
-    way: Way = WAY,
-    bounds: Bounds = BOUNDS,
+    sending: SendOptions = SEND_OPTIONS,
+    safety_options: SafetyOptions = SAFETY_OPTIONS,
     stale: Stale = "refuse",
     missing: Literal["refuse", "skip"] = "refuse",
     yes: Yes = False,
@@ -170,8 +169,8 @@ def apply(
     Args:
         file: A path, or - for stdin, with --format and --journal.
         journal: Where the run is written down [default: FILE with the suffix .run.sqlite, a new one for each run].
-        way: How the changes are sent.
-        bounds: What the run must not do.
+        sending: How the changes are sent.
+        safety_options: What the run must not do.
         stale: What to do with numbers that somebody else has changed since the plan was made.
         missing: What to do when the account lacks numbers that FILE names.
         yes: Do not ask. Needed where there is no terminal to ask on.
@@ -184,36 +183,36 @@ def apply(
         raise Quit(
             ExitCode.USAGE, "Give --journal, where the run is written down: stdin has no name to derive it from."
         )
-    wanted = _read(file, layout)
-    page = _page(output)
-    safety = bounds.safety()
+    desired = _read(file, layout)
+    write_page = _page_writer(output)
+    safety = safety_options.safety()
     with _client(connection) as (runner, wavix):
-        made = runner.run(_plan(wavix, wanted))
-        if made.missing_count and missing == "refuse":
-            _refuse_missing(made, hint=" --missing skip changes the others.")
-        kept = _journal_for(file, journal, made) if made else None
-        goes_on = kept is not None and fleet.has_run(kept, base_url=made.base_url)
-        if made:
-            _check_safety(made, safety)
-            _summarize(made, kept, goes_on=goes_on)
-            confirm(f"{numbers(len(made))} of {made.base_url} will be changed.", yes=yes)
+        fleet_plan = runner.run(_plan(wavix, desired))
+        if fleet_plan.missing_count and missing == "refuse":
+            _refuse_missing(fleet_plan, hint=" --missing skip changes the others.")
+        journal_path = _journal_for(file, journal, fleet_plan) if fleet_plan else None
+        resuming = journal_path is not None and fleet.has_run(journal_path, base_url=fleet_plan.base_url)
+        if fleet_plan:
+            _check_safety(fleet_plan, safety)
+            _show_plan(fleet_plan, journal_path, resuming=resuming)
+            confirm(f"{format_count(len(fleet_plan))} of {fleet_plan.base_url} will be changed.", yes=yes)
 
-        async def work(client: WavixClient, take: Take) -> FleetReport:
+        async def start_run(client: WavixClient, on_progress: OnProgress) -> FleetReport:
             return await fleet.apply(
                 client,
-                made,
-                journal=kept,
-                verify=way.verify,
-                concurrency=way.concurrency,
-                batch=way.batches,
+                fleet_plan,
+                journal=journal_path,
+                verify=sending.verify,
+                concurrency=sending.concurrency,
+                batch=sending.batches,
                 stale=stale,
                 missing=missing,
                 safety=safety,
-                on_progress=take,
+                on_progress=on_progress,
             )
 
-        ended = _driven(runner, wavix, work)
-    return _finish(ended, kept, page, made.base_url, as_json=as_json)
+        outcome = _run(runner, wavix, start_run)
+    return _finish(outcome, journal_path, write_page, fleet_plan.base_url, as_json=as_json)
 
 
 def resume(
@@ -236,14 +235,14 @@ def resume(
         output: Write the report to this .html file, too.
         connection: How to reach the API.
     """
-    page = _page(output)
+    write_page = _page_writer(output)
 
-    async def work(client: WavixClient, take: Take) -> FleetReport:
-        return await fleet.resume(client, journal, stale=stale, on_progress=take)
+    async def start_run(client: WavixClient, on_progress: OnProgress) -> FleetReport:
+        return await fleet.resume(client, journal, stale=stale, on_progress=on_progress)
 
     with _client(connection) as (runner, wavix):
-        ended = _driven(runner, wavix, work)
-    return _finish(ended, journal, page, wavix.base_url, as_json=as_json)
+        outcome = _run(runner, wavix, start_run)
+    return _finish(outcome, journal, write_page, wavix.base_url, as_json=as_json)
 
 
 def status(journal: Path, /, *, as_json: Json = False, output: Path | None = None) -> ExitCode:
@@ -256,9 +255,9 @@ def status(journal: Path, /, *, as_json: Json = False, output: Path | None = Non
         as_json: Print the report as one JSON object.
         output: Write the report to this .html file, too.
     """
-    page = _page(output)
+    write_page = _page_writer(output)
     report = fleet.status(journal)
-    _show(report, page, None, as_json=as_json, interrupted=False)
+    _show_report(report, write_page, None, as_json=as_json, interrupted=False)
     return code_for_fleet(report)
 
 
@@ -266,7 +265,7 @@ def roll_back(
     journal: Path,
     /,
     *,
-    way: Way = WAY,
+    sending: SendOptions = SEND_OPTIONS,
     yes: Yes = False,
     as_json: Json = False,
     output: Path | None = None,
@@ -276,34 +275,34 @@ def roll_back(
 
     Args:
         journal: The journal of the run; the roll-back is written down there, too, and `fleet resume` goes on with it.
-        way: How the changes are sent.
+        sending: How the changes are sent.
         yes: Do not ask. Needed where there is no terminal to ask on.
         as_json: Print the report as one JSON object.
         output: Write the report to this .html file, too.
         connection: How to reach the API.
     """
-    page = _page(output)
-    before = fleet.status(journal)
+    write_page = _page_writer(output)
+    earlier = fleet.status(journal)
 
-    async def work(client: WavixClient, take: Take) -> FleetReport:
+    async def start_run(client: WavixClient, on_progress: OnProgress) -> FleetReport:
         return await fleet.roll_back(
             client,
             journal,
-            verify=way.verify,
-            concurrency=way.concurrency,
-            batch=way.batches,
-            on_progress=take,
+            verify=sending.verify,
+            concurrency=sending.concurrency,
+            batch=sending.batches,
+            on_progress=on_progress,
         )
 
     with _client(connection) as (runner, wavix):
-        if before.kind == "apply":
-            changed = before.updated + before.unknown + before.pending
-            question = f"{numbers(changed)} of {wavix.base_url} that this run has changed will be set back."
+        if earlier.kind == "apply":
+            changed = earlier.updated + earlier.unknown + earlier.pending
+            question = f"{format_count(changed)} of {wavix.base_url} that this run has changed will be set back."
         else:
             question = f"The roll-back in {journal} on {wavix.base_url} will go on."
         confirm(question, yes=yes)
-        ended = _driven(runner, wavix, work)
-    return _finish(ended, journal, page, wavix.base_url, as_json=as_json)
+        outcome = _run(runner, wavix, start_run)
+    return _finish(outcome, journal, write_page, wavix.base_url, as_json=as_json)
 
 
 # --- before a run ---
@@ -311,7 +310,7 @@ def roll_back(
 
 @contextmanager
 def _client(connection: Connection) -> Iterator[tuple[asyncio.Runner, WavixClient]]:
-    """Give a client, and what runs the parts of a command with it: between them, somebody may be asked."""
+    """Open a client, and the runner for the async parts of a command: between them the command may ask the user."""
     wavix = connection.client()
     with asyncio.Runner() as runner:
         try:
@@ -328,92 +327,93 @@ def _read(file: str, layout: Layout | None) -> fleet.DesiredState:
     try:
         return fleet.read(sys.stdin.buffer if file == _STDIN else file, layout=layout)
     except FleetFileError as error:
-        raise _all_problems(error) from None
+        raise _quit_with_problems(error) from None
 
 
-def _all_problems(error: FleetFileError) -> Quit:
-    """Return what ends the command with every problem that is known, where the error itself shows the first few."""
+def _quit_with_problems(error: FleetFileError) -> Quit:
+    """Return an error that lists every known problem; the text of a `FleetFileError` has only the first."""
     if not error.problems:
         return Quit(ExitCode.USAGE, str(error))
     head = str(error).partition("\n")[0]
-    return Quit(ExitCode.USAGE, _listed(head, map(str, error.problems), error.count))
+    return Quit(ExitCode.USAGE, _with_lines(head, map(str, error.problems), error.count))
 
 
-def _listed(head: str, lines: Iterable[str], whole: int) -> str:
-    shown = [f"  {visible(line)}" for line in lines]
-    if whole > len(shown):
-        shown.append(f"  ... and {whole - len(shown):,} more")
+def _with_lines(head: str, lines: Iterable[str], total: int) -> str:
+    shown = [f"  {printable(line)}" for line in lines]
+    if total > len(shown):
+        shown.append(f"  ... and {total - len(shown):,} more")
     return "\n".join([head, *shown])
 
 
-async def _plan(wavix: WavixClient, wanted: fleet.DesiredState) -> Plan:
+async def _plan(wavix: WavixClient, desired: fleet.DesiredState) -> Plan:
     try:
-        return await watched(wavix, lambda take: fleet.plan(wavix, wanted, on_progress=take))
+        return await with_progress(wavix, lambda on_progress: fleet.plan(wavix, desired, on_progress=on_progress))
     except FleetFileError as error:
-        raise _all_problems(error) from None
+        raise _quit_with_problems(error) from None
 
 
-def _refuse_missing(made: Plan, hint: str = "") -> NoReturn:
-    head = f"The account lacks {numbers(made.missing_count)} that {made.name} names; nothing was sent.{hint}"
-    raise Quit(ExitCode.USAGE, _listed(head, made.missing, made.missing_count))
+def _refuse_missing(fleet_plan: Plan, hint: str = "") -> NoReturn:
+    missing = format_count(fleet_plan.missing_count)
+    head = f"The account lacks {missing} that {fleet_plan.name} names; nothing was sent.{hint}"
+    raise Quit(ExitCode.USAGE, _with_lines(head, fleet_plan.missing, fleet_plan.missing_count))
 
 
-def _journal_for(file: str, given: Path | None, made: Plan) -> Path:
-    """Return the journal of a run: the one that was given, or the next that is free or has this very run unfinished.
+def _journal_for(file: str, given: Path | None, fleet_plan: Plan) -> Path:
+    """Return the journal of a run: the given one, or the first name that is free or has this same run unfinished.
 
     Raises:
-        Quit: Another run has not come to its end there.
+        Quit: The journal has another run that is unfinished.
     """
     if given is not None:
-        if fleet.has_run(given, base_url=made.base_url) and _stands(given, made) == "ended":
+        if fleet.has_run(given, base_url=fleet_plan.base_url) and _state_of_run(given, fleet_plan) == "ended":
             raise Quit(ExitCode.USAGE, f"The run of {given} has ended; give --journal another file for a new one.")
         return given
     source = Path(file)
     for index in count(1):
         path = source.with_name(f"{source.stem}.run{'' if index == 1 else f'-{index}'}.sqlite")
-        # Whatever else has this name, it is not ours to write to.
+        # A file that is no journal keeps its name and its content.
         with suppress(JournalError):
-            if not fleet.has_run(path, base_url=made.base_url) or _stands(path, made) == "open":
+            if not fleet.has_run(path, base_url=fleet_plan.base_url) or _state_of_run(path, fleet_plan) == "open":
                 return path
     raise AssertionError
 
 
-def _stands(path: Path, made: Plan) -> Literal["open", "ended"]:
-    """Tell whether the run of a journal has ended, or is this one.
+def _state_of_run(path: Path, fleet_plan: Plan) -> Literal["open", "ended"]:
+    """Return whether the run in a journal has ended, or is this run, unfinished.
 
     Raises:
-        Quit: It is another one, or somebody is at it.
+        Quit: It is another run, or another process writes it.
     """
-    before = fleet.status(path)
-    if before.is_running:
-        raise Quit(ExitCode.TEMPORARY, f"Another process writes {path}: {before.name} is being applied.")
-    if before.finished:
+    earlier = fleet.status(path)
+    if earlier.is_running:
+        raise Quit(ExitCode.TEMPORARY, f"Another process writes {path}: {earlier.name} is being applied.")
+    if earlier.finished:
         return "ended"
-    if before.kind == "apply" and before.digest == made.digest:
+    if earlier.kind == "apply" and earlier.digest == fleet_plan.digest:
         return "open"
     raise Quit(
         ExitCode.USAGE,
-        f"{path} has a run that has not come to its end ({_left(before)}). "
+        f"{path} has a run that has not come to its end ({_unfinished_counts(earlier)}). "
         f"Go on with it, {_command('resume', path)}, or give --journal another file for a new one.",
     )
 
 
-def _left(report: FleetReport) -> str:
+def _unfinished_counts(report: FleetReport) -> str:
     counts = ((report.unknown, "unknown"), (report.pending, "pending"), (report.not_sent, "not sent"))
     return ", ".join(f"{number:,} {word}" for number, word in counts if number) or "it was stopped"
 
 
-def _summarize(made: Plan, kept: Path | None, *, goes_on: bool) -> None:
+def _show_plan(fleet_plan: Plan, journal_path: Path | None, *, resuming: bool) -> None:
     console = err()
-    console.print(Text(visible(made.table(_SAMPLE))), soft_wrap=True)
-    if kept is not None:
-        what = "Going on with the run in" if goes_on else "Journal:"
-        console.print(Text(f"{what} {kept}", style="dim"), soft_wrap=True)
+    console.print(Text(printable(fleet_plan.table(_SAMPLE_SIZE))), soft_wrap=True)
+    if journal_path is not None:
+        what = "Going on with the run in" if resuming else "Journal:"
+        console.print(Text(f"{what} {journal_path}", style="dim"), soft_wrap=True)
 
 
-def _check_safety(made: Plan, safety: Safety) -> None:
+def _check_safety(fleet_plan: Plan, safety: Safety) -> None:
     try:
-        safety.check(len(made), made.account)
+        safety.check(len(fleet_plan), fleet_plan.account)
     except SafetyError as error:
         text = str(error)
         for name in ("max_changes", "max_fraction"):
@@ -421,53 +421,57 @@ def _check_safety(made: Plan, safety: Safety) -> None:
         raise Quit(ExitCode.REFUSED, text) from None
 
 
-def _driven(runner: asyncio.Runner, wavix: WavixClient, work: Work) -> Ended:
+def _run(runner: asyncio.Runner, wavix: WavixClient, start_run: StartRun) -> FleetRunOutcome:
     try:
-        return runner.run(drive_fleet(wavix, work))
+        return runner.run(run_fleet(wavix, start_run))
     except StalePlanError as error:
         head = (
-            f"{numbers(error.count)} changed since the plan was made; nothing is sent now. Plan again, or give "
+            f"{format_count(error.count)} changed since the plan was made; nothing is sent now. Plan again, or give "
             "--stale skip (leave them) or --stale write (change them all the same)."
         )
-        raise Quit(ExitCode.REFUSED, _listed(head, error.numbers, error.count)) from None
+        raise Quit(ExitCode.REFUSED, _with_lines(head, error.numbers, error.count)) from None
 
 
 # --- after a run ---
 
 
-def _finish(ended: Ended, journal: Path | None, page: Page, base_url: str, *, as_json: bool) -> ExitCode:
-    report = ended.report
+def _finish(
+    outcome: FleetRunOutcome, journal: Path | None, write_page: WritePage, base_url: str, *, as_json: bool
+) -> ExitCode:
+    report = outcome.report
     if report is None and journal is not None:
-        # Cut off: the journal knows what had happened until then.
+        # The second Ctrl-C left no report: the journal has what happened until then.
         with suppress(JournalError):
             report = fleet.status(journal)
     if report is None:
         raise Quit(ExitCode.INTERRUPTED, "Interrupted. Nothing was sent.")
-    _show(report, page, base_url, as_json=as_json, interrupted=ended.interrupted)
+    _show_report(report, write_page, base_url, as_json=as_json, interrupted=outcome.interrupted)
     if not report.finished and report.journal is not None:
-        _say(f"To go on: {_command('resume', report.journal)}")
-    return ExitCode.INTERRUPTED if ended.interrupted else code_for_fleet(report)
+        _note(f"To go on: {_command('resume', report.journal)}")
+    return ExitCode.INTERRUPTED if outcome.interrupted else code_for_fleet(report)
 
 
-def _show(report: FleetReport, page: Page, base_url: str | None, *, as_json: bool, interrupted: bool) -> None:
-    # Whoever has stopped reading the report must still get the exit code.
-    with reader_may_leave():
+def _show_report(
+    report: FleetReport, write_page: WritePage, base_url: str | None, *, as_json: bool, interrupted: bool
+) -> None:
+    # The exit code counts also when nothing reads the report any more (`| head`).
+    with suppress_broken_pipe():
         if as_json:
             write_report(report, interrupted=interrupted)
         else:
             show_run(out(), report)
-    page(lambda: run_page(report, base_url=base_url))
+    write_page(lambda: run_page(report, base_url=base_url))
 
 
-def _page(output: Path | None) -> Page:
-    """Return what writes the page, having looked before the work whether that is likely to do.
+def _page_writer(output: Path | None) -> WritePage:
+    """Check `--output` before the run begins, and return the function that writes the page.
 
     Raises:
-        Quit: It is not.
+        Quit: The page cannot be written there.
     """
     if output is None:
         return lambda _: None
-    if output.suffix.lower() not in _PAGES:
+    if output.suffix.lower() not in _PAGE_SUFFIXES:
         raise Quit(ExitCode.USAGE, f"--output {output}: the suffix must be .html.")
     if not output.parent.is_dir() or output.is_dir():
         raise Quit(ExitCode.USAGE, f"Cannot write --output {output}: it is no file in a directory that exists.")
@@ -485,5 +489,5 @@ def _command(name: str, path: Path) -> str:
     return f"wavix-async fleet {name} {shlex.quote(str(path))}"
 
 
-def _say(message: str) -> None:
+def _note(message: str) -> None:
     err().print(Text(message), soft_wrap=True)

@@ -1,4 +1,4 @@
-"""Running what takes long of a fleet: shown while it runs, ended in order when somebody presses Ctrl-C."""
+"""Run a plan or a run of a fleet: show its progress, and stop it in order at Ctrl-C."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -8,20 +8,20 @@ import attrs
 
 from wavix_async import StopSignal, WavixClient, WavixError
 from wavix_async.cli._console import err
-from wavix_async.cli._output.progress import Display, Standing
-from wavix_async.cli._runner import interrupts, shown
+from wavix_async.cli._output import Display, RunProgress
+from wavix_async.cli._runner import catch_interrupts, show_progress
 from wavix_async.fleet import FleetProgress, FleetReport
 
-__all__ = ["Ended", "Take", "Work", "drive_fleet", "watched"]
+__all__ = ["FleetRunOutcome", "OnProgress", "StartRun", "run_fleet", "with_progress"]
 
 T = TypeVar("T")
-Take: TypeAlias = Callable[[FleetProgress], object]
-"""Is told where a run stands."""
+OnProgress: TypeAlias = Callable[[FleetProgress], object]
+"""Called with the progress of a run."""
 
-Work: TypeAlias = Callable[[WavixClient, Take], Awaitable[FleetReport]]
-"""Does a run with a client, and tells where it stands."""
+StartRun: TypeAlias = Callable[[WavixClient, OnProgress], Awaitable[FleetReport]]
+"""Starts a run with a client and a function for its progress."""
 
-_PHASES: Final = {
+_PHASE_LABELS: Final = {
     "listing": "Listing",
     "checking": "Checking",
     "sending": "Sending",
@@ -31,23 +31,23 @@ _PHASES: Final = {
 
 
 @attrs.frozen
-class Ended:
-    """How a run ended.
+class FleetRunOutcome:
+    """How a run of a fleet ended.
 
     Attributes:
-        report: What it came to; None where it was cut off.
-        interrupted: Whether Ctrl-C was pressed.
+        report: The report; None if the second Ctrl-C cut the run off.
+        interrupted: Whether the user pressed Ctrl-C.
     """
 
     report: FleetReport | None
     interrupted: bool
 
 
-class _Latest:
-    """The last that a run has told, brought up to now: between two tellings there may be a long wait.
+class _LatestProgress:
+    """The latest progress of a run, with time and limits of now: a run may report nothing during a long pause.
 
     Args:
-        wavix: The client that it uses.
+        wavix: The client of the run.
     """
 
     def __init__(self, wavix: WavixClient) -> None:
@@ -56,63 +56,63 @@ class _Latest:
         self._progress: FleetProgress | None = None
         self._at = 0.0
 
-    def take(self, progress: FleetProgress) -> None:
-        """Take what is told."""
+    def on_progress(self, progress: FleetProgress) -> None:
+        """Record the progress."""
         self._progress, self._at = progress, self._loop.time()
 
-    def look(self) -> tuple[str, Standing] | None:
-        """Return what is being done, and where that stands."""
+    def read_progress(self) -> tuple[str, RunProgress] | None:
+        """Return the label of the phase and the progress; None before the first report."""
         progress = self._progress
         if progress is None:
             return None
         limit = self._wavix.limits.snapshot()
         elapsed = progress.elapsed + self._loop.time() - self._at
-        now = attrs.evolve(progress, elapsed=elapsed, rate=limit.rate, paused_for=limit.paused_for)
-        return _PHASES.get(progress.phase, progress.phase.capitalize()), now
+        current = attrs.evolve(progress, elapsed=elapsed, rate=limit.rate, paused_for=limit.paused_for)
+        return _PHASE_LABELS.get(progress.phase, progress.phase.capitalize()), current
 
 
-async def watched(wavix: WavixClient, work: Callable[[Take], Awaitable[T]]) -> T:
-    """Show some work that changes nothing while it is done; Ctrl-C ends it at once.
+async def with_progress(wavix: WavixClient, start: Callable[[OnProgress], Awaitable[T]]) -> T:
+    """Await something that changes nothing, and show its progress; Ctrl-C cancels it at once.
 
     Args:
         wavix: The client that it uses.
-        work: Does it, and tells the function that it is given how far it is.
+        start: Starts it; called with the function that takes the progress.
     """
-    latest = _Latest(wavix)
-    async with shown(Display(err()), latest.look):
-        return await work(latest.take)
+    latest = _LatestProgress(wavix)
+    async with show_progress(Display(err()), latest.read_progress):
+        return await start(latest.on_progress)
 
 
-async def drive_fleet(wavix: WavixClient, work: Work) -> Ended:
-    """Let a run happen, and show it.
+async def run_fleet(wavix: WavixClient, start_run: StartRun) -> FleetRunOutcome:
+    """Run a fleet run, and show its progress.
 
-    The first Ctrl-C lets what is on the wire end and sends nothing more; the second ends at once.
+    The first Ctrl-C lets the requests in flight end and sends no more; the second ends the run at once.
 
     Args:
         wavix: The client.
-        work: Does it, with the client and the function that it is given.
+        start_run: Starts the run.
 
     Raises:
-        WavixError: The run could not be done.
+        WavixError: The run failed.
     """
-    signal, latest, display = StopSignal(), _Latest(wavix), Display(err())
+    stop_signal, latest, display = StopSignal(), _LatestProgress(wavix), Display(err())
 
     def stop() -> None:
         display.say("Stopping: what is on the wire may end, the rest is not sent. Ctrl-C again ends at once.")
-        signal.set()
+        stop_signal.set()
 
     report = None
-    with interrupts(stop) as pressed:
-        async with shown(display, latest.look):
+    with catch_interrupts(stop) as interrupts:
+        async with show_progress(display, latest.read_progress):
             try:
-                report = await work(wavix.with_options(stop=signal), latest.take)
+                report = await start_run(wavix.with_options(stop=stop_signal), latest.on_progress)
             except asyncio.CancelledError:
-                if not pressed.forgive():
+                if not interrupts.absorb_cancellation():
                     raise
             except WavixError:
-                # Whatever a stop breaks, it was asked for.
-                if not pressed.times:
+                # An error after Ctrl-C is a consequence of the stop.
+                if not interrupts.count:
                     raise
             finally:
-                pressed.over = True
-    return Ended(report, pressed.times > 0)
+                interrupts.run_ended = True
+    return FleetRunOutcome(report, interrupts.count > 0)

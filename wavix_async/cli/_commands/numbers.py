@@ -11,9 +11,9 @@ from wavix_async import Number, WavixClient, WavixError, to_dict
 from wavix_async._files import FIELDS
 from wavix_async.cli._console import out, show_facts, write_json
 from wavix_async.cli._exit import ExitCode, Quit, code_for_error
-from wavix_async.cli._input.change_flags import NO_CHANGES, Changes, update_from
+from wavix_async.cli._input import NO_CHANGES, Changes, update_from_flags
 from wavix_async.cli._options import CONNECTION, AtLeastOne, Connection, Json, Yes
-from wavix_async.cli._output.tables import number_facts, number_table
+from wavix_async.cli._output import number_facts, number_table
 from wavix_async.cli._prompts import confirm
 
 __all__ = ["get", "list_", "release", "update"]
@@ -60,16 +60,16 @@ def list_(
 
 
 async def _numbers(wavix: WavixClient, filters: dict[str, Any], limit: int | None) -> AsyncGenerator[Number, None]:
-    left = limit
+    remaining = limit
     paginator = wavix.numbers.list(**filters, per_page=min(limit or _PAGE, _PAGE))
-    # Page by page, so that no page is fetched ahead when the first has enough.
+    # Page by page: `async for number in paginator` would fetch the next page ahead.
     async with aclosing(paginator.pages()) as pages:
         async for page in pages:
-            for number in page.items[:left]:
+            for number in page.items[:remaining]:
                 yield number
-            if left is not None:
-                left -= len(page.items)
-                if left <= 0:
+            if remaining is not None:
+                remaining -= len(page.items)
+                if remaining <= 0:
                     return
 
 
@@ -105,11 +105,11 @@ def update(
         as_json: Print the number after the change, as the API has it.
         connection: How to reach the API.
     """
-    wanted = update_from(changes)
+    target = update_from_flags(changes)
 
     async def call() -> Number:
         async with connection.client() as wavix:
-            return await wavix.numbers.update(number_id, **{name: getattr(wanted, name) for name in FIELDS})
+            return await wavix.numbers.update(number_id, **{name: getattr(target, name) for name in FIELDS})
 
     _show(asyncio.run(call()), as_json=as_json)
 
@@ -147,18 +147,18 @@ async def _release(wavix: WavixClient, ids: Sequence[int], dids: Sequence[str], 
         if dids:
             await wavix.numbers.release(dids=dids)
             for one in dids:
-                _tell_released("did", one, as_json=as_json)
+                _print_released("did", one, as_json=as_json)
         for index, number_id in enumerate(ids):
             try:
                 await wavix.numbers.release(ids=[number_id])
             except WavixError as error:
                 rest = len(ids) - index - 1
-                more = f" {rest} more not tried." if rest else ""
-                raise Quit(code_for_error(error), f"Number {number_id} was not released: {error}{more}") from None
-            _tell_released("id", number_id, as_json=as_json)
+                not_tried = f" {rest} more not tried." if rest else ""
+                raise Quit(code_for_error(error), f"Number {number_id} was not released: {error}{not_tried}") from None
+            _print_released("id", number_id, as_json=as_json)
 
 
-def _tell_released(name: str, value: object, *, as_json: bool) -> None:
+def _print_released(name: str, value: object, *, as_json: bool) -> None:
     if as_json:
         write_json({name: value, "released": True})
     else:

@@ -15,7 +15,7 @@ from wavix_async.sandbox import Sandbox, SandboxStats
 
 __all__ = ["sandbox"]
 
-_STOPPERS: Final = (signal.SIGINT, signal.SIGTERM)
+_STOP_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 
 
 def sandbox(
@@ -44,37 +44,39 @@ def sandbox(
         as_json: Print URL and key as one JSON object.
     """
     try:
-        made = Sandbox(numbers, rate, burst, faults, latency, seed, port=port)
+        local_wavix = Sandbox(numbers, rate, burst, faults, latency, seed, port=port)
     except ValueError as error:
         raise Quit(ExitCode.USAGE, f"{error}.") from None
-    asyncio.run(_serve(made, port, as_json=as_json))
+    asyncio.run(_serve(local_wavix, port, as_json=as_json))
 
 
-async def _serve(made: Sandbox, port: int, *, as_json: bool) -> None:
+async def _serve(local_wavix: Sandbox, port: int, *, as_json: bool) -> None:
     try:
-        await made.start()
+        await local_wavix.start()
     except OSError as error:
         raise Quit(
             ExitCode.USAGE, f"Cannot listen on port {port}: {error.strerror}; --port 0 takes a free one."
         ) from None
-    console, ended = err(), asyncio.Event()
-    began = asyncio.get_running_loop().time()
+    console, stop_event = err(), asyncio.Event()
+    started_at = asyncio.get_running_loop().time()
     try:
-        with on_signal(ended.set, *_STOPPERS):
+        with on_signal(stop_event.set, *_STOP_SIGNALS):
             if as_json:
-                write_json({"url": made.url, "api_key": made.api_key})
+                write_json({"url": local_wavix.url, "api_key": local_wavix.api_key})
             else:
-                sys.stdout.write(f"export WAVIX_BASE_URL={made.url}\nexport WAVIX_API_KEY={made.api_key}\n")
+                sys.stdout.write(
+                    f"export WAVIX_BASE_URL={local_wavix.url}\nexport WAVIX_API_KEY={local_wavix.api_key}\n"
+                )
             sys.stdout.flush()
-            ids = f" (ids from {min(made.numbers)})" if made.numbers else ""
-            console.print(f"A local Wavix with {len(made.numbers):,} numbers{ids}; Ctrl-C ends it.", style="dim")
-            await ended.wait()
+            ids = f" (ids from {min(local_wavix.numbers)})" if local_wavix.numbers else ""
+            console.print(f"A local Wavix with {len(local_wavix.numbers):,} numbers{ids}; Ctrl-C ends it.", style="dim")
+            await stop_event.wait()
     finally:
-        await made.stop()
-        show_facts(console, "Sandbox", _facts(made.stats, asyncio.get_running_loop().time() - began))
+        await local_wavix.stop()
+        show_facts(console, "Sandbox", _stats_facts(local_wavix.stats, asyncio.get_running_loop().time() - started_at))
 
 
-def _facts(stats: SandboxStats, seconds: float) -> dict[str, str | Text]:
+def _stats_facts(stats: SandboxStats, seconds: float) -> dict[str, str | Text]:
     statuses = ", ".join(f"{status} {count:,}" for status, count in sorted(stats.by_status.items()))
     kinds = ", ".join(f"{kind} {count:,}" for kind, count in sorted(stats.faults.items()))
     return {

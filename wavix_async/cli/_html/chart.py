@@ -1,4 +1,4 @@
-"""The chart of a run: how fast it went, what was refused, and when it paused."""
+"""Draw the chart of a run: its speed, the refused requests, and the pauses."""
 
 import math
 from collections.abc import Callable, Iterator, Sequence
@@ -8,13 +8,13 @@ from typing import Final, Protocol
 import attrs
 
 from wavix_async.cli._html.page import Child, Markup, element
-from wavix_async.cli._output.format import duration
+from wavix_async.cli._output import format_duration
 
 __all__ = ["run_chart"]
 
 
 class Sample(Protocol):
-    """Where a run stood at a moment; the counts are since it began."""
+    """The progress of a run at one moment; counts are since the run began."""
 
     @property
     def at(self) -> float:
@@ -23,12 +23,12 @@ class Sample(Protocol):
 
     @property
     def done(self) -> int:
-        """How many numbers had ended."""
+        """How many numbers are done."""
         ...
 
     @property
     def requests(self) -> int:
-        """Requests put on the wire."""
+        """How many requests were sent."""
         ...
 
     @property
@@ -38,18 +38,18 @@ class Sample(Protocol):
 
     @property
     def rate(self) -> float | None:
-        """Requests per second that were let through; None: nothing was held back."""
+        """Requests per second that the client allowed; None: no limit."""
         ...
 
     @property
     def paused_for(self) -> float:
-        """Seconds that were left of a pause that the API had asked for."""
+        """Seconds left of a pause that the API asked for."""
         ...
 
 
 @attrs.frozen
 class _Start:
-    """Where every run stood when it began."""
+    """The sample at the beginning of every run."""
 
     at: float = 0.0
     done: int = 0
@@ -61,7 +61,7 @@ class _Start:
 
 @attrs.frozen
 class _Span:
-    """What happened between two moments, per second."""
+    """The speed between two samples, per second."""
 
     start: float
     end: float
@@ -83,96 +83,98 @@ _HEIGHT: Final = 190
 _GAP: Final = 30
 _STRIP: Final = 42
 _FOOT: Final = 24
-_MOST_SPANS: Final = 240
-# Samples are a second apart: where there are none for longer, nothing ran.
-_NOTHING: Final = 10.0
+_MAX_SPANS: Final = 240
+# Samples are a second apart: a longer gap means that no process worked on the run.
+_GAP_SECONDS: Final = 10.0
 _STEPS: Final = (1, 1.2, 1.6, 2, 2.4, 3, 4, 5, 6, 8)
 _TICKS: Final = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 28800, 43200, 86400)
-_MOST_TICKS: Final = 8
+_MAX_TICKS: Final = 8
 
 
 def run_chart(samples: Sequence[Sample]) -> Markup | None:
-    """Return the chart with its legend, or None where there is too little to draw.
+    """Return the chart with its legend, or None if there are too few samples.
 
     Args:
-        samples: Where the run stood, in the order of time.
+        samples: The progress of the run, in the order of time.
     """
     spans = _spans(samples)
     if not spans:
         return None
-    runs = [_merged(run) for run in _unbroken(spans, len(spans) / _MOST_SPANS)]
+    runs = [_merge_spans(run) for run in _split_at_gaps(spans, len(spans) / _MAX_SPANS)]
     pauses = _pauses(samples)
     end = samples[-1].at
-    top = _nice(max(max(span.done, span.requests) for run in runs for span in run))
+    top = _round_up_axis(max(max(span.done, span.requests) for run in runs for span in run))
     rates = [span.rate for run in runs for span in run if span.rate is not None]
-    most = max(span.refused for run in runs for span in run)
-    paper = _Paper(end, top, max(1, most))
-    drawn: list[Child] = [
-        [paper.band(start, stop) for start, stop in pauses],
-        list(paper.axes()),
-        [paper.speed(run) for run in runs],
-        # A limit far above what was used would only flatten the rest: it is left out.
-        [paper.steps(run, lambda span: span.rate, "allowed") for run in runs] if rates and max(rates) <= top else None,
-        list(paper.strip(runs, most)),
+    max_refused = max(span.refused for run in runs for span in run)
+    canvas = _Canvas(end, top, max(1, max_refused))
+    layers: list[Child] = [
+        [canvas.band(start, stop) for start, stop in pauses],
+        list(canvas.axes()),
+        [canvas.speed(run) for run in runs],
+        # A limit far above the speed would flatten the rest of the chart: it is left out.
+        [canvas.steps(run, lambda span: span.rate, "allowed") for run in runs] if rates and max(rates) <= top else None,
+        list(canvas.strip(runs, max_refused)),
     ]
     refused = samples[-1].rate_limited
     summary = f"At most {max(span.done for run in runs for span in run):,.0f} numbers/s; {refused:,} answers were 429"
     if pauses:
         times = f"{len(pauses)} time{'s' * (len(pauses) != 1)}"
-        summary += f"; paused {times}, {duration(sum(stop - start for start, stop in pauses))} in all"
+        summary += f"; paused {times}, {format_duration(sum(stop - start for start, stop in pauses))} in all"
     height = _TOP + _HEIGHT + _GAP + _STRIP + _FOOT
-    svg = element("svg", drawn, viewBox=f"0 0 {_WIDTH} {height}", role="img", aria_label=summary)
+    svg = element("svg", layers, viewBox=f"0 0 {_WIDTH} {height}", role="img", aria_label=summary)
     legend = [
-        _key("numbers per second", '<path class="done" d="M0 0h18v10h-18z"/><path class="edge" d="M0 1h18"/>'),
-        _key("requests per second", '<path class="sent" d="M0 5.5h18"/>'),
-        _key("limit that was kept", '<path class="allowed" d="M0 5.5h18"/>') if rates and max(rates) <= top else None,
-        _key("answers 429", '<path class="refused" d="M0 0h5v10h-5zM7 4h5v6h-5z"/>'),
-        _key("paused, as the API had asked", '<path class="pause" d="M0 0h18v10h-18z"/>') if pauses else None,
+        _legend_item("numbers per second", '<path class="done" d="M0 0h18v10h-18z"/><path class="edge" d="M0 1h18"/>'),
+        _legend_item("requests per second", '<path class="sent" d="M0 5.5h18"/>'),
+        _legend_item("limit that was kept", '<path class="allowed" d="M0 5.5h18"/>')
+        if rates and max(rates) <= top
+        else None,
+        _legend_item("answers 429", '<path class="refused" d="M0 0h5v10h-5zM7 4h5v6h-5z"/>'),
+        _legend_item("paused, as the API had asked", '<path class="pause" d="M0 0h18v10h-18z"/>') if pauses else None,
     ]
     return element("figure", element("p", f"{summary}.", cls="note"), svg, element("figcaption", legend))
 
 
-def _key(label: str, sign: str) -> Markup:
-    return element("span", element("svg", Markup(sign), viewBox="0 0 18 10", aria_hidden="true"), label)
+def _legend_item(label: str, shapes: str) -> Markup:
+    return element("span", element("svg", Markup(shapes), viewBox="0 0 18 10", aria_hidden="true"), label)
 
 
-# --- what is drawn ---
+# --- data ---
 
 
 def _spans(samples: Sequence[Sample]) -> list[_Span]:
     spans = []
     for before, after in pairwise([_Start(), *samples]):
         seconds = after.at - before.at
-        if 0 < seconds <= _NOTHING:
+        if 0 < seconds <= _GAP_SECONDS:
             done, requests, refused = (
-                _more(getattr(before, name), getattr(after, name)) for name in ("done", "requests", "rate_limited")
+                _increase(getattr(before, name), getattr(after, name)) for name in ("done", "requests", "rate_limited")
             )
             spans.append(_Span(before.at, after.at, done / seconds, requests / seconds, refused, after.rate))
     return spans
 
 
-def _more(before: int, after: int) -> int:
-    """Return how many came in between; who takes up a run counts from nought."""
+def _increase(before: int, after: int) -> int:
+    """Return by how much a count grew; a process that resumes a run counts from zero."""
     return after - before if after >= before else after
 
 
-def _unbroken(spans: Sequence[_Span], together: float) -> Iterator[list[list[_Span]]]:
-    """Yield what went on without a break, in groups that one step of the chart stands for."""
-    size = max(1, math.ceil(together))
+def _split_at_gaps(spans: Sequence[_Span], per_step: float) -> Iterator[list[list[_Span]]]:
+    """Split the spans at gaps, and group each part by the steps of the chart."""
+    size = max(1, math.ceil(per_step))
     run = [spans[0]]
     for span in spans[1:]:
-        if span.start - run[-1].end > _NOTHING:
+        if span.start - run[-1].end > _GAP_SECONDS:
             yield [run[i : i + size] for i in range(0, len(run), size)]
             run = []
         run.append(span)
     yield [run[i : i + size] for i in range(0, len(run), size)]
 
 
-def _merged(groups: Sequence[Sequence[_Span]]) -> list[_Span]:
-    merged = []
+def _merge_spans(groups: Sequence[Sequence[_Span]]) -> list[_Span]:
+    spans = []
     for group in groups:
         seconds = sum(span.length for span in group)
-        merged.append(
+        spans.append(
             _Span(
                 group[0].start,
                 group[-1].end,
@@ -182,11 +184,11 @@ def _merged(groups: Sequence[Sequence[_Span]]) -> list[_Span]:
                 group[-1].rate,
             )
         )
-    return merged
+    return spans
 
 
 def _pauses(samples: Sequence[Sample]) -> list[tuple[float, float]]:
-    """Return from when to when the API had asked to wait."""
+    """Return the start and the end of each pause that the API asked for."""
     pauses: list[tuple[float, float]] = []
     for sample in samples:
         if sample.paused_for > 0:
@@ -198,25 +200,25 @@ def _pauses(samples: Sequence[Sample]) -> list[tuple[float, float]]:
     return pauses
 
 
-def _nice(largest: float) -> float:
-    """Return where an axis ends: at something that has quarters one can read."""
+def _round_up_axis(largest: float) -> float:
+    """Return the end of an axis: a round number whose quarters are round, too."""
     power = 10.0 ** math.floor(math.log10(max(largest, 1.0)))
     return next((step * power for step in _STEPS if step * power >= largest), 10 * power)
 
 
 @attrs.frozen
-class _Paper:
-    """Places on the chart.
+class _Canvas:
+    """Maps seconds and speeds to positions, and draws there.
 
     Attributes:
         end: The seconds at the right edge.
         top: The speed at the upper edge.
-        most: The refusals that fill the strip below.
+        max_refused: How many refusals fill the height of the strip below.
     """
 
     end: float
     top: float
-    most: int
+    max_refused: int
 
     def x(self, seconds: float) -> float:
         return round(_LEFT + (_WIDTH - _LEFT - _RIGHT) * seconds / self.end, 1)
@@ -238,12 +240,12 @@ class _Paper:
                           text_anchor="end")  # fmt: skip
         foot = _TOP + _HEIGHT + _GAP + _STRIP
         yield element("path", cls="grid", d=f"M{_LEFT} {foot}H{_WIDTH - _RIGHT}")
-        step = next((tick for tick in _TICKS if self.end / tick <= _MOST_TICKS), math.ceil(self.end / _MOST_TICKS))
+        step = next((tick for tick in _TICKS if self.end / tick <= _MAX_TICKS), math.ceil(self.end / _MAX_TICKS))
         for tick in range(math.floor(self.end / step) + 1):
             x = self.x(tick * step)
             anchor = "end" if x > _WIDTH - _RIGHT - 20 else "middle" if tick else "start"
             yield element("path", cls="grid", d=f"M{x} {foot}v5")
-            yield element("text", duration(tick * step), x=x, y=foot + 20, text_anchor=anchor)
+            yield element("text", format_duration(tick * step), x=x, y=foot + 20, text_anchor=anchor)
 
     def speed(self, run: Sequence[_Span]) -> list[Markup]:
         ground = self.y(0)
@@ -256,7 +258,7 @@ class _Paper:
         ]
 
     def steps(self, run: Sequence[_Span], height: Callable[[_Span], float | None], kind: str) -> list[Markup]:
-        """Return a line that is broken where there is nothing to tell."""
+        """Return a line with gaps where there is no value."""
         lines: list[Markup] = []
         part: list[_Span] = []
         for span in [*run, None]:
@@ -273,14 +275,14 @@ class _Paper:
         path += [f"V{self.y(height(span))}H{self.x(span.end)}" for span in run[1:]]
         return "".join(path)
 
-    def strip(self, runs: Sequence[Sequence[_Span]], most: int) -> Iterator[Markup]:
+    def strip(self, runs: Sequence[Sequence[_Span]], max_refused: int) -> Iterator[Markup]:
         foot = _TOP + _HEIGHT + _GAP + _STRIP
         yield element("text", "429", x=_LEFT - 8, y=foot, text_anchor="end")
-        if most:
-            yield element("text", f"{most:,}", x=_LEFT - 8, y=foot - _STRIP + 8, text_anchor="end")
+        if max_refused:
+            yield element("text", f"{max_refused:,}", x=_LEFT - 8, y=foot - _STRIP + 8, text_anchor="end")
         for run in runs:
             for span in run:
                 if span.refused:
-                    tall = round(max(2.0, _STRIP * span.refused / self.most), 1)
+                    tall = round(max(2.0, _STRIP * span.refused / self.max_refused), 1)
                     wide = round(max(1.5, self.x(span.end) - self.x(span.start) - 0.5), 1)
                     yield element("rect", cls="refused", x=self.x(span.start), y=foot - tall, width=wide, height=tall)

@@ -1,4 +1,4 @@
-"""A plan, and a run, as one HTML file that somebody reads who has never seen a terminal."""
+"""Show a plan or a run as one HTML file, for readers who use no terminal."""
 
 import json
 import time
@@ -21,17 +21,24 @@ from wavix_async.cli._html.page import (
     table,
     tiles,
 )
-from wavix_async.cli._output.format import duration, moment, numbers
-from wavix_async.cli._output.summary import MEANINGS, OPEN, verdict, why
+from wavix_async.cli._output import (
+    NOT_DONE,
+    STATUS_MEANINGS,
+    failure_reasons,
+    format_count,
+    format_duration,
+    format_time,
+    summarize,
+)
 from wavix_async.fleet import Change, FieldChange, FleetReport, FleetResult, FleetStatus, Plan
 
 __all__ = ["plan_page", "run_page"]
 
-_SHOWN: Final = 1_000
-_SHOWN_MISSING: Final = 200
-_REASONS: Final = 20
-_LONGEST: Final = 300
-_ORDER: Final = (
+_MAX_SHOWN: Final = 1_000
+_MAX_MISSING_SHOWN: Final = 200
+_MAX_REASONS: Final = 20
+_MAX_LENGTH: Final = 300
+_STATUS_ORDER: Final = (
     FleetStatus.UPDATED,
     FleetStatus.UNCHANGED,
     FleetStatus.PENDING,
@@ -45,19 +52,19 @@ def plan_page(plan: Plan, *, now: float | None = None) -> str:
     """Return the page of a plan.
 
     Args:
-        plan: What would change.
-        now: When it was made, in seconds since 1970; None: now.
+        plan: The plan.
+        now: The time on the page, in seconds since 1970; None: now.
     """
     count = len(plan)
-    head = f"{numbers(count)} would change." if count else "Nothing to do: every number is as it shall be."
+    head = f"{format_count(count)} would change." if count else "Nothing to do: every number is as it shall be."
     if plan.missing_count:
-        lack = f"The account lacks {numbers(plan.missing_count)} that the plan names. Nothing has been sent."
-        opening = _verdict("bad", lack, head if count else None)
+        text = f"The account lacks {format_count(plan.missing_count)} that the plan names. Nothing has been sent."
+        opening = _banner("bad", text, head if count else None)
     else:
-        opening = _verdict("running" if count else "good", head, "Nothing has been sent." if count else None)
+        opening = _banner("running" if count else "good", head, "Nothing has been sent." if count else None)
     return page(
         f"Plan: {plan.name}",
-        _title("Plan", plan.name, f"{plan.base_url} · {numbers(plan.account)} in the account"),
+        _title("Plan", plan.name, f"{plan.base_url} · {format_count(plan.account)} in the account"),
         opening,
         section(
             "In numbers",
@@ -75,9 +82,9 @@ def plan_page(plan: Plan, *, now: float | None = None) -> str:
         _missing(plan.missing, plan.missing_count),
         _totals(plan.totals, "would be set"),
         _changes(plan.changes(), count),
-        _about(
+        _record(
             [
-                ("Made", moment(time.time() if now is None else now)),
+                ("Made", format_time(time.time() if now is None else now)),
                 ("API", plan.base_url),
                 ("Digest", element("code", plan.digest)),
             ]
@@ -86,44 +93,44 @@ def plan_page(plan: Plan, *, now: float | None = None) -> str:
 
 
 def run_page(report: FleetReport, *, base_url: str | None = None, now: float | None = None) -> str:
-    """Return the page of a run, which may still be going on.
+    """Return the page of a run, which may still be in progress.
 
     Args:
-        report: Where it stands, or what it came to.
-        base_url: Where the API is, if known.
-        now: When the page is made, in seconds since 1970; None: now.
+        report: The report of the run.
+        base_url: The address of the API, if known.
+        now: The time on the page, in seconds since 1970; None: now.
     """
     kind = "Roll-back" if report.kind == "roll_back" else "Run"
-    said = verdict(report)
-    what = "set back" if report.kind == "roll_back" else "set"
-    began = moment(report.began)
-    when = f"began {began}, {'so far' if report.is_running else 'took'} {duration(report.elapsed)}"
+    summary = summarize(report)
+    action = "set back" if report.kind == "roll_back" else "set"
+    began = format_time(report.began)
+    timing = f"began {began}, {'so far' if report.is_running else 'took'} {format_duration(report.elapsed)}"
     chart = run_chart(report.samples())
     return page(
         f"{kind}: {report.name}",
-        _title(kind, report.name, " · ".join(filter(None, (base_url, when)))),
-        _verdict(said.kind, said.text, said.more),
-        section("In numbers", _whole(report), tiles(_run_tiles(report))),
+        _title(kind, report.name, " · ".join(filter(None, (base_url, timing)))),
+        _banner(summary.kind, summary.text, summary.more),
+        section("In numbers", _status_bar(report), tiles(_run_tiles(report))),
         _reasons(report),
         section("How fast it went", chart) if chart is not None else None,
-        _totals(report.totals, f"had to be {what}"),
+        _totals(report.totals, f"had to be {action}"),
         _failures(report),
         _results(report),
-        _about(
+        _record(
             [
                 ("Began", began),
-                ("Took", duration(report.elapsed)),
+                ("Took", format_duration(report.elapsed)),
                 ("Requests", f"{report.requests:,}, of which {report.rate_limited:,} were refused with 429"),
                 ("Stopped by", report.stopped_by) if report.stopped_by else None,
                 ("Journal", element("code", str(report.journal)) if report.journal else "none was kept"),
                 ("Digest of the plan", element("code", report.digest)),
-                ("This page", moment(time.time() if now is None else now)),
+                ("This page", format_time(time.time() if now is None else now)),
             ]
         ),
     )
 
 
-# --- head and foot ---
+# --- header and footer ---
 
 
 def _title(kind: str, name: str, about: str) -> Markup:
@@ -135,11 +142,11 @@ def _title(kind: str, name: str, about: str) -> Markup:
     )
 
 
-def _verdict(kind: str, text: str, more: str | None) -> Markup:
+def _banner(kind: str, text: str, more: str | None) -> Markup:
     return element("div", element("strong", text), element("p", more) if more else None, cls=f"verdict {kind}")
 
 
-def _about(pairs: Iterable[tuple[str, Child] | None]) -> list[Markup]:
+def _record(pairs: Iterable[tuple[str, Child] | None]) -> list[Markup]:
     return [
         section("For the record", facts(pair for pair in pairs if pair is not None)),
         element("footer", f"wavix-async {__version__}"),
@@ -157,13 +164,13 @@ def _share(count: int, whole: int) -> str:
 
 
 def _run_tiles(report: FleetReport) -> Iterator[Tile]:
-    for status in _ORDER:
+    for status in _STATUS_ORDER:
         count = _count(report, status)
-        yield Tile(_word(status), count, _kind(status), MEANINGS[status])
+        yield Tile(_label(status), count, _css_class(status), STATUS_MEANINGS[status])
 
 
-def _whole(report: FleetReport) -> Markup:
-    return bar([(_word(status), _count(report, status), _kind(status)) for status in _ORDER])
+def _status_bar(report: FleetReport) -> Markup:
+    return bar([(_label(status), _count(report, status), _css_class(status)) for status in _STATUS_ORDER])
 
 
 def _count(report: FleetReport, status: FleetStatus) -> int:
@@ -171,15 +178,15 @@ def _count(report: FleetReport, status: FleetStatus) -> int:
     return count
 
 
-def _word(status: FleetStatus) -> str:
+def _label(status: FleetStatus) -> str:
     return status.value.replace("_", " ")
 
 
-def _kind(status: FleetStatus) -> str:
+def _css_class(status: FleetStatus) -> str:
     return status.value.replace("_", "-")
 
 
-def _totals(totals: Mapping[str, int], what: str) -> Markup | None:
+def _totals(totals: Mapping[str, int], action: str) -> Markup | None:
     if not totals:
         return None
     ranked = sorted(totals.items(), key=lambda item: -item[1])
@@ -193,23 +200,23 @@ def _totals(totals: Mapping[str, int], what: str) -> Markup | None:
         for field, count in ranked
     ]
     heads = (("Field", "tight"), ("Numbers", "count"), ("", "stretch"))
-    return section("By field", table(heads, rows), note=f"In how many numbers each field {what}.")
+    return section("By field", table(heads, rows), note=f"In how many numbers each field {action}.")
 
 
-# --- what is wrong ---
+# --- failures ---
 
 
 def _missing(lines: Iterable[str], count: int) -> Markup | None:
     if not count:
         return None
-    shown = [element("li", line) for line in islice(lines, _SHOWN_MISSING)]
+    shown = [element("li", line) for line in islice(lines, _MAX_MISSING_SHOWN)]
     more = f"The first {len(shown):,} of {count:,}." if count > len(shown) else None
     return section("Missing", element("ul", shown, cls="lines"), note=more)
 
 
 def _reasons(report: FleetReport) -> Markup | None:
-    told = [] if report.is_running else why(report)
-    if not told:
+    reasons = [] if report.is_running else failure_reasons(report)
+    if not reasons:
         return None
     rows = [
         (
@@ -217,22 +224,22 @@ def _reasons(report: FleetReport) -> Markup | None:
             element("td", _status(reason.status)),
             element("td", reason.text, cls="stretch reason"),
         )
-        for reason in told[:_REASONS]
+        for reason in reasons[:_MAX_REASONS]
     ]
     heads = (("Numbers", "count"), ("Status", None), ("Reason", "stretch"))
-    more = f"The {_REASONS} most frequent reasons of {len(told):,}." if len(told) > _REASONS else None
+    more = f"The {_MAX_REASONS} most frequent reasons of {len(reasons):,}." if len(reasons) > _MAX_REASONS else None
     return section("What is not done, and why", table(heads, rows), note=more)
 
 
 def _failures(report: FleetReport) -> Markup | None:
-    """Return what is not done, number by number; what never left has nothing to tell, and there may be much of it."""
-    named = [status for status in OPEN if status is not FleetStatus.NOT_SENT and _count(report, status)]
+    """Return the changes that are not done, by number; those never sent have no reason, and there may be a million."""
+    named = [status for status in NOT_DONE if status is not FleetStatus.NOT_SENT and _count(report, status)]
     count = sum(_count(report, status) for status in named)
     if not count:
         return None
-    rows = [_failed_row(result) for result in islice(report.results(*named), _SHOWN)]
+    rows = [_failed_row(result) for result in islice(report.results(*named), _MAX_SHOWN)]
     heads = (("Id", "count"), ("Number", None), ("Status", None), ("Attempts", "count"), ("Reason", "stretch"))
-    return section("Not done, number by number", table(heads, rows), note=_first(len(rows), count))
+    return section("Not done, number by number", table(heads, rows), note=_truncation_note(len(rows), count))
 
 
 def _failed_row(result: FleetResult) -> tuple[Markup, ...]:
@@ -246,28 +253,28 @@ def _failed_row(result: FleetResult) -> tuple[Markup, ...]:
 
 
 def _status(status: FleetStatus) -> Markup:
-    return element("span", _word(status), cls=f"status {_kind(status)}")
+    return element("span", _label(status), cls=f"status {_css_class(status)}")
 
 
 # --- changes ---
 
 
-def _first(shown: int, count: int) -> str | None:
+def _truncation_note(shown: int, count: int) -> str | None:
     return f"The first {shown:,} of {count:,}; {count - shown:,} more are not shown here." if count > shown else None
 
 
 def _changes(changes: Iterable[Change], count: int) -> Markup | None:
     if not count:
         return None
-    shown = list(islice(changes, _SHOWN))
+    shown = list(islice(changes, _MAX_SHOWN))
     heads = (("Id", "count"), ("Number", None), ("Field", None), ("From", "value-cell"), ("To", "value-cell"))
     rows = (row for change in shown for row in _field_rows(change.id, change.number, change.fields, None))
-    return section("Changes", _by_number(heads, rows), note=_first(len(shown), count))
+    return section("Changes", _number_table(heads, rows), note=_truncation_note(len(shown), count))
 
 
 def _results(report: FleetReport) -> Markup | None:
     count = report.total - report.unchanged
-    shown = list(islice((result for result in report.results() if result.fields), _SHOWN))
+    shown = list(islice((result for result in report.results() if result.fields), _MAX_SHOWN))
     if not shown:
         return None
     heads = (
@@ -279,10 +286,10 @@ def _results(report: FleetReport) -> Markup | None:
         ("To", "value-cell"),
     )
     rows = (row for each in shown for row in _field_rows(each.id, each.number, each.fields, each.status))
-    return section("Changes", _by_number(heads, rows), note=_first(len(shown), count))
+    return section("Changes", _number_table(heads, rows), note=_truncation_note(len(shown), count))
 
 
-def _by_number(heads: tuple[tuple[str, str | None], ...], rows: Iterable[Markup]) -> Markup:
+def _number_table(heads: tuple[tuple[str, str | None], ...], rows: Iterable[Markup]) -> Markup:
     head = element("tr", [element("th", title, scope="col", cls=kind) for title, kind in heads])
     return element("div", element("table", element("thead", head), element("tbody", list(rows))), cls="wide")
 
@@ -290,7 +297,7 @@ def _by_number(heads: tuple[tuple[str, str | None], ...], rows: Iterable[Markup]
 def _field_rows(
     number_id: int | None, number: str | None, fields: tuple[FieldChange, ...], status: FleetStatus | None
 ) -> Iterator[Markup]:
-    """Yield a row for each field; what they have in common stands once, beside all of them."""
+    """Yield a row for each field; id, number and status span the rows of all fields."""
     span = len(fields) if len(fields) > 1 else None
     for index, change in enumerate(fields):
         common: list[Markup] = []
@@ -305,31 +312,31 @@ def _field_rows(
             "tr",
             common,
             element("td", element("code", change.field), cls="tight"),
-            element("td", _value(change.before), cls="before value-cell"),
-            element("td", _value(change.after), cls="value-cell"),
+            element("td", _format_value(change.before), cls="before value-cell"),
+            element("td", _format_value(change.after), cls="value-cell"),
             cls="more" if index < len(fields) - 1 else None,
         )
 
 
-def _value(value: Any) -> Child:
-    """Return a value as one reads it."""
+def _format_value(value: Any) -> Child:
+    """Format a value of a field for people."""
     match value:
         case None | "" | []:
             return element("span", "none", cls="dim")
         case bool():
             return "yes" if value else "no"
         case str():
-            return _cut(value)
+            return _truncate(value)
         case list() if all(isinstance(each, dict) and "destination" in each for each in value):
-            return [element("div", _route(each)) for each in value]
+            return [element("div", _format_route(each)) for each in value]
         case _:
-            return _cut(json.dumps(value, ensure_ascii=False))
+            return _truncate(json.dumps(value, ensure_ascii=False))
 
 
-def _route(route: Mapping[str, Any]) -> list[Child]:
+def _format_route(route: Mapping[str, Any]) -> list[Child]:
     more = ", ".join(f"{name.replace('_id', '')} {value}" for name, value in route.items() if name != "destination")
-    return [_cut(str(route["destination"])), element("span", f" · {more}", cls="dim") if more else None]
+    return [_truncate(str(route["destination"])), element("span", f" · {more}", cls="dim") if more else None]
 
 
-def _cut(text: str) -> str:
-    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]} ... ({len(text):,} characters)"
+def _truncate(text: str) -> str:
+    return text if len(text) <= _MAX_LENGTH else f"{text[:_MAX_LENGTH]} ... ({len(text):,} characters)"

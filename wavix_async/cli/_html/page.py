@@ -1,6 +1,6 @@
-"""The parts of an HTML page that is one file: no script, nothing from elsewhere, light, dark, and for paper.
+"""Build an HTML page in one file: no script, no other resource, with styles for light, dark and print.
 
-Everything that is not `Markup` is escaped where it is put into an element, so that nothing can be forgotten.
+`element` escapes every text that is not `Markup`: callers need not escape, and cannot forget it.
 """
 
 import unicodedata
@@ -14,7 +14,7 @@ __all__ = ["Markup", "Tile", "bar", "element", "facts", "page", "section", "shar
 
 
 class Markup(str):
-    """Text that is HTML already."""
+    """Text that is HTML and is not escaped again."""
 
     __slots__ = ()
 
@@ -23,44 +23,44 @@ Child: TypeAlias = "Markup | str | int | Iterable[Child] | None"
 
 
 def element(tag: str, /, *children: Child, **attributes: object) -> Markup:
-    """Return an element with what it holds; what is no `Markup` is escaped.
+    """Return an element; children that are not `Markup` are escaped.
 
     Args:
-        tag: Its name.
-        children: What it holds; None is nothing.
+        tag: The name of the element.
+        children: Its content; None is left out.
         attributes: Its attributes: `cls` stands for `class`, `_` for `-`; None leaves one out.
     """
-    given = "".join(
-        f' {"class" if key == "cls" else key.replace("_", "-")}="{_escaped(str(value))}"'
+    attribute_text = "".join(
+        f' {"class" if key == "cls" else key.replace("_", "-")}="{_escape(str(value))}"'
         for key, value in attributes.items()
         if value is not None
     )
     if tag in _VOID:
-        return Markup(f"<{tag}{given}>")
-    return Markup(f"<{tag}{given}>{_inner(children)}</{tag}>")
+        return Markup(f"<{tag}{attribute_text}>")
+    return Markup(f"<{tag}{attribute_text}>{_render(children)}</{tag}>")
 
 
 _VOID: Final = frozenset({"meta", "br", "col"})
 
 
-def _inner(child: Child) -> str:
+def _render(child: Child) -> str:
     if child is None:
         return ""
     if isinstance(child, Markup):
         return child
     if isinstance(child, str | int):
-        return _escaped(str(child))
-    return "".join(map(_inner, child))
+        return _escape(str(child))
+    return "".join(map(_render, child))
 
 
-def _escaped(text: str) -> str:
+def _escape(text: str) -> str:
     if not text.isprintable():
-        text = "".join(map(_visible, text))
+        text = "".join(map(_escape_invisible, text))
     return escape(text)
 
 
-def _visible(character: str) -> str:
-    """Return a character that is seen: what turns the direction of a text, or ends it, must not do so in a report."""
+def _escape_invisible(character: str) -> str:
+    """Escape a character that is invisible: some change the direction of the text around them."""
     if character == "\n" or unicodedata.category(character) not in {"Cc", "Cf", "Cs", "Zl", "Zp"}:
         return character
     return f"\\u{ord(character):04x}"
@@ -71,13 +71,13 @@ def _visible(character: str) -> str:
 
 @attrs.frozen
 class Tile:
-    """One count, large.
+    """One count in large type.
 
     Attributes:
         label: What is counted.
         value: The count.
-        kind: The class that gives it its color, or None.
-        note: What it means.
+        kind: The CSS class that sets the color, or None.
+        note: What the count means.
     """
 
     label: str
@@ -86,9 +86,9 @@ class Tile:
     note: str | None = None
 
 
-def tiles(counts: Iterable[Tile]) -> Markup:
-    """Return counts side by side; what is nought is dim."""
-    return element("ul", [_tile(count) for count in counts], cls="tiles")
+def tiles(values: Iterable[Tile]) -> Markup:
+    """Return counts side by side; zeros are dim."""
+    return element("ul", [_tile(each) for each in values], cls="tiles")
 
 
 def _tile(tile: Tile) -> Markup:
@@ -104,10 +104,10 @@ def _tile(tile: Tile) -> Markup:
 
 
 def bar(parts: Sequence[tuple[str, int, str]]) -> Markup:
-    """Return one bar that is divided as a whole is.
+    """Return one bar, divided in proportion to the counts.
 
     Args:
-        parts: Label, count and class of each.
+        parts: Label, count and CSS class of each part.
     """
     total = sum(count for _, count, _ in parts)
     if not total:
@@ -122,7 +122,7 @@ def bar(parts: Sequence[tuple[str, int, str]]) -> Markup:
 
 
 def share_bar(count: int, largest: int) -> Markup:
-    """Return a bar whose length shows a count beside others."""
+    """Return a bar whose length is a count relative to the largest count."""
     share = 100 * count / largest if largest else 0.0
     return element("span", element("span", style=f"width:{share:.2f}%"), cls="share", aria_hidden="true")
 
@@ -133,9 +133,9 @@ def table(
     """Return a table.
 
     Args:
-        heads: The title and the class of each column.
+        heads: The title and the CSS class of each column.
         rows: The cells of each row, as elements.
-        cls: The class of the table.
+        cls: The CSS class of the table.
     """
     head = element("tr", [element("th", title, scope="col", cls=kind) for title, kind in heads])
     body = element("tbody", [element("tr", list(cells)) for cells in rows])
@@ -143,8 +143,8 @@ def table(
 
 
 def facts(pairs: Iterable[tuple[str, Child]]) -> Markup:
-    """Return labels, each with what there is to say."""
-    return element("dl", [[element("dt", label), element("dd", said)] for label, said in pairs])
+    """Return a list of labels and values."""
+    return element("dl", [[element("dt", label), element("dd", value)] for label, value in pairs])
 
 
 def section(title: str, *children: Child, note: Child = None) -> Markup:
@@ -159,7 +159,7 @@ def page(title: str, *children: Child) -> str:
         element("meta", name="viewport", content="width=device-width, initial-scale=1"),
         element("meta", name="color-scheme", content="light dark"),
         element("meta", name="referrer", content="no-referrer"),
-        # Whatever is in the data: the page loads nothing and runs nothing.
+        # Whatever the data holds, the browser loads nothing and runs nothing.
         element("meta", http_equiv="Content-Security-Policy", content="default-src 'none'; style-src 'unsafe-inline'"),
         element("title", title),
         Markup(f"<style>{_STYLE}</style>"),

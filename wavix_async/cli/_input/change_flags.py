@@ -1,4 +1,4 @@
-"""The fields of `NumberUpdate` as flags: made from the class, so that a new field needs no edit here."""
+"""Make a flag for each field of `NumberUpdate`. A new field becomes a flag without an edit here."""
 
 import json
 import types
@@ -15,7 +15,7 @@ from wavix_async import UNSET, NumberUpdate
 from wavix_async._files import FIELDS, KINDS, WrongValues, from_text, is_list, make_update
 from wavix_async.cli._exit import ExitCode, Quit
 
-__all__ = ["NO_CHANGES", "Changes", "given", "update_from"]
+__all__ = ["NO_CHANGES", "Changes", "flag_values", "update_from_flags"]
 
 
 def _json_token(_: Any, tokens: Sequence[Token]) -> Any:
@@ -25,8 +25,8 @@ def _json_token(_: Any, tokens: Sequence[Token]) -> Any:
         raise ValueError(f"it must be JSON, a list: {error}") from None
 
 
-class _NotForPydantic:
-    """Keeps pydantic, which cyclopts asks wherever it finds it, from refusing that a flag was left out."""
+class _SkipPydantic:
+    """Makes pydantic accept `UNSET`: cyclopts validates with pydantic where that is installed."""
 
     def __get_pydantic_core_schema__(self, *_: object) -> dict[str, str]:
         return {"type": "any"}
@@ -36,14 +36,14 @@ def _flag(name: str, text: str) -> Any:
     kinds = KINDS[name]
     if any(map(is_list, kinds)):
         parameter = Parameter(help=f"{text} A JSON list.", converter=_json_token)
-        return attrs.field(default=UNSET, type=cast("type", Annotated[str, parameter, _NotForPydantic()]))
+        return attrs.field(default=UNSET, type=cast("type", Annotated[str, parameter, _SkipPydantic()]))
     parameter = Parameter(help=text, negative_none="clear-" if types.NoneType in kinds else ())
-    return attrs.field(default=UNSET, type=cast("type", Annotated[reduce(or_, kinds), parameter, _NotForPydantic()]))
+    return attrs.field(default=UNSET, type=cast("type", Annotated[reduce(or_, kinds), parameter, _SkipPydantic()]))
 
 
 def _make_flags() -> type:
     documented = docstring_parser.parse_from_object(NumberUpdate).params
-    # The docstrings speak of Python's None, which has a flag of its own here.
+    # The docstrings name None; on the command line the flag `--clear-...` stands for it.
     texts = {param.arg_name: (param.description or "").replace("None:", "cleared:") for param in documented}
     flags = {name: _flag(name, texts.get(name) or f"{name.replace('_', ' ').capitalize()}.") for name in FIELDS}
     made = attrs.make_class("Changes", flags, kw_only=True)
@@ -53,21 +53,21 @@ def _make_flags() -> type:
 if TYPE_CHECKING:
 
     class Changes:
-        """The changes that were given as flags."""
+        """The changes given as flags."""
 else:
     Changes = _make_flags()
 
 NO_CHANGES: Final = Changes()
 
 
-def given(changes: Changes) -> dict[str, Any]:
-    """Return the values of the flags that were given, as JSON has them.
+def flag_values(changes: Changes) -> dict[str, Any]:
+    """Return the values of the flags on the command line, as JSON values.
 
     Raises:
-        Quit: One of them is wrong.
+        Quit: A value is invalid.
     """
     values = {name: value for name in FIELDS if (value := getattr(changes, name)) is not UNSET}
-    # What is text means the same as in a file.
+    # A text means the same as in a file.
     values = {name: from_text(name, value) if isinstance(value, str) else value for name, value in values.items()}
     try:
         make_update(values)
@@ -76,13 +76,13 @@ def given(changes: Changes) -> dict[str, Any]:
     return values
 
 
-def update_from(changes: Changes) -> NumberUpdate:
+def update_from_flags(changes: Changes) -> NumberUpdate:
     """Return the update that the flags describe.
 
     Raises:
-        Quit: One of them is wrong, or there is none.
+        Quit: A value is invalid, or no flag was given.
     """
-    values = given(changes)
+    values = flag_values(changes)
     if not values:
         flags = ", ".join(f"--{name.replace('_', '-')}" for name in FIELDS)
         raise Quit(ExitCode.USAGE, f"There is nothing to change: give at least one of {flags}.")

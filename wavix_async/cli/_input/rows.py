@@ -1,4 +1,4 @@
-"""The rows of a bulk update: checked as a whole, then streamed, so that of a large file nothing is kept but the ids."""
+"""Read the rows of a bulk update: first check all, then stream them. Only the ids are kept in memory."""
 
 import shutil
 import stat
@@ -16,7 +16,7 @@ from wavix_async import InputError, NumberUpdate
 from wavix_async._files import SUFFIXES, Item, Place, Problem, Row, Rules, read_csv, read_ndjson
 from wavix_async.cli._exit import ExitCode, Quit
 
-__all__ = ["Checked", "Layout", "Rows", "open_rows"]
+__all__ = ["Layout", "RowCheck", "Rows", "open_rows"]
 
 Layout: TypeAlias = Literal["csv", "ndjson"]
 
@@ -26,14 +26,14 @@ _READERS: Final = {"csv": read_csv, "ndjson": read_ndjson}
 
 
 @attrs.frozen
-class Checked:
-    """What a whole input holds.
+class RowCheck:
+    """The result of checking all rows.
 
     Attributes:
-        total: Its right rows.
+        total: How many rows are valid.
         fields: How many of them change each field.
-        problems: The first of what is wrong.
-        wrong: How much is wrong.
+        problems: The first problems.
+        wrong: How many problems there are.
     """
 
     total: int
@@ -44,13 +44,13 @@ class Checked:
 
 @attrs.frozen
 class Rows:
-    """The rows of a file; iterating gives `(id, NumberUpdate)`, each time from the start.
+    """The rows of a file; each iteration yields all `(id, NumberUpdate)` from the start.
 
     Attributes:
-        stream: The bytes; they can be read again.
-        name: What to call them in messages.
-        layout: How to read them.
-        common: Values for every row: the change that was given as flags.
+        stream: The content; it must be seekable.
+        name: The name of the file in messages.
+        layout: The format of the file.
+        common: Values for every row: the change given as flags.
     """
 
     stream: IO[bytes]
@@ -58,14 +58,11 @@ class Rows:
     layout: Layout
     common: Mapping[str, Any]
 
-    def check(self, show: int) -> Checked:
-        """Read everything, and tell what is wrong.
+    def check(self, show: int) -> RowCheck:
+        """Read all rows and collect the problems.
 
         Args:
             show: How many problems to keep.
-
-        Returns:
-            What there is.
         """
         lines: dict[int | None, int] = {}
         fields: Counter[str] = Counter()
@@ -81,7 +78,7 @@ class Rows:
             wrong += 1
             if len(problems) < show:
                 problems.append(item)
-        return Checked(len(lines), fields, problems, wrong)
+        return RowCheck(len(lines), fields, problems, wrong)
 
     def __iter__(self) -> Iterator[tuple[int, NumberUpdate]]:
         for item in self._read():
@@ -97,11 +94,11 @@ class Rows:
 
 @contextmanager
 def open_rows(source: str, layout: Layout | None, common: Mapping[str, Any]) -> Iterator[Rows]:
-    """Open a file, or stdin for `-`; what can be read only once goes to a temporary file first.
+    """Open a file, or stdin for `-`; input that is not seekable is copied to a temporary file.
 
     Args:
         source: A path or `-`.
-        layout: How to read it; None: by the suffix, or else by the first character.
+        layout: The format; None: from the suffix, or else from the first character.
         common: Values for every row.
 
     Yields:
@@ -114,15 +111,15 @@ def open_rows(source: str, layout: Layout | None, common: Mapping[str, Any]) -> 
         try:
             stream = sys.stdin.buffer if source == _STDIN else stack.enter_context(Path(source).open("rb"))
             if source == _STDIN or not stat.S_ISREG(Path(source).stat().st_mode):
-                once, stream = stream, stack.enter_context(tempfile.TemporaryFile())
-                shutil.copyfileobj(once, stream)
+                unseekable, stream = stream, stack.enter_context(tempfile.TemporaryFile())
+                shutil.copyfileobj(unseekable, stream)
         except OSError as error:
             raise Quit(ExitCode.USAGE, f"Cannot read {source}: {error.strerror}.") from None
         name = "stdin" if source == _STDIN else source
-        yield Rows(stream, name, layout or SUFFIXES.get(Path(source).suffix.lower()) or _guess(stream), common)
+        yield Rows(stream, name, layout or SUFFIXES.get(Path(source).suffix.lower()) or _guess_layout(stream), common)
 
 
-def _guess(stream: IO[bytes]) -> Layout:
+def _guess_layout(stream: IO[bytes]) -> Layout:
     stream.seek(0)
     start = stream.read(_PEEK).removeprefix(b"\xef\xbb\xbf").lstrip()
     return "ndjson" if start.startswith(b"{") else "csv"

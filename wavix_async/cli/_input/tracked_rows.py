@@ -1,4 +1,4 @@
-"""The rows on their way into a run: knows which have been taken and have no result yet."""
+"""Feed rows to a bulk run, and track which rows have no result yet."""
 
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -6,23 +6,23 @@ from contextlib import suppress
 from wavix_async import BulkResult, BulkStatus, InputError, NumberUpdate
 from wavix_async.cli._input.rows import Rows
 
-__all__ = ["Feed"]
+__all__ = ["TrackedRows"]
 
 
-class Feed:
-    """Gives a run its updates, and accounts for those that it gives no result for.
+class TrackedRows:
+    """The input of a bulk run: yields the updates, and reports a result for every row, also for those not sent.
 
     Args:
-        rows: The rows, checked.
-        total: How many there are.
-        write: Called with each result, once.
+        rows: The rows, already checked.
+        total: How many rows there are.
+        on_result: Called once with the result of each row.
     """
 
-    def __init__(self, rows: Rows, total: int, write: Callable[[BulkResult], object]) -> None:
+    def __init__(self, rows: Rows, total: int, on_result: Callable[[BulkResult], object]) -> None:
         self._rows = iter(rows)
         self._total = total
-        self._write = write
-        self._open: set[int] = set()
+        self._on_result = on_result
+        self._pending: set[int] = set()
         self._stopped = False
 
     def __len__(self) -> int:
@@ -33,33 +33,33 @@ class Feed:
             row = next(self._rows, None)
             if row is None:
                 return
-            self._open.add(row[0])
+            self._pending.add(row[0])
             yield row
 
     def stop(self) -> None:
-        """Give no more: the run counts the rest as not sent."""
+        """Yield no more rows: the run counts the rest as not sent."""
         self._stopped = True
 
-    def take(self, result: BulkResult) -> None:
-        """Take a result that landed."""
-        self._open.discard(result.id)
-        self._write(result)
+    def on_result(self, result: BulkResult) -> None:
+        """Record the result of a row, and pass it on."""
+        self._pending.discard(result.id)
+        self._on_result(result)
 
     def finish(self, failures: list[BulkResult]) -> None:
-        """Write a result for all that have none: cut off by Ctrl-C, or never reached.
+        """Pass on a result for every row that has none: Ctrl-C cut it off, or the run did not reach it.
 
         Args:
-            failures: Those of the report.
+            failures: The failures of the report.
         """
         for result in failures:
-            if result.id in self._open:
-                self.take(result)
-        for number_id in self._open:
-            self._write(BulkResult(number_id, BulkStatus.NOT_SENT))
+            if result.id in self._pending:
+                self.on_result(result)
+        for number_id in self._pending:
+            self._on_result(BulkResult(number_id, BulkStatus.NOT_SENT))
         for number_id, _ in self._rest():
-            self._write(BulkResult(number_id, BulkStatus.NOT_SENT))
+            self._on_result(BulkResult(number_id, BulkStatus.NOT_SENT))
 
     def _rest(self) -> Iterator[tuple[int, NumberUpdate]]:
-        # What has broken the run while it was read will break here again: there is no more to name then.
+        # An error of the input that ended the run ends this, too: the rows after it are unknown.
         with suppress(InputError, OSError, UnicodeError):
             yield from self._rows

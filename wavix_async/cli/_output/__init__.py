@@ -1,1 +1,43 @@
-"""Tables, progress and summaries for the terminal."""
+"""What the commands show: tables, progress, reports and summaries."""
+
+from wavix_async.cli._output.fleet_report import change_json, printable, show_run, write_report
+from wavix_async.cli._output.format import format_count, format_duration, format_time
+from wavix_async.cli._output.progress import Display, ReadProgress, RunProgress
+from wavix_async.cli._output.report import format_counts, report_json, show_report
+from wavix_async.cli._output.results import result_file
+from wavix_async.cli._output.summary import (
+    NOT_DONE,
+    STATUS_MEANINGS,
+    Reason,
+    Summary,
+    failure_reasons,
+    group_reasons,
+    summarize,
+)
+from wavix_async.cli._output.tables import number_facts, number_table
+
+__all__ = [
+    "NOT_DONE",
+    "STATUS_MEANINGS",
+    "Display",
+    "ReadProgress",
+    "Reason",
+    "RunProgress",
+    "Summary",
+    "change_json",
+    "failure_reasons",
+    "format_count",
+    "format_counts",
+    "format_duration",
+    "format_time",
+    "group_reasons",
+    "number_facts",
+    "number_table",
+    "printable",
+    "report_json",
+    "result_file",
+    "show_report",
+    "show_run",
+    "summarize",
+    "write_report",
+]

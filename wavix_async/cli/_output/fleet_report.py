@@ -1,4 +1,4 @@
-"""Telling of a plan and of a run: for people, and as JSON."""
+"""Show a plan and a run of a fleet: as text for people, and as JSON."""
 
 import json
 import sys
@@ -9,13 +9,13 @@ from rich.console import Console
 from rich.text import Text
 
 from wavix_async.cli._console import show_facts
-from wavix_async.cli._output.format import duration, moment
-from wavix_async.cli._output.summary import verdict, why
+from wavix_async.cli._output.format import format_duration, format_time
+from wavix_async.cli._output.summary import failure_reasons, summarize
 from wavix_async.fleet import Change, FieldChange, FleetReport, FleetResult, FleetStatus
 
-__all__ = ["change_json", "show_run", "visible", "write_report"]
+__all__ = ["change_json", "printable", "show_run", "write_report"]
 
-_REASONS: Final = 10
+_MAX_REASONS: Final = 10
 _STYLES: Final = {
     FleetStatus.UPDATED: "green",
     FleetStatus.UNCHANGED: "",
@@ -24,56 +24,59 @@ _STYLES: Final = {
     FleetStatus.NOT_SENT: "yellow",
     FleetStatus.PENDING: "yellow",
 }
-_ALWAYS: Final = frozenset({FleetStatus.UPDATED, FleetStatus.FAILED})
-_VERDICTS: Final = {"good": "bold green", "bad": "bold red", "open": "bold yellow", "running": "bold"}
+_ALWAYS_SHOWN: Final = frozenset({FleetStatus.UPDATED, FleetStatus.FAILED})
+_SUMMARY_STYLES: Final = {"good": "bold green", "bad": "bold red", "open": "bold yellow", "running": "bold"}
 
 
-def visible(text: str) -> str:
-    """Return a text of which nothing moves the cursor, whatever a setting of a number holds."""
+def printable(text: str) -> str:
+    """Escape what is not printable: a setting of a number may hold codes that move the cursor of the terminal."""
     return "".join(each if each.isprintable() or each == "\n" else f"\\u{ord(each):04x}" for each in text)
 
 
 def show_run(console: Console, report: FleetReport) -> None:
     """Print a report for people."""
     pace = f" ({report.requests / report.elapsed:,.0f}/s)" if report.elapsed else ""
-    facts: dict[str, str | Text] = {
-        "Began": f"{moment(report.began)}, {'so far' if report.is_running else 'took'} {duration(report.elapsed)}",
+    lasted = f"{'so far' if report.is_running else 'took'} {format_duration(report.elapsed)}"
+    fields: dict[str, str | Text] = {
+        "Began": f"{format_time(report.began)}, {lasted}",
         "Wanted": f"{report.total:,} numbers",
-        "Happened": _outcome(report),
+        "Happened": _format_counts(report),
         "Requests": f"{report.requests:,}{pace}, {report.rate_limited:,} of them refused with 429",
     }
     if report.journal is not None:
-        facts["Journal"] = str(report.journal)
+        fields["Journal"] = str(report.journal)
     if report.stopped_by:
-        facts["Stopped by"] = visible(report.stopped_by)
+        fields["Stopped by"] = printable(report.stopped_by)
     kind = "Roll-back" if report.kind == "roll_back" else "Apply"
-    said = verdict(report)
-    last = Text(f"{said.text}", style=_VERDICTS[said.kind])
-    show_facts(console, f"{kind} of {visible(report.name)}", facts, after=[*_why(report), last])
+    summary = summarize(report)
+    last = Text(f"{summary.text}", style=_SUMMARY_STYLES[summary.kind])
+    show_facts(console, f"{kind} of {printable(report.name)}", fields, after=[*_reason_lines(report), last])
 
 
-def _outcome(report: FleetReport) -> Text:
+def _format_counts(report: FleetReport) -> Text:
     counts = [(status, getattr(report, status.value)) for status in FleetStatus]
     return Text(", ").join(
         Text(f"{count:,} {status.value.replace('_', ' ')}", style=_STYLES[status] if count else "dim")
         for status, count in counts
-        if count or status in _ALWAYS
+        if count or status in _ALWAYS_SHOWN
     )
 
 
-def _why(report: FleetReport) -> list[Text]:
-    """Return a line for each reason why something is not done, the frequent ones first, each with the first ids."""
-    told = [] if report.is_running else why(report)
+def _reason_lines(report: FleetReport) -> list[Text]:
+    """Return one line per reason why changes are not done, the most frequent first, each with the first ids."""
+    reasons = [] if report.is_running else failure_reasons(report)
     lines = []
-    for reason in told[:_REASONS]:
+    for reason in reasons[:_MAX_REASONS]:
         named = [*map(str, reason.first)]
         if named and reason.count > len(named):
             named.append(f"... {reason.count - len(named):,} more")
         status = reason.status.value.replace("_", " ")
         first = f" ({', '.join(named)})" if named else ""
-        lines.append(Text(f"{reason.count:,} {status}: {visible(reason.text)}{first}"))
-    if len(told) > _REASONS:
-        lines.append(Text(f"... and {len(told) - _REASONS:,} more reasons; --json and --output tell of every number"))
+        lines.append(Text(f"{reason.count:,} {status}: {printable(reason.text)}{first}"))
+    if len(reasons) > _MAX_REASONS:
+        lines.append(
+            Text(f"... and {len(reasons) - _MAX_REASONS:,} more reasons; --json and --output tell of every number")
+        )
     return lines
 
 
@@ -100,8 +103,8 @@ def _result_json(result: FleetResult) -> dict[str, Any]:
 
 
 def write_report(report: FleetReport, *, interrupted: bool = False) -> None:
-    """Write a report to stdout as one JSON object, on one line; what is not done is streamed, however much it is."""
-    facts = {
+    """Write a report to stdout as one JSON object, on one line; the failures are streamed: there may be a million."""
+    fields = {
         "kind": report.kind,
         "name": report.name,
         "digest": report.digest,
@@ -120,8 +123,8 @@ def write_report(report: FleetReport, *, interrupted: bool = False) -> None:
         "refused_by_safety": report.refused_by_safety,
     }
     write = sys.stdout.write
-    write(json.dumps(facts)[:-1] + ', "failures": [')
-    # What never left is counted above: it has nothing to tell.
+    write(json.dumps(fields)[:-1] + ', "failures": [')
+    # `not_sent` results have no reason: the count above is enough.
     for index, result in enumerate(report.results(FleetStatus.FAILED, FleetStatus.UNKNOWN, FleetStatus.PENDING)):
         write((", " if index else "") + json.dumps(_result_json(result)))
     write("]}\n")

@@ -1,12 +1,12 @@
-"""Times and counts in words."""
+"""Format times and counts for people."""
 
 from datetime import UTC, datetime
 
-__all__ = ["duration", "moment", "numbers"]
+__all__ = ["format_count", "format_duration", "format_time"]
 
 
-def duration(seconds: float) -> str:
-    """Return a length of time as one says it: `0 s`, `4.2 s`, `3 min 20 s`, `1 h 05 min`."""
+def format_duration(seconds: float) -> str:
+    """Return a duration as text: `0 s`, `4.2 s`, `3 min 20 s`, `1 h 05 min`."""
     tenths = round(seconds, 1)
     if tenths < 10 and tenths % 1:
         return f"{tenths:.1f} s"
@@ -18,11 +18,15 @@ def duration(seconds: float) -> str:
     return f"{hours:,} h {minutes:02} min" if minutes else f"{hours:,} h"
 
 
-def moment(epoch: float) -> str:
-    """Return a moment in a form that means the same everywhere."""
+def format_time(epoch: float) -> str:
+    """Return a time as text, in UTC.
+
+    Args:
+        epoch: Seconds since 1970.
+    """
     return datetime.fromtimestamp(epoch, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
-def numbers(count: int) -> str:
+def format_count(count: int) -> str:
     """Return `1 number`, or `1,234 numbers`."""
     return f"{count:,} number{'s' * (count != 1)}"

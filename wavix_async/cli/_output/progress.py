@@ -1,4 +1,4 @@
-"""Showing a run on stderr: a live bar on a terminal, a plain line every few seconds elsewhere."""
+"""Show the progress of a run on stderr: a live bar on a terminal, a plain line every few seconds elsewhere."""
 
 import asyncio
 from collections import deque
@@ -12,9 +12,9 @@ from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn, TextColumn
 from rich.text import Text
 
-from wavix_async.cli._output.format import duration
+from wavix_async.cli._output.format import format_duration
 
-__all__ = ["Display", "Look", "Standing"]
+__all__ = ["Display", "ReadProgress", "RunProgress"]
 
 _REDRAW: Final = 0.1
 _LINE_EVERY: Final = 3.0
@@ -22,17 +22,17 @@ _SPAN: Final = 3.0
 _STALLED: Final = 5.0
 
 
-class Standing(Protocol):
-    """Where a run stands: what a bulk run and a fleet's run both tell."""
+class RunProgress(Protocol):
+    """The progress of a run: what `BulkProgress` and `FleetProgress` have in common."""
 
     @property
     def total(self) -> int | None:
-        """How many there are to do."""
+        """How many items the run has; None: not known yet."""
         ...
 
     @property
     def done(self) -> int:
-        """How many of them have ended."""
+        """How many items have ended."""
         ...
 
     @property
@@ -42,22 +42,22 @@ class Standing(Protocol):
 
     @property
     def failed(self) -> int:
-        """Changes that it refused."""
+        """Changes that the API refused."""
         ...
 
     @property
     def unknown(self) -> int:
-        """Changes in doubt."""
+        """Changes that were sent and may have been carried out."""
         ...
 
     @property
     def not_sent(self) -> int:
-        """Changes that never left."""
+        """Changes that were not sent."""
         ...
 
     @property
     def requests(self) -> int:
-        """Requests put on the wire."""
+        """Requests that were sent."""
         ...
 
     @property
@@ -67,12 +67,12 @@ class Standing(Protocol):
 
     @property
     def elapsed(self) -> float:
-        """Seconds since it began."""
+        """Seconds since the run began."""
         ...
 
     @property
     def rate(self) -> float | None:
-        """Requests per second that are let through."""
+        """Requests per second that the client allows; None: no limit."""
         ...
 
     @property
@@ -81,15 +81,15 @@ class Standing(Protocol):
         ...
 
 
-Look: TypeAlias = Callable[[], tuple[str, Standing] | None]
-"""Returns what a run is doing (`Updating`) and where that stands; None before it has begun."""
+ReadProgress: TypeAlias = Callable[[], tuple[str, RunProgress] | None]
+"""Returns the label of the current phase (`Updating`) and its progress; None before the run has begun."""
 
 
 class Display:
-    """Shows where a run stands.
+    """Shows the progress of a run.
 
     Args:
-        console: Where to; it decides between the bar and the lines.
+        console: Where to show it: a terminal gets the bar, anything else plain lines.
     """
 
     def __init__(self, console: Console) -> None:
@@ -97,7 +97,7 @@ class Display:
         self._live = console.is_terminal and not console.is_dumb_terminal
         self._label = ""
         self._samples = deque([(0.0, 0, 0)])
-        self._moved = (0.0, 0)  # when the count last grew, and to what
+        self._last_advance = (0.0, 0)  # when the count last grew, and to what
         self._bar = Progress(
             TextColumn("{task.description}"),
             BarColumn(bar_width=40),
@@ -112,102 +112,105 @@ class Display:
         """Print a message above the bar."""
         self._console.print(Text(message, style="yellow"), soft_wrap=True)
 
-    async def follow(self, look: Look) -> None:
-        """Show a run until cancelled; what it came to is shown last.
+    async def follow(self, read_progress: ReadProgress) -> None:
+        """Show the progress until cancelled, and once more then.
 
         Args:
-            look: Tells where it stands. What the run is doing may change; then it is counted anew.
+            read_progress: Returns the progress. When its label changes, the count starts again from zero.
         """
         with self._screen() as live:
             try:
                 while True:
                     await asyncio.sleep(_REDRAW if live else _LINE_EVERY)
-                    self._show(look(), live)
+                    self._show(read_progress(), live)
             finally:
                 if live:
-                    self._show(look(), live)
+                    self._show(read_progress(), live)
 
     def _screen(self) -> AbstractContextManager[Live | None]:
         if not self._live:
             return nullcontext()
-        # Nothing until there is something to tell.
+        # Empty until the run has begun.
         return Live(Group(), console=self._console, auto_refresh=False)
 
-    def _show(self, found: tuple[str, Standing] | None, live: Live | None) -> None:
-        if found is None:
+    def _show(self, current: tuple[str, RunProgress] | None, live: Live | None) -> None:
+        if current is None:
             return
-        label, now = found
+        label, progress = current
         if label != self._label:
             self._label = label
             elapsed, taken, _ = self._samples[-1]
             self._samples = deque([(elapsed, taken, 0)])
-            self._moved = (now.elapsed, now.done)
-        speed, left = self._measure(now)
-        last = self._wait(now) or (_eta(left), "")
+            self._last_advance = (progress.elapsed, progress.done)
+        speed, left = self._measure(progress)
+        ending = self._wait_reason(progress) or (_eta(left), "")
         if live is None:
-            self._console.print(_line(label, now, speed, last[0]), soft_wrap=True)
+            self._console.print(_line(label, progress, speed, ending[0]), soft_wrap=True)
             return
-        self._bar.update(self._task, description=label, total=now.total, completed=now.done)
-        live.update(Group(self._bar, _details(now, speed, last)), refresh=True)
+        self._bar.update(self._task, description=label, total=progress.total, completed=progress.done)
+        live.update(Group(self._bar, _details(progress, speed, ending)), refresh=True)
 
-    def _measure(self, now: Standing) -> tuple[float, float | None]:
-        """Return the requests per second that the API took lately, and the seconds that are left."""
+    def _measure(self, progress: RunProgress) -> tuple[float, float | None]:
+        """Return the requests per second that the API accepted lately, and the estimated seconds left."""
         samples = self._samples
-        samples.append((now.elapsed, now.requests - now.rate_limited, now.done))
-        while len(samples) > 2 and samples[0][0] < now.elapsed - _SPAN:
+        samples.append((progress.elapsed, progress.requests - progress.rate_limited, progress.done))
+        while len(samples) > 2 and samples[0][0] < progress.elapsed - _SPAN:
             samples.popleft()
         start, taken, done = samples[0]
-        seconds = max(now.elapsed - start, _REDRAW)
-        landed = (now.done - done) / seconds
-        left = (now.total - now.done) / landed if now.total is not None and landed > 0 else None
-        return (now.requests - now.rate_limited - taken) / seconds, left
+        seconds = max(progress.elapsed - start, _REDRAW)
+        per_second = (progress.done - done) / seconds
+        left = (progress.total - progress.done) / per_second if progress.total is not None and per_second > 0 else None
+        return (progress.requests - progress.rate_limited - taken) / seconds, left
 
-    def _wait(self, now: Standing) -> tuple[str, str] | None:
-        """Return what is waited for, where it takes long enough to wonder."""
-        since, done = self._moved
-        if now.done != done:
-            self._moved = (now.elapsed, now.done)
-            since = now.elapsed
-        if now.done == now.total:
-            return (f"{now.elapsed:.1f} s", "")
-        if round(now.paused_for, 1):
-            return (f"paused {now.paused_for:.1f} s: the API said so (429)", "yellow")
-        if now.elapsed - since >= _STALLED:
-            return (f"nothing has got through for {duration(round(now.elapsed - since))}: trying again", "yellow")
+    def _wait_reason(self, progress: RunProgress) -> tuple[str, str] | None:
+        """Return why the run makes no progress, with its style; None: it does."""
+        since, done = self._last_advance
+        if progress.done != done:
+            self._last_advance = (progress.elapsed, progress.done)
+            since = progress.elapsed
+        if progress.done == progress.total:
+            return (f"{progress.elapsed:.1f} s", "")
+        if round(progress.paused_for, 1):
+            return (f"paused {progress.paused_for:.1f} s: the API said so (429)", "yellow")
+        if progress.elapsed - since >= _STALLED:
+            return (
+                f"nothing has got through for {format_duration(round(progress.elapsed - since))}: trying again",
+                "yellow",
+            )
         return None
 
 
-def _pace(now: Standing, speed: float) -> str:
-    return f"{speed:,.0f}/s" if now.rate is None else f"{speed:,.0f}/s of {now.rate:,.0f}/s"
+def _pace(progress: RunProgress, speed: float) -> str:
+    return f"{speed:,.0f}/s" if progress.rate is None else f"{speed:,.0f}/s of {progress.rate:,.0f}/s"
 
 
 def _eta(left: float | None) -> str:
     return "ETA -" if left is None else f"ETA {timedelta(seconds=round(left))}"
 
 
-def _details(now: Standing, speed: float, last: tuple[str, str]) -> Text:
+def _details(progress: RunProgress, speed: float, ending: tuple[str, str]) -> Text:
     parts = [
-        *([(f"updated {now.updated:,}", "green")] if _has_results(now) else []),
-        *([(f"failed {now.failed:,}", "red" if now.failed else "dim")] if _has_results(now) else []),
-        *([(f"unknown {now.unknown:,}", "magenta")] if now.unknown else []),
-        *([(f"not sent {now.not_sent:,}", "yellow")] if now.not_sent else []),
-        (f"429s {now.rate_limited:,}", "yellow" if now.rate_limited else "dim"),
-        (_pace(now, speed), "cyan"),
-        last,
+        *([(f"updated {progress.updated:,}", "green")] if _has_results(progress) else []),
+        *([(f"failed {progress.failed:,}", "red" if progress.failed else "dim")] if _has_results(progress) else []),
+        *([(f"unknown {progress.unknown:,}", "magenta")] if progress.unknown else []),
+        *([(f"not sent {progress.not_sent:,}", "yellow")] if progress.not_sent else []),
+        (f"429s {progress.rate_limited:,}", "yellow" if progress.rate_limited else "dim"),
+        (_pace(progress, speed), "cyan"),
+        ending,
     ]
     return Text("  ·  ", style="dim").join(Text(text, style=style) for text, style in parts)
 
 
-def _line(label: str, now: Standing, speed: float, last: str) -> Text:
-    share = f" ({now.done / now.total:.0%})" if now.total else ""
-    of = f" of {now.total:,}" if now.total is not None else ""
-    results = f"updated {now.updated:,}, failed {now.failed:,}, " if _has_results(now) else ""
+def _line(label: str, progress: RunProgress, speed: float, ending: str) -> Text:
+    share = f" ({progress.done / progress.total:.0%})" if progress.total else ""
+    of = f" of {progress.total:,}" if progress.total is not None else ""
+    results = f"updated {progress.updated:,}, failed {progress.failed:,}, " if _has_results(progress) else ""
     return Text(
-        f"{now.elapsed:5.0f} s  {label.lower()}: {now.done:,}{of}{share}, {results}"
-        f"429s {now.rate_limited:,}, {_pace(now, speed)}, {last}"
+        f"{progress.elapsed:5.0f} s  {label.lower()}: {progress.done:,}{of}{share}, {results}"
+        f"429s {progress.rate_limited:,}, {_pace(progress, speed)}, {ending}"
     )
 
 
-def _has_results(now: Standing) -> bool:
-    """Tell whether changes have ended: while numbers are only read, there is nothing to say of that."""
-    return bool(now.updated or now.failed or now.unknown or now.not_sent)
+def _has_results(progress: RunProgress) -> bool:
+    """Return whether any change has ended: while numbers are only read there are no counts to show."""
+    return bool(progress.updated or progress.failed or progress.unknown or progress.not_sent)

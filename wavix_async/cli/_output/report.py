@@ -1,4 +1,4 @@
-"""Showing what a bulk run did: for people, and as JSON."""
+"""Show the report of a bulk run: as text for people, and as JSON."""
 
 from collections.abc import Iterable
 from typing import Any, Final
@@ -9,14 +9,14 @@ from rich.text import Text
 from wavix_async import BulkReport, BulkResult
 from wavix_async.cli._console import show_facts
 
-__all__ = ["outcome", "report_json", "result_json", "show_report"]
+__all__ = ["format_counts", "report_json", "result_json", "show_report"]
 
-_REASONS: Final = 10
-_IDS: Final = 5
+_MAX_REASONS: Final = 10
+_MAX_IDS: Final = 5
 
 
-def outcome(report: BulkReport) -> Text:
-    """Return the four counts, those that want attention in color."""
+def format_counts(report: BulkReport) -> Text:
+    """Return the four counts as text, in color unless they are zero."""
     parts = [
         (report.updated, "updated", "green"),
         (report.failed, "failed", "red"),
@@ -31,29 +31,29 @@ def show_report(console: Console, report: BulkReport) -> None:
     pace = report.requests / report.elapsed if report.elapsed else 0.0
     facts: dict[str, str | Text] = {
         "Asked": f"{report.total:,} numbers",
-        "Happened": outcome(report),
+        "Happened": format_counts(report),
         "Requests": f"{report.requests:,} in {report.elapsed:.1f} s ({pace:,.0f}/s), "
         f"{report.rate_limited:,} of them refused with 429",
     }
     if report.stopped_by is not None:
         facts["Stopped by"] = str(report.stopped_by)
-    show_facts(console, "Bulk update", facts, after=_reasons(report.failures))
+    show_facts(console, "Bulk update", facts, after=_reason_lines(report.failures))
 
 
-def _reasons(failures: Iterable[BulkResult]) -> list[Text]:
-    """Return a line for each reason, the frequent ones first, each with the first ids that it hit."""
-    hit: dict[str, list[int]] = {}
+def _reason_lines(failures: Iterable[BulkResult]) -> list[Text]:
+    """Return one line per reason, the most frequent first, each with the first ids."""
+    ids_by_reason: dict[str, list[int]] = {}
     for result in failures:
-        # The id is in the path that the message names; without it, equal reasons read alike.
+        # The message names the path, with the id in it: replaced, so that equal reasons are counted together.
         reason = str(result.error or "given up on interruption").replace(f"/{result.id}:", "/{id}:")
-        hit.setdefault(f"{result.status}: {reason}", []).append(result.id)
-    ranked = sorted(hit.items(), key=lambda item: -len(item[1]))
+        ids_by_reason.setdefault(f"{result.status}: {reason}", []).append(result.id)
+    ranked = sorted(ids_by_reason.items(), key=lambda item: -len(item[1]))
     lines = []
-    for reason, ids in ranked[:_REASONS]:
-        more = f", ... {len(ids) - _IDS:,} more" if len(ids) > _IDS else ""
-        lines.append(Text(f"{len(ids):,} {reason} (id {', '.join(map(str, ids[:_IDS]))}{more})"))
-    if len(ranked) > _REASONS:
-        lines.append(Text(f"... and {len(ranked) - _REASONS:,} more reasons; --output FILE writes every result"))
+    for reason, ids in ranked[:_MAX_REASONS]:
+        more = f", ... {len(ids) - _MAX_IDS:,} more" if len(ids) > _MAX_IDS else ""
+        lines.append(Text(f"{len(ids):,} {reason} (id {', '.join(map(str, ids[:_MAX_IDS]))}{more})"))
+    if len(ranked) > _MAX_REASONS:
+        lines.append(Text(f"... and {len(ranked) - _MAX_REASONS:,} more reasons; --output FILE writes every result"))
     return lines
 
 

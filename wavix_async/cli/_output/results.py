@@ -1,4 +1,4 @@
-"""Writing every result of a bulk update to a file."""
+"""Write every result of a bulk update to a file."""
 
 import csv
 import json
@@ -18,16 +18,16 @@ _COLUMNS: Final[tuple[str, ...]] = ("id", "status", "attempts", "error")
 
 @contextmanager
 def result_file(path: Path | None) -> Iterator[Callable[[BulkResult], object]]:
-    """Open the file of the results, CSV or NDJSON by its suffix.
+    """Open the file for the results: CSV or NDJSON, by its suffix.
 
     Args:
-        path: Where to; None: nowhere.
+        path: The file; None: results are not written.
 
     Yields:
-        What writes one result.
+        A function that writes one result.
 
     Raises:
-        Quit: The suffix is neither, or the file cannot be written.
+        Quit: The suffix is unknown, or the file cannot be written.
     """
     if path is None:
         yield lambda _: None

@@ -1,4 +1,4 @@
-"""Showing phone numbers: many as a table, one with all its fields."""
+"""Show phone numbers: many as a table, one with all its fields."""
 
 import json
 from collections.abc import Iterable
@@ -13,7 +13,7 @@ __all__ = ["number_facts", "number_table"]
 
 
 def number_table(numbers: Iterable[Number]) -> Table:
-    """Return a table with what one looks for first."""
+    """Return a table of the main fields of phone numbers."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("ID", justify="right", style="cyan", no_wrap=True)
     table.add_column("NUMBER", no_wrap=True)

@@ -1,4 +1,4 @@
-"""`JobBook`: all jobs of a router: those that this process works on, and those that lie in the directory."""
+"""`JobManager`: all jobs of a router: those that this process runs, and the others in the directory."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -10,13 +10,19 @@ from typing import Final, ParamSpec, TypeVar
 
 from wavix_async import ConfigurationError, WavixClient, fleet
 from wavix_async._files import Lock
-from wavix_async.fastapi._jobs.problems import JobProblem, StorageError, UnknownJobError, WrongStateError, of_storage
-from wavix_async.fastapi._jobs.runner import Run, Work, in_thread
+from wavix_async.fastapi._jobs.problems import (
+    JobProblem,
+    StorageError,
+    UnknownJobError,
+    WrongStateError,
+    problem_of_storage,
+)
+from wavix_async.fastapi._jobs.runner import JobRun, JobWork, run_in_thread
 from wavix_async.fastapi._jobs.schemas import ChangePage, ChangeSet, Job, JobReport, JobState, ResultPage
-from wavix_async.fastapi._jobs.shutdown import heard
-from wavix_async.fastapi._jobs.store import JobFiles, Order, new_id
+from wavix_async.fastapi._jobs.shutdown import on_shutdown_signal
+from wavix_async.fastapi._jobs.store import Command, FileJobStore, new_id
 
-__all__ = ["JobBook"]
+__all__ = ["JobManager"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -25,17 +31,17 @@ _POLL: Final = 1.0
 
 
 class _BusyError(Exception):
-    """Somebody else is at it."""
+    """Another process works on the job, or reads its journal."""
 
 
-class JobBook:
+class JobManager:
     """The jobs of a router.
 
     Args:
-        directory: Where they are kept; None: in a temporary directory, until the end.
-        kept: How many of those that have ended are listed, and kept if the directory is a temporary one.
+        directory: Where jobs are stored; None: in a temporary directory, removed when the application ends.
+        kept: How many ended jobs are listed; a temporary directory keeps no others.
         safety: When to refuse or to stop a job; None: the default.
-        grace: Seconds that jobs have to end in order when the application ends.
+        grace: Seconds that jobs get to end in order when the application ends.
     """
 
     def __init__(self, directory: Path | None, kept: int, safety: fleet.Safety | None, grace: float) -> None:
@@ -43,25 +49,25 @@ class JobBook:
         self._kept = kept
         self._safety = safety
         self._grace = grace
-        self._opened: JobFiles | None = None
-        self._live: dict[str, Run] = {}
+        self._open_store: FileJobStore | None = None
+        self._runs: dict[str, JobRun] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        self._broken: dict[str, JobProblem] = {}
-        self.leaving = asyncio.Event()
-        """Set when the application is about to end: nobody need wait for anything any more."""
+        self._storage_problems: dict[str, JobProblem] = {}
+        self.shutting_down = asyncio.Event()
+        """Set when the application begins to shut down: streams and waits end."""
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[None]:
-        """Be open, as long as the application runs; jobs are stopped at the end."""
-        self.leaving = asyncio.Event()
+        """Open the store while the application runs; at the end, stop all jobs."""
+        self.shutting_down = asyncio.Event()
         temporary = None if self._directory is not None else TemporaryDirectory(prefix="wavix-jobs-")
         try:
             path = Path(temporary.name) if temporary is not None else self._directory
             assert path is not None
-            self._opened = await in_thread(JobFiles, path)
+            self._open_store = await run_in_thread(FileJobStore, path)
             grace = self._grace
             try:
-                with heard(self._leave):
+                with on_shutdown_signal(self._begin_shutdown):
                     yield
             except asyncio.CancelledError:
                 grace = 0.0
@@ -69,29 +75,29 @@ class JobBook:
             finally:
                 await self._close(grace)
         finally:
-            self._opened = None
+            self._open_store = None
             if temporary is not None:
-                await in_thread(temporary.cleanup)
+                await run_in_thread(temporary.cleanup)
 
-    def _leave(self) -> None:
-        """Let nobody wait any more, and jobs end in order.
+    def _begin_shutdown(self) -> None:
+        """End all streams and waits, and interrupt the jobs.
 
-        At the signal, and not when the server has waited: a reader that has stopped reading keeps it waiting.
+        This runs at the signal, because the server ends the lifespan only after all streams have ended.
         """
-        self.leaving.set()
-        for run in self._live.values():
-            run.leave()
+        self.shutting_down.set()
+        for run in self._runs.values():
+            run.interrupt()
 
     async def _close(self, grace: float) -> None:
-        self._leave()
+        self._begin_shutdown()
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=grace)
-        for run in list(self._live.values()):
+        for run in list(self._runs.values()):
             run.abort()
         if self._tasks:
             await asyncio.wait(self._tasks)
 
-    # --- looking ---
+    # --- reading ---
 
     async def get(self, job_id: str) -> Job:
         """Return a job as it is now.
@@ -99,59 +105,60 @@ class JobBook:
         Raises:
             UnknownJobError: There is none.
         """
-        run = self._live.get(job_id)
-        return run.job if run is not None else await _on_disk(self._look, job_id)
+        run = self._runs.get(job_id)
+        return run.job if run is not None else await _in_store_thread(self._read, job_id)
 
-    async def newest(self) -> list[Job]:
-        """Return the jobs under way, and the latest of those that have ended, the newest first."""
-        return await _on_disk(self._newest)
+    async def list_jobs(self) -> list[Job]:
+        """Return the jobs in progress and the latest ended ones, the newest first."""
+        return await _in_store_thread(self._list_jobs)
 
-    async def after(self, seen: Job, within: float) -> Job:
-        """Wait until a job is not any more what somebody has seen, and return it; or after some seconds as it was."""
+    async def wait_for_change(self, known: Job, seconds: float) -> Job:
+        """Wait until a job differs from a known state, at most some seconds, and return it."""
         loop = asyncio.get_running_loop()
-        end = loop.time() + within
-        while not self.leaving.is_set():
-            run = self._live.get(seen.id)
+        end = loop.time() + seconds
+        while not self.shutting_down.is_set():
+            run = self._runs.get(known.id)
             if run is not None:
                 job, changed, until = run.job, run.changed, end
             else:
-                job, changed, until = await _on_disk(self._look, seen.id), self.leaving, loop.time() + _POLL
-            if job != seen or loop.time() >= end:
+                job = await _in_store_thread(self._read, known.id)
+                changed, until = self.shutting_down, loop.time() + _POLL
+            if job != known or loop.time() >= end:
                 return job
             with suppress(TimeoutError):
                 async with asyncio.timeout_at(min(until, end)):
                     await changed.wait()
-        return seen
+        return known
 
     async def changes(self, job_id: str, offset: int, limit: int) -> ChangePage:
-        """Return some of what a job changes.
+        """Return a page of the changes of a job.
 
         Raises:
             UnknownJobError: There is no such job.
         """
         job = await self.get(job_id)
-        return await _on_disk(self._files.changes, job, offset, limit)
+        return await _in_store_thread(self._store.changes, job, offset, limit)
 
     async def results(self, job_id: str, statuses: list[fleet.FleetStatus], offset: int, limit: int) -> ResultPage:
-        """Return some of what a job has come to; without statuses: of all.
+        """Return a page of the results of a job with these statuses; without statuses: of all results.
 
         Raises:
             UnknownJobError: There is no such job.
         """
         job = await self.get(job_id)
-        return await _on_disk(self._files.results, job, statuses, offset, limit)
+        return await _in_store_thread(self._store.results, job, statuses, offset, limit)
 
-    # --- doing ---
+    # --- commands ---
 
     async def create(self, wavix: WavixClient, request: ChangeSet) -> Job:
         """Begin a job."""
         job = Job(id=new_id(), state="planning", created_at=datetime.now(UTC))
-        lock = await _on_disk(self._begin, job, request)
-        self._begin_run(job, lock, wavix, request)
+        lock = await _in_store_thread(self._create, job, request)
+        self._start_run(job, lock, wavix, request)
         return job
 
     async def start(self, job_id: str) -> Job:
-        """Carry out a job that was planned.
+        """Start a planned job.
 
         Raises:
             UnknownJobError: There is no such job.
@@ -160,10 +167,10 @@ class JobBook:
         job = await self.get(job_id)
         if job.state != "planned":
             raise WrongStateError(f"The job is {job.state}: only one that is planned can be started.")
-        return await self._order(job, "start")
+        return await self._send_command(job, "start")
 
     async def cancel(self, job_id: str) -> Job:
-        """End a job in order.
+        """Cancel a job: it ends in order.
 
         Raises:
             UnknownJobError: There is no such job.
@@ -172,189 +179,189 @@ class JobBook:
         job = await self.get(job_id)
         if job.is_final:
             raise WrongStateError(f"The job is {job.state}: there is nothing to cancel.")
-        return await self._order(job, "cancel")
+        return await self._send_command(job, "cancel")
 
     async def resume(self, wavix: WavixClient, job_id: str) -> Job:
-        """Go on with a job that was stopped, or that its process has left.
+        """Resume a job that was stopped, or whose process has ended.
 
         Raises:
             UnknownJobError: There is no such job.
-            WrongStateError: It is under way, or there is nothing left to do.
+            WrongStateError: It is in progress, or there is nothing left to do.
         """
-        job, lock, work = await _on_disk(self._begin_again, job_id, self._what_is_left)
-        self._begin_run(job, lock, wavix, work)
+        job, lock, work = await _in_store_thread(self._reopen, job_id, self._work_to_resume)
+        self._start_run(job, lock, wavix, work)
         return job
 
     async def roll_back(self, wavix: WavixClient, job_id: str) -> Job:
-        """Undo what a job has changed, or go on with that.
+        """Undo the changes of a job, or resume its roll-back.
 
         Raises:
             UnknownJobError: There is no such job.
-            WrongStateError: It is under way, or has sent nothing.
+            WrongStateError: It is in progress, or has changed nothing.
         """
-        job, lock, work = await _on_disk(self._begin_again, job_id, self._what_is_done)
-        self._begin_run(job, lock, wavix, work)
+        job, lock, work = await _in_store_thread(self._reopen, job_id, self._work_to_roll_back)
+        self._start_run(job, lock, wavix, work)
         return job
 
-    async def _order(self, job: Job, order: Order) -> Job:
-        run = self._live.get(job.id)
+    async def _send_command(self, job: Job, command: Command) -> Job:
+        run = self._runs.get(job.id)
         if run is None:
-            await _on_disk(self._files.order, job.id, order)
+            await _in_store_thread(self._store.send_command, job.id, command)
             return job
-        if order == "start":
+        if command == "start":
             run.start()
         else:
             run.cancel()
         return run.job
 
-    def _begin_run(self, job: Job, lock: Lock, wavix: WavixClient, work: Work) -> None:
-        run = Run(job, self._files, lock, wavix, safety=self._safety, on_end=self._forget)
-        self._live[job.id] = run
-        task = run.begin(work)
+    def _start_run(self, job: Job, lock: Lock, wavix: WavixClient, work: JobWork) -> None:
+        run = JobRun(job, self._store, lock, wavix, safety=self._safety, on_end=self._remove_run)
+        self._runs[job.id] = run
+        task = run.start_work(work)
         self._tasks.add(task)
-        if self.leaving.is_set():
-            run.leave()
+        if self.shutting_down.is_set():
+            run.interrupt()
         task.add_done_callback(self._tasks.discard)
 
-    def _forget(self, run: Run) -> None:
-        del self._live[run.job.id]
+    def _remove_run(self, run: JobRun) -> None:
+        del self._runs[run.job.id]
 
     # --- in a thread ---
 
     @property
-    def _files(self) -> JobFiles:
-        if self._opened is None:
+    def _store(self) -> FileJobStore:
+        if self._open_store is None:
             raise ConfigurationError(
                 "The lifespan of the router of bulk jobs has not run: include the router in the application that is "
                 "served. One that is mounted in another has no lifespan of its own."
             )
-        return self._opened
+        return self._open_store
 
-    def _look(self, job_id: str) -> Job:
-        job = self._files.read(job_id)
+    def _read(self, job_id: str) -> Job:
+        job = self._store.read(job_id)
         if job is None:
             raise UnknownJobError(f"There is no job {job_id!r}.")
-        if not job.is_final and not self._files.is_claimed(job_id):
+        if not job.is_final and not self._store.is_claimed(job_id):
             with suppress(_BusyError):
-                job = self._settle(job_id)
+                job = self._finish_abandoned(job_id)
         return job
 
-    def _settle(self, job_id: str) -> Job:
-        """Find out, and write down, how a job stands whose process is gone.
+    def _finish_abandoned(self, job_id: str) -> Job:
+        """Determine and write the final state of a job whose process has ended.
 
         Raises:
-            _BusyError: Somebody works on it after all, or reads its journal just now.
+            _BusyError: Another process works on it, or reads its journal at the moment.
         """
-        with self._claim_to_settle(job_id):
-            job = self._files.read(job_id)
+        with self._claim_abandoned(job_id):
+            job = self._store.read(job_id)
             if job is None or job.is_final:
-                return job or self._look(job_id)
+                return job or self._read(job_id)
             try:
-                found = self._files.report_of(job)
+                report = self._store.read_report_of(job)
             except fleet.JournalError as error:
                 if error.retryable:
                     raise _BusyError from None
-                # That may pass, as a full disk does: it is told, and looked at again the next time.
-                return job.model_copy(update={"state": "interrupted", "error": self._unreadable(job_id, error)})
-            again = self._files.can_begin(job) if found is None else not found.finished
-            state: JobState = "done" if found is not None and found.finished else "interrupted"
-            report = None if found is None else JobReport.of(found)
-            job = job.model_copy(update={"state": state, "report": report, "resumable": again})
+                # The error may be temporary (a full disk): report it, and try again at the next request.
+                return job.model_copy(update={"state": "interrupted", "error": self._unreadable_problem(job_id, error)})
+            resumable = self._store.can_start(job) if report is None else not report.finished
+            state: JobState = "done" if report is not None and report.finished else "interrupted"
+            job_report = None if report is None else JobReport.of(report)
+            job = job.model_copy(update={"state": state, "report": job_report, "resumable": resumable})
             with suppress(OSError):
-                # What cannot be written can be told all the same.
-                self._files.write(job)
+                # The answer does not depend on the file.
+                self._store.write(job)
             return job
 
-    def _claim_to_settle(self, job_id: str) -> AbstractContextManager[object]:
+    def _claim_abandoned(self, job_id: str) -> AbstractContextManager[object]:
         try:
-            return self._files.claim(job_id)
+            return self._store.claim(job_id)
         except BlockingIOError:
             raise _BusyError from None
         except OSError:
             return nullcontext()
 
-    def _unreadable(self, job_id: str, error: fleet.JournalError) -> JobProblem:
-        # Whoever looks every second need not fill the log, and what has not changed has to look so.
-        if job_id not in self._broken:
-            self._broken[job_id] = of_storage(error, job_id)
-        return self._broken[job_id]
+    def _unreadable_problem(self, job_id: str, error: fleet.JournalError) -> JobProblem:
+        # Logged once per job, and always the same object: a stream compares jobs to find a change.
+        if job_id not in self._storage_problems:
+            self._storage_problems[job_id] = problem_of_storage(error, job_id)
+        return self._storage_problems[job_id]
 
-    def _newest(self) -> list[Job]:
-        return list(self._listed())
+    def _list_jobs(self) -> list[Job]:
+        return list(self._iterate_jobs())
 
-    def _listed(self) -> Iterator[Job]:
-        """Yield the jobs that are listed, and remove from a temporary directory those that are not."""
+    def _iterate_jobs(self) -> Iterator[Job]:
+        """Yield the jobs to list, and remove the others if the directory is temporary."""
         ended = 0
-        for job_id in self._files.newest():
-            run = self._live.get(job_id)
-            if run is None and ended >= self._kept and not self._files.is_claimed(job_id):
+        for job_id in self._store.newest_ids():
+            run = self._runs.get(job_id)
+            if run is None and ended >= self._kept and not self._store.is_claimed(job_id):
                 if self._directory is None:
-                    self._files.remove(job_id)
+                    self._store.remove(job_id)
                 continue
             with suppress(UnknownJobError):
-                job = run.job if run is not None else self._look(job_id)
+                job = run.job if run is not None else self._read(job_id)
                 ended += job.is_final
                 yield job
 
-    def _begin(self, job: Job, request: ChangeSet) -> Lock:
-        lock = self._files.claim(job.id)
+    def _create(self, job: Job, request: ChangeSet) -> Lock:
+        lock = self._store.claim(job.id)
         try:
-            self._files.keep_request(job.id, request)
-            self._files.write(job)
+            self._store.write_request(job.id, request)
+            self._store.write(job)
             if self._directory is None:
-                # Those that are too many leave.
-                self._newest()
+                # This removes the oldest ended jobs.
+                self._list_jobs()
         except BaseException:
             with suppress(OSError):
-                self._files.remove(job.id)
+                self._store.remove(job.id)
             lock.release()
             raise
         return lock
 
-    def _begin_again(self, job_id: str, choose: Callable[[Job], Work]) -> tuple[Job, Lock, Work]:
-        job = self._look(job_id)
+    def _reopen(self, job_id: str, choose_work: Callable[[Job], JobWork]) -> tuple[Job, Lock, JobWork]:
+        job = self._read(job_id)
         if not job.is_final:
             raise WrongStateError(f"The job is {job.state}: it is under way.")
         try:
-            lock = self._files.claim(job_id)
+            lock = self._store.claim(job_id)
         except OSError:
             raise WrongStateError("The job is under way.") from None
         try:
-            written = self._files.read(job_id)
-            # What could not be written on a full disk is known all the same.
-            job = written if written is not None and written.is_final else job
-            work = choose(job)
-            self._files.take_orders(job_id)
+            on_disk = self._store.read(job_id)
+            # A full disk may have kept the state of `job` from being written.
+            job = on_disk if on_disk is not None and on_disk.is_final else job
+            work = choose_work(job)
+            self._store.take_commands(job_id)
             changes: dict[str, object] = {"report": None, "error": None, "resumable": False}
             changes["state"] = "planning" if isinstance(work, ChangeSet) else "running"
             if work == "roll back":
                 changes |= {"kind": "roll-back", "progress": None}
             job = job.model_copy(update=changes)
-            self._files.write(job)
+            self._store.write(job)
         except BaseException:
             lock.release()
             raise
         return job, lock, work
 
-    def _what_is_left(self, job: Job) -> Work:
-        begun = self._has_begun(job)
+    def _work_to_resume(self, job: Job) -> JobWork:
+        has_run = self._has_run(job)
         if not job.resumable:
             raise WrongStateError(f"The job is {job.state}: there is nothing left to do.")
         if job.kind == "roll-back":
-            # Which begins if it has not: the journal's latest run may be the one that shall be undone.
+            # If the roll-back has not begun, the latest run of the journal is the one to undo: this begins it.
             return "roll back"
-        # Once a run has begun the journal knows more than what was asked for.
-        request = None if begun else self._files.request(job.id)
+        # Once a run has begun, the journal has more than the request.
+        request = None if has_run else self._store.read_request(job.id)
         return request or "resume"
 
-    def _what_is_done(self, job: Job) -> Work:
-        if not self._has_begun(job):
+    def _work_to_roll_back(self, job: Job) -> JobWork:
+        if not self._has_run(job):
             raise WrongStateError(f"The job is {job.state}: it has changed nothing.")
         return "roll back"
 
-    def _has_begun(self, job: Job) -> bool:
+    def _has_run(self, job: Job) -> bool:
         try:
-            return self._files.report(job.id) is not None
+            return self._store.read_report(job.id) is not None
         except fleet.JournalError as error:
             if error.retryable:
                 raise
@@ -363,13 +370,13 @@ class JobBook:
             ) from None
 
 
-async def _on_disk(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Do something with files, in a thread.
+async def _in_store_thread(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Call a function that uses the store, in a thread.
 
     Raises:
-        StorageError: It cannot be done.
+        StorageError: A file cannot be read or written.
     """
     try:
-        return await in_thread(work, *args, **kwargs)
+        return await run_in_thread(work, *args, **kwargs)
     except (OSError, fleet.JournalError) as error:
         raise StorageError(error) from error

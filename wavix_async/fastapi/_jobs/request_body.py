@@ -1,7 +1,7 @@
-"""Reads the body of a request: no more of it than is sane, and not in the event loop.
+"""Read and validate the body of a request: with a limit on its size, and not in the event loop.
 
-A body of some megabytes can be wrong at a million places. To collect and to tell them all would take half a minute, in
-which the whole service stands still.
+A body of some megabytes can have a million errors. Collecting and reporting all of them would block the service for
+half a minute, so validation stops at `MAX_PROBLEMS`.
 """
 
 import asyncio
@@ -14,71 +14,71 @@ from pydantic import TypeAdapter, ValidationError
 from starlette.types import Message
 
 from wavix_async import NumberDestination
-from wavix_async.fastapi._jobs.schemas import MOST_ID, ChangeSet, NumberChanges
+from wavix_async.fastapi._jobs.schemas import MAX_ID, ChangeSet, NumberChanges
 
-__all__ = ["MOST_BYTES", "MOST_PROBLEMS", "JobRequest", "TooLargeError", "tell_in_short"]
+__all__ = ["MAX_BYTES", "MAX_PROBLEMS", "JobRequest", "TooLargeError", "shorten_problems"]
 
-MOST_BYTES: Final = 16 * 1024 * 1024
+MAX_BYTES: Final = 16 * 1024 * 1024
 """Room for a million numbers."""
-MOST_PROBLEMS: Final = 1_000
-_MOST_KEYS: Final = 100
-_MOST_CHARACTERS: Final = 100
+MAX_PROBLEMS: Final = 1_000
+_MAX_KEYS: Final = 100
+_MAX_CHARACTERS: Final = 100
 
-_DESTINATION: Final[TypeAdapter[Any]] = TypeAdapter(NumberDestination)
+_DESTINATION_ADAPTER: Final[TypeAdapter[Any]] = TypeAdapter(NumberDestination)
 
 
 class TooLargeError(HTTPException):
-    """A body is larger than any that makes sense. FastAPI lets pass what it knows, and this is of its kind."""
+    """The body is too large. An `HTTPException`, because FastAPI passes only those on while it reads a body."""
 
     def __init__(self) -> None:
-        super().__init__(413, f"The body may have {MOST_BYTES // 1024**2} MiB at most: make several jobs of it.")
+        super().__init__(413, f"The body may have {MAX_BYTES // 1024**2} MiB at most: make several jobs of it.")
 
 
 class JobRequest(Request):
-    """A request of which no more is read than is allowed, and whose JSON is read in a thread.
+    """A request that reads at most `MAX_BYTES`, and parses its JSON in a thread.
 
     Args:
         request: The request.
     """
 
     def __init__(self, request: Request) -> None:
-        self._came = 0
-        super().__init__(request.scope, self._receive_some)
-        self._receive_any = request.receive
+        self._received = 0
+        super().__init__(request.scope, self._receive_limited)
+        self._receive_unlimited = request.receive
 
     async def json(self) -> Any:
-        """Return the change set, or what FastAPI finds wrong in it."""
+        """Return the change set, or the raw JSON if it is invalid: FastAPI then reports the errors."""
         return await asyncio.to_thread(_read, await self.body())
 
     def check_length(self) -> None:
-        """Refuse at once what says that it is too large.
+        """Check the length that the request declares, before reading it.
 
         Raises:
-            TooLargeError: It does.
+            TooLargeError: The length is more than `MAX_BYTES`.
         """
         length = self.headers.get("content-length", "")
-        if length.isascii() and length.isdecimal() and (len(length) > 15 or int(length) > MOST_BYTES):
+        if length.isascii() and length.isdecimal() and (len(length) > 15 or int(length) > MAX_BYTES):
             raise TooLargeError
 
-    async def _receive_some(self) -> Message:
-        message = await self._receive_any()
-        self._came += len(message.get("body", b""))
-        if self._came > MOST_BYTES:
+    async def _receive_limited(self) -> Message:
+        message = await self._receive_unlimited()
+        self._received += len(message.get("body", b""))
+        if self._received > MAX_BYTES:
             raise TooLargeError
         return message
 
 
-def tell_in_short(problems: Iterable[Any]) -> list[dict[str, Any]]:
-    """Return what is wrong as it is told: the first places, without what stood there: that may be large, or no JSON."""
+def shorten_problems(problems: Iterable[Any]) -> list[dict[str, Any]]:
+    """Return the first problems without the input values, which may be large or no valid JSON."""
     return [
-        {"type": problem["type"], "loc": [_place(part) for part in problem["loc"]], "msg": problem["msg"]}
-        for problem, _ in zip(problems, range(MOST_PROBLEMS), strict=False)
+        {"type": problem["type"], "loc": [_shorten_part(part) for part in problem["loc"]], "msg": problem["msg"]}
+        for problem, _ in zip(problems, range(MAX_PROBLEMS), strict=False)
     ]
 
 
-def _place(part: int | str) -> int | str:
-    # It may be a key of the caller's, of any length.
-    return part if isinstance(part, int) else part[:_MOST_CHARACTERS]
+def _shorten_part(part: int | str) -> int | str:
+    # The part may be a key from the request, of any length.
+    return part if isinstance(part, int) else part[:_MAX_CHARACTERS]
 
 
 # --- in a thread ---
@@ -88,62 +88,62 @@ def _read(body: bytes) -> Any:
     raw = json.loads(body)
     if not isinstance(raw, dict):
         return raw
-    raw = _few_keys(raw)
+    raw = _limit_keys(raw)
     if "changes" in raw:
-        raw["changes"] = _until_too_much(raw["changes"], _read_group)
+        raw["changes"] = _read_items(raw["changes"], _read_group)
     try:
         return ChangeSet.model_validate(raw)
     except ValidationError:
-        # FastAPI finds the same, and says where.
+        # FastAPI validates the raw JSON again and reports where it is invalid.
         return raw
 
 
-def _until_too_much(values: Any, read: Callable[[Any], tuple[Any, int]]) -> Any:
-    """Return a list to where enough is wrong with it; the rest would add nothing."""
+def _read_items(values: Any, read: Callable[[Any], tuple[Any, int]]) -> Any:
+    """Return a list up to the item where `MAX_PROBLEMS` is reached: further errors are not reported anyway."""
     if not isinstance(values, list):
         return values
-    taken, found = [], 0
+    items, problem_count = [], 0
     for value in values:
-        made, wrong = read(value)
-        taken.append(made)
-        found += wrong
-        if found >= MOST_PROBLEMS:
+        item, problems = read(value)
+        items.append(item)
+        problem_count += problems
+        if problem_count >= MAX_PROBLEMS:
             break
-    return taken
+    return items
 
 
 def _read_group(raw: Any) -> tuple[Any, int]:
     if isinstance(raw, dict):
-        raw = _few_keys(raw)
-        for name, read in (("ids", _read_id), ("numbers", _read_number)):
+        raw = _limit_keys(raw)
+        for name, read in (("ids", _check_id), ("numbers", _check_number)):
             if name in raw:
-                raw[name] = _until_too_much(raw[name], read)
+                raw[name] = _read_items(raw[name], read)
         if isinstance(raw.get("set"), dict):
-            raw["set"] = _few_keys(raw["set"])
+            raw["set"] = _limit_keys(raw["set"])
             if "destinations" in raw["set"]:
-                raw["set"]["destinations"] = _until_too_much(raw["set"]["destinations"], _read_destination)
+                raw["set"]["destinations"] = _read_items(raw["set"]["destinations"], _read_destination)
     try:
         return NumberChanges.model_validate(raw), 0
     except ValidationError as error:
         return raw, error.error_count()
 
 
-def _read_id(raw: Any) -> tuple[Any, int]:
-    return raw, int(type(raw) is not int or not 0 < raw <= MOST_ID)
+def _check_id(raw: Any) -> tuple[Any, int]:
+    return raw, int(type(raw) is not int or not 0 < raw <= MAX_ID)
 
 
-def _read_number(raw: Any) -> tuple[Any, int]:
+def _check_number(raw: Any) -> tuple[Any, int]:
     return raw, int(type(raw) is not str)
 
 
 def _read_destination(raw: Any) -> tuple[Any, int]:
-    raw = _few_keys(raw) if isinstance(raw, dict) else raw
+    raw = _limit_keys(raw) if isinstance(raw, dict) else raw
     try:
-        return _DESTINATION.validate_python(raw), 0
+        return _DESTINATION_ADAPTER.validate_python(raw), 0
     except ValidationError as error:
         return raw, error.error_count()
 
 
-def _few_keys(raw: dict[str, Any]) -> dict[str, Any]:
-    """Return a copy without the last of so many keys that most of them are unknown anyway."""
-    return dict(list(raw.items())[:_MOST_KEYS])
+def _limit_keys(raw: dict[str, Any]) -> dict[str, Any]:
+    """Return a copy with the first `_MAX_KEYS` keys: with more, most are unknown anyway."""
+    return dict(list(raw.items())[:_MAX_KEYS])

@@ -1,4 +1,4 @@
-"""`JobRoute`: a route that answers what is wrong with a request about a job, whatever handlers the application has."""
+"""`JobRoute`: a route that answers its own errors, whatever exception handlers the application has."""
 
 from collections.abc import Callable, Coroutine
 from typing import Any
@@ -7,8 +7,8 @@ from fastapi import Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 
-from wavix_async.fastapi._jobs.problems import StorageError, UnknownJobError, WrongStateError, answer
-from wavix_async.fastapi._jobs.request_body import JobRequest, TooLargeError, tell_in_short
+from wavix_async.fastapi._jobs.problems import StorageError, UnknownJobError, WrongStateError, error_response
+from wavix_async.fastapi._jobs.request_body import JobRequest, TooLargeError, shorten_problems
 
 __all__ = ["JobRoute"]
 
@@ -20,17 +20,17 @@ class JobRoute(APIRoute):
         """Return the handler of the route."""
         handle = super().get_route_handler()
 
-        async def handle_or_tell(request: Request) -> Response:
-            # Without a body the request stays the server's own: whoever asks it whether the reader is gone is told.
-            asked = JobRequest(request) if self.body_field is not None else request
+        async def handle_errors(request: Request) -> Response:
+            # Without a body the original request is kept: only it notices that the client has disconnected.
+            job_request = JobRequest(request) if self.body_field is not None else request
             try:
-                if isinstance(asked, JobRequest):
-                    asked.check_length()
-                return await handle(asked)
+                if isinstance(job_request, JobRequest):
+                    job_request.check_length()
+                return await handle(job_request)
             except (UnknownJobError, WrongStateError, StorageError, TooLargeError) as error:
-                return answer(error, asked.path_params.get("job_id"))
+                return error_response(error, job_request.path_params.get("job_id"))
             except RequestValidationError as error:
-                # The application says how such errors are answered.
-                raise RequestValidationError(tell_in_short(error.errors())) from None
+                # The application's handler for validation errors answers this one.
+                raise RequestValidationError(shorten_problems(error.errors())) from None
 
-        return handle_or_tell
+        return handle_errors

@@ -1,4 +1,4 @@
-"""`fleet_jobs`: a router that plans and carries out bulk changes of numbers as jobs, which outlive their requests."""
+"""`fleet_jobs`: a router for bulk changes of numbers as jobs, which outlive their requests."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -13,13 +13,13 @@ from fastapi.responses import StreamingResponse
 
 from wavix_async import ConfigurationError
 from wavix_async.config import check_seconds
-from wavix_async.fastapi._jobs.event_stream import HEADERS, events, first_counter
-from wavix_async.fastapi._jobs.manager import JobBook
+from wavix_async.fastapi._jobs.event_stream import HEADERS, events, next_event_id
+from wavix_async.fastapi._jobs.manager import JobManager
 from wavix_async.fastapi._jobs.problems import UnknownJobError, WrongStateError, problem_responses
 from wavix_async.fastapi._jobs.request_body import TooLargeError
 from wavix_async.fastapi._jobs.route import JobRoute
 from wavix_async.fastapi._jobs.schemas import ChangePage, ChangeSet, Job, JobList, ResultPage
-from wavix_async.fastapi._jobs.validation import check
+from wavix_async.fastapi._jobs.validation import check_change_set
 from wavix_async.fastapi._lifespan import WavixDep
 from wavix_async.fleet import FleetStatus, Safety
 
@@ -57,20 +57,21 @@ def fleet_jobs(
 ) -> APIRouter:
     """Return a router of bulk jobs: `app.include_router(fleet_jobs("jobs"), prefix="/fleet")`.
 
-    A job is a run of `fleet.plan` and `fleet.apply` with the client of the application (`get_wavix`). It goes on when
-    whoever has asked for it leaves. When the application ends, jobs are stopped in order before the client is closed.
-    Who may use it is yours to say: `include_router(..., dependencies=[Depends(...)])`.
+    A job is a run of `fleet.plan` and `fleet.apply` with the client of the application (`get_wavix`). It continues when
+    the HTTP client that created it disconnects. When the application ends, jobs are stopped in order before the client
+    is closed. The router has no access control: add yours with `include_router(..., dependencies=[Depends(...)])`.
 
     Args:
-        directory: Where jobs have their journals; it is made when it is not there, and several processes may share it.
-            A job whose process ended can be resumed from there. None: a temporary one, which ends with the application.
-        kept: How many jobs that have ended are listed; older ones stay in the directory, where they are found by id.
-            Without a directory they are forgotten.
+        directory: The directory for the journals of jobs; created if it does not exist. Several processes may share it,
+            and a job whose process has ended can be resumed from it. None: a temporary directory, removed when the
+            application ends.
+        kept: How many ended jobs are listed. Older ones stay in the directory and are found by id; a temporary
+            directory does not keep them. Default 100.
         safety: When to refuse a job, or to stop it. Default: `Safety()`, which allows 30 % of the account to change.
-        grace: Seconds that jobs are given to end in order when the application ends. Default 10.
+        grace: Seconds that jobs get to end in order when the application ends. Default 10.
 
     Returns:
-        The router. Its lifespan is run by the application that includes it, inside the application's own.
+        The router. The application that includes it runs its lifespan, inside the application's own.
 
     Raises:
         ConfigurationError: An argument is out of range.
@@ -79,19 +80,19 @@ def fleet_jobs(
         raise ConfigurationError(f"kept must be a whole number of 1 or more, got {kept!r}.")
     if safety is not None and not isinstance(safety, Safety):
         raise ConfigurationError(f"safety must be a fleet.Safety(...), got {safety!r}.")
-    book = JobBook(None if directory is None else Path(directory), kept, safety, check_seconds("grace", grace))
+    manager = JobManager(None if directory is None else Path(directory), kept, safety, check_seconds("grace", grace))
 
     @asynccontextmanager
     async def lifespan(_: Any) -> AsyncGenerator[None, None]:
-        async with book.open():
+        async with manager.open():
             yield
 
     router = APIRouter(lifespan=lifespan, route_class=JobRoute, tags=["bulk jobs"])
-    _add_routes(router, book)
+    _add_routes(router, manager)
     return router
 
 
-def _add_routes(router: APIRouter, book: JobBook) -> None:
+def _add_routes(router: APIRouter, manager: JobManager) -> None:
     @router.post(
         "/jobs",
         status_code=202,
@@ -101,20 +102,20 @@ def _add_routes(router: APIRouter, book: JobBook) -> None:
     )
     async def create_job(changes: ChangeSet, request: Request, response: Response, wavix: WavixDep) -> Job:
         """Plan what has to change so that the numbers are as wanted, and, unless `confirm` is set, carry it out."""
-        await asyncio.to_thread(check, changes)
-        job = await book.create(wavix, changes)
+        await asyncio.to_thread(check_change_set, changes)
+        job = await manager.create(wavix, changes)
         response.headers["Location"] = f"{request.url.path.rstrip('/')}/{job.id}"
         return job
 
     @router.get("/jobs", summary="List jobs", response_description="The jobs.")
     async def list_jobs() -> JobList:
         """List the jobs under way and the latest of those that have ended, the newest first."""
-        return JobList(items=await book.newest())
+        return JobList(items=await manager.list_jobs())
 
     @router.get("/jobs/{job_id}", summary="Look at a job", response_description="The job.", responses=_UNKNOWN)
     async def read_job(job_id: _JobId) -> Job:
         """Tell where a job stands."""
-        return await book.get(job_id)
+        return await manager.get(job_id)
 
     @router.get(
         "/jobs/{job_id}/changes",
@@ -124,7 +125,7 @@ def _add_routes(router: APIRouter, book: JobBook) -> None:
     )
     async def read_changes(job_id: _JobId, offset: _Offset = 0, limit: _Limit = 100) -> ChangePage:
         """Tell what becomes of each number that is not as it shall be, once that is planned."""
-        return await book.changes(job_id, offset, limit)
+        return await manager.changes(job_id, offset, limit)
 
     @router.get(
         "/jobs/{job_id}/results",
@@ -139,7 +140,7 @@ def _add_routes(router: APIRouter, book: JobBook) -> None:
         limit: _Limit = 100,
     ) -> ResultPage:
         """Tell how each number ended, also while the job runs; numbers that were as wanted already are left out."""
-        return await book.results(job_id, status, offset, limit)
+        return await manager.results(job_id, status, offset, limit)
 
     @router.get(
         "/jobs/{job_id}/events",
@@ -152,8 +153,8 @@ def _add_routes(router: APIRouter, book: JobBook) -> None:
 
         A reader that is slow, or comes back, gets the latest state.
         """
-        job = await book.get(job_id)
-        stream = events(book, job, first_counter(last_event_id), request)
+        job = await manager.get(job_id)
+        stream = events(manager, job, next_event_id(last_event_id), request)
         return StreamingResponse(stream, headers=HEADERS, media_type="text/event-stream")
 
     @router.post(
@@ -165,7 +166,7 @@ def _add_routes(router: APIRouter, book: JobBook) -> None:
     )
     async def start_job(job_id: _JobId) -> Job:
         """Carry out a job that was asked to wait for a confirmation."""
-        return await book.start(job_id)
+        return await manager.start(job_id)
 
     @router.post(
         "/jobs/{job_id}/cancel",
@@ -176,7 +177,7 @@ def _add_routes(router: APIRouter, book: JobBook) -> None:
     )
     async def cancel_job(job_id: _JobId) -> Job:
         """End a job in order: what is on the wire ends, the rest is not sent. It can be resumed."""
-        return await book.cancel(job_id)
+        return await manager.cancel(job_id)
 
     @router.post(
         "/jobs/{job_id}/resume",
@@ -187,7 +188,7 @@ def _add_routes(router: APIRouter, book: JobBook) -> None:
     )
     async def resume_job(job_id: _JobId, wavix: WavixDep) -> Job:
         """Go on with a job that was cancelled or interrupted, or that has left something undone."""
-        return await book.resume(wavix, job_id)
+        return await manager.resume(wavix, job_id)
 
     @router.post(
         "/jobs/{job_id}/roll-back",
@@ -201,4 +202,4 @@ def _add_routes(router: APIRouter, book: JobBook) -> None:
 
         The job is then about that: its progress, its report and its results are those of the roll-back.
         """
-        return await book.roll_back(wavix, job_id)
+        return await manager.roll_back(wavix, job_id)

@@ -1,4 +1,4 @@
-"""`Run`: one job that this process works on, from planning to its end."""
+"""`JobRun`: one job that this process runs, from planning to its end."""
 
 import asyncio
 import re
@@ -11,54 +11,54 @@ from typing import Any, Final, Literal, ParamSpec, TypeAlias, TypeVar
 from wavix_async import InputError, StoppedError, StopSignal, WavixClient, fleet
 from wavix_async._files import Lock
 from wavix_async._instrumentation import logger as _parent
-from wavix_async.fastapi._jobs.problems import JobProblem, of_error, of_stop
+from wavix_async.fastapi._jobs.problems import JobProblem, problem_of_error, problem_of_stop
 from wavix_async.fastapi._jobs.schemas import ChangeSet, Job, JobPlan, JobProgress, JobReport, JobState
-from wavix_async.fastapi._jobs.store import JobFiles, Order
+from wavix_async.fastapi._jobs.store import Command, FileJobStore
 
-__all__ = ["Run", "Work", "in_thread"]
+__all__ = ["JobRun", "JobWork", "run_in_thread"]
 
-Work: TypeAlias = ChangeSet | Literal["resume", "roll back"]
-"""What to work on: what was asked for, what the journal has left, or undoing what the journal has."""
+JobWork: TypeAlias = ChangeSet | Literal["resume", "roll back"]
+"""What a run does: plan and apply a request, resume the run of the journal, or roll it back."""
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
-_LOG: Final = _parent.getChild("fastapi")
-_TEND: Final = 0.5
-_PATIENCE: Final = 3600.0
-"""Seconds for which a plan waits to be started: it is kept in memory, and gets old."""
-_ITEM: Final = re.compile(r"<iterable>\[(\d+)\]")
+_logger: Final = _parent.getChild("fastapi")
+_SYNC_INTERVAL: Final = 0.5
+_START_TIMEOUT: Final = 3600.0
+"""Seconds for which a plan waits to be started: it takes memory, and the account may change meanwhile."""
+_ITEM_PLACE: Final = re.compile(r"<iterable>\[(\d+)\]")
 
 
-class Run:
-    """One job on its way. It belongs to no request: whoever has asked for it may leave.
+class JobRun:
+    """One job in progress. It belongs to no request: the HTTP client that created it may disconnect.
 
     Args:
-        job: The job, as it begins.
-        files: Where it is kept.
-        lock: The right to work on it; released at the end.
+        job: The job in its first state.
+        store: Where the job is stored.
+        lock: The lock of the job; released at the end.
         wavix: The client of the account.
-        safety: When to refuse or to stop; None: the default.
-        on_end: Called when it has ended.
+        safety: When to refuse or to stop the run; None: the default.
+        on_end: Called when the run has ended.
 
     Attributes:
-        job: The job as it is now.
-        changed: Set, and replaced by another, when `job` changes.
+        job: The current state of the job.
+        changed: An event that is set, and replaced by a new one, when `job` changes.
     """
 
     def __init__(
         self,
         job: Job,
-        files: JobFiles,
+        store: FileJobStore,
         lock: Lock,
         wavix: WavixClient,
         *,
         safety: fleet.Safety | None,
-        on_end: "Callable[[Run], object]",
+        on_end: "Callable[[JobRun], object]",
     ) -> None:
         self.job = job
         self.changed = asyncio.Event()
-        self._files = files
+        self._store = store
         self._lock = lock
         self._safety = safety
         self._on_end = on_end
@@ -66,175 +66,177 @@ class Run:
         self._wavix = wavix.with_options(stop=self._stop)
         self._started = asyncio.Event()
         self._ending = asyncio.Event()
-        self._why: JobState | None = None
-        self._saving = asyncio.Lock()
+        self._end_state: JobState | None = None
+        self._save_lock = asyncio.Lock()
         self._saved = job
         self._task: asyncio.Task[None] | None = None
 
-    def begin(self, work: Work) -> asyncio.Task[None]:
-        """Begin to work."""
+    def start_work(self, work: JobWork) -> asyncio.Task[None]:
+        """Start the task that does the work."""
         self._task = asyncio.create_task(self._work(work), name=f"wavix job {self.job.id}")
         return self._task
 
     def start(self) -> None:
-        """Carry out what was planned."""
+        """Carry out the plan, if it waits to be started."""
         if self.job.state == "planned":
-            self._set(state="running")
+            self._update(state="running")
             self._started.set()
 
     def cancel(self) -> None:
-        """End it in order: what is on the wire ends, the rest is not sent."""
-        self._end_as("stopped")
+        """Stop in order: requests in flight end, the rest is not sent."""
+        self._begin_end("stopped")
 
-    def leave(self) -> None:
-        """End it in order because this process ends: another may go on with it."""
-        self._end_as("interrupted")
+    def interrupt(self) -> None:
+        """Stop in order because this process ends; another process can resume the job."""
+        self._begin_end("interrupted")
 
     def abort(self) -> None:
-        """End it at once; the journal is good as it is."""
-        self.leave()
+        """Cancel the work at once; the journal stays valid."""
+        self.interrupt()
         if self._task is not None:
             self._task.cancel()
 
-    def _end_as(self, state: JobState) -> None:
-        if self._why is None and not self.job.is_final:
-            self._why = state
-            self._set(state="stopping")
+    def _begin_end(self, state: JobState) -> None:
+        if self._end_state is None and not self.job.is_final:
+            self._end_state = state
+            self._update(state="stopping")
             self._stop.set()
             self._started.set()
 
     # --- the work ---
 
-    async def _work(self, work: Work) -> None:
+    async def _work(self, work: JobWork) -> None:
         request = work if isinstance(work, ChangeSet) else None
-        journal = self._files.journal(self.job.id)
-        tending = asyncio.create_task(self._tend())
+        journal = self._store.journal(self.job.id)
+        syncing = asyncio.create_task(self._sync_with_store())
         error: Exception | None = None
         try:
             if request is not None:
                 await self._plan_and_apply(request)
             elif work == "resume":
-                await fleet.resume(self._wavix, journal, on_progress=self._take)
+                await fleet.resume(self._wavix, journal, on_progress=self._on_progress)
             else:
-                await fleet.roll_back(self._wavix, journal, batch="auto", safety=self._safety, on_progress=self._take)
+                await fleet.roll_back(
+                    self._wavix, journal, batch="auto", safety=self._safety, on_progress=self._on_progress
+                )
         except asyncio.CancelledError:
-            self._why = "interrupted"
+            self._end_state = "interrupted"
         except StoppedError:
-            self._why = self._why or "interrupted"
+            self._end_state = self._end_state or "interrupted"
         except Exception as raised:
             error = raised
         try:
             self._ending.set()
-            await asyncio.wait([tending])
-            ended = await in_thread(self._ended, request, error)
-            # Told when it is written down: whoever hears of the end may want to go on with it.
-            await self._save(self.job.model_copy(update=ended))
-            self._set(**ended)
+            await asyncio.wait([syncing])
+            final_fields = await run_in_thread(self._final_fields, request, error)
+            # Published after it is written: a client that sees the end may resume the job at once.
+            await self._save(self.job.model_copy(update=final_fields))
+            self._update(**final_fields)
         except Exception:
-            # Its file still says that it is under way: who looks next finds out how it ended.
-            _LOG.exception("It could not be written down how a bulk job ended")
+            # The file still says that the job is in progress: the next request determines how it ended.
+            _logger.exception("It could not be written down how a bulk job ended")
         finally:
             self._lock.release()
             self._on_end(self)
 
     async def _plan_and_apply(self, request: ChangeSet) -> None:
-        wanted = await in_thread(fleet.read, request.pairs())
-        plan = await fleet.plan(self._wavix, wanted, on_progress=self._take)
+        desired = await run_in_thread(fleet.read, request.pairs())
+        plan = await fleet.plan(self._wavix, desired, on_progress=self._on_progress)
         try:
-            wanted.close()
-            told = await in_thread(JobPlan.of, plan)
-            places = _Places(request)
-            told = told.model_copy(update={"missing": [places.named(line) for line in told.missing]})
-            self._set(plan=told)
-            if request.missing == "refuse" and told.missing_count:
-                raise fleet.MissingNumbersError(told.missing, told.missing_count)
+            desired.close()
+            job_plan = await run_in_thread(JobPlan.of, plan)
+            places = _InputPlaces(request)
+            job_plan = job_plan.model_copy(update={"missing": [places.locate(line) for line in job_plan.missing]})
+            self._update(plan=job_plan)
+            if request.missing == "refuse" and job_plan.missing_count:
+                raise fleet.MissingNumbersError(job_plan.missing, job_plan.missing_count)
             if request.confirm:
-                await in_thread(self._files.keep_changes, self.job.id, plan.changes())
+                await run_in_thread(self._store.write_changes, self.job.id, plan.changes())
                 self._stop.check()
-                self._set(state="planned")
+                self._update(state="planned")
                 await self._save()
                 with suppress(TimeoutError):
-                    async with asyncio.timeout(_PATIENCE):
+                    async with asyncio.timeout(_START_TIMEOUT):
                         await self._started.wait()
                 if not self._started.is_set():
                     self.cancel()
             self._stop.check()
-            self._set(state="running")
+            self._update(state="running")
             await self._save()
             await fleet.apply(
                 self._wavix,
                 plan,
-                journal=await in_thread(self._files.make_journal, self.job.id),
+                journal=await run_in_thread(self._store.create_journal, self.job.id),
                 verify=request.verify,
                 concurrency=request.concurrency,
                 batch=request.batch,
                 missing=request.missing,
                 safety=self._safety,
-                on_progress=self._take,
+                on_progress=self._on_progress,
             )
         finally:
             plan.close()
 
-    def _ended(self, request: ChangeSet | None, error: Exception | None) -> dict[str, Any]:
-        """Return what becomes of the job, now that nobody works on it; this reads the journal."""
-        problem = None if error is None else _told(error, self.job.id, request)
-        found = self._files.report_of(self.job)
-        report = None if found is None else JobReport.of(found)
-        if problem is None and found is not None and found.stopped_by is not None and self._why is None:
-            problem = of_stop(found, self.job.id)
+    def _final_fields(self, request: ChangeSet | None, error: Exception | None) -> dict[str, Any]:
+        """Return the final fields of the job, from its journal."""
+        problem = None if error is None else _problem_with_places(error, self.job.id, request)
+        report = self._store.read_report_of(self.job)
+        job_report = None if report is None else JobReport.of(report)
+        if problem is None and report is not None and report.stopped_by is not None and self._end_state is None:
+            problem = problem_of_stop(report, self.job.id)
         state: JobState
         if problem is not None:
             state = "failed"
-        elif found is not None and found.finished:
+        elif report is not None and report.finished:
             state = "done"
         else:
-            state = self._why or "interrupted"
-        # What was asked for is wrong: it will be wrong the next time, too.
-        again = not isinstance(error, InputError) and self._files.can_begin(self.job)
-        resumable = again if found is None else not found.finished
-        if found is not None or not resumable:
-            self._files.forget_request(self.job.id)
-        return {"state": state, "report": report, "error": problem, "resumable": resumable}
+            state = self._end_state or "interrupted"
+        # An invalid request stays invalid: it is not worth a second try.
+        can_resume = not isinstance(error, InputError) and self._store.can_start(self.job)
+        resumable = can_resume if report is None else not report.finished
+        if report is not None or not resumable:
+            self._store.remove_request(self.job.id)
+        return {"state": state, "report": job_report, "error": problem, "resumable": resumable}
 
-    # --- books ---
+    # --- state ---
 
-    def _take(self, progress: fleet.FleetProgress) -> None:
-        self._set(progress=JobProgress.of(progress))
+    def _on_progress(self, progress: fleet.FleetProgress) -> None:
+        self._update(progress=JobProgress.of(progress))
 
-    def _set(self, **changes: Any) -> None:
+    def _update(self, **changes: Any) -> None:
         self.job = self.job.model_copy(update=changes)
         self.changed.set()
         self.changed = asyncio.Event()
 
     async def _save(self, job: Job | None = None) -> None:
-        async with self._saving:
+        async with self._save_lock:
             job = job or self.job
             if job is self._saved:
                 return
             try:
-                await in_thread(self._files.write, job)
+                await run_in_thread(self._store.write, job)
                 self._saved = job
             except OSError:
-                _LOG.exception("A bulk job could not be written down")
+                _logger.exception("A bulk job could not be written down")
 
-    async def _tend(self) -> None:
-        """Let other processes see where it stands, and hear what they ask for."""
+    async def _sync_with_store(self) -> None:
+        """Write the state for other processes, and take their commands, until the work ends."""
         while not self._ending.is_set():
             with suppress(TimeoutError):
-                async with asyncio.timeout(_TEND):
+                async with asyncio.timeout(_SYNC_INTERVAL):
                     await self._ending.wait()
             await self._save()
-            orders: set[Order] = set()
+            commands: set[Command] = set()
             with suppress(OSError):
-                orders = await in_thread(self._files.take_orders, self.job.id)
-            if "cancel" in orders:
+                commands = await run_in_thread(self._store.take_commands, self.job.id)
+            if "cancel" in commands:
                 self.cancel()
-            if "start" in orders:
+            if "start" in commands:
                 self.start()
 
 
-class _Places:
-    """Finds in a request what was the n-th number of all.
+class _InputPlaces:
+    """Translates the n-th number of all into its place in the request.
 
     Args:
         request: The request.
@@ -244,10 +246,10 @@ class _Places:
         self._groups = request.changes
         self._starts = [0, *accumulate(len(group.ids) + len(group.numbers) for group in self._groups)]
 
-    def named(self, text: str) -> str:
-        """Return a text that names numbers by their place in the request."""
-        named = _ITEM.sub(lambda found: self._place(int(found[1])), text)
-        return named.replace("<iterable>", "The change set")
+    def locate(self, text: str) -> str:
+        """Replace the indexes in an error text with places in the request."""
+        located = _ITEM_PLACE.sub(lambda match: self._place(int(match[1])), text)
+        return located.replace("<iterable>", "The change set")
 
     def _place(self, index: int) -> str:
         group = bisect_right(self._starts, index) - 1
@@ -255,8 +257,8 @@ class _Places:
         return f"changes[{group}].ids[{within}]" if within < ids else f"changes[{group}].numbers[{within - ids}]"
 
 
-async def in_thread(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Do something in a thread; who is cancelled leaves when it has been done."""
+async def run_in_thread(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Call a function in a thread; a cancelled caller still waits for its end."""
     done = asyncio.ensure_future(asyncio.to_thread(work, *args, **kwargs))
     try:
         return await asyncio.shield(done)
@@ -267,8 +269,8 @@ async def in_thread(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> 
         raise
 
 
-def _told(error: Exception, job_id: str, request: ChangeSet | None) -> JobProblem:
-    problem = of_error(error, job_id)
+def _problem_with_places(error: Exception, job_id: str, request: ChangeSet | None) -> JobProblem:
+    problem = problem_of_error(error, job_id)
     if request is not None and problem.detail is not None:
-        problem = problem.model_copy(update={"detail": _Places(request).named(problem.detail)})
+        problem = problem.model_copy(update={"detail": _InputPlaces(request).locate(problem.detail)})
     return problem

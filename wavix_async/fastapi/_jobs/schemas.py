@@ -1,4 +1,4 @@
-"""What the router of bulk jobs takes and tells, as pydantic models: they are its OpenAPI."""
+"""The requests and responses of the router of bulk jobs, as pydantic models: they make its OpenAPI schema."""
 
 import re
 from collections.abc import Iterator
@@ -13,8 +13,8 @@ from wavix_async.fastapi._jobs.problems import JobProblem
 from wavix_async.fleet import Change, FleetProgress, FleetReport, FleetResult, FleetStatus, Phase, Plan
 
 __all__ = [
-    "FINAL",
-    "MOST_ID",
+    "FINAL_STATES",
+    "MAX_ID",
     "ChangePage",
     "ChangeSet",
     "Job",
@@ -31,26 +31,26 @@ __all__ = [
 
 JobState: TypeAlias = Literal["planning", "planned", "running", "stopping", "done", "stopped", "interrupted", "failed"]
 
-FINAL: Final = frozenset({"done", "stopped", "interrupted", "failed"})
-"""The states in which nobody works on a job."""
+FINAL_STATES: Final = frozenset({"done", "stopped", "interrupted", "failed"})
+"""The states in which no process works on a job."""
 
 _MISSING: Final = 100
 _PLACE: Final = re.compile(r"^<iterable>\[\d+\]: ")
 
-MOST_ID: Final = 2**63 - 1
+MAX_ID: Final = 2**63 - 1
 
-RecordId: TypeAlias = Annotated[int, Field(strict=True, gt=0, le=MOST_ID)]
+RecordId: TypeAlias = Annotated[int, Field(strict=True, gt=0, le=MAX_ID)]
 
 
-class _Asked(BaseModel):
+class _RequestModel(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
-class _Told(BaseModel):
+class _ResponseModel(BaseModel):
     model_config = ConfigDict(frozen=True)
 
 
-class NumberChanges(_Asked):
+class NumberChanges(_RequestModel):
     """What some numbers shall be: at least one of `ids` and `numbers`."""
 
     ids: list[RecordId] = Field(default=[], description="Record ids.", examples=[[1001, 1002]])
@@ -62,7 +62,7 @@ class NumberChanges(_Asked):
     )
 
 
-class ChangeSet(_Asked):
+class ChangeSet(_RequestModel):
     """What a job shall do."""
 
     changes: list[NumberChanges] = Field(min_length=1, description="Each number may be named once.")
@@ -79,7 +79,7 @@ class ChangeSet(_Asked):
     )
 
     def pairs(self) -> Iterator[tuple[int | str, NumberUpdate]]:
-        """Yield each number that is named, and what it shall be."""
+        """Yield each number of the request with its settings."""
         for group in self.changes:
             for number_id in group.ids:
                 yield number_id, group.set
@@ -87,7 +87,7 @@ class ChangeSet(_Asked):
                 yield number, group.set
 
 
-class JobProgress(_Told):
+class JobProgress(_ResponseModel):
     """Where a job stands."""
 
     phase: Phase = Field(description="What is being done.")
@@ -107,11 +107,11 @@ class JobProgress(_Told):
 
     @classmethod
     def of(cls, progress: FleetProgress) -> Self:
-        """Return it as it is told."""
+        """Make the response model."""
         return cls.model_construct(**attrs.asdict(progress))
 
 
-class JobPlan(_Told):
+class JobPlan(_ResponseModel):
     """What a job is about to change."""
 
     changes: int = Field(description="How many numbers would change.")
@@ -121,7 +121,7 @@ class JobPlan(_Told):
 
     @classmethod
     def of(cls, plan: Plan) -> Self:
-        """Return it as it is told; this reads the plan's database."""
+        """Make the response model; this reads the database of the plan."""
         return cls(
             changes=len(plan),
             unchanged=plan.unchanged,
@@ -130,7 +130,7 @@ class JobPlan(_Told):
         )
 
 
-class JobReport(_Told):
+class JobReport(_ResponseModel):
     """What a job has come to; each number that was named is in exactly one of the first six counts."""
 
     updated: int = Field(description="How many the API confirmed; with `verify`, also read back.")
@@ -146,11 +146,11 @@ class JobReport(_Told):
 
     @classmethod
     def of(cls, report: FleetReport) -> Self:
-        """Return it as it is told."""
+        """Make the response model."""
         return cls.model_validate({name: getattr(report, name) for name in cls.model_fields})
 
 
-class Job(_Told):
+class Job(_ResponseModel):
     """A bulk job."""
 
     id: str
@@ -170,17 +170,17 @@ class Job(_Told):
 
     @property
     def is_final(self) -> bool:
-        """Whether nobody works on it."""
-        return self.state in FINAL
+        """Whether no process works on it."""
+        return self.state in FINAL_STATES
 
 
-class JobList(_Told):
+class JobList(_ResponseModel):
     """Jobs, the newest first."""
 
     items: list[Job]
 
 
-class JobField(_Told):
+class JobField(_ResponseModel):
     """What becomes of one field."""
 
     field: str = Field(description="The field of the number.")
@@ -188,7 +188,7 @@ class JobField(_Told):
     after: JsonValue = Field(description="Its value after; null clears.")
 
 
-class JobChange(_Told):
+class JobChange(_ResponseModel):
     """What becomes of one number."""
 
     id: int | None
@@ -197,7 +197,7 @@ class JobChange(_Told):
 
     @classmethod
     def of(cls, change: Change | FleetResult) -> Self:
-        """Return it as it is told."""
+        """Make the response model."""
         fields = [JobField(field=each.field, before=each.before, after=each.after) for each in change.fields]
         return cls(id=change.id, number=change.number, fields=fields)
 
@@ -211,22 +211,22 @@ class JobResult(JobChange):
 
     @classmethod
     def of(cls, change: Change | FleetResult) -> Self:
-        """Return it as it is told."""
+        """Make the response model."""
         assert isinstance(change, FleetResult)
-        told = JobChange.of(change)
-        # Where in the request a number was that is not there nobody knows any more.
+        change_fields = JobChange.of(change)
+        # The place in the input is meaningless here: the request may be gone.
         reason = None if change.reason is None else _PLACE.sub("", change.reason)
-        return cls(**dict(told), status=change.status, attempts=change.attempts, reason=reason)
+        return cls(**dict(change_fields), status=change.status, attempts=change.attempts, reason=reason)
 
 
-class ChangePage(_Told):
+class ChangePage(_ResponseModel):
     """Some of the numbers that change, in the order of their ids."""
 
     items: list[JobChange]
     total: int = Field(description="How many there are.")
 
 
-class ResultPage(_Told):
+class ResultPage(_ResponseModel):
     """Some of the results, in the order of the ids."""
 
     items: list[JobResult]

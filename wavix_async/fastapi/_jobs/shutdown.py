@@ -1,7 +1,7 @@
-"""`heard`: learns that the process is told to end when its server learns it, and not only when the server has waited.
+"""`on_shutdown_signal`: react to SIGINT and SIGTERM at once, not only when the server ends the lifespan.
 
-A server waits for what is open before it ends the lifespan, and the stream of a job stays open as long as the job: one
-would wait for the other.
+A server ends the lifespan after all open responses have ended, and the stream of a job stays open as long as the job
+runs: without this, each would wait for the other.
 """
 
 import asyncio
@@ -12,25 +12,25 @@ from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any
 
-__all__ = ["heard"]
+__all__ = ["on_shutdown_signal"]
 
 
 @contextmanager
-def heard(tell: Callable[[], object]) -> Iterator[None]:
-    """Call something in the loop when SIGINT or SIGTERM comes; whoever handles them now still does.
+def on_shutdown_signal(callback: Callable[[], object]) -> Iterator[None]:
+    """Call a function in the event loop at SIGINT or SIGTERM, besides the handler that is installed now.
 
-    Outside of the main thread, and where nobody handles them, nothing is changed.
+    Outside the main thread, and for a signal without a handler, this changes nothing.
 
     Args:
-        tell: What to call.
+        callback: The function.
     """
     loop = asyncio.get_running_loop()
     handlers: dict[int, Callable[[int, FrameType | None], Any]] = {}
 
-    def hear(number: int, frame: FrameType | None) -> None:
+    def handle_signal(number: int, frame: FrameType | None) -> None:
         with suppress(RuntimeError):
             # The loop may be closed by now.
-            loop.call_soon_threadsafe(tell)
+            loop.call_soon_threadsafe(callback)
         handlers[number](number, frame)
 
     if threading.current_thread() is threading.main_thread():
@@ -38,10 +38,10 @@ def heard(tell: Callable[[], object]) -> Iterator[None]:
             handler = signal.getsignal(number)
             if callable(handler):
                 handlers[number] = handler
-                signal.signal(number, hear)
+                signal.signal(number, handle_signal)
     try:
         yield
     finally:
-        for taken, handler in handlers.items():
-            if signal.getsignal(taken) is hear:
-                signal.signal(taken, handler)
+        for replaced, handler in handlers.items():
+            if signal.getsignal(replaced) is handle_signal:
+                signal.signal(replaced, handler)

@@ -1,9 +1,9 @@
-"""`JobFiles`: a directory of jobs, which several processes may share.
+"""`FileJobStore`: a directory of jobs, which several processes may share.
 
-Of each job there are `<id>.json` (the job as it is told; replaced as a whole), `<id>.sqlite` (the journal of its run),
-`<id>.request` and `<id>.changes` (what was asked for, and what would change: until the journal has both), and marker
-files by which another process asks for something. Whoever works on a job holds the lock beside `<id>.json`, which the
-system takes back however the process ends.
+A job has these files: `<id>.json` (the job as the API returns it; always replaced as a whole), `<id>.sqlite` (the
+journal of its run), `<id>.request` and `<id>.changes` (the request and the planned changes, until the journal has
+both), and the marker files `<id>.start` and `<id>.cancel`, by which another process sends a command. The process that
+works on a job holds the lock beside `<id>.json`; the operating system releases it however the process ends.
 """
 
 import os
@@ -23,34 +23,34 @@ from wavix_async._files import Lock, is_held
 from wavix_async.fastapi._jobs.schemas import ChangePage, ChangeSet, Job, JobChange, JobResult, ResultPage
 from wavix_async.fleet import Change, FleetReport, FleetStatus, JournalError, status
 
-__all__ = ["JobFiles", "Order", "new_id"]
+__all__ = ["Command", "FileJobStore", "new_id"]
 
-Order: TypeAlias = Literal["start", "cancel"]
+Command: TypeAlias = Literal["start", "cancel"]
 
 _ID: Final = re.compile(r"[0-9a-f]{36}")
-_ORDERS: Final[tuple[Order, ...]] = ("start", "cancel")
-_ENDS: Final = (
+_COMMANDS: Final[tuple[Command, ...]] = ("start", "cancel")
+_SUFFIXES: Final = (
     *(".json", ".request", ".changes"),
     *(".json.new", ".request.new", ".changes.new"),
     *(".sqlite", ".sqlite-wal", ".sqlite-shm", ".sqlite.lock", ".json.lock"),
 )
 
-_latest = 0
+_last_timestamp = 0
 
 
 def new_id() -> str:
-    """Return an id that sorts by the time, and that nobody can guess."""
-    global _latest
-    # A clock that is put back must not make what is new the oldest, which is what has to leave.
-    _latest = max(_latest + 1, time.time_ns() // 1_000_000)
-    return f"{_latest:012x}{secrets.token_hex(12)}"
+    """Return a job id: ids sort by creation time and cannot be guessed."""
+    global _last_timestamp
+    # Old jobs are removed first: after a clock is set back, new ids must still be the newest.
+    _last_timestamp = max(_last_timestamp + 1, time.time_ns() // 1_000_000)
+    return f"{_last_timestamp:012x}{secrets.token_hex(12)}"
 
 
-class JobFiles:
-    """Jobs in a directory. All of it may block.
+class FileJobStore:
+    """The jobs in a directory. Every method may block.
 
     Args:
-        directory: Where; it is made when it is not there.
+        directory: The directory; created if it does not exist.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -58,45 +58,45 @@ class JobFiles:
         self._directory = directory
 
     def journal(self, job_id: str) -> Path:
-        """Return where a job has its journal."""
+        """Return the path of the journal of a job."""
         return self._path(job_id, ".sqlite")
 
-    def make_journal(self, job_id: str) -> Path:
-        """Return where a job has its journal, which nobody else can read from the beginning."""
+    def create_journal(self, job_id: str) -> Path:
+        """Create the journal of a job, readable by this user only, and return its path."""
         path = self.journal(job_id)
-        with suppress(FileExistsError), open(path, "xb", opener=_ours_only):
+        with suppress(FileExistsError), open(path, "xb", opener=_open_private):
             pass
         return path
 
     # --- the job ---
 
     def read(self, job_id: str) -> Job | None:
-        """Return a job as it was last written; None: there is none."""
+        """Return a job as last written; None: there is none."""
         if not _ID.fullmatch(job_id):
             return None
-        # One that cannot be read must not hide all others.
+        # A job that cannot be read must not hide the others.
         with suppress(OSError, ValidationError):
             return Job.model_validate_json(self._path(job_id, ".json").read_bytes())
         return None
 
     def write(self, job: Job) -> None:
-        """Write a job; only whoever has claimed it may."""
-        _replace(self._path(job.id, ".json"), [job.model_dump_json()])
+        """Write a job; only the process that has claimed it may."""
+        _write_atomically(self._path(job.id, ".json"), [job.model_dump_json()])
 
-    def newest(self) -> list[str]:
+    def newest_ids(self) -> list[str]:
         """Return the ids of all jobs, the newest first."""
         names = (path.name.removesuffix(".json") for path in self._directory.glob("*.json"))
         return sorted(filter(_ID.fullmatch, names), reverse=True)
 
     def remove(self, job_id: str) -> None:
-        """Remove all there is of a job."""
-        for end in (*_ENDS, *(f".{order}" for order in _ORDERS)):
-            self._path(job_id, end).unlink(missing_ok=True)
+        """Remove all files of a job."""
+        for suffix in (*_SUFFIXES, *(f".{command}" for command in _COMMANDS)):
+            self._path(job_id, suffix).unlink(missing_ok=True)
 
-    # --- who works on it ---
+    # --- locks and commands between processes ---
 
     def claim(self, job_id: str) -> Lock:
-        """Return the right to work on a job, until it is released.
+        """Lock a job to work on it, until the lock is released.
 
         Raises:
             BlockingIOError: Another process works on the job.
@@ -105,54 +105,54 @@ class JobFiles:
         return Lock(self._path(job_id, ".json"))
 
     def is_claimed(self, job_id: str) -> bool:
-        """Tell whether somebody works on a job."""
+        """Return whether a process works on a job."""
         return is_held(self._path(job_id, ".json"))
 
-    def order(self, job_id: str, order: Order) -> None:
-        """Ask whoever works on a job for something."""
-        self._path(job_id, f".{order}").touch()
+    def send_command(self, job_id: str, command: Command) -> None:
+        """Send a command to the process that works on a job."""
+        self._path(job_id, f".{command}").touch()
 
-    def take_orders(self, job_id: str) -> set[Order]:
-        """Return what others have asked for, and forget it."""
-        taken: set[Order] = set()
-        for order in _ORDERS:
+    def take_commands(self, job_id: str) -> set[Command]:
+        """Return the commands that other processes have sent, and remove them."""
+        taken: set[Command] = set()
+        for command in _COMMANDS:
             with suppress(FileNotFoundError):
-                self._path(job_id, f".{order}").unlink()
-                taken.add(order)
+                self._path(job_id, f".{command}").unlink()
+                taken.add(command)
         return taken
 
-    # --- what it is about ---
+    # --- request, changes and results ---
 
-    def keep_request(self, job_id: str, request: ChangeSet) -> None:
-        """Write what was asked for: as long as there is no journal, a job is planned from this."""
-        _replace(self._path(job_id, ".request"), [request.model_dump_json()])
+    def write_request(self, job_id: str, request: ChangeSet) -> None:
+        """Write the request: until there is a journal, a job is planned from it."""
+        _write_atomically(self._path(job_id, ".request"), [request.model_dump_json()])
 
-    def request(self, job_id: str) -> ChangeSet | None:
-        """Return what was asked for; None: that is forgotten."""
+    def read_request(self, job_id: str) -> ChangeSet | None:
+        """Return the request; None: it was removed."""
         with suppress(FileNotFoundError, ValidationError):
             return ChangeSet.model_validate_json(self._path(job_id, ".request").read_bytes())
         return None
 
-    def can_begin(self, job: Job) -> bool:
-        """Tell whether it is known what a job, or its roll-back, would begin with."""
+    def can_start(self, job: Job) -> bool:
+        """Return whether a job, or its roll-back, has what it would begin with."""
         return self._path(job.id, ".request" if job.kind == "apply" else ".sqlite").is_file()
 
-    def keep_changes(self, job_id: str, changes: Iterable[Change]) -> None:
-        """Write what would change, so that every process can show it before there is a journal."""
+    def write_changes(self, job_id: str, changes: Iterable[Change]) -> None:
+        """Write the planned changes, so that every process can show them before there is a journal."""
         path = self._path(job_id, ".changes")
-        _replace(path, (f"{JobChange.of(change).model_dump_json()}\n" for change in changes))
+        _write_atomically(path, (f"{JobChange.of(change).model_dump_json()}\n" for change in changes))
 
     def changes(self, job: Job, offset: int, limit: int) -> ChangePage:
-        """Return some of what changes: from the journal if there is one, else as it was planned."""
+        """Return a page of the changes: from the journal if there is one, else as planned."""
         total = 0 if job.plan is None else job.plan.changes
-        report = self.report_of(job)
+        report = self.read_report_of(job)
         if report is None and job.kind == "roll-back":
             return ChangePage(items=[], total=0)
         if report is not None:
-            found = islice((result for result in report.results() if result.fields), offset, offset + limit)
+            items = islice((result for result in report.results() if result.fields), offset, offset + limit)
             if report.kind == "roll_back":
                 total = sum(bool(result.fields) for result in report.results())
-            return ChangePage(items=[JobChange.of(result) for result in found], total=total)
+            return ChangePage(items=[JobChange.of(result) for result in items], total=total)
         try:
             with self._path(job.id, ".changes").open(encoding="utf-8") as stream:
                 lines = islice(stream, offset, offset + limit)
@@ -161,25 +161,25 @@ class JobFiles:
             return ChangePage(items=[], total=total)
 
     def results(self, job: Job, statuses: list[FleetStatus], offset: int, limit: int) -> ResultPage:
-        """Return some of what has become of the numbers; without statuses: of all."""
-        found = self.report_of(job)
-        if found is None:
+        """Return a page of the results with these statuses; without statuses: of all results."""
+        report = self.read_report_of(job)
+        if report is None:
             return ResultPage(items=[], total=0)
-        asked = set(statuses) or set(FleetStatus)
-        total = sum(getattr(found, status) for status in asked)
-        if found.kind == "apply" and FleetStatus.UNCHANGED in asked and job.plan is not None:
-            # Those that were as wanted from the beginning have no result.
+        wanted_statuses = set(statuses) or set(FleetStatus)
+        total = sum(getattr(report, status) for status in wanted_statuses)
+        if report.kind == "apply" and FleetStatus.UNCHANGED in wanted_statuses and job.plan is not None:
+            # Numbers that the plan found unchanged have no result.
             total -= job.plan.unchanged
-        items = islice(found.results(*asked), offset, offset + limit)
+        items = islice(report.results(*wanted_statuses), offset, offset + limit)
         return ResultPage(items=[JobResult.of(result) for result in items], total=total)
 
-    def forget_request(self, job_id: str) -> None:
-        """Remove what the journal has, too, or what nobody will need."""
-        for end in (".request", ".changes"):
-            self._path(job_id, end).unlink(missing_ok=True)
+    def remove_request(self, job_id: str) -> None:
+        """Remove the request and the planned changes: the journal has them, or the job will not run."""
+        for suffix in (".request", ".changes"):
+            self._path(job_id, suffix).unlink(missing_ok=True)
 
-    def report(self, job_id: str) -> FleetReport | None:
-        """Return how the run of a job stands; None: none has begun.
+    def read_report(self, job_id: str) -> FleetReport | None:
+        """Return the report of the latest run of a job; None: no run has begun.
 
         Raises:
             JournalError: It cannot be read: just now, or because it is damaged.
@@ -190,44 +190,44 @@ class JobFiles:
         try:
             return status(path)
         except JournalError as error:
-            if error.retryable or not _is_blank(path):
+            if error.retryable or not _is_empty_journal(path):
                 raise
             return None
 
-    def report_of(self, job: Job) -> FleetReport | None:
-        """Return how stands what a job is about now; None: that has not begun, whatever was done before.
+    def read_report_of(self, job: Job) -> FleetReport | None:
+        """Return the report of the run that a job is about now; None: it has not begun, whatever ran before.
 
         Raises:
             JournalError: It cannot be read: just now, or because it is damaged.
         """
-        found = self.report(job.id)
-        return found if found is not None and (found.kind == "roll_back") == (job.kind == "roll-back") else None
+        report = self.read_report(job.id)
+        return report if report is not None and (report.kind == "roll_back") == (job.kind == "roll-back") else None
 
-    def _path(self, job_id: str, end: str) -> Path:
+    def _path(self, job_id: str, suffix: str) -> Path:
         if not _ID.fullmatch(job_id):
             raise ValueError(f"{job_id!r} is no id of a job")
-        return self._directory / f"{job_id}{end}"
+        return self._directory / f"{job_id}{suffix}"
 
 
-def _replace(path: Path, texts: Iterable[str]) -> None:
-    beside = path.with_name(f"{path.name}.new")
+def _write_atomically(path: Path, texts: Iterable[str]) -> None:
+    temporary = path.with_name(f"{path.name}.new")
     try:
-        with open(beside, "w", encoding="utf-8", opener=_ours_only) as stream:
+        with open(temporary, "w", encoding="utf-8", opener=_open_private) as stream:
             stream.writelines(texts)
-        beside.replace(path)
+        temporary.replace(path)
     except BaseException:
         with suppress(OSError):
-            beside.unlink(missing_ok=True)
+            temporary.unlink(missing_ok=True)
         raise
 
 
-def _ours_only(path: str, flags: int) -> int:
-    # Also in a directory that is there already, and that everybody may read: it is about phone numbers and URLs.
+def _open_private(path: str, flags: int) -> int:
+    # The files hold phone numbers and URLs, and the directory may be readable for other users.
     return os.open(path, flags, 0o600)
 
 
-def _is_blank(path: Path) -> bool:
-    """Tell whether a journal is in order, and no run has begun in it."""
+def _is_empty_journal(path: Path) -> bool:
+    """Return whether a journal is intact and no run has begun in it."""
     try:
         with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as connection:
             tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}

@@ -1,4 +1,4 @@
-"""What no schema can say of a change set: all that is wrong with it, each at its place."""
+"""Validate what the schema of a change set cannot express: every problem with its location."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
@@ -9,56 +9,58 @@ from pydantic_core import PydanticSerializationError
 
 from wavix_async import NumberUpdate
 from wavix_async._files import NOT_A_PHONE, digits_of
-from wavix_async.fastapi._jobs.request_body import MOST_PROBLEMS
+from wavix_async.fastapi._jobs.request_body import MAX_PROBLEMS
 from wavix_async.fastapi._jobs.schemas import ChangeSet
 
-__all__ = ["check"]
+__all__ = ["check_change_set"]
 
-_NOTHING: Final = NumberUpdate()
-_UPDATE: Final = TypeAdapter(NumberUpdate)
+_EMPTY_UPDATE: Final = NumberUpdate()
+_UPDATE_ADAPTER: Final = TypeAdapter(NumberUpdate)
 
 
-def check(request: ChangeSet) -> None:
-    """Refuse a change set that makes no sense.
+def check_change_set(request: ChangeSet) -> None:
+    """Validate a change set.
 
     Raises:
-        RequestValidationError: It names all places, the first thousand.
+        RequestValidationError: It is invalid; the error has the first thousand problems.
     """
-    if found := [problem for problem, _ in zip(_problems(request), range(MOST_PROBLEMS), strict=False)]:
-        raise RequestValidationError(found)
+    if problems := [problem for problem, _ in zip(_problems(request), range(MAX_PROBLEMS), strict=False)]:
+        raise RequestValidationError(problems)
 
 
 def _problems(request: ChangeSet) -> Iterator[dict[str, Any]]:
     seen: dict[int | str, str] = {}
     for index, group in enumerate(request.changes):
-        place = ("body", "changes", index)
+        location = ("body", "changes", index)
         if not group.ids and not group.numbers:
-            yield _problem((*place,), "missing", "One of ids and numbers must name a number")
-        if group.set == _NOTHING:
-            yield _problem((*place, "set"), "too_short", "At least one field must be given a value")
-        if not _is_text(group.set):
-            yield _problem((*place, "set"), "string_unicode", "It must not have halves of characters (lone surrogates)")
+            yield _problem((*location,), "missing", "One of ids and numbers must name a number")
+        if group.set == _EMPTY_UPDATE:
+            yield _problem((*location, "set"), "too_short", "At least one field must be given a value")
+        if not _is_valid_unicode(group.set):
+            yield _problem(
+                (*location, "set"), "string_unicode", "It must not have halves of characters (lone surrogates)"
+            )
         lists: tuple[tuple[str, Sequence[int | str]], ...] = (("ids", group.ids), ("numbers", group.numbers))
         for name, values in lists:
             for position, value in enumerate(values):
                 key = value if isinstance(value, int) else digits_of(value.strip())
                 if key is None:
-                    yield _problem((*place, name, position), "value_error", f"It {NOT_A_PHONE}")
+                    yield _problem((*location, name, position), "value_error", f"It {NOT_A_PHONE}")
                 elif key in seen:
                     message = f"This number is named twice, first at {seen[key]}"
-                    yield _problem((*place, name, position), "value_error", message)
+                    yield _problem((*location, name, position), "value_error", message)
                 else:
                     seen[key] = f"changes.{index}.{name}.{position}"
 
 
-def _is_text(update: NumberUpdate) -> bool:
+def _is_valid_unicode(update: NumberUpdate) -> bool:
     try:
-        _UPDATE.dump_json(update)
+        _UPDATE_ADAPTER.dump_json(update)
     except PydanticSerializationError:
-        # JSON lets it in, and not out.
+        # JSON input may contain lone surrogates; UTF-8 output cannot.
         return False
     return True
 
 
-def _problem(place: tuple[int | str, ...], kind: str, message: str) -> dict[str, Any]:
-    return {"type": kind, "loc": place, "msg": message}
+def _problem(location: tuple[int | str, ...], problem_type: str, message: str) -> dict[str, Any]:
+    return {"type": problem_type, "loc": location, "msg": message}
