@@ -32,7 +32,7 @@ from benchmarks import server
 from benchmarks.contenders import KEY, TASKS
 from benchmarks.payload import CHANGE
 from benchmarks.process import ask, peak_rss_mb, rss_mb, start
-from benchmarks.sandbox import SandboxProcess
+from tests.support.sandbox_process import SandboxProcess
 
 if TYPE_CHECKING:
     from collections.abc import Callable

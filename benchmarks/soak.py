@@ -132,7 +132,7 @@ def measure(
 
 def _serve(seconds: float, seed: int) -> dict[str, Any]:
     """Let a service live for some time, and hold what it said against the sandbox."""
-    from benchmarks.sandbox import SandboxProcess
+    from tests.support.sandbox_process import SandboxProcess
 
     with SandboxProcess() as sandbox:
         url, key = sandbox.begin(numbers=SERVICE_NUMBERS, rate=LIMIT, burst=20, faults=SHARE, seed=seed, latency=0.01)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from benchmarks import shared_rate
+from tests.support import shared_rate
 
 if TYPE_CHECKING:
     from tests.redis.server import RedisServer
