@@ -257,9 +257,9 @@ def render(results: dict[str, Any]) -> str:
                 for name, each in figures.items()
                 if isinstance(each, dict)
             ]
-            more = f"; {figures['requests']:,} requests, a journal of {figures['journal_mb']:.0f} MB" * (
-                section == "apply"
-            )
+            more = ""
+            if section == "apply":
+                more = f"; {figures['requests']:,} requests, a journal of {figures['journal_mb']:.0f} MB"
             header = [f"{figures['rows']:,} rows, {figures['changes']:,} fields to change", "seconds", "peak MB"]
             parts.append(f"{section}: {figures['idle_mb']:.0f} MB when idle{more}\n{table(header, rows)}")
     return "\n\n".join(parts)
