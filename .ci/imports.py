@@ -8,6 +8,9 @@ under `TYPE_CHECKING`, inside a function, and as a string (`import_module`, `__i
 `__getattr__`). import-linter, which holds the layers (`[tool.importlinter]`), sees no import that is a string. There is
 no list of exceptions.
 
+A package that gives its names by a `__getattr__` and looks up at run time which of its modules has them counts as
+importing all of its modules. Any other import of a name that no constant tells is an error.
+
 A module imports what it names, and the `__init__` of each package on the way there. Its own packages are no exception
 where it asks one of them for a name; where it only passes through them to a sibling, they are loaded already.
 """
@@ -72,13 +75,18 @@ class Unreadable:
     line: int
 
 
+def parse(source: str) -> ast.Module:
+    """Return the syntax tree of a module."""
+    return ast.parse(source)
+
+
 def read_package(folder: Path) -> dict[str, Module]:
     """Read every module of the package in `folder`."""
     modules = {}
     for path in sorted(folder.rglob("*.py")):
         parts = [folder.name, *path.relative_to(folder).with_suffix("").parts]
         name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
-        modules[name] = Module(name, path, ast.parse(path.read_text(encoding="utf-8"), str(path)))
+        modules[name] = Module(name, path, parse(path.read_text(encoding="utf-8")))
     return modules
 
 
@@ -100,12 +108,13 @@ class Reader:
     def read(self) -> None:
         """Fill `arrows` and `unreadable`."""
         self._walk(self.module.tree, "")
-        has_table = any(
-            isinstance(node, ast.FunctionDef) and node.name == "__getattr__"
-            for node in top_level(self.module.tree.body)
-        )
-        if has_table or self.unreadable:
+        if is_lazy(self.module) or self.unreadable:
             named = list(self._names_in_strings())
+            if not named and self.module.package != self.root and is_lazy(self.modules[self.module.package]):
+                inside = f"{self.module.package}."
+                named = [
+                    (name, each.line) for each in self.unreadable for name in self.modules if name.startswith(inside)
+                ]
             if named:
                 self.unreadable.clear()
             for name, line in named:
@@ -198,6 +207,11 @@ class Reader:
 ANY = r"[\w.]+"
 
 
+def is_lazy(module: Module) -> bool:
+    """Tell whether a module gives its names by a `__getattr__`."""
+    return any(isinstance(node, ast.FunctionDef) and node.name == "__getattr__" for node in top_level(module.tree.body))
+
+
 def assigned_names(statement: ast.Assign | ast.AnnAssign) -> set[str]:
     """Return the names that an assignment binds."""
     targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
@@ -260,25 +274,42 @@ def find_cycles(arrows: list[Arrow]) -> list[list[str]]:
 
 def shortest_cycle(graph: dict[str, dict[str, str]]) -> list[str]:
     """Return the shortest cycle as a path that ends where it begins, or nothing."""
+    graph = only_cyclic(graph)
     best: list[str] = []
     for start in graph:
         before: dict[str, str] = {}
-        queue = deque([start])
+        queue = deque([(start, 1)])
         while queue and start not in before:
-            node = queue.popleft()
-            for following in graph.get(node, ()):
+            node, steps = queue.popleft()
+            if best and steps >= len(best) - 1:
+                break
+            for following in graph[node]:
                 if following not in before:
                     before[following] = node
-                    queue.append(following)
+                    queue.append((following, steps + 1))
         if start in before:
             path = [start, before[start]]
             while path[-1] != start:
                 path.append(before[path[-1]])
-            if not best or len(path) < len(best):
-                best = path[::-1]
+            best = path[::-1]
         if len(best) == 3:
             break
     return best
+
+
+def only_cyclic(graph: dict[str, dict[str, str]]) -> dict[str, dict[str, str]]:
+    """Return the modules that are in a cycle, or between two."""
+    left = graph
+    while True:
+        imported = set(itertools.chain.from_iterable(left.values()))
+        kept = {
+            node: {following: how for following, how in ways.items() if following in left}
+            for node, ways in left.items()
+            if node in imported and any(following in left for following in ways)
+        }
+        if len(kept) == len(left):
+            return kept
+        left = kept
 
 
 # --- private files ---
