@@ -355,5 +355,15 @@ def test_the_contract_counts_type_only_imports() -> None:
 # --- the package ---
 
 
+def test_the_package_has_no_cycle_and_no_reach(check: Check) -> None:
+    exit_code, out = check(ROOT / "wavix_async")
+    assert exit_code == 0, out
+
+
+def test_the_layers_hold() -> None:
+    exit_code, out = lint(ROOT)
+    assert exit_code == 0, out
+
+
 def test_no_file_lies_flat_at_the_root_but_those_of_the_layout() -> None:
     assert {path.stem for path in (ROOT / "wavix_async").glob("*.py")} == AT_THE_ROOT
