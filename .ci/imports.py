@@ -190,6 +190,9 @@ class Reader:
                 return re.escape(self.module.name)
             case ast.Name(id="__package__"):
                 return re.escape(self.module.package)
+            case ast.Name(id=name):
+                values = values_of(name, self.module.tree)
+                return f"(?:{'|'.join(map(re.escape, values))})" if values else ANY
         return ANY
 
     def _names_in_strings(self) -> Iterator[tuple[str, int]]:
@@ -210,6 +213,31 @@ ANY = r"[\w.]+"
 def is_lazy(module: Module) -> bool:
     """Tell whether a module gives its names by a `__getattr__`."""
     return any(isinstance(node, ast.FunctionDef) and node.name == "__getattr__" for node in top_level(module.tree.body))
+
+
+def values_of(name: str, tree: ast.Module) -> list[str]:
+    """Return the strings that a name of a module may stand for; none where something else may be bound to it."""
+    found: list[str] = []
+    bound = sum(isinstance(node, ast.arg) and node.arg == name for node in ast.walk(tree))
+    bound += sum(
+        isinstance(node, ast.Name) and node.id == name and isinstance(node.ctx, ast.Store) for node in ast.walk(tree)
+    )
+    for node in ast.walk(tree):
+        match node:
+            case (
+                ast.For(target=ast.Name(id=target), iter=values)
+                | ast.comprehension(target=ast.Name(id=target), iter=values)
+            ) if target == name and isinstance(values, ast.Tuple | ast.List | ast.Set):
+                texts = values.elts
+            case ast.Assign(targets=[ast.Name(id=target)], value=value) if target == name:
+                texts = [value]
+            case _:
+                continue
+        if not all(isinstance(text, ast.Constant) and isinstance(text.value, str) for text in texts):
+            return []
+        found += [str(text.value) for text in texts if isinstance(text, ast.Constant)]
+        bound -= 1
+    return [] if bound else found
 
 
 def assigned_names(statement: ast.Assign | ast.AnnAssign) -> set[str]:

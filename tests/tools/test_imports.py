@@ -224,6 +224,23 @@ def test_an_import_that_cannot_be_read_is_refused(package: Path, check: Check) -
     assert f"unreadable: {where} imports a module whose name is no constant" in out
 
 
+def test_a_loop_over_names_imports_these_and_no_others(tmp_path: Path, check: Check) -> None:
+    package = make(
+        tmp_path,
+        {
+            "sub/__init__": "for part in ('one', 'two'):\n    import_module(f'{__name__}.{part}')",
+            "sub/one": "",
+            "sub/two": "",
+            "sub/three": "from pack import sub",
+        },
+    )
+    assert check(package) == (0, "5 modules, 3 imports: 0 cycles, 0 reaches into private files, 0 unreadable imports\n")
+
+    (package / "sub" / "two.py").write_text("from pack import sub")
+
+    assert check(package)[0] == 1
+
+
 def test_a_lazy_package_that_looks_its_modules_up_imports_all_of_them(tmp_path: Path, check: Check) -> None:
     package = make(
         tmp_path,
