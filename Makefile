@@ -19,6 +19,7 @@ test: .venv/ready
 lint: .venv/ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/python .ci/imports.py
 	$(BIN)/lint-imports
 
 typecheck: .venv/ready

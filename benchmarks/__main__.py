@@ -18,6 +18,7 @@ from benchmarks.contenders import BARE, CONTENDERS
 
 SECTIONS = ("requests", "decode", "memory", "imports")
 WHAT = ("speed", "reliability", "limits", "faults", "soak", "layer")
+ROUNDS, REQUESTS = 7, 3000
 DRAWN = {"speed": chart.render, "reliability": chart.render_reliability}
 
 
@@ -32,14 +33,14 @@ def main() -> None:
             results |= _speed(options)
             text = report.render(results)
         case "soak":
-            results |= soak.measure(say=report.stderr)
+            results |= soak.measure(options.items or soak.ITEMS, seconds=options.seconds, say=report.stderr)
             text = soak.render(results)
         case "layer":
-            results |= layer.measure(say=report.stderr)
+            results |= layer.measure(options.rounds or layer.ROUNDS, options.requests or layer.CALLS, report.stderr)
             text = layer.render(results)
         case what:
             only = options.only if what == "reliability" else [what]
-            results |= reliability.measure(only, options.runs, report.stderr)
+            results |= reliability.measure(only, options.runs, report.stderr, options.items or reliability.ITEMS)
             text = reliability.render(results)
     print(text if options.what == "speed" else f"{report.about(results['environment'])}\n\n{text}")
     if options.svg:
@@ -63,30 +64,35 @@ def _speed(options: argparse.Namespace) -> dict[str, Any]:
             report.stderr(f"{section} ...")
             match section:
                 case "requests":
+                    rounds, requests = options.rounds or ROUNDS, options.requests or REQUESTS
                     results[section] = {
-                        "rounds": options.rounds,
-                        "requests": options.requests,
+                        "rounds": rounds,
+                        "requests": requests,
                         "contenders": throughput.measure(
-                            url, contenders, rounds=options.rounds, requests=options.requests, say=report.stderr
+                            url, contenders, rounds=rounds, requests=requests, say=report.stderr
                         ),
                     }
                 case "decode":
-                    results[section] = decode.measure()
+                    results[section] = decode.measure(options.turns or decode.TURNS)
                 case "memory":
-                    results[section] = memory.measure(url, options.items)
+                    results[section] = memory.measure(url, options.items or memory.ITEMS)
                 case "imports":
-                    results[section] = imports.measure()
+                    results[section] = imports.measure(options.turns or imports.TURNS)
     return results
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks", description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter
-    )
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("what", nargs="?", default="speed", choices=WHAT)
-    parser.add_argument("--rounds", type=int, default=7, help="alternating rounds")
-    parser.add_argument("--requests", type=int, default=3000, help="per contender and round")
-    parser.add_argument("--runs", type=int, default=3, help="of the scenarios, each with another seed")
+    parser.add_argument("--rounds", type=int, help=f"alternating rounds (speed: {ROUNDS}, layer: {layer.ROUNDS})")
+    parser.add_argument(
+        "--requests", type=int, help=f"of each in a round (speed: {REQUESTS:,}, layer: {layer.CALLS:,})"
+    )
+    parser.add_argument("--turns", type=int, help=f"processes (decode: {decode.TURNS}, imports: {imports.TURNS})")
+    parser.add_argument(
+        "--seconds", type=float, default=soak.SERVICE, help="of the service of soak (default: %(default)g)"
+    )
+    parser.add_argument("--runs", type=int, default=3, help="of the scenarios, each with another seed (3)")
     parser.add_argument(
         "--only",
         nargs="+",
@@ -95,7 +101,12 @@ def _arguments() -> argparse.Namespace:
         help=f"of speed: sections ({', '.join(SECTIONS)}) or contenders ({', '.join(CONTENDERS)});"
         f" of reliability: scenarios ({', '.join(reliability.NAMES)})",
     )
-    parser.add_argument("--items", type=int, default=100_000, help="of the bulk whose memory is measured")
+    parser.add_argument(
+        "--items",
+        type=int,
+        help=f"of the bulk whose memory is measured ({memory.ITEMS:,}), of each scenario of reliability"
+        f" ({reliability.ITEMS}), calls of each run of soak ({soak.ITEMS:,})",
+    )
     parser.add_argument("--no-speedups", action="store_true", help="wavix_async without orjson")
     parser.add_argument("--svg", type=Path, help="write the chart of the README here, of speed or reliability")
     parser.add_argument("--json", type=Path, help="write all figures here")

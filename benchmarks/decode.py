@@ -1,10 +1,13 @@
-"""What it costs to make models of an answer: a number, a page of 100, a number with a key that nobody knows yet."""
+"""What it costs to make models of an answer: a number, a page of 100, a number with a key that no model knows.
+
+python -m benchmarks.decode [--turns 3] [--seconds 0.05]
+"""
 
 from __future__ import annotations
 
+import argparse
 import json
 import statistics
-import sys
 import time
 import timeit
 from typing import TYPE_CHECKING, Any
@@ -23,16 +26,22 @@ CASES = {
     "page_json": "a page of 100, from JSON text",
 }
 READERS = {"ours": "wavix_async", "vendor": "vendor SDK"}
+TURNS, SECONDS, REPEATS = 3, 0.05, 5
 
 
-def measure(turns: int = 3) -> dict[str, Any]:
-    """CPU microseconds by reader and case: the median over fresh processes, taken in turn."""
+def measure(turns: int = TURNS, seconds: float = SECONDS) -> dict[str, Any]:
+    """CPU microseconds by reader and case: the median over fresh processes, taken in turn.
+
+    Args:
+        turns: How many processes of each reader.
+        seconds: For how long a case is repeated, `REPEATS` times.
+    """
     heard: dict[str, list[dict[str, float]]] = {reader: [] for reader in READERS}
     errors: dict[str, str] = {}
     for _ in range(turns):
         for reader in READERS.keys() - errors.keys():
             try:
-                heard[reader].append(json.loads(ask("decode", reader)))
+                heard[reader].append(json.loads(ask("decode", "--reader", reader, "--seconds", str(seconds))))
             except RuntimeError as error:
                 errors[reader] = str(error)
     return {
@@ -77,14 +86,38 @@ def _vendor() -> dict[str, Callable[[], object]]:
     }
 
 
-def _time(action: Callable[[], object]) -> float:
+def _time(action: Callable[[], object], seconds: float) -> float:
     # timeit switches the garbage collector off, real programs do not; CPU time, because neighbours come and go.
     timer = timeit.Timer(action, "import gc; gc.enable()", timer=time.process_time)
-    times, seconds = timer.autorange(lambda *_: None)
-    times = max(1, int(times * 0.05 / seconds))
-    return statistics.median(timer.repeat(5, times)) / times * 1e6
+    times = 1
+    while (took := timer.timeit(times)) < seconds:
+        times = max(times * 2, min(times * 10, int(times * seconds / max(took, 1e-9))))
+    return statistics.median(timer.repeat(REPEATS, times)) / times * 1e6
+
+
+def render(results: dict[str, Any]) -> str:
+    """One row for each case."""
+    from benchmarks.report import table
+
+    rows = [
+        [title, *(each["error"] if "error" in each else f"{each[case]:.1f}" for each in results.values())]
+        for case, title in CASES.items()
+    ]
+    return table(["CPU µs", *(each["title"] for each in results.values())], rows)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.decode", description=__doc__.partition("\n")[0])
+    parser.add_argument("--turns", type=int, default=TURNS, help="processes of each reader")
+    parser.add_argument("--seconds", type=float, default=SECONDS, help=f"of each of the {REPEATS} repeats of a case")
+    parser.add_argument("--reader", choices=READERS, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.reader is None:
+        print(render(measure(options.turns, options.seconds)))
+        return
+    actions = {"ours": _ours, "vendor": _vendor}[options.reader]()
+    print(json.dumps({case: _time(action, options.seconds) for case, action in actions.items()}))
 
 
 if __name__ == "__main__":
-    actions = {"ours": _ours, "vendor": _vendor}[sys.argv[1]]()
-    print(json.dumps({case: _time(action) for case, action in actions.items()}))
+    main()

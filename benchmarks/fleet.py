@@ -32,7 +32,7 @@ from benchmarks import server
 from benchmarks.contenders import KEY, TASKS
 from benchmarks.payload import CHANGE
 from benchmarks.process import ask, peak_rss_mb, rss_mb, start
-from benchmarks.sandbox import SandboxProcess
+from tests.support.sandbox_process import SandboxProcess
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -257,9 +257,9 @@ def render(results: dict[str, Any]) -> str:
                 for name, each in figures.items()
                 if isinstance(each, dict)
             ]
-            more = f"; {figures['requests']:,} requests, a journal of {figures['journal_mb']:.0f} MB" * (
-                section == "apply"
-            )
+            more = ""
+            if section == "apply":
+                more = f"; {figures['requests']:,} requests, a journal of {figures['journal_mb']:.0f} MB"
             header = [f"{figures['rows']:,} rows, {figures['changes']:,} fields to change", "seconds", "peak MB"]
             parts.append(f"{section}: {figures['idle_mb']:.0f} MB when idle{more}\n{table(header, rows)}")
     return "\n\n".join(parts)

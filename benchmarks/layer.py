@@ -22,11 +22,13 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import gc
 import json
 import os
 import statistics
 import subprocess
+import sys
 import time
 import types
 from typing import TYPE_CHECKING, Any
@@ -347,9 +349,8 @@ def _only_session(plain: Plain) -> Way:
 
 
 async def _without_parts() -> tuple[dict[str, Way], list[str]]:
-    """Calls with one part replaced; a part that is not where it was is named as broken, and not measured."""
+    """Calls with one part replaced; a part that cannot be found, or replaced, is named as broken and not measured."""
     from wavix_async import WavixClient
-    from wavix_async._http import admission as _admission
 
     session: Any = Session()
     nothing, plain = _Nothing(), Plain(session)
@@ -359,57 +360,87 @@ async def _without_parts() -> tuple[dict[str, Way], list[str]]:
         # Some parts are made by the first call.
         await client.numbers.get(1)
         try:
-            shared = client._state
-            target, name, replacement = {
-                "limiter": (shared, "limiter", lambda _: nothing),
-                "slots": (shared.transport, "slots", lambda: nothing),
-                "watch": (shared.transport, "_watch", nothing),
-                "send": (shared.transport, "send", plain.send),
-                "headers": (_admission, "rate_hint", lambda *_: None),
-                "budget": (shared, "budget", nothing),
-            }[part]
-            ways[part] = _replacing(target, name, replacement, _updates(client.numbers))
+            places = _places(part, client, nothing, plain)
+            ways[part] = _replacing(places, _updates(client.numbers))
             await ways[part](1)
-        except (AttributeError, TypeError) as error:
+        except (AttributeError, LookupError, TypeError) as error:
             ways.pop(part, None)
             broken.append(f"{title}: {error}")
     return ways, broken
 
 
-def _replacing(target: Any, name: str, replacement: Any, way: Way) -> Way:
+def _places(part: str, client: Any, nothing: Any, plain: Plain) -> list[tuple[Any, str, Any]]:
+    """Return what is replaced where, to be without a part."""
+    match part:
+        case "limiter":
+            return [(_find(client, "ClientState")[2], "limiter", lambda _: nothing)]
+        case "slots":
+            return [(_find(client, "Transport")[2], "slots", lambda: nothing)]
+        case "watch":
+            return [(*_find(client, "Watchdog")[:2], nothing)]
+        case "send":
+            return [(_find(client, "Transport")[2], "send", plain.send)]
+        case "headers":
+            return [(module, "rate_hint", lambda *_: None) for module in _users_of("rate_hint")]
+        case "budget":
+            return [(*_find(client, "RetryBudget")[:2], nothing)]
+    raise LookupError(f"there is no part {part}")
+
+
+def _find(root: object, kind: str) -> tuple[object, str, Any]:
+    """Return which object has an instance of a class, under what name, and the instance: wherever it is kept."""
+    waiting, seen = [root], set[int]()
+    while waiting:
+        owner = waiting.pop(0)
+        slots = [name for each in type(owner).__mro__ for name in vars(each).get("__slots__", ())]
+        for name in (*getattr(owner, "__dict__", ()), *slots):
+            value = getattr(owner, name, None)
+            if type(value).__name__ == kind:
+                return owner, name, value
+            if type(value).__module__.startswith("wavix_async") and id(value) not in seen:
+                seen.add(id(value))
+                waiting.append(value)
+    raise LookupError(f"there is no {kind}")
+
+
+def _users_of(function: str) -> list[types.ModuleType]:
+    """Return the modules that a call runs through and that know a function by its name."""
+    found = [
+        module
+        for name, module in list(sys.modules.items())
+        if name.startswith("wavix_async._http.") and hasattr(module, function)
+    ]
+    if not found:
+        raise LookupError(f"no module of _http knows {function}")
+    return found
+
+
+def _replacing(places: list[tuple[Any, str, Any]], way: Way) -> Way:
     async def replaced(times: int) -> None:
-        with mock.patch.object(target, name, replacement):
+        with contextlib.ExitStack() as stack:
+            for target, name, replacement in places:
+                stack.enter_context(mock.patch.object(target, name, replacement))
             await way(times)
 
     return replaced
 
 
+class _Zero(float):
+    """What `_Nothing` gives: also to those who await it."""
+
+    def __await__(self) -> Generator[None, None, _Zero]:
+        return self
+        yield
+
+
 class _Nothing:
-    """Stands in for a limiter, a semaphore, a watch and a budget, and does nothing."""
+    """Stands in for a limiter, a semaphore, a watchdog and a budget: whatever is called does nothing."""
 
-    def try_acquire(self) -> float:
-        return 0.0
-
-    def accepted(self, ticket: float) -> None:
-        pass
-
-    async def acquire(self) -> None:
-        pass
-
-    def locked(self) -> bool:
-        return False
-
-    def release(self) -> None:
-        pass
-
-    def enter(self, deadline: float) -> None:
-        pass
-
-    def leave(self, watched: None) -> None:
-        pass
-
-    def request(self) -> None:
-        pass
+    def __getattr__(self, name: str) -> Callable[..., _Zero]:
+        zero = _Zero(0.0)
+        # Kept, so that the second call costs no more than that of a method.
+        setattr(self, name, nothing := lambda *_, **__: zero)
+        return nothing
 
 
 def main() -> None:

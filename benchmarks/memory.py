@@ -1,7 +1,11 @@
-"""A bulk update fed by an async generator: how far memory rises above the idle process."""
+"""A bulk update fed by an async generator: how far memory rises above the idle process.
+
+python -m benchmarks.memory [--items 100000]
+"""
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import gc
 import json
@@ -17,10 +21,13 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
 
-def measure(url: str, items: int) -> dict[str, Any]:
+ITEMS = 100_000
+
+
+def measure(url: str, items: int = ITEMS) -> dict[str, Any]:
     """Peak memory of a fresh process that changes `items` numbers."""
     try:
-        measured: dict[str, Any] = json.loads(ask("memory", url, str(items)))
+        measured: dict[str, Any] = json.loads(ask("memory", "--url", url, "--items", str(items)))
     except RuntimeError as error:
         return {"items": items, "error": str(error)}
     return measured
@@ -52,5 +59,21 @@ async def _run(url: str, items: int) -> dict[str, Any]:
     }
 
 
+def main() -> None:
+    from benchmarks import report, server
+
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.memory", description=__doc__.partition("\n")[0])
+    parser.add_argument("--items", type=int, default=ITEMS)
+    parser.add_argument("--url", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.url:
+        print(json.dumps(asyncio.run(_run(options.url, options.items))))
+        return
+    with server.running() as url:
+        results = measure(url, options.items)
+    print("\n".join(report.render_memory(results)))
+    sys.exit(1 if "error" in results else 0)
+
+
 if __name__ == "__main__":
-    print(json.dumps(asyncio.run(_run(sys.argv[1], int(sys.argv[2])))))
+    main()

@@ -8,19 +8,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parent.parent
+from tests.support import processes
+
+ROOT = processes.ROOT
 
 
 def start(module: str, *arguments: str, **options: Any) -> subprocess.Popen[str]:
     """Run a module of this package in a process of its own, with pipes."""
-    return subprocess.Popen(
-        [sys.executable, "-m", f"benchmarks.{module}", *arguments],
-        cwd=ROOT,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        **options,
-    )
+    return processes.start(f"benchmarks.{module}", *arguments, **options)
 
 
 def ask(module: str, *arguments: str) -> str:

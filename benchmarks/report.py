@@ -54,7 +54,7 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 def render(results: dict[str, Any]) -> str:
     """All sections that were measured."""
     parts = [about(results["environment"])]
-    sections = {"requests": _requests, "decode": _decode, "memory": _memory, "imports": _imports}
+    sections = {"requests": _requests, "decode": _decode, "memory": render_memory, "imports": _imports}
     parts += [text for name, render_one in sections.items() if name in results for text in render_one(results[name])]
     return "\n\n".join(parts)
 
@@ -125,7 +125,8 @@ def _decode(section: dict[str, Any]) -> Iterator[str]:
     yield from (f"{reader['title']} FAILED: {reader['error']}" for reader in readers if "error" in reader)
 
 
-def _memory(section: dict[str, Any]) -> Iterator[str]:
+def render_memory(section: dict[str, Any]) -> Iterator[str]:
+    """How far memory rose above the idle process."""
     title = f"bulk_update of {section['items']:,} items from an async generator"
     if "error" in section:
         yield f"{title} FAILED: {section['error']}"

@@ -132,7 +132,7 @@ def measure(
 
 def _serve(seconds: float, seed: int) -> dict[str, Any]:
     """Let a service live for some time, and hold what it said against the sandbox."""
-    from benchmarks.sandbox import SandboxProcess
+    from tests.support.sandbox_process import SandboxProcess
 
     with SandboxProcess() as sandbox:
         url, key = sandbox.begin(numbers=SERVICE_NUMBERS, rate=LIMIT, burst=20, faults=SHARE, seed=seed, latency=0.01)
@@ -387,10 +387,11 @@ class Soak:
 
     async def warm_up(self, plan: list[str]) -> None:
         """Make calls that nobody will ask for, cancel none, and learn how long one takes."""
-        ends, self.ends, self.first = self.ends, bytearray(len(plan)), 10**9
+        kept = self.ends, self.attempts
+        self.ends, self.attempts, self.first = bytearray(len(plan)), bytearray(len(plan)), 10**9
         await self.run(plan, range(len(plan)))
         self.usual = statistics.median(self.durations)
-        self.ends, self.first = ends, 1
+        (self.ends, self.attempts), self.first = kept, 1
 
     async def run(self, plan: list[str], places: range) -> None:
         """Make the calls of these places, 64 at a time."""
@@ -559,7 +560,7 @@ async def _client(url: str, items: int, seed: int, rate: float | None = None) ->
         observers=(observe,),
     )
     soak, plan = Soak(client, items, seed), _plan(items, seed)
-    await soak.warm_up(_plan(WARM_UP, seed))
+    await soak.warm_up(_plan(min(WARM_UP, items), seed))
 
     async def at_rest() -> dict[str, Any]:
         await asyncio.sleep(SETTLE)

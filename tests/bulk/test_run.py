@@ -17,7 +17,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from benchmarks import rate_control
+from tests.support import rate_control
 from tests.support.bulk import (
     FAST,
     ON,

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from benchmarks import kill
+from tests.support import kill
 
 
 @pytest.mark.req_14

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmarks import rate_control
+from tests.support import rate_control
 from tests.support.stub import Reply, Seen, StubSession
 from tests.support.virtual import VirtualLoop, run_virtual
 from wavix_async import Number, Operation, PauseEvent, RateEvent, RateLimitError, WavixClient

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from benchmarks import shared_rate
+from tests.support import shared_rate
 
 if TYPE_CHECKING:
     from tests.redis.server import RedisServer

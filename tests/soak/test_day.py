@@ -19,8 +19,8 @@ import aiohttp
 import attrs
 import pytest
 
-from benchmarks.rate_control import Bucket
 from tests.support.books import GET, PATCH, SEND, Books, refused, timers
+from tests.support.rate_control import Bucket
 from tests.support.reach import grown, sizes
 from tests.support.stub import NUMBER, Reply, Seen
 from tests.support.virtual import run_virtual

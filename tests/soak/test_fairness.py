@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from benchmarks.rate_control import Bucket
 from tests.support.books import GET, Books, start
+from tests.support.rate_control import Bucket
 from tests.support.stub import Reply, Seen
 from tests.support.virtual import run_virtual
 from wavix_async import Number, NumberUpdate, Operation, WavixClient

@@ -2,9 +2,9 @@
 
 import ast
 import functools
-import importlib
 import inspect
 import re
+import sys
 import textwrap
 from collections.abc import Mapping
 from typing import Any, Self, SupportsIndex
@@ -18,8 +18,9 @@ __all__ = ["FieldDoc", "attribute_docs", "field_docs"]
 def attribute_docs(module: str) -> Mapping[str, Mapping[str, str]]:
     """Return the string literals after the fields of the classes of a module; none where there is no source."""
     try:
-        tree = ast.parse(inspect.getsource(importlib.import_module(module)))
-    except (ImportError, OSError, TypeError, SyntaxError):
+        # A class is there, so its module is loaded.
+        tree = ast.parse(inspect.getsource(sys.modules[module]))
+    except (KeyError, OSError, TypeError, SyntaxError):
         return {}
     found: dict[str, dict[str, str]] = {}
     for node in tree.body:

@@ -21,7 +21,7 @@ class Direction(OpenStrEnum):
 
 @frozen(kw_only=True)
 class Pagination(Model):
-    """Which page of how many this is."""
+    """Where a page stands among all."""
 
     current_page: int = field(default=None)
     """Counted from 1."""

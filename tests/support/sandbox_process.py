@@ -11,7 +11,7 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
-from benchmarks.process import start
+from tests.support.processes import start
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -38,7 +38,7 @@ class SandboxProcess:
     """A process that has one sandbox at a time."""
 
     def __init__(self) -> None:
-        self._process = start("sandbox")
+        self._process = start("tests.support.sandbox_process")
 
     def begin(self, **options: Any) -> tuple[str, str]:
         """Stop the sandbox, if any, and start a new one; `faults` is a share. Gives its URL and its key."""

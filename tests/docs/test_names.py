@@ -1,0 +1,42 @@
+"""Names that other processes, files and dashboards know are those that the version before the new layout wrote.
+
+`tests/data/names.py` says how they are collected, and `tests/data/names_63b61a9.json` holds those of that version.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+DATA = Path(__file__).parents[1] / "data"
+BEFORE: dict[str, Any] = json.loads((DATA / "names_63b61a9.json").read_text(encoding="utf-8"))
+MAY_GROW = {"errors", "telemetry"}
+
+
+@pytest.fixture(scope="module")
+def names() -> dict[str, Any]:
+    """The names of this version, collected in a process that has imported nothing else."""
+    done = subprocess.run(
+        [sys.executable, DATA / "names.py"], cwd=DATA.parents[1], capture_output=True, text=True, check=False,
+        env={"PYTHONPATH": str(DATA.parents[1])},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return dict(json.loads(done.stdout))
+
+
+@pytest.mark.parametrize("what", BEFORE)
+def test_names_on_the_wire_and_on_disk_have_not_changed(what: str, names: dict[str, Any]) -> None:
+    if what in MAY_GROW:
+        assert set(BEFORE[what]) - set(names[what]) == set()
+    else:
+        assert names[what] == BEFORE[what]
+
+
+def test_every_kind_of_name_is_compared(names: dict[str, Any]) -> None:
+    assert names.keys() == BEFORE.keys()
+    assert all(BEFORE.values())
