@@ -350,7 +350,7 @@ class TestDemo:
     def test_nothing_is_lost(self, cli: Cli, monkeypatch: pytest.MonkeyPatch):
         monkeypatch.delenv("WAVIX_API_KEY", raising=False)
         monkeypatch.setenv("WAVIX_BASE_URL", "https://never-asked.invalid")
-        ran = cli("demo", "--numbers", 300, "--rate", 400, "--faults", 0.05, "--json")
+        ran = cli("demo", "--numbers", 300, "--rate", 100, "--faults", 0.05, "--json")
         figures = ran.json
         assert ran.code == 0
         assert (figures["asked"], figures["updated"]) == (300, 300)
