@@ -418,7 +418,8 @@ async def test_a_killed_run_is_resumed_and_can_be_looked_at_while_it_runs(place:
         assert (code, now["running"]) == (5, True)
         assert 0 < now["updated"] < 400
         assert "Running: " in (place / "now.html").read_text()
-        # Nobody else may write to it meanwhile.
+        # No other process may write to it meanwhile. Halted, the run cannot end before the last of them has tried.
+        process.send_signal(signal.SIGSTOP)
         for other in (("fleet", "resume", journal), argv, (*argv, "--journal", journal)):
             code, out, err = await end(await start(sandbox, *other))
             assert (code, out) == (5, "")

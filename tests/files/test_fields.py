@@ -30,10 +30,10 @@ def test_the_settings_of_a_number_set_it_as_it_is() -> None:
     ]
     update = update_from_json(to_json(settings))
     assert update == update_from(settings)
-    assert update.destinations == [
+    assert update.destinations == (
         NumberDestination(destination="14155550142", priority=1, transport=4),
         NumberDestination(destination="32882", priority=2, transport=5, trunk_id=7),
-    ]
+    )
     assert update.differs_from(given) == ()
 
 
