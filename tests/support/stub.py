@@ -13,41 +13,24 @@ from typing import TYPE_CHECKING, Any
 
 from multidict import CIMultiDict
 
+from tests.support import examples
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
     from yarl import URL
 
-NUMBER: dict[str, Any] = {
-    "id": 1,
-    "number": "12565378257",
-    "activation_fee": "0.00",
-    "monthly_fee": "0.99",
-    "per_min": "0.01",
-    "city": "DETROIT, MI",
-    "state": "MI",
-    "country": "United States",
-    "country_short_name": "US",
-    "destination": [],
-    "channels": 2,
-    "require_docs": [],
-    "documents": [],
-    "domestic_cli": True,
-    "free_min": 0,
-    "unlimited": False,
-    "label": None,
-    "status": "active",
-    "seconds": "0",
-    "added": "2024-01-01T00:00:00.000Z",
-    "paid_until": "2027-01-01",
-    "sms_enabled": True,
-    "sms_relay_url": None,
-    "cnam": None,
-    "call_recording_enabled": False,
-    "transcription_enabled": False,
-    "transcription_threshold": 6,
-    "call_status_url": None,
-}
+NUMBER: dict[str, Any] = examples.number(
+    id=1,
+    number="12565378257",
+    destination=[],
+    documents=[],
+    require_docs=[],
+    label=None,
+    sms_relay_url=None,
+    transcription_enabled=False,
+    transcription_threshold=6,
+)
 
 
 @dataclass(frozen=True)
