@@ -16,7 +16,7 @@ import httpx
 import pytest
 
 from tests.data.made_by_63b61a9 import make
-from tests.support.jobs import asking, until
+from tests.support.jobs import connect, wait_for_state
 from wavix_async.sandbox import Sandbox
 
 CHANGED: dict[str, dict[str, Any]] = json.loads((make.HERE / "accounts.json").read_text(encoding="utf-8"))["jobs"]
@@ -41,7 +41,7 @@ async def client(sandbox: Sandbox, tmp_path: Path) -> AsyncIterator[httpx.AsyncC
     shutil.copytree(make.HERE / "jobs", tmp_path / "jobs")
     async with (
         make.client_of(sandbox.url, sandbox.api_key) as wavix,
-        asking(make.application(lambda: wavix, tmp_path / "jobs")) as client,
+        connect(make.application(lambda: wavix, tmp_path / "jobs")) as client,
     ):
         yield client
 
@@ -93,7 +93,7 @@ async def test_the_job_that_was_under_way_is_resumed(client: httpx.AsyncClient, 
     assert 0 < len(missing) < len(IDS)
 
     assert (await client.post(f"{path}/resume")).status_code == 202
-    job = await until(client, path)
+    job = await wait_for_state(client, path)
 
     assert (job["state"], job["report"]["updated"]) == ("done", len(IDS))
     assert all(sandbox.numbers[number]["call_status_url"] == "https://hooks.example.com/jobs" for number in IDS)
@@ -107,9 +107,9 @@ async def test_the_job_that_waited_is_planned_again(client: httpx.AsyncClient, s
     path = f"/fleet/jobs/{job['id']}"
 
     assert (await client.post(f"{path}/resume")).status_code == 202
-    await until(client, path, "planned")
+    await wait_for_state(client, path, "planned")
     await client.post(f"{path}/start")
-    job = await until(client, path)
+    job = await wait_for_state(client, path)
 
     assert (job["state"], job["report"]["updated"]) == ("done", 2)
     assert sandbox.stats.updates == {1060: 1, 1061: 1}
@@ -121,7 +121,7 @@ async def test_the_job_that_had_ended_is_rolled_back(client: httpx.AsyncClient, 
     path = f"/fleet/jobs/{job['id']}"
 
     assert (await client.post(f"{path}/roll-back")).status_code == 202
-    job = await until(client, path)
+    job = await wait_for_state(client, path)
 
     assert (job["state"], job["kind"], job["report"]["updated"]) == ("done", "roll-back", 10)
     assert not any(sandbox.numbers[number]["sms_enabled"] for number in range(1001, 1011))
