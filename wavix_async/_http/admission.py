@@ -159,11 +159,11 @@ class Admission:
     def answered(self, permit: float, response: Response) -> None:
         """Close the permit of a request that the API has answered, and learn the rate from the answer."""
         status, headers, now = response.status, response.headers, time.time()
-        if status == 429 and self._operation.fail_fast_on_429:
-            # A quota of this operation is used up: that says nothing of the rate, which other operations share.
-            self._limiter.accepted(permit)
-            return
         if status == 429:
+            if self._operation.fail_fast_on_429:
+                # A quota of this operation is used up: that says nothing of the rate, which other operations share.
+                self._limiter.accepted(permit)
+                return
             self.refused = True
             self._limiter.refused(permit, wait_told(status, headers, now))
         else:

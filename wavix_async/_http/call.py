@@ -147,8 +147,11 @@ class Call(Generic[T]):
         """Send the request, and read its answer."""
         state, options = self._state, self._options
         try:
-            until = min(began + options.timeouts.attempt, self._deadline) - state.clock.skipped
-            response = await state.transport.send(self._request, until, options.timeouts.connect, fresh=self._fresh)
+            timeouts, until = options.timeouts, self._deadline
+            if began + timeouts.attempt < until:
+                until = began + timeouts.attempt
+            until -= state.clock.skipped
+            response = await state.transport.send(self._request, until, timeouts.connect, fresh=self._fresh)
         except BaseException as error:
             self._no_answer(permit, began, error)
             raise

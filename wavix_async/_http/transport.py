@@ -81,17 +81,8 @@ class Transport:
         """Whether `close` was called."""
         return self._closed
 
-    def check_open(self) -> None:
-        """Raise when the client is closed.
-
-        Raises:
-            ClientClosedError: It is.
-        """
-        if self._closed:
-            self.refuse()
-
     def refuse(self) -> NoReturn:
-        """Tell that the client is closed.
+        """Refuse a call: the client is closed.
 
         Raises:
             ClientClosedError: Always.
@@ -187,7 +178,8 @@ class Transport:
 
     def _session_here(self, *, fresh: bool) -> aiohttp.ClientSession:
         """Return the session; `fresh`: one without a pool, for when connections break, and those in it are suspects."""
-        self.check_open()
+        if self._closed:
+            self.refuse()
         if self._loop is not asyncio.get_running_loop():
             self._enter_loop()
         if fresh:
