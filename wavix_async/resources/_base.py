@@ -1,9 +1,7 @@
 """`Resource`: the base of a group of operations."""
 
-import functools
-import re
 from collections.abc import Coroutine, Iterable, Mapping
-from typing import Any, ClassVar, Final, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import attrs
 
@@ -18,15 +16,7 @@ from wavix_async.resources._pagination import Paginator
 __all__ = ["Resource", "refuse_empty"]
 
 T = TypeVar("T")
-I = TypeVar("I")  # noqa: E741 - the item of a page
 P = TypeVar("P", bound=Page[Any])
-
-_PLACEHOLDER: Final = re.compile(r"\{(\w+)\}")
-
-
-@functools.cache
-def _placeholders(path: str) -> tuple[str, ...]:
-    return tuple(_PLACEHOLDER.findall(path))
 
 
 def refuse_empty(changes: Body) -> None:
@@ -89,7 +79,7 @@ class Resource:
         )
 
     def _path(self, operation: Operation[Any], ids: tuple[object, ...]) -> dict[str, object]:
-        kinds, names = self._ids, _placeholders(operation.path)
+        kinds, names = self._ids, operation.placeholders
         if len(ids) == len(names) == 1 and kinds:
             return {names[0]: kinds[0].check(ids[0])}
         return {
