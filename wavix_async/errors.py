@@ -105,11 +105,11 @@ class WavixError(Exception):
         self.date = date
         self.retry_after = retry_after
         self.outcome: Outcome = outcome or self.default_outcome
-        self.retryable = self.default_retryable if retryable is None else retryable
+        self.retryable: bool = self.default_retryable if retryable is None else retryable
         self.reason = reason
         self.details = details
         self.attempts = 0
-        self.elapsed = 0.0
+        self.elapsed: float = 0.0
 
     def __str__(self) -> str:
         return self.message
@@ -118,7 +118,7 @@ class WavixError(Exception):
 class InputError(WavixError, ValueError):
     """An argument is wrong. Nothing was sent; the message names the argument and the remedy."""
 
-    default_outcome = "not_sent"
+    default_outcome: ClassVar[Outcome] = "not_sent"
 
 
 class ConfigurationError(InputError):
@@ -128,13 +128,13 @@ class ConfigurationError(InputError):
 class ClientClosedError(WavixError, RuntimeError):
     """The client was used after `close()`, or closed meanwhile; `outcome` tells whether anything was sent."""
 
-    default_outcome = "not_sent"
+    default_outcome: ClassVar[Outcome] = "not_sent"
 
 
 class StoppedError(WavixError):
     """The signal given to `with_options(stop=...)` was set before this attempt could be sent."""
 
-    default_outcome = "not_sent"
+    default_outcome: ClassVar[Outcome] = "not_sent"
 
 
 class TransportError(WavixError):
@@ -150,7 +150,7 @@ class ConnectError(TransportError):
         was_idle: Whether it was a connection of the client's own pool, which the server had closed meanwhile.
     """
 
-    default_outcome = "not_sent"
+    default_outcome: ClassVar[Outcome] = "not_sent"
 
     def __init__(self, message: str = "", *, was_idle: bool = False, **facts: object) -> None:
         super().__init__(message, **facts)  # type: ignore[arg-type]
@@ -237,7 +237,7 @@ class RateLimitError(APIError):
 class ServerError(APIError):
     """5xx: the API failed; a change may have been carried out all the same."""
 
-    default_outcome = "unknown"
+    default_outcome: ClassVar[Outcome] = "unknown"
     default_retryable = True
 
 

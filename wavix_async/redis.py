@@ -123,7 +123,7 @@ class RedisRateLimit:
             raise ConfigurationError(f"scope must be a name like 'production', or None; got {scope!r}.")
         self.rate: float = checked
         self.scope = scope
-        self.processes = check_count("processes", processes)
+        self.processes: int = check_count("processes", processes)
         if isinstance(redis, str):
             _connect(redis)
         elif not callable(getattr(redis, "evalsha", None)):

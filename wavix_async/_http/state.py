@@ -40,8 +40,8 @@ class CallsInProgress:
     __slots__ = ("_idle", "count", "loop")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self.loop = loop
-        self.count = 0
+        self.loop: asyncio.AbstractEventLoop = loop
+        self.count: int = 0
         self._idle: asyncio.Event | None = None
 
     def end(self) -> None:
@@ -78,13 +78,13 @@ class ClientState:
         self.transport = transport
         self.redactor = redactor
         self.strict = strict
-        self.budget = RetryBudget(retry)
+        self.budget: RetryBudget = RetryBudget(retry)
         self._observers = observers
         self._rate = rate
         self._limit = limit
         self._new_limiter = self._own_limiter if limit is None else _leased_limiters(limit)
-        self.clock = Clock()
-        self.closing = ClosingSignal()
+        self.clock: Clock = Clock()
+        self.closing: ClosingSignal = ClosingSignal()
         """Set when the client closes: it ends every wait."""
         self._closed = False
         self._in_progress: CallsInProgress | None = None

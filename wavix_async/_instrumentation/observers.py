@@ -104,8 +104,8 @@ class Observers:
         self._wants_success = len(self._of_success) > 1
         self._around_attempt = tuple(each for each in observers if each.wraps("around_attempt"))
         self._around_bulk = tuple(each for each in observers if each.wraps("around_bulk"))
-        self.trace_attempts = bool(self._around_attempt)
-        self.trace_bulk = bool(self._around_bulk)
+        self.trace_attempts: bool = bool(self._around_attempt)
+        self.trace_bulk: bool = bool(self._around_bulk)
 
     def and_also(self, observers: tuple[Observer, ...]) -> "Observers":
         """Return these observers and some more."""

@@ -36,12 +36,12 @@ class Database:
         self.path = path
         self._thread: ThreadPoolExecutor | None = None
         self._running: set[asyncio.Future[Any]] = set()
-        self.closing = threading.Event()
+        self.closing: threading.Event = threading.Event()
         try:
             if path is not None and must_exist and not path.is_file():
                 raise JournalError(f"There is no journal {path}.")
             # One thread at a time uses it, which sqlite cannot know.
-            self.connection = sqlite3.connect(
+            self.connection: sqlite3.Connection = sqlite3.connect(
                 _TEMPORARY if path is None else path, isolation_level=None, check_same_thread=False, timeout=_BUSY
             )
         except sqlite3.Error as error:

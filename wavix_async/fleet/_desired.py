@@ -111,7 +111,7 @@ class DesiredState:
 
     def __init__(self, name: str, entries: Iterable[Entry], *, may_repeat: bool = False) -> None:
         self.name = name
-        self.rows = 0
+        self.rows: int = 0
         self.selectors: tuple[Selector, ...] = ()
         self._may_repeat = may_repeat
         self._database = Database(None)

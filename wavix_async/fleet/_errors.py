@@ -1,9 +1,9 @@
 """The errors that the fleet raises besides those of the client."""
 
 from collections.abc import Sequence
-from typing import Final
+from typing import ClassVar, Final
 
-from wavix_async import InputError, WavixError
+from wavix_async import InputError, Outcome, WavixError
 from wavix_async._files import Problem, mistakes
 
 __all__ = ["FleetFileError", "JournalError", "MissingNumbersError", "Problems", "SafetyError", "StalePlanError"]
@@ -22,14 +22,14 @@ class FleetFileError(InputError):
 
     def __init__(self, message: str = "", *, problems: Sequence[Problem] = (), count: int | None = None) -> None:
         super().__init__(message)
-        self.problems = list(problems)
-        self.count = len(self.problems) if count is None else count
+        self.problems: list[Problem] = list(problems)
+        self.count: int = len(self.problems) if count is None else count
 
 
 class SafetyError(WavixError):
     """A run was refused, or ended, before it could do harm: too many changes, or too many failures."""
 
-    default_outcome = "not_sent"
+    default_outcome: ClassVar[Outcome] = "not_sent"
 
 
 class StalePlanError(SafetyError):
@@ -45,7 +45,7 @@ class StalePlanError(SafetyError):
             f"{count:,} numbers have changed since the plan was made; nothing is sent now. Make a new plan, or pass "
             f'stale="skip" (leave them) or stale="write" (change them all the same).{_listed(numbers, count)}'
         )
-        self.numbers = tuple(numbers)
+        self.numbers: tuple[str, ...] = tuple(numbers)
         self.count = count
 
     def __reduce__(self) -> tuple[object, ...]:
@@ -65,7 +65,7 @@ class MissingNumbersError(InputError):
             f"The account lacks {count:,} of the numbers; nothing was sent. Correct them, or pass "
             f'missing="skip" to change the others.{_listed(numbers, count)}'
         )
-        self.numbers = tuple(numbers)
+        self.numbers: tuple[str, ...] = tuple(numbers)
         self.count = count
 
     def __reduce__(self) -> tuple[object, ...]:
@@ -75,7 +75,7 @@ class MissingNumbersError(InputError):
 class JournalError(WavixError):
     """A journal cannot be used: in use by another process, of another plan or account, or no journal at all."""
 
-    default_outcome = "not_sent"
+    default_outcome: ClassVar[Outcome] = "not_sent"
 
 
 def _listed(lines: Sequence[str], count: int) -> str:

@@ -39,17 +39,17 @@ class Plan:
 
     def __init__(self, builder: "PlanBuilder") -> None:
         self._database = builder.database
-        self.name = builder.name
-        self.base_url = builder.base_url
-        self.account = builder.account
-        self.unchanged = builder.count_unchanged()
-        self.missing_count = builder.missing_count
+        self.name: str = builder.name
+        self.base_url: str = builder.base_url
+        self.account: int = builder.account
+        self.unchanged: int = builder.count_unchanged()
+        self.missing_count: int = builder.missing_count
         self._changes = 0
         digest = hashlib.sha256(self.base_url.encode())
         for row in self._database.connection.execute("SELECT id, before, after FROM item ORDER BY id"):
             digest.update(f"\n{row[0]}\t{row[1]}\t{row[2]}".encode())
             self._changes += 1
-        self.digest = digest.hexdigest()
+        self.digest: str = digest.hexdigest()
 
     def __len__(self) -> int:
         """Count the numbers that would change."""
@@ -169,9 +169,9 @@ class PlanBuilder:
         self.name = name
         self.base_url = base_url
         self.account = account
-        self.missing_count = 0
+        self.missing_count: int = 0
         self.listed_count = 0
-        self.database = Database(None)
+        self.database: Database = Database(None)
         self.database.connection.execute("PRAGMA journal_mode = OFF")
         self.database.connection.executescript(SCHEMA)
         self.database.connection.execute("CREATE TABLE unchanged (id INTEGER PRIMARY KEY)")

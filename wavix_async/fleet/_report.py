@@ -51,28 +51,28 @@ class FleetReport:
     """
 
     def __init__(self, database: Database, run: RunRow, *, is_running: bool = False) -> None:
-        self.kind = run.kind
-        self.name = run.name
-        self.digest = run.digest
-        self.journal = database.path
+        self.kind: str = run.kind
+        self.name: str = run.name
+        self.digest: str = run.digest
+        self.journal: Path | None = database.path
         self.is_running = is_running
-        self.requests = run.requests
-        self.rate_limited = run.rate_limited
-        self.elapsed = run.elapsed
-        self.began = run.began
-        self.stopped_by = run.stopped_by
-        self.refused_by_safety = bool(run.refused)
+        self.requests: int = run.requests
+        self.rate_limited: int = run.rate_limited
+        self.elapsed: float = run.elapsed
+        self.began: float = run.began
+        self.stopped_by: str | None = run.stopped_by
+        self.refused_by_safety: bool = bool(run.refused)
         self._run = run.no
         # A file is opened again when it is asked for; what is temporary would be gone.
         self._database = None if database.path is not None else database
         counts, unverified = _counts(database.connection, run)
         self._unverified = unverified if json.loads(run.options)["verify"] else 0
-        self.updated = counts[FleetStatus.UPDATED]
-        self.unchanged = counts[FleetStatus.UNCHANGED]
-        self.failed = counts[FleetStatus.FAILED]
-        self.unknown = counts[FleetStatus.UNKNOWN]
-        self.not_sent = counts[FleetStatus.NOT_SENT]
-        self.pending = counts[FleetStatus.PENDING]
+        self.updated: int = counts[FleetStatus.UPDATED]
+        self.unchanged: int = counts[FleetStatus.UNCHANGED]
+        self.failed: int = counts[FleetStatus.FAILED]
+        self.unknown: int = counts[FleetStatus.UNKNOWN]
+        self.not_sent: int = counts[FleetStatus.NOT_SENT]
+        self.pending: int = counts[FleetStatus.PENDING]
 
     @property
     def total(self) -> int:

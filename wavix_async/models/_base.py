@@ -98,14 +98,17 @@ class Model(_Object, AnswerBase):
         extra: Keys of the answer that this version does not know, as they came.
     """
 
-    __hash__ = None  # type: ignore[assignment]
-
     @classmethod
     def __attrs_init_subclass__(cls) -> None:
         super().__attrs_init_subclass__()
         # attrs gives every subclass a hash of its fields, which would fail on the first list.
-        cls.__hash__ = None  # type: ignore[assignment]
-        cls.__repr__ = _repr  # type: ignore[method-assign, assignment]
+        _replace(cls, __hash__=None, __repr__=_repr)
+
+
+def _replace(kind: type, **methods: object) -> None:
+    """Put other methods in the place of those that attrs has made."""
+    for name, method in methods.items():
+        setattr(kind, name, method)
 
 
 def _repr(model: Model) -> str:
@@ -140,7 +143,7 @@ class Body(_Object, FieldsBase):
     def __attrs_init_subclass__(cls) -> None:
         super().__attrs_init_subclass__()
         if holds_mapping(cls):
-            cls.__hash__ = None  # type: ignore[assignment]
+            _replace(cls, __hash__=None)
 
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)

@@ -125,7 +125,7 @@ class Sandbox:
         if not isinstance(faults, Faults):
             faults = Faults.mix(faults or 0.0)
         self.api_key: str = api_key or _DEFAULT_KEY
-        self.stats = SandboxStats()
+        self.stats: SandboxStats = SandboxStats()
         self._port = port
         self._ahead = 0.0
         self._lock = RLock()
