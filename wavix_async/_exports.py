@@ -26,7 +26,9 @@ from wavix_async.client import WavixClient as WavixClient
 from wavix_async.config import RetryPolicy as RetryPolicy
 from wavix_async.config import Timeouts as Timeouts
 from wavix_async.errors import *  # noqa: F403
-from wavix_async.models.common import *  # noqa: F403
+from wavix_async.models.common import Page as Page
+from wavix_async.models.common import Pagination as Pagination
+from wavix_async.models.common import Success as Success
 from wavix_async.models.numbers import *  # noqa: F403
 from wavix_async.resources import Paginator as Paginator
 from wavix_async.types import *  # noqa: F403

@@ -71,7 +71,9 @@ def _no_such_name(client: type, name: str) -> str:
     import difflib
 
     groups = [key for key in dir(client) if isinstance(getattr(client, key), cached_property)]
-    close = difflib.get_close_matches(name, [key for key in dir(client) if not key.startswith("_")], n=1)
+    # `call` is in the text anyway, and close to `calls`, a group of the API.
+    names = [key for key in dir(client) if not key.startswith("_") and key != "call"]
+    close = difflib.get_close_matches(name, groups, n=1) or difflib.get_close_matches(name, names, n=1)
     return (
         f"{client.__name__} has no {name!r}."
         + (f" Did you mean {close[0]!r}?" if close else "")

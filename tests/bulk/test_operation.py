@@ -452,3 +452,62 @@ def test_a_refusal_of_one_message_is_its_own() -> None:
     report = run_virtual(finish(server.run(feed())))
     assert counts(report) == (2, 1, 0, 0)
     assert isinstance(report.failures[0].error, NotFoundError)
+
+
+# --- calls past the client of the run, keys that cannot be, changes that would be taken for collections ---
+
+
+@pytest.mark.req_01
+@pytest.mark.parametrize("reads", [True, False])
+def test_a_change_sent_through_another_client_is_never_sent_twice(reads: bool) -> None:
+    """The run does not see the attempts of such a call, only its error."""
+    server = Server(lambda seen: dropped(applied=True) if seen.path.endswith(("m1", "m3")) else DONE)
+    operation = attrs.evolve(
+        SENDING,
+        send=lambda _, key, text: send(server.client, key, text),
+        read=read if reads else None,
+        differs=lambda change, value: ("text",),
+    )
+    run = server.run(messages(6), operation)
+    results = {result.id: result for result in run_virtual(results_of(run))}
+
+    assert {key: server.sent(key) for key in results} == dict.fromkeys(messages(6), 1)
+    assert [results[key].status for key in ("m1", "m3")] == [BulkStatus.UNKNOWN] * 2
+    assert counts(run.report) == (4, 0, 2, 0)
+
+
+def test_a_key_that_cannot_be_one_fails_alone() -> None:
+    async def items() -> AsyncIterator[tuple[Any, str]]:
+        for key in ("a", [], "b"):
+            yield key, "Hello"
+
+    server = Server()
+    operation = attrs.evolve(SENDING, check=lambda key, change: None)
+    results = run_virtual(results_of(server.run(items(), operation)))
+
+    assert [result.status for result in results if result.id == []] == [BulkStatus.FAILED]
+    assert sorted(result.id for result in results if result.ok) == ["a", "b"]
+
+
+@pytest.mark.parametrize("kind", [dict, list, tuple, set])
+def test_a_change_that_could_be_taken_for_a_collection(kind: type) -> None:
+    with pytest.raises(InputError, match=f"change_type must not be {kind.__name__}"):
+        attrs.evolve(SENDING, change_type=kind)
+
+
+def test_a_progress_function_that_could_not_be_called() -> None:
+    async def later(progress: BulkProgress) -> None: ...
+
+    for wrong in (5, later):
+        with pytest.raises(ConfigurationError, match="on_progress must be a function that is not async"):
+            Server().run(messages(1), on_progress=wrong)
+
+
+def test_a_resend_that_is_refused_has_failed() -> None:
+    fates = iter([REFUSED, REFUSED, REFUSED, REFUSED, REFUSED, REFUSED, REFUSED, REFUSED, Reply(409)])
+    server = Server(lambda seen: next(fates, DONE))
+    run = server.run({"m0": "Hello"})
+    (result,) = run_virtual(results_of(run))
+
+    assert (result.status, result.attempts) == (BulkStatus.FAILED, 1)
+    assert [each.status for each in run.report.failures] == [BulkStatus.FAILED]

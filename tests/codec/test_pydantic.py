@@ -78,7 +78,11 @@ EXAMPLES: dict[Any, Any] = {
     models.SenderID: ex.SENDER_ID,
     models.SenderIDCreate: {"sender_id": "Acme", "type": "numeric", "countries": ["GB"], "usecase": "promo"},
 }
-ENUMS = [each for name in models.__all__ if issubclass(each := getattr(models, name), OpenStrEnum | OpenIntEnum)]
+ENUMS = [
+    each
+    for name in models.__all__
+    if issubclass(each := getattr(models, name), OpenStrEnum | OpenIntEnum) and len(each)
+]
 CASES = ex.drift_cases()
 
 
@@ -381,7 +385,10 @@ def test_every_model_has_a_schema_that_its_example_fits(kind: Any) -> None:
 
 
 def test_no_model_is_without_an_example() -> None:
-    public = {each for name in models.__all__ if issubclass(each := getattr(models, name), Model | Body)}
+    public = {each for name in models.__all__ if issubclass(each := getattr(models, name), Model | Body)} - {
+        Model,
+        Body,
+    }
 
     assert public == {each for each in EXAMPLES if isinstance(each, type) and issubclass(each, Model | Body)}
 

@@ -10,6 +10,7 @@ import pytest
 from tests.support import examples as ex
 from wavix_async import DecodeError, Number, NumberStatus, Success, from_dict, to_dict
 from wavix_async._codec import AnswerBase, decode, fits, is_about
+from wavix_async.models import Message
 
 
 @attrs.frozen(kw_only=True)
@@ -115,3 +116,11 @@ def test_from_dict_reads_a_union() -> None:
     assert from_dict(kind, ex.number()) == from_dict(Number, ex.number())
     with pytest.raises(DecodeError):
         from_dict(kind, {"success": True, "new": 1}, strict=True)
+
+
+def test_matching_fields_count_more_than_missing_ones() -> None:
+    kind: Any = Number | Message
+    made, drifts = decode(kind, {"id": 1, "number": "1"})
+
+    assert type(made) is Number
+    assert drifts

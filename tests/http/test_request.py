@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from yarl import URL
 
-from wavix_async import InputError, NumberUpdate, Operation, Success
+from wavix_async import UNSET, InputError, NumberUpdate, Operation, Success, models
 from wavix_async._http import Part, build_request
 from wavix_async.resources.numbers import LIST, UPDATE, UPLOAD
 
@@ -144,9 +144,23 @@ def test_the_path_values_must_be_those_of_the_path() -> None:
         build_request(LIST, BASE, {"id": 1})
 
 
-def test_a_path_value_of_none() -> None:
-    with pytest.raises(InputError, match="name must not be None"):
-        build_request(NAMED, BASE, {"id": 1, "name": None})
+@pytest.mark.parametrize("value", [None, b"x", True, 1.5, ["a"], {}])
+def test_a_path_value_that_is_no_text(value: Any) -> None:
+    with pytest.raises(InputError, match="name must be a string or an integer: it is a part of the URL, got"):
+        build_request(NAMED, BASE, {"id": 1, "name": value})
+
+
+@pytest.mark.parametrize("value", [b"x", {"a": 1}, {1}, object(), [b"x"]])
+def test_a_query_value_that_is_no_text(value: Any) -> None:
+    with pytest.raises(InputError, match="a must be a text, a number, a date or a list of them, got"):
+        build_request(LIST, BASE, query={"a": value})
+
+
+def test_a_query_model_is_sent_by_its_wire_names() -> None:
+    query = models.MessageList(type="outbound", from_="x", limit=3)
+
+    assert build_request(LIST, BASE, query=query).url.query == {"type": "outbound", "from": "x"}
+    assert build_request(LIST, BASE, query={"a": UNSET, "b": 1}).url.query == {"b": "1"}
 
 
 def test_an_enum_in_a_path() -> None:

@@ -349,6 +349,20 @@ def test_drift_in_a_list_under_a_key() -> None:
     assert [drift.path for drift in drifts] == ["$.calls[0].id"]
 
 
+def test_null_under_a_key_is_nothing() -> None:
+    optional: Operation[Any] = Operation("GET", "/v1/call", Number | None, unwrap="call")
+
+    assert read_response(WRAPPED_LIST, answer(200, {"calls": None}))[0] == []
+    assert read_response(optional, answer(200, {"call": None}))[0] is None
+
+
+def test_an_error_is_no_answer_although_nothing_would_be_one() -> None:
+    optional: Operation[Any] = Operation("GET", "/v1/call", Number | None)
+
+    with pytest.raises(DecodeError, match="that is no answer to"):
+        read_response(optional, answer(200, {"error_code": 5}))
+
+
 @pytest.mark.req_04
 @pytest.mark.parametrize(
     ("operation", "payload"),
@@ -361,7 +375,6 @@ def test_drift_in_a_list_under_a_key() -> None:
         (WRAPPED, {}),
         (WRAPPED, []),
         (WRAPPED_LIST, {"calls": {}}),
-        (WRAPPED_LIST, {"calls": None}),
         (WRAPPED_LIST, {}),
         (WRAPPED_LIST, "text"),
     ],

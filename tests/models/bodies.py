@@ -11,7 +11,7 @@ from cattrs.gen import override
 from wavix_async.models._base import Body, Model, OpenIntEnum, OpenStrEnum, PageQuery
 from wavix_async.types import UNSET, UnsetType
 
-__all__ = ["Colour", "Dot", "Line", "Model", "Mood", "Plan", "Search"]
+__all__ = ["Body", "Colour", "Dot", "Line", "Model", "Mood", "Outer", "Plan", "Search"]
 
 
 class Colour(OpenStrEnum):
@@ -49,6 +49,11 @@ class Plan(Body):
     kind: Literal["wide", "narrow"] | UnsetType = UNSET
     either: int | str | Dot | Mapping[str, object] | UnsetType = UNSET
     anything: Any = UNSET
+
+
+@frozen(kw_only=True)
+class Outer(Body):
+    plans: Sequence[Plan] | UnsetType = UNSET
 
 
 @frozen(kw_only=True)

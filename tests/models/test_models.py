@@ -124,7 +124,7 @@ def test_an_update_refuses_other_types_by_name(field: str, value: Any) -> None:
 
 def test_an_update_names_what_is_wrong_inside_of_a_list() -> None:
     with pytest.raises(
-        InputError, match=r"NumberUpdate\.destinations\[0\]: NumberDestination\.priority is missing in "
+        InputError, match=r"NumberUpdate\.destinations\[0\]: NumberDestination\.priority is missing; got "
     ) as it:
         NumberUpdate(destinations=[{"destination": "a"}])
 

@@ -134,3 +134,60 @@ async def test_against_the_sandbox(sandbox: Sandbox) -> None:
         some = await wavix.numbers.list(limit=120, per_page=50).to_list()
         assert len({number.id for number in some}) == 120
         assert sum(request.path == "/v1/numbers" for request in sandbox.requests) == 1 + 3 + 3
+
+
+@pytest.mark.parametrize(("limit", "found"), [(8, 8), (200, 10), (None, 10), (3, 3), (4, 4)])
+async def test_a_server_that_gives_less_than_it_is_asked_for(
+    api: Api, wavix: WavixClient, limit: int | None, found: int
+) -> None:
+    for page, ids in enumerate(((1, 2, 3), (4, 5, 6), (7, 8, 9), (10,)), 1):
+        answer(api, *ids, total=10, total_pages=4, per_page=3, current_page=page)
+
+    assert [number.id async for number in wavix.numbers.list(limit=limit)] == list(range(1, found + 1))
+
+
+async def test_reading_from_a_later_page_begins_at_the_same_item_with_and_without_a_limit(
+    sandbox: Sandbox,
+) -> None:
+    from wavix_async import WavixClient
+
+    async with WavixClient(sandbox.api_key, base_url=sandbox.url) as wavix:
+        everything = [number.id for number in await wavix.numbers.list(page=2).to_list()]
+        some = await wavix.numbers.list(page=2, limit=10).to_list()
+        first = await wavix.numbers.list(page=2).first()
+
+    assert [number.id for number in some] == everything[:10]
+    assert first is not None
+    assert first.id == everything[0]
+
+
+async def test_records_that_look_alike_are_all_read(api: Api, wavix: WavixClient) -> None:
+    for sender in ("Acme", "Bcme", "Ccme"):
+        api.answer("GET", "/v3/messages/opt-outs", {"items": [{**ex.OPT_OUT, "sender_id": sender}]})
+    api.answer("GET", "/v3/messages/opt-outs", {"items": []})
+
+    found = await wavix.messages.opt_outs.list(per_page=1).to_list()
+
+    assert [each.sender_id for each in found] == ["Acme", "Bcme", "Ccme"]
+
+
+async def test_pages_that_alternate_end(api: Api, wavix: WavixClient) -> None:
+    for ids in ((1,), (2,), (1,)):
+        answer(api, *ids)
+
+    assert [number.id async for number in wavix.numbers.list()] == [1, 2]
+
+
+async def test_null_is_an_empty_list_where_nothing_is_counted(api: Api, wavix: WavixClient) -> None:
+    for total in (0, 0, 0, 3):
+        api.answer("GET", "/v1/numbers", {"items": None, "pagination": ex.pagination(total=total)})
+
+    assert len(await wavix.numbers.list()) == 0
+    assert await wavix.numbers.list().to_list() == []
+    assert await wavix.numbers.list().first() is None
+    with pytest.raises(DecodeError, match="no list of items"):
+        await wavix.numbers.list().to_list()
+
+
+def test_a_pager_says_what_it_reads(wavix: WavixClient) -> None:
+    assert repr(wavix.messages.opt_outs.list()) == "<Paginator of GET /v3/messages/opt-outs>"

@@ -42,7 +42,10 @@ from wavix_async.testing import make, make_destination, make_document, make_erro
 MODELS = [
     kind
     for kind in (getattr(models, name) for name in models.__all__)
-    if inspect.isclass(kind) and issubclass(kind, Model) and not getattr(kind, "__parameters__", ())
+    if inspect.isclass(kind)
+    and issubclass(kind, Model)
+    and not getattr(kind, "__parameters__", ())
+    and kind is not Model
 ]
 ERRORS = [getattr(errors, name) for name in errors.__all__ if inspect.isclass(getattr(errors, name))]
 ERRORS.append(BulkError)

@@ -325,9 +325,9 @@ def _closest(kind: Any, value: Any) -> Any:
     return max(models, key=lambda model: _likeness(model, value))
 
 
-def _likeness(model: Any, payload: dict[str, Any]) -> int:
+def _likeness(model: Any, payload: dict[str, Any]) -> tuple[int, int]:
     shape, keys = shape_of(model), payload.keys()
-    return len(keys & shape.names) - len(shape.required - keys)
+    return len(keys & shape.names), -len(shape.required - keys)
 
 
 # --- public API of the package ---
@@ -383,6 +383,7 @@ def is_about(kind: Any, payload: Any) -> bool:
     return any(
         not is_model(member) or (type(payload) is dict and bool(payload.keys() & shape_of(member).names))
         for member in members(kind)
+        if member is not type(None)
     )
 
 

@@ -7,12 +7,13 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, Final, TypeVar, overload
 
+import attrs
 import cattrs
-from cattrs.gen import make_dict_unstructure_fn
+from cattrs.gen import make_dict_unstructure_fn, override
 
 from wavix_async._codec.json import dumps, stdlib_dumps
 from wavix_async._codec.kinds import AnswerBase, FieldsBase
-from wavix_async._codec.shapes import TEXTUAL, is_union, shape_of, wire_names, write_datetime
+from wavix_async._codec.shapes import TEXTUAL, is_hidden, is_union, shape_of, wire_names, write_datetime
 from wavix_async.types import UNSET
 
 __all__ = ["encode", "query_of", "to_dict"]
@@ -25,7 +26,8 @@ _writer: Final = cattrs.Converter(detailed_validation=False, omit_if_default=Tru
 @functools.cache
 def _body_writer(kind: Any) -> Callable[[Any], dict[str, Any]]:
     """Return the function that writes one class of what callers pass; a field at its default is left out."""
-    return make_dict_unstructure_fn(kind, _writer, _cattrs_omit_if_default=True)
+    hidden: dict[str, Any] = {field.name: override(omit=True) for field in attrs.fields(kind) if is_hidden(field)}
+    return make_dict_unstructure_fn(kind, _writer, _cattrs_omit_if_default=True, **hidden)
 
 
 _writer.register_unstructure_hook_factory(

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Coroutine, Iterable, Mapping
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 import attrs
 
@@ -36,6 +36,7 @@ from wavix_async.config import (
     read_api_key,
     read_base_url,
 )
+from wavix_async.errors import InputError
 from wavix_async.types import UNSET, UnsetType
 
 if TYPE_CHECKING:
@@ -46,6 +47,20 @@ if TYPE_CHECKING:
 __all__ = ["BaseClient", "Limits"]
 
 T = TypeVar("T")
+
+
+_MAPPINGS: Final = (dict, type(None))
+"""What nearly every call has for `path` and `query`, and needs no check."""
+
+
+def _check_arguments(operation: object, path: object, query: object) -> None:
+    if not isinstance(operation, Operation):
+        raise InputError(
+            f'call() takes an Operation, for example Operation("GET", "/v1/...", dict); got {operation!r}.'
+        )
+    for name, given in (("path", path), ("query", query)):
+        if given is not None and not isinstance(given, Mapping):
+            raise InputError(f"{name} must be a mapping of names to values, got {given!r}.")
 
 
 class Limits:
@@ -181,6 +196,8 @@ class BaseClient:
             InputError: A placeholder has no value, or the body is no JSON; nothing was sent.
             WavixError: Any other of its classes; see `wavix_async.errors`.
         """
+        if type(operation) is not Operation or type(path) not in _MAPPINGS or type(query) not in _MAPPINGS:
+            _check_arguments(operation, path, query)
         request = build_request(operation, self._base_url, path, query, body, parts)
         return Call(self._state, self._options, operation, request).run()
 

@@ -143,14 +143,17 @@ def _check_result(operation: str, kind: object) -> None:
         return
     wanted = kind.__name__ if isinstance(kind, type) else kind
     raise InputError(
-        f"{operation}: the result cannot be {wanted}. Use a model (a subclass of Model) or list[...] of one, dict or "
-        "list for JSON as it comes, or None where the body does not matter."
+        f"{operation}: the result cannot be {wanted}. Use a model (a subclass of wavix_async.models.Model with "
+        "@attrs.frozen and fields of such types) or list[...] of one, dict or list for JSON as it comes, or None where "
+        "the body does not matter."
     )
 
 
 def _can_be_an_answer(kind: Any) -> bool:
-    if kind in _ANY_JSON or _codec.is_model(kind):
+    if kind in _ANY_JSON:
         return True
+    if _codec.is_model(kind):
+        return _is_readable(kind)
     if _codec.is_union(kind):
         return all(member is type(None) or _can_be_an_answer(member) for member in _codec.members(kind))
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
@@ -159,6 +162,15 @@ def _can_be_an_answer(kind: Any) -> bool:
     if origin is dict:
         return arguments[0] is str and _can_be_inside(arguments[1])
     return False
+
+
+def _is_readable(model: Any) -> bool:
+    """Tell whether every field of a model is of a type that an answer can have; ours are, and a test holds it."""
+    if getattr(model, "__parameters__", ()) or "__attrs_attrs__" not in vars(model):
+        return False
+    if model.__module__.startswith("wavix_async."):
+        return True
+    return all(_can_be_inside(field.kind) for field in _codec.shape_of(model).fields)
 
 
 def _can_be_inside(kind: Any) -> bool:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from datetime import date, datetime
+from decimal import Decimal
 from enum import Enum
 from typing import Any, TypeAlias
 from urllib.parse import quote, urlencode
@@ -12,6 +13,7 @@ from yarl import URL
 from wavix_async import _codec
 from wavix_async._http.operation import Operation
 from wavix_async.errors import InputError
+from wavix_async.types import UNSET
 
 __all__ = ["Part", "Query", "Request", "build_request"]
 
@@ -68,6 +70,8 @@ def build_request(
         target += _fill(operation, path or {})
     elif path:
         raise InputError(f"{operation.name} has no placeholder for {_listed(path)} in its path.")
+    if isinstance(query, _codec.FieldsBase):
+        query = _codec.query_of(query)
     if query:
         # Built from its parts, a URL costs half of what parsing it again does.
         url = URL.build(
@@ -116,11 +120,13 @@ def _listed(names: Iterable[str]) -> str:
 
 
 def _segment(operation: Operation[Any], name: str, value: object) -> str:
-    text = str(value.value if isinstance(value, Enum) else value)
+    if isinstance(value, Enum):
+        value = value.value
+    if not isinstance(value, str | int) or isinstance(value, bool):
+        raise InputError(f"{name} must be a string or an integer: it is a part of the URL, got {value!r}.")
+    text = str(value)
     if text in {"", ".", ".."}:
         raise InputError(f"{name} must not be empty or a dot: it is a part of the URL, got {text!r}.")
-    if value is None:
-        raise InputError(f"{name} must not be None: it is a part of the URL.")
     if text in operation.reserved:
         raise InputError(f"{name} must not be {text!r}: {operation.name} would reach another operation.")
     try:
@@ -139,15 +145,17 @@ def _query_string(query: Query) -> str:
 def _query_pairs(query: Query) -> Iterable[tuple[str, str]]:
     for name, value in query.items():
         for item in value if isinstance(value, list | tuple) else (value,):
-            if item is not None:
-                yield name, _query_text(item)
+            if item is not None and item is not UNSET:
+                yield name, _query_text(name, item)
 
 
-def _query_text(value: object) -> str:
+def _query_text(name: str, value: object) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, Enum):
         return str(value.value)
     if isinstance(value, datetime | date):
         return value.isoformat()
+    if not isinstance(value, str | int | float | Decimal):
+        raise InputError(f"{name} must be a text, a number, a date or a list of them, got {value!r}.")
     return str(value)

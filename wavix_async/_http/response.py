@@ -76,6 +76,12 @@ def _read_unwrapped(operation: Operation[T], response: Response, payload: Any) -
     """Read the result under the key `unwrap`; where the answer lacks the key, the body itself is the result."""
     key = operation.unwrap
     inner = payload.get(key) if type(payload) is dict else None
+    if inner is None and type(payload) is dict and key in payload:
+        # Null is nothing, or no records.
+        if type(None) in _codec.members(operation.result):
+            return cast("T", None), []
+        if _codec.is_list(operation.result):
+            return cast("T", []), []
     if not isinstance(inner, dict | list):
         # A model may have a field of that name, a text or a number: then too the body is the result.
         return _decode(operation, response, payload)

@@ -18,6 +18,8 @@ class TaskCoroutine(Coroutine[Any, Any, T_co]):
     """The coroutine protocol, on top of `__await__`; it is for the event loop, so do not call it yourself."""
 
     def __init__(self) -> None:
+        # asyncio names a task after them.
+        self.__name__ = self.__qualname__ = type(self).__name__
         self._steps: dict[asyncio.Task[Any] | None, Generator[Any, None, T_co]] = {}
 
     def __await__(self) -> Generator[Any, None, T_co]:

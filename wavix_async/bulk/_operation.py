@@ -1,14 +1,12 @@
 """`BulkOperation`: what a bulk run does with each item. The engine knows nothing else of the records it changes."""
 
 from collections.abc import Awaitable, Callable, Collection, Mapping
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import attrs
 
 from wavix_async.bulk._results import BulkStatus
-
-if TYPE_CHECKING:
-    from wavix_async._http import BaseClient
+from wavix_async.errors import InputError
 
 __all__ = ["BulkOperation", "Change", "Key", "Result"]
 
@@ -27,7 +25,7 @@ class BulkOperation(Generic[Key, Change, Result]):
     Attributes:
         name: The operation, for observers and `repr`: `PATCH /v1/numbers/{id}`.
         check: Raise `InputError` for a bad key or change; called with both before anything is sent.
-        send: Send one change; return what the API answers.
+        send: Send one change through the client that is passed; return what the API answers.
         send_many: Send one change to several keys; return what the answer holds, by key. None: there are no batches.
         read: Return the record as it is now. None: the API cannot tell.
         differs: Name the fields of a change that a record does not have as the change wants them; nothing to name
@@ -44,9 +42,10 @@ class BulkOperation(Generic[Key, Change, Result]):
 
     name: str
     check: Callable[[Any, Any], object]
-    send: Callable[["BaseClient", Key, Change], Awaitable[Result]]
-    send_many: Callable[["BaseClient", list[Key], Change], Awaitable[Mapping[Key, Result]]] | None = None
-    read: Callable[["BaseClient", Key], Awaitable[Result]] | None = None
+    # Any: a run hands in a client of the class that it was made with, so that its groups can be used.
+    send: Callable[[Any, Key, Change], Awaitable[Result]]
+    send_many: Callable[[Any, list[Key], Change], Awaitable[Mapping[Key, Result]]] | None = None
+    read: Callable[[Any, Key], Awaitable[Result]] | None = None
     differs: Callable[[Change, Result], Collection[str]] | None = None
     applied_late: frozenset[str] = frozenset()
     idempotent: bool = False
@@ -56,6 +55,13 @@ class BulkOperation(Generic[Key, Change, Result]):
     key_name: str = "id"
     noun: str = "record"
     argument: str = "updates"
+
+    def __attrs_post_init__(self) -> None:
+        if issubclass(self.change_type, dict | list | tuple | set):
+            raise InputError(
+                f"change_type must not be {self.change_type.__name__}: a change could not be told from a collection of "
+                "them. Use a Body, or a class of your own."
+            )
 
     @property
     def pair(self) -> str:

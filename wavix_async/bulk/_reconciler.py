@@ -16,7 +16,7 @@ from wavix_async._http import REQUEST_ERROR_STATUSES
 from wavix_async.bulk._attempts import AttemptLog
 from wavix_async.bulk._operation import BulkOperation
 from wavix_async.bulk._results import BulkResult, BulkStatus, bare
-from wavix_async.errors import NotFoundError, WavixError
+from wavix_async.errors import ClientClosedError, NotFoundError, StoppedError, WavixError
 
 __all__ = ["Reconciler"]
 
@@ -118,6 +118,7 @@ class Reconciler:
 
     async def _reconcile(self, unresolved: _Unresolved) -> BulkResult:
         result, log = unresolved.result, unresolved.log
+        rejected = False
         try:
             found = await self._read_until_changed(unresolved)
             if found is None:
@@ -127,6 +128,7 @@ class Reconciler:
                 except WavixError as again:
                     if again.outcome != "not_sent":
                         result = attrs.evolve(result, error=bare(again), attempts=log.attempts)
+                    rejected = again.outcome == "rejected" and not isinstance(again, StoppedError | ClientClosedError)
                     if again.outcome == "unknown":
                         found = await self._read_until_changed(unresolved)
         except WavixError as unread:
@@ -143,6 +145,8 @@ class Reconciler:
                 settled=True,
             )
         error = result.error
+        if rejected and not log.maybe_done:
+            return attrs.evolve(result, status=BulkStatus.FAILED)
         refused = error is not None and error.status in REQUEST_ERROR_STATUSES
         if not refused and (not log.maybe_done or log.unanswered or self._operation.read is None):
             return _unknown_if_maybe_done(result, log)

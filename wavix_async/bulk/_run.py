@@ -5,6 +5,7 @@ The semaphore is held by attempts on the wire only.
 """
 
 import asyncio
+import inspect
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Generator
 from typing import TYPE_CHECKING, Any, Final, Generic
@@ -37,6 +38,7 @@ from wavix_async.bulk._worker_pool import WorkerPool, foreign_cancel, is_cancell
 from wavix_async.config import check_count
 from wavix_async.errors import (
     ClientClosedError,
+    ConfigurationError,
     ConnectError,
     InputError,
     OutcomeUnknownError,
@@ -95,6 +97,8 @@ class BulkRun(TaskCoroutine[BulkReport[Key, Result]], Generic[Key, Result]):
         self._source = Source(items, operation)
         self._base = client
         self._operation = operation
+        if on_progress is not None and (not callable(on_progress) or inspect.iscoroutinefunction(on_progress)):
+            raise ConfigurationError(f"on_progress must be a function that is not async, got {on_progress!r}.")
         self._on_progress = on_progress
         self._counts: Counter[BulkStatus] = Counter()
         self._failures: list[BulkResult[Key, Result]] = []
@@ -389,6 +393,7 @@ class BulkRun(TaskCoroutine[BulkReport[Key, Result]], Generic[Key, Result]):
             key, change = self._source.as_pair(pulled)
             if not self._source.checked:
                 self._operation.check(key, change)
+                _check_hash(self._operation.key_name, key)
         except InputError as error:
             return BulkResult(named, BulkStatus.FAILED, error=error)
         except Exception as error:
@@ -483,6 +488,13 @@ _STATUS: Final = {
     "rejected": BulkStatus.FAILED,
     "unknown": BulkStatus.UNKNOWN,
 }
+
+
+def _check_hash(name: str, key: Any) -> None:
+    try:
+        hash(key)
+    except TypeError:
+        raise InputError(f"the {name} of an item must be hashable, got {key!r}.") from None
 
 
 def _may_change(result: BulkResult) -> bool:

@@ -143,6 +143,7 @@ class Sender:
                     return await self._batcher.send(key, change, log)
                 value = await self._operation.send(self._client, key, change)
             except WavixError as error:
+                _record_error(log, error)
                 if not await self._is_worth_another_attempt(error, log, key):
                     raise
             else:
@@ -212,6 +213,9 @@ class Sender:
         before = _current.set(log)
         try:
             answer = await sending
+        except WavixError as error:
+            _record_error(log, error)
+            raise
         finally:
             _current.reset(before)
             self.end_backoff(log)
@@ -262,3 +266,10 @@ class Sender:
             log.unanswered = log.unanswered or (event.outcome == "unknown" and event.status not in _ENDED)
             self.requests += 1
             self.rate_limited += event.status == 429
+
+
+def _record_error(log: AttemptLog, error: WavixError) -> None:
+    """Note what an error says of a call, whose attempts the observer misses when it goes through another client."""
+    if error.outcome == "unknown" and not log.maybe_done:
+        log.maybe_done = True
+        log.unanswered = error.status not in _ENDED

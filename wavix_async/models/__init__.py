@@ -1,7 +1,15 @@
 """What the API takes and answers, one module for each group of operations.
 
 A model is public by standing in the `__all__` of its module. A module is loaded when one of its names is first used.
+The bases are here for models of your own: `Operation("GET", "/v1/...", MyModel)`.
 """
+
+from wavix_async.models._base import Body as Body
+from wavix_async.models._base import Model as Model
+from wavix_async.models._base import OpenIntEnum as OpenIntEnum
+from wavix_async.models._base import OpenStrEnum as OpenStrEnum
+from wavix_async.models._base import PageQuery as PageQuery
+from wavix_async.models._base import Query as Query
 
 TYPE_CHECKING = False  # typing is slow to import, and the checkers know the name
 if TYPE_CHECKING:
@@ -16,15 +24,22 @@ else:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         from wavix_async.models._index import names
 
+        found = names(__name__, globals()["__path__"])
         if name == "__all__":
-            return sorted(names(__name__, globals()["__path__"]))
+            from wavix_async.models import _base
+
+            return sorted({*found, *_base.__all__})
+        if name not in found:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}{_close(name, found)}")
         import importlib
 
-        try:
-            module = importlib.import_module(names(__name__, globals()["__path__"])[name])
-        except KeyError:
-            raise AttributeError(f"module {__name__!r} has no attribute {name!r}") from None
-        return globals().setdefault(name, getattr(module, name))
+        return globals().setdefault(name, getattr(importlib.import_module(found[name]), name))
+
+    def _close(name, known):
+        import difflib
+
+        close = difflib.get_close_matches(name, known, n=1)
+        return f"; did you mean {close[0]!r}?" if close else ""
 
     def __dir__():
         return sorted({*globals(), *__getattr__("__all__")})

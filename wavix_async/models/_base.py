@@ -61,7 +61,8 @@ class _Object(_PydanticHooks):
     if not TYPE_CHECKING:  # a checker would take any attribute name
 
         def __getattr__(self, name: str) -> Any:
-            raise AttributeError(_no_such_attribute(type(self), name), name=name, obj=self)
+            # Without `obj`, or Python would add a hint of its own.
+            raise AttributeError(_no_such_attribute(type(self), name), name=name)
 
     @classmethod
     def __attrs_init_subclass__(cls) -> None:
@@ -142,6 +143,12 @@ class Body(_Object, FieldsBase):
     @classmethod
     def __attrs_init_subclass__(cls) -> None:
         super().__attrs_init_subclass__()
+        if taken := {"keys", "values", "items", "get"} & {field.name for field in attrs.fields(cls)}:
+            word = min(taken)
+            raise TypeError(
+                f"{cls.__name__}.{word} would hide a method of the mapping that a body is: call the field {word}_, "
+                f'with Annotated[..., override(rename="{word}")].'
+            )
         if holds_mapping(cls):
             _replace(cls, __hash__=None)
 

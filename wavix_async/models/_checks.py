@@ -19,7 +19,7 @@ import attrs
 from wavix_async._codec.kinds import FieldsBase, OpenEnum, OpenIntBase
 from wavix_async._codec.shapes import members
 from wavix_async.errors import InputError
-from wavix_async.types import UnsetType
+from wavix_async.types import UNSET, UnsetType
 
 __all__ = ["holds_mapping", "normalize"]
 
@@ -29,6 +29,7 @@ Convert = Callable[[Any], Any]
 """Returns the value in its one form, or `_NO` where it is none of its type."""
 
 _NO: Final[Any] = object()
+_DEEPEST: Final = 100
 
 
 class _InvalidError(Exception):
@@ -39,7 +40,11 @@ class _InvalidError(Exception):
 
 
 def _to_float(value: Any) -> Any:
-    return value if type(value) in {int, float} and math.isfinite(value) else _NO
+    return value if type(value) is int or (type(value) is float and math.isfinite(value)) else _NO
+
+
+def _to_int(value: Any) -> Any:
+    return int(value) if isinstance(value, int) and not isinstance(value, bool | OpenEnum) else _NO
 
 
 def _to_str(value: Any) -> Any:
@@ -86,7 +91,7 @@ def _to_enum(kind: Any) -> Convert:
     def convert(value: Any) -> Any:
         if isinstance(value, OpenEnum):
             return value if isinstance(value, kind) else _NO
-        return kind(value) if type(value) is base else _NO
+        return kind(base(value)) if isinstance(value, base) and not isinstance(value, bool) else _NO
 
     return convert
 
@@ -113,7 +118,7 @@ def _arguments(kind: Any, given: Mapping[Any, Any]) -> dict[str, Any]:
     required = {field.alias for field in attrs.fields(kind) if field.default is attrs.NOTHING}
     arguments = {names[key]: value for key, value in given.items()}
     if missing := sorted(required - arguments.keys()):
-        raise InputError(f"{kind.__name__}.{missing[0]} is missing in {dict(given)!r}.")
+        raise InputError(f"{kind.__name__}.{missing[0]} is missing; got {dict(given)!r}.")
     return arguments
 
 
@@ -148,9 +153,25 @@ class _ItemError(Exception):
 
 
 def _to_dict(value: Any) -> Any:
-    if not isinstance(value, Mapping) or not all(type(key) is str for key in value):
+    return _to_json(value) if isinstance(value, Mapping) else _NO
+
+
+def _to_json(value: Any, depth: int = 0) -> Any:
+    """Return a copy of what JSON can hold: without NaN, which would become null, and without times without a zone."""
+    if value is None or type(value) in {str, bool, int} or isinstance(value, FieldsBase | OpenEnum):
+        return value
+    if depth > _DEEPEST:
         return _NO
-    return dict(value)
+    if isinstance(value, Mapping):
+        made = {key: _to_json(each, depth + 1) for key, each in value.items()}
+        return made if all(type(key) is str and each is not _NO for key, each in made.items()) else _NO
+    if type(value) in {list, tuple}:
+        items = [_to_json(each, depth + 1) for each in value]
+        return _NO if any(item is _NO for item in items) else items
+    for convert in (_to_float, _to_decimal, _to_date, _to_datetime, _to_str):
+        if (made := convert(value)) is not _NO:
+            return made
+    return _NO
 
 
 def _to_literal(choices: tuple[Any, ...]) -> Convert:
@@ -179,6 +200,7 @@ def _is_mapping(kind: Any) -> bool:
 
 
 _SIMPLE: Final[dict[Any, Convert]] = {
+    int: _to_int,
     float: _to_float,
     str: _to_str,
     Decimal: _to_decimal,
@@ -204,7 +226,7 @@ def _converter_of(kind: Any) -> Convert | None:
     if kind in _SIMPLE:
         return _SIMPLE[kind]
     if kind is object or kind is Any:
-        return lambda value: value
+        return _to_json
     if _is_sequence(kind):
         return _to_list(typing.get_args(kind)[0])
     if _is_mapping(kind):
@@ -254,6 +276,8 @@ def _article(word: str) -> str:
 
 def _words(annotation: Any) -> str:
     kinds = [kind for kind in _distinct(members(_bare(annotation))) if kind is not UnsetType]
+    # `a list, each a string or None` would read as if items could be None.
+    kinds.sort(key=lambda kind: kind is not NoneType if any(map(_is_sequence, kinds)) else False)
     return " or ".join(dict.fromkeys(map(_word, kinds)))
 
 
@@ -307,7 +331,9 @@ def _make_rules(kind: Any) -> tuple[_FieldRule, ...]:
     for field in attrs.fields(kind):
         annotation = hints[field.name]
         rule = _Rule.of(annotation)
-        rules.append(_FieldRule(field.name, rule.exact, rule, UnsetType in members(_bare(annotation))))
+        can_be_left_out = field.default is UNSET or UnsetType in members(_bare(annotation))
+        exact = rule.exact | {UnsetType} if can_be_left_out else rule.exact
+        rules.append(_FieldRule(field.name, exact, rule, can_be_left_out))
     return tuple(rules)
 
 
@@ -359,10 +385,15 @@ def normalize(body: Any) -> None:
 
 
 def holds_mapping(kind: Any) -> bool:
-    """Tell whether a field of a body may hold a dict, which has no hash."""
-    for field in attrs.fields(kind):
-        kinds = members(_bare(field.type))
-        plain = any(_is_mapping(each) or each is object or each is Any for each in kinds)
-        if plain and not any(_is_a(each, FieldsBase) for each in kinds):
-            return True
-    return False
+    """Tell whether a field of a body may hold a dict, which has no hash, at any depth."""
+    return any(
+        _may_hold_mapping(each) for field in attrs.fields(kind) for each in _distinct(members(_bare(field.type)))
+    )
+
+
+def _may_hold_mapping(kind: Any) -> bool:
+    if _is_mapping(kind) or kind is object or kind is Any:
+        return True
+    if _is_sequence(kind):
+        return any(map(_may_hold_mapping, _distinct(members(_bare(typing.get_args(kind)[0])))))
+    return _is_a(kind, FieldsBase) and holds_mapping(kind)

@@ -83,7 +83,8 @@ class MonthlyVolume(OpenStrEnum):
 class MessageBody(Model):
     """The content of a message, as the API answers it (`MessageContent` is what it takes)."""
 
-    text: str = field(default=None)
+    text: str = field(default=None, repr=False)
+    """The text. It may be a one-time code, so repr does not show it."""
     media: list[str] | None = None
     """Links to the attached files; None or empty for an SMS."""
 
@@ -164,7 +165,8 @@ class MessageContent(Body):
         InputError: A field has the wrong type.
     """
 
-    text: str
+    text: str = field(repr=False)
+    """The text. It may be a one-time code, so repr does not show it."""
     media: Annotated[Sequence[str] | None, override(omit_if_default=False)] = None
     """Links to files to attach, at most five; with them it is an MMS (US and Canada only)."""
 

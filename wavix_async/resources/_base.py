@@ -67,12 +67,13 @@ class Resource:
         Raises:
             InputError: An id is of another kind than the group's, or a PATCH would change nothing.
         """
+        path = self._path(operation, ids) if ids else None
         # isinstance of an abstract class costs as much as the rest of this method.
         if operation.method == "PATCH" and getattr(body, "is_empty", bool)():
             raise _empty(body)
         return self._client.call(
             operation,
-            path=self._path(operation, ids) if ids else None,
+            path=path,
             query=query_of(query) if query is not None and isinstance(query, Query) else query,
             body=body,
             parts=parts,
@@ -80,8 +81,15 @@ class Resource:
 
     def _path(self, operation: Operation[Any], ids: tuple[object, ...]) -> dict[str, object]:
         kinds, names = self._ids, operation.placeholders
+        if operation.reserved:
+            words = frozenset(operation.reserved)
+            for kind, value in zip(kinds, ids, strict=False):
+                if kind.check(value) in words:
+                    raise InputError(f"{kind.name} must not be {value!r}, which is another path: pass {kind.what}.")
         if len(ids) == len(names) == 1 and kinds:
             return {names[0]: kinds[0].check(ids[0])}
+        if len(ids) != len(names):
+            raise TypeError(f"{operation.name} has {len(names)} ids in its path, got {len(ids)}: {ids!r}.")
         return {
             name: kinds[place].check(value) if place < len(kinds) else value
             for place, (name, value) in enumerate(zip(names, ids, strict=True))
@@ -101,4 +109,4 @@ class Resource:
         def fetch(page: int | None, per_page: int | None) -> Coroutine[Any, Any, P]:
             return self._client.call(operation, path=path, query={**filters, "page": page, "per_page": per_page})
 
-        return Paginator(fetch, query.page, query.per_page, query.limit)
+        return Paginator(fetch, query.page, query.per_page, query.limit, operation.name)

@@ -9,6 +9,7 @@ from wavix_async.errors import InputError
 __all__ = ["Id", "IntId", "TextId", "positive_id"]
 
 _LARGEST_ID: Final = 10**100
+_PHONE_DIGITS: Final = 10  # a string of so many digits is more likely a phone number than an id
 
 
 @attrs.frozen
@@ -34,7 +35,8 @@ class IntId:
         if type(value) is int and value > _LARGEST_ID:
             raise InputError(f"{self.name} is no id: it has more than 100 digits. Pass {self.what}.")
         digits = value.strip() if isinstance(value, str) else ""
-        hint = f" Without quotes: {digits}." if digits.isascii() and digits.isdigit() and digits[0] != "0" else ""
+        is_id = digits.isascii() and digits.isdigit() and digits[0] != "0" and len(digits) < _PHONE_DIGITS
+        hint = f" Without quotes: {digits}." if is_id else ""
         raise InputError(f"{self.name} must be a positive integer, got {value!r}: pass {self.what}.{hint}")
 
 
@@ -58,7 +60,8 @@ class TextId:
         """
         if isinstance(value, str) and value.strip() == value != "":
             return value
-        raise InputError(f"{self.name} must be a string, got {value!r}: pass {self.what}.")
+        blank = ", not empty and without blanks around it" if isinstance(value, str) else ""
+        raise InputError(f"{self.name} must be a string{blank}, got {value!r}: pass {self.what}.")
 
 
 Id = IntId | TextId

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from typing import Any, Final, Generic, TypeVar
 
-from wavix_async._codec import is_model, shape_of
+from wavix_async._codec import shape_of
 from wavix_async.errors import DecodeError
 from wavix_async.models._base import MAX_PER_PAGE
 from wavix_async.models.common import Page
@@ -32,28 +32,40 @@ class Paginator(Generic[P, T]):
         page: int | None,
         per_page: int | None,
         limit: int | None = None,
+        name: str = "a list",
     ) -> None:
         self._fetch = fetch
         self._page = page
         self._per_page = per_page
         self._limit = limit
+        self._name = name
+
+    def __repr__(self) -> str:
+        return f"<Paginator of {self._name}>"
 
     def __await__(self) -> Generator[Any, None, P]:
         per_page = self._per_page
         if per_page is None and self._limit is not None:
-            per_page = min(self._limit, MAX_PER_PAGE)
+            per_page = self._size(self._limit)
         return self._fetch(self._page, per_page).__await__()
+
+    def _size(self, wanted: int) -> int:
+        """Return how many items to ask for in one page, where that many are wanted.
+
+        The size says where a later page begins, so it is the same for every way of reading, unless reading begins at
+        the first page.
+        """
+        return self._per_page or (min(wanted, MAX_PER_PAGE) if self._page in {None, 1} else MAX_PER_PAGE)
 
     async def __aiter__(self) -> AsyncGenerator[T, None]:
         left = self._limit
         async with contextlib.aclosing(self.pages()) as pages:
             async for page in pages:
-                for item in page.items if left is None else page.items[:left]:
+                items = items_of(page)
+                for item in items if left is None else items[:left]:
                     yield item
                 if left is not None:
-                    left -= len(page.items)
-                    if left <= 0:
-                        return
+                    left -= len(items)
 
     async def to_list(self) -> list[T]:
         """Read every item, up to `limit`, into a list."""
@@ -61,7 +73,7 @@ class Paginator(Generic[P, T]):
 
     async def first(self) -> T | None:
         """Read the first item; None where there is none."""
-        page = await self._fetch(self._page, self._per_page or 1)
+        page = await self._fetch(self._page, self._size(1))
         return next(iter(items_of(page)), None)
 
     async def total(self) -> int:
@@ -70,36 +82,44 @@ class Paginator(Generic[P, T]):
         Raises:
             DecodeError: The answer does not tell.
         """
-        page = await self._fetch(self._page, self._per_page or 1)
+        page = await self._fetch(None, 1)
         total = getattr(page.pagination, "total", None)
         if type(total) is not int:
             raise DecodeError("The answer does not say how many items there are: read them and count.", retryable=False)
         return total
 
     async def pages(self) -> AsyncGenerator[P, None]:
-        """Read page after page, in order; stops at the last one, at an empty one, or where `limit` is reached.
+        """Read page after page, in order; stops at the last one, at an empty one, or at the one that reaches `limit`.
 
         Where answers have no `pagination`, the list ends at an empty page, or where a page repeats the one before it.
         """
-        number, size = self._page or 1, self._per_page or min(self._limit or MAX_PER_PAGE, MAX_PER_PAGE)
+        number, size = self._page or 1, self._size(self._limit or MAX_PER_PAGE)
         ahead: deque[asyncio.Task[P]] = deque()
-        fetched, most = number, None if self._limit is None else number - 1 + -(-self._limit // size)
+        fetched, left = number, self._limit
+        first: list[Any] | None = None
         try:
             page = await self._fetch(number, size)
             while items := items_of(page):
                 yield page
                 last = _last_page(page)
-                if any(end is not None and number >= end for end in (last, most)):
+                if last is not None and number >= last:
                     return
                 # Without a count of pages only the next one is known to be worth asking for.
                 until = number + 1 if last is None else min(last, number + _AHEAD)
-                while fetched < (until if most is None else min(until, most)):
+                if left is not None:
+                    left -= len(items)
+                    if left <= 0:
+                        return
+                    # A server may give less than it is asked for.
+                    until = min(until, number + -(-left // len(items)))
+                first = items if first is None else first
+                while fetched < until:
                     fetched += 1
                     ahead.append(asyncio.ensure_future(self._fetch(fetched, size)))
                 page = await ahead[0]
                 ahead.popleft()
                 number += 1
-                if last is None and _keys(items_of(page)) == _keys(items):
+                if last is None and items_of(page) in (items, first):
                     # The server knows no pages: it answers the whole list to every call.
                     return
         finally:
@@ -111,17 +131,23 @@ class Paginator(Generic[P, T]):
 def items_of(page: Any) -> list[Any]:
     """Return the items of an answer, which must be a list: nothing can stand for the records of an account.
 
+    Null is an empty list, unless the answer counts records.
+
     Raises:
         DecodeError: They are missing, or something else.
     """
+    if page.items is None and _says_null(page):
+        return []
     if type(page.items) is not list:
         raise DecodeError(f"The answer has no list of items, but {type(page.items).__name__}.", retryable=False)
     return page.items
 
 
-def _keys(items: list[Any]) -> list[Any]:
-    """Return what tells the records of a page from others: the first field of a model, which is its id."""
-    return [getattr(item, shape_of(type(item)).fields[0].name) if is_model(type(item)) else item for item in items]
+def _says_null(page: Any) -> bool:
+    if getattr(page, "pagination", None) is None:
+        return False
+    (wire,) = (field.wire for field in shape_of(type(page)).fields if field.name == "items")
+    return page._origin is not None and wire not in page._origin.absent and not page.pagination.total
 
 
 def _last_page(page: Page[Any]) -> int | None:

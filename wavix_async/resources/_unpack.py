@@ -1,5 +1,6 @@
 """`@unpack(Model)`: a method's keywords are the fields of a body or a query, spelled once, in the model's class."""
 
+import asyncio
 import functools
 import inspect
 from collections.abc import Callable, Mapping
@@ -30,6 +31,8 @@ class unpack(Generic[P, B]):  # noqa: N801 - reads as a decorator
     """
 
     def __init__(self, model: Callable[P, B]) -> None:
+        if "__attrs_attrs__" not in vars(model):
+            raise TypeError(f"{model!r} has no fields: put @frozen(kw_only=True) above the class.")
         self._model = model
 
     @overload
@@ -66,14 +69,27 @@ class unpack(Generic[P, B]):  # noqa: N801 - reads as a decorator
                 return method(*args, *mine, body)
             except TypeError:
                 # Either an argument is missing, and the signature names it, or the error is none of ours.
-                call.__signature__.bind(*args, **keywords)  # type: ignore[attr-defined]
+                try:
+                    call.__signature__.bind(*args, **keywords)  # type: ignore[attr-defined]
+                except TypeError as error:
+                    raise TypeError(f"{method.__name__}() is {error}.") from None
                 raise
 
         call.__signature__ = declared.replace(  # type: ignore[attr-defined]
             parameters=[*list(declared.parameters.values())[:-1], *fields.values()]
         )
+        if inspect.iscoroutinefunction(method):
+            _mark_coroutine_function(call)
         call.__doc__ = FieldDoc(method.__doc__ or "", model, "Args")
         return call
+
+
+def _mark_coroutine_function(call: Any) -> None:
+    """Have `iscoroutinefunction` and mocks see what the method returns."""
+    if hasattr(inspect, "markcoroutinefunction"):
+        inspect.markcoroutinefunction(call)
+    else:  # Python 3.11
+        call._is_coroutine = getattr(asyncio.coroutines, "_is_coroutine", None)
 
 
 def _too_many(name: str, model: Any, own: list[str], left: tuple[Any, ...]) -> str:
