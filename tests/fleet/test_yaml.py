@@ -156,7 +156,7 @@ nummbers: []
             (6, 3, "has no set: a mapping of the fields and what they shall be."),
             (7, 12, "1 is in this list already, in line 7."),
             (7, 15, "must be the number's record id, a positive whole number; got 'x'."),
-            (8, 23, "(destinations): [0] lacks transport."),
+            (8, 23, "(destinations): [0] is missing transport."),
             (9, 3, "must be an entry: a mapping with set, and with select, id, number, ids or numbers."),
             (10, 11, "select must be all, or a mapping with some of id, number, "),
             (11, 8, "changes nothing: give at least one field a value."),
