@@ -421,7 +421,7 @@ def test_what_is_read_and_differs_is_not_sent_again_where_it_costs(reply: Reply,
     assert server.session.writes["/v3/messages/m0"] == 1
     if status == "failed":
         assert result.error is not None
-        assert result.error.__notes__ == ["The message was read back, and is not changed."]
+        assert result.error.__notes__ == ["A read shows that the message is unchanged."]
 
 
 @pytest.mark.req_04

@@ -275,7 +275,7 @@ TWICE = RetryPolicy(attempts=2, backoff=0.01)
     "last", [Reply(500, applied=True), Reply(503, applied=True), Reply(200, "x", {"Content-Type": "text/html"})]
 )
 def test_what_was_sent_again_after_the_read_is_read_again(last: Reply) -> None:
-    """It had been called `failed`, "read back, and is not changed", on the strength of a read before the last send."""
+    """A read before the last send does not show that the record is unchanged: the change must not become `failed`."""
     looked = False
 
     def answer(seen: Seen) -> Reply:
