@@ -68,7 +68,9 @@ def test_all_wrong_values_are_found_at_once() -> None:
     found = {problem.field: problem.message for problem in caught.value.problems}
     assert sorted(found) == ["call_status_url", "destinations", "sms_enabled"]
     assert found["sms_enabled"].startswith("must be true or false;")
-    assert found["destinations"].startswith("[1] has unknown keys: colour; the keys are destination, priority, transport")
+    assert found["destinations"].startswith(
+        "[1] has unknown keys: colour; the keys are destination, priority, transport"
+    )
 
 
 @pytest.mark.parametrize(

@@ -103,14 +103,14 @@ class TestTables:
             "line 4, column 2 (number): must be a phone number, such as +1 415 555 0100; got '+49 abc'.",
             "line 5: the number is missing: give id or number.",
             "line 6, column 4: the row has 3 cells, and the header has 4.",
-            "line 9, column 1 (id): id 1005 is in line 7 already.",
-            "line 10, column 2 (number): phone number 14155550000 is in line 8 already.",
-            "line 11, column 1 (id): id 1005 is in line 7 already.",
+            "line 9, column 1 (id): id 1005 is already in line 7.",
+            "line 10, column 2 (number): phone number 14155550000 is already in line 8.",
+            "line 11, column 1 (id): id 1005 is already in line 7.",
         ]
 
     def test_a_number_that_is_twice_in_ndjson(self):
         (problem,) = problems('{"id": 9, "sms_enabled": true}\n{"id": 9, "sms_enabled": true}\n', "ndjson")
-        assert problem.startswith("line 2, column id: id 9 is in line 1 already.")
+        assert problem.startswith("line 2, column id: id 9 is already in line 1.")
 
     def test_a_thousand_problems_are_kept_and_all_are_counted(self):
         content = "id,sms_enabled\n" + "".join(
@@ -176,7 +176,7 @@ class TestSources:
             read(tmp_path / "missing.csv")
         with pytest.raises(FleetFileError, match="Cannot read"):
             read(tmp_path, layout="csv")
-        with pytest.raises(FleetFileError, match="is no path"):
+        with pytest.raises(FleetFileError, match="is not a path"):
             read("a\0.csv")
 
     def test_pairs_and_mappings(self):
@@ -207,7 +207,7 @@ class TestSources:
             "<iterable>[2]: must be the number's record id, a positive whole number; got 0.",
             "<iterable>[3]: must be a phone number, such as +1 415 555 0100; got 'x'.",
             "<iterable>[4]: must have a NumberUpdate; got dict.",
-            "<iterable>[5]: id 1 is in [0] already.",
+            "<iterable>[5]: id 1 is already in [0].",
             "<iterable>[6]: must be the number's record id, a positive whole number; got True.",
         ]
 
@@ -245,8 +245,8 @@ class TestMatch:
         match.updates([number(1)])
 
         assert [str(problem) for problem in match.problems] == [
-            "<stream>, line 3, column 2 (id): id 1 has the phone number 14155550001: "
-            "<stream>, line 2, column number speaks of it already."
+            "<stream>, line 3, column 2 (id): id 1 has the phone number 14155550001, "
+            "which is already in <stream>, line 2, column number."
         ]
 
     def test_unseen_names_the_place_in_the_order_of_the_file(self):

@@ -132,7 +132,7 @@ class TestWholeOrNothing:
 
     async def test_a_number_without_an_id_is_an_error(self, wavix: WavixClient, sandbox: Sandbox, tmp_path: Path):
         sandbox.change(FIRST, id=None)
-        with pytest.raises(DecodeError, match="has no id that could be used: None"):
+        with pytest.raises(DecodeError, match="has no usable id: None"):
             await export(wavix, tmp_path / "a.csv")
         assert list(tmp_path.iterdir()) == []
 
@@ -147,7 +147,7 @@ class TestWholeOrNothing:
         ):
             with pytest.raises(InputError, match=message):
                 await export(wavix, path)
-        with pytest.raises(InputError, match="it is no file"):
+        with pytest.raises(InputError, match="it is not a file"):
             await export(wavix, tmp_path, layout="csv")
         assert sandbox.requests == ()
 
