@@ -1,4 +1,4 @@
-"""Rows of CSV and NDJSON: what they say, and the place of every mistake."""
+"""Rows of CSV and NDJSON: their contents, and the place of every mistake."""
 
 from __future__ import annotations
 

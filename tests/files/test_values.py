@@ -1,4 +1,4 @@
-"""Values of fields: from text, and from JSON."""
+"""Values of fields, from text and from JSON."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reading what numbers shall be from tables and from Python, and holding it against an account."""
+"""Read the desired state of numbers from tables and from Python, and compare it with an account."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ class TestTables:
 
     def test_a_table_without_rows_wants_nothing(self):
         assert len(desired("id,sms_enabled\n")) == 0
-        assert desired("id,sms_enabled\n"), "it is there all the same"
+        assert desired("id,sms_enabled\n"), "an empty desired state is still true"
 
     def test_all_that_is_wrong_is_told_at_once_in_the_order_of_the_lines(self):
         content = (
@@ -146,7 +146,7 @@ class TestTables:
             peak = tracemalloc.get_traced_memory()[1]
         finally:
             tracemalloc.stop()
-        # What sqlite keeps is not seen here, and bounded; 4,096 updates are kept, and the file has 80 MB.
+        # tracemalloc does not see the memory of sqlite, which is limited. 4,096 updates are cached; the file has 80 MB.
         assert peak < 20e6
 
 
@@ -232,7 +232,7 @@ class TestMatch:
         match = desired("id,number,sms_enabled\n1,14155550001,true\n2,14155550009,true\n").match()
 
         assert match.updates([number(1), number(2)]) == [ON, None]
-        assert match.updates([number(2)]) == [None], "a page that comes twice tells nothing new"
+        assert match.updates([number(2)]) == [None], "a page that comes twice adds no problem"
         assert [str(problem) for problem in match.problems] == [
             "<stream>, line 3, column 1 (id): id 2 has the phone number 14155550002, not 14155550009."
         ]

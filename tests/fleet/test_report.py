@@ -1,4 +1,4 @@
-"""Reports of runs, and what they can tell after the run."""
+"""Reports of runs, during and after the run."""
 
 from __future__ import annotations
 

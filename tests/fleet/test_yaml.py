@@ -278,5 +278,5 @@ class TestBounds:
             peak = tracemalloc.get_traced_memory()[1]
         finally:
             tracemalloc.stop()
-        # The nodes of the whole would be 6 MB and more.
+        # The nodes of the whole file would use more than 6 MB.
         assert peak < 2e6
