@@ -1,4 +1,4 @@
-"""Equal changes in batches: few requests, and all the same one true outcome for every number."""
+"""Equal changes in batches: few requests, and still one exact outcome for every number."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ LOST = Reply(error=aiohttp.ServerDisconnectedError(), applied=False)
 
 
 class Server:
-    """A model of the API: batches are all or nothing, reads are true."""
+    """A model of the API: it accepts or rejects a batch as a whole, and its reads are correct."""
 
     def __init__(self, answer: Callable[[Seen], Reply | None] = lambda _: None, unknown: frozenset[int] = frozenset()):
         self.answer, self.unknown = answer, unknown
@@ -91,7 +91,7 @@ def test_a_bad_id_costs_a_few_requests_and_never_the_batch() -> None:
     assert (report.updated, report.failed, report.total) == (397, 3, 400)
     assert {result.id for result in report.failures} == bad
     assert {result.error.status for result in report.failures if result.error} == {404}
-    # Four batches, and seven levels of halves for each bad id.
+    # Four batches, and seven levels of halving for each bad id.
     assert report.requests == server.session.requests <= 4 + 3 * 15
     assert set(server.changed.values()) == {1}
 
@@ -118,7 +118,7 @@ def test_a_batch_that_takes_too_long_is_halved() -> None:
     run = client.numbers.bulk_update(dict.fromkeys(range(1, 301), ON), batch="auto", concurrency=2)
     report = run_virtual(finish(run))
     assert (report.updated, report.total) == (300, 300)
-    # Some of the size that is too much were under way when that was found out.
+    # Some batches that are too large were in flight when the run learned the limit.
     assert len([size for size in sizes(server) if size > 30]) <= 3 * 12
     assert min(sizes(server)) >= 10
 
@@ -165,7 +165,7 @@ def test_a_number_that_comes_again_waits_for_its_batch() -> None:
 
 
 def test_doubts_of_a_batch_are_settled_one_by_one() -> None:
-    """Applied, and never answered: reads tell."""
+    """The API applies the batch and never answers: reads show the outcome."""
     done_unheard = Reply(error=aiohttp.ServerDisconnectedError(), applied=True)
     server = Server(lambda seen: done_unheard if seen.path == "/v1/numbers" else None)
     results = run_virtual(results_of(server.update(range(1, 21))))
@@ -195,7 +195,7 @@ def test_a_run_of_batches_that_is_ended_says_what_it_left(how: str) -> None:
 
     report, took = run_virtual(main())
     assert took <= (0.55 if how == "stop" else 0.05)
-    # Two batches were on the wire.
+    # Two batches were in flight.
     assert report.unknown == 200
     assert report.updated == report.failed == 0
     if how == "stop":
@@ -275,14 +275,14 @@ def test_whatever_happens_every_number_has_one_true_outcome(
         elif result.status == "not_sent" and result.id in once:
             assert not server.changed[result.id]
         elif result.status == "failed" and result.id in once:
-            # A refusal of what the request says holds for all attempts; this server says it of any, at random.
+            # A real server rejects the content of a request at every attempt; this one rejects at random.
             at_random = result.error is not None and result.error.status in {413, 422}
             assert at_random or not server.changed[result.id]
             assert result.id in unknown or "422" in replies or "413" in replies or result.settled
 
 
 async def test_ten_thousand_numbers_in_a_few_hundred_requests() -> None:
-    """Five different changes, twenty unknown ids, faults, and a server that takes a hundred at a time."""
+    """Five different changes, twenty unknown ids, faults, and a server that accepts 100 changes per request."""
     async with Sandbox(numbers=10_000, batch_limit=100, faults=Faults(status_503=0.01, reset_after=0.01)) as sandbox:
         known = list(sandbox.numbers)
         bad = [known[-1] + 1 + number for number in range(20)]

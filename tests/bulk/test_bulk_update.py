@@ -1,6 +1,6 @@
-"""`bulk_update` against the sandbox on real sockets: what the report says is held against what the sandbox did.
+"""`bulk_update` against the sandbox on real sockets: the report must agree with what the sandbox did.
 
-The marks `req_NN` say which promises a test holds; `pyproject.toml` has them in words.
+The marks `req_NN` name the promises that a test checks; `pyproject.toml` lists them.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def switched_on(sandbox: Sandbox) -> set[int]:
 
 
 async def quiet(client: WavixClient) -> None:
-    """Nothing is left of a run: no task of its own, no request, no slot; and a call still works."""
+    """Check that a run has left no task, no request and no held slot, and that a call still works."""
     snapshot = client.limits.snapshot()
     assert (snapshot.in_flight, snapshot.waiting) == (0, 0)
     assert (await asyncio.wait_for(client.numbers.get(FIRST), SOON)).id == FIRST
@@ -102,7 +102,7 @@ async def later(items: Any) -> AsyncIterator[Any]:
 
 
 class Endless:
-    """An iterable of ours that is neither a sequence nor a generator."""
+    """An iterable that is neither a sequence nor a generator."""
 
     def __init__(self, count: int) -> None:
         self.count = count
@@ -214,7 +214,7 @@ async def test_a_run_that_is_never_started_sends_nothing() -> None:
 
 @pytest.mark.req_17
 async def test_a_404_and_a_422_fail_that_number_only() -> None:
-    """A refusal is of one number, and keeps its reason."""
+    """A rejection affects one number only, and keeps its reason."""
     async with Sandbox(numbers=60, foreign=0.3, seed=4) as sandbox, client_of(sandbox) as client:
         abroad = {number for number in ids(60) if sandbox.numbers[number]["country_short_name"] not in ("US", "CA")}
         assert 3 < len(abroad) < 57
@@ -240,7 +240,7 @@ async def test_a_404_and_a_422_fail_that_number_only() -> None:
     [(401, AuthenticationError), (402, PaymentRequiredError), (403, PermissionDeniedError)],
 )
 async def test_a_refusal_of_everything_stops_the_run_at_the_first(status: int, kind: type[WavixError]) -> None:
-    """Never ten thousand identical refusals."""
+    """A run never collects ten thousand identical rejections."""
     async with Sandbox(numbers=400, latency=0.005) as sandbox, client_of(sandbox) as client:
         sandbox.fail_next(f"status_{status}", 400)
         for updates in (dict.fromkeys(ids(300), ON), iter(pairs(300)), later(pairs(300))):
@@ -261,7 +261,7 @@ async def test_a_refusal_of_everything_stops_the_run_at_the_first(status: int, k
 
 @pytest.mark.req_16
 async def test_a_wrong_key_and_a_key_that_may_only_read() -> None:
-    """With the sandbox's own 401 and 403; the 403 names the scope."""
+    """The sandbox itself sends the 401 and the 403; the 403 names the scope."""
     async with Sandbox(numbers=100) as sandbox, client_of(sandbox, api_key="wrong") as client:
         report = await client.numbers.bulk_update(dict.fromkeys(ids(100), ON), concurrency=4)
         assert isinstance(report.stopped_by, AuthenticationError)
@@ -276,7 +276,7 @@ async def test_a_wrong_key_and_a_key_that_may_only_read() -> None:
 @pytest.mark.req_16
 @pytest.mark.req_17
 async def test_the_results_of_a_stopped_run_name_every_input() -> None:
-    """Iterated: what was not sent lands as well, and says what stopped the run."""
+    """An iterated run also yields the items that were not sent, with the error that stopped the run."""
     async with Sandbox(numbers=100) as sandbox, client_of(sandbox, api_key="wrong") as client:
         for updates in (dict.fromkeys(ids(100), ON), iter(pairs(100))):
             run = client.numbers.bulk_update(updates, concurrency=4)
@@ -289,7 +289,7 @@ async def test_the_results_of_a_stopped_run_name_every_input() -> None:
 
 @pytest.mark.req_16
 async def test_a_refusal_of_everything_stops_those_that_wait_for_their_turn() -> None:
-    """With a rate nobody else is on the wire when the first 401 comes."""
+    """At this rate, no other request is in flight when the first 401 arrives."""
     async with Sandbox(numbers=100) as sandbox, client_of(sandbox, api_key="wrong", rate=20) as client:
         report = await client.numbers.bulk_update(dict.fromkeys(ids(100), ON), concurrency=32)
         assert report.total == 100
@@ -301,7 +301,7 @@ async def test_a_refusal_of_everything_stops_those_that_wait_for_their_turn() ->
 
 @pytest.mark.req_20
 async def test_a_number_that_comes_again_is_written_after_the_first_in_order() -> None:
-    """In order, never two at once, whatever fails on the way."""
+    """The changes of a number are sent in order, never two at once, even through faults."""
     rounds, numbers = 12, 6
     updates = [
         (number, NumberUpdate(transcription_threshold=turn)) for turn in range(rounds) for number in ids(numbers)
@@ -313,7 +313,7 @@ async def test_a_number_that_comes_again_is_written_after_the_first_in_order() -
         assert counts(report) == (rounds * numbers, 0, 0, 0)
         assert sandbox.stats.faults.total() > 5
         written: dict[str, list[int]] = {}
-        # A reset of the client's own retry may be handled while the next is; the order of arrival is what counts.
+        # The server may still handle a request that was reset while it handles the next: compare the order of arrival.
         for request in sorted(sandbox.requests, key=lambda request: request.at):
             written.setdefault(request.path, []).append(json.loads(request.body or b"{}")["transcription_threshold"])
         assert len(written) == numbers
@@ -326,7 +326,7 @@ async def test_a_number_that_comes_again_is_written_after_the_first_in_order() -
 @pytest.mark.req_17
 @pytest.mark.req_20
 async def test_a_number_that_comes_again_after_a_failure_is_still_written() -> None:
-    """The first one's end is an end, whichever it is."""
+    """The second change is sent however the first one ended."""
 
     def updates() -> Iterator[tuple[int, Any]]:
         yield 7, ON
@@ -365,7 +365,7 @@ NO_PAIRS: list[Any] = [FIRST, None, "ab", (FIRST,), (FIRST, ON, ON), {FIRST: ON}
 
 @pytest.mark.parametrize(("item", "words"), BAD)
 async def test_a_bad_item_is_refused_with_the_same_words_everywhere(item: Any, words: str) -> None:
-    """Of a mapping or a sequence before anything is sent; of a generator as its own result, and the run goes on."""
+    """In a mapping or sequence, before anything is sent; in a generator, as its own result, and the run continues."""
     async with Sandbox(numbers=20) as sandbox, client_of(sandbox) as client:
         said = []
         if not isinstance(item[0], list):
@@ -408,12 +408,12 @@ async def test_an_item_that_is_no_pair(item: Any) -> None:
 @pytest.mark.req_24
 @pytest.mark.parametrize("kind", [dict, iter], ids=["mapping", "generator"])
 async def test_an_update_that_cannot_be_encoded_fails_alone(kind: Any) -> None:
-    """A lone surrogate (a file read with surrogateescape) is no reason to drop the rest."""
+    """A lone surrogate (from a file read with surrogateescape) must not affect the other items."""
     async with Sandbox(numbers=20) as sandbox, client_of(sandbox) as client:
         try:
             odd = NumberUpdate(call_status_url="https://example.com/\udcff")
         except InputError:
-            return  # just as good: refused where it was made
+            return  # also correct: rejected where it was created
         updates = [*pairs(3), (FIRST + 3, odd), *((number, ON) for number in ids(6, FIRST + 4))]
         report = await client.numbers.bulk_update(kind(updates), concurrency=1)
         assert counts(report) == (9, 1, 0, 0)
@@ -423,7 +423,7 @@ async def test_an_update_that_cannot_be_encoded_fails_alone(kind: Any) -> None:
 
 @pytest.mark.req_17
 async def test_a_generator_that_raises_ends_the_run_with_its_error() -> None:
-    """What was pulled before has its outcome all the same."""
+    """Items pulled before the error still get their outcome."""
 
     class SourceError(Exception):
         pass
@@ -464,7 +464,7 @@ async def test_a_generator_that_raises_ends_the_run_with_its_error() -> None:
 @pytest.mark.req_04
 @pytest.mark.req_05
 async def test_six_hundred_updates_through_every_fault_all_end_updated() -> None:
-    """The sandbox's state agrees, and so does the count of requests."""
+    """The state of the sandbox and its count of requests agree with the report."""
     faults = Faults(
         reset_before=0.02,
         reset_after=0.02,
@@ -477,7 +477,7 @@ async def test_six_hundred_updates_through_every_fault_all_end_updated() -> None
     kinds = ("reset_before", "reset_after", "half_body", "garbage", "status_500", "status_502", "status_503")
     for seed in (0, 1):
         async with Sandbox(numbers=600, faults=faults, seed=seed) as sandbox:
-            # Quicker than the defaults, in nothing else different: the budget, too, is the default one.
+            # The default policy with shorter waits; the budget is the default one, too.
             policy = RetryPolicy(backoff=0.05, max_backoff=8.0)
             async with client_of(sandbox, retry=policy) as client:
                 report = await client.numbers.bulk_update(dict.fromkeys(ids(600), ON), concurrency=32)
@@ -494,7 +494,7 @@ async def test_six_hundred_updates_through_every_fault_all_end_updated() -> None
 @pytest.mark.req_09
 @pytest.mark.req_17
 async def test_an_outage_is_told_as_it_is() -> None:
-    """Nothing is updated, nothing is claimed, and the traffic stays bounded."""
+    """Nothing is updated, the report claims nothing, and the traffic stays limited."""
     async with Sandbox(numbers=200, faults=Faults(status_503=1.0)) as sandbox:
         async with client_of(sandbox, retry=RetryPolicy(backoff=0.01, max_backoff=0.05)) as client:
             report = await client.numbers.bulk_update(dict.fromkeys(ids(200), ON), concurrency=16)
@@ -502,7 +502,7 @@ async def test_an_outage_is_told_as_it_is() -> None:
         assert counts(report) == (0, 0, 200, 0)
         assert {result.error.status for result in report.failures if result.error} == {503}
         assert report.requests == sandbox.stats.requests
-        # Of the reads that could settle them only so many are sent that it is clear that they fail as well.
+        # The run sends only a few of the reads, until it is clear that they fail as well.
         assert sum(result.attempts for result in report.failures) <= 1.3 * 200 + 30
         assert sandbox.stats.requests <= 1.3 * 200 + 30 + 60
         assert switched_on(sandbox) == set()
@@ -510,7 +510,7 @@ async def test_an_outage_is_told_as_it_is() -> None:
 
 @pytest.mark.req_17
 async def test_what_may_have_been_changed_is_unknown() -> None:
-    """Carried out, never answered, and no read is answered either."""
+    """The API carries out the changes, and answers neither them nor the reads."""
     async with Sandbox(numbers=50, faults=Faults(reset_after=1.0)) as sandbox:
         async with client_of(sandbox, retry=RetryPolicy.none()) as client:
             report = await client.numbers.bulk_update(dict.fromkeys(ids(50), ON), concurrency=8)
@@ -523,7 +523,7 @@ async def test_what_may_have_been_changed_is_unknown() -> None:
 @pytest.mark.req_03
 @pytest.mark.req_17
 async def test_what_never_left_is_not_sent() -> None:
-    """Nobody listens."""
+    """No server listens on the port."""
     async with Sandbox(numbers=1) as sandbox:
         url = sandbox.url
     async with WavixClient("key", base_url=url, retry=FAST) as client:
@@ -548,7 +548,7 @@ async def test_no_more_are_on_the_wire_than_allowed(concurrency: int) -> None:
             report = await client.numbers.bulk_update(dict.fromkeys(ids(150), ON), concurrency=concurrency)
         assert counts(report) == (150, 0, 0, 0)
         assert sandbox.stats.faults.total() > 10
-        # A connection that the sandbox has reset is told to the client before the sandbox has done with it.
+        # The client notices a reset connection before the sandbox has finished with it.
         assert sandbox.stats.max_in_flight <= concurrency + 1
         if concurrency == 3:
             assert sandbox.stats.max_in_flight >= 3
@@ -588,7 +588,7 @@ async def test_leaving_the_loop_early_leaves_no_task() -> None:
             await quiet(client)
             await asyncio.sleep(0.03)
             assert sandbox.stats.requests == seen + 1
-            # A request that is cancelled before the sandbox reads it counts as sent: nobody can tell the difference.
+            # A request cancelled before the sandbox reads it counts as sent: the client cannot see the difference.
             assert seen <= report.requests == report.updated + report.unknown
             if isinstance(updates, dict):
                 assert report.total == 300
@@ -598,7 +598,7 @@ async def test_leaving_the_loop_early_leaves_no_task() -> None:
 @pytest.mark.req_10
 @pytest.mark.req_17
 async def test_cancelling_a_run_ends_it_promptly_and_the_report_adds_up() -> None:
-    """What had not ended is `not_sent` if it never left, `unknown` if it did."""
+    """An item that had not ended is `unknown` if it was sent, otherwise `not_sent`."""
     for updates in (dict.fromkeys(ids(200), ON), iter(pairs(200))):
         sandbox = Sandbox(numbers=200, latency=0.01, faults=Faults(stall=0.05), seed=1)
         async with sandbox, client_of(sandbox) as client:
@@ -623,12 +623,12 @@ async def test_cancelling_a_run_ends_it_promptly_and_the_report_adds_up() -> Non
                 assert report.not_sent == 200 - report.updated - report.unknown
             await asyncio.sleep(0.05)
             assert sandbox.stats.requests == seen
-            sandbox.fail_next("slow", 1, match="DELETE")  # an order that nothing fits, so that the dice alone rule
+            sandbox.fail_next("slow", 1, match="DELETE")  # matches no request, so that only the random faults occur
             assert (await run_again(client, 20)).updated == 20
 
 
 async def run_again(client: WavixClient, count: int) -> BulkReport:
-    """A cancelled run has taken nothing with it: the next one works, stalls and all."""
+    """Run again with the same client: a cancelled run holds nothing, so this one works, even with stalls."""
     patient = client.with_options(timeout=0.3)
     return await patient.numbers.bulk_update(dict.fromkeys(ids(count), ON), concurrency=8)
 
@@ -660,7 +660,7 @@ async def test_a_run_that_is_iterated_can_be_cancelled() -> None:
 
 @pytest.mark.req_12
 async def test_a_slow_consumer_holds_the_run_back() -> None:
-    """Results do not pile up when nobody takes them."""
+    """Results do not accumulate when the caller does not consume them."""
     async with Sandbox(numbers=200) as sandbox, client_of(sandbox) as client:
         run = client.numbers.bulk_update(iter(pairs(200)), concurrency=4)
         taken = 0
@@ -675,7 +675,7 @@ async def test_a_slow_consumer_holds_the_run_back() -> None:
 @pytest.mark.req_10
 @pytest.mark.req_17
 async def test_stop_lets_what_is_on_the_wire_finish() -> None:
-    """The rest is `not_sent`, iterated or awaited."""
+    """The remaining items are `not_sent`, in an iterated and in an awaited run."""
     async with Sandbox(numbers=200, latency=0.02) as sandbox, client_of(sandbox) as client:
         for updates in (dict.fromkeys(ids(200), ON), iter(pairs(200)), later(pairs(200))):
             sandbox.reset()
@@ -705,7 +705,7 @@ async def test_stop_before_the_start_sends_nothing() -> None:
 
 @pytest.mark.req_10
 async def test_the_grace_of_stop_ends() -> None:
-    """What does not finish in time is `unknown`."""
+    """Items in flight that do not finish in time are `unknown`."""
     async with Sandbox(numbers=50, faults=Faults(stall=1.0)) as sandbox, client_of(sandbox) as client:
         run = client.numbers.bulk_update(dict.fromkeys(ids(50), ON), concurrency=4)
         task = asyncio.create_task(finish(run))
@@ -719,7 +719,7 @@ async def test_the_grace_of_stop_ends() -> None:
 
 @pytest.mark.req_17
 async def test_what_the_end_of_the_grace_gives_up_lands_too() -> None:
-    """`async for` names every input, as after a 401."""
+    """`async for` yields every input, as after a 401."""
     async with Sandbox(numbers=50, faults=Faults(stall=1.0)) as sandbox, client_of(sandbox) as client:
         run = client.numbers.bulk_update(dict.fromkeys(ids(10), ON), concurrency=4)
 
@@ -738,7 +738,7 @@ async def test_what_the_end_of_the_grace_gives_up_lands_too() -> None:
 
 @pytest.mark.req_10
 async def test_stop_ends_a_run_whose_input_never_ends() -> None:
-    """Intake stops: a queue or a live feed has no rest that could be counted."""
+    """The run stops reading: a queue or a live feed has no end, so its items cannot be counted."""
 
     async def feed() -> AsyncIterator[tuple[int, NumberUpdate]]:
         for turn in itertools.count():
@@ -757,7 +757,7 @@ async def test_stop_ends_a_run_whose_input_never_ends() -> None:
 
 @pytest.mark.req_10
 async def test_stop_stops_those_that_wait_for_their_turn() -> None:
-    """They are not on the wire, so they are `not_sent`."""
+    """They were not sent, so they are `not_sent`."""
     async with Sandbox(numbers=100) as sandbox, client_of(sandbox, rate=20) as client:
         run = client.numbers.bulk_update(dict.fromkeys(ids(100), ON), concurrency=32)
         task = asyncio.create_task(finish(run))
@@ -773,7 +773,7 @@ async def test_stop_stops_those_that_wait_for_their_turn() -> None:
 @pytest.mark.req_17
 @pytest.mark.req_22
 async def test_closing_the_client_during_a_run_stops_it() -> None:
-    """It ends, and adds up."""
+    """The run ends, and its counts add up."""
     for updates in (dict.fromkeys(ids(300), ON), iter(pairs(300))):
         async with Sandbox(numbers=300, latency=0.01) as sandbox, client_of(sandbox) as client:
             run = client.numbers.bulk_update(updates, concurrency=8)
@@ -831,7 +831,7 @@ async def test_progress_is_told_in_frozen_records_and_the_last_is_final() -> Non
 @pytest.mark.req_25
 @pytest.mark.parametrize("kind", [dict, iter], ids=["mapping", "generator"])
 async def test_a_progress_callback_that_raises_once_loses_nothing(kind: Any) -> None:
-    """Either it is contained, or it ends the run at once with its error; nothing goes missing."""
+    """The error is contained, or it ends the run at once; no item is lost."""
     calls = 0
 
     def broken(_: BulkProgress) -> None:
@@ -865,8 +865,8 @@ async def test_a_concurrency_that_is_none(concurrency: Any) -> None:
 @pytest.mark.req_06
 @pytest.mark.req_09
 @pytest.mark.req_13
-async def test_a_rate_limit_is_learned_and_everybody_gets_through() -> None:
-    """429s are waited out, all of them, and counted."""
+async def test_a_rate_limit_is_learned_and_every_item_gets_through() -> None:
+    """The run waits after every 429, and counts it."""
     async with Sandbox(numbers=150, rate=100, burst=10, retry_after=None) as sandbox, client_of(sandbox) as client:
         report = await client.numbers.bulk_update(dict.fromkeys(ids(150), ON), concurrency=16)
         assert counts(report) == (150, 0, 0, 0)

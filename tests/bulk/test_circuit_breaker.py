@@ -1,4 +1,4 @@
-"""A bulk run through an outage: it waits, and begins nothing new; what is no outage is not waited for."""
+"""A bulk run through an outage: it waits, and starts nothing new. Without an outage, it does not wait."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ DROPPED = Reply(error=aiohttp.ServerDisconnectedError(), applied=False)
 
 
 class Down:
-    """A server that answers in 50 ms, save for a stretch of time."""
+    """A server that answers in 50 ms, except during an outage."""
 
     def __init__(self, since: float, until: float, reply: Reply, **options: Any) -> None:
         self.since, self.until, self.reply = since, until, reply
@@ -48,10 +48,10 @@ def test_an_outage_is_waited_out_and_nothing_new_is_begun(reply: Reply, length: 
     server = Down(2, 2 + length, reply)
     report = run_virtual(finish(server.run(2000, concurrency=16)))
     assert (report.updated, report.total) == (2000, 2000)
-    # 6.3 s of work, the outage, and what it takes to notice its end.
+    # 6.3 s of work, the outage, and the time to notice its end.
     assert report.elapsed <= 6.3 + length + 6
     assert len({seen.id for seen in server.during}) <= 4 * 16
-    # 320 a second would be sent if there were no outage; this is what is sent to a server that is trying to come back.
+    # Without an outage, the run would send 320 requests a second; a recovering server must get far fewer.
     assert len(server.during) <= 4 * 16 * 5 + length * 2
 
 
@@ -66,20 +66,20 @@ def test_an_api_that_never_answers_is_not_waited_for() -> None:
 @pytest.mark.parametrize("since", [0, 2])
 @pytest.mark.parametrize("reply", [Reply(503), REFUSED, Reply(before=1e6)], ids=["503", "refused", "silent"])
 def test_patience_has_an_end_and_so_has_the_run(reply: Reply, since: float) -> None:
-    """Thousands that each try for minutes in vain help nobody; what was not begun can be resumed."""
+    """The run stops before thousands of items each retry for minutes; items not started can be sent later."""
     server = Down(since, 1e9, reply)
     report = run_virtual(finish(server.run(5000, concurrency=16)))
     assert report.total == 5000
     assert report.updated < 700
     assert report.stopped_by is not None
     assert report.not_sent > 1000
-    # Where nothing is ever answered, an attempt takes 30 s, and there are eight of them.
+    # If the server never answers, an attempt takes 30 s, and there are eight attempts.
     assert report.elapsed <= (610 if reply.before else 180)
 
 
 @pytest.mark.parametrize("concurrency", [1, 8])
 def test_a_number_that_fails_alone_is_no_outage(concurrency: int) -> None:
-    """Reads are answered, so it is the number."""
+    """The API answers reads, so the fault is in that number."""
     sick = {7, 200}
     session = StubSession(lambda seen: Reply(500) if seen.id in sick and seen.method != "GET" else Reply())
     client = WavixClient("key", base_url="http://127.0.0.1:1", session=session)  # type: ignore[arg-type]
@@ -115,14 +115,14 @@ def test_waiting_for_the_end_of_an_outage_can_be_ended(how: str) -> None:
         return run.report, took
 
     report, took = run_virtual(main())
-    # A closed client is noticed by the next probe.
+    # The next probe notices that the client is closed.
     assert took <= (4.5 if how == "close" else 0.05)
     assert report.unknown + report.failed >= 1
     if how != "cancel":
         assert report.total == 1000
 
 
-def test_who_wants_no_repetition_is_not_made_to_wait() -> None:
+def test_a_client_without_retries_does_not_wait() -> None:
     server = Down(1, 1e9, Reply(503), retry=RetryPolicy.none())
     report = run_virtual(finish(server.run(100, concurrency=4)))
     assert report.total == 100
@@ -132,7 +132,7 @@ def test_who_wants_no_repetition_is_not_made_to_wait() -> None:
 @pytest.mark.req_17
 @pytest.mark.parametrize("concurrency", [1, 32])
 def test_one_sick_record_does_not_hold_up_the_others(concurrency: int) -> None:
-    """It fails on reads too; what is probed is a number that is known to be well."""
+    """Reads of this record fail too, so the probe reads a number that the API has answered before."""
     session, client = answering(lambda seen: Reply(500) if seen.id == 3 else Reply())
     report = run_virtual(finish(client.numbers.bulk_update(dict.fromkeys(range(1, 201), ON), concurrency=concurrency)))
     assert (report.updated, report.unknown + report.failed) == (199, 1)
@@ -143,7 +143,7 @@ def test_one_sick_record_does_not_hold_up_the_others(concurrency: int) -> None:
 @pytest.mark.req_17
 @pytest.mark.req_09
 @pytest.mark.parametrize("share", [0.05, 0.2])
-def test_who_stumbles_before_an_outage_is_waited_for_as_well(share: float) -> None:
+def test_an_item_that_fails_just_before_an_outage_waits_as_well(share: float) -> None:
     refused = dropped(applied=False)
 
     def answer(seen: Seen) -> Reply:

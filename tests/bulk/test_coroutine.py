@@ -1,4 +1,4 @@
-"""A run wherever asyncio takes a coroutine: `create_task`, `TaskGroup`, `gather`, `asyncio.run`; and its repr."""
+"""A run works wherever asyncio accepts a coroutine: `create_task`, `TaskGroup`, `gather`, `asyncio.run`; its repr."""
 
 from __future__ import annotations
 
@@ -129,7 +129,7 @@ def test_a_task_that_is_cancelled_before_it_begins_sends_nothing() -> None:
         with pytest.raises(asyncio.CancelledError):
             await task
         assert (session.requests, run.report.total) == (0, 0)
-        # It has not begun, so it still can.
+        # The run has not started, so it can still be awaited.
         assert (await run).succeeded == 10
 
     run_virtual(main())

@@ -1,4 +1,4 @@
-"""What a bulk run takes: every kind of input, odd ones too, and no input loses its outcome."""
+"""The input of a bulk run: every kind, even odd ones, and every item gets an outcome."""
 
 from __future__ import annotations
 
@@ -53,14 +53,14 @@ def test_what_is_no_collection_at_all(client: WavixClient, updates: Any) -> None
 
 
 def test_a_client_can_describe_a_run_outside_of_a_loop(client: WavixClient) -> None:
-    """A run is made before `asyncio.run`, and starts in it."""
+    """The caller creates a run before `asyncio.run`, and it starts there."""
     run = client.numbers.bulk_update(iter([(1, ON)]))
     assert run_from_1000(finish(run)).updated == 1
 
 
 @pytest.mark.req_17
 def test_a_mapping_that_changes_under_the_run_ends_it_with_pythons_error() -> None:
-    """There is a report all the same."""
+    """There is still a report."""
     updates = dict.fromkeys(range(1, 40), ON)
 
     def meddle(seen: Seen) -> Reply:
@@ -80,7 +80,7 @@ def test_a_mapping_that_changes_under_the_run_ends_it_with_pythons_error() -> No
 
 @pytest.mark.req_10
 def test_cleanup_of_the_callers_generators_runs() -> None:
-    """`finally` of a source runs when a run ends early, of both kinds."""
+    """When a run ends early, the `finally` block of a sync or async generator runs."""
     closed: list[str] = []
 
     def source() -> Iterator[tuple[int, NumberUpdate]]:
@@ -112,7 +112,7 @@ def test_cleanup_of_the_callers_generators_runs() -> None:
 
 
 def test_a_source_that_uses_the_same_client_is_no_deadlock() -> None:
-    """The commonest source of all: `async for number in client.numbers.list()`."""
+    """The most common source: `async for number in client.numbers.list()`."""
     session = StubSession(latency=0.01)
     client = fast_client(session, max_connections=2)
 
@@ -124,7 +124,7 @@ def test_a_source_that_uses_the_same_client_is_no_deadlock() -> None:
 
     report = run_from_1000(finish(client.numbers.bulk_update(source(), concurrency=8)))
     assert counts(report) == (30, 0, 0, 0)
-    # Its own requests are not the run's.
+    # The requests of the source do not count as requests of the run.
     assert report.requests == 30
     assert session.requests == 60
 
@@ -175,7 +175,7 @@ def test_what_was_checked_is_what_is_sent() -> None:
 @pytest.mark.req_17
 def test_an_iterator_that_says_only_once_that_it_has_ended() -> None:
     class Feed:
-        """The usual shape of one that reads a queue until a sentinel."""
+        """An iterator that reads a queue until a sentinel."""
 
         def __init__(self) -> None:
             self.queue: asyncio.Queue[Any] = asyncio.Queue()

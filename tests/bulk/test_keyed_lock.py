@@ -1,4 +1,4 @@
-"""One key never has two changes in flight, and those of one key go in the order of the input."""
+"""A key never has two changes in flight, and the changes of a key are sent in input order."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from wavix_async import (
 @pytest.mark.req_20
 @pytest.mark.parametrize("seed", range(4))
 def test_one_number_never_has_two_writes_in_flight(seed: int) -> None:
-    """In order, through faults, and in bounded time."""
+    """The order holds even through faults, and the run ends in limited time."""
     dice = random.Random(seed)
 
     def answer(_: Seen) -> Reply:
@@ -45,13 +45,13 @@ def test_one_number_never_has_two_writes_in_flight(seed: int) -> None:
     for number in range(1, 6):
         written = [body["transcription_threshold"] for body in session.bodies[f"/v1/numbers/{number}"]]
         wanted = [turn for of, turn in given if of == number]
-        # A write whose answer was lost is there again, next to itself.
+        # A write whose answer was lost occurs twice in a row.
         assert [turn for turn, before in zip(written, [None, *written], strict=False) if turn != before] == wanted
 
 
 @pytest.mark.req_20
 def test_an_input_of_one_number_only_is_no_deadlock() -> None:
-    """Every worker but one waits for it."""
+    """All workers but one wait for the key."""
     session = StubSession(lambda seen: Reply(503) if seen.at % 0.2 < 0.02 else Reply(), latency=0.01)
     client = fast_client(session, retry=attrs.evolve(FAST, attempts=20))
     report = run_from_1000(finish(client.numbers.bulk_update(((7, ON) for _ in range(100)), concurrency=4)))
@@ -63,7 +63,7 @@ def test_an_input_of_one_number_only_is_no_deadlock() -> None:
 @pytest.mark.req_17
 @pytest.mark.req_20
 def test_a_mapping_and_a_list_with_the_same_number_twice() -> None:
-    """A list, too, may name a number twice; each input has its own outcome."""
+    """A list may also name a number twice; each item has its own outcome."""
     session = StubSession(latency=0.01)
     updates = [(3, NumberUpdate(transcription_threshold=1)), (3, NumberUpdate(transcription_threshold=2)), (4, ON)]
     report = run_from_1000(finish(fast_client(session).numbers.bulk_update(updates, concurrency=8)))

@@ -1,4 +1,4 @@
-"""The engine over another thing than numbers: messages, which are keyed by text, cost money and cannot be read back."""
+"""The engine with messages instead of numbers: their keys are text, they cost money, and they cannot be read back."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ DELETING: BulkOperation[str, str, Success] = BulkOperation(
 
 
 class Server:
-    """Answers POSTs as it is told, and knows which messages it has sent."""
+    """Answers POSTs as the test says, and records the messages that it has sent."""
 
     def __init__(self, answer: Callable[[Seen], Reply] = lambda _: DONE, **options: Any) -> None:
         self.session = StubSession(answer, latency=0.01)
@@ -102,7 +102,7 @@ def messages(count: int) -> dict[str, str]:
     return {f"m{number}": "Hello" for number in range(count)}
 
 
-# --- words ---
+# --- texts ---
 
 
 @pytest.mark.req_25
@@ -152,7 +152,7 @@ def test_progress_tells_the_pause_of_the_operations_own_limit() -> None:
     assert max(progress.paused_for for progress in told) > 1
 
 
-# --- what costs money, and cannot be read back ---
+# --- messages that cost money, and cannot be read back ---
 
 
 @pytest.mark.req_01
@@ -199,7 +199,7 @@ def test_what_was_surely_not_carried_out_is_sent_again(reply: Reply) -> None:
 
 @pytest.mark.req_03
 def test_what_never_left_is_sent_at_the_end_without_a_read() -> None:
-    """It had used up its attempts before the network came back; there is nothing to read, and nothing to fear."""
+    """All attempts failed to connect before the network came back, so the message can safely be sent again."""
     refusals = iter([REFUSED] * 8)
     server = Server(lambda seen: next(refusals, DONE) if seen.path.endswith("m0") else DONE)
     run = server.run(messages(2))
@@ -265,7 +265,7 @@ def test_a_run_that_is_ended_names_what_it_left(how: str, kind: Any) -> None:
     "reply", [Reply(503), lost(), Reply(before=5, error=aiohttp.ServerDisconnectedError())], ids=repr
 )
 def test_an_outage_does_not_use_up_one_message_after_the_other(reply: Reply) -> None:
-    """Each message that is sent into an outage is lost for good: they go one at a time until an answer comes."""
+    """A message sent during an outage stays unknown, so the run sends one at a time until the API answers."""
 
     def answer(seen: Seen) -> Reply:
         return reply if 1 <= seen.at < 61 else DONE
@@ -273,7 +273,7 @@ def test_an_outage_does_not_use_up_one_message_after_the_other(reply: Reply) -> 
     server = Server(answer, retry=RetryPolicy())
     report = run_virtual(finish(server.run(messages(3000), concurrency=8)))
     assert report.succeeded + report.unknown == report.total == 3000
-    # At first as many as it takes to call it an outage, and those on the wire with them.
+    # The failures that open the circuit, the requests in flight at that time, and then one at a time.
     assert 1 <= report.unknown <= 2 * 8 + 60 / 2
     assert set(server.session.writes.values()) == {1}
 
@@ -338,7 +338,7 @@ def test_whatever_happens_no_message_is_sent_twice_and_each_outcome_is_true(
         if end is None or end[0] == "stop":
             assert Counter(result.id for result in results) == Counter(keys)
             assert run.report.total == len(keys)
-        # A connection that was refused carried no request.
+        # A refused connection carries no request.
         assert run.report.requests == server.session.requests or "refused" in fates
         return results
 
@@ -391,13 +391,13 @@ def test_what_the_answer_to_a_batch_leaves_out_is_unknown() -> None:
     assert server.session.requests == 1
 
 
-# --- what can be read, or repeated ---
+# --- operations that can be read, or repeated ---
 
 
 @pytest.mark.req_04
 @pytest.mark.parametrize("there", [True, False])
 def test_a_record_that_is_found_proves_the_change_and_one_that_is_not_proves_nothing(there: bool) -> None:
-    """Without `differs` there is nothing to compare."""
+    """Without `differs`, the engine has nothing to compare."""
 
     def answer(seen: Seen) -> Reply:
         if seen.method == "GET":
@@ -421,7 +421,7 @@ def test_what_is_read_and_differs_is_not_sent_again_where_it_costs(reply: Reply,
     assert server.session.writes["/v3/messages/m0"] == 1
     if status == "failed":
         assert result.error is not None
-        assert result.error.__notes__ == ["The message was read back, and is not changed."]
+        assert result.error.__notes__ == ["A read shows that the message is unchanged."]
 
 
 @pytest.mark.req_04

@@ -1,4 +1,4 @@
-"""What ends in doubt is read back: `updated` or `failed` where the read tells, `unknown` where it does not."""
+"""The run reads back uncertain changes: `updated` or `failed` if the read decides it, otherwise `unknown`."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ pytestmark = [pytest.mark.req_04, pytest.mark.req_17]
 DONE_UNHEARD = Reply(error=aiohttp.ServerDisconnectedError(), applied=True)
 LOST = Reply(error=aiohttp.ServerDisconnectedError(), applied=False)
 QUICK = RetryPolicy(attempts=1)
-"""The engine gives a policy that repeats at all 8 attempts; one that does not makes for short tests."""
+"""With retries, the engine makes at least 8 attempts; one attempt keeps these tests short."""
 
 
 class Server:
-    """Answers writes as it is told, reads truthfully, and keeps what it saw."""
+    """Answers writes as the test says, answers reads correctly, and records the requests."""
 
     def __init__(self, writes: Callable[[Seen], Reply], reads: Callable[[Seen], Reply] | None = None) -> None:
         self.writes, self.reads = writes, reads
@@ -69,7 +69,7 @@ def test_what_was_carried_out_and_not_answered_is_updated() -> None:
     assert all(result.attempts == 1 for result in results)
     report = run.report
     assert (report.updated, report.total, report.failures) == (3, 3, [])
-    # Three changes, and a read for each in doubt.
+    # Three changes, and one read for each uncertain change.
     assert report.requests == server.session.requests == 5
 
 
@@ -86,7 +86,7 @@ def test_what_was_refused_each_time_and_is_not_changed_has_failed(status: int) -
     "reply", [LOST, Reply(502), Reply(504), Reply(408), Reply(error=aiohttp.ClientPayloadError(), applied=False)]
 )
 def test_what_may_still_be_carried_out_stays_unknown(reply: Reply) -> None:
-    """A proxy that gave up, or a connection that broke, says nothing of what the API is doing."""
+    """A proxy that gave up, or a broken connection, does not show what the API is doing."""
     server = Server(lambda _: reply)
     report = run_virtual(finish(server.run(7)))
     assert (report.unknown, report.failures[0].settled) == (1, False)
@@ -103,7 +103,7 @@ def test_a_change_that_is_applied_late_is_seen_by_the_second_read() -> None:
 
 @pytest.mark.parametrize("last", [Reply(), LOST, Reply(422, {"message": "no"}), Reply(500)])
 def test_what_is_not_changed_is_sent_again(last: Reply) -> None:
-    """Eight attempts can fail by chance; what a read shows unchanged is safe to send again."""
+    """Eight attempts can fail by chance; a change that a read shows as not applied is safe to send again."""
     failures = iter([LOST] * 8)
     server = Server(lambda _: next(failures, last))
     client = server.client.with_options(retry=RetryPolicy(attempts=2, backoff=0.01))
@@ -119,7 +119,7 @@ def test_what_is_not_changed_is_sent_again(last: Reply) -> None:
 
 @pytest.mark.req_12
 def test_a_report_keeps_no_answers_alive() -> None:
-    """An error knows its frames, and they know the answer: thousands of them would be gigabytes."""
+    """An error keeps its frames, and they keep the response: thousands of them would use gigabytes."""
     server = Server(lambda seen: Reply(422, {"message": "x"}) if seen.id % 2 else LOST)
     report = run_virtual(finish(server.run(*range(1, 9))))
     for result in report.failures:
@@ -237,7 +237,7 @@ def looking_first(server: Server) -> WavixClient:
 
 
 def test_a_change_that_may_be_there_is_read_before_it_is_sent_again() -> None:
-    """With `repeat_unknown=False` what was carried out is never sent a second time, and what was not is sent again."""
+    """With `repeat_unknown=False`, an applied change is never sent twice, and a change not applied is sent again."""
     first = iter([DONE_UNHEARD, LOST])
     server = Server(lambda _: next(first, Reply()))
     run = looking_first(server).numbers.bulk_update([(1, ON), (2, ON)], concurrency=1)
@@ -275,7 +275,7 @@ TWICE = RetryPolicy(attempts=2, backoff=0.01)
     "last", [Reply(500, applied=True), Reply(503, applied=True), Reply(200, "x", {"Content-Type": "text/html"})]
 )
 def test_what_was_sent_again_after_the_read_is_read_again(last: Reply) -> None:
-    """It had been called `failed`, "read back, and is not changed", on the strength of a read before the last send."""
+    """A read before the last send does not show that the record is unchanged: the change must not become `failed`."""
     looked = False
 
     def answer(seen: Seen) -> Reply:
@@ -293,7 +293,7 @@ def test_what_was_sent_again_after_the_read_is_read_again(last: Reply) -> None:
 @pytest.mark.req_17
 @pytest.mark.parametrize("status", [200, 502, 504, 520, 524, 599])
 def test_what_a_proxy_says_is_not_the_last_word(status: int) -> None:
-    """The API may still be at work: the change lands when everybody has stopped looking."""
+    """The API may still be working: it may apply the change after the last read."""
     body = "<html>" if status == 200 else None
     session, client = answering(lambda seen: Reply() if seen.method == "GET" else Reply(status, body, applied=False))
     report = run_virtual(finish(client.numbers.bulk_update({7: ON})))
@@ -303,8 +303,8 @@ def test_what_a_proxy_says_is_not_the_last_word(status: int) -> None:
 
 @pytest.mark.req_17
 @pytest.mark.req_20
-def test_a_read_of_the_predecessor_is_nobodys_attempt() -> None:
-    """A refused successor had been called unknown, and sent twice, since a read had been counted as its attempt."""
+def test_a_read_of_the_predecessor_is_not_an_attempt() -> None:
+    """A read must not count as an attempt of the next change, or a rejected change would end as unknown."""
     replies = iter([*[dropped(applied=True)] * 8, Reply(409, {"message": "not in this state"})])
     reads = iter([dropped(applied=False), Reply()])
     session, client = answering(lambda seen: next(reads) if seen.method == "GET" else next(replies))

@@ -1,4 +1,4 @@
-"""What a bulk run tells: progress on the way, a report at the end, and its error."""
+"""The results of a bulk run: progress, the report at the end, and its error."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""The bulk engine without a server: a stub in place of the session, and virtual time, so that waits cost nothing.
+"""The bulk engine without a server: a stub replaces the session, and virtual time makes waits free.
 
-The marks `req_NN` say which promises a test holds; `pyproject.toml` has them in words.
+The marks `req_NN` name the promises that a test checks; `pyproject.toml` lists them.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ from wavix_async import (
 def test_a_limited_server_updates_everything_in_nearly_the_ideal_time(
     rate: float | None, header: bool, refused: float, times: float
 ) -> None:
-    """50/s and 100 workers, and one answer in a hundred is a 500; 404s fail, and nothing else does."""
+    """At 50/s with 100 workers, one answer in a hundred is a 500; only 404s fail."""
     count, limit = 2500, rate_control.Bucket(50, 10, 1.0)
     dice = random.Random(13)
 
@@ -67,7 +67,7 @@ def test_a_limited_server_updates_everything_in_nearly_the_ideal_time(
 
     session = StubSession(answer, latency=0.08)
     client = fast_client(session, rate=rate, retry=RetryPolicy())
-    # The bucket is full when the clock of `run_virtual` begins.
+    # The bucket is full when the clock of `run_virtual` starts.
     limit.at = 1000.0
     random.seed(13)
     report = run_from_1000(finish(client.numbers.bulk_update(dict.fromkeys(range(1, count + 1), ON), concurrency=100)))
@@ -76,13 +76,13 @@ def test_a_limited_server_updates_everything_in_nearly_the_ideal_time(
     assert session.statuses[500] > 10
     assert report.rate_limited == session.statuses[429]
     assert report.rate_limited <= refused * report.requests
-    # An answer 500 has cost its place too.
+    # A request answered with 500 has used a part of the rate, too.
     assert report.elapsed <= times * limit.ideal(report.requests - report.rate_limited)
 
 
 @pytest.mark.req_16
 def test_a_401_stops_also_those_that_back_off() -> None:
-    """A key that is revoked in the middle of an outage is not asked for again and again."""
+    """The run does not retry with a key that is revoked during an outage."""
     revoked_at = 0.5
 
     def answer(seen: Seen) -> Reply:
@@ -101,8 +101,8 @@ def test_a_401_stops_also_those_that_back_off() -> None:
 @pytest.mark.req_10
 @pytest.mark.req_16
 @pytest.mark.parametrize("how", ["401", "stop"])
-def test_a_run_that_is_stopped_does_not_wait_for_turns_that_nobody_takes(how: str) -> None:
-    """A slow rate is no reason to sit there when all is said."""
+def test_a_stopped_run_does_not_wait_for_the_rate_limit(how: str) -> None:
+    """A slow rate must not delay the end of a stopped run."""
 
     async def main() -> BulkReport:
         session = StubSession(lambda _: Reply(401, {"message": "no"}) if how == "401" else Reply(), latency=0.01)
@@ -119,7 +119,7 @@ def test_a_run_that_is_stopped_does_not_wait_for_turns_that_nobody_takes(how: st
 
 @pytest.mark.req_16
 def test_a_401_ends_a_run_whose_input_never_ends() -> None:
-    """A feed has no rest that could be counted, and a wrong key must not hang for ever."""
+    """A feed has no end, so its items cannot be counted, and a wrong key must not make the run hang."""
 
     async def feed() -> AsyncIterator[tuple[int, NumberUpdate]]:
         number = 0
@@ -141,7 +141,7 @@ def test_a_401_ends_a_run_whose_input_never_ends() -> None:
 @pytest.mark.req_10
 @pytest.mark.req_17
 def test_an_item_that_was_tried_in_vain_before_the_stop_is_not_forgotten() -> None:
-    """Sum and truth, when a run is stopped in the middle of retries."""
+    """The counts add up and are correct when a run is stopped during retries."""
     session = StubSession(lambda seen: Reply(error=aiohttp.ServerDisconnectedError(), applied=seen.id % 2 == 0),
                           latency=0.02)  # fmt: skip
 
@@ -161,7 +161,7 @@ def test_an_item_that_was_tried_in_vain_before_the_stop_is_not_forgotten() -> No
 
 @pytest.mark.req_10
 def test_counting_what_is_left_does_not_block_the_loop() -> None:
-    """For a million inputs it takes seconds, and somebody else wants to run, or to cancel it."""
+    """Counting a million inputs takes seconds; other tasks must be able to run, or to cancel it."""
     turns = 0
 
     async def main() -> None:
@@ -207,7 +207,7 @@ def test_a_refusal_ends_a_run_whose_input_has_nothing_to_give() -> None:
 
 @pytest.mark.req_10
 @pytest.mark.req_17
-def test_who_was_only_refused_for_the_rate_is_not_unknown_when_cancelled() -> None:
+def test_an_item_that_got_only_429s_is_not_unknown_when_cancelled() -> None:
     async def main() -> None:
         session = StubSession(lambda _: Reply(429, headers={"Retry-After": "30"}))
         run = client_of(session).numbers.bulk_update({1: ON})
@@ -239,7 +239,7 @@ def test_a_slow_reader_gets_every_result_of_a_stopped_run() -> None:
 @pytest.mark.req_17
 @pytest.mark.req_16
 def test_a_pause_that_is_too_long_for_one_stops_all() -> None:
-    """Ten thousand inputs had been run through in 0.2 s, each of them too late."""
+    """Otherwise a run would fail ten thousand inputs in 0.2 s, each with the same error."""
     session, client = answering(lambda seen: Reply(429, {}, {"Retry-After": "900"}) if seen.at > 0.5 else Reply())
     report = run_virtual(finish(client.numbers.bulk_update(dict.fromkeys(range(1, 5001), ON))))
     assert isinstance(report.stopped_by, RateLimitError)
@@ -249,7 +249,7 @@ def test_a_pause_that_is_too_long_for_one_stops_all() -> None:
     assert session.requests == report.requests
 
 
-# --- anything goes ---
+# --- random schedules ---
 
 FAULTS = ["ok", "ok", "ok", "503", "500", "lost", "done", "cut", "404", "garbage", "slow"]
 
@@ -274,7 +274,7 @@ def reply_of(kind: str) -> Reply:
 
 
 def any_schedule(*kinds: str) -> Any:
-    """Give a test every kind of input, schedule of answers, and end."""
+    """Run a test with random kinds of input, schedules of answers, and ends."""
     strategy = given(
         replies=st.lists(st.sampled_from(kinds), max_size=60),
         numbers=st.lists(st.one_of(st.integers(1, 12), st.sampled_from([0, -1, "x", None])), max_size=40),
@@ -302,7 +302,7 @@ def test_whatever_happens_every_input_has_one_outcome_and_it_is_true(**schedule:
 @example(replies=["429", "ok", "429"], numbers=[1, 1, 1, 2, 2], concurrency=4, kind="async", end=None, attempts=1)
 @any_schedule(*FAULTS, "429")
 def test_whatever_happens_with_refusals_in_between(**schedule: Any) -> None:
-    """The same with a limiter that learns."""
+    """The same with a limiter that learns the rate."""
     hold_to_the_truth(**schedule)
 
 
@@ -363,7 +363,7 @@ def hold_to_the_truth(
             assert loop.time() - ended_at <= 0.05
         if not task.cancelled():
             task.result()
-        # Turns of the loop, and no time at all: who leaves the loop early does not wait for the end of the run.
+        # A few turns of the loop, without any time: a caller that leaves `async for` early does not wait for the run.
         for _ in range(20):
             await asyncio.sleep(0)
         assert asyncio.all_tasks() == {asyncio.current_task()}
@@ -387,7 +387,7 @@ def hold_to_the_truth(
         assert session.overlaps == 0
         assert session.peak <= concurrency
         assert session.requests == report.requests
-        # The truth, for numbers that came once: what was carried out is updated or unknown, what was not seen is not.
+        # For numbers that occur once: an applied change is updated or unknown, and one that was not seen is neither.
         once = {number for number, times in Counter(numbers).items() if times == 1 and isinstance(number, int)}
         for result in [*results, *report.failures]:
             path = f"/v1/numbers/{result.id}"
@@ -396,7 +396,7 @@ def hold_to_the_truth(
             if result.status == "not_sent":
                 assert not session.seen[path] or not session.applied[path]
             elif result.status == "failed":
-                # 404 is this stub's word of the moment, whatever was done before it.
+                # The stub sends a 404 at random, even if it applied the change before.
                 assert session.writes[path]
                 assert not (result.settled and session.applied[path])
             elif result.status == "updated":

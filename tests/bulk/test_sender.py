@@ -1,4 +1,4 @@
-"""How a change gets to the API: with the policy, the deadline, the signal and the semaphore of the client."""
+"""Sending a change: with the policy, the deadline, the stop signal and the semaphore of the client."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ from wavix_async import (
 
 
 @pytest.mark.req_09
-def test_the_policy_of_the_client_is_heeded() -> None:
-    """`none()` means none, and a policy of more attempts than the engine's own is kept."""
+def test_the_run_follows_the_policy_of_the_client() -> None:
+    """`none()` means no retries, and a policy with more attempts than the engine's default is kept."""
     session = StubSession(lambda _: lost(), latency=0.01)
     client = fast_client(session, retry=RetryPolicy.none())
     report = run_from_1000(finish(client.numbers.bulk_update(dict.fromkeys(range(1, 51), ON))))
@@ -43,12 +43,12 @@ def test_the_policy_of_the_client_is_heeded() -> None:
 
 @pytest.mark.req_11
 def test_the_deadline_is_each_items_own() -> None:
-    """Not exceeded by more than 50 ms, in virtual time exactly so."""
+    """The deadline is not exceeded by more than 50 ms; in virtual time it is exact."""
     session = StubSession(lambda _: Reply(before=60))
     client = fast_client(session).with_options(deadline=3)
     report = run_from_1000(finish(client.numbers.bulk_update(dict.fromkeys(range(1, 5), ON), concurrency=4)))
     assert counts(report) == (0, 0, 4, 0)
-    # The reads that were to settle them have deadlines of their own.
+    # The reads of the reconciler have deadlines of their own.
     assert 6 <= report.elapsed <= 6.1
     assert all(result.error and result.error.elapsed <= 3.05 for result in report.failures)
 
@@ -68,7 +68,7 @@ def test_the_clients_own_signal_and_semaphore_hold_for_its_bulk_runs() -> None:
 
 
 @pytest.mark.req_17
-def test_statuses_that_shall_not_be_repeated_are_not() -> None:
+def test_statuses_that_must_not_be_repeated_are_not() -> None:
     session, client = answering(
         lambda seen: Reply() if seen.method == "GET" else Reply(500), retry=RetryPolicy(statuses=frozenset())
     )

@@ -1,4 +1,4 @@
-"""The workers of a bulk run: memory follows the concurrency, and a slot is held by requests on the wire only."""
+"""The workers of a bulk run: memory depends on the concurrency, and only requests in flight hold a slot."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_a_concurrency_that_is_none(client: WavixClient, concurrency: Any) -> No
 @pytest.mark.req_12
 @pytest.mark.parametrize("failing", [0, 5], ids=["healthy", "every fifth fails once"])
 def test_a_long_input_streams_through_in_constant_memory(failing: int) -> None:
-    """Neither tasks nor items pile up, however many there are."""
+    """Neither tasks nor items accumulate, however long the input is."""
     count, concurrency = 8_000 if failing else 20_000, 16
     most_tasks = most_ahead = pulled = 0
 
@@ -79,7 +79,7 @@ def test_a_long_input_streams_through_in_constant_memory(failing: int) -> None:
 @pytest.mark.req_12
 @pytest.mark.parametrize("how", ["awaited", "iterated"])
 def test_nothing_of_an_item_stays_when_it_has_ended(how: str) -> None:
-    """All memory, not the objects that one has thought of: whatever is kept of an item is a block at least."""
+    """Measure all memory, not only known objects: anything kept of an item is at least one block."""
     count, concurrency = 3_000, 16
     held: dict[int, int] = {}
     session = StubSession(latency=0.01)
@@ -87,7 +87,7 @@ def test_nothing_of_an_item_stays_when_it_has_ended(how: str) -> None:
     async def updates() -> AsyncIterator[tuple[int, NumberUpdate]]:
         for number in range(1, count + 1):
             if number in (1_000, 3_000):
-                # What the stub keeps is not the engine's.
+                # Clear what the stub keeps: the engine does not keep it.
                 for kept in (session.seen, session.writes, session.applied, session.bodies, session.times):
                     kept.clear()
                 gc.collect()
@@ -108,12 +108,12 @@ def test_nothing_of_an_item_stays_when_it_has_ended(how: str) -> None:
 @pytest.mark.req_08
 @pytest.mark.parametrize("concurrency", [1, 10])
 def test_a_backoff_holds_no_slot(concurrency: int) -> None:
-    """10 slots, 10 % failing for two seconds, at most 1.15 times the ideal."""
+    """10 slots, 10 % of the items fail for two seconds: the run takes at most 1.15 times the ideal."""
     count, latency = 300 * concurrency, 0.05
     failing_until: dict[int, float] = {}
 
     def answer(seen: Seen) -> Reply:
-        # One in eight of the first four fifths: ten percent, and an end that waits for nobody's backoff.
+        # One in eight of the first four fifths: ten percent, and no backoff delays the end.
         if seen.id % 8 == 0 and seen.id <= 0.8 * count and seen.at < failing_until.setdefault(seen.id, seen.at + 2):
             return Reply(503)
         return Reply()
@@ -134,7 +134,7 @@ def test_a_backoff_holds_no_slot(concurrency: int) -> None:
 @pytest.mark.req_06
 @pytest.mark.req_08
 def test_a_pause_holds_no_slot_of_others() -> None:
-    """While one run is paused by its rate, calls of another limit group go on."""
+    """While the rate limit pauses one run, calls of another limit group continue."""
 
     async def main() -> None:
         session = StubSession(lambda seen: Reply(429, headers={"Retry-After": "5"}) if seen.at < 0.01 else Reply())

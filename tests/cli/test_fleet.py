@@ -66,7 +66,7 @@ class TestExport:
         assert cli("fleet", "export", "fleet.csv") == Ran(0, "", "60 numbers written to fleet.csv.\n")
         ran = cli("fleet", "plan", "fleet.csv")
         assert (ran.code, ran.err) == (0, "")
-        assert ran.out == "0 of 60 numbers would change, 60 are so already.\n"
+        assert ran.out == "0 of 60 numbers will change; 60 already match.\n"
         assert cli("fleet", "apply", "fleet.csv", "--json").json["unchanged"] == 60
         assert writes(sandbox) == []
 
@@ -96,7 +96,7 @@ class TestPlan:
         assert URL.format(1002) in ran.out
         assert URL.format(1004) not in ran.out
         assert "... and 1 more numbers" in ran.out
-        assert "3 of 60 numbers would change, 1 are so already." in ran.out
+        assert "3 of 60 numbers will change; 1 already matches." in ran.out
         assert writes(sandbox) == []
 
     def test_json_has_every_change(self, cli: Cli, sandbox: Sandbox, place: Path):
@@ -132,7 +132,7 @@ class TestPlan:
         file = wish(place / "fleet.csv", 2, more="".join(f"{number},null\n" for number in lacking))
         ran = cli("fleet", "plan", file, "--output", "plan.html")
         assert ran.code == 2
-        assert "2 of 60 numbers would change" in ran.out
+        assert "2 of 60 numbers will change" in ran.out
         assert all(f"no number with the id {number}" in ran.err for number in lacking)
         page = (place / "plan.html").read_text()
         assert "lacks 30 numbers" in page
@@ -169,7 +169,7 @@ class TestApply:
         assert ran.code == 0
         assert (ran.json["updated"], ran.json["total"], ran.json["failures"]) == (12, 12, [])
         assert ran.json["journal"] == str(place / "fleet.run.sqlite")
-        assert "12 of 60 numbers would change" in ran.err
+        assert "12 of 60 numbers will change" in ran.err
         assert f"Journal: {place / 'fleet.run.sqlite'}" in ran.err
         assert done(sandbox) == len(writes(sandbox)) == 12
         assert "All 12 numbers updated." in (place / "run.html").read_text()

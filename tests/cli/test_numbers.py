@@ -323,7 +323,7 @@ class TestBulkUpdate:
             (["--output", "missing/results.csv"], "Cannot write --output missing/results.csv: No such file"),
             (["--output", "numbers.csv"], "--output must be another file"),
             (["--concurrency", "0"], 'Invalid value "0" for --concurrency'),
-            (["--sms-enabled"], "column 2 (sms_enabled): is given as a flag, too"),
+            (["--sms-enabled"], "column 2 (sms_enabled): is also given as a flag"),
         ],
     )
     def test_usage_errors(

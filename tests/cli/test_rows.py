@@ -85,9 +85,9 @@ class TestCsv:
             "line 2, column 3 (transcription_threshold): must be a whole number; "
             "leave it out to keep it as it is; got 'soon'.",
             "line 3, column 1 (id): must be the number's record id, a positive whole number; got '-2'.",
-            "line 4: changes nothing: give at least one field a value.",
-            "line 5, column 3: the row has 2 cells and the header 3.",
-            "line 6, column 4: the row has 4 cells and the header 3.",
+            "line 4: no changes: give at least one field a value.",
+            "line 5, column 3: the row has 2 cells, and the header has 3.",
+            "line 6, column 4: the row has 4 cells, and the header has 3.",
         ]
 
     @pytest.mark.parametrize("text", ["0", "+5", "1.0", "0x1", "\u0661", "1e3", "9" * 30])
@@ -102,11 +102,11 @@ class TestCsv:
     @pytest.mark.parametrize(
         ("cell", "message"),
         [
-            ("{", "must be JSON, a list: "),
+            ("{", "must be a JSON list: "),
             ("5", "must be a list, each a NumberDestination; leave it out to keep it as it is; got 5."),
             ("[5]", "[0] must be an object with destination, priority, transport, trunk_id; got 5."),
-            ('[{""destination"":""a"",""to"":1}]', "[0] has no to; it has destination, priority, "),
-            ('[{""destination"":""a""}]', "[0] lacks priority, transport."),
+            ('[{""destination"":""a"",""to"":1}]', "[0] has unknown keys: to; the keys are destination, priority, "),
+            ('[{""destination"":""a""}]', "[0] is missing priority, transport."),
             ('[{""destination"":""a"",""priority"":1,""transport"":5}]', "[0]: NumberDestination.trunk_id is missing"),
         ],
     )
@@ -136,10 +136,10 @@ class TestCsv:
     @pytest.mark.parametrize(
         ("header", "message"),
         [
-            ("sms_enabled", "line 1: there must be a header with the column id; the columns are id, sms_enabled, "),
-            ("id;sms_enabled", "line 1: there must be a header with the column id"),
-            ("id,label", "line 1, column 2 (label): is no column of this table; the columns are id, "),
-            ("id,sms_enabled,sms_enabled", "line 1, column 3 (sms_enabled): is there twice."),
+            ("sms_enabled", "line 1: the header must have the column id; the columns are id, sms_enabled, "),
+            ("id;sms_enabled", "line 1: the header must have the column id"),
+            ("id,label", "line 1, column 2 (label): unknown column; the columns are id, "),
+            ("id,sms_enabled,sms_enabled", "line 1, column 3 (sms_enabled): duplicate column: remove one."),
             ("id", "line 1: there is nothing to change: add columns (sms_enabled, "),
         ],
     )
@@ -173,7 +173,7 @@ class TestIdsWithFlags:
 
     def test_a_flag_and_a_column_of_the_same_field_contradict(self):
         assert problems("id,sms_enabled\n1,no\n", sms_enabled=True) == [
-            "line 1, column 2 (sms_enabled): is given as a flag, too: leave out one of them."
+            "line 1, column 2 (sms_enabled): is also given as a flag: remove one of them."
         ]
 
     def test_without_flags_nothing_would_change(self):
@@ -181,7 +181,7 @@ class TestIdsWithFlags:
         assert problem.startswith("line 1: there is nothing to change")
 
     def test_a_second_cell_without_a_header(self):
-        assert problems("1,yes\n", sms_enabled=True) == ["line 1, column 2: the row has 2 cells and the header 1."]
+        assert problems("1,yes\n", sms_enabled=True) == ["line 1, column 2: the row has 2 cells, and the header has 1."]
 
 
 class TestNdjson:
@@ -203,9 +203,9 @@ class TestNdjson:
             ('{"id": "1", "sms_enabled": true}', "line 2, column id: must be "),
             ('{"id": 1, "sms_enabled": "yes"}', "line 2, column sms_enabled: must be true or false; "),
             ('{"id": 1, "sms_enabled": 1}', "line 2, column sms_enabled: must be true or false; "),
-            ('{"id": 1, "label": "x"}', "line 2, column label: is no field of this table; the fields are id, "),
-            ('{"id": 1, "id": 2, "sms_enabled": true}', "line 2, column id: is there twice."),
-            ('{"id": 1}', "line 2: changes nothing: "),
+            ('{"id": 1, "label": "x"}', "line 2, column label: unknown field; the fields are id, "),
+            ('{"id": 1, "id": 2, "sms_enabled": true}', "line 2, column id: duplicate field: remove one."),
+            ('{"id": 1}', "line 2: no changes: "),
             ('{"id": 9, "sms_enabled": true}', "line 2, column id: number 9 is in line 1 already."),
             ('"text"', "line 2, column id: must be "),
         ],
@@ -216,7 +216,7 @@ class TestNdjson:
 
     def test_a_field_that_is_a_flag_too(self):
         (problem,) = problems('{"id": 1, "sms_enabled": true}\n', "ndjson", sms_enabled=True)
-        assert problem == "line 1, column sms_enabled: is given as a flag, too: leave out one of them."
+        assert problem == "line 1, column sms_enabled: is also given as a flag: remove one of them."
 
 
 class TestFiles:

@@ -1,4 +1,4 @@
-"""The settings of a number: what a request can set, read from an answer and made an update again."""
+"""The settings of a number: read from a response, and converted back to an update."""
 
 from __future__ import annotations
 

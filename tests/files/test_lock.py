@@ -1,4 +1,4 @@
-"""Locks: one process at a time holds one, and the system releases it however the process ends."""
+"""Locks: one process at a time holds a lock, and the system releases it even if the process is killed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rows of CSV and NDJSON: what they say, and the place of every mistake."""
+"""Rows of CSV and NDJSON: their contents, and the place of every mistake."""
 
 from __future__ import annotations
 
@@ -36,17 +36,17 @@ def test_what_stands_in_json_quotes_is_text():
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("", "is empty: there must be a header"),
-        ("\n \n", "is empty: there must be a header"),
-        ("1001\n1002\n", "line 1: there must be a header with the column id or number; the columns are id, number"),
-        ("id;sms_enabled\n1;true\n", "line 1: there must be a header with the column id or number;"),
+        ("", "the file is empty: add a header"),
+        ("\n \n", "the file is empty: add a header"),
+        ("1001\n1002\n", "line 1: the header must have the column id or number; the columns are id, number"),
+        ("id;sms_enabled\n1;true\n", "line 1: the header must have the column id or number;"),
         ("id,number\n1,14155550100\n", "line 1: there is nothing to change: add columns (sms_enabled, "),
-        ("id,sms_enabeld\n1,true\n", "line 1, column 2 (sms_enabeld): is no column of this table; "),
-        ("id,sms_enabled,id\n1,true,1\n", "line 1, column 3 (id): is there twice."),
+        ("id,sms_enabeld\n1,true\n", "line 1, column 2 (sms_enabeld): unknown column; "),
+        ("id,sms_enabled,id\n1,true,1\n", "line 1, column 3 (id): duplicate column: remove one."),
         (b"id,sms_enabled\n1,\xe9\n", "line 2, column 3: is not UTF-8: save the file as UTF-8."),
         (b"\xff\xfei\0d\0", "line 1, column 1: is not UTF-8"),
         ('id,sms_enabled\n"1,true\n', "line 2: is not CSV: unexpected end of data."),
-        ("id,destinations\n1," + "[" * 100_000, "line 2, column 2 (destinations): must be JSON, a list: "),
+        ("id,destinations\n1," + "[" * 100_000, "line 2, column 2 (destinations): must be a JSON list: "),
         ("id,sms_enabled\n9223372036854775808,true\n", "line 2, column 1 (id): must be the number's record id"),
         (
             "id,transcription_threshold\n1," + "9" * 5_000,
@@ -63,18 +63,18 @@ def test_what_is_wrong_with_csv(content: str | bytes, message: str):
 
 def test_a_misspelled_column_is_guessed_and_the_wrong_separator_named():
     assert problems("id,SMS enabeld\n")[0].endswith(" Did you mean sms_enabled?")
-    assert problems("id;sms_enabled\n")[0].endswith(" Commas must separate them.")
+    assert problems("id;sms_enabled\n")[0].endswith(" Separate the columns with commas.")
 
 
 @pytest.mark.parametrize(
     ("line", "message"),
     [
         ("1001", "line 2: must be an object with id, number, sms_enabled, "),
-        ('{"sms_enabled": true}', "line 2: names no number: give id or number."),
+        ('{"sms_enabled": true}', "line 2: the number is missing: give id or number."),
         ('{"id": true, "sms_enabled": true}', "line 2, column id: must be the number's record id"),
         ('{"number": "x", "sms_enabled": true}', "line 2, column number: must be a phone number"),
         ('{"number": true, "sms_enabled": true}', "line 2, column number: must be a phone number"),
-        ('{"id": 1, "sms_enabeld": true}', "line 2, column sms_enabeld: is no field of this table; "),
+        ('{"id": 1, "sms_enabeld": true}', "line 2, column sms_enabeld: unknown field; "),
         ('{"id": 1, "transcription_threshold": ' + "9" * 5_000 + "}", "line 2: cannot be read: "),
         ("[" * 100_000, "line 2: cannot be read: "),
     ],
@@ -85,4 +85,4 @@ def test_what_is_wrong_with_ndjson(line: str, message: str):
 
 
 def test_an_empty_ndjson():
-    assert problems("\n", "ndjson") == ["is empty: there must be an object in each line."]
+    assert problems("\n", "ndjson") == ["the file is empty: write one object per line."]

@@ -1,4 +1,4 @@
-"""Values of fields: from text, and from JSON."""
+"""Values of fields, from text and from JSON."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_text_means_what_its_field_makes_of_it(field: str, text: str, value: Any
 
 @pytest.mark.parametrize("text", ["[", "[" * 100_000])
 def test_a_list_must_be_json(text: str) -> None:
-    with pytest.raises(ValueProblem, match="must be JSON, a list") as caught:
+    with pytest.raises(ValueProblem, match="must be a JSON list") as caught:
         from_text("destinations", text)
     assert caught.value.field == "destinations"
 
@@ -68,14 +68,16 @@ def test_all_wrong_values_are_found_at_once() -> None:
     found = {problem.field: problem.message for problem in caught.value.problems}
     assert sorted(found) == ["call_status_url", "destinations", "sms_enabled"]
     assert found["sms_enabled"].startswith("must be true or false;")
-    assert found["destinations"].startswith("[1] has no colour; it has destination, priority, transport")
+    assert found["destinations"].startswith(
+        "[1] has unknown keys: colour; the keys are destination, priority, transport"
+    )
 
 
 @pytest.mark.parametrize(
     ("destinations", "message"),
     [
         (["x"], "[0] must be an object with destination, priority, transport"),
-        ([{"destination": "x"}], "[0] lacks priority, transport."),
+        ([{"destination": "x"}], "[0] is missing priority, transport."),
         ([{**ROUTE, "priority": "high"}], "[0]: "),
     ],
 )

@@ -1,6 +1,6 @@
-"""Plans carried out and rolled back through the public face, against the sandbox on real sockets.
+"""Apply plans and roll them back through the public API, against the sandbox on real sockets.
 
-The marks `req_NN` say which promises a test holds; `pyproject.toml` has them in words.
+The marks `req_NN` name the promises that a test checks; `pyproject.toml` lists them.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from wavix_async import WavixClient
 
 
-# --- there and back again ---
+# --- export, apply, roll back ---
 
 
 def edit_csv(path: Path, edits: dict[int, dict[str, Any]]) -> None:
@@ -235,8 +235,8 @@ async def test_numbers_that_have_changed_since_the_plan(
     sandbox: Sandbox, wavix: WavixClient, tmp_path: Path, stale: Any
 ) -> None:
     plan = await fleet.plan(wavix, urls(ids(6)))
-    sandbox.change(FIRST + 1, call_status_url="https://somebody-else.example.com")
-    # Neither of these is in the way: another field, and what is wanted already.
+    sandbox.change(FIRST + 1, call_status_url="https://another-client.example.com")
+    # These two do not make the plan stale: another field, and a value that is already as planned.
     sandbox.change(FIRST + 2, transcription_threshold=77)
     sandbox.change(FIRST + 3, call_status_url=url(FIRST + 3))
     journal = tmp_path / "run.sqlite"
@@ -245,26 +245,26 @@ async def test_numbers_that_have_changed_since_the_plan(
             await fleet.apply(wavix, plan, journal=journal)
         assert refused.value.count == 1
         assert str(FIRST + 1) in refused.value.numbers[0]
-        assert "somebody-else" in refused.value.numbers[0]
+        assert "another-client" in refused.value.numbers[0]
         assert set(methods(sandbox)) == {"GET"}
         return
     report = await fleet.apply(wavix, plan, journal=journal, stale=stale)
-    somebody = sandbox.numbers[FIRST + 1]["call_status_url"]
+    current = sandbox.numbers[FIRST + 1]["call_status_url"]
     if stale == "skip":
-        assert somebody == "https://somebody-else.example.com"
+        assert current == "https://another-client.example.com"
         assert counts(report) == {"updated": 4, "unchanged": 1, "failed": 1}
         (left,) = report.results("failed")
         assert left.id == FIRST + 1
         assert left.reason
     else:
-        assert somebody == url(FIRST + 1)
+        assert current == url(FIRST + 1)
         assert counts(report) == {"updated": 5, "unchanged": 1}
     assert sandbox.numbers[FIRST + 2]["transcription_threshold"] == 77
     assert FIRST + 3 not in sandbox.stats.updates
     holds_together(report)
     await fleet.roll_back(wavix, journal)
-    # What it really was before, not what the plan believed.
-    assert sandbox.numbers[FIRST + 1]["call_status_url"] == "https://somebody-else.example.com"
+    # The value just before the run, not the value in the plan.
+    assert sandbox.numbers[FIRST + 1]["call_status_url"] == "https://another-client.example.com"
     assert sandbox.numbers[FIRST + 3]["call_status_url"] == url(FIRST + 3)
 
 
@@ -272,7 +272,7 @@ async def test_numbers_that_have_changed_since_the_plan(
 
 
 @pytest.mark.req_18
-async def test_a_roll_back_leaves_what_somebody_else_has_changed_since(
+async def test_a_roll_back_leaves_what_another_client_has_changed_since(
     sandbox: Sandbox, wavix: WavixClient, tmp_path: Path
 ) -> None:
     before = standing(sandbox)
@@ -290,7 +290,7 @@ async def test_a_roll_back_leaves_what_somebody_else_has_changed_since(
     }
     sandbox.change(FIRST, transcription_threshold=66)
     sandbox.change(FIRST + 1, **theirs)
-    # Somebody has taken it back already.
+    # Another client has already restored the old value.
     sandbox.change(FIRST + 2, call_status_url=before[FIRST + 2]["call_status_url"])
     await wavix.numbers.release(ids=[FIRST + 4])
     report = await fleet.roll_back(wavix, journal)

@@ -1,4 +1,4 @@
-"""Reading what numbers shall be from tables and from Python, and holding it against an account."""
+"""Read the desired state of numbers from tables and from Python, and compare it with an account."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ class TestTables:
 
     def test_a_table_without_rows_wants_nothing(self):
         assert len(desired("id,sms_enabled\n")) == 0
-        assert desired("id,sms_enabled\n"), "it is there all the same"
+        assert desired("id,sms_enabled\n"), "an empty desired state is still true"
 
     def test_all_that_is_wrong_is_told_at_once_in_the_order_of_the_lines(self):
         content = (
@@ -101,16 +101,16 @@ class TestTables:
             "leave it out to keep it as it is; got 'soon'.",
             "line 3, column 1 (id): must be the number's record id, a positive whole number; got 'x'.",
             "line 4, column 2 (number): must be a phone number, such as +1 415 555 0100; got '+49 abc'.",
-            "line 5: names no number: give id or number.",
-            "line 6, column 4: the row has 3 cells and the header 4.",
-            "line 9, column 1 (id): id 1005 is in line 7 already.",
-            "line 10, column 2 (number): phone number 14155550000 is in line 8 already.",
-            "line 11, column 1 (id): id 1005 is in line 7 already.",
+            "line 5: the number is missing: give id or number.",
+            "line 6, column 4: the row has 3 cells, and the header has 4.",
+            "line 9, column 1 (id): id 1005 is already in line 7.",
+            "line 10, column 2 (number): phone number 14155550000 is already in line 8.",
+            "line 11, column 1 (id): id 1005 is already in line 7.",
         ]
 
     def test_a_number_that_is_twice_in_ndjson(self):
         (problem,) = problems('{"id": 9, "sms_enabled": true}\n{"id": 9, "sms_enabled": true}\n', "ndjson")
-        assert problem.startswith("line 2, column id: id 9 is in line 1 already.")
+        assert problem.startswith("line 2, column id: id 9 is already in line 1.")
 
     def test_a_thousand_problems_are_kept_and_all_are_counted(self):
         content = "id,sms_enabled\n" + "".join(
@@ -146,7 +146,7 @@ class TestTables:
             peak = tracemalloc.get_traced_memory()[1]
         finally:
             tracemalloc.stop()
-        # What sqlite keeps is not seen here, and bounded; 4,096 updates are kept, and the file has 80 MB.
+        # tracemalloc does not see the memory of sqlite, which is limited. 4,096 updates are cached; the file has 80 MB.
         assert peak < 20e6
 
 
@@ -176,7 +176,7 @@ class TestSources:
             read(tmp_path / "missing.csv")
         with pytest.raises(FleetFileError, match="Cannot read"):
             read(tmp_path, layout="csv")
-        with pytest.raises(FleetFileError, match="is no path"):
+        with pytest.raises(FleetFileError, match="is not a path"):
             read("a\0.csv")
 
     def test_pairs_and_mappings(self):
@@ -207,7 +207,7 @@ class TestSources:
             "<iterable>[2]: must be the number's record id, a positive whole number; got 0.",
             "<iterable>[3]: must be a phone number, such as +1 415 555 0100; got 'x'.",
             "<iterable>[4]: must have a NumberUpdate; got dict.",
-            "<iterable>[5]: id 1 is in [0] already.",
+            "<iterable>[5]: id 1 is already in [0].",
             "<iterable>[6]: must be the number's record id, a positive whole number; got True.",
         ]
 
@@ -232,7 +232,7 @@ class TestMatch:
         match = desired("id,number,sms_enabled\n1,14155550001,true\n2,14155550009,true\n").match()
 
         assert match.updates([number(1), number(2)]) == [ON, None]
-        assert match.updates([number(2)]) == [None], "a page that comes twice tells nothing new"
+        assert match.updates([number(2)]) == [None], "a page that comes twice adds no problem"
         assert [str(problem) for problem in match.problems] == [
             "<stream>, line 3, column 1 (id): id 2 has the phone number 14155550002, not 14155550009."
         ]
@@ -245,8 +245,8 @@ class TestMatch:
         match.updates([number(1)])
 
         assert [str(problem) for problem in match.problems] == [
-            "<stream>, line 3, column 2 (id): id 1 has the phone number 14155550001: "
-            "<stream>, line 2, column number speaks of it already."
+            "<stream>, line 3, column 2 (id): id 1 has the phone number 14155550001, "
+            "which is already in <stream>, line 2, column number."
         ]
 
     def test_unseen_names_the_place_in_the_order_of_the_file(self):

@@ -65,7 +65,7 @@ async def test_what_is_not_in_effect_in_time_is_pending_and_looked_at_again_by_r
         report = await fleet.resume(wavix, journal)
         assert counts(report) == {"updated": 8}
         assert report.finished
-        assert sandbox.stats.updates == dict.fromkeys(ids(8), 1), "nothing is sent again only to be seen"
+        assert sandbox.stats.updates == dict.fromkeys(ids(8), 1), "reading a change back sends nothing again"
 
 
 @pytest.mark.req_19

@@ -1,4 +1,4 @@
-"""Writing the account to a file and reading it back, and the example fleets, against the sandbox on real sockets."""
+"""Write the account to a file and read it back; the example fleets; against the sandbox on real sockets."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ async def test_what_is_exported_is_what_is_there(wavix: WavixClient, sandbox: Sa
         ()
     ] * 250
     assert [target.id for target in whole.targets()] == list(range(FIRST, FIRST + 250))
-    assert list(tmp_path.iterdir()) == [path], "nothing is left beside it"
+    assert list(tmp_path.iterdir()) == [path], "no temporary file is left"
 
 
 async def test_the_same_state_gives_the_same_bytes_whatever_wrote_it(
@@ -132,7 +132,7 @@ class TestWholeOrNothing:
 
     async def test_a_number_without_an_id_is_an_error(self, wavix: WavixClient, sandbox: Sandbox, tmp_path: Path):
         sandbox.change(FIRST, id=None)
-        with pytest.raises(DecodeError, match="has no id that could be used: None"):
+        with pytest.raises(DecodeError, match="has no usable id: None"):
             await export(wavix, tmp_path / "a.csv")
         assert list(tmp_path.iterdir()) == []
 
@@ -147,7 +147,7 @@ class TestWholeOrNothing:
         ):
             with pytest.raises(InputError, match=message):
                 await export(wavix, path)
-        with pytest.raises(InputError, match="it is no file"):
+        with pytest.raises(InputError, match="it is not a file"):
             await export(wavix, tmp_path, layout="csv")
         assert sandbox.requests == ()
 
@@ -214,10 +214,10 @@ class TestExamples:
         assert match.problems == []
         assert list(match.unseen()) == []
         assert None not in wanted.values(), "one selector means all"
-        # Every selector has something to say here, or the example would show nothing.
+        # Every selector of the example must match a number.
         for selector in whole.selectors:
             assert any(selector.matches(number) for number in numbers)
-        # Detroit, support, and by id: each later one wins where both speak.
+        # Detroit, support, and by id: for each field, the later entry wins.
         assert wanted[1010] == NumberUpdate(
             sms_enabled=True,
             call_recording_enabled=True,
@@ -230,7 +230,7 @@ class TestExamples:
         assert getattr(wanted[1014], "sms_enabled", None) is False
 
 
-# --- what export writes, read takes back ---
+# --- export writes files that read accepts ---
 
 texts = st.text(max_size=8) | st.sampled_from(
     ["null", "NULL", "~", "true", '"', '"null"', " x ", "a\nb", "\r\n", "\x85", "\u2028", "\ufeff", "007", "#", "=1+1",
@@ -262,7 +262,7 @@ numbers = st.fixed_dictionaries(
 
 
 def exported(numbers: list[Number], layout: Layout) -> bytes:
-    """Return the file that is written of an account with these numbers."""
+    """Return the file that `export` writes for an account with these numbers."""
 
     class Listing:
         async def pages(self) -> AsyncIterator[Any]:

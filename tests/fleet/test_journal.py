@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @pytest.mark.req_14
-async def test_a_journal_has_one_run_at_a_time_and_anybody_may_look(tmp_path: Path) -> None:
+async def test_a_journal_has_one_run_at_a_time_and_any_process_may_read_it(tmp_path: Path) -> None:
     async with Sandbox(400, latency=0.05) as sandbox, client_of(sandbox) as wavix:
         plan, other = await fleet.plan(wavix, urls(ids(100))), await fleet.plan(wavix, urls(ids(2)))
         journal = tmp_path / "run.sqlite"
@@ -154,7 +154,7 @@ async def test_what_is_no_journal_is_refused_and_left_as_it_is(
         with pytest.raises(fleet.JournalError):
             await work
     if kind in ("missing", "empty"):
-        # Whoever created an empty file has promised nothing by it.
+        # `apply` may create the file, or use an empty one.
         return
     with pytest.raises(fleet.JournalError):
         await fleet.apply(wavix, plan, journal=journal)

@@ -1,6 +1,6 @@
-"""Journals that the version before the new layout has left: the run goes on where the killed process stopped.
+"""Journals written by the version before the new layout: the run continues where the killed process stopped.
 
-`tests/data/made_by_63b61a9/make.py` says how they were made.
+`tests/data/made_by_63b61a9/make.py` made them.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ PLANNED = range(make.FIRST, make.FIRST + make.PLANNED)
 
 @pytest.fixture
 def journal(tmp_path: Path, name: str) -> Path:
-    """A copy of a journal, with what a killed process leaves beside it."""
+    """A copy of a journal, with the files that a killed process leaves beside it."""
     for end in ("", "-wal"):
         shutil.copy(make.HERE / f"{name}.sqlite{end}", tmp_path / f"run.sqlite{end}")
     return tmp_path / "run.sqlite"
@@ -34,7 +34,7 @@ def journal(tmp_path: Path, name: str) -> Path:
 
 @asynccontextmanager
 async def account(name: str) -> AsyncIterator[tuple[Sandbox, WavixClient]]:
-    """An account as it was when a process was killed, and a client."""
+    """An account in the state when a process was killed, and a client."""
     async with Sandbox(**{**make.SANDBOX, "latency": 0.0}) as sandbox:
         async with aiohttp.ClientSession(headers={"Authorization": f"Bearer {sandbox.api_key}"}) as session:
             for number, changed in ACCOUNTS[name].items():
@@ -50,10 +50,10 @@ def states(journal: Path, run: int) -> dict[int, str]:
         return dict(connection.execute("SELECT id, state FROM outcome WHERE run = ?", (run,)))
 
 
-def as_it_shall_be(number: int, *, rolled_back: bool) -> dict[str, Any]:
+def expected_settings(number: int, *, rolled_back: bool) -> dict[str, Any]:
     new = Sandbox(**make.SANDBOX).numbers[number]
-    shall = {field: new[field] for field in ("call_status_url", "sms_enabled")}
-    return shall if rolled_back or number not in PLANNED else shall | make.wanted(number)
+    expected = {field: new[field] for field in ("call_status_url", "sms_enabled")}
+    return expected if rolled_back or number not in PLANNED else expected | make.wanted(number)
 
 
 @pytest.mark.req_14
@@ -65,8 +65,8 @@ async def test_a_killed_run_of_the_version_before_is_resumed(name: str, run: int
     async with account(name) as (sandbox, wavix):
 
         def is_done(number: int) -> bool:
-            shall = as_it_shall_be(number, rolled_back=back)
-            return all(sandbox.numbers[number][field] == value for field, value in shall.items())
+            expected = expected_settings(number, rolled_back=back)
+            return all(sandbox.numbers[number][field] == value for field, value in expected.items())
 
         done = {number for number in sandbox.numbers if is_done(number)}
         confirmed = {number for number, state in left.items() if state not in ("sent", "unknown", "not_sent", "again")}
@@ -77,7 +77,7 @@ async def test_a_killed_run_of_the_version_before_is_resumed(name: str, run: int
 
         assert (report.finished, report.total, report.updated) == (True, make.PLANNED, make.PLANNED)
         assert all(is_done(number) for number in sandbox.numbers)
-        # What the journal leaves open is read before it is sent: only what had not arrived goes out.
+        # The run reads changes without an outcome first, and sends only those that the API had not applied.
         updates = {number: times for number, times in sandbox.stats.updates.items() if times}
         assert updates == dict.fromkeys(set(sandbox.numbers) - done, 1)
 
@@ -112,5 +112,5 @@ async def test_a_run_of_the_version_before_is_rolled_back(journal: Path, name: s
         assert all(
             sandbox.numbers[number][field] == value
             for number in sandbox.numbers
-            for field, value in as_it_shall_be(number, rolled_back=True).items()
+            for field, value in expected_settings(number, rolled_back=True).items()
         )

@@ -1,4 +1,4 @@
-"""What a plan says before anything is sent, against the sandbox on real sockets."""
+"""Plans, against the sandbox on real sockets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reports of runs, and what they can tell after the run."""
+"""Reports of runs, during and after the run."""
 
 from __future__ import annotations
 
@@ -48,5 +48,5 @@ async def test_whether_a_file_is_a_journal_with_a_run(sandbox: Sandbox, wavix: W
     with pytest.raises(fleet.JournalError, match="is the journal of a run on"):
         fleet.has_run(journal, base_url="https://api.wavix.com")
     empty.write_text("id,call_status_url\n" * 200)
-    with pytest.raises(fleet.JournalError, match="is no journal"):
+    with pytest.raises(fleet.JournalError, match="is not a journal"):
         fleet.has_run(empty, base_url=wavix.base_url)

@@ -1,4 +1,4 @@
-"""Runs that safety refuses or stops, against the sandbox on real sockets."""
+"""Plans that a safety limit refuses, and runs that it stops, against the sandbox on real sockets."""
 
 from __future__ import annotations
 

@@ -135,7 +135,7 @@ numbers:
 - id: 5
 - ids: [1, 1, x]
   set: {destinations: [{destination: "1", priority: 1}]}
-- nobody
+- anything
 - select: {}
   set: {}
 - select: {number: abc*, label: [], city: [[x]]}
@@ -148,31 +148,31 @@ numbers:
 nummbers: []
 """
         expected = [
-            (2, 12, "lable is no key of a selector; the keys are id, number, "),
+            (2, 12, "unknown key lable in a selector; the keys are id, number, "),
             (2, 32, "(channels): must be a whole number or null; got 'many'."),
             (3, 22, "(sms_enabled): must be true or false; leave it out to keep it as it is; got 'maybe'."),
             (4, 7, "must be the number's record id, a positive whole number; got 0."),
-            (5, 9, "sms_enabeld is no key of set; the keys are sms_enabled, "),
-            (6, 3, "has no set: a mapping of the fields and what they shall be."),
-            (7, 12, "1 is in this list already, in line 7."),
+            (5, 9, "unknown key sms_enabeld in set; the keys are sms_enabled, "),
+            (6, 3, "set is missing: give a mapping of fields and values."),
+            (7, 12, "1 is already in this list, in line 7."),
             (7, 15, "must be the number's record id, a positive whole number; got 'x'."),
-            (8, 23, "(destinations): [0] lacks transport."),
+            (8, 23, "(destinations): [0] is missing transport."),
             (9, 3, "must be an entry: a mapping with set, and with select, id, number, ids or numbers."),
             (10, 11, "select must be all, or a mapping with some of id, number, "),
-            (11, 8, "changes nothing: give at least one field a value."),
+            (11, 8, "no changes: give at least one field a value."),
             (12, 20, "(number): must be a phone number, or a part of one with * or ?"),
-            (12, 33, "(label): the list is empty: no number would be meant."),
+            (12, 33, "(label): the list is empty, so it matches no number."),
             (12, 44, "must be one value, not a list."),
-            (13, 3, "select is in line 12 already."),
-            (14, 26, "is empty: write null to clear it, or leave the key out."),
+            (13, 3, "select is already in line 12."),
+            (14, 26, "the value is empty: write null to clear it, or leave out the key."),
             (14, 53, "(transcription_threshold): must be a whole number; "),
             (15, 12, "must be a phone number, such as +1 415 555 0100; got '1x'."),
-            (15, 21, "set must be a mapping of the fields and what they shall be."),
-            (16, 3, "says of no number what it shall be: give one of select, id, number, ids, numbers."),
-            (17, 11, "id and ids cannot be in one entry."),
+            (15, 21, "set must be a mapping of fields and values."),
+            (16, 3, "the numbers are missing: give one of select, id, number, ids, numbers."),
+            (17, 11, "an entry cannot have both id and ids."),
             (18, 12, "select must be all, or a mapping with some of "),
-            (18, 43, "sms_enabled is in line 18 already."),
-            (19, 1, "nummbers is no key of a fleet: "),
+            (18, 43, "sms_enabled is already in line 18."),
+            (19, 1, "unknown key nummbers: the keys are numbers and, "),
         ]
         found = problems(content)
 
@@ -185,21 +185,27 @@ nummbers: []
     @pytest.mark.parametrize(
         ("content", "message"),
         [
-            (b"", "is empty: there must be the key numbers"),
-            (b"# nothing\n", "is empty: there must be the key numbers"),
+            (b"", "the file is empty: add the key numbers"),
+            (b"# nothing\n", "the file is empty: add the key numbers"),
             (b"[]", "line 1, column 1: must be a mapping with the key numbers"),
-            (b"{}", "line 1, column 1: there must be the key numbers"),
+            (b"{}", "line 1, column 1: the key numbers is missing"),
             (b"x-a: 1\nnumbers:\n  a: 1\n", "line 3, column 3: numbers must be a list of entries."),
-            (b"numbers: []\nnumbers: []\n", "line 2, column 1: numbers is in line 1 already."),
-            (b"numbers: []\n---\nnumbers: []\n", "line 2, column 1: there must be one document only."),
+            (b"numbers: []\nnumbers: []\n", "line 2, column 1: numbers is already in line 1."),
+            (b"numbers: []\n---\nnumbers: []\n", "line 2, column 1: a second document: only one is allowed."),
             (b"numbers:\n- {id: 1, set: {a: [}\n", "line 2, column 21: is not YAML: "),
             (b"numbers:\n- id: 1\n\tset: {}\n", "line 3, column 1: is not YAML: "),
             (b"numbers: []\n# \xc3\xa9 \xff\n", "line 2, column 5: is not UTF-8: save the file as UTF-8."),
             (b"numbers: []\n# \xe2\x82", "line 2, column 3: is not UTF-8"),
             ("numbers: []".encode("utf-16"), "line 1, column 1: is not UTF-8"),
-            (b"numbers: []\n# \x07", "line 2, column 3: the character '\\x07' cannot stand in YAML: escape it."),
-            (b"numbers:\n- id: *x\n", "line 2, column 7: there is no anchor &x before this alias; a text that begins"),
-            (b"numbers:\n- &a {id: 1, set: *a}\n", "line 2, column 19: the alias *a refers to what it is a part of."),
+            (b"numbers: []\n# \x07", "line 2, column 3: the character '\\x07' is not allowed in YAML: escape it."),
+            (
+                b"numbers:\n- id: *x\n",
+                "line 2, column 7: there is no anchor &x before this alias; put a text that begins",
+            ),
+            (
+                b"numbers:\n- &a {id: 1, set: *a}\n",
+                "line 2, column 19: the alias *a refers to a value that contains it.",
+            ),
             (b"numbers:\n- !!python/object:os.system {id: 1}\n", "line 2, column 3: the tag "),
             (b"numbers:\n- {id: !!float 1, set: {}}\n", "line 2, column 8: the tag "),
             (b"numbers:\n- " + b"[" * 1_000, "line 2, column 43: is nested too deeply."),
@@ -248,18 +254,18 @@ class TestBounds:
             peak = tracemalloc.get_traced_memory()[1]
         finally:
             tracemalloc.stop()
-        assert problem.endswith("there are too many values with an anchor.")
+        assert problem.endswith("too many values have an anchor.")
         assert peak < 5e6
 
     def test_aliases_cannot_repeat_a_list_without_end(self):
         ids = ", ".join(map(str, range(1, 40_001)))
         entries = "- {ids: *a, set: &s {destinations: []}, select: all}\n" * 300
         (problem,) = problems(f"x-a: &a [{ids}]\nnumbers:\n{entries}")[-1:]
-        assert problem.endswith("aliases stand for more than 10,000,000 values.")
+        assert problem.endswith("the aliases expand to more than 10,000,000 values.")
 
     def test_an_entry_has_a_bound(self):
         (problem,) = problems("numbers:\n- {set: {}, ids: [" + "1," * 500_000 + "]}")
-        assert problem.endswith("this entry is too large: divide it, or use CSV.")
+        assert problem.endswith("this entry is too large: split it, or use CSV.")
 
     def test_a_long_file_is_read_entry_by_entry(self):
         content = "numbers:\n" + "".join(
@@ -272,5 +278,5 @@ class TestBounds:
             peak = tracemalloc.get_traced_memory()[1]
         finally:
             tracemalloc.stop()
-        # The nodes of the whole would be 6 MB and more.
+        # The nodes of the whole file would use more than 6 MB.
         assert peak < 2e6

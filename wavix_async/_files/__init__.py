@@ -1,4 +1,4 @@
-"""Rows about phone numbers in files: what `fleet`, `cli` and the job router read, check and lock in the same way."""
+"""Read and check files of phone numbers, and lock files: shared by `fleet`, `cli` and the job router."""
 
 from wavix_async._files.fields import FIELDS, settings_of, to_json, update_from, update_from_json
 from wavix_async._files.lock import Lock, is_held
@@ -21,7 +21,7 @@ from wavix_async._files.rows import (
 from wavix_async._files.values import KINDS, ValueProblem, WrongValues, from_text, is_list, make_update
 
 __all__ = [
-    # what can be set
+    # settings
     "FIELDS",
     "KINDS",
     "settings_of",

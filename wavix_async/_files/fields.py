@@ -1,4 +1,4 @@
-"""The settings of a number: the part of an answer that a request can set."""
+"""The settings of a number: the fields of a response that a request can set."""
 
 import json
 from collections.abc import Mapping
@@ -12,16 +12,16 @@ from wavix_async import InboundCallDestination, InputError, Number, NumberDestin
 __all__ = ["FIELDS", "settings_of", "to_json", "update_from", "update_from_json"]
 
 FIELDS: Final = tuple(field.name for field in attrs.fields(NumberUpdate))
-"""What can be set, in the order in which `NumberUpdate` has it."""
+"""The fields that a request can set, in the order of `NumberUpdate`."""
 
 _URLS: Final = frozenset({"sms_relay_url", "call_status_url"})
 
 
 def settings_of(number: Number) -> dict[str, Any]:
-    """Return the settings of a number, in wire form: those that a request needs to set it as it is.
+    """Return the settings of a number, in wire form: a request with these values would change nothing.
 
     Two numbers with the same settings give equal values: destinations are sorted and hold only what a request can set,
-    a cleared URL is None. A value that is not as documented stays as it came.
+    and a cleared URL is None. An undocumented value is returned unchanged.
     """
     settings: dict[str, Any] = {}
     for name in FIELDS:
@@ -62,10 +62,10 @@ def _rank(route: dict[str, Any]) -> tuple[Any, ...]:
 
 
 def update_from(settings: Mapping[str, Any]) -> NumberUpdate:
-    """Return the update with these settings, which are in wire form.
+    """Return an update with these settings, which are in wire form.
 
     Raises:
-        InputError: A value cannot be set by a request, such as a flag that an answer left out.
+        InputError: A request cannot set a value, such as the None of a flag that the response left out.
     """
     values = dict(settings)
     if isinstance(values.get("destinations"), list):
@@ -78,7 +78,7 @@ def update_from(settings: Mapping[str, Any]) -> NumberUpdate:
 
 @lru_cache(maxsize=1024)
 def update_from_json(text: str) -> NumberUpdate:
-    """Return the update with the settings of a JSON object; cached, as most fleets repeat a few changes."""
+    """Return an update with the settings of a JSON object; cached, because most fleets repeat a few changes."""
     return update_from(json.loads(text))
 
 

@@ -1,4 +1,4 @@
-"""A lock that one process holds at a time, and that the system releases however the process ends."""
+"""A lock that one process holds at a time; the operating system releases it when the process ends, even if killed."""
 
 import time
 from pathlib import Path
@@ -23,10 +23,10 @@ else:
 
 
 class Lock:
-    """The right to write a file, held by one process at a time through a lock file beside it, which stays.
+    """Lock a file for writing, by one process at a time. The lock file beside it is not deleted.
 
     Args:
-        path: The file to write; None: a file that no other process can know, so there is nothing to hold.
+        path: The file to write; None: a temporary file that no other process can open, so nothing is locked.
 
     Raises:
         BlockingIOError: Another process holds the lock.
@@ -39,7 +39,7 @@ class Lock:
             return
         stream = open(_lock_file(path), "ab")  # noqa: SIM115 - open as long as the lock is held
         for wait in _WAITS:
-            # `is_held` takes the lock for an instant to find out.
+            # `is_held` holds the lock for a moment while it checks.
             time.sleep(wait)
             try:
                 _seize(stream)
@@ -51,7 +51,7 @@ class Lock:
         raise BlockingIOError(f"Another process holds the lock of {path}.")
 
     def release(self) -> None:
-        """Let another process take it."""
+        """Let another process take the lock."""
         if self._stream is not None:
             self._stream.close()
             self._stream = None
@@ -71,11 +71,11 @@ def _lock_file(path: Path) -> Path:
 
 
 def is_held(path: Path) -> bool:
-    """Tell whether a process holds the lock of a file now."""
+    """Return whether a process holds the lock of a file now."""
     if not _lock_file(path).exists():
         return False
     try:
-        # Looking needs no right to write.
+        # Read-only: the check must also work without write permission.
         stream = _lock_file(path).open("rb")
     except OSError:
         return False

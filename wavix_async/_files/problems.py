@@ -1,4 +1,4 @@
-"""What is wrong with a file or a value, and where."""
+"""Mistakes in files and values, and their places."""
 
 import difflib
 from collections.abc import Collection, Iterable
@@ -14,12 +14,12 @@ _LONGEST: Final = 600
 
 @attrs.frozen
 class Place:
-    """A place in a file; None for what is not known.
+    """A place in a file. Unknown parts are None.
 
     Attributes:
-        file: The file as it was given; "" where that goes without saying; `<iterable>[3]` for the fourth item of one.
+        file: The file name as given; "" where the reader knows it; `<iterable>[3]` for the fourth item of an iterable.
         line: Counted from 1.
-        column: Counted from 1: the cell of a table, or the character of a text.
+        column: Counted from 1: the cell in a table, or the character in a text.
         field: The name of the column or field.
     """
 
@@ -45,7 +45,7 @@ def _shorten(message: str) -> str:
 
 @attrs.frozen
 class Problem:
-    """A mistake and its place; a message with a very long value is cut."""
+    """A mistake and its place. A very long message is cut."""
 
     place: Place
     message: str = attrs.field(converter=_shorten)
@@ -55,12 +55,12 @@ class Problem:
 
 
 def mistakes(name: str, lines: Iterable[str], count: int) -> str:
-    """Return a text with the number of mistakes and the first twenty.
+    """Return a text with the number of mistakes and the first twenty of them.
 
     Args:
         name: The name of the file.
-        lines: A line for each mistake; all of them, or at least twenty.
-        count: How many mistakes there are.
+        lines: One line for each mistake: all of them, or at least the first twenty.
+        count: The number of mistakes.
     """
     shown = [f"  {line}" for line, _ in zip(lines, range(_SHOWN), strict=False)]
     if count > _SHOWN:
@@ -69,6 +69,6 @@ def mistakes(name: str, lines: Iterable[str], count: int) -> str:
 
 
 def did_you_mean(word: str, known: Collection[str]) -> str:
-    """Return ` Did you mean x?` for a word that is nearly a known one, and nothing for any other."""
+    """Return ` Did you mean x?` for a word that is close to a known word, otherwise an empty string."""
     close = difflib.get_close_matches(word.lower().replace(" ", "_"), known, 1)
     return f" Did you mean {close[0]}?" if close else ""

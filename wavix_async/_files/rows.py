@@ -1,4 +1,4 @@
-"""Read CSV and NDJSON line by line into rows and problems: for a bulk update by ids, and for a fleet."""
+"""Read CSV and NDJSON line by line into rows and problems, for bulk updates and fleets."""
 
 import csv
 import json
@@ -34,28 +34,29 @@ SUFFIXES: Final[Mapping[str, Literal["csv", "ndjson"]]] = {".csv": "csv", ".ndjs
 
 NOT_AN_ID: Final = "must be the number's record id, a positive whole number"
 NOT_A_PHONE: Final = "must be a phone number, such as +1 415 555 0100"
-_NO_CHANGES: Final = "changes nothing: give at least one field a value."
+_NO_CHANGES: Final = "no changes: give at least one field a value."
+_ALSO_A_FLAG: Final = "is also given as a flag: remove one of them."
 _KEYS: Final = ("id", "number")
 
 _PHONE: Final = re.compile(r"\+?[0-9 .()-]{1,40}", re.ASCII)
 _PUNCTUATION: Final = str.maketrans("", "", "+ .()-")
-# What sqlite takes, and more than any record of any API has.
+# The largest integer that sqlite stores; no record id is that large.
 _LARGEST_ID: Final = 2**63 - 1
 
-# A cycle cannot come out of a file.
+# Values from a file cannot contain a cycle.
 _encode: Final = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
 
 
 @attrs.frozen
 class Rules:
-    """What a table may hold.
+    """What a table may contain.
 
     Attributes:
-        file: What to call it in problems; "" leaves it out.
-        keys: The columns that may name a number; with `number`, a phone number does as well as an id.
-        common: Values for every row, given apart from the table.
-        allow_bare_ids: Whether a line may be nothing but an id.
-        allow_no_changes: Whether a row may leave every field as it is.
+        file: The file name in problems; "" leaves it out.
+        keys: The columns that identify a number. With `number` among them, a row may give a phone number, not an id.
+        common: Values for every row, which come from command-line flags.
+        allow_bare_ids: Whether a line may contain only an id.
+        allow_no_changes: Whether a row may leave every field unchanged.
     """
 
     file: str = ""
@@ -66,13 +67,13 @@ class Rules:
 
     @property
     def columns(self) -> str:
-        """All that there can be, for people."""
+        """All allowed columns, for messages."""
         return ", ".join((*self.keys, *FIELDS))
 
 
 @attrs.define(eq=False)
 class ParsedChange:
-    """The change in a row; rows with equal cells share it."""
+    """The change in a row. Rows with equal cells share one object."""
 
     update: NumberUpdate
     values: Mapping[str, Any]
@@ -81,7 +82,7 @@ class ParsedChange:
 
     @property
     def text(self) -> str:
-        """The values as JSON, made at the first access."""
+        """The values as JSON, computed on first access."""
         if self._text is None:
             self._text = _encode(self.values)
         return self._text
@@ -93,10 +94,10 @@ class Row:
 
     Attributes:
         line: Counted from 1.
-        column: That of the id, or of the phone number where there is no id; None where lines have no columns.
+        column: The column of the id, or of the phone number if there is no id; None for formats without columns.
         id: The record id.
         number: The phone number, digits only.
-        change: The desired values.
+        change: The desired settings.
     """
 
     line: int
@@ -110,7 +111,7 @@ Item: TypeAlias = Row | Problem
 
 
 class NotUtf8Error(Exception):
-    """Bytes are not UTF-8."""
+    """The file is not UTF-8."""
 
     def __init__(self, line: int, column: int) -> None:
         super().__init__()
@@ -118,12 +119,12 @@ class NotUtf8Error(Exception):
         self.column = column
 
     def problem(self, file: str) -> Problem:
-        """Return it as a problem of a file."""
+        """Return this error as a problem of a file."""
         return Problem(Place(file, self.line, self.column), "is not UTF-8: save the file as UTF-8.")
 
 
 def _lines(stream: IO[bytes]) -> Iterator[str]:
-    """Yield the lines as text, without a byte order mark; a line that is not UTF-8 raises `NotUtf8Error`."""
+    """Yield the lines as text, without the byte order mark; raise `NotUtf8Error` at a line that is not UTF-8."""
     for number, raw in enumerate(stream, start=1):
         try:
             yield raw.decode("utf-8-sig" if number == 1 else "utf-8")
@@ -132,12 +133,12 @@ def _lines(stream: IO[bytes]) -> Iterator[str]:
 
 
 def is_id(value: object) -> TypeGuard[int]:
-    """Tell whether a value can be a record id."""
+    """Return whether a value can be a record id."""
     return type(value) is int and 0 < value <= _LARGEST_ID
 
 
 def digits_of(text: str) -> str | None:
-    """Return the digits of a phone number, however it is written; None: it is none."""
+    """Return the digits of a phone number in any notation, or None if the text is not a phone number."""
     if text.isdecimal() and text.isascii():
         return text
     return (text.translate(_PUNCTUATION) or None) if _PHONE.fullmatch(text) else None
@@ -150,7 +151,7 @@ def parse_change(values: Mapping[str, Any]) -> ParsedChange:
         values: In wire form.
 
     Raises:
-        WrongValues: With one problem for each field that is wrong.
+        WrongValues: Some values are invalid; it has one problem for each such field.
     """
     return ParsedChange(make_update(values), values)
 
@@ -159,11 +160,11 @@ def parse_change(values: Mapping[str, Any]) -> ParsedChange:
 
 
 def read_csv(stream: IO[bytes], rules: Rules) -> Iterator[Item]:
-    """Read CSV with a header, or one id per line where the rules allow it.
+    """Read CSV with a header, or one id per line if the rules allow that.
 
     Args:
-        stream: The bytes, at their start.
-        rules: What the file may hold.
+        stream: The bytes, from the beginning.
+        rules: What the file may contain.
 
     Yields:
         A row or a problem, in the order of the lines.
@@ -195,14 +196,14 @@ def read_csv(stream: IO[bytes], rules: Rules) -> Iterator[Item]:
         if bare:
             yield from table.row(line, cells)
     if table is None and not rules.allow_bare_ids:
-        yield Problem(Place(rules.file), f"is empty: there must be a header; the columns are {rules.columns}.")
+        yield Problem(Place(rules.file), f"the file is empty: add a header; the columns are {rules.columns}.")
 
 
 _Converted: TypeAlias = tuple[ParsedChange | None, Sequence[ValueProblem]]
 
 
 class _Table:
-    """The columns of a CSV file, and what their cells mean."""
+    """The columns of a CSV file, and how to read their cells."""
 
     def __init__(self, columns: Sequence[str], rules: Rules) -> None:
         self._columns = columns
@@ -215,28 +216,28 @@ class _Table:
         self._convert: Callable[..., _Converted] = lru_cache(maxsize=256)(self._convert_cells)
 
     def problems(self, line: int) -> Iterator[Problem]:
-        """Tell what is wrong with the header."""
+        """Yield the problems of the header."""
         rules = self._rules
         if self._id is None and self._number is None:
             keys = " or ".join(rules.keys)
-            # What spreadsheets write in half of Europe.
-            hint = " Commas must separate them." if len(self._columns) == 1 and ";" in self._columns[0] else ""
+            # Spreadsheets in much of Europe separate cells with semicolons.
+            semicolons = len(self._columns) == 1 and ";" in self._columns[0]
+            hint = " Separate the columns with commas." if semicolons else ""
             yield Problem(
                 Place(rules.file, line),
-                f"there must be a header with the column {keys}; the columns are {rules.columns}.{hint}",
+                f"the header must have the column {keys}; the columns are {rules.columns}.{hint}",
             )
             return
         for index, name in enumerate(self._columns):
             if name in self._columns[:index]:
-                yield Problem(self._place(line, index), "is there twice.")
+                yield Problem(self._place(line, index), "duplicate column: remove one.")
             elif name not in rules.keys and name not in FIELDS:
                 yield Problem(
                     self._place(line, index),
-                    f"is no column of this table; the columns are {rules.columns}."
-                    + did_you_mean(name, (*rules.keys, *FIELDS)),
+                    f"unknown column; the columns are {rules.columns}." + did_you_mean(name, (*rules.keys, *FIELDS)),
                 )
             elif name in rules.common:
-                yield Problem(self._place(line, index), "is given as a flag, too: leave out one of them.")
+                yield Problem(self._place(line, index), _ALSO_A_FLAG)
         if not self._fields and not rules.common:
             flags = " or give flags" if rules.allow_bare_ids else ""
             yield Problem(
@@ -244,12 +245,12 @@ class _Table:
             )
 
     def row(self, line: int, cells: Sequence[str]) -> Iterator[Item]:
-        """Yield the row, or what is wrong with it."""
+        """Yield the row, or its problems."""
         if len(cells) != len(self._columns):
             at = min(len(cells), len(self._columns)) + 1
             yield Problem(
                 Place(self._rules.file, line, at),
-                f"the row has {len(cells)} cells and the header {len(self._columns)}.",
+                f"the row has {len(cells)} cells, and the header has {len(self._columns)}.",
             )
             return
         number_id, number, wrong = self._key(line, cells)
@@ -265,7 +266,7 @@ class _Table:
             yield Problem(Place(self._rules.file, line), _NO_CHANGES)
 
     def _key(self, line: int, cells: Sequence[str]) -> tuple[int | None, str | None, Sequence[Problem]]:
-        """Return the id, the digits of the phone number, and what is wrong with them."""
+        """Return the id, the digits of the phone number, and the problems with them."""
         wrong: list[Problem] = []
         number_id = number = None
         written = "" if self._number is None else cells[self._number].strip()
@@ -281,7 +282,7 @@ class _Table:
                     wrong.append(Problem(self._place(line, self._id), f"{NOT_AN_ID}; got {text!r}."))
         if number_id is None and number is None and not wrong:
             wrong.append(
-                Problem(Place(self._rules.file, line), f"names no number: give {_key_columns(self._columns)}.")
+                Problem(Place(self._rules.file, line), f"the number is missing: give {_key_columns(self._columns)}.")
             )
         return number_id, number, wrong
 
@@ -314,11 +315,11 @@ def _key_columns(columns: Sequence[str]) -> str:
 
 
 def read_ndjson(stream: IO[bytes], rules: Rules) -> Iterator[Item]:
-    """Read NDJSON: an object with `id` (or `number`) and fields in each line, or a bare id where the rules allow it.
+    """Read NDJSON: each line is an object with `id` (or `number`) and fields, or a bare id if the rules allow that.
 
     Args:
-        stream: The bytes, at their start.
-        rules: What the file may hold.
+        stream: The bytes, from the beginning.
+        rules: What the file may contain.
 
     Yields:
         A row or a problem, in the order of the lines.
@@ -333,7 +334,7 @@ def read_ndjson(stream: IO[bytes], rules: Rules) -> Iterator[Item]:
         yield error.problem(rules.file)
         return
     if empty:
-        yield Problem(Place(rules.file), "is empty: there must be an object in each line.")
+        yield Problem(Place(rules.file), "the file is empty: write one object per line.")
 
 
 def _json_row(line: int, text: str, rules: Rules) -> Iterator[Item]:
@@ -365,16 +366,16 @@ def _json_row(line: int, text: str, rules: Rules) -> Iterator[Item]:
             if number is None:
                 problems.append(wrong("number", f"{NOT_A_PHONE}; got {written!r}."))
         elif number_id is None:
-            problems.append(wrong(None, "names no number: give id or number."))
+            problems.append(wrong(None, "the number is missing: give id or number."))
     if not (is_id(number_id) or (number_id is None and "number" in rules.keys)):
         got = "nothing" if number_id is None else repr(number_id)
         problems.append(wrong("id", f"{NOT_AN_ID}; got {got}."))
     for name in given:
         if name not in FIELDS:
             hint = did_you_mean(name, (*rules.keys, *FIELDS))
-            problems.append(wrong(name, f"is no field of this table; the fields are {rules.columns}.{hint}"))
+            problems.append(wrong(name, f"unknown field; the fields are {rules.columns}.{hint}"))
         if name in rules.common:
-            problems.append(wrong(name, "is given as a flag, too: leave out one of them."))
+            problems.append(wrong(name, _ALSO_A_FLAG))
     values = {**rules.common, **{name: value for name, value in given.items() if name in FIELDS}}
     try:
         change = parse_change(values)
@@ -397,5 +398,5 @@ def _refuse_repeated_keys(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
     made = dict(pairs)
     if len(made) < len(pairs):
         names = [name for name, _ in pairs]
-        raise ValueProblem(next(name for name in names if names.count(name) > 1), "is there twice.")
+        raise ValueProblem(next(name for name in names if names.count(name) > 1), "duplicate field: remove one.")
     return made

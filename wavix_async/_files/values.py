@@ -1,4 +1,4 @@
-"""From text or JSON to the fields of `NumberUpdate`, as its own types say."""
+"""Convert text and JSON to the fields of `NumberUpdate`, by the types that it declares."""
 
 import json
 import re
@@ -14,12 +14,12 @@ from wavix_async import InputError, NumberUpdate, UnsetType
 __all__ = ["KINDS", "ValueProblem", "WrongValues", "from_text", "is_list", "make_update"]
 
 _WORDS: Final = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
-# Python refuses to read longer ones than some 4,000 digits.
+# Python raises an error for integers of more than about 4,000 digits.
 _INTEGER: Final = re.compile(r"-?[0-9]{1,1000}")
 
 
 class ValueProblem(Exception):  # noqa: N818 - collected and shown, not always raised
-    """A value does not fit its field."""
+    """A value is invalid for its field."""
 
     def __init__(self, field: str, message: str) -> None:
         super().__init__(f"{field} {message}")
@@ -28,7 +28,7 @@ class ValueProblem(Exception):  # noqa: N818 - collected and shown, not always r
 
 
 class WrongValues(Exception):  # noqa: N818
-    """Values do not fit their fields; `problems` has one for each."""
+    """Some values are invalid for their fields; `problems` has one problem for each."""
 
     def __init__(self, problems: Sequence[ValueProblem]) -> None:
         super().__init__("; ".join(map(str, problems)))
@@ -41,38 +41,38 @@ def _kinds(annotation: Any) -> tuple[Any, ...]:
 
 
 def is_list(kind: Any) -> bool:
-    """Tell whether a type is a list of something."""
+    """Return whether a type is a list."""
     return typing.get_origin(kind) in {list, Sequence}
 
 
 def _model_of(kind: Any) -> Any:
-    """Return the model that a list holds, whatever else callers may pass for it in Python."""
+    """Return the model of the list's items, even if Python callers may also pass other types."""
     (item,) = typing.get_args(kind)
     return next(filter(attrs.has, typing.get_args(item)), item)
 
 
 KINDS: Final[Mapping[str, tuple[Any, ...]]] = {field.name: _kinds(field.type) for field in attrs.fields(NumberUpdate)}
-"""The types that each field takes."""
+"""The types that each field accepts."""
 
 
 _LISTS: Final = {name: _model_of(kind) for name, kinds in KINDS.items() for kind in kinds if is_list(kind)}
-"""The fields that hold a list, and of what."""
+"""The fields that hold a list, with the model of its items."""
 _MEMBERS: Final = {
     model: tuple((field.name, field.default is attrs.NOTHING) for field in attrs.fields(model))
     for model in _LISTS.values()
     if attrs.has(model)
 }
-"""The fields of such models, and whether they must be given."""
+"""For each such model, its fields and whether they are required."""
 
 
 def from_text(field: str, text: str) -> Any:
-    """Return the value of a field from text; text that does not fit is returned as it is, for `make_update` to refuse.
+    """Convert text to the value of a field. Invalid text is returned unchanged: `make_update` rejects it.
 
-    `null` clears what can be cleared. In quotes, as JSON has them, a text is taken as it is: so `"null"` is the word,
-    and spaces at the ends stay.
+    `null` clears a field that can be cleared. Text in JSON quotes is literal: `"null"` is the word null, and spaces at
+    both ends are kept.
 
     Raises:
-        ValueProblem: The field wants JSON, and this is none.
+        ValueProblem: The field needs JSON, and the text is not JSON.
     """
     kinds = KINDS[field]
     if text == "null" and type(None) in kinds:
@@ -85,7 +85,7 @@ def from_text(field: str, text: str) -> Any:
         try:
             return json.loads(text)
         except (ValueError, RecursionError) as error:
-            raise ValueProblem(field, f"must be JSON, a list: {error}.") from None
+            raise ValueProblem(field, f"must be a JSON list: {error}.") from None
     if str in kinds and text.startswith('"') and text.endswith('"'):
         with suppress(ValueError):
             return json.loads(text)
@@ -93,10 +93,10 @@ def from_text(field: str, text: str) -> Any:
 
 
 def make_update(values: Mapping[str, Any]) -> NumberUpdate:
-    """Return the update with these values, as JSON has them.
+    """Return an update with these values, which are in the form of JSON.
 
     Raises:
-        WrongValues: With one problem for each field that is wrong.
+        WrongValues: Some values are invalid; it has one problem for each such field.
     """
     problems: list[ValueProblem] = []
     made: dict[str, Any] = {}
@@ -131,9 +131,11 @@ def _construct(field: str, index: int, model: type[Any], item: Any) -> Any:
     if not isinstance(item, dict):
         raise ValueProblem(field, f"[{index}] must be an object with {', '.join(names)}; got {item!r}.")
     if unknown := item.keys() - names:
-        raise ValueProblem(field, f"[{index}] has no {', '.join(sorted(unknown))}; it has {', '.join(names)}.")
+        raise ValueProblem(
+            field, f"[{index}] has unknown keys: {', '.join(sorted(unknown))}; the keys are {', '.join(names)}."
+        )
     if missing := [name for name, needed in members if needed and name not in item]:
-        raise ValueProblem(field, f"[{index}] lacks {', '.join(sorted(missing))}.")
+        raise ValueProblem(field, f"[{index}] is missing {', '.join(sorted(missing))}.")
     try:
         return model(**item)
     except InputError as error:

@@ -1,4 +1,4 @@
-"""Many changes at once, under a semaphore, with one stated outcome for each. It knows no resource."""
+"""Send many changes concurrently, with one outcome for each. This package depends on no API resource."""
 
 from wavix_async.bulk._operation import BulkOperation
 from wavix_async.bulk._results import BulkError, BulkProgress, BulkReport, BulkResult, BulkStatus

@@ -1,4 +1,4 @@
-"""`AttemptLog`: what happened to the attempts to send one change."""
+"""`AttemptLog`: the attempts to send one change."""
 
 import attrs
 
@@ -7,23 +7,23 @@ __all__ = ["AttemptLog"]
 
 @attrs.define(eq=False)
 class AttemptLog:
-    """What happened to the attempts of one item."""
+    """The attempts to send one item, and how they ended."""
 
     attempts: int = 0
     backing_off: bool = False
     maybe_done: bool = False
     """Whether the API may have carried out one of the attempts."""
     answers_seen: tuple[int, ...] = ()
-    """How many answers the circuit breaker had counted when each of the last two attempts failed."""
+    """The number of answers that the circuit breaker had counted when each of the last two attempts failed."""
     unanswered: bool = False
-    """Whether the API may still carry out one of the attempts, since no answer says how it ended."""
+    """Whether the API may still carry out one of the attempts, because no answer says how it ended."""
 
     def reset(self) -> None:
-        """Begin with another item."""
+        """Clear the log for the next item."""
         self.attempts, self.maybe_done, self.answers_seen, self.unanswered = 0, False, (), False
 
     def add(self, other: "AttemptLog") -> None:
-        """Add the attempts of a request that carried several items."""
+        """Add the attempts of a batch request that included this item."""
         self.attempts += other.attempts
         self.maybe_done = self.maybe_done or other.maybe_done
         self.unanswered = self.unanswered or other.unanswered

@@ -1,13 +1,13 @@
-"""Equal changes of many records, put together into few requests.
+"""`Batcher`: sends equal changes of many records in few requests.
 
-The engine treats every item for itself, as ever: its lock, its outcome, its reconciliation. Only where it would send a
-change it hands it over here; what is handed over at about the same time and is equal goes out as one request, and every
-item gets an answer of its own.
+The engine still handles every item separately: its lock, its outcome, its reconciliation. Only sending differs: workers
+pass their changes to the batcher, which combines equal changes that arrive within a few milliseconds into one request.
+Every item gets its own answer.
 
-A batch is all or nothing for the API. One that is refused is halved until the bad keys are alone, and those get their
-refusal from a request of their own: a bad key costs a few requests, never the batch. One that is too large, or takes
-too long, is halved too, and the size remembered. What an answer does not mention is sent alone. Where a change must not
-be sent twice, a batch that may have been carried out is not halved, and what its answer leaves out is unknown.
+The API accepts or rejects a batch as a whole. The batcher halves a rejected batch until each bad key is alone and gets
+its own rejection: a bad key costs a few requests, and the other keys succeed. It also halves a batch that is too large
+or too slow, and remembers the smaller size. It sends keys that the answer omits again, one by one. For an operation
+that is not idempotent, it does not halve a batch that may have been carried out, and omitted keys end as unknown.
 """
 
 import asyncio
@@ -37,7 +37,7 @@ __all__ = ["FIRST_SIZE", "Batcher"]
 
 FIRST_SIZE: Final = 100
 _GATHER: Final = 0.01
-"""Seconds in which changes that come one by one are gathered."""
+"""Seconds to wait for more changes before a batch is sent."""
 _TOO_LARGE: Final = frozenset({413, 414})
 _GROW_AFTER: Final = 8
 _USELESS_AFTER: Final = 10
@@ -58,14 +58,14 @@ class _Group:
 
 
 class Batcher:
-    """Gathers equal changes and sends them together.
+    """Collects equal changes and sends them together.
 
     Args:
-        size: How many at most in one request, to begin with.
-        operation: What is sent.
-        send_many: Sends one change to several keys, and returns what the answer holds, by key.
+        size: The initial limit of changes per request.
+        operation: The operation to send.
+        send_many: Sends one change to several keys, and returns the values of the answer by key.
         send_one: Sends the change of one key.
-        is_outage: Tells whether nothing is answered at present, batch or no batch.
+        is_outage: Returns whether the API currently answers nothing, so that slow answers do not point to the size.
     """
 
     def __init__(
@@ -78,7 +78,7 @@ class Batcher:
     ) -> None:
         self.size = self._most = size
         self._is_outage = is_outage
-        self._taken = 0  # batches of the present size in a row
+        self._taken = 0  # batches of the present size accepted in a row
         self._ever_taken = False
         self._refused = 0
         self._send_many = send_many
@@ -89,24 +89,24 @@ class Batcher:
             re.IGNORECASE,
         )
         self._groups: dict[bytes, _Group] = {}
-        # By identity: one object for all is the usual way, and encoding it for each would cost more than sending.
+        # By identity: callers usually pass one object for all keys, and encoding it each time costs more than sending.
         self._encoded: dict[int, tuple[Any, bytes]] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def send(self, key: Any, change: Any, log: AttemptLog) -> Any:
-        """Send one change, together with equal ones if there are any.
+        """Send one change, together with equal changes if there are any.
 
         Args:
             key: The key.
             change: The change.
-            log: Where the attempts are counted.
+            log: Counts the attempts.
 
         Returns:
-            What the API answers for this key.
+            The API's answer for this key.
 
         Raises:
-            WavixError: Of this key alone, or of all that were sent together.
+            WavixError: The error of this key, or of the whole batch.
         """
         loop = asyncio.get_running_loop()
         member = _Member(key, log, loop.create_future())
@@ -122,7 +122,7 @@ class Batcher:
         return await member.answer
 
     async def close(self) -> None:
-        """End what is under way; the workers that wait for it get an error."""
+        """Cancel requests in flight; workers that wait for them get an error."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -132,7 +132,7 @@ class Batcher:
             await asyncio.wait(self._tasks)
 
     def cancel(self) -> None:
-        """Begin to end what is under way."""
+        """Cancel requests in flight, and return at once."""
         for task in self._tasks:
             task.cancel()
 
@@ -178,13 +178,13 @@ class Batcher:
                 _fail(member, stopped)
             raise
         except Exception as error:
-            # A defect: no worker may wait for ever because of it.
+            # A bug: pass it to the workers, which would otherwise wait for ever.
             for member in group.members:
                 if not member.answer.done():
                     member.answer.set_exception(error)
 
     async def _send_together(self, part: list[_Member], change: Any) -> list[list[_Member]]:
-        """Send a batch; return the parts that have to be sent again."""
+        """Send a batch; return the parts to send again."""
         log = AttemptLog()
         try:
             values = await self._send_many([member.key for member in part], change, log)
@@ -205,7 +205,7 @@ class Batcher:
             if member.key in values:
                 _succeed(member, values[member.key])
             else:
-                # It was in a batch that was taken, whatever the answer mentions.
+                # The API accepted the batch, so it may have changed this key even if the answer omits it.
                 member.log.maybe_done = True
                 missing.append(member)
         if self._may_send_twice:
@@ -223,7 +223,7 @@ class Batcher:
             _succeed(member, value)
 
     def _is_too_much(self, error: WavixError, size: int) -> bool:
-        """Tell whether a smaller batch may do, and remember the size."""
+        """Return whether a smaller batch may succeed; if so, reduce the size."""
         says = isinstance(error, APIError) and error.status in {400, 422} and self._says_too_many.search(error.message)
         slow = (isinstance(error, AttemptTimeoutError) or error.status == 504) and not self._is_outage()
         if not (error.status in _TOO_LARGE or says or slow):
@@ -235,17 +235,17 @@ class Batcher:
         return True
 
     def _is_of_some(self, error: WavixError) -> bool:
-        """Tell whether a batch was refused for the sake of some of its keys."""
+        """Return whether the API may have rejected a batch because of some of its keys."""
         if not isinstance(error, APIError) or error.outcome != "rejected" or isinstance(error, _OF_NO_KEY):
             return False
         self._refused += 1
         if self._refused >= _USELESS_AFTER and not self._ever_taken:
-            # No batch has ever been taken: they all are refused for what they are.
+            # The API has never accepted a batch: assume that it rejects all batches, and send keys one by one.
             self.size = self._most = 1
         return True
 
     def _was_taken(self) -> None:
-        """Grow again after a time in which the API was slow."""
+        """Count an accepted batch; after several in a row, restore a size that was reduced because the API was slow."""
         self._ever_taken = True
         self._taken += 1
         if self._taken >= _GROW_AFTER and self.size < self._most:
@@ -272,6 +272,6 @@ def _succeed(member: _Member, value: Any) -> None:
 
 
 def _fail(member: _Member, error: WavixError) -> None:
-    """Give each its own error: what is found out about one later must not change what is said of the others."""
+    """Fail a member with its own copy of the error: the reconciler may later change the outcome of one member only."""
     if not member.answer.done():
         member.answer.set_exception(copy.copy(error))

@@ -1,12 +1,12 @@
-"""When the API answers nothing any more, a run waits instead of failing one item after the other.
+"""`CircuitBreaker`: during an outage a run waits, so that its items do not fail one after the other.
 
-An item that fails while others succeed has a problem of its own. When none succeeds, the API fails, or the way to it:
-then the circuit is open. The run begins nothing new, one probe reads until an answer comes, and what had failed
-meanwhile is sent again. Where an operation has nothing to read, or must not be repeated, there is no probe: then its
-items go one at a time, with a pause before each, until an answer comes.
+If one item fails while others succeed, the problem is that item. If every attempt fails, the problem is the API or the
+network: the circuit opens. Then the run starts no new items, one probe reads a record until the API answers, and the
+run sends the items that failed in the meantime again. If an operation cannot read, or is not idempotent, the run sends
+its items one at a time instead, with a pause before each, until the API answers.
 
-A run does not wait for an API that has never answered, and for none longer than `PATIENCE`: then the breaker gives up,
-the run stops, and what it has not begun can be resumed.
+A run does not wait for an API that has never answered, and waits at most `PATIENCE` seconds for any other. Then the
+breaker gives up and the run stops; the items that were not started can be sent by a later run.
 """
 
 import asyncio
@@ -30,13 +30,13 @@ _NO_ANSWER: Final = (TransportError, ServerError, DecodeError)
 
 
 class CircuitBreaker:
-    """What a run knows of the API's health.
+    """Tracks whether the API answers.
 
     Args:
-        concurrency: Requests on the wire at once: as many failures in a row open the circuit.
-        probe: Reads the record of a key; None: nothing can be read.
-        stop: Ends what waits.
-        clock: How the client waits.
+        concurrency: The limit of requests in flight; this many failures in a row open the circuit (at least 8).
+        probe: Reads the record of a key; None: the operation cannot read.
+        stop: Ends all waits.
+        clock: The client's clock.
     """
 
     def __init__(
@@ -56,19 +56,19 @@ class CircuitBreaker:
         self._probing: asyncio.Task[bool] | None = None
         self._one_at_a_time = asyncio.Lock()
         self.answers = 0
-        """How many answers have come so far."""
+        """The number of answers so far."""
         self.has_given_up = False
-        """Whether no answer has come for so long that the run must stop."""
+        """Whether the API has not answered for so long that the run must stop."""
 
     def record_answer(self, key: Hashable = None) -> None:
-        """Note an answer: a success (with its key), or a refusal."""
+        """Count an answer: a success (with its key), or a rejection."""
         self.answers += 1
         self._failures = 0
         if key is not None:
             self._healthy = key
 
     def record_failure(self, now: float) -> None:
-        """Note an attempt that got no answer, or a failure of the server."""
+        """Count an attempt that got no answer or a server error."""
         if not self._failures:
             self._since, self.has_given_up = now, False
         self._failures += 1
@@ -77,22 +77,23 @@ class CircuitBreaker:
             self.has_given_up = True
 
     def is_open(self) -> bool:
-        """Tell whether so many attempts in a row have failed that nothing new should be begun."""
+        """Return whether so many attempts in a row have failed that the run should start no new items."""
         return self._failures >= self._enough and self.answers > 0 and not self.has_given_up
 
     async def wait_until_closed(self, error: WavixError, answers: int | None, key: Hashable) -> bool:
         """Wait for the end of an outage.
 
         Args:
-            error: Why a change has failed.
-            answers: `answers` when an earlier attempt of it failed: if more have come since, others are served.
-            key: Its key.
+            error: The error of a change.
+            answers: The value of `answers` when an earlier attempt of the change failed. If it has grown since then,
+                the API answers other requests: there is no outage.
+            key: The key of the change.
 
         Returns:
-            Whether the change should be sent again; False where there was no outage, or none that has ended in time.
+            Whether to send the change again; False if there was no outage, or it did not end in time.
         """
         if isinstance(error, DecodeError) and not error.retryable:
-            # The API did answer; only its words were not as documented.
+            # The API answered, although not as documented.
             self.record_answer()
         no_outage = not isinstance(error, _NO_ANSWER) or not self.answers or answers != self.answers
         if self._probe is None or no_outage or self.has_given_up:
@@ -104,10 +105,10 @@ class CircuitBreaker:
         return await self._stop.end(asyncio.shield(self._probing))
 
     async def wait_for_turn(self) -> None:
-        """Let changes through one at a time, with a pause before each, while no answer comes.
+        """During an outage, let changes through one at a time, with a pause before each.
 
         Raises:
-            StoppedError: The run was stopped meanwhile.
+            StoppedError: The run was stopped during the wait.
         """
         if self._failures >= self._enough:
             await self._stop.end(self._wait_for_turn())
@@ -130,20 +131,20 @@ class CircuitBreaker:
                 if isinstance(error, _NO_ANSWER):
                     confirmed = True
                     continue
-                # A refusal, or a closed client: the call that is sent again gets it as well.
+                # A rejection, or a closed client: the change that is sent again gets the same error.
                 confirmed = True
             self.record_answer()
-            # If the first probe is answered, it is that one change that fails.
+            # If the API answers the first probe, there is no outage: the fault is in that one change.
             return confirmed
         self.has_given_up = True
         return False
 
     async def close(self) -> None:
-        """Leave no probe behind."""
+        """Cancel the probe."""
         if self._probing is not None and not self._probing.done():
             self._probing.cancel()
             await asyncio.wait([self._probing])
 
 
 def _jittered(longest: float) -> float:
-    return longest * random.uniform(0.5, 1.0)  # noqa: S311 - spreads load, guards nothing
+    return longest * random.uniform(0.5, 1.0)  # noqa: S311 - spreads load, not for security

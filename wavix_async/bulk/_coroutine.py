@@ -1,7 +1,7 @@
-"""`TaskCoroutine`: what lets an object with `__await__` be handed to `asyncio.create_task` and `TaskGroup`.
+"""`TaskCoroutine`: a base class that makes an awaitable object usable with `asyncio.create_task` and `TaskGroup`.
 
-Both take coroutines only, while `await`, `gather` and `wait_for` take anything that can be awaited. An object of this
-base may be handed to any number of tasks: each task steps an iterator of its own.
+Both accept only coroutines, while `await`, `gather` and `wait_for` accept any awaitable. Any number of tasks can await
+one object of this class: each task has its own iterator.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ T_co = TypeVar("T_co", covariant=True)
 
 
 class TaskCoroutine(Coroutine[Any, Any, T_co]):
-    """The coroutine protocol, on top of `__await__`; it is for the event loop, so do not call it yourself."""
+    """The coroutine protocol, built on `__await__`. The event loop calls its methods; your code should not."""
 
     def __init__(self) -> None:
         # asyncio names a task after them.
@@ -26,7 +26,7 @@ class TaskCoroutine(Coroutine[Any, Any, T_co]):
         raise NotImplementedError
 
     def send(self, value: Any, /) -> Any:
-        """Go on to the next wait of the running task."""
+        """Run the current task's iterator until its next wait."""
         task = _current_task()
         try:
             return self._iterator(task).send(value)
@@ -35,7 +35,7 @@ class TaskCoroutine(Coroutine[Any, Any, T_co]):
             raise
 
     def throw(self, kind: Any, value: Any = None, trace: TracebackType | None = None, /) -> Any:  # noqa: ARG002
-        """Raise an error where the running task waits."""
+        """Raise an error at the point where the current task waits."""
         task = _current_task()
         try:
             return self._iterator(task).throw(kind if value is None else value)
@@ -44,7 +44,7 @@ class TaskCoroutine(Coroutine[Any, Any, T_co]):
             raise
 
     def close(self) -> None:
-        """End what the running task has begun."""
+        """Close the current task's iterator."""
         steps = self._steps.pop(_current_task(), None)
         if steps is not None:
             steps.close()

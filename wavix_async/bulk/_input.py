@@ -1,4 +1,4 @@
-"""Where the items of a run come from: a mapping, a sequence, an iterable or an async iterable, pulled one by one."""
+"""`Source`: pulls the items of a run one by one from a mapping, a sequence, an iterable or an async iterable."""
 
 import asyncio
 import inspect
@@ -11,25 +11,25 @@ from wavix_async.errors import InputError
 __all__ = ["END", "Source"]
 
 END: Final[Any] = object()
-"""What `Source.pull` returns after the last item."""
+"""`Source.pull` returns this after the last item."""
 
 
 class Source:
-    """Gives the items of any kind of input, each once; what can be looked at in advance is checked in advance."""
+    """Yields each item of any kind of input once. It checks mappings and sequences completely before the run starts."""
 
     def __init__(self, items: Any, operation: BulkOperation[Any, Any, Any]) -> None:
         self.total = len(items) if isinstance(items, Sized) else None
         self.checked = False
-        """Whether every item has been checked in advance."""
+        """Whether every item was checked before the run."""
         self._operation = operation
         self._items: Iterator[Any] | None = None
         self._async_items: AsyncIterator[Any] | None = None
-        # Two workers must not ask an async generator for its next item at the same time.
+        # An async generator raises an error if two workers ask for the next item at the same time.
         self._lock = asyncio.Lock()
         self._ended = False
         self.broken_off = False
-        """Whether the source was cancelled while it made its next item: a generator does not survive that."""
-        # Not every change is a collection, but a request body is a mapping of its fields.
+        """Whether the source was cancelled while it produced an item: that ends a generator."""
+        # A request body is a mapping, so a single change must not be taken for the collection of items.
         is_change = isinstance(items, operation.change_type)
         if isinstance(items, Mapping) and not is_change:
             for key, change in items.items():
@@ -46,7 +46,7 @@ class Source:
                     except InputError as error:
                         raise InputError(f"{operation.argument}[{index}]: {error}") from None
                 self.checked = True
-                # What was checked must be what is sent.
+                # Copy, so that the caller cannot change the items after the check.
                 items = tuple(items)
             self._items = iter(items)
         else:
@@ -56,11 +56,11 @@ class Source:
             )
 
     async def pull(self) -> Any:
-        """Return the next item as it is, or `END`."""
+        """Return the next item unchecked, or `END`."""
         if self._items is not None:
             return END if self._ended else self._note(next(self._items, END))
         assert self._async_items is not None
-        # Not `async with`, which makes three coroutines for each item.
+        # `async with` would create three coroutines for each item.
         await self._lock.acquire()
         try:
             return END if self._ended else self._note(await anext(self._async_items, END))
@@ -71,7 +71,7 @@ class Source:
             self._lock.release()
 
     def _note(self, item: Any) -> Any:
-        # Not every iterator says twice that it has ended.
+        # Some iterators yield more items after they have signalled their end: do not ask again.
         self._ended = item is END
         return item
 
@@ -79,7 +79,7 @@ class Source:
         """Return the key and the change of an item.
 
         Raises:
-            InputError: It is not a pair.
+            InputError: The item is not a pair.
         """
         if isinstance(item, tuple | list) and len(item) == 2:
             return item[0], item[1]
@@ -87,7 +87,7 @@ class Source:
         raise InputError(f"each {one} must be a pair {self._operation.pair}, got {item!r}.")
 
     async def close(self) -> None:
-        """Let a generator run its cleanup."""
+        """Close a generator, so that it runs its cleanup code."""
         if inspect.isasyncgen(self._async_items):
             await self._async_items.aclose()
         elif inspect.isgenerator(self._items):

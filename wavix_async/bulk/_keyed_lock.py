@@ -1,4 +1,4 @@
-"""`KeyedLock`: a key never has two changes in flight, and its changes go out in the order of the input."""
+"""`KeyedLock`: at most one change per key is in flight, and the changes of a key are sent in input order."""
 
 import asyncio
 from collections import deque
@@ -8,21 +8,21 @@ __all__ = ["KeyedLock"]
 
 
 class KeyedLock:
-    """One lock for each key; a key that is free takes no memory."""
+    """One lock for each key. An unlocked key uses no memory."""
 
     def __init__(self) -> None:
         # None: the key is locked, and no worker waits for it.
         self._waiting: dict[Hashable, deque[asyncio.Future[None]] | None] = {}
 
     def try_acquire(self, key: Hashable) -> bool:
-        """Take the key where no other worker holds it; most keys come once, and need no coroutine."""
+        """Lock the key if it is free, and return whether it was. Most keys occur once, so most need no coroutine."""
         if key in self._waiting:
             return False
         self._waiting[key] = None
         return True
 
     async def wait(self, key: Hashable) -> None:
-        """Wait until the key is passed on; workers get it in the order in which they ask."""
+        """Wait for a locked key; workers get it in the order of their calls."""
         acquired = asyncio.get_running_loop().create_future()
         waiting = self._waiting[key]
         if waiting is None:
@@ -32,12 +32,12 @@ class KeyedLock:
             await acquired
         except asyncio.CancelledError:
             if acquired.done() and not acquired.cancelled():
-                # The key was passed on to this worker in the moment in which it was cancelled.
+                # The worker got the key just as it was cancelled: pass the key to the next worker.
                 self.release(key)
             raise
 
     def release(self, key: Hashable) -> None:
-        """Pass the key on to the worker that has waited longest."""
+        """Pass the key to the worker that has waited longest, or unlock it."""
         waiting = self._waiting[key]
         while waiting:
             acquired = waiting.popleft()

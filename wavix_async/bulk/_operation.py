@@ -1,4 +1,4 @@
-"""`BulkOperation`: what a bulk run does with each item. The engine knows nothing else of the records it changes."""
+"""`BulkOperation`: what a bulk run does with each item. The engine needs no other knowledge of the records."""
 
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import Any, Generic, TypeVar
@@ -17,27 +17,27 @@ Result = TypeVar("Result")
 
 @attrs.frozen(eq=False, repr=False, kw_only=True)
 class BulkOperation(Generic[Key, Change, Result]):
-    """What a bulk run does with each item: a pair of a key (hashable) and a change.
+    """Describe what a bulk run does with each item: a pair of a key (hashable) and a change.
 
-    Without `read` an outcome that is unknown stays `unknown`. Without `idempotent` the engine sends nothing a second
-    time that the API may have carried out.
+    Without `read`, an unknown outcome stays `unknown`. Unless the operation is `idempotent`, the engine never repeats a
+    request that the API may have carried out.
 
     Attributes:
         name: The operation, for observers and `repr`: `PATCH /v1/numbers/{id}`.
-        check: Raise `InputError` for a bad key or change; called with both before anything is sent.
-        send: Send one change through the client that is passed; return what the API answers.
-        send_many: Send one change to several keys; return what the answer holds, by key. None: there are no batches.
-        read: Return the record as it is now. None: the API cannot tell.
-        differs: Name the fields of a change that a record does not have as the change wants them; nothing to name
-            means that the change is there. None: a record that can be read proves the change.
-        applied_late: Names that `differs` gives for fields which the API applies some time after its answer.
-        idempotent: Whether sending a change twice does the same as sending it once.
-        limit_group: The group of the operation's rate limit, for progress and pauses.
+        check: Raises `InputError` for an invalid key or change. The engine calls it with both before it sends an item.
+        send: Sends one change through the client that the run passes, and returns the API's answer.
+        send_many: Sends one change to several keys and returns the values of the answer by key. None: no batches.
+        read: Returns the current record. None: the API has no way to read it.
+        differs: Returns the names of the fields in which a record differs from a change; empty if the change is
+            applied. None: if the record can be read, the change is applied.
+        applied_late: Names returned by `differs` that the API may apply only some time after its answer.
+        idempotent: Whether sending a change twice has the same effect as sending it once.
+        limit_group: The rate limit group of the operation, for progress and pauses.
         success: The status of a change that the API has confirmed: `updated`, `accepted` or `done`.
-        change_type: The class of a change, for messages; an instance in place of the items is refused.
-        key_name: What a key is called in messages: `id`.
-        noun: What a record is called in messages: `number`.
-        argument: What the items are called in messages: the parameter of the method that starts the run.
+        change_type: The class of a change, for messages; the engine rejects an instance passed instead of the items.
+        key_name: The name of a key in messages: `id`.
+        noun: The name of a record in messages: `number`.
+        argument: The name of the items in messages: the parameter of the method that starts the run.
     """
 
     name: str
@@ -65,5 +65,5 @@ class BulkOperation(Generic[Key, Change, Result]):
 
     @property
     def pair(self) -> str:
-        """What an item looks like, for messages: `(id, NumberUpdate)`."""
+        """The form of an item, for messages: `(id, NumberUpdate)`."""
         return f"({self.key_name}, {self.change_type.__name__})"

@@ -1,7 +1,8 @@
-"""`Reconciler`: a change without a trustworthy answer is read back before it is called unknown, or sent again.
+"""`Reconciler`: reads back each change whose outcome is not certain, and sends it again if it was not applied.
 
-Unresolved changes are kept until the others are done: their cause, an outage say, may be over by then, and reads sent
-into it would only make it worse. A key that comes again is reconciled before its next change is sent.
+The run reconciles such changes after all others: by then the cause, such as an outage, may be over, and reads during an
+outage only add load. If the input has another change for such a key, the run reconciles the key before it sends that
+change.
 """
 
 from collections import deque
@@ -33,20 +34,20 @@ class _Unresolved:
 
 @attrs.frozen(eq=False, repr=False)
 class _Found:
-    """A record that is as the change wants it."""
+    """A record in which the change is applied."""
 
     value: Any
 
 
 class Reconciler:
-    """The changes of a run that the API may or may not have carried out.
+    """Holds the changes of a run that have no final outcome, and finds out how they ended.
 
     Args:
-        operation: What the run does.
+        operation: The operation of the run.
         read: Reads the record of a key.
-        send: Sends a change again, given how it ended, and counts its attempts; None: it must not be sent again.
+        send: Sends a change again, given its result, and counts its attempts; returns None if it must not be repeated.
         stop: Ends the wait between two reads.
-        clock: How the client waits.
+        clock: The client's clock.
     """
 
     def __init__(
@@ -73,10 +74,11 @@ class Reconciler:
         return key in self._unresolved
 
     def add(self, result: BulkResult, change: Any, log: AttemptLog) -> bool:
-        """Keep a result that may not be final until it is reconciled or given up.
+        """Keep a result that may not be final, until `reconcile` or `give_up` removes it.
 
         Returns:
-            Whether it was kept; False where the result is final: nothing can be read, and nothing may be sent again.
+            Whether it was kept. False if the result is final: the API may have carried out the change, and the
+            operation cannot read the record.
         """
         if self._operation.read is None and log.maybe_done:
             return False
@@ -84,35 +86,35 @@ class Reconciler:
         return True
 
     def results(self) -> list[BulkResult]:
-        """Return what is unresolved now; a change that is just being sent again may have been carried out by that."""
+        """Return the unresolved results; a change that the API may have carried out, even just now, is `unknown`."""
         return [
             attrs.evolve(_unknown_if_maybe_done(each.result, each.log), attempts=each.log.attempts)
             for each in self._unresolved.values()
         ]
 
     def give_up(self) -> list[BulkResult]:
-        """Take out all that is left: it stays as it is."""
+        """Remove and return the remaining results, unresolved."""
         results = self.results()
         self._unresolved.clear()
         return results
 
     def begin(self) -> None:
-        """Begin to reconcile what is left, whatever reads failed before."""
+        """Queue the remaining keys, and forget earlier failed reads."""
         self._todo, self._failed_reads = deque(self._unresolved), 0
 
     def next_key(self) -> Any:
-        """Return a key to reconcile; None where there is none, or where the API does not answer reads either."""
+        """Return a key to reconcile; None if there is none, or if too many reads in a row have failed."""
         return self._todo.popleft() if self._todo and self._failed_reads < _MOST_FAILED_READS else None
 
     async def reconcile(self, key: Hashable) -> BulkResult:
         """Find out how the unresolved change of a key ended.
 
         Returns:
-            A success where the record is as wanted, or is so after the change was sent again. `failed` where it is not,
-            and the API answered every attempt with an error. Else as it was: the change may still be under way.
+            A success if the change is applied, perhaps after it was sent again. `failed` if it is not applied and the
+            API answered every attempt with an error. Otherwise the result is unchanged: the API may still apply it.
         """
         result = await self._reconcile(self._unresolved[key])
-        # Not before: a report that is made meanwhile must count it.
+        # Only now, because a report made during the await must count this key.
         del self._unresolved[key]
         return result
 
@@ -152,11 +154,11 @@ class Reconciler:
             return _unknown_if_maybe_done(result, log)
         if error is not None and error.outcome != "rejected":
             error.outcome = "rejected"
-            error.add_note(f"The {self._operation.noun} was read back, and is not changed.")
+            error.add_note(f"A read shows that the {self._operation.noun} is unchanged.")
         return attrs.evolve(result, status=BulkStatus.FAILED, attempts=log.attempts, settled=True)
 
     async def _read_until_changed(self, unresolved: _Unresolved) -> _Found | None:
-        """Return the record if it is as wanted, or becomes so soon: some fields are applied asynchronously."""
+        """Return the record if the change is applied now or within a second: the API applies some fields late."""
         operation = self._operation
         if operation.read is None:
             return None
@@ -167,7 +169,7 @@ class Reconciler:
             if not differing:
                 return _Found(value)
             if not unresolved.log.unanswered and operation.applied_late.isdisjoint(differing):
-                # Every attempt has ended, so nothing more can come of them.
+                # Every attempt has ended and no late field is missing, so the record will not change any more.
                 return None
         return None
 

@@ -1,4 +1,4 @@
-"""What a bulk run tells: a result for each item, progress on the way, a report at the end, and its error."""
+"""The results of a bulk run: one result for each item, progress during the run, a report at the end, and an error."""
 
 import enum
 from typing import TYPE_CHECKING, Any, Final, Generic
@@ -8,7 +8,7 @@ import attrs
 from wavix_async.errors import AuthenticationError, PaymentRequiredError, PermissionDeniedError, WavixError
 
 if TYPE_CHECKING:
-    # The defaults let `BulkReport` stand for a report over whatever keys and records.
+    # With these defaults, a plain `BulkReport` is a report on any keys and records.
     from typing_extensions import TypeVar
 
     Key = TypeVar("Key", default=Any)
@@ -23,24 +23,24 @@ __all__ = ["BulkError", "BulkProgress", "BulkReport", "BulkResult", "BulkStatus"
 
 
 KEY_REFUSED: Final = (AuthenticationError, PaymentRequiredError, PermissionDeniedError)
-"""Refusals of the account or its key: one item gets them, and so would all others."""
+"""The API rejects the account or its key, so it would reject all other items too."""
 
 
 class BulkStatus(enum.StrEnum):
-    """How an item ended. A run has one of the first three as its word for success."""
+    """How an item ended. Each run uses one of the first three for success."""
 
     UPDATED = "updated"
     """The API confirmed the change."""
     ACCEPTED = "accepted"
-    """The API accepted the request; what becomes of it is told later (a message that was sent, say)."""
+    """The API accepted the request and reports its result later, as for a message."""
     DONE = "done"
-    """The API carried it out."""
+    """The API carried out the change."""
     FAILED = "failed"
-    """The API refused it, or the item was invalid: nothing was changed."""
+    """The API rejected the change, or the item was invalid; the record is unchanged."""
     UNKNOWN = "unknown"
-    """It was sent, no trustworthy answer came, and reading it back did not tell: it may have been carried out."""
+    """The API may have carried out the change: no certain answer came, and reading the record did not decide it."""
     NOT_SENT = "not_sent"
-    """It never left: the run stopped before, or there was no connection."""
+    """The change was not sent: the run stopped first, or there was no connection."""
 
 
 _SUCCESSES: Final = frozenset({BulkStatus.UPDATED, BulkStatus.ACCEPTED, BulkStatus.DONE})
@@ -52,12 +52,12 @@ class BulkResult(Generic[Key, Result]):
 
     Attributes:
         id: The key of the item as given: the record's id in `numbers.bulk_update`.
-        status: How it ended; compares equal to the strings `updated`, `accepted`, `done`, `failed`, `unknown`,
-            `not_sent`.
-        value: What the API answered: the `Number` after the change in `numbers.bulk_update`; None unless `ok`.
-        error: Why the item did not succeed; None if it did.
-        attempts: How often the change was put on the wire.
-        settled: Whether no trustworthy answer came, and reading the record back told how it ended.
+        status: How the item ended. It compares equal to the strings `updated`, `accepted`, `done`, `failed`,
+            `unknown`, `not_sent`.
+        value: The API's answer: in `numbers.bulk_update`, the `Number` after the change. None unless `ok`.
+        error: Why the item did not succeed; None if it did, or if the caller stopped or cancelled the run first.
+        attempts: How many times the change was sent.
+        settled: Whether the outcome comes from reading the record back, because no certain answer came.
     """
 
     id: Key
@@ -69,27 +69,27 @@ class BulkResult(Generic[Key, Result]):
 
     @property
     def ok(self) -> bool:
-        """Whether the item succeeded, whatever the run's word for it: `updated`, `accepted` or `done`."""
+        """Whether the item succeeded: its status is `updated`, `accepted` or `done`."""
         return self.status in _SUCCESSES
 
 
 @attrs.frozen(kw_only=True)
 class BulkProgress:
-    """What a run has done so far.
+    """The progress of a run.
 
     Attributes:
-        total: How many items there are; None where that is not known in advance.
-        done: How many have ended, in whatever way.
-        succeeded: Ended with success.
-        failed: Ended as failed.
-        unknown: Ended as unknown.
-        not_sent: Ended as not sent.
-        requests: Requests put on the wire.
-        rate_limited: How many of them were answered 429.
-        elapsed: Seconds since the run began.
-        rate: Requests per second that are let through now; None: nothing is held back.
-        paused_for: Seconds until the pause that the API asked for is over; 0.0 when there is none.
-        success: The run's word for success.
+        total: The number of items; None if it is not known in advance.
+        done: Items that have ended, with any status.
+        succeeded: Items that succeeded.
+        failed: Items that failed.
+        unknown: Items with an unknown outcome.
+        not_sent: Items that were not sent.
+        requests: Requests sent.
+        rate_limited: Requests answered with 429.
+        elapsed: Seconds since the start of the run.
+        rate: The current limit in requests per second; None: no limit.
+        paused_for: Seconds that remain of a pause requested by the API; 0.0 if there is none.
+        success: The run's status for success.
     """
 
     total: int | None
@@ -107,28 +107,28 @@ class BulkProgress:
 
     @property
     def updated(self) -> int:
-        """How many ended as updated: `succeeded` in a run of updates, 0 in any other."""
+        """Items that ended as `updated`: equal to `succeeded` in a run of updates, otherwise 0."""
         return self.succeeded if self.success is BulkStatus.UPDATED else 0
 
 
 @attrs.frozen(kw_only=True)
 class BulkReport(Generic[Key, Result]):
-    """What a run did. Every item is in exactly one of `succeeded`, `failed`, `unknown` and `not_sent`.
+    """The report of a run. Every item is in exactly one of `succeeded`, `failed`, `unknown` and `not_sent`.
 
     Attributes:
-        succeeded: How many the API confirmed.
-        failed: How many it refused, or were invalid.
-        unknown: How many may or may not have been carried out.
-        not_sent: How many never left.
-        failures: The results of all that were tried and did not succeed, in the order in which they ended.
-        requests: Requests put on the wire, all attempts counted, and those that read back what was unresolved.
-        rate_limited: How many of them were answered 429.
+        succeeded: Items that the API confirmed.
+        failed: Items that the API rejected, or that were invalid.
+        unknown: Items that the API may or may not have carried out.
+        not_sent: Items that were not sent.
+        failures: The results of all items that were tried and did not succeed, in the order in which they ended.
+        requests: Requests sent: all attempts, and the reads of changes with an unknown outcome.
+        rate_limited: Requests answered with 429.
         elapsed: Seconds from the start to the end of the run.
-        stopped_by: The error that stopped the run before its end, or None: a 401, 402 or 403, a closed client, an
-            outage that has not ended, a pause longer than the deadline of a call.
-        cut_short: Whether a stop left items of a generator unread, because it had not ended within the grace of
-            `stop()` (30 seconds after a 401, 402 or 403); they are in none of the counts.
-        success: The run's word for success: `updated`, `accepted` or `done`.
+        stopped_by: The error that stopped the run early, or None: a 401, 402 or 403, a closed client, an outage that
+            did not end, or a pause longer than the deadline of a call.
+        cut_short: Whether a stopped run left items of a generator unread, because the generator did not end within the
+            grace period of `stop()` (30 seconds after a 401, 402 or 403). No count includes these items.
+        success: The run's status for success: `updated`, `accepted` or `done`.
     """
 
     succeeded: int
@@ -145,19 +145,19 @@ class BulkReport(Generic[Key, Result]):
 
     @property
     def updated(self) -> int:
-        """How many ended as updated: `succeeded` in a run of updates, 0 in any other."""
+        """Items that ended as `updated`: equal to `succeeded` in a run of updates, otherwise 0."""
         return self.succeeded if self.success is BulkStatus.UPDATED else 0
 
     @property
     def total(self) -> int:
-        """How many items there were."""
+        """The number of items."""
         return self.succeeded + self.failed + self.unknown + self.not_sent
 
     def raise_for_failures(self) -> None:
-        """Raise when an item did not succeed.
+        """Raise an error unless every item succeeded.
 
         Raises:
-            BulkError: It carries this report.
+            BulkError: An item did not succeed; the error has this report.
         """
         if self.succeeded == self.total:
             return
@@ -172,7 +172,7 @@ class BulkReport(Generic[Key, Result]):
 
 
 class BulkError(WavixError):
-    """Some items of a bulk run did not succeed; `report` tells which, and why.
+    """Some items of a bulk run did not succeed; `report` says which, and why.
 
     Attributes:
         report: The `BulkReport` of the run.
@@ -184,7 +184,7 @@ class BulkError(WavixError):
 
 
 def bare(error: WavixError) -> WavixError:
-    """Return an error without the frames it went through: a report may keep thousands, and each keeps its answer."""
+    """Remove the tracebacks of an error, and return it: a report may keep thousands, and frames use much memory."""
     known: list[BaseException | None] = [error]
     for each in known:
         if each is not None:

@@ -1,7 +1,7 @@
-"""The engine of a bulk run: a few workers, one semaphore, one outcome for each item.
+"""`BulkRun`: the engine of a bulk run, with a few workers, one semaphore, and one outcome for each item.
 
-A fixed set of workers pulls from the input, so memory depends on the concurrency and not on how much there is to do.
-The semaphore is held by attempts on the wire only.
+A limited number of workers pulls items from the input, so memory depends on the concurrency, not on the number of
+items. Only a request in flight holds the semaphore.
 """
 
 import asyncio
@@ -52,7 +52,7 @@ if TYPE_CHECKING:
 
 __all__ = ["BulkRun"]
 
-# A `StoppedError` that the run did not cause: the client that it was made from was stopped.
+# A `StoppedError` here comes from the `stop` signal of the caller's client, not from the run.
 _STOPPERS: Final = (*KEY_REFUSED, ClientClosedError, StoppedError)
 _PROGRESS_EVERY: Final = 0.1
 _READ_ON: Final = 30.0
@@ -60,24 +60,24 @@ _READ_AT_LEAST: Final = 0.25
 
 
 class BulkRun(TaskCoroutine[BulkReport[Key, Result]], Generic[Key, Result]):
-    """A bulk run that has been described and starts when it is awaited or iterated.
+    """A bulk run, which starts when you await it or iterate over it.
 
-    `await run` gives the `BulkReport`; `async for result in run` gives each `BulkResult` as its item ends (and
-    `await run` after it the report). It can be handed to `asyncio.create_task` and `TaskGroup.create_task` as it is. A
-    run runs once. When the awaiting task is cancelled the run ends at once, and `report` tells what had happened until
-    then; `stop()` ends it in order.
+    `await run` returns the `BulkReport`. `async for result in run` yields each `BulkResult` when its item ends;
+    `await run` after the loop returns the report. You can pass a run directly to `asyncio.create_task` and
+    `TaskGroup.create_task`. A run runs only once. If the awaiting task is cancelled, the run ends at once, and `report`
+    has the results up to then; `stop()` ends it gracefully.
 
     Args:
         client: The client to send with.
         items: A mapping, an iterable or an async iterable of pairs of a key and a change.
-        operation: What to do with each.
-        concurrency: Requests on the wire at once.
-        batch: None, "auto", or how many equal changes may go in one request.
-        on_progress: Called with a `BulkProgress` some ten times a second, and at the end.
+        operation: What to do with each item.
+        concurrency: The most requests in flight at once. Default 32.
+        batch: None, "auto", or the most equal changes to send in one request. Default None: one change per request.
+        on_progress: Called with a `BulkProgress` about ten times a second, and at the end.
 
     Raises:
-        InputError: An item is wrong, or `items` is no collection.
-        ConfigurationError: `concurrency` is less than 1, `batch` less than 2, or the operation has no batches.
+        InputError: An item is invalid, or `items` is not a collection.
+        ConfigurationError: `concurrency` is less than 1, `batch` is less than 2, or the operation has no batches.
     """
 
     def __init__(
@@ -124,7 +124,7 @@ class BulkRun(TaskCoroutine[BulkReport[Key, Result]], Generic[Key, Result]):
 
     async def __aiter__(self) -> AsyncGenerator[BulkResult[Key, Result], None]:
         if self._task is not None:
-            raise InputError("This bulk run has been started already: a run can be iterated once. Make a new one.")
+            raise InputError("This bulk run has already started, and a run can be iterated only once. Make a new run.")
         results = self._results = asyncio.Queue(maxsize=2 * self._concurrency)
         task = self._start()
         task.add_done_callback(lambda _: None if results.full() else results.put_nowait(None))
@@ -139,7 +139,7 @@ class BulkRun(TaskCoroutine[BulkReport[Key, Result]], Generic[Key, Result]):
 
     @property
     def report(self) -> BulkReport[Key, Result]:
-        """What has happened so far; after the end, the report that `await run` gives."""
+        """The report so far; after the end, the report that `await run` returns."""
         counts, unresolved = self._counts, self._reconciler.results()
         return BulkReport(
             succeeded=counts[self._operation.success],
@@ -157,7 +157,7 @@ class BulkRun(TaskCoroutine[BulkReport[Key, Result]], Generic[Key, Result]):
 
     @property
     def progress(self) -> BulkProgress:
-        """What the run has done until now."""
+        """The current progress."""
         counts, limit = self._counts, self._limits()
         return BulkProgress(
             total=self._source.total,
@@ -175,11 +175,12 @@ class BulkRun(TaskCoroutine[BulkReport[Key, Result]], Generic[Key, Result]):
         )
 
     def stop(self, grace: float = 5.0) -> None:
-        """End the run in order: send nothing more, let what is on the wire finish, report the rest as not sent.
+        """End the run gracefully: send nothing more, let requests in flight finish, report the rest as `not_sent`.
 
         Args:
-            grace: Seconds until what has not finished is given up; it is reported as `unknown` if it was sent. A
-                generator is read on for as long, to name its rest; `cut_short` tells if that was not enough.
+            grace: Seconds to wait for requests in flight. After that the run cancels them, and reports a change as
+                `unknown` if it was sent. For the same time the run reads the rest of a generator, to report its items;
+                `cut_short` is true if the generator did not end in time.
         """
         self._halt()
         if self._task is not None and not self._task.done():
@@ -204,7 +205,7 @@ class BulkRun(TaskCoroutine[BulkReport[Key, Result]], Generic[Key, Result]):
         try:
             await asyncio.shield(task)
         except asyncio.CancelledError:
-            # A caller that left `async for` early has ended the run, and gets its report all the same.
+            # A caller that left `async for` early has cancelled the run, and can still await its report.
             if not task.cancelled() or is_cancelled():
                 raise
         finally:
@@ -216,7 +217,7 @@ class BulkRun(TaskCoroutine[BulkReport[Key, Result]], Generic[Key, Result]):
         return self._task
 
     async def _end(self, task: asyncio.Task[None]) -> None:
-        """Make sure that nothing of the run is left, however the caller left it."""
+        """Cancel the task of the run if it has not ended, and wait for it."""
         if not task.done():
             task.cancel()
             await asyncio.wait([task])
@@ -265,7 +266,7 @@ class BulkRun(TaskCoroutine[BulkReport[Key, Result]], Generic[Key, Result]):
         counts, error = self._counts, self._broken or self._stopped_by
         return BulkEvent(
             operation=self._operation.name,
-            # Events keep the field's name, whatever the run's word for success.
+            # The event field is named `updated` for every status of success.
             updated=counts[self._operation.success],
             failed=counts[BulkStatus.FAILED],
             unknown=counts[BulkStatus.UNKNOWN],
@@ -277,7 +278,7 @@ class BulkRun(TaskCoroutine[BulkReport[Key, Result]], Generic[Key, Result]):
         )
 
     async def _clean_up(self) -> None:
-        """Leave no worker behind, and no item that could still be counted without an outcome."""
+        """Stop all workers, and count every item that has no outcome yet."""
         self._halt()
         self._pool.drop_timers()
         await self._sender.close()
@@ -297,13 +298,13 @@ class BulkRun(TaskCoroutine[BulkReport[Key, Result]], Generic[Key, Result]):
         self._halt()
 
     async def _skip_rest(self) -> None:
-        """Name the items that a stop has left; a generator may have no end, so it is read on for a while only."""
+        """Report the items that a stop left unsent; read a generator for a limited time only, as it may be endless."""
         if not self._stopping or self._broken is not None:
             return
         loop = asyncio.get_running_loop()
         until = None
         if self._source.total is None:
-            # Those on the wire may have used up the grace; most inputs are read in no time.
+            # Requests in flight may have used up the grace period, but most inputs need only a moment.
             until = max(self._pool.ends_at or 0.0, loop.time() + _READ_AT_LEAST)
         while until is None or loop.time() < until:
             limit = asyncio.timeout_at(until)
@@ -325,7 +326,7 @@ class BulkRun(TaskCoroutine[BulkReport[Key, Result]], Generic[Key, Result]):
             if self._results is not None:
                 await self._results.put(result)
             elif self._counts.total() % 1000 == 0:
-                # A plain generator of a million must not keep the other tasks waiting.
+                # A plain generator of a million items must not block the other tasks.
                 await asyncio.sleep(0)
         self._cut_short = True
 
@@ -352,7 +353,7 @@ class BulkRun(TaskCoroutine[BulkReport[Key, Result]], Generic[Key, Result]):
                 await self._record(result)
 
     def _replace_worker(self) -> None:
-        """Start a worker in place of one that backs off."""
+        """Start a worker to replace one that backs off."""
         if not self._stopping:
             self._pool.add_worker(self._work)
 
@@ -371,7 +372,7 @@ class BulkRun(TaskCoroutine[BulkReport[Key, Result]], Generic[Key, Result]):
             self._record_late(result)
 
     async def _record(self, result: BulkResult[Key, Result]) -> None:
-        """Count a result, and hand it to the caller that iterates."""
+        """Count a result, and pass it to the caller if it iterates over the run."""
         self._count(result)
         if self._results is not None:
             try:
@@ -382,12 +383,12 @@ class BulkRun(TaskCoroutine[BulkReport[Key, Result]], Generic[Key, Result]):
         self._tell_progress_now_and_then()
 
     def _record_late(self, result: BulkResult[Key, Result]) -> None:
-        """Count a result now, and hand it out when there is time for it."""
+        """Count a result now, and pass it to the caller at the end of the run."""
         self._count(result)
         self._late.append(result)
 
     async def _handle(self, pulled: Any, log: AttemptLog) -> BulkResult[Key, Result] | None:
-        """Return how an item ended, or None where that is unresolved and will be reconciled."""
+        """Return the result of an item, or None if the reconciler has to find out how it ended."""
         named: Any = pulled[0] if isinstance(pulled, tuple | list) and pulled else pulled
         try:
             key, change = self._source.as_pair(pulled)
@@ -397,7 +398,7 @@ class BulkRun(TaskCoroutine[BulkReport[Key, Result]], Generic[Key, Result]):
         except InputError as error:
             return BulkResult(named, BulkStatus.FAILED, error=error)
         except Exception as error:
-            wrong = InputError(f"the item is no pair {self._operation.pair}: {type(error).__name__}.")
+            wrong = InputError(f"the item is not a pair {self._operation.pair}: {type(error).__name__}.")
             return BulkResult(named, BulkStatus.FAILED, error=wrong)
         try:
             if not self._locks.try_acquire(key):
@@ -419,7 +420,7 @@ class BulkRun(TaskCoroutine[BulkReport[Key, Result]], Generic[Key, Result]):
                 self._locks.release(key)
                 self._sender.end_backoff(log)
         except Exception as error:
-            # Not an error of the API or of the network, so a defect: it must not cost the item its outcome.
+            # Not an API or network error but a bug: the item still gets an outcome.
             self._abort(error)
             return BulkResult(key, BulkStatus.UNKNOWN, attempts=log.attempts)
         except asyncio.CancelledError as error:
@@ -436,10 +437,10 @@ class BulkRun(TaskCoroutine[BulkReport[Key, Result]], Generic[Key, Result]):
         self._stop_if_needed(error)
         status = _STATUS[error.outcome]
         if status is BulkStatus.FAILED and isinstance(error, StoppedError | ClientClosedError):
-            # Refused for now, and not sent again.
+            # The API rejected the attempt only for now, and the stop prevented a retry.
             status = BulkStatus.NOT_SENT
         if log.maybe_done and error.status not in REQUEST_ERROR_STATUSES:
-            # Of an earlier call, before an outage: this error tells of the last one only.
+            # An earlier call, before an outage, may have been carried out; this error is about the last call only.
             status = BulkStatus.UNKNOWN
         reason: WavixError | None = error
         if isinstance(error, StoppedError) and status is BulkStatus.NOT_SENT:
@@ -447,10 +448,10 @@ class BulkRun(TaskCoroutine[BulkReport[Key, Result]], Generic[Key, Result]):
         return BulkResult(key, status, error=reason and bare(reason), attempts=log.attempts)
 
     def _stop_if_needed(self, error: WavixError | None) -> None:
-        """Stop the run at an error that all other items would get as well."""
+        """Stop the run at an error that all other items would get too."""
         if error is None or self._stopping:
             return
-        # A pause that is too long for one is so for all.
+        # A pause that is too long for one item is too long for all.
         pause = isinstance(error, RateLimitError) and self._limits().paused_for > 0
         outage = self._sender.has_given_up and (error.retryable or isinstance(error, OutcomeUnknownError))
         if pause or outage or isinstance(error, _STOPPERS):
@@ -498,6 +499,6 @@ def _check_hash(name: str, key: Any) -> None:
 
 
 def _may_change(result: BulkResult) -> bool:
-    """Tell whether a result may not be final: it is unknown, or what never left could leave later."""
+    """Return whether a result may not be final: it is unknown, or there was no connection and may be one later."""
     never_left = result.status is BulkStatus.NOT_SENT and isinstance(result.error, ConnectError)
     return never_left or result.status is BulkStatus.UNKNOWN

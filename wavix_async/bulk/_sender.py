@@ -1,4 +1,4 @@
-"""Sends one change: alone or in a batch, through retries and outages, with its attempts counted."""
+"""`Sender`: sends one change, alone or in a batch, with retries and through outages, and counts the attempts."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Hashable
@@ -26,17 +26,17 @@ T = TypeVar("T")
 
 _ATTEMPTS: Final = 8
 _BATCH_ATTEMPTS: Final = 3
-# So that every worker notices the end of an outage within it.
+# Short, so that every worker notices the end of an outage within this time.
 _LONGEST_BACKOFF: Final = 4.0
 _MOST_BATCHES: Final = 32
-# Each that waits for its batch is a task; the API has been seen to take a hundred.
+# Every change that waits for its batch is a task. The API accepts at least 100 changes in one request.
 _LARGEST_BATCH: Final = 1000
-# Only these are the API's own word that a request has ended; others come from a proxy, or cannot be read.
+# Only these statuses show that the API has finished the request; others come from a proxy, or are unclear.
 _ENDED: Final = frozenset({500, 501, 503})
 
 
 class _FailureObserver:
-    """Successes are counted where they are used: most attempts succeed, and need no event."""
+    """Observes only failures: `_count_success` counts successes, so the frequent case needs no event."""
 
     failures_only = True
 
@@ -51,15 +51,15 @@ _current: ContextVar[AttemptLog | None] = ContextVar("wavix_async_bulk_log", def
 
 
 class Sender:
-    """Sends the changes of a run, and reads back what is unresolved.
+    """Sends the changes of a run, and reads records back for the reconciler.
 
     Args:
         client: The client of the run.
-        operation: What is sent, and read.
-        concurrency: Requests on the wire at once.
-        batch: None, "auto", or how many changes may go in one request.
-        stop: Ends what waits.
-        on_backoff: Called when a change backs off, and its worker with it.
+        operation: The operation to send and read with.
+        concurrency: The most requests in flight at once.
+        batch: None, "auto", or the most changes to send in one request.
+        stop: Ends all waits.
+        on_backoff: Called when a change, and its worker, back off.
     """
 
     def __init__(
@@ -74,7 +74,7 @@ class Sender:
         policy = self._policy = client.retry
         self._repeats = policy.attempts > 1
         if self._repeats:
-            # With a few percent of faults, some of thousands of changes fail four times in a row.
+            # At a fault rate of a few percent, some of several thousand changes fail four times in a row.
             policy = attrs.evolve(
                 policy, attempts=max(policy.attempts, _ATTEMPTS), max_backoff=min(policy.max_backoff, _LONGEST_BACKOFF)
             )
@@ -91,46 +91,46 @@ class Sender:
             retry=attrs.evolve(policy, attempts=min(policy.attempts, _BATCH_ATTEMPTS))
         )
         self._breaker = CircuitBreaker(concurrency, None if operation.read is None else self._probe, stop, client.clock)
-        # Without a probe, or where nothing may be sent twice, an outage must not use up one item after the other.
+        # Without a probe or without idempotence, send one item at a time in an outage, so that few items fail.
         self._cautious = operation.read is None or not operation.idempotent
         self._batcher = self._make_batcher(batch)
         self._on_backoff = on_backoff
         self._backing_off = 0
         self.requests = 0
-        """Put on the wire."""
+        """Requests sent."""
         self.rate_limited = 0
-        """How many of them were answered 429."""
+        """Requests answered with 429."""
         self.workers = concurrency
-        """How many changes should be under way at once: what is sent together has to be waited for together."""
+        """Workers to start with. A batch needs one worker for each of its changes."""
         if self._batcher is not None:
             self.workers = self._batcher.size * min(concurrency, _MOST_BATCHES)
 
     @property
     def extra_workers(self) -> int:
-        """How many more may be under way because as many back off; none in an outage."""
+        """How many extra workers may run because as many back off; 0 in an outage."""
         return 0 if self._breaker.is_open() else self._backing_off
 
     @property
     def has_given_up(self) -> bool:
-        """Whether no answer has come for so long that the run must stop."""
+        """Whether the API has not answered for so long that the run must stop."""
         return self._breaker.has_given_up
 
     def new_log(self) -> AttemptLog:
-        """Return a record of the attempts that the running task makes from now on."""
+        """Return a new log, which counts the attempts of the current task from now on."""
         log = AttemptLog()
         _current.set(log)
         return log
 
     async def send(self, key: Any, change: Any, log: AttemptLog) -> Any:
-        """Send a change, and once more after an outage.
+        """Send a change, and send it again after an outage.
 
         Args:
             key: The key.
             change: The change.
-            log: What the running task has from `new_log`.
+            log: The log that the current task got from `new_log`.
 
         Returns:
-            What the API answers.
+            The API's answer.
 
         Raises:
             WavixError: The error of the last attempt.
@@ -151,7 +151,7 @@ class Sender:
                 return value
 
     def send_again(self, result: BulkResult, change: Any, log: AttemptLog) -> Awaitable[Any] | None:
-        """Send a change that was read and found not to be there; None where it must not be sent again."""
+        """Send a change again after a read showed that it is not applied; return None if it must not be repeated."""
         if result.error is None or not self._may_repeat(result.error):
             return None
         if log.maybe_done and not self._operation.idempotent:
@@ -159,23 +159,23 @@ class Sender:
         return self._with_log(log, result.id, self._operation.send(self._reconciling, result.id, change))
 
     async def read(self, key: Any) -> Any:
-        """Return a record as it is; that is no attempt to change it."""
+        """Read a record; the read does not count as an attempt of the change."""
         assert self._operation.read is not None
         return await self._with_log(AttemptLog(), key, self._operation.read(self._reconciling, key))
 
     def end_backoff(self, log: AttemptLog) -> None:
-        """Note that a change backs off no more."""
+        """Note that a change no longer backs off."""
         if log.backing_off:
             log.backing_off = False
             self._backing_off -= 1
 
     def cancel(self) -> None:
-        """Begin to end batches that are on the wire."""
+        """Cancel batches in flight, and return at once."""
         if self._batcher is not None:
             self._batcher.cancel()
 
     async def close(self) -> None:
-        """Leave nothing behind."""
+        """Cancel batches and the probe, and wait for them."""
         if self._batcher is not None:
             await self._batcher.close()
         await self._breaker.close()
@@ -197,7 +197,7 @@ class Sender:
         return Batcher(size, self._operation, self._send_many, self._send_one, self._breaker.is_open)
 
     async def _send_one(self, key: Any, change: Any, log: AttemptLog) -> Any:
-        """Send the change of one key that was in a batch, for a worker that waits for it."""
+        """Send the change of one key of a batch, on behalf of the worker that waits for it."""
         return await self._with_log(log, key, self._operation.send(self._client, key, change))
 
     async def _send_many(self, keys: list[Any], change: Any, log: AttemptLog) -> Any:
@@ -209,7 +209,7 @@ class Sender:
         return await self._with_log(AttemptLog(), key, self._operation.read(self._probing, key))
 
     async def _with_log(self, log: AttemptLog, key: Hashable, sending: Awaitable[T]) -> T:
-        """Make a call for a key, with the attempts counted elsewhere than for the running task."""
+        """Make a call for a key, and count its attempts in this log, not in the log of the current task."""
         before = _current.set(log)
         try:
             answer = await sending
@@ -226,7 +226,7 @@ class Sender:
         try:
             answers = log.answers_seen[0] if log.answers_seen else None
             over = self._may_repeat(error) and await self._breaker.wait_until_closed(error, answers, key)
-            # What may be there already is read first, and that comes at the end.
+            # A change that may be applied is read back first; the reconciler does that at the end of the run.
             may_send_twice = self._policy.repeat_unknown and self._operation.idempotent
             return over and (may_send_twice or not log.maybe_done)
         except StoppedError:
@@ -250,7 +250,7 @@ class Sender:
         elif isinstance(event, RetryEvent) and event.wait > 0:
             log.backing_off = True
             self._backing_off += 1
-            # With batches there are many more workers than requests, so a slot does not stay empty.
+            # With batches there are many more workers than requests, so every slot stays in use.
             if self._batcher is None and not self._breaker.is_open():
                 self._on_backoff()
 

@@ -1,7 +1,7 @@
-"""`WorkerPool`: the tasks of a run, each working off one item after the other.
+"""`WorkerPool`: the worker tasks of a run, each of which processes one item after the other.
 
-While an item backs off, its worker is idle; the pool then gets one more, so that the slots stay full, and that one
-leaves when it is no longer needed.
+While an item backs off, its worker is idle. The run then adds a worker, so that all slots stay in use; a worker leaves
+when the extra one is no longer needed.
 """
 
 import asyncio
@@ -13,18 +13,18 @@ __all__ = ["Work", "WorkerPool", "foreign_cancel", "is_cancelled"]
 Work: TypeAlias = Callable[[], Coroutine[Any, Any, None]]
 
 _MOST_WORKERS: Final = 16
-"""Workers for each slot at most."""
+"""The most workers per slot."""
 _LAST_WORD: Final = 0.01
-"""Seconds in which workers may end after what they wait for was cancelled."""
+"""Seconds that workers have to end by themselves after their batch was cancelled."""
 
 
 class WorkerPool:
     """The workers of one run.
 
     Args:
-        concurrency: Requests on the wire at once.
-        size: Workers to begin with.
-        cancel_requests: Begins to end what workers have sent together.
+        concurrency: The most requests in flight at once.
+        size: The initial number of workers.
+        cancel_requests: Cancels batches in flight.
     """
 
     def __init__(self, concurrency: int, size: int, cancel_requests: Callable[[], object]) -> None:
@@ -34,18 +34,18 @@ class WorkerPool:
         self._workers: set[asyncio.Task[None]] = set()
         self._timers: tuple[asyncio.TimerHandle, ...] = ()
         self.ends_at: float | None = None
-        """When workers that have not ended by then are cancelled, in the loop's time; None: never."""
+        """The loop time at which the pool cancels the remaining workers; None: never."""
 
     async def run_workers(
         self, work: Work, most: int | None, every: float | None, on_interval: Callable[[], object]
     ) -> None:
-        """Have workers work until the last has ended.
+        """Start workers, and wait until the last one has ended.
 
         Args:
-            work: What each does.
-            most: How many workers at most; None: as many as the pool begins with.
-            every: Seconds between two calls of `on_interval`; None: called when workers end, and at no other time.
-            on_interval: Called while workers work.
+            work: The work of each worker.
+            most: The most workers to start; None: the initial number.
+            every: Seconds between two calls of `on_interval`; None: call it only when workers end.
+            on_interval: Called while the workers run.
         """
         for _ in range(self._size if most is None else min(self._size, most)):
             self._start_worker(work)
@@ -54,25 +54,25 @@ class WorkerPool:
             on_interval()
 
     def add_worker(self, work: Work) -> None:
-        """Start one more worker, in place of one that backs off, unless there are too many."""
+        """Start one more worker to replace one that backs off, unless the pool is at its limit."""
         if len(self._workers) < self._most:
             self._start_worker(work)
 
     def leave_if_too_many(self, extra: int) -> bool:
-        """Tell the running worker to leave when there are more than the pool's size and `extra`."""
+        """Return whether the current worker must leave: there are more workers than the pool's size plus `extra`."""
         if len(self._workers) <= self._size + extra:
             return False
         task = asyncio.current_task()
         assert task is not None
-        # At once, so that no other worker leaves for the same reason.
+        # Remove the worker at once, so that no other worker leaves for the same reason.
         self._workers.discard(task)
         return True
 
     def end_within(self, seconds: float) -> None:
-        """Cancel the workers that have not ended in so many seconds."""
+        """Cancel the workers that have not ended after this many seconds."""
         loop = asyncio.get_running_loop()
         self.ends_at = loop.time() + seconds
-        # Workers that wait for a batch learn from it how their items ended, and end by themselves.
+        # Cancelled batches pass an outcome to the workers that wait for them; these workers then end by themselves.
         self.drop_timers()
         self._timers = (
             loop.call_at(self.ends_at, self._cancel_requests),
@@ -80,13 +80,13 @@ class WorkerPool:
         )
 
     async def close(self) -> None:
-        """Leave no worker behind."""
+        """Cancel all workers, and wait for them."""
         if self._workers:
             self._cancel()
             await asyncio.wait(self._workers)
 
     def drop_timers(self) -> None:
-        """Cancel the timers of `end_within`: they would keep the whole run alive."""
+        """Cancel the timers of `end_within`, which would keep the whole run in memory."""
         for timer in self._timers:
             timer.cancel()
 
@@ -101,13 +101,13 @@ class WorkerPool:
 
 
 def is_cancelled() -> bool:
-    """Tell whether the running task itself was cancelled, and not only something that it awaits."""
+    """Return whether the current task itself was cancelled, and not only something that it awaits."""
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0
 
 
 def foreign_cancel(error: asyncio.CancelledError) -> RuntimeError:
-    """Return the error for a cancellation not meant for the worker: something that it awaited was cancelled."""
-    broken = RuntimeError("Something that the run waited for was cancelled.")
+    """Return the error for a cancellation of something that a worker awaited, not of the worker itself."""
+    broken = RuntimeError("The run awaited something that other code cancelled.")
     broken.__cause__ = error
     return broken

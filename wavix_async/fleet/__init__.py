@@ -1,4 +1,4 @@
-"""Fleets of phone numbers: see what would change, change only that, survive anything, prove it, undo it.
+"""Fleets of phone numbers: preview changes, apply only the differences, resume, verify and undo.
 
 from wavix_async import WavixClient, fleet
 
@@ -7,8 +7,8 @@ async with WavixClient() as wavix:
     print(plan.table())
     report = await fleet.apply(wavix, plan, journal="run.sqlite", verify=True)
     report = await fleet.resume(wavix, "run.sqlite")        # after a crash, a Ctrl-C, an outage
-    report = await fleet.roll_back(wavix, "run.sqlite")     # restores what still holds what was written
-    await fleet.export(wavix, "fleet.csv")                  # the account, as a file that `read` takes back
+    report = await fleet.roll_back(wavix, "run.sqlite")     # undo the run, except fields changed again since
+    await fleet.export(wavix, "fleet.csv")                  # write the account to a file that `read` accepts
 """
 
 from wavix_async._files import Place, Problem

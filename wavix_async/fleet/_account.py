@@ -1,4 +1,4 @@
-"""`AccountReader`: the numbers of an account, read in the cheapest way: page by page, or one by one."""
+"""`AccountReader`: reads the numbers of an account with the fewest requests: page by page, or one by one."""
 
 import asyncio
 from array import array
@@ -22,7 +22,7 @@ _MOST_LISTINGS: Final = 3
 
 
 class Ids:
-    """Record ids in order, eight bytes each, and a mark for each that has been seen."""
+    """Record ids in ascending order, eight bytes each, with a mark for each id that was seen."""
 
     def __init__(self, ids: Iterable[int]) -> None:
         self._ids = array("q", ids)
@@ -32,7 +32,7 @@ class Ids:
         return len(self._ids)
 
     def mark_seen(self, number_id: object) -> bool:
-        """Mark an id as seen; return whether it is one of these and was not seen before."""
+        """Mark an id as seen; return whether it is one of these ids and was not seen before."""
         if not is_id(number_id):
             return False
         at = bisect_left(self._ids, number_id)
@@ -57,17 +57,17 @@ class _FailureCounter:
 
 
 class AccountReader:
-    """Reads numbers, and counts the requests for that.
+    """Reads numbers, and counts the requests.
 
     Args:
         wavix: The client of the account.
-        concurrency: How many numbers are read at once when they are read one by one.
+        concurrency: The most numbers to read at once when they are read one by one.
 
     Attributes:
         requests: Requests so far.
-        rate_limited: How many of them were answered 429.
+        rate_limited: Requests answered with 429.
         listings: How many times all pages were read.
-        is_complete: Whether the last listing is complete: no number moved to another page meanwhile.
+        is_complete: Whether the last listing is complete, because no number moved to another page during it.
     """
 
     def __init__(self, wavix: WavixClient, concurrency: int = 32) -> None:
@@ -85,17 +85,17 @@ class AccountReader:
             self.rate_limited += event.status == 429
 
     async def count(self) -> int:
-        """Return how many numbers the account has."""
+        """Return the number of numbers in the account."""
         page = await self._wavix.numbers.list(page=1, per_page=1)
         self.requests += 1
         total = getattr(page.pagination, "total", None)
         return total if type(total) is int else len(page.items)
 
     async def all_pages(self) -> AsyncGenerator[list[Number], None]:
-        """Yield all numbers of the account, page by page; a number that moves to another page may come twice.
+        """Yield all numbers of the account, page by page. A number that moves to another page may occur twice.
 
-        When numbers are bought or released meanwhile, others move from page to page and can be missed: then all pages
-        are read again.
+        If someone buys or releases numbers during the listing, other numbers move between pages and can be missed: then
+        the method reads all pages again.
         """
         for _ in range(_MOST_LISTINGS):
             totals, count = set(), 0
@@ -111,32 +111,32 @@ class AccountReader:
                 return
 
     async def read(self, ids: Ids, account: int) -> AsyncGenerator[tuple[list[Number], list[int]], None]:
-        """Yield numbers as they are now, each once, a few at a time.
+        """Yield the current numbers with these ids, each once, a few at a time.
 
         Args:
-            ids: The numbers to read.
-            account: How many numbers the account has.
+            ids: The ids to read.
+            account: The number of numbers in the account.
 
         Yields:
-            Numbers, and the ids that the account lacks.
+            Numbers, and the ids that are not in the account.
         """
         if len(ids) > account / _PAGE:
             async with aclosing(self.all_pages()) as pages:
                 async for page in pages:
                     yield [number for number in page if ids.mark_seen(number.id)], []
-        # A number that was on no page may have moved while the pages were read.
+        # A number missing from all pages may have moved during the listing: read it by its id.
         async with aclosing(self.read_by_id(ids.unseen())) as rest:
             async for found, missing in rest:
                 yield found, missing
 
     async def read_by_id(self, ids: Iterable[int]) -> AsyncGenerator[tuple[list[Number], list[int]], None]:
-        """Read these numbers one by one; yield each number, or its id when the account lacks it."""
+        """Read these numbers one by one; yield each number, or its id if it is not in the account."""
         async with aclosing(_in_parallel(self._get, ids, self._concurrency)) as pairs:
             async for number_id, number in pairs:
                 yield ([], [number_id]) if number is None else ([number], [])
 
     async def find_by_phone(self, phones: Iterable[str]) -> AsyncGenerator[Number, None]:
-        """Search for phone numbers, and yield the numbers found."""
+        """Search the account for phone numbers, and yield the numbers found."""
         async with aclosing(_in_parallel(self._search, phones, self._concurrency)) as pairs:
             async for _, number in pairs:
                 if number is not None:
@@ -162,7 +162,7 @@ class AccountReader:
 async def _in_parallel(
     work: Callable[[A], Awaitable[R]], inputs: Iterable[A], concurrency: int
 ) -> AsyncGenerator[tuple[A, R], None]:
-    """Yield each input with its result, in order, with a few running at once."""
+    """Yield each input with its result, in input order, and run up to `concurrency` at once."""
     ahead: deque[tuple[A, asyncio.Future[R]]] = deque()
     try:
         for each in inputs:

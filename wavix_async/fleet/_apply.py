@@ -1,4 +1,4 @@
-"""`apply`, `resume` and `roll_back`: carry out a plan, go on with it, undo it."""
+"""`apply`, `resume` and `roll_back`: apply a plan, continue an interrupted run, undo a run."""
 
 import asyncio
 import json
@@ -59,36 +59,38 @@ async def apply(
     safety: Safety | None = None,
     on_progress: Progress | None = None,
 ) -> FleetReport:
-    """Carry out a plan, and tell the truth about each number (PATCH /v1/numbers/{id}, or PATCH /v1/numbers).
+    """Apply a plan, and report an exact result for each number (PATCH /v1/numbers/{id}, or PATCH /v1/numbers).
 
-    Before anything is sent the numbers are read once more. What no trustworthy answer came for is read back before it
-    is sent again. With a journal the run survives its process: `resume` goes on with it, `roll_back` undoes it.
+    Before it sends anything, `apply` reads the numbers again. If the outcome of a change is not certain, it reads the
+    number back before it sends the change again. With a journal, the run survives a crash of the process: `resume`
+    continues it, `roll_back` undoes it.
 
     Args:
-        wavix: The client of the account. `with_options(stop=...)` lets a run be ended in order.
-        plan: What `fleet.plan` gave.
-        journal: A file to write the run into, which must not have another run; None: nothing is kept.
-        verify: Read all changes back at the end, until they are in effect.
-        verify_within: Seconds that this may take; what is not in effect then is `pending`.
-        concurrency: Requests on the wire at once.
-        batch: How many equal changes may go out as one request: a number, or "auto". Default: one request for each.
-        stale: What to do with numbers that have changed since the plan was made: "refuse" everything, "skip" them (they
-            end as failed), or "write" all the same.
-        missing: What to do when the account lacks some of the numbers: "refuse" everything, or "skip" them (they end as
-            failed).
-        safety: When to refuse or to stop. Default: `Safety()`.
-        on_progress: Called with a `FleetProgress` some ten times a second.
+        wavix: The client of the account. Use `with_options(stop=...)` to be able to stop a run gracefully.
+        plan: The result of `fleet.plan`.
+        journal: A file for the state of the run; it must not contain the run of another plan. Default None: no journal,
+            so the run cannot be resumed.
+        verify: Read all changes back at the end, until they are in effect. Default False.
+        verify_within: Seconds for the verification, default 60. Changes that are not in effect by then are `pending`.
+        concurrency: The most requests in flight at once. Default 32.
+        batch: The most equal changes in one request: a number, or "auto". Default None: one request for each change.
+        stale: What to do with numbers that have changed since the plan was made: "refuse" the whole plan (default),
+            "skip" these numbers (they end as failed), or "write" the planned values over the new ones.
+        missing: What to do if some of the numbers are not in the account: "refuse" the whole plan (default), or "skip"
+            these numbers (they end as failed).
+        safety: The limits at which a run is refused or stopped. Default: `Safety()`.
+        on_progress: Called with a `FleetProgress` several times a second.
 
     Returns:
-        The report: every number of the desired state is in exactly one of its counts. A run that a 401, 402 or 403, an
-        outage or `safety` has stopped has a report, too: `stopped_by`.
+        The report: every number of the desired state is in exactly one of its counts. If a 401, 402 or 403, an outage
+        or a safety limit stopped the run, `apply` still returns a report; `stopped_by` has the reason.
 
     Raises:
-        MissingNumbersError: The account lacks some of the numbers.
+        MissingNumbersError: Some of the numbers are not in the account.
         StalePlanError: Numbers have changed since the plan was made.
-        SafetyError: The plan changes too much.
-        JournalError: The journal is in use, or has a run of another plan, or this one has ended.
-        InputError: The plan is of another API, or an option is wrong.
+        SafetyError: The plan changes too many numbers.
+        JournalError: The journal is in use, belongs to another plan, or its run has ended.
+        InputError: The plan is for another API, or an option is invalid.
         WavixError: The account could not be read. Nothing was sent.
     """
     options = RunOptions(
@@ -129,30 +131,30 @@ async def resume(
     stale: Stale = "refuse",
     on_progress: Progress | None = None,
 ) -> FleetReport:
-    """Go on with the latest run of a journal: after a crash, a Ctrl-C, an outage, or while changes were pending.
+    """Continue the latest run of a journal: after a crash, Ctrl-C or an outage, or while changes are pending.
 
-    Changes that were sent and have no recorded result are read back first; only those not applied are sent again. The
-    options are those of the run. A run that has ended is left as it is.
+    `resume` first reads back changes that were sent and have no recorded result, and sends only those that were not
+    applied. It uses the options of the original run. If the run has ended, it sends no changes.
 
     Args:
         wavix: The client of the account.
-        journal: The journal's file.
-        stale: What to do with numbers that have changed since the plan was made, as for `apply`; those of a rollback
-            are skipped unless it is "write".
-        on_progress: Called with a `FleetProgress` some ten times a second.
+        journal: The journal file.
+        stale: What to do with numbers that have changed since the plan was made, as in `apply`. In a rollback, "refuse"
+            means "skip".
+        on_progress: Called with a `FleetProgress` several times a second.
 
     Returns:
         The report of the whole run.
 
     Raises:
-        JournalError: There is no such journal, it is in use, or it is that of another API.
+        JournalError: The journal does not exist, is in use, or belongs to another API.
         StalePlanError: Numbers that are still to be sent have changed since the plan was made.
-        WavixError: The account could not be read. Nothing more was sent.
+        WavixError: The account could not be read. This call sent nothing.
     """
     check_choice("stale", stale, _STALE)
     opened = await _open(wavix, Path(journal))
     if opened.run.kind == "roll_back" and stale == "refuse":
-        # As in `roll_back`: what another client has changed since stays as it is.
+        # As in `roll_back`: keep values that another client has set since the run.
         stale = "skip"
     return await _execute(wavix, opened, stale, on_progress)
 
@@ -168,27 +170,28 @@ async def roll_back(
     safety: Safety | None = None,
     on_progress: Progress | None = None,
 ) -> FleetReport:
-    """Undo what a journal's run has changed: its fields get the values back that they had before.
+    """Undo a journal's run: restore the values that the fields had before it.
 
-    Only fields that still hold what the run has written are restored; what somebody else has changed since is left as
-    it is, and reported as unchanged with the reason. The rollback is a run in the same journal: `resume` goes on with
-    it. Called again, it goes on, or restores what it could not before.
+    `roll_back` restores only fields that still have the value written by the run. If another client has changed a field
+    since, it keeps that value and reports the number as unchanged, with the reason. The rollback is a run in the same
+    journal, so `resume` can continue it. If you call `roll_back` again, it continues an unfinished rollback, or tries
+    again to restore the numbers that the last one did not restore.
 
     Args:
         wavix: The client of the account.
-        journal: The journal's file.
-        verify: Read all changes back at the end, until they are in effect.
-        verify_within: Seconds that this may take; what is not in effect then is `pending`.
-        concurrency: Requests on the wire at once.
-        batch: How many equal changes may go out as one request. Default: one request for each.
-        safety: When to stop; how much is restored is not bounded.
-        on_progress: Called with a `FleetProgress` some ten times a second.
+        journal: The journal file.
+        verify: Read all changes back at the end, until they are in effect. Default False.
+        verify_within: Seconds for the verification, default 60. Changes that are not in effect by then are `pending`.
+        concurrency: The most requests in flight at once. Default 32.
+        batch: The most equal changes in one request: a number, or "auto". Default None: one request for each change.
+        safety: The limits at which the rollback stops; the number of changes is not limited. Default: `Safety()`.
+        on_progress: Called with a `FleetProgress` several times a second.
 
     Returns:
         The report of the rollback.
 
     Raises:
-        JournalError: There is no such journal, it is in use, or it is that of another API.
+        JournalError: The journal does not exist, is in use, or belongs to another API.
         WavixError: The account could not be read. Nothing was sent.
     """
     options = RunOptions(
@@ -218,7 +221,7 @@ async def roll_back(
 
 
 async def _open(wavix: WavixClient, path: Path) -> Journal:
-    """Open a journal to go on with its latest run."""
+    """Open a journal to continue its latest run."""
     _check_exists(path)
     with ExitStack() as opened:
         lock = opened.enter_context(lock_journal(path))
@@ -237,19 +240,19 @@ def _check_exists(path: Path) -> None:
 def _run_of(database: Database) -> RunRow:
     run = latest_run(database.connection)
     if run is None:
-        raise JournalError(f"The journal {database.path} has no run: nothing was ever sent. Apply the plan anew.")
+        raise JournalError(f"The journal {database.path} has no run: nothing was ever sent. Apply the plan again.")
     return run
 
 
 def _check_same_plan(database: Database, run: RunRow, plan: Plan) -> None:
-    """Refuse to go on with a run that is not the run of this plan."""
+    """Raise an error unless the journal has an unfinished run of this plan."""
     if run.digest != plan.digest or run.kind != "apply":
         raise JournalError(
-            f"The journal {database.path} has a run of another plan. Give this plan a journal of its own, "
-            "or go on with that run: fleet.resume."
+            f"The journal {database.path} belongs to another plan. Use a new journal for this plan, "
+            "or continue the other run with fleet.resume."
         )
     if FleetReport(database, run).finished:
-        raise JournalError(f"The run of the journal {database.path} has ended. Give this plan a journal of its own.")
+        raise JournalError(f"The run in the journal {database.path} has ended. Use a new journal for this plan.")
 
 
 async def _execute(
@@ -268,7 +271,7 @@ async def _execute(
             await executor.run()
         except StalePlanError:
             if delete_if_stale:
-                # The caller can use the file for a new plan.
+                # So that the caller can use the same file for a new plan.
                 await journal.delete_if_nothing_was_sent()
             raise
         report = await journal.database.run(_report, journal)
@@ -289,7 +292,7 @@ def _report(connection: sqlite3.Connection, journal: Journal) -> FleetReport:
 
 
 async def _plan_rollback(reader: AccountReader, base_url: str, journal: Journal) -> Plan:
-    """Plan to restore the values before a run, in fields that still have the value that it has set."""
+    """Plan to restore the values before a run, in fields that still have the value set by the run."""
     ids = await journal.ids(TOUCHED)
     builder = PlanBuilder(str(journal.database.path), base_url, journal.run.account)
     async with aclosing(reader.read(ids, journal.run.account)) as found:
@@ -323,7 +326,7 @@ def _add_rollback(
         differing = update_from_json(after).differs_from(number)
         restore, before_rollback, reasons, forced = {}, {}, [], False
         for name in written:
-            # The API applies this field late: the change of the run may still come into effect after the rollback.
+            # The API applies this field late: the run's change may take effect after the rollback, unless it is undone.
             may_come_into_effect = (
                 name in NumberUpdate.APPLIED_LATE and state not in ("verified", "failed") and not rolled_back
             )

@@ -1,4 +1,4 @@
-"""`Comparison`: a number as it is now, compared with its settings before a change and after it."""
+"""`Comparison`: the current settings of a number, compared with its settings before and after a change."""
 
 import json
 from typing import Final, Literal
@@ -15,18 +15,18 @@ GONE: Final = "the account has this number no more"
 
 @attrs.frozen
 class Comparison:
-    """How far the change of a number has come.
+    """Whether the change of a number is applied.
 
     Attributes:
         id: The record's id.
-        state: `applied` when all fields have their new value, `pending` when fields still have their old value,
-            `conflict` when a field has a third value, which another client has set.
-        difference: The fields without their new value, as text; "" when the change is applied.
+        state: `applied` if all fields have their new value, `pending` if some still have their old value, `conflict`
+            if a field has a third value, which another client has set.
+        difference: The fields without their new value, as text; "" if the change is applied.
         before: The old values as a JSON object; in a conflict, with the values that another client has set since.
-        recorded: The state of the change in the journal; None before the run begins with it.
+        recorded: The state of the change in the journal; None before the run claims it.
         touched: Whether the change may have been sent.
-        forced: Whether to send the change even if it is applied: a change that the API confirmed before it may still
-            come into effect, and would replace it.
+        forced: Whether to send the change even if it is applied, because an earlier change that the API has confirmed
+            may take effect later and replace it.
     """
 
     id: int
@@ -39,7 +39,7 @@ class Comparison:
 
     @property
     def needs_no_request(self) -> bool:
-        """Whether nothing has to be sent for this number."""
+        """Whether this number needs no request."""
         return self.state == "applied" and not self.forced
 
 

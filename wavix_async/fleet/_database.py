@@ -1,4 +1,4 @@
-"""`Database`: a sqlite database and the one thread that uses it, so that no disk ever blocks the event loop."""
+"""`Database`: a sqlite database that is used in one thread, so that disk access never blocks the event loop."""
 
 import asyncio
 import sqlite3
@@ -22,7 +22,7 @@ _BUSY = 2.0
 
 
 class Database:
-    """A sqlite database: a file, or a private temporary one, which sqlite moves to disk when it gets large.
+    """A sqlite database: a file, or a private temporary database, which sqlite moves to disk when it gets large.
 
     Args:
         path: The file; None: a temporary database, deleted when it is closed.
@@ -40,7 +40,7 @@ class Database:
         try:
             if path is not None and must_exist and not path.is_file():
                 raise JournalError(f"There is no journal {path}.")
-            # One thread at a time uses it, which sqlite cannot know.
+            # sqlite cannot see that only one thread at a time uses the connection.
             self.connection: sqlite3.Connection = sqlite3.connect(
                 _TEMPORARY if path is None else path, isolation_level=None, check_same_thread=False, timeout=_BUSY
             )
@@ -55,7 +55,7 @@ class Database:
         self._running.add(done)
         done.add_done_callback(self._running.discard)
         done.add_done_callback(_retrieve_exception)
-        # A cancelled caller does not wait, but its work is still written.
+        # If the caller is cancelled, the work in the thread still completes.
         return await asyncio.shield(done)
 
     def _run_here(self, work: Callable[Concatenate[sqlite3.Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -72,10 +72,10 @@ class Database:
         """End the thread once its current work has ended, and close the database."""
         if self._thread is not None:
             if self._running:
-                # No caller waits for this work any more: interrupt it.
+                # No caller waits for this work any more, so interrupt it.
                 self.closing.set()
                 self.connection.interrupt()
-            # When the thread itself drops the last reference it closes the database, and cannot wait for its own end.
+            # If the thread itself drops the last reference, `close` runs in it, and it cannot wait for its own end.
             self._thread.shutdown(wait=not threading.current_thread().name.startswith(_THREAD))
             self._thread = None
         self.connection.close()
@@ -97,7 +97,7 @@ def translate_errors(path: Path | None) -> Iterator[None]:
 
 
 def _retrieve_exception(done: "asyncio.Future[Any]") -> None:
-    """Retrieve the error of work that no caller waits for, so that asyncio does not log it."""
+    """Retrieve the error, so that asyncio does not log it if no caller waits for the work."""
     if not done.cancelled():
         done.exception()
 

@@ -1,4 +1,4 @@
-"""`read`: the desired state of numbers, from a file or from Python, ready to be compared with the account."""
+"""`read`: reads the desired state of numbers from a file or from Python objects, to compare it with the account."""
 
 import json
 import os
@@ -35,7 +35,7 @@ from wavix_async.fleet._yaml import Entry, read_yaml
 __all__ = ["LAYOUTS", "Layout", "Match", "Source", "Target", "DesiredState", "read"]
 
 Layout: TypeAlias = Literal["csv", "ndjson", "yaml"]
-"""How a file is written."""
+"""The format of a file."""
 
 Source: TypeAlias = (
     str
@@ -48,7 +48,7 @@ Source: TypeAlias = (
 )
 
 LAYOUTS: Final[Mapping[str, Layout]] = {**SUFFIXES, ".yaml": "yaml", ".yml": "yaml"}
-"""The layout by the suffix of a file."""
+"""The layout for each file suffix."""
 
 _ITERABLE: Final = "<iterable>"
 _MOST_PARAMETERS: Final = 500
@@ -57,7 +57,7 @@ CREATE TABLE rows (
     position INTEGER PRIMARY KEY, id INTEGER, number TEXT, line INTEGER NOT NULL, column INTEGER, change TEXT NOT NULL
 )
 """
-# Created after all rows are in: that takes a fraction of the time.
+# Created after all rows are inserted, which is several times faster.
 _INDEXES: Final = (
     "CREATE INDEX by_id ON rows (id) WHERE id IS NOT NULL",
     "CREATE INDEX by_number ON rows (number) WHERE id IS NULL",
@@ -79,12 +79,12 @@ _FIRST_ROWS: Final = f"WHERE position IN (SELECT min(position) FROM rows GROUP B
 
 @attrs.frozen
 class Target:
-    """A named number, and its place in the file.
+    """A number named in the desired state, and its place in the file.
 
     Attributes:
-        id: The record id; None where only the phone number is given.
-        number: The phone number, digits only; None where only the id is given.
-        place: Its place in the file.
+        id: The record id; None if only the phone number is given.
+        number: The phone number, digits only; None if only the id is given.
+        place: The place in the file.
     """
 
     id: int | None
@@ -93,20 +93,20 @@ class Target:
 
 
 class DesiredState:
-    """The desired state of numbers, made by `read`; kept in a private temporary database, not in memory.
+    """The desired state of numbers: the result of `read`. It is stored in a private temporary database, not in memory.
 
     Args:
-        name: The name in messages.
+        name: The file name for messages.
         entries: Rows, selectors and problems, in order.
-        may_repeat: Whether a number may be named again; then the later entry wins.
+        may_repeat: Whether several entries may name a number; the later entry wins.
 
     Attributes:
-        name: The file as it was given, or `<iterable>`.
-        rows: How many numbers are named.
-        selectors: The entries that select many numbers.
+        name: The file name as given, or `<iterable>`.
+        rows: The number of named numbers.
+        selectors: The entries that select numbers by criteria.
 
     Raises:
-        FleetFileError: An entry is wrong; the error lists all problems.
+        FleetFileError: An entry is invalid; the error lists all problems.
     """
 
     def __init__(self, name: str, entries: Iterable[Entry], *, may_repeat: bool = False) -> None:
@@ -123,7 +123,7 @@ class DesiredState:
         except BaseException as error:
             self.close()
             if isinstance(error, sqlite3.Error):
-                raise FleetFileError(f"{name} cannot be kept in a temporary database: {error}.") from error
+                raise FleetFileError(f"Cannot store {name} in a temporary database: {error}.") from error
             raise
         if self._problems.count:
             self.close()
@@ -131,7 +131,7 @@ class DesiredState:
         self.selectors = tuple(selector for _, selector in self._selectors_at)
 
     def __len__(self) -> int:
-        """Count the entries: named numbers and selectors."""
+        """Return the number of named numbers and selectors."""
         return self.rows + len(self.selectors)
 
     def __bool__(self) -> bool:
@@ -146,11 +146,11 @@ class DesiredState:
             yield target
 
     def match(self) -> "Match":
-        """Begin a comparison with an account."""
+        """Start a comparison with an account."""
         return Match(self)
 
     def close(self) -> None:
-        """Delete the database. This happens without a call, too, when the object is garbage-collected."""
+        """Delete the temporary database. Garbage collection of the object does so, too."""
         self._database.close()
 
     # --- for Match ---
@@ -162,7 +162,7 @@ class DesiredState:
 
     @property
     def may_repeat(self) -> bool:
-        """Whether a number may be named again, and the later wins."""
+        """Whether several entries may name a number; the later entry wins."""
         return self._may_repeat
 
     @property
@@ -224,12 +224,12 @@ class DesiredState:
         found = Problems()
         for line, column, number_id, _, first in connection.execute(_REPEATED.format(key="id", more="")):
             place = self.place(line, column, number_id)
-            found.add(Problem(place, f"id {number_id} is in {self._line_name(first)} already."))
-        # For two rows with ids the account shows which phone number is wrong, if any.
+            found.add(Problem(place, f"id {number_id} is already in {self._line_name(first)}."))
+        # For two rows with ids, the comparison with the account shows which phone number is wrong, if any.
         query = _REPEATED.format(key="number", more="AND (row.id IS NULL OR first.id IS NULL)")
         for line, column, number_id, number, first in connection.execute(query):
             place = self.place(line, column if number_id is None else None)
-            found.add(Problem(place, f"phone number {number} is in {self._line_name(first)} already."))
+            found.add(Problem(place, f"phone number {number} is already in {self._line_name(first)}."))
         return found
 
     def _line_name(self, line: int) -> str:
@@ -260,22 +260,22 @@ class Match:
 
     @property
     def problems(self) -> list[Problem]:
-        """Contradictions between the desired state and the account so far; the first thousand."""
+        """The contradictions with the account found so far: the first thousand."""
         return self._problems.kept
 
     def error(self) -> FleetFileError | None:
-        """Return an error with all problems so far, or None if there are none."""
+        """Return an error with the problems found so far, or None if there are none."""
         return self._problems.error(self._desired.name) if self._problems.count else None
 
     def updates(self, numbers: Sequence[Number]) -> list[NumberUpdate | None]:
         """Return the desired settings of each of these numbers.
 
         Args:
-            numbers: Some numbers of the account, a page of them for instance.
+            numbers: Some numbers of the account, for instance a page.
 
         Returns:
-            For each number, in order: the settings of all its entries, later over earlier; an empty `NumberUpdate` when
-            its entries leave all fields as they are; None when no entry names or selects it.
+            For each number, in order: the merged settings of all its entries, in which later entries win; an empty
+            `NumberUpdate` if its entries set no field; None if no entry names or selects it.
         """
         phones = [digits_of(each.number) if isinstance(each.number, str) else None for each in numbers]
         by_id: dict[object, list[_FoundRow]] = {}
@@ -295,7 +295,7 @@ class Match:
         ]
 
     def unseen(self) -> Iterator[Target]:
-        """Yield the named numbers that were in no call of `updates`."""
+        """Yield the named numbers that no call of `updates` has included."""
         for position, target in self._desired.positioned_targets():
             if not self._seen[position]:
                 yield target
@@ -314,7 +314,7 @@ class Match:
         return _update_of(*(text for _, text in sorted(layers)))
 
     def _check_rows(self, number: Number, phone: str | None, rows: list[_FoundRow]) -> None:
-        """Collect contradictions with the account, once for each row however often its number comes."""
+        """Collect contradictions with the account, once for each row, even if its number occurs on several pages."""
         rows.sort(key=lambda row: row.position)
         for index, row in enumerate(rows):
             if self._seen[row.position]:
@@ -326,7 +326,7 @@ class Match:
                 self._problems.add(Problem(place, message))
             elif index and not self._desired.may_repeat:
                 first = self._desired.place(rows[0].line)
-                message = f"id {number.id} has the phone number {number.number!s}: {first} speaks of it already."
+                message = f"id {number.id} has the phone number {number.number!s}, which is already in {first}."
                 self._problems.add(Problem(place, message))
 
 
@@ -345,31 +345,33 @@ def _update_of(*texts: str) -> NumberUpdate:
 def read(source: Source, *, layout: Layout | None = None) -> DesiredState:
     """Read the desired state of an account's numbers, and check all of it before any request.
 
-    A number is named by its record id, by its phone number (with or without +, spaces, dashes, dots, parentheses), or
-    by both: then the phone number is checked against the account. A field that is not mentioned stays as it is.
+    Name a number by its record id, by its phone number (with or without +, spaces, dashes, dots, parentheses), or by
+    both. If you give both, `plan` checks the phone number against the account. A field that you leave out keeps its
+    value.
 
-    - CSV: a header with `id` or `number` or both, and fields of `NumberUpdate`. An empty cell leaves the field as it
-      is, `null` clears it, destinations are JSON; text in JSON quotes stands for itself (`"null"`). There must be a
-      column of a field, but a row may leave all of them empty: it wants nothing, and counts as unchanged.
-    - NDJSON: an object with the same keys in each line; null clears.
-    - YAML (extra `yaml`): the key `numbers` with a list of entries. Each has `set`, and one of `id`, `number` (or
-      both), `ids`, `numbers` and `select`: `all`, or a mapping of criteria that must all hold (see `Selector`).
-      Entries apply in the order of the file: what a later one says of a field wins, and a number may be named again.
+    - CSV: a header with `id` or `number` or both, and fields of `NumberUpdate`. An empty cell keeps the current value,
+      `null` clears it, destinations are JSON, and text in JSON quotes is literal (`"null"`). The file must have a
+      column for at least one field. A row in which all fields are empty changes nothing and counts as unchanged.
+    - NDJSON: one object with the same keys per line; null clears a field.
+    - YAML (extra `yaml`): the key `numbers` with a list of entries. Each entry has `set`, and one of `id`, `number` (or
+      both), `ids`, `numbers` and `select`: `all`, or a mapping of criteria that must all match (see `Selector`).
+      Several entries may apply to a number; for each field, the last entry in the file wins.
 
-    In the other formats a number that is named twice is a mistake.
+    In CSV and NDJSON, and in Python objects, a number that is named twice is a mistake.
 
     Args:
-        source: A path, a binary file object, or a mapping or an iterable of `(id, NumberUpdate)`; a phone number as a
-            string does instead of the id.
-        layout: How the file is written. Default: by its suffix (.csv, .ndjson, .jsonl, .yaml, .yml).
+        source: A path, a binary file object, or a mapping or an iterable of `(id, NumberUpdate)`; instead of the id you
+            can give a phone number as a string.
+        layout: The format of the file: "csv", "ndjson" or "yaml". Default: by the suffix (.csv, .ndjson, .jsonl, .yaml,
+            .yml).
 
     Returns:
-        The desired state. It can be compared with an account any number of times.
+        The desired state. You can compare it with an account any number of times.
 
     Raises:
-        FleetFileError: The source has mistakes; the error lists all of them, with line and column. Or the file cannot
-            be read.
-        InputError: `source` is none of these, or YAML is read without PyYAML.
+        FleetFileError: The source has mistakes, or the file cannot be read. The error lists all mistakes, with line and
+            column.
+        InputError: `source` has another type, or the file is YAML and PyYAML is not installed.
     """
     if isinstance(source, str | os.PathLike):
         path = os.fspath(source)
@@ -395,14 +397,14 @@ def _opened(path: str) -> Iterator[IO[bytes]]:
     except ValueError as error:
         if isinstance(error, InputError):
             raise
-        raise FleetFileError(f"{path!r} is no path: {error}.") from None
+        raise FleetFileError(f"{path!r} is not a path: {error}.") from None
 
 
 def _layout_of(name: str) -> Layout:
     layout = LAYOUTS.get(Path(name).suffix.lower())
     if layout is None:
         suffixes = ", ".join(LAYOUTS)
-        raise FleetFileError(f"{name}: the suffix must be one of {suffixes}, or pass layout= to say how it is written.")
+        raise FleetFileError(f"{name}: the suffix must be one of {suffixes}, or pass the format as layout=.")
     return layout
 
 

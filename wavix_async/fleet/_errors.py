@@ -1,4 +1,4 @@
-"""The errors that the fleet raises besides those of the client."""
+"""The errors of `wavix_async.fleet`, in addition to those of the client."""
 
 from collections.abc import Sequence
 from typing import ClassVar, Final
@@ -16,8 +16,8 @@ class FleetFileError(InputError):
     """The source given to `read` has mistakes, or contradicts the account. Nothing was sent.
 
     Attributes:
-        problems: The mistakes with their places, the first thousand; the text shows twenty.
-        count: How many mistakes there are.
+        problems: The first thousand mistakes, with their places; the error text shows twenty.
+        count: The number of all mistakes.
     """
 
     def __init__(self, message: str = "", *, problems: Sequence[Problem] = (), count: int | None = None) -> None:
@@ -27,23 +27,23 @@ class FleetFileError(InputError):
 
 
 class SafetyError(WavixError):
-    """A run was refused, or ended, before it could do harm: too many changes, or too many failures."""
+    """A safety limit refused a plan with too many changes, or stopped a run with too many failures."""
 
     default_outcome: ClassVar[Outcome] = "not_sent"
 
 
 class StalePlanError(SafetyError):
-    """Numbers have changed since the plan was made, or are gone. This call has sent nothing.
+    """Numbers have changed since the plan was made, or are no longer in the account. This call sent nothing.
 
     Attributes:
-        numbers: One line for each, the first thousand: the id, the field, and what it is now.
-        count: How many numbers.
+        numbers: One line for each of the first thousand numbers: the id, the field, and its current value.
+        count: The number of all such numbers.
     """
 
     def __init__(self, numbers: Sequence[str], count: int) -> None:
         super().__init__(
-            f"{count:,} numbers have changed since the plan was made; nothing is sent now. Make a new plan, or pass "
-            f'stale="skip" (leave them) or stale="write" (change them all the same).{_listed(numbers, count)}'
+            f"{count:,} numbers have changed since the plan was made; this call sent nothing. Make a new plan, or pass "
+            f'stale="skip" (leave them unchanged) or stale="write" (overwrite them).{_listed(numbers, count)}'
         )
         self.numbers: tuple[str, ...] = tuple(numbers)
         self.count = count
@@ -53,16 +53,16 @@ class StalePlanError(SafetyError):
 
 
 class MissingNumbersError(InputError):
-    """The account lacks numbers of the desired state. Nothing was sent.
+    """Numbers of the desired state are not in the account. Nothing was sent.
 
     Attributes:
-        numbers: One line for each, the first thousand: the file, the line, the column, and the id or phone number.
-        count: How many numbers.
+        numbers: One line for each of the first thousand numbers: the file, line, column, and the id or phone number.
+        count: The number of all such numbers.
     """
 
     def __init__(self, numbers: Sequence[str], count: int) -> None:
         super().__init__(
-            f"The account lacks {count:,} of the numbers; nothing was sent. Correct them, or pass "
+            f"{count:,} of the numbers are not in the account; nothing was sent. Correct them, or pass "
             f'missing="skip" to change the others.{_listed(numbers, count)}'
         )
         self.numbers: tuple[str, ...] = tuple(numbers)
@@ -73,7 +73,7 @@ class MissingNumbersError(InputError):
 
 
 class JournalError(WavixError):
-    """A journal cannot be used: in use by another process, of another plan or account, or no journal at all."""
+    """A journal cannot be used: another process uses it, it belongs to another plan or API, or it is not a journal."""
 
     default_outcome: ClassVar[Outcome] = "not_sent"
 
@@ -103,7 +103,7 @@ class Problems:
         self.count += others.count
 
     def error(self, name: str) -> FleetFileError:
-        """Return an error with all of them.
+        """Return an error with all collected problems.
 
         Args:
             name: The name of the file.

@@ -1,9 +1,9 @@
-"""`Executor`: carries out one run of a journal, from any state to its end.
+"""`Executor`: runs one run of a journal, from any state to its end.
 
 A new run, a run whose process was killed and a run that an outage stopped go through the same phases. First the
 executor reads back changes with an unknown outcome and records how they ended. Then it checks that the unsent numbers
-are still as the plan found them, sends their changes, and reads back and sends again what became unknown. At the end it
-reads back all changes, if the caller asked to verify.
+still have the values that the plan found, and sends their changes. Changes that become unknown are read back, and sent
+again if they were not applied. At the end it reads back all changes, if the caller asked to verify.
 """
 
 import asyncio
@@ -36,8 +36,8 @@ from wavix_async.fleet._safety import Breaker
 __all__ = ["Executor", "Stale"]
 
 Stale: TypeAlias = Literal["refuse", "skip", "write"]
-"""What to do with numbers that another client has changed since the plan was made: refuse the run, leave them, or
-change them all the same."""
+"""What to do with numbers that another client has changed since the plan was made: refuse the run, leave these numbers
+unchanged, or overwrite them."""
 
 _ROUNDS: Final = 5
 _CLAIMED_AT_ONCE: Final = 256
@@ -50,7 +50,7 @@ _ACCOUNT_ERRORS: Final = (AuthenticationError, PaymentRequiredError, PermissionD
 
 
 class _PendingChanges:
-    """The unsent changes of a journal, as input of a bulk run; the journal marks each as sent before the run gets it.
+    """The unsent changes of a journal, as input of a bulk run. The journal marks each as sent before it is yielded.
 
     Args:
         journal: The run.
@@ -64,7 +64,7 @@ class _PendingChanges:
         """Once set, no more changes are yielded."""
         self._claimed: list[tuple[int, str]] = []
         self._yielded = 0
-        # A busy event loop makes other threads wait, so the next changes are claimed while these are being sent.
+        # A busy event loop slows the database thread down, so claim the next changes while these are being sent.
         self._next: asyncio.Future[list[tuple[int, str]]] | None = None
 
     async def __aiter__(self) -> AsyncIterator[tuple[int, NumberUpdate]]:
@@ -90,22 +90,22 @@ class _PendingChanges:
         self._next = asyncio.ensure_future(self._journal.claim(last, _CLAIMED_AT_ONCE, by_change=self._by_change))
 
     async def close(self) -> None:
-        """Wait for a claim that is under way."""
+        """Wait for a claim that has not finished."""
         if self._next is not None:
-            # The iterator has raised its error already, or the run has ended and the error does not matter.
+            # Ignore its error: the iterator has raised it already, or the run has ended and needs no more changes.
             await asyncio.gather(self._next, return_exceptions=True)
 
 
 class Executor:
-    """Carries out one run.
+    """Runs one run of a journal.
 
     Args:
         wavix: The client of the account.
         journal: The run.
-        options: How to carry it out.
+        options: The options of the run.
         stale: What to do with numbers that another client has changed since the plan was made.
-        on_progress: Called with the progress, some times a second.
-        requests: How many requests preparing the run has taken.
+        on_progress: Called with the progress several times a second.
+        requests: The number of requests that were needed to prepare the run.
     """
 
     def __init__(
@@ -137,11 +137,11 @@ class Executor:
         self._bulk_limited = 0
 
     async def run(self) -> None:
-        """Carry the run to its end.
+        """Run all phases to the end of the run.
 
         Raises:
             StalePlanError: The plan is stale, and `stale` is "refuse".
-            WavixError: The account could not be read, and nothing was sent yet.
+            WavixError: The account could not be read, and this call has sent nothing.
         """
         try:
             await self._reconcile()
@@ -152,18 +152,18 @@ class Executor:
                 if self._stopped_by is not None:
                     break
                 await self._reconcile()
-                # A round without progress: another one would make none either.
+                # A round without progress: another round would not help.
                 if not await self._journal.count(OPEN) or await self._journal.count(DONE) == before:
                     break
             if self._options.verify and self._stopped_by is None:
                 await self._verify()
         except WavixError as error:
-            # Once something was sent the caller needs a report; before that the error says enough.
+            # After something was sent, the caller needs a report; before that, the error is enough.
             if not self._sent or isinstance(error, JournalError):
                 raise
             self._stopped_by = error
         except BaseException:
-            # The journal is consistent without them: `resume` reads back what is not recorded.
+            # The journal is consistent even if this fails: `resume` reads back changes without a recorded result.
             with suppress(JournalError):
                 await self._finish()
             raise
@@ -182,11 +182,11 @@ class Executor:
     # --- phases ---
 
     async def _reconcile(self) -> None:
-        """Read back changes with an unknown outcome and record how they ended; those not applied become open again."""
+        """Read back changes with an unknown outcome, and record how they ended; those not applied become open again."""
         async for comparisons, gone in self._compare_with_account("settling", UNCERTAIN):
             self._record_gone(gone)
             for each in comparisons:
-                # A killed process could not record its attempts: there was one at least.
+                # A killed process could not record its attempts: count at least one.
                 attempts = int(each.recorded == "sent")
                 if each.needs_no_request:
                     self._record(each.id, "updated", attempts, "read back")
@@ -233,7 +233,7 @@ class Executor:
             return
         self._items = await self._journal.count("true")
         self._updated = await self._journal.count(DONE)
-        # A single change that may be applied is read back before it is sent again. A batch would need a hundred reads.
+        # One change that may be applied costs one read before it is sent again; a batch would cost a hundred reads.
         batched = self._options.batch is not None
         wavix = self._wavix.with_options(retry=attrs.evolve(self._wavix.retry, repeat_unknown=batched))
         pending = _PendingChanges(self._journal, by_change=batched)
@@ -257,7 +257,7 @@ class Executor:
             self._bulk = None
             self._bulk_requests += report.requests
             self._bulk_limited += report.rate_limited
-            # A rejected key explains the failures at which safety stops a run.
+            # Prefer the run's own error: a rejected key explains the failures at which a safety limit stops a run.
             self._stopped_by = report.stopped_by or self._stopped_by
             await self._save()
             await self._journal.add_sample(last)
@@ -269,7 +269,7 @@ class Executor:
         reason = None if error is None else str(error)
         is_account_error = isinstance(error, _ACCOUNT_ERRORS)
         if status is FleetStatus.FAILED and error is not None and (is_account_error or error.retryable):
-            # The change itself is valid: it may succeed with another key, or later.
+            # The change itself may be valid: it may succeed later, or with another API key.
             self._record(result.id, "again", result.attempts, reason)
             if not is_account_error:
                 self._check_safety(status, run, pending)
@@ -290,7 +290,7 @@ class Executor:
                 run.stop()
 
     async def _verify(self) -> None:
-        """Read all changes back until they are in effect, or `verify_within` is over."""
+        """Read all changes back until they are in effect, or until `verify_within` seconds have passed."""
         try:
             async with asyncio.timeout(self._options.verify_within):
                 wait = _FIRST_VERIFY_WAIT
@@ -298,7 +298,7 @@ class Executor:
                     await self._stop.end(self._wavix.clock.sleep(wait))
                     wait = min(wait * 2, _LONGEST_VERIFY_WAIT)
         except WavixError as error:
-            # Some of them are TimeoutErrors, too: catch them first.
+            # Some WavixErrors are also TimeoutErrors, so this clause must come first.
             self._stopped_by = error
         except TimeoutError:
             pass
@@ -306,7 +306,7 @@ class Executor:
         await self._journal.mark_unverified_pending("was not read back before the verification ended")
 
     async def _verify_once(self) -> bool:
-        """Read back what was not in effect so far; tell whether a change is still not in effect."""
+        """Read back the changes not yet seen in effect; return whether any is still not in effect."""
         some_pending = False
         async for comparisons, gone in self._compare_with_account("verifying", UNVERIFIED):
             self._record_gone(gone)
@@ -325,7 +325,7 @@ class Executor:
     async def _compare_with_account(
         self, phase: Phase, condition: str
     ) -> AsyncIterator[tuple[list[Comparison], list[int]]]:
-        """Compare the numbers for which a condition holds; yield comparisons, and the ids that the account lacks."""
+        """Compare the numbers that meet a condition; yield comparisons, and the ids that are not in the account."""
         ids = await self._journal.ids(condition)
         if not ids:
             return
@@ -353,7 +353,7 @@ class Executor:
         await self._journal.record(unsaved)
 
     async def _save_while_running(self, run: BulkRun) -> None:
-        """Save outcomes and progress, again and again, while the run goes on."""
+        """Save outcomes and progress at short intervals during the run."""
         loop = asyncio.get_running_loop()
         sampled = 0.0
         while True:
@@ -365,7 +365,7 @@ class Executor:
                 await self._journal.add_sample(self._sample(run))
 
     def _progress_counts(self, run: BulkRun) -> tuple[int, int]:
-        """Return how many changes there are, and how many of them have ended."""
+        """Return the number of changes, and how many of them have ended."""
         return self._items, self._items - self._open + run.progress.done
 
     def _sample(self, run: BulkRun) -> Sample:

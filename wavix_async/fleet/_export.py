@@ -1,4 +1,4 @@
-"""`export`: the account as a file that `read` takes back, and that says nothing but what is."""
+"""`export`: writes the current settings of the account to a file that `read` accepts."""
 
 import contextlib
 import csv
@@ -27,25 +27,25 @@ _CHECK_STOPPED_EVERY: Final = 1_000
 
 
 async def export(wavix: WavixClient, path: str | os.PathLike[str], *, layout: Layout | None = None) -> int:
-    """Write the settings of all numbers of the account to a file that `read` takes back (GET /v1/numbers).
+    """Write the settings of all numbers of the account to a file that `read` accepts (GET /v1/numbers).
 
-    The columns are id, number and the fields of `NumberUpdate`, in the order of the ids: an account that stands as it
-    stood gives the same bytes. What is answered otherwise than any request could have set it is left out: such a field
-    would stay as it is. The file appears, or is replaced, only when it is whole; it is gathered in a temporary
-    database, not in memory.
+    The columns are id, number and the fields of `NumberUpdate`; the rows are sorted by id, so an unchanged account
+    gives the same bytes. A value that no request can set is left out, so that `read` leaves the field unchanged. The
+    file is created or replaced only when it is complete; until then the rows are in a temporary database, not in
+    memory.
 
     Args:
         wavix: The client of the account.
-        path: The file; its suffix tells how it is written (.csv, .ndjson, .jsonl, .yaml, .yml).
-        layout: How it is written, whatever its suffix.
+        path: The file; its suffix sets the format (.csv, .ndjson, .jsonl, .yaml, .yml).
+        layout: The format: "csv", "ndjson" or "yaml". Default: by the suffix.
 
     Returns:
-        How many numbers were written.
+        The number of numbers written.
 
     Raises:
-        InputError: The file cannot be written, or its suffix is none of these.
-        APIError: The API refused to list the numbers.
-        DecodeError: A number came without an id.
+        InputError: The file cannot be written, or it has another suffix and `layout` is not given.
+        APIError: The API rejected the request to list the numbers.
+        DecodeError: The API returned a number without a usable id.
     """
     target, chosen = _check_target(path, layout)
     line_of = _WRITERS[chosen]
@@ -58,7 +58,7 @@ async def export(wavix: WavixClient, path: str | os.PathLike[str], *, layout: La
             async for page in pages:
                 await database.run(_add_page, page, line_of, reader.listings)
         if reader.is_complete:
-            # What was there when an earlier listing began, and is there no more.
+            # Delete numbers that an earlier listing found, and that are no longer in the account.
             await database.run(sqlite3.Connection.execute, "DELETE FROM lines WHERE listing < ?", (reader.listings,))
         return await database.run(_write, target, chosen, stopped)
     except OSError as error:
@@ -69,13 +69,15 @@ async def export(wavix: WavixClient, path: str | os.PathLike[str], *, layout: La
 
 
 def _check_target(path: str | os.PathLike[str], layout: Layout | None) -> tuple[Path, Layout]:
-    """Return where the file will really be, and how it is written: before a long list is read for nothing."""
+    """Return the real path and the format. Checked first, so that a wrong path fails before a long listing."""
     target = Path(os.path.realpath(path))
     chosen = layout or LAYOUTS.get(target.suffix.lower())
     if chosen not in _WRITERS:
-        raise InputError(f"{os.fspath(path)}: the suffix must be one of {', '.join(LAYOUTS)}, or pass layout=.")
+        raise InputError(
+            f"{os.fspath(path)}: the suffix must be one of {', '.join(LAYOUTS)}, or pass the format as layout=."
+        )
     if not target.parent.is_dir() or (target.exists() and not target.is_file()):
-        raise InputError(f"Cannot write {os.fspath(path)}: it is no file in a directory that exists.")
+        raise InputError(f"Cannot write {os.fspath(path)}: it is not a file, or its directory does not exist.")
     return target, chosen
 
 
@@ -84,9 +86,9 @@ def _add_page(
 ) -> None:
     for number in numbers:
         if not is_id(number.id):
-            raise DecodeError(f"A number of the account has no id that could be used: {number.id!r}.", retryable=False)
+            raise DecodeError(f"A number of the account has no usable id: {number.id!r}.", retryable=False)
     connection.execute("BEGIN")
-    # A number that moves to another page while the pages are read comes twice.
+    # A number that moves to another page during the listing occurs twice.
     connection.executemany(
         "INSERT OR REPLACE INTO lines VALUES (?, ?, ?)", ((number.id, line_of(number), listing) for number in numbers)
     )
@@ -111,7 +113,7 @@ def _write(connection: sqlite3.Connection, target: Path, layout: Layout, stopped
 
 @contextmanager
 def _replacing(target: Path) -> Iterator[IO[str]]:
-    """Open a file beside the target that takes its place when all has gone well, and is gone when it has not."""
+    """Open a temporary file beside the target; it replaces the target on success, and is deleted on failure."""
     temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
     try:
         with temporary.open("x", encoding="utf-8", newline="") as stream:
@@ -155,7 +157,7 @@ def _cell(settings: dict[str, Any], name: str) -> str:
     value = settings[name]
     if not isinstance(value, str):
         return _json(value)
-    # What would be read as something else, or hardly be seen, is written in quotes.
+    # Quote text that would be read as something else, or that is hard to see.
     plain = value.isprintable() and value == value.strip() and value not in {"", "null"} and value[0] != '"'
     return value if plain else json.dumps(value)
 
@@ -185,7 +187,7 @@ def _yaml_value(value: Any) -> str:
     text = _json(value)
     if text.isprintable():
         return text
-    # JSON is YAML, but for what YAML takes for the end of a line, or not at all.
+    # JSON is valid YAML, except for characters that YAML takes for a line break, or does not allow.
     return "".join(each if each.isprintable() else _escaped(ord(each)) for each in text)
 
 
@@ -204,12 +206,12 @@ def _json(value: Any) -> str:
 
 
 def _digits(number: Number) -> str | None:
-    """Return the phone number, where it is one."""
+    """Return the digits of the phone number, or None if it is not a phone number."""
     return digits_of(number.number) if isinstance(number.number, str) else None
 
 
 def _settable(number: Number) -> dict[str, Any]:
-    """Return the settings that a request could have made."""
+    """Return the settings that a request can set."""
     return {name: value for name, value in settings_of(number).items() if _is_settable(name, value)}
 
 
@@ -222,7 +224,7 @@ def _is_settable(name: str, value: Any) -> bool:
     return type(value) in KINDS[name] and (type(value) is not str or _is_text(value))
 
 
-# Most numbers of an account are routed to the same few places.
+# Most numbers of an account have the same few destinations.
 @lru_cache(maxsize=1024)
 def _round_trips(name: str, text: str) -> bool:
     try:

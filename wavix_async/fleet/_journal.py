@@ -1,12 +1,13 @@
 """`Journal`: the changes of a run and how each ended, in a sqlite file that survives the process.
 
-Table `item` has the changes with the values before, written once when the run begins. Table `outcome` has their states:
-no row before the run begins with a change, `sent` from before its first request until its result is recorded. So a
-process can be killed at any moment: a change that is `sent` afterwards has an unknown outcome and is read back before
-it is sent again; no other change has left the process. `again` is a change that was sent and is not applied. `touched`
-counts how often a change was claimed and may have been sent: this run may have made any change that was ever touched.
+Table `item` has the changes with the values before, written once when the run begins. Table `outcome` has their states.
+A change has no row until the run claims it; it is `sent` from before its first request until its result is recorded.
+So a process can be killed at any moment: a change that is then still `sent` has an unknown outcome, and `resume` reads
+it back before it sends it again; no other change without a result was sent. `again` is a change that was sent and is
+not applied. `touched` counts the claims after which a change may have been sent: the run may have applied a change if
+its `touched` is not 0.
 
-Rows go into a statement as one JSON text: with a statement for each row the thread would wait for the interpreter's
+Each statement gets its rows as one JSON text. With one statement per row, the thread would wait for the interpreter
 lock, which the event loop holds, once for each row.
 """
 
@@ -98,7 +99,7 @@ ON CONFLICT DO UPDATE SET state = 'sent', reason = NULL, touched = touched + 1
 
 @attrs.frozen
 class RunRow:
-    """A row of table `run`, column by column."""
+    """A row of table `run`, with its columns in order."""
 
     no: int
     kind: str
@@ -117,10 +118,10 @@ class RunRow:
 
 
 def lock_journal(path: Path | None) -> Lock:
-    """Take the right to write a journal.
+    """Lock a journal for writing.
 
     Args:
-        path: The file; None: a temporary one.
+        path: The file; None: a temporary journal.
 
     Raises:
         JournalError: Another process writes the journal, or its lock file cannot be written.
@@ -136,12 +137,12 @@ def lock_journal(path: Path | None) -> Lock:
 
 
 def open_journal(path: Path | None, base_url: str | None, *, check_integrity: bool = False) -> Database:
-    """Open a journal, or create one; this may take a while.
+    """Open a journal, or create one. This may take a while.
 
     Args:
-        path: The file; None: a temporary one.
+        path: The file; None: a temporary journal.
         base_url: The API of the account; None: the file must exist, and may be the journal of any API.
-        check_integrity: Whether to look for damage in all of the file.
+        check_integrity: Whether to check the whole file for damage.
 
     Raises:
         JournalError: The file is not a journal, is damaged, or is the journal of another API.
@@ -154,13 +155,13 @@ def open_journal(path: Path | None, base_url: str | None, *, check_integrity: bo
         if check_integrity:
             _check_integrity(database.connection, path)
         if path is not None:
-            # What a process has committed survives when it is killed; only a power cut may lose the last moments.
+            # Committed data survives when the process is killed; only a power cut may lose the latest commits.
             database.connection.execute("PRAGMA journal_mode = WAL")
             database.connection.execute("PRAGMA synchronous = NORMAL")
     except BaseException as error:
         database.close()
         if isinstance(error, sqlite3.Error):
-            raise JournalError(f"{path} is no journal: {error}.") from None
+            raise JournalError(f"{path} is not a journal: {error}.") from None
         raise
     return database
 
@@ -168,10 +169,10 @@ def open_journal(path: Path | None, base_url: str | None, *, check_integrity: bo
 def _check_format(connection: sqlite3.Connection, path: Path | None, base_url: str | None) -> None:
     tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
     if tables and "meta" not in tables:
-        raise JournalError(f"{path} is a database, but no journal.")
+        raise JournalError(f"{path} is a database, but not a journal.")
     if not tables:
         if base_url is None:
-            raise JournalError(f"{path} is an empty file: nothing was ever sent. Apply the plan anew.")
+            raise JournalError(f"{path} is an empty file: nothing was ever sent. Apply the plan again.")
         # executescript() would commit table by table.
         with transaction(connection):
             for statement in SCHEMA.split(";"):
@@ -198,11 +199,11 @@ def latest_run(connection: sqlite3.Connection, kind: str | None = None) -> RunRo
 
 
 class Journal:
-    """One run of a journal that this process may write.
+    """One run of a journal that this process has locked for writing.
 
     Args:
         database: The journal's database.
-        lock: The right to write it; `close` releases it.
+        lock: The lock of the journal; `close` releases it.
         run: The run.
     """
 
@@ -212,10 +213,10 @@ class Journal:
         self._lock = lock
 
     def close(self, *, keep_temporary: bool = False) -> None:
-        """Let other processes write the journal.
+        """Close the database, and release the lock.
 
         Args:
-            keep_temporary: Leave a temporary database open, for its report.
+            keep_temporary: Leave a temporary database open, because the report reads it.
         """
         if self.database.path is None and keep_temporary:
             self.database.stop_thread()
@@ -227,9 +228,9 @@ class Journal:
         """Mark the next open changes as sent, and return them.
 
         Args:
-            last: The last change that was claimed; None at the beginning.
+            last: The last claimed change; None at the beginning.
             limit: The most changes to return.
-            by_change: Return equal changes one after the other; else changes are in the order of the ids.
+            by_change: Return equal changes one after the other; otherwise in the order of the ids.
 
         Returns:
             Ids with the new values as JSON.
@@ -237,34 +238,34 @@ class Journal:
         return await self.database.run(_claim, self.run.no, last or (0, ""), limit, by_change)
 
     async def record(self, outcomes: Sequence[Outcome]) -> None:
-        """Write the outcomes of changes."""
+        """Record the outcomes of changes."""
         if outcomes:
             text = json.dumps(outcomes)
             await self.database.run(_execute, _RECORD, (self.run.no, text))
 
     async def add_sample(self, sample: Sample) -> None:
-        """Write how far the run has come."""
+        """Record the progress of the run."""
         await self.database.run(_add_sample, self.run.no, sample)
 
     async def ids(self, condition: str) -> Ids:
-        """Return the ids of the changes for which a condition holds, such as `OPEN`, `UNCERTAIN` or `UNVERIFIED`."""
+        """Return the ids of the changes that meet a condition, such as `OPEN`, `UNCERTAIN` or `UNVERIFIED`."""
         return await self.database.run(_ids, self.run.no, condition)
 
     async def count(self, condition: str) -> int:
-        """Count the changes for which a condition holds."""
+        """Count the changes that meet a condition."""
         return await self.database.run(_count, self.run.no, condition)
 
     async def compare(self, numbers: Sequence[Number]) -> list[Comparison]:
-        """Compare numbers of this run, as they are now, with their values before and after the change."""
+        """Compare the current numbers with their values before and after the change."""
         return await self.database.run(_compare, self.run.no, numbers) if numbers else []
 
     async def set_before(self, comparisons: Iterable[Comparison]) -> None:
-        """Replace the values before the change by those that other clients have set since."""
+        """Replace the values before the change with values that other clients have set since."""
         rows = [(each.before, self.run.no, each.id) for each in comparisons]
         await self.database.run(_set_before, rows)
 
     async def mark_unverified_pending(self, reason: str) -> None:
-        """Record the confirmed changes that were not read back as pending."""
+        """Mark confirmed changes that were not read back as pending."""
         await self.database.run(
             _execute,
             "UPDATE outcome SET state = 'pending', reason = ? WHERE run = ? AND state = 'updated'",
@@ -272,13 +273,13 @@ class Journal:
         )
 
     async def delete_if_nothing_was_sent(self) -> None:
-        """Delete a run that has sent nothing, so that another plan can use the file."""
+        """Delete the run if it has sent nothing, so that another plan can use the file."""
         await self.database.run(_delete_if_nothing_was_sent, self.run.no)
 
     async def end(
         self, *, elapsed: float, requests: int, rate_limited: int, stopped_by: str | None, refused: bool
     ) -> None:
-        """Add the time and requests of this process, and why it stopped before the end, if it did."""
+        """Add the time and requests of this process, and the reason if it stopped early."""
         await self.database.run(
             _execute,
             "UPDATE run SET elapsed = ?, requests = ?, rate_limited = ?, stopped_by = ?, refused = ? WHERE no = ?",
@@ -331,15 +332,15 @@ def _until_closing(closing: threading.Event, rows: Iterator[Any]) -> Iterator[An
 
 
 def _check_readable(path: Path) -> None:
-    """Refuse a file that is not a journal or is truncated, before sqlite changes anything in it.
+    """Raise an error if the file is not a journal or is truncated, before sqlite changes anything in it.
 
-    sqlite itself opens the file: opening and closing it by other means would drop the locks that sqlite holds.
+    The check uses sqlite, because opening and closing the file in another way would drop the locks that sqlite holds.
     """
     whole = path.resolve()
     for end in ("-wal", "-journal"):
         beside = whole.with_name(f"{whole.name}{end}")
         if beside.is_file() and beside.stat().st_size:
-            # Only both files together are the journal, and sqlite puts them together.
+            # The journal consists of both files, and only a normal open combines them.
             return
     if not path.is_file():
         return
@@ -347,7 +348,7 @@ def _check_readable(path: Path) -> None:
         with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro&immutable=1", uri=True)) as connection:
             connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
     except sqlite3.DatabaseError as error:
-        raise JournalError(f"{path} is no journal, or a damaged one: {error}.") from None
+        raise JournalError(f"{path} is not a journal, or is damaged: {error}.") from None
 
 
 def _check_integrity(connection: sqlite3.Connection, path: Path | None) -> None:
@@ -368,7 +369,7 @@ def _execute(connection: sqlite3.Connection, statement: str, values: Sequence[An
 def _add_sample(connection: sqlite3.Connection, run: int, sample: Sample) -> None:
     with transaction(connection):
         connection.execute("INSERT INTO sample VALUES (?, ?, ?, ?, ?, ?, ?)", (run, *attrs.astuple(sample)))
-        # When the process is killed, `resume` counts on from these values.
+        # If the process is killed, `resume` continues from these counts.
         connection.execute(
             "UPDATE run SET elapsed = ?, requests = ?, rate_limited = ? WHERE no = ?",
             (sample.at, sample.requests, sample.rate_limited, run),

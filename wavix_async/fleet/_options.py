@@ -1,4 +1,4 @@
-"""`RunOptions`: how to carry out a run; the journal keeps them, so that `resume` goes on in the same way."""
+"""`RunOptions`: the options of a run. The journal stores them, so that `resume` uses the same options."""
 
 import json
 from typing import Any, Literal
@@ -13,7 +13,7 @@ __all__ = ["RunOptions", "check_choice"]
 
 @attrs.frozen(kw_only=True)
 class RunOptions:
-    """The options of `apply` and `roll_back` that the journal keeps."""
+    """The options of `apply` and `roll_back` that the journal stores."""
 
     verify: bool
     verify_within: float
@@ -35,12 +35,12 @@ class RunOptions:
             raise ConfigurationError(f"safety must be a fleet.Safety(...), got {self.safety!r}.")
 
     def to_json(self) -> str:
-        """Return the options as the journal keeps them."""
+        """Return the options as the journal stores them."""
         return json.dumps(attrs.asdict(self))
 
     @classmethod
     def from_json(cls, text: str) -> "RunOptions":
-        """Return the options that a journal keeps."""
+        """Return the options that a journal has stored."""
         values: dict[str, Any] = json.loads(text)
         return cls(**{**values, "safety": Safety(**values["safety"])})
 
@@ -49,7 +49,7 @@ def check_choice(name: str, value: object, choices: tuple[str, ...]) -> None:
     """Check that an option is one of its choices.
 
     Raises:
-        ConfigurationError: It is not.
+        ConfigurationError: It is not one of them.
     """
     if value not in choices:
         listed = ", ".join(f'"{choice}"' for choice in choices)

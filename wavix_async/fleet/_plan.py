@@ -1,4 +1,4 @@
-"""`plan`: compare the desired state with the account, and list what would change. It sends reads only."""
+"""`plan`: compares the desired state with the account, and lists the changes. It sends only reads."""
 
 import asyncio
 import hashlib
@@ -26,14 +26,14 @@ _WIDEST: Final = 60
 
 
 class Plan:
-    """What would change, number by number; kept in a private temporary database, not in memory.
+    """The changes of each number, in a private temporary database, not in memory.
 
     Attributes:
         name: The file with the desired state, or `<iterable>`.
         base_url: The API of the account.
-        account: How many numbers the account has.
-        unchanged: How many numbers have the desired settings already.
-        missing_count: How many numbers of the desired state the account lacks.
+        account: The number of numbers in the account.
+        unchanged: How many numbers already have the desired settings.
+        missing_count: How many numbers of the desired state are not in the account.
         digest: SHA-256 of the base URL and of all changes, as hexadecimal digits.
     """
 
@@ -52,7 +52,7 @@ class Plan:
         self.digest: str = digest.hexdigest()
 
     def __len__(self) -> int:
-        """Count the numbers that would change."""
+        """Return the number of numbers that will change."""
         return self._changes
 
     def __repr__(self) -> str:
@@ -68,12 +68,12 @@ class Plan:
 
     @property
     def totals(self) -> dict[str, int]:
-        """How many numbers would change in each field."""
+        """For each field, how many numbers will change."""
         return count_by_field(self._database.connection, 1)
 
     @property
     def missing(self) -> tuple[str, ...]:
-        """A line for each number that the account lacks, with its place in the file; the first thousand."""
+        """One line for each number that is not in the account, with its place in the file: the first thousand."""
         query = f"SELECT reason FROM missing LIMIT {_MOST_LISTED}"  # noqa: S608 - constants
         return tuple(reason for (reason,) in self._database.connection.execute(query))
 
@@ -86,7 +86,7 @@ class Plan:
         return "\n".join(self._lines(limit))
 
     def close(self) -> None:
-        """Delete the database. This happens without a call, too, when the plan is garbage-collected."""
+        """Delete the temporary database. Garbage collection of the plan does so, too."""
         self._database.close()
 
     def _lines(self, limit: int) -> Iterator[str]:
@@ -112,8 +112,9 @@ class Plan:
             yield ""
         for field_name, count in self.totals.items():
             yield f"{field_name}: {count:,} number{'s' * (count != 1)}"
-        missing = f", {self.missing_count:,} missing" if self.missing_count else ""
-        yield f"{len(self):,} of {self.account:,} numbers would change, {self.unchanged:,} are so already{missing}."
+        already = f"{self.unchanged:,} already match{'es' * (self.unchanged == 1)}"
+        missing = f"; {self.missing_count:,} missing" if self.missing_count else ""
+        yield f"{len(self):,} of {self.account:,} numbers will change; {already}{missing}."
 
     # --- for a journal ---
 
@@ -124,14 +125,14 @@ class Plan:
 
     @property
     def row(self) -> RunRow:
-        """The plan as a run that has not begun."""
+        """The plan as the row of a run that has not begun."""
         return RunRow(
             0, "", self.name, self.digest, self.account, self.unchanged, self.missing_count, "", 0.0, 0.0, 0, 0, None, 0
         )
 
 
 def _cell(value: Any, other: Any) -> str:
-    """Return a value for a cell: unprintable characters escaped, a long value cut where it equals the other one."""
+    """Return a value for a cell: escape unprintable characters, and cut a long value to the part that differs."""
     text, other_text = _text(value), _text(other)
     if len(text) <= _WIDEST:
         return text
@@ -148,7 +149,7 @@ def _text(value: Any) -> str:
 
 
 def count_by_field(connection: sqlite3.Connection, run: int) -> dict[str, int]:
-    """Count the numbers of a run that change, for each field."""
+    """Return how many numbers of a run change, for each field."""
     query = (
         "SELECT change.key, count(*) FROM item, json_each(item.after) AS change WHERE run = ? "
         "GROUP BY change.key ORDER BY change.key"
@@ -157,12 +158,12 @@ def count_by_field(connection: sqlite3.Connection, run: int) -> dict[str, int]:
 
 
 class PlanBuilder:
-    """Collects what a plan is made of.
+    """Collects the parts of a plan in a temporary database.
 
     Args:
         name: The file with the desired state, or `<iterable>`.
         base_url: The API of the account.
-        account: How many numbers the account has.
+        account: The number of numbers in the account.
     """
 
     def __init__(self, name: str, base_url: str, account: int) -> None:
@@ -177,17 +178,17 @@ class PlanBuilder:
         self.database.connection.execute("CREATE TABLE unchanged (id INTEGER PRIMARY KEY)")
 
     def add_changes(self, rows: Sequence[tuple[int, str | None, str, str, bool]]) -> None:
-        """Add changes: id, phone number, settings before and after as JSON, and whether to send it even if applied."""
+        """Add changes: id, phone number, old and new settings as JSON, and whether to send it even if applied."""
         with transaction(self.database.connection) as connection:
             connection.executemany("INSERT OR IGNORE INTO item VALUES (1, ?, ?, ?, ?, ?)", rows)
 
     def add_unchanged(self, ids: Sequence[int]) -> None:
-        """Add numbers with the desired settings; a number that moves to another page meanwhile comes twice."""
+        """Add numbers with the desired settings; a number that moves to another page may be added twice."""
         with transaction(self.database.connection) as connection:
             connection.executemany("INSERT OR IGNORE INTO unchanged VALUES (?)", [(number_id,) for number_id in ids])
 
     def count_unchanged(self) -> int:
-        """Count the numbers with the desired settings."""
+        """Return how many numbers have the desired settings."""
         query = "SELECT count(*) FROM unchanged WHERE id NOT IN (SELECT id FROM item)"
         count: int = self.database.connection.execute(query).fetchone()[0]
         return count
@@ -198,7 +199,7 @@ class PlanBuilder:
             connection.executemany("INSERT OR IGNORE INTO outcome (run, id, state, reason) VALUES (1, ?, ?, ?)", rows)
 
     def add_missing(self, rows: Sequence[tuple[int | None, str | None, str]]) -> None:
-        """Add numbers that the account lacks: id, phone number and reason."""
+        """Add numbers that are not in the account: id, phone number and reason."""
         with transaction(self.database.connection) as connection:
             connection.executemany("INSERT INTO missing VALUES (1, ?, ?, ?)", rows)
         self.missing_count += len(rows)
@@ -210,21 +211,21 @@ async def plan(
     *,
     on_progress: Callable[[FleetProgress], object] | None = None,
 ) -> Plan:
-    """Find out what would change (GET /v1/numbers, or GET /v1/numbers/{id} for a few numbers).
+    """Compare the desired state with the account (GET /v1/numbers, or GET /v1/numbers/{id} for a few numbers).
 
-    A plan has the differences only: it leaves out fields, and whole numbers, that have the desired values.
+    A plan has only the differences: it leaves out fields, and numbers, that already have the desired values.
 
     Args:
         wavix: The client of the account.
-        desired: The desired state: the result of `read`, or any source that `read` takes.
+        desired: The desired state: the result of `read`, or any source that `read` accepts.
         on_progress: Called with a `FleetProgress` after every page.
 
     Returns:
-        The plan. Numbers that the account lacks are named in `missing`.
+        The plan. Its `missing` lists the numbers that are not in the account.
 
     Raises:
-        FleetFileError: The file is wrong, or contradicts the account: it names another phone number for an id, or one
-            number twice, by its id and by its phone number.
+        FleetFileError: The file has mistakes, or contradicts the account: an id has another phone number, or the file
+            names one number twice, by its id and by its phone number.
         WavixError: The account could not be read.
     """
     if not isinstance(desired, DesiredState):
@@ -272,7 +273,7 @@ async def _build(
         async with aclosing(reader.all_pages()) as pages:
             async for page in pages:
                 await add_page(page)
-    # Numbers move while pages are read: those that were on no page are read one by one.
+    # Numbers move during the listing, so read those that were on no page one by one.
     most = _MOST_READ_SINGLY if listed else None
     unseen = await builder.database.run(lambda _: list(islice(match.unseen(), most)))
     async with aclosing(_read_each(reader, unseen)) as numbers:

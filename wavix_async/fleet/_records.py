@@ -1,4 +1,4 @@
-"""What a fleet tells: changes, how each ended, and where a run stands."""
+"""The records of a fleet: changes, their results, and the progress of a run."""
 
 import enum
 import json
@@ -9,35 +9,35 @@ import attrs
 __all__ = ["Change", "FieldChange", "FleetProgress", "FleetResult", "FleetStatus", "Phase", "Sample", "field_changes"]
 
 Phase: TypeAlias = Literal["listing", "checking", "sending", "settling", "verifying"]
-"""What is being done: listing the account, checking that the plan still holds, sending changes, reading back what is in
-doubt, reading back whether all changes are in effect."""
+"""The phase of a run: `listing` the account, `checking` that the plan is up to date, `sending` changes, `settling`
+(reading back changes with an unknown outcome), `verifying` that all changes are in effect."""
 
 
 class FleetStatus(enum.StrEnum):
-    """How an input ended."""
+    """How a number ended."""
 
     UPDATED = "updated"
-    """The API confirmed the change; if the run verifies, it was read back, too."""
+    """The API confirmed the change; if the run verifies, a read has confirmed it, too."""
     UNCHANGED = "unchanged"
     """There was nothing to change."""
     FAILED = "failed"
-    """It was refused, the number is gone, or somebody else has changed it: the reason says which."""
+    """The API rejected the change, the number is gone, or another client has changed it; the reason says which."""
     UNKNOWN = "unknown"
-    """It was sent, and nobody could tell how that ended: `resume` finds out."""
+    """The change was sent, and its outcome is not known: `resume` finds out."""
     NOT_SENT = "not_sent"
-    """It never left; or it was refused for now, or read back and not there. `resume` sends it."""
+    """The change was not sent, was rejected only for now, or was sent and is not applied: `resume` sends it."""
     PENDING = "pending"
-    """The API confirmed it, and nobody has seen it in effect before the verification ended: `resume` looks again."""
+    """The API confirmed the change, and it was not in effect when the verification ended: `resume` checks again."""
 
 
 @attrs.frozen
 class FieldChange:
-    """What becomes of one field.
+    """The change of one field.
 
     Attributes:
         field: The field of `NumberUpdate`.
-        before: Its value before, as JSON has it.
-        after: Its value after, as JSON has it; None clears.
+        before: The value before the change, in JSON form.
+        after: The value after the change, in JSON form; None clears the field.
     """
 
     field: str
@@ -47,12 +47,12 @@ class FieldChange:
 
 @attrs.frozen
 class Change:
-    """What becomes of one number.
+    """The change of one number.
 
     Attributes:
         id: The record's id.
-        number: The phone number; None where the API did not tell.
-        fields: What becomes of its fields; those that stay are left out.
+        number: The phone number; None if the API did not return it.
+        fields: The fields that change.
     """
 
     id: int
@@ -62,15 +62,15 @@ class Change:
 
 @attrs.frozen
 class FleetResult:
-    """How one input ended.
+    """The result of one number.
 
     Attributes:
-        id: The record's id; None where only a phone number was given, which the account lacks.
-        number: The phone number; None where it is not known.
-        status: How it ended.
-        fields: What should become of its fields.
-        attempts: How often the change was put on the wire.
-        reason: Why it ended so; None where that goes without saying.
+        id: The record's id; None if only a phone number was given that is not in the account.
+        number: The phone number; None if it is not known.
+        status: How the number ended.
+        fields: The planned changes of its fields.
+        attempts: How many times the change was sent.
+        reason: The reason for the status; None if the status needs no explanation.
     """
 
     id: int | None
@@ -83,21 +83,21 @@ class FleetResult:
 
 @attrs.frozen(kw_only=True)
 class FleetProgress:
-    """Where a run stands.
+    """The progress of a run.
 
     Attributes:
-        phase: What is being done.
-        total: How many numbers this phase is about; None where that is not known.
-        done: How many of them are through.
+        phase: The current phase.
+        total: The number of numbers in this phase; None if it is not known.
+        done: How many of them this phase has finished.
         updated: Of all changes: confirmed so far.
-        failed: Of all changes: refused so far.
-        unknown: Of all changes: in doubt now.
-        not_sent: Of those that were tried: never left.
-        requests: Requests put on the wire by this process, reads included.
-        rate_limited: How many of them were answered 429.
-        elapsed: Seconds since this process began with it.
-        rate: Requests per second that are let through now; None: nothing is held back.
-        paused_for: Seconds until the pause that the API asked for is over; 0.0 when there is none.
+        failed: Of all changes: rejected so far.
+        unknown: Of all changes: outcome not known now.
+        not_sent: Of the changes that were tried: not sent.
+        requests: Requests sent by this process, including reads.
+        rate_limited: Requests answered with 429.
+        elapsed: Seconds since this process started the run.
+        rate: The current limit in requests per second; None: no limit.
+        paused_for: Seconds that remain of a pause requested by the API; 0.0 if there is none.
     """
 
     phase: Phase
@@ -116,15 +116,15 @@ class FleetProgress:
 
 @attrs.frozen
 class Sample:
-    """Where a run stood at one moment.
+    """The progress of a run at one moment.
 
     Attributes:
         at: Seconds since the run began.
         done: Changes that had ended.
-        requests: Requests put on the wire so far.
-        rate_limited: How many of them were answered 429.
-        rate: Requests per second that were let through; None: nothing was held back.
-        paused_for: Seconds that were left of a pause.
+        requests: Requests sent so far.
+        rate_limited: Requests answered with 429 so far.
+        rate: The limit at that moment in requests per second; None: no limit.
+        paused_for: Seconds that remained of a pause.
     """
 
     at: float
@@ -136,6 +136,6 @@ class Sample:
 
 
 def field_changes(before: str, after: str) -> tuple[FieldChange, ...]:
-    """Return what becomes of the fields, from two JSON objects with the same keys."""
+    """Return the changes of the fields, from two JSON objects with the same keys."""
     old, new = json.loads(before), json.loads(after)
     return tuple(FieldChange(name, old[name], value) for name, value in new.items())

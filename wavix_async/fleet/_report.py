@@ -1,4 +1,4 @@
-"""`FleetReport`: what a run did, read from its journal; results are streamed, however many there are."""
+"""`FleetReport`: the report of a run, read from its journal. It streams the results, so their number has no limit."""
 
 import json
 import sqlite3
@@ -31,23 +31,23 @@ class FleetReport:
 
     Attributes:
         kind: `apply` or `roll_back`.
-        name: What it was made from: a file, or `<iterable>`; for `roll_back` the journal.
-        digest: The digest of its plan.
-        journal: The journal; None where there is none on disk.
+        name: The source of the run: a file, or `<iterable>`; for `roll_back`, the journal.
+        digest: The digest of the plan.
+        journal: The path of the journal; None if the run has none.
         is_running: Whether another process was writing the journal when this report was made.
-        updated: How many the API confirmed; with `verify`, also read back.
-        unchanged: How many had nothing to change.
-        failed: How many were refused, or are not there.
-        unknown: How many were sent, and nobody could tell how that ended.
-        not_sent: How many never left.
-        pending: How many were confirmed and not in effect when the verification ended.
-        requests: Requests put on the wire, reads included, over all processes; of one that was killed or is running
-            the last second may be missing.
-        rate_limited: How many of them were answered 429.
-        elapsed: Seconds, over all processes.
-        began: When it began, in seconds since 1970.
-        stopped_by: Why the last process stopped before the end; None if it did not.
-        refused_by_safety: Whether that was for safety: too many failures.
+        updated: Changes that the API confirmed. After a finished run with `verify`, a read has confirmed them, too.
+        unchanged: Numbers with nothing to change.
+        failed: Changes that the API rejected, and numbers that another client changed or that are not in the account.
+        unknown: Changes that were sent, and whose outcome is not known.
+        not_sent: Changes that were not sent, or were sent and are not applied.
+        pending: Changes that the API confirmed, and that were not in effect when the verification ended.
+        requests: Requests sent by all processes of the run, including reads. If a process was killed or is running, its
+            last second may be missing.
+        rate_limited: Requests answered with 429.
+        elapsed: Seconds, summed over all processes.
+        began: The start of the run, in seconds since 1970.
+        stopped_by: Why the last process stopped early; None if it did not.
+        refused_by_safety: Whether it stopped because of a safety limit: too many failures.
     """
 
     def __init__(self, database: Database, run: RunRow, *, is_running: bool = False) -> None:
@@ -63,7 +63,7 @@ class FleetReport:
         self.stopped_by: str | None = run.stopped_by
         self.refused_by_safety: bool = bool(run.refused)
         self._run = run.no
-        # A file is opened again when it is asked for; what is temporary would be gone.
+        # A journal file is opened again when needed; a temporary database must stay open.
         self._database = None if database.path is not None else database
         counts, unverified = _counts(database.connection, run)
         self._unverified = unverified if json.loads(run.options)["verify"] else 0
@@ -76,32 +76,32 @@ class FleetReport:
 
     @property
     def total(self) -> int:
-        """How many numbers the desired state has."""
+        """The number of numbers in the desired state."""
         return self.updated + self.unchanged + self.failed + self.unknown + self.not_sent + self.pending
 
     @property
     def finished(self) -> bool:
-        """Whether there is nothing that `resume` could do."""
+        """Whether `resume` has nothing left to do."""
         return not (self.unknown or self.not_sent or self.pending or self._unverified or self.is_running)
 
     @property
     def totals(self) -> dict[str, int]:
-        """How many numbers change, or should, in each field."""
+        """For each field, the number of changes that the run has made or planned."""
         with _connection_to(self._database, self.journal) as connection:
             return count_by_field(connection, self._run)
 
     def results(self, *statuses: FleetStatus | str) -> Iterator[FleetResult]:
-        """Yield how numbers ended, in the order of the ids, without those that had the desired settings before the run.
+        """Yield the results in the order of the ids, without numbers that had the desired settings before the run.
 
         Args:
-            statuses: Which to yield. Default: all.
+            statuses: The statuses to yield. Default: all.
         """
         asked = {FleetStatus(status) for status in statuses} or set(FleetStatus)
         with _connection_to(self._database, self.journal) as connection:
             yield from _results(connection, self._run, asked)
 
     def samples(self) -> list[Sample]:
-        """Return the progress of the run, second by second."""
+        """Return the recorded progress of the run, about one sample per second."""
         query = "SELECT at, done, requests, rate_limited, rate, paused_for FROM sample WHERE run = ? ORDER BY at"
         with _connection_to(self._database, self.journal) as connection:
             return [Sample(*row) for row in connection.execute(query, (self._run,))]
@@ -124,13 +124,13 @@ class FleetReport:
 
 
 def status(journal: str | Path) -> FleetReport:
-    """Read the state of the latest run of a journal, also while another process goes on with it.
+    """Read the state of the latest run of a journal, even while another process continues the run.
 
     Args:
-        journal: The journal's file.
+        journal: The journal file.
 
     Raises:
-        JournalError: There is no such journal, or it has no run.
+        JournalError: The journal does not exist, or has no run.
     """
     path = Path(journal)
     running = path.is_file() and is_held(path)
@@ -146,10 +146,10 @@ def status(journal: str | Path) -> FleetReport:
 
 
 def has_run(journal: str | PathLike[str], *, base_url: str) -> bool:
-    """Tell whether a file is a journal with a run: `resume` needs one, and `apply` begins one where there is none.
+    """Return whether a file is a journal with a run: if so, call `resume`; if not, `apply` can start one.
 
     Args:
-        journal: The file, which need not exist.
+        journal: The file; it may not exist yet.
         base_url: The API of the client that will use the journal: `wavix.base_url`, or `plan.base_url`.
 
     Raises:
@@ -167,7 +167,7 @@ def has_run(journal: str | PathLike[str], *, base_url: str) -> bool:
 
 @contextmanager
 def _connection_to(database: Database | None, path: Path | None) -> Iterator[sqlite3.Connection]:
-    """Yield a connection to read with: that of a temporary journal, or a new one to the file."""
+    """Yield a connection for reading: the one of a temporary journal, or a new one to the file."""
     if database is not None:
         with translate_errors(path):
             yield database.connection
@@ -181,7 +181,7 @@ def _connection_to(database: Database | None, path: Path | None) -> Iterator[sql
 
 
 def _counts(connection: sqlite3.Connection, run: RunRow) -> tuple[dict[FleetStatus, int], int]:
-    """Return how many changes ended in each way, and how many of the updated were not read back."""
+    """Return the number of results per status, and how many of the updated were not read back."""
     counts = dict.fromkeys(FleetStatus, 0)
     states = connection.execute(
         "SELECT state, count(*) FROM outcome WHERE run = ? GROUP BY state", (run.no,)

@@ -1,4 +1,4 @@
-"""`Safety`: what a run must not do, whatever it is told."""
+"""`Safety`: limits that stop a run from changing too much, or from continuing after too many failures."""
 
 from typing import Any
 
@@ -29,13 +29,15 @@ def _check_fraction(_: object, attribute: Any, value: object) -> None:
 
 @attrs.frozen(kw_only=True)
 class Safety:
-    """When a run is refused, or ends itself. None switches a bound off.
+    """The limits at which a plan is refused, or a run stops. None turns a limit off.
 
     Attributes:
-        max_changes: The most numbers that may be changed. Default None.
-        max_fraction: The largest share of the account that may be changed, from ten numbers on. Default 0.3.
-        failures_in_a_row: Changes refused one after the other that end a run. Default 20.
-        failed_fraction: Share of the changes tried that, refused, ends a run, from twenty refusals on. Default 0.05.
+        max_changes: The most numbers that a plan may change. Default None.
+        max_fraction: The largest share of the account's numbers that a plan may change, from 0 to 1. It does not apply
+            to fewer than ten changes. Default 0.3.
+        failures_in_a_row: The number of consecutive failed changes that stops a run. Default 20.
+        failed_fraction: The run stops when more than this share of the changes tried has failed, from 0 to 1. It does
+            not apply to fewer than twenty failures. Default 0.05.
 
     Raises:
         ConfigurationError: A value is out of range.
@@ -47,10 +49,10 @@ class Safety:
     failed_fraction: float | None = attrs.field(default=0.05, validator=_check_fraction)
 
     def check(self, changes: int, account: int) -> None:
-        """Refuse a plan that changes too much.
+        """Check that a plan does not change too much.
 
         Raises:
-            SafetyError: It does.
+            SafetyError: The plan changes too many numbers.
         """
         if self.max_changes is not None and changes > self.max_changes:
             raise SafetyError(
@@ -61,15 +63,15 @@ class Safety:
             share = changes / account if account else 1.0
             raise SafetyError(
                 f"Refused by safety: the plan changes {changes:,} of the account's {account:,} numbers ({share:.0%}), "
-                f"more than max_fraction={self.max_fraction:g}. Nothing was sent. Raise max_fraction if that is meant."
+                f"more than max_fraction={self.max_fraction:g}. Nothing was sent. To allow this, raise max_fraction."
             )
 
 
 class Breaker:
-    """Watches how changes end, and says when there have been too many failures.
+    """Counts failed changes, and decides when they stop the run.
 
     Args:
-        safety: The bounds.
+        safety: The limits.
     """
 
     def __init__(self, safety: Safety) -> None:
@@ -79,7 +81,7 @@ class Breaker:
         self._in_a_row = 0
 
     def count(self, status: FleetStatus) -> SafetyError | None:
-        """Count how a change ended; return the error that ends the run, if it must."""
+        """Count a result; return an error if the run must stop, otherwise None."""
         if status is not FleetStatus.FAILED:
             self._tried += status is FleetStatus.UPDATED
             self._in_a_row = 0 if status is FleetStatus.UPDATED else self._in_a_row

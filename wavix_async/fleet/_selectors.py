@@ -1,4 +1,4 @@
-"""`Selector`: settings for all numbers that meet criteria."""
+"""`Selector`: the desired settings of all numbers that meet criteria."""
 
 import fnmatch
 import re
@@ -16,9 +16,9 @@ __all__ = ["CRITERIA", "Selector", "check_criterion"]
 
 Kind: TypeAlias = Literal["bool", "int", "text", "phone"]
 
-# Counters and the like: not useful as criteria.
+# Counters are not useful as criteria.
 _NOT_SELECTABLE: Final = frozenset({"seconds"})
-# A label is exactly what it is; these are spelled as people like.
+# Labels are case-sensitive; people write these fields in any case.
 _ANY_CASE: Final = frozenset({"city", "state", "country", "country_short_name", "status"})
 _WILD: Final = re.compile(r"[*?]")
 _PHONE_PATTERN: Final = re.compile(r"(?:[0-9*?]|\[!?[0-9-]+\])+", re.ASCII)
@@ -49,7 +49,7 @@ def _criteria() -> Iterator[tuple[str, Kind]]:
 
 
 CRITERIA: Final[Mapping[str, Kind]] = dict(_criteria())
-"""What numbers can be selected by: the fields of `Number` that hold one plain value."""
+"""The criteria of a selector: the fields of `Number` that hold one plain value."""
 
 _WORDS: Final[Mapping[Kind, str]] = {
     "bool": "true, false or null",
@@ -60,14 +60,14 @@ _WORDS: Final[Mapping[Kind, str]] = {
 
 
 def check_criterion(name: str, value: Any) -> Any:
-    """Return a value of a criterion as `Selector` takes it.
+    """Check a value of a criterion, and return it in the form that `Selector` needs.
 
     Args:
         name: One of `CRITERIA`.
-        value: As a file has it. None stands for numbers that have no such value.
+        value: The value in the file. None matches numbers without a value.
 
     Raises:
-        ValueProblem: It is no such value.
+        ValueProblem: The value is invalid for this criterion.
     """
     kind = CRITERIA[name]
     if value is None and kind != "phone":
@@ -91,11 +91,11 @@ class Selector:
     """The desired settings of all numbers that meet criteria.
 
     Attributes:
-        criteria: Name to values, of which the number must have one; it must satisfy every criterion. None stands for no
-            value at all. A text may be a pattern with `*` and `?`, a phone number one with `[...]`, too; `country` is
-            the name or the code of two letters. Without criteria it means every number.
+        criteria: Names with allowed values. A number must have one of the values of each criterion. None matches a
+            number without a value. A text may be a pattern with `*` and `?`, a phone number also with `[...]`;
+            `country` is the name or the two-letter code. A selector without criteria matches every number.
         change: The desired settings.
-        place: Its place in the file.
+        place: The place in the file.
     """
 
     criteria: Mapping[str, tuple[Any, ...]]
@@ -111,18 +111,18 @@ class Selector:
 
     @property
     def values(self) -> Mapping[str, Any]:
-        """The desired settings: field to value, in wire form."""
+        """The desired settings by field, in wire form."""
         return self.change.values
 
     def matches(self, number: Number) -> bool:
-        """Tell whether a number meets all criteria."""
+        """Return whether a number meets all criteria."""
         return all(test(number) for test in self._tests)
 
 
 def _test(name: str, values: tuple[Any, ...]) -> Callable[[Number], bool]:
     kind = CRITERIA[name]
     if kind == "bool" or kind == "int":
-        # Python takes True for 1; the API does not.
+        # In Python True equals 1; in the API it does not.
         exact = frozenset((type(value), value) for value in values)
 
         def same(number: Number) -> bool:
@@ -145,7 +145,7 @@ class _TextTest:
         )
         self._none = None in values
         texts = [text.casefold() if name in _ANY_CASE else text for text in values if text is not None]
-        # In a phone number square brackets hold digits to choose from; anywhere else they stand for themselves.
+        # In a phone number, square brackets list alternative digits; in other fields they are literal.
         wild = re.compile(r"[*?\[]") if name == "number" else _WILD
         self._exact = frozenset(text for text in texts if not wild.search(text))
         patterns = [text if name == "number" else text.replace("[", "[[]") for text in texts if wild.search(text)]
@@ -162,5 +162,5 @@ class _TextTest:
 
 
 def _plain(text: str) -> str:
-    # A status is a text of a class of its own.
+    # A status is an instance of a str subclass.
     return str(text)

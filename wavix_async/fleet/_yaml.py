@@ -1,7 +1,7 @@
-"""YAML into rows, selectors and problems: entry by entry, with the place of everything, and never more than it says.
+"""Reads YAML into rows, selectors and problems, entry by entry, with line and column, and with limits on its size.
 
-The file is read as events, not as a document: a million entries take no more memory than one. What anchors stand for
-is kept, within bounds, and counted before it is repeated: a few lines cannot be made to mean a billion.
+The file is read as events, not as a document, so a million entries need no more memory than one. The reader stores the
+values of anchors up to a limit, and counts them before it repeats them: a few lines cannot expand to a billion values.
 """
 
 import codecs
@@ -39,15 +39,15 @@ __all__ = ["Entry", "read_yaml"]
 Entry: TypeAlias = Row | Selector | Problem
 
 _MOST_NODES: Final = 500_000
-"""Values in one entry, and values that have an anchor."""
+"""The most values in one entry, and the most values with an anchor."""
 _MOST_REPEATED: Final = 10_000_000
-"""Values that aliases stand for, all together."""
+"""The most values that all aliases together may expand to."""
 _MOST_SELECTORS: Final = 10_000
 _DEEPEST: Final = 40
 _TOO_DEEP: Final = "is nested too deeply."
 _READ_AHEAD: Final = 2
-"""Chunks of text that are kept: the scanner reads at most 1,024 characters ahead within a line."""
-# Brackets, and what they have no meaning in: quoted text and comments.
+"""The number of chunks of text to keep: the scanner reads at most 1,024 characters ahead within a line."""
+# Matches brackets, and also quoted text and comments, in which brackets have no meaning.
 _FLOW: Final = re.compile(r"""(?P<open>[\[{])|(?P<close>[\]}])|"(?:[^"\\]|\\.)*"|'[^']*'|(?:^|(?<=\s))\#.*""")
 
 _NULLS: Final = frozenset({"~", "null", "Null", "NULL"})
@@ -56,7 +56,7 @@ _BOOLS: Final = {
     for word, value in (("true", True), ("yes", True), ("on", True), ("false", False), ("no", False), ("off", False))
     for spelled in (word, word.title(), word.upper())
 }
-# No octal, no underscores, no minutes: what YAML 1.1 makes of such digits is never what was meant here.
+# YAML 1.1 also reads octal, underscores and minutes (1:30) as integers; in this file users never mean that.
 _INTEGER: Final = re.compile(r"[-+]?(?:0|[1-9][0-9]{0,999})", re.ASCII)
 _UNPRINTABLE: Final = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _TAGS: Final = {"scalar": ("str", "int", "bool", "null"), "list": ("seq",), "mapping": ("map",)}
@@ -67,7 +67,7 @@ _TEXTS: Final = frozenset(field.name for field in attrs.fields(NumberDestination
 
 @attrs.define(eq=False)
 class _Node:
-    """A value of the file, and its place."""
+    """A value in the file, and its place."""
 
     kind: Literal["scalar", "list", "mapping"]
     line: int
@@ -77,7 +77,7 @@ class _Node:
     plain: bool = False
     """Whether a text is unquoted, so that it may be a number or a boolean."""
     size: int = 1
-    """How many nodes it is, aliases counted as what they stand for."""
+    """The number of nodes in this value, with aliases expanded."""
     depth: int = 1
 
 
@@ -85,7 +85,7 @@ _Pairs: TypeAlias = list[tuple[_Node, _Node]]
 
 
 class _AbortError(Exception):
-    """Reading cannot go on."""
+    """The reader cannot continue."""
 
     def __init__(self, line: int, column: int, message: str) -> None:
         super().__init__()
@@ -98,11 +98,11 @@ def read_yaml(stream: IO[bytes], file: str) -> Iterator[Entry]:
     """Read a fleet from YAML.
 
     Args:
-        stream: The bytes, at their start.
-        file: What to call them in problems.
+        stream: The bytes, from the beginning.
+        file: The file name in problems.
 
     Yields:
-        A row for each number that is named, a selector or a problem, in the order of the file.
+        A row for each named number, a selector or a problem, in the order of the file.
 
     Raises:
         InputError: PyYAML is not installed.
@@ -123,7 +123,7 @@ def read_yaml(stream: IO[bytes], file: str) -> Iterator[Entry]:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         if mark and (column := text.too_deep_before(mark.line + 1, mark.column + 1)):
-            # The scanner reads ahead of the events within a line, so a limit of its own can come before ours.
+            # Within a line the scanner reads ahead of the events, so it can reach its own nesting limit before ours.
             yield Problem(Place(file, mark.line + 1, column), _TOO_DEEP)
             return
         place = Place(file, mark.line + 1, mark.column + 1) if mark else Place(file)
@@ -133,7 +133,7 @@ def read_yaml(stream: IO[bytes], file: str) -> Iterator[Entry]:
 
 
 class _Text:
-    """Bytes as text for the parser, which does not report the line of a wrong byte."""
+    """Decodes the bytes for the parser, which does not report the line of an invalid byte."""
 
     def __init__(self, stream: IO[bytes]) -> None:
         self._stream = stream
@@ -150,18 +150,20 @@ class _Text:
             raise NotUtf8Error(self._line, self._column) from None
         if found := _UNPRINTABLE.search(text):
             self._advance(text[: found.start()])
-            raise _AbortError(self._line, self._column, f"the character {found[0]!r} cannot stand in YAML: escape it.")
+            raise _AbortError(
+                self._line, self._column, f"the character {found[0]!r} is not allowed in YAML: escape it."
+            )
         self._recent.append((self._line, self._column, text))
         self._advance(text)
-        # The parser takes an empty text for the end; a chunk may hold but half a character.
+        # The parser treats an empty text as the end of the file, but a chunk may hold only half a character.
         return text if text or not chunk else self.read(size)
 
     def too_deep_before(self, line: int, column: int) -> int | None:
-        """Return the column at which a line opens more flow collections than an entry may nest; None where it does not.
+        """Return the column at which a line nests flow collections too deeply, or None if it does not.
 
         Args:
-            line: The line, counted from 1, at which the parser gave up.
-            column: The column, counted from 1, at which it gave up.
+            line: The line, counted from 1, at which the parser stopped.
+            column: The column, counted from 1, at which it stopped.
         """
         start, text = 1, ""
         for first_line, first_column, chunk in self._recent:
@@ -184,7 +186,7 @@ class _Text:
 
 
 class _Reader:
-    """Makes nodes of events, and rows and selectors of nodes."""
+    """Builds nodes from events, and rows and selectors from nodes."""
 
     def __init__(self, events: "Iterator[Event]", file: str) -> None:
         self._events: Iterator[Any] = events
@@ -199,31 +201,31 @@ class _Reader:
     # --- the whole file ---
 
     def entries(self) -> Iterator[Entry]:
-        """Yield what the file says, and what is wrong with it."""
+        """Yield the entries and problems of the file."""
         next(self._events)
         document = next(self._events)
         if _event_name(document) != "DocumentStart":
-            yield Problem(Place(self._file), "is empty: there must be the key numbers, with a list of entries.")
+            yield Problem(Place(self._file), "the file is empty: add the key numbers, with a list of entries.")
             return
         root = next(self._events)
         if _event_name(root) != "MappingStart":
-            raise self._abort(root, "must be a mapping with the key numbers, and a list of entries there.")
+            raise self._abort(root, "must be a mapping with the key numbers, which has a list of entries.")
         seen: dict[str, int] = {}
         while _event_name(event := next(self._events)) != "MappingEnd":
             yield from self._section(event, seen)
         if "numbers" not in seen:
-            yield self._problem_at(root, "there must be the key numbers, with a list of entries.")
+            yield self._problem_at(root, "the key numbers is missing: add it, with a list of entries.")
         next(self._events)
         if _event_name(more := next(self._events)) == "DocumentStart":
-            yield self._problem_at(more, "there must be one document only.")
+            yield self._problem_at(more, "a second document: only one is allowed.")
 
     def _section(self, event: Any, seen: dict[str, int]) -> Iterator[Entry]:
-        """Read a key of the whole file and what it holds."""
+        """Read a top-level key and its value."""
         self._nodes = 0
         key = self._node(event)
         name = _key_text(key)
         if name in seen:
-            yield self._problem(key, f"{name} is in line {seen[name]} already.")
+            yield self._problem(key, f"{name} is already in line {seen[name]}.")
         elif name == "numbers":
             seen[name] = key.line
             yield from self._list()
@@ -231,7 +233,7 @@ class _Reader:
         elif not name.startswith("x-"):
             hint = did_you_mean(name, ["numbers"])
             yield self._problem(
-                key, f"{name} is no key of a fleet: there are numbers, and x-anything for anchors.{hint}"
+                key, f"unknown key {name}: the keys are numbers and, for anchors, any that begin with x-.{hint}"
             )
         seen[name] = key.line
         self._node(next(self._events))
@@ -259,7 +261,7 @@ class _Reader:
             return self._alias(event, depth)
         self._nodes += 1
         if self._nodes > _MOST_NODES:
-            raise self._abort(event, "this entry is too large: divide it, or use CSV.")
+            raise self._abort(event, "this entry is too large: split it, or use CSV.")
         if event.anchor is not None:
             self._anchors[event.anchor] = None
         line, column = event.start_mark.line + 1, event.start_mark.column + 1
@@ -278,7 +280,7 @@ class _Reader:
         if event.anchor is not None:
             self._anchored += node.size
             if self._anchored > _MOST_NODES:
-                raise self._abort(event, "there are too many values with an anchor.")
+                raise self._abort(event, "too many values have an anchor.")
             self._anchors[event.anchor] = node
         return node
 
@@ -292,14 +294,14 @@ class _Reader:
         node = self._anchors.get(event.anchor)
         if node is None:
             if event.anchor in self._anchors:
-                raise self._abort(event, f"the alias *{event.anchor} refers to what it is a part of.")
+                raise self._abort(event, f"the alias *{event.anchor} refers to a value that contains it.")
             raise self._abort(
                 event,
-                f"there is no anchor &{event.anchor} before this alias; a text that begins with * needs quotes.",
+                f"there is no anchor &{event.anchor} before this alias; put a text that begins with * in quotes.",
             )
         self._repeated += node.size
         if self._repeated > _MOST_REPEATED:
-            raise self._abort(event, f"aliases stand for more than {_MOST_REPEATED:,} values.")
+            raise self._abort(event, f"the aliases expand to more than {_MOST_REPEATED:,} values.")
         if depth + node.depth > _DEEPEST:
             raise self._abort(event, _TOO_DEEP)
         return node
@@ -310,7 +312,7 @@ class _Reader:
             return
         known = tag.removeprefix("tag:yaml.org,2002:")
         if known == tag or known not in _TAGS[node.kind]:
-            raise self._abort(event, f"the tag {tag} cannot stand here.")
+            raise self._abort(event, f"the tag {tag} is not allowed here.")
         node.plain = node.kind == "scalar" and known != "str"
 
     # --- entries ---
@@ -324,11 +326,11 @@ class _Reader:
         given = self._mapping(node, (*_TARGETS, "set"), "an entry")
         targets = [name for name in _TARGETS if name in given]
         if not targets:
-            self._add_problem(node, f"says of no number what it shall be: give one of {', '.join(_TARGETS)}.")
+            self._add_problem(node, f"the numbers are missing: give one of {', '.join(_TARGETS)}.")
         elif len(targets) > 1 and targets != ["id", "number"]:
-            self._add_problem(given[targets[1]][0], f"{targets[0]} and {targets[1]} cannot be in one entry.")
+            self._add_problem(given[targets[1]][0], f"an entry cannot have both {targets[0]} and {targets[1]}.")
         if "set" not in given:
-            self._add_problem(node, "has no set: a mapping of the fields and what they shall be.")
+            self._add_problem(node, "set is missing: give a mapping of fields and values.")
             return
         change = self._change(given["set"][1])
         if not targets:
@@ -359,7 +361,7 @@ class _Reader:
             if key is None:
                 continue
             if key in seen:
-                self._add_problem(each, f"{each.value} is in this list already, in line {seen[key]}.")
+                self._add_problem(each, f"{each.value} is already in this list, in line {seen[key]}.")
             elif change is not None:
                 yield Row(each.line, each.column, number_id, number, change)
             seen.setdefault(key, each.line)
@@ -373,7 +375,7 @@ class _Reader:
         return None
 
     def _phone(self, node: _Node) -> str | None:
-        # A phone number without quotes is one to YAML in its own way; what counts is how it is written.
+        # YAML reads a phone number without quotes as an integer: use the text as it is written.
         if self._scalar(node) is _INVALID:
             return None
         digits = digits_of(node.value.strip())
@@ -388,10 +390,10 @@ class _Reader:
         self._selectors += 1
         if self._selectors > _MOST_SELECTORS:
             raise _AbortError(
-                key.line, key.column, f"there are more than {_MOST_SELECTORS:,} selectors: name ids instead."
+                key.line, key.column, f"there are more than {_MOST_SELECTORS:,} selectors: list ids instead."
             )
         if change is not None and not change.values:
-            self._add_problem(given["set"][1], "changes nothing: give at least one field a value.")
+            self._add_problem(given["set"][1], "no changes: give at least one field a value.")
         criteria: dict[str, tuple[Any, ...]] = {}
         if chosen.kind == "mapping":
             for name, (_, value) in self._mapping(chosen, CRITERIA, "a selector").items():
@@ -403,13 +405,13 @@ class _Reader:
 
     def _criterion(self, name: str, node: _Node) -> Iterator[Any]:
         if node.kind == "list" and not node.value:
-            self._add_problem(node, "the list is empty: no number would be meant.", name)
+            self._add_problem(node, "the list is empty, so it matches no number.", name)
         for each in node.value if node.kind == "list" else [node]:
             value = self._scalar(each)
             if value is _INVALID:
                 continue
             if value is not None and CRITERIA[name] in {"text", "phone"}:
-                # As it is written: NO is a country, and 1415 a part of a phone number.
+                # Use the text as it is written: NO is a country, and 1415 is a part of a phone number.
                 value = each.value
             try:
                 yield check_criterion(name, value)
@@ -418,7 +420,7 @@ class _Reader:
 
     def _change(self, node: _Node) -> ParsedChange | None:
         if node.kind != "mapping":
-            self._add_problem(node, "set must be a mapping of the fields and what they shall be.")
+            self._add_problem(node, "set must be a mapping of fields and values.")
             return None
         before = len(self._problems)
         given = self._mapping(node, FIELDS, "set")
@@ -435,18 +437,20 @@ class _Reader:
     # --- values ---
 
     def _mapping(self, node: _Node, known: Collection[str], what: str) -> dict[str, tuple[_Node, _Node]]:
-        """Return what a mapping holds, by name; merge keys carried out, and what does not belong there named."""
+        """Return the keys and values of a mapping by name, with merge keys applied; add a problem for unknown keys."""
         made: dict[str, tuple[_Node, _Node]] = {}
         for key, value in self._merged(node):
             if key.kind != "scalar" or key.value not in known:
                 hint = did_you_mean(_key_text(key), known)
-                self._add_problem(key, f"{_key_text(key)} is no key of {what}; the keys are {', '.join(known)}.{hint}")
+                self._add_problem(
+                    key, f"unknown key {_key_text(key)} in {what}; the keys are {', '.join(known)}.{hint}"
+                )
             else:
                 made[key.value] = (key, value)
         return made
 
     def _merged(self, node: _Node) -> _Pairs:
-        """Return the pairs of a mapping, each key once: its own, then those of `<<`."""
+        """Return the pairs of a mapping, each key once: first its own keys, then those of `<<`."""
         own: dict[Any, tuple[_Node, _Node]] = {}
         others: list[_Node] = []
         for key, value in node.value:
@@ -454,7 +458,7 @@ class _Reader:
             if key.kind == "scalar" and key.plain and name == "<<":
                 others += value.value if value.kind == "list" else [value]
             elif name in own:
-                self._add_problem(key, f"{_key_text(key)} is in line {own[name][0].line} already.")
+                self._add_problem(key, f"{_key_text(key)} is already in line {own[name][0].line}.")
             else:
                 own[name] = (key, value)
         for other in others:
@@ -466,7 +470,7 @@ class _Reader:
         return list(own.values())
 
     def _scalar(self, node: _Node) -> Any:
-        """Return the value of a text by the rules of YAML, or `_INVALID`, which has been named."""
+        """Return the value of a text by the rules of YAML; add a problem and return `_INVALID` if it is invalid."""
         if node.kind != "scalar":
             self._add_problem(node, f"must be one value, not a {node.kind}.")
             return _INVALID
@@ -474,7 +478,7 @@ class _Reader:
         if not node.plain:
             return text
         if not text:
-            self._add_problem(node, "is empty: write null to clear it, or leave the key out.")
+            self._add_problem(node, "the value is empty: write null to clear it, or leave out the key.")
             return _INVALID
         if text in _NULLS:
             return None
@@ -483,7 +487,7 @@ class _Reader:
         return int(text) if _INTEGER.fullmatch(text) else text
 
     def _value(self, node: _Node) -> Any:
-        """Return a value as JSON has it, or `_INVALID`."""
+        """Return a value in JSON form, or `_INVALID`."""
         if node.kind == "scalar":
             return self._scalar(node)
         if node.kind == "list":
