@@ -182,8 +182,8 @@ def test_a_large_plan_is_a_small_page():
     text = plan_page(Plan(count=1_000_000, account=3_000_000))  # type: ignore[arg-type]
     assert len(text) < 600_000
     read = Checked(text)
-    assert "The first 1,000 of 1,000,000; 999,000 more are not shown here." in read.text
-    assert "1,000,000 numbers would change." in read.text
+    assert "The first 1,000 of 1,000,000; 999,000 more are not shown." in read.text
+    assert "1,000,000 numbers will change." in read.text
     assert "33.3 %" in read.text
     assert read.tags["tr"] < 1_100
 
@@ -194,7 +194,7 @@ def test_a_large_run_is_a_small_page():
     assert len(text) < 1_500_000
     read = Checked(text)
     assert "number {id} is odd" in read.text
-    assert read.text.count("The first 1,000 of 20,000; 19,000 more are not shown here.") == 2
+    assert read.text.count("The first 1,000 of 20,000; 19,000 more are not shown.") == 2
 
 
 def test_a_number_stands_once_beside_its_fields():
@@ -207,13 +207,13 @@ def test_a_number_stands_once_beside_its_fields():
 def test_missing_numbers_are_named():
     text = plan_page(Plan(missing=tuple(f"line {n}" for n in range(1_000)), missing_count=5_000))  # type: ignore[arg-type]
     read = Checked(text)
-    assert "The account lacks 5,000 numbers that the plan names." in read.text
+    assert "The file lists 5,000 numbers that the account does not have." in read.text
     assert "The first 200 of 5,000." in read.text
 
 
 def test_nothing_to_do():
     read = Checked(plan_page(Plan(count=0, totals={}, unchanged=12)))  # type: ignore[arg-type]
-    assert "Nothing to do: every number is as it shall be." in read.text
+    assert "Nothing to do: every number already matches." in read.text
     assert "table" not in read.tags
     Checked(run_page(Report()))  # type: ignore[arg-type]
 
@@ -227,7 +227,7 @@ OK = FleetStatus.UPDATED
     [
         ({"ends": [ended(1), ended(2)]}, "good", "All 2 numbers updated."),
         ({"ends": [ended(1)]}, "good", "The number was updated."),
-        ({"ends": [ended(1), ended(2)], "kind": "roll_back"}, "good", "All 2 numbers set back."),
+        ({"ends": [ended(1), ended(2)], "kind": "roll_back"}, "good", "All 2 numbers rolled back."),
         ({"unchanged": 3}, "good", "There was nothing to do."),
         ({"ends": [ended(1), ended(2, FleetStatus.FAILED)]}, "bad", "1 of 2 numbers updated; 1 failed."),
         ({"ends": [ended(1), ended(2, FleetStatus.UNKNOWN)]}, "open", "1 of 2 numbers updated; 1 unknown."),
@@ -236,7 +236,7 @@ OK = FleetStatus.UPDATED
         (
             {"ends": [ended(1, FleetStatus.NOT_SENT)], "stopped_by": "x", "refused_by_safety": True},
             "bad",
-            "Ended for safety: 0 of 1 number updated; 1 not sent.",
+            "Stopped by a safety limit: 0 of 1 number updated; 1 not sent.",
         ),
     ],
 )
@@ -276,7 +276,7 @@ def test_the_chart_shows_speed_refusals_and_pauses():
     samples += [Sample(14.0 + at, 500 + at * 50, 520 + at * 50, 9, 50.0, 0.0) for at in range(1, 5)]
     text = str(run_chart(samples))
     Checked(text)
-    assert "At most 50 numbers/s; 9 answers were 429; paused 1 time, 3 s in all." in text
+    assert "At most 50 numbers/s; 9 responses were 429; paused 1 time, 3 s in total." in text
     assert text.count('<rect class="pause"') == 1
     assert text.count('<rect class="refused"') == 1
     assert len(steps(text, "done")) == 2  # the legend has one
@@ -292,7 +292,7 @@ def test_a_run_that_is_taken_up_at_once_counts_from_nought_too():
     assert "At most 70 numbers/s" in str(run_chart(samples))
 
 
-def test_who_takes_up_a_run_counts_from_nought_and_leaves_a_gap():
+def test_a_later_resume_counts_from_zero_and_leaves_a_gap():
     samples = [Sample(float(at), at * 10, at * 10, 0, None, 0.0) for at in range(1, 5)]
     samples += [Sample(100.0 + at, at * 20, 40 + at * 20, 0, None, 0.0) for at in range(5)]
     text = str(run_chart(samples))

@@ -1,4 +1,4 @@
-"""Reading the rows of a bulk update: what is right, and how what is wrong is named."""
+"""Reading the rows of a bulk update: valid rows, and the messages for wrong ones."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ class TestCsv:
 
     def test_a_duplicate_names_both_lines(self):
         content = "id,sms_enabled\n1,yes\n2,yes\n\n1,no\n"
-        assert problems(content) == ["line 5, column 1 (id): number 1 is in line 2 already."]
+        assert problems(content) == ["line 5, column 1 (id): number 1 is already in line 2."]
 
     def test_a_duplicate_is_one_whatever_the_spelling(self):
         assert len(problems("id,sms_enabled\n1,yes\n01,no\n")) == 1
@@ -206,7 +206,7 @@ class TestNdjson:
             ('{"id": 1, "label": "x"}', "line 2, column label: is no field of this table; the fields are id, "),
             ('{"id": 1, "id": 2, "sms_enabled": true}', "line 2, column id: is there twice."),
             ('{"id": 1}', "line 2: changes nothing: "),
-            ('{"id": 9, "sms_enabled": true}', "line 2, column id: number 9 is in line 1 already."),
+            ('{"id": 9, "sms_enabled": true}', "line 2, column id: number 9 is already in line 1."),
             ('"text"', "line 2, column id: must be "),
         ],
     )
@@ -256,7 +256,7 @@ class TestFiles:
         with open_rows(str(path), None, {}) as opened:
             assert opened.check(20).total == 2
             path.write_text("id,sms_enabled\n1,yes\n2,maybe\n")
-            with pytest.raises(InputError, match=r"a.csv has changed since it was checked: line 3, column 2"):
+            with pytest.raises(InputError, match=r"a.csv changed after the check: line 3, column 2"):
                 dict(opened)
 
     def test_a_large_file_is_not_kept(self, tmp_path: Path):
@@ -278,7 +278,7 @@ class TestFiles:
 
 
 def test_pydantic_does_not_mind_flags_that_were_left_out() -> None:
-    """Cyclopts validates with pydantic wherever somebody has imported it: the defaults, too."""
+    """If pydantic is imported, cyclopts validates with it, and validates the defaults too."""
     pytest.importorskip("pydantic")
     code = "import pydantic, sys; from wavix_async.cli import main; sys.exit(main(['numbers', 'update', '1001']))"
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
