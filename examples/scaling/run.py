@@ -104,7 +104,7 @@ async def change(
                     result = await task.wait_result(check_interval=0.1, timeout=patience)
                     result.raise_for_error()
                 except Exception as error:
-                    # Without a result, any part of the chunk may be done. A change is idempotent: sending it again is safe.
+                    # Without a result, any part of the chunk may be done. It is safe to send a change again.
                     ends.update(dict.fromkeys(chunk, "unknown"))
                     errors[type(error).__name__] += 1
                 else:
@@ -134,7 +134,9 @@ async def main(numbers: int, count: int, rate: float) -> int:
         first, last = sandbox.requests[0].at, sandbox.requests[-1].at
         print(f"{len(ids)} numbers, {len(processes)} of {count} workers: {dict(Counter(ends.values()))}")
         print(f"errors: {dict(errors) or 'none'}")
-        print(f"{len(sandbox.requests) / (last - first):.0f} requests per second, {sandbox.stats.refused} throttled (429)")
+        print(
+            f"{len(sandbox.requests) / (last - first):.0f} requests per second, {sandbox.stats.refused} throttled (429)"
+        )
         wrong = [
             number
             for number, end in ends.items()
@@ -148,6 +150,8 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--numbers", type=int, default=1000, help="how many numbers to change (default: 1000)")
     parser.add_argument("--workers", type=int, default=4, help="how many worker processes to start (default: 4)")
-    parser.add_argument("--rate", type=float, default=200.0, help="requests per second of all workers together (default: 200)")
+    parser.add_argument(
+        "--rate", type=float, default=200.0, help="requests per second of all workers together (default: 200)"
+    )
     options = parser.parse_args()
     sys.exit(asyncio.run(main(options.numbers, options.workers, options.rate)))
