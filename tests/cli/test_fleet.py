@@ -419,7 +419,9 @@ async def test_a_killed_run_is_resumed_and_can_be_looked_at_while_it_runs(place:
         now = json.loads(out)
         assert (code, now["running"]) == (5, True)
         assert 0 < now["updated"] < 400
-        assert "Running: " in (place / "now.html").read_text()
+        page = (place / "now.html").read_text()
+        assert "Running: " in page
+        assert "in progress" in page
         # No other process may use the journal now. The stopped process cannot finish before the last command has tried.
         process.send_signal(signal.SIGSTOP)
         for other in (("fleet", "resume", journal), argv, (*argv, "--journal", journal)):

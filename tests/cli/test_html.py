@@ -14,8 +14,9 @@ import pytest
 
 pytest.importorskip("cyclopts")
 
+from wavix_async import StoppedError, StopSignal
 from wavix_async.cli._html import Markup, bar, element, page, plan_page, run_chart, run_page
-from wavix_async.cli._output import format_duration, format_time, group_reasons, summarize
+from wavix_async.cli._output import format_duration, format_time, group_reasons, stop_reason, summarize
 from wavix_async.fleet import Change, FieldChange, FleetResult, FleetStatus, Sample
 
 EVIL = "</style><script>alert(1)</script>\"'><img src=x onerror=alert(1)>&amp;\u202e\x00\x1b[2J"
@@ -244,6 +245,33 @@ def test_the_verdict(settings: dict[str, Any], kind: str, text: str):
     said = summarize(Report(**settings))  # type: ignore[arg-type]
     assert (said.kind, said.text) == (kind, text)
     assert text in Checked(run_page(Report(**settings))).text  # type: ignore[arg-type]
+
+
+def test_unknown_changes_of_a_running_run_are_in_progress():
+    ends = [ended(1), ended(2, FleetStatus.UNKNOWN)]
+    running = Checked(run_page(Report(ends=ends, is_running=True))).text  # type: ignore[arg-type]
+    assert "in progress1queued or in flight" in running
+    assert "unknown" not in running.rpartition("}\n")[2]  # the names in the style do not count
+    assert "in progress" not in Checked(run_page(Report(ends=ends))).text  # type: ignore[arg-type]
+
+
+@pytest.mark.req_17
+def test_why_a_run_stopped():
+    signal = StopSignal()
+    signal.set()
+    with pytest.raises(StoppedError) as stopped:
+        signal.check()
+    left = [ended(1, FleetStatus.NOT_SENT, str(stopped.value)), ended(2, FleetStatus.NOT_SENT)]
+    by_signal = Report(ends=left, stopped_by=str(stopped.value))
+    assert stop_reason(by_signal, interrupted=True) == "Stopped by you (Ctrl-C)."  # type: ignore[arg-type]
+    assert stop_reason(by_signal) == "Stopped on request, for example with Ctrl-C."  # type: ignore[arg-type]
+    assert stop_reason(Report(ends=left, stopped_by="HTTP 401"), interrupted=True) == "HTTP 401"  # type: ignore[arg-type]
+    assert stop_reason(Report(ends=left)) is None  # type: ignore[arg-type]
+    assert stop_reason(Report(ends=[ended(1)]), interrupted=True) is None  # type: ignore[arg-type]
+    page_text = Checked(run_page(by_signal, interrupted=True)).text  # type: ignore[arg-type]
+    assert page_text.count("Stopped by you (Ctrl-C).") == 2
+    (reason,) = group_reasons(left)
+    assert (reason.count, reason.text) == (2, "the run ended before this was sent")
 
 
 def test_reasons_are_counted_without_their_ids_and_are_not_endless():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections import Counter
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -15,11 +16,19 @@ pytest.importorskip("cyclopts")
 
 from tests.support.cli import Cli, Ran, running
 from wavix_async import __version__
+from wavix_async.cli._options import with_option_names
 from wavix_async.sandbox import Sandbox
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+COMMANDS = [
+    "",
+    "demo",
+    "sandbox",
+    *(f"numbers {name}".rstrip() for name in ("", "list", "get", "update", "bulk-update", "release")),
+    *(f"fleet {name}".rstrip() for name in ("", "export", "plan", "apply", "resume", "status", "roll-back")),
+]
 ROUTE = {"destination": "[did]@sip.example.com", "priority": 1, "transport": 1}
 
 
@@ -45,6 +54,30 @@ class TestEntry:
         assert ran.err == ""
         for word in ("demo", "numbers", "sandbox", "WAVIX_API_KEY", "130"):
             assert word in ran.out
+
+    @pytest.mark.parametrize("command", COMMANDS)
+    def test_help_is_one_short_line_and_an_example(self, cli: Cli, monkeypatch: pytest.MonkeyPatch, command: str):
+        monkeypatch.setenv("COLUMNS", "200")
+        ran = cli(*command.split(), "--help")
+        assert (ran.code, ran.err) == (0, "")
+        lines = [line.strip() for line in ran.out.splitlines()]
+        assert lines[0].startswith("Usage: ")
+        assert len(lines[2]) <= 70
+        assert re.fullmatch(r"[A-Z][^.;]+\.( You cannot undo this\.)?", lines[2])
+        (example,) = [line for line in lines if line.startswith("Example: ")]
+        assert example.startswith(f"Example: wavix-async {command}".rstrip())
+        for word in ("layout", "max_", "NumberUpdate", "None"):
+            assert word not in ran.out
+
+    def test_messages_name_options(self):
+        assert with_option_names("base_url must use https") == "--base-url must use https"
+        assert with_option_names("more than max_changes=1,000. Nothing was sent.") == (
+            "more than --max-changes 1,000. Nothing was sent."
+        )
+        assert with_option_names("Raise max_fraction if you mean it.") == "Raise --max-fraction if you mean it."
+        assert with_option_names("x.txt: give layout=, as in the layout of x.csv.") == (
+            "x.txt: give --format, as in the layout of x.csv."
+        )
 
     @pytest.mark.parametrize(
         ("argv", "message"),
@@ -85,6 +118,13 @@ class TestEntry:
         ran = cli("numbers", *argv)
         assert (ran.code, ran.out) == (2, "")
         assert "WAVIX_API_KEY" in ran.err
+
+    def test_a_wrong_url_in_the_environment_names_the_variable(self, cli: Cli, monkeypatch: pytest.MonkeyPatch):
+        monkeypatch.setenv("WAVIX_API_KEY", "key")
+        monkeypatch.setenv("WAVIX_BASE_URL", "http://example.com")
+        ran = cli("numbers", "list")
+        assert (ran.code, ran.out) == (2, "")
+        assert ran.err.startswith("wavix-async: WAVIX_BASE_URL must use https")
 
     def test_a_refused_key(self, cli: Cli, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch):
         monkeypatch.setenv("WAVIX_API_KEY", "a-wrong-key")

@@ -50,22 +50,30 @@ class Connection:
         """
         if not os.environ.get("WAVIX_API_KEY", "").strip():
             raise ConfigurationError("The API key is missing: set the environment variable WAVIX_API_KEY.")
-        return WavixClient(base_url=self.base_url, rate=self.rate, timeout=self.timeout)
+        try:
+            return WavixClient(base_url=self.base_url, rate=self.rate, timeout=self.timeout)
+        except ConfigurationError as error:
+            message = str(error)
+            if self.base_url is None and message.startswith("base_url "):
+                message = f"WAVIX_BASE_URL {message.removeprefix('base_url ')}"
+            raise ConfigurationError(message) from None
 
 
 CONNECTION: Final = Connection()
 
-# An argument that begins a message (`base_url must use https`), or one with its value (`max_changes=10`).
+# An argument that begins a message (`base_url must use https`), or that a message says how to change (`layout=`).
 _SUBJECT: Final = re.compile(r"^(base_url|burst|concurrency|faults|latency|numbers|port|rate|seed|timeout)(?= must )")
-_ARGUMENT: Final = re.compile(r"(?<= )(layout|max_changes|max_fraction)(?:=(\d)|=|(?= ))")
+_ARGUMENT: Final = re.compile(r"(?<= )(layout(?==)|max_changes|max_fraction)(=?)(?=(\d?))")
 _RENAMED: Final = {"layout": "format"}
 
 
 def with_option_names(message: str) -> str:
     """Return a message of the library with the names of options instead of arguments: `--format`, not `layout=`."""
 
-    def name(argument: str) -> str:
-        return f"--{_RENAMED.get(argument, argument).replace('_', '-')}"
+    def option(found: re.Match[str]) -> str:
+        return f"--{_RENAMED.get(found[1], found[1]).replace('_', '-')}"
 
-    message = _SUBJECT.sub(lambda found: name(found[1]), message)
-    return _ARGUMENT.sub(lambda found: name(found[1]) + (f" {found[2]}" if found[2] else ""), message)
+    def option_with_value(found: re.Match[str]) -> str:
+        return f"{option(found)}{' ' * bool(found[2] and found[3])}"
+
+    return _ARGUMENT.sub(option_with_value, _SUBJECT.sub(option, message))

@@ -106,9 +106,8 @@ def run_page(
     kind = "Roll-back" if report.kind == "roll_back" else "Run"
     summary = summarize(report, interrupted=interrupted)
     stopped = stop_reason(report, interrupted=interrupted)
-    action = "rolled back" if report.kind == "roll_back" else "to change"
     began = format_time(report.began)
-    timing = f"started {began}, {'so far' if report.is_running else 'took'} {format_duration(report.elapsed)}"
+    timing = f"started {began}, {'running for' if report.is_running else 'took'} {format_duration(report.elapsed)}"
     chart = run_chart(report.samples())
     return page(
         f"{kind}: {report.name}",
@@ -117,13 +116,13 @@ def run_page(
         section("Summary", _status_bar(report), tiles(_run_tiles(report))),
         _reasons(report),
         section("Speed", chart) if chart is not None else None,
-        _totals(report.totals, action),
+        _totals(report.totals, f"the {kind.lower()} changes"),
         _failures(report),
         _results(report),
         _record(
             [
                 ("Started", began),
-                ("Took", format_duration(report.elapsed)),
+                ("Running for" if report.is_running else "Took", format_duration(report.elapsed)),
                 ("Requests", f"{report.requests:,}, of which {report.rate_limited:,} were throttled with 429"),
                 ("Ended early", stopped) if stopped else None,
                 ("Journal", element("code", str(report.journal)) if report.journal else "none"),
@@ -208,7 +207,7 @@ def _totals(totals: Mapping[str, int], action: str) -> Markup | None:
         for field, count in ranked
     ]
     heads = (("Field", "tight"), ("Numbers", "count"), ("", "stretch"))
-    return section("By field", table(heads, rows), note=f"For each field: how many numbers {action}.")
+    return section("By field", table(heads, rows), note=f"How many numbers {action}, by field.")
 
 
 # --- failures ---
@@ -245,23 +244,23 @@ def _failures(report: FleetReport) -> Markup | None:
     count = sum(_count(report, status) for status in named)
     if not count:
         return None
-    rows = [_failed_row(result) for result in islice(report.results(*named), _MAX_SHOWN)]
+    rows = [_failed_row(result, report) for result in islice(report.results(*named), _MAX_SHOWN)]
     heads = (("Id", "count"), ("Number", None), ("Status", None), ("Attempts", "count"), ("Reason", "stretch"))
     return section("Not done, by number", table(heads, rows), note=_truncation_note(len(rows), count))
 
 
-def _failed_row(result: FleetResult) -> tuple[Markup, ...]:
+def _failed_row(result: FleetResult, report: FleetReport) -> tuple[Markup, ...]:
     return (
         element("td", "" if result.id is None else str(result.id), cls="count id"),
         element("td", result.number or "", cls="tight"),
-        element("td", _status(result.status)),
+        element("td", _status(result.status, is_running=report.is_running)),
         element("td", result.attempts, cls="count"),
         element("td", result.reason or "", cls="stretch reason"),
     )
 
 
-def _status(status: FleetStatus) -> Markup:
-    return element("span", status_label(status), cls=f"status {_css_class(status)}")
+def _status(status: FleetStatus, *, is_running: bool = False) -> Markup:
+    return element("span", status_label(status, is_running=is_running), cls=f"status {_css_class(status)}")
 
 
 # --- changes ---
@@ -293,7 +292,11 @@ def _results(report: FleetReport) -> Markup | None:
         ("From", "value-cell"),
         ("To", "value-cell"),
     )
-    rows = (row for each in shown for row in _field_rows(each.id, each.number, each.fields, each.status))
+    rows = (
+        row
+        for each in shown
+        for row in _field_rows(each.id, each.number, each.fields, _status(each.status, is_running=report.is_running))
+    )
     return section("Changes", _number_table(heads, rows), note=_truncation_note(len(shown), count))
 
 
@@ -303,7 +306,7 @@ def _number_table(heads: tuple[tuple[str, str | None], ...], rows: Iterable[Mark
 
 
 def _field_rows(
-    number_id: int | None, number: str | None, fields: tuple[FieldChange, ...], status: FleetStatus | None
+    number_id: int | None, number: str | None, fields: tuple[FieldChange, ...], status: Markup | None
 ) -> Iterator[Markup]:
     """Yield a row for each field; the cells of id, number and status span all rows."""
     span = len(fields) if len(fields) > 1 else None
@@ -315,7 +318,7 @@ def _field_rows(
                 element("td", number or "", cls="tight", rowspan=span),
             ]
             if status is not None:
-                common.append(element("td", _status(status), rowspan=span))
+                common.append(element("td", status, rowspan=span))
         yield element(
             "tr",
             common,

@@ -42,7 +42,7 @@ def show_run(console: Console, report: FleetReport, *, interrupted: bool = False
         interrupted: Whether the user has just stopped the run with Ctrl-C.
     """
     pace = f" ({report.requests / report.elapsed:,.0f}/s)" if report.elapsed else ""
-    lasted = f"{'so far' if report.is_running else 'took'} {format_duration(report.elapsed)}"
+    lasted = f"{'running for' if report.is_running else 'took'} {format_duration(report.elapsed)}"
     fields: dict[str, str | Text] = {
         "Started": f"{format_time(report.began)}, {lasted}",
         "Numbers": f"{report.total:,}",

@@ -34,7 +34,7 @@ _MEANINGS: Final[Mapping[FleetStatus, str]] = {
 }
 _RUNNING_LABELS: Final[Mapping[FleetStatus, str]] = {FleetStatus.UNKNOWN: "in progress"}
 _RUNNING_MEANINGS: Final[Mapping[FleetStatus, str]] = {
-    FleetStatus.UNKNOWN: "sent, waiting for the response",
+    FleetStatus.UNKNOWN: "queued or in flight",
     FleetStatus.NOT_SENT: "waiting to be sent",
 }
 
@@ -173,7 +173,8 @@ def group_reasons(results: Iterable[FleetResult]) -> list[Reason]:
     """
     grouped: dict[tuple[FleetStatus, str], Reason] = {}
     for result in results:
-        text = result.reason or _DEFAULT_REASONS.get(result.status, "")
+        reason_text = None if result.reason == _STOP_SIGNAL_TEXT else result.reason
+        text = reason_text or _DEFAULT_REASONS.get(result.status, "")
         if result.id is not None:
             text = re.sub(rf"\b{result.id}\b", "{id}", text)
         if (result.status, text) not in grouped and len(grouped) >= _MAX_REASONS:
