@@ -246,7 +246,7 @@ async def test_a_lost_stream_a_reload_a_cancel_and_a_resume(visit: Callable[...,
         assert await service.numbers() == before
 
 
-async def test_what_goes_wrong_is_said(visit: Callable[..., Any], errors: list[str]):
+async def test_errors_are_shown(visit: Callable[..., Any], errors: list[str]):
     async with serving(numbers=100, rate=1000, faults=0) as service:
         page = await visit(service)
         plan = page.get_by_role("button", name="Show the plan")

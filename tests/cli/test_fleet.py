@@ -70,7 +70,7 @@ class TestExport:
         assert cli("fleet", "apply", "fleet.csv", "--json").json["unchanged"] == 60
         assert writes(sandbox) == []
 
-    def test_a_file_that_exists_is_replaced_only_when_told(self, cli: Cli, sandbox: Sandbox, place: Path):
+    def test_an_existing_file_is_replaced_only_after_confirmation(self, cli: Cli, sandbox: Sandbox, place: Path):
         file = place / "fleet.ndjson"
         file.write_text("mine")
         ran = cli("fleet", "export", file)
@@ -117,7 +117,7 @@ class TestPlan:
         assert (ran.code, "--format" in ran.err) == (2, True)
 
     @pytest.mark.req_17
-    def test_all_that_is_wrong_is_told_at_once(self, cli: Cli, sandbox: Sandbox, place: Path):
+    def test_all_mistakes_are_listed_at_once(self, cli: Cli, sandbox: Sandbox, place: Path):
         file = place / "fleet.csv"
         file.write_text("id,sms_enabled\n" + "".join(f"{number},maybe\n" for number in range(1, 31)))
         ran = cli("fleet", "plan", file)
@@ -127,7 +127,7 @@ class TestPlan:
         assert sandbox.stats.requests == 0
 
     @pytest.mark.req_17
-    def test_all_that_the_account_lacks_is_told_and_the_rest_shown(self, cli: Cli, sandbox: Sandbox, place: Path):
+    def test_missing_numbers_are_listed_and_the_rest_is_shown(self, cli: Cli, sandbox: Sandbox, place: Path):
         lacking = range(9001, 9031)
         file = wish(place / "fleet.csv", 2, more="".join(f"{number},null\n" for number in lacking))
         ran = cli("fleet", "plan", file, "--output", "plan.html")
@@ -212,7 +212,7 @@ class TestApply:
         assert [failure["id"] for failure in ran.json["failures"]] == [9999]
 
     @pytest.mark.req_17
-    def test_a_refused_change_is_told_with_its_reason(self, cli: Cli, sandbox: Sandbox, place: Path):
+    def test_a_rejected_change_is_shown_with_its_reason(self, cli: Cli, sandbox: Sandbox, place: Path):
         sandbox.fail_next("status_422", match=f"PATCH /v1/numbers/{FIRST}")
         ran = cli("fleet", "apply", wish(place / "fleet.csv", 3), "--yes", "--output", "run.html")
         assert ran.code == 1
@@ -237,7 +237,7 @@ class TestApply:
         assert "To continue: wavix-async fleet resume" in ran.err
 
     @pytest.mark.req_19
-    def test_what_is_not_in_effect_in_time_is_pending(self, cli: Cli, monkeypatch: pytest.MonkeyPatch, place: Path):
+    def test_a_change_that_is_not_in_effect_in_time_is_pending(self, cli: Cli, monkeypatch: pytest.MonkeyPatch, place: Path):
         apply = fleet.apply
         monkeypatch.setattr(fleet, "apply", lambda *args, **options: apply(*args, **options, verify_within=0.2))
         with running(numbers=5, apply_delay=600.0) as sandbox:
@@ -311,7 +311,7 @@ class TestRollBack:
         assert cli("fleet", "export", "after.csv").code == 0
         assert (place / "after.csv").read_bytes() == (place / "before.csv").read_bytes()
 
-    def test_what_is_no_journal(self, cli: Cli, sandbox: Sandbox, place: Path):
+    def test_a_file_that_is_not_a_journal(self, cli: Cli, sandbox: Sandbox, place: Path):
         (place / "empty.sqlite").touch()
         for command in ("resume", "roll-back", "status"):
             for name in ("nowhere.sqlite", "empty.sqlite"):
@@ -437,7 +437,7 @@ async def test_a_killed_run_is_resumed_and_can_be_looked_at_while_it_runs(place:
         assert max(sandbox.stats.updates.values()) <= 2
 
 
-async def test_a_terminal_is_asked_and_told_what_is_being_done(place: Path):
+async def test_on_a_terminal_it_asks_and_shows_the_progress(place: Path):
     async with Sandbox(numbers=50, latency=0.05) as sandbox:
         wish(place / "fleet.csv", 10)
         with Terminal(sandbox, "fleet", "apply", "fleet.csv", "--concurrency", 1) as terminal:

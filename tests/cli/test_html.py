@@ -1,4 +1,4 @@
-"""The pages of plans and runs: nothing gets out of its place, nothing is fetched or run, and they stay small."""
+"""The pages of plans and runs: they escape all data, load and run nothing, and stay small."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ ROUTES = [
 
 @attrs.define(kw_only=True)
 class Plan:
-    """Looks like a plan."""
+    """A stand-in for a plan."""
 
     name: str = "fleet.csv"
     base_url: str = "https://api.example.com"
@@ -50,7 +50,7 @@ class Plan:
 
 @attrs.define(kw_only=True)
 class Report:
-    """Looks like a report."""
+    """A stand-in for a report."""
 
     kind: str = "apply"
     name: str = "fleet.csv"
@@ -95,7 +95,7 @@ def ended(number: int, status: FleetStatus = FleetStatus.UPDATED, reason: str | 
 
 
 class Checked(HTMLParser):
-    """Reads a page, and holds on to what matters: every element closed in order, every attribute, every text."""
+    """Parses a page, checks that all elements are closed in order, and collects tags, attributes and text."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -153,7 +153,7 @@ def test_whatever_the_data_is_it_stays_text(made: Any):
     assert not read.tags.keys() & {"script", "img", "link", "iframe", "a", "form"}
     assert not [name for name in read.attributes if name.startswith("on")]
     assert "alert(1)" in read.text
-    # Nothing that turns a text around, clears a screen or ends a string.
+    # The page has no character that changes the text direction, clears the screen or ends a string.
     assert not re.search(r"[\u202e\x00\x1b]", text)
     assert "\\u202e" in read.text
 
@@ -167,7 +167,7 @@ def test_nothing_is_fetched_and_nothing_is_run(made: Any):
     assert not re.search(r"(?:src|href)=", text.replace("src=x onerror", ""))
 
 
-def test_elements_escape_what_is_no_markup():
+def test_elements_escape_text_that_is_not_markup():
     assert element("p", "<b>", ["&", Markup("<i>x</i>"), None, 5], cls='"', data_x=None) == (
         '<p class="&quot;">&lt;b&gt;&amp;<i>x</i>5</p>'
     )
@@ -198,7 +198,7 @@ def test_a_large_run_is_a_small_page():
     assert read.text.count("The first 1,000 of 20,000; 19,000 more are not shown.") == 2
 
 
-def test_a_number_stands_once_beside_its_fields():
+def test_a_number_is_shown_once_beside_its_fields():
     fields = (FieldChange("sms_enabled", before=False, after=True), FieldChange("sms_relay_url", "https://a", None))
     read = Checked(plan_page(Plan(count=1, fields=fields)))  # type: ignore[arg-type]
     assert read.text.count("14155550000") == 1
@@ -311,7 +311,7 @@ def test_the_chart_shows_speed_refusals_and_pauses():
     assert ">60<" in text
 
 
-def test_a_run_that_is_taken_up_at_once_counts_from_nought_too():
+def test_an_immediate_resume_counts_from_zero_too():
     samples = [
         Sample(1.0, 50, 50, 0, None, 0.0),
         Sample(2.0, 100, 100, 0, None, 0.0),

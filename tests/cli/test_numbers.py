@@ -1,4 +1,4 @@
-"""The command line against a sandbox: the real entry, in this process."""
+"""The command line against a sandbox, called as a function in this process."""
 
 from __future__ import annotations
 

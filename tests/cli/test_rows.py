@@ -91,7 +91,7 @@ class TestCsv:
         ]
 
     @pytest.mark.parametrize("text", ["0", "+5", "1.0", "0x1", "\u0661", "1e3", "9" * 30])
-    def test_what_is_no_id(self, text: str):
+    def test_an_invalid_id(self, text: str):
         (problem,) = problems(f"id,sms_enabled\n{text},yes\n")
         assert problem.startswith("line 2, column 1 (id): must be the number's record id")
 
@@ -273,7 +273,7 @@ class TestFiles:
             peak = tracemalloc.get_traced_memory()[1]
         finally:
             tracemalloc.stop()
-        # The ids and their lines remain: some 150 bytes each; the rows themselves would be ten times that.
+        # Only ids and line numbers stay in memory, about 150 bytes a row; whole rows would take ten times that.
         assert peak < 8_000 * 250
 
 
