@@ -232,7 +232,7 @@ export function openJob(id, box, { moved }) {
     if (isUnderWay) {
       const isFree = job.progress.rate === null;
       tiles.set("rate", isFree ? "none" : `${job.progress.rate.toFixed(job.progress.rate < 10 ? 1 : 0)}/s`, isFree,
-        isFree ? "no limit yet" : "current rate limit");
+        isFree ? "no limit yet" : "used by the client");
     }
   }
 
