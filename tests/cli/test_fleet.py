@@ -237,7 +237,7 @@ class TestApply:
         assert "To continue: wavix-async fleet resume" in ran.err
 
     @pytest.mark.req_19
-    def test_a_change_that_is_not_in_effect_in_time_is_pending(self, cli: Cli, monkeypatch: pytest.MonkeyPatch, place: Path):
+    def test_a_change_not_in_effect_in_time_is_pending(self, cli: Cli, monkeypatch: pytest.MonkeyPatch, place: Path):
         apply = fleet.apply
         monkeypatch.setattr(fleet, "apply", lambda *args, **options: apply(*args, **options, verify_within=0.2))
         with running(numbers=5, apply_delay=600.0) as sandbox:
