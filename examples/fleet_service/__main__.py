@@ -1,4 +1,4 @@
-"""Run the service on a local Wavix, with a rate limit and faults, for a try: no key, no network.
+"""Try the service with a local Wavix that has a rate limit and faults. It needs no key and no network.
 
 python -m examples.fleet_service --numbers 2000 --rate 100
 """
@@ -15,8 +15,8 @@ from wavix_async.sandbox import Sandbox
 
 
 async def serve(numbers: int, rate: float, faults: float, port: int) -> None:
-    """Serve the sandbox and the service in one process, until Ctrl-C."""
-    # A few numbers are abroad, where the API refuses SMS: a report without failures would show little.
+    """Run the sandbox and the service in one process, until Ctrl-C."""
+    # The API rejects SMS for the few foreign numbers, so the report has failures to show.
     sandbox = Sandbox(numbers, rate=rate, faults=faults, latency=(0.02, 0.08), foreign=0.02)
     with tempfile.TemporaryDirectory() as jobs, socket.create_server(("127.0.0.1", port)) as listener:
         async with sandbox:
@@ -28,16 +28,18 @@ async def serve(numbers: int, rate: float, faults: float, port: int) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m examples.fleet_service", description=__doc__.splitlines()[0])
-    parser.add_argument("--port", type=int, default=8000, help="where to listen, on this machine only (default: 8000)")
-    parser.add_argument("--numbers", type=int, default=2000, help="numbers in the account (default: 2000)")
-    parser.add_argument("--rate", type=float, default=100, help="requests per second that it lets in (default: 100)")
-    parser.add_argument("--faults", type=float, default=0.03, help="share of requests that go wrong (default: 0.03)")
+    parser.add_argument("--port", type=int, default=8000, help="the port on 127.0.0.1 (default: 8000)")
+    parser.add_argument("--numbers", type=int, default=2000, help="how many numbers the account has (default: 2000)")
+    parser.add_argument(
+        "--rate", type=float, default=100, help="how many requests per second the local Wavix accepts (default: 100)"
+    )
+    parser.add_argument("--faults", type=float, default=0.03, help="the share of requests that fail (default: 0.03)")
     given = parser.parse_args()
     try:
         asyncio.run(serve(given.numbers, given.rate, given.faults, given.port))
     except KeyboardInterrupt:
         pass
-    except (OSError, ValueError) as error:  # the port is taken, an option is out of range
+    except (OSError, ValueError) as error:  # the port is in use, or an option is out of range
         parser.error(str(error))
 
 

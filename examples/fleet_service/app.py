@@ -1,7 +1,7 @@
-"""A service for bulk changes of phone numbers, with a page for people.
+"""A service for bulk changes of phone numbers, with a web page.
 
-`python -m examples.fleet_service` tries it on a local Wavix. For your account, set WAVIX_API_KEY and run
-`uvicorn examples.fleet_service.app:app`, behind a login of yours: it lets everybody in who reaches it.
+To try it with a local Wavix, run `python -m examples.fleet_service`. To use it with your account, set WAVIX_API_KEY and
+run `uvicorn examples.fleet_service.app:app` behind your own login: the service itself has no access control.
 """
 
 import os
@@ -17,7 +17,7 @@ from wavix_async.fastapi import WavixDep, fleet_jobs, install_error_handlers, wa
 from wavix_async.fleet import Safety
 
 STATIC = Path(__file__).parent / "static"
-# The page runs its own scripts, and talks to this service: nothing else.
+# The page may run its own scripts and call this service, and nothing else.
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; "
     "form-action 'none'; frame-ancestors 'none'"
@@ -25,19 +25,19 @@ POLICY = (
 
 app = FastAPI(title="Fleet service", lifespan=wavix_lifespan())
 install_error_handlers(app)
-# Each job has its journal there. Somebody looks at every plan before it is run, so that all numbers may be changed.
+# The directory holds a journal for each job. The user sees every plan before it runs, so a plan may change all numbers.
 jobs = fleet_jobs(os.environ.get("FLEET_JOBS", "jobs"), safety=Safety(max_fraction=None))
-app.include_router(jobs, prefix="/fleet")  # dependencies=[Depends(...)] says who may
+app.include_router(jobs, prefix="/fleet")  # add dependencies=[Depends(...)] to control access
 app.mount("/static", StaticFiles(directory=STATIC))
 
 
 @app.get("/api/numbers")
 async def list_numbers(wavix: WavixDep, page: Annotated[int, Query(ge=1)] = 1) -> NumberPage:
-    """List the account's numbers, a hundred at a time."""
+    """List the numbers of the account, 100 per page."""
     return await wavix.numbers.list(page=page, per_page=100)
 
 
 @app.get("/", include_in_schema=False)
 async def show_page() -> FileResponse:
-    """Show the page."""
+    """Return the web page."""
     return FileResponse(STATIC / "index.html", headers={"Content-Security-Policy": POLICY})

@@ -1,10 +1,10 @@
-"""Change a fleet with several worker processes that share one rate: against a local Wavix, with one command.
+"""Change a fleet with several worker processes that share one rate limit, against a local Wavix.
 
     python examples/scaling/run.py --numbers 1000 --workers 4 --rate 200
 
-It needs `pip install 'wavix-async[redis]' taskiq taskiq-redis` and a redis-server: one is started for as long as this
-lasts, unless REDIS_URL names one. Against the live API, start the workers as `tasks.py` says, and keep `change` of this
-file.
+It needs `pip install 'wavix-async[redis]' taskiq taskiq-redis` and a Redis server: set REDIS_URL, or let this script
+start `redis-server` and stop it at the end. For the live API, start the workers as `tasks.py` describes, and reuse the
+function `change`.
 """
 
 import argparse
@@ -25,25 +25,25 @@ from wavix_async.sandbox import Sandbox
 
 HERE = Path(__file__).parent
 CHUNK = 50
-"""Numbers in a task: a few seconds of work, for that is what is done again when a worker dies."""
+"""Numbers in a task. A task is a few seconds of work: when a worker dies, all of its task is repeated."""
 ROUNDS = 3
-"""How often what has no end yet is given to the workers: what was never sent, or may have been."""
+"""How often the workers get the numbers that are not sent or unknown."""
 CHANGES = {"sms_enabled": True, "call_status_url": "https://example.com/status"}
 
 
 @contextlib.contextmanager
 def redis_server() -> Iterator[str]:
-    """Start a Redis server unless there is one; give its URL."""
+    """Yield the URL of a Redis server; start one unless REDIS_URL is set."""
     if url := os.environ.get("REDIS_URL"):
         yield url
         return
     program = shutil.which("redis-server")
     if program is None:
-        sys.exit("There is no redis-server on this machine: install it, or set REDIS_URL.")
+        sys.exit("redis-server is not installed: install it, or set REDIS_URL.")
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    process = subprocess.Popen(  # noqa: S603 - our own command
+    process = subprocess.Popen(  # noqa: S603 - a fixed command
         [program, "--port", str(port), "--bind", "127.0.0.1", "--save", ""], stdout=subprocess.DEVNULL
     )
     try:
@@ -59,10 +59,10 @@ def redis_server() -> Iterator[str]:
 
 @contextlib.contextmanager
 def workers(count: int, environment: dict[str, str]) -> Iterator[None]:
-    """Run taskiq's workers for as long as the block lasts."""
+    """Run taskiq workers until the block ends."""
     command = [sys.executable, "-m", "taskiq", "worker", "tasks:broker", "--workers", str(count)]
     options = ["--max-async-tasks", "1", "--max-prefetch", "1", "--log-level", "WARNING"]
-    process = subprocess.Popen([*command, *options], cwd=HERE, env={**os.environ, **environment})  # noqa: S603 - the same
+    process = subprocess.Popen([*command, *options], cwd=HERE, env={**os.environ, **environment})  # noqa: S603 - a fixed command
     try:
         yield
     finally:
@@ -77,16 +77,16 @@ def workers(count: int, environment: dict[str, str]) -> Iterator[None]:
 async def change(
     ids: Sequence[int], changes: dict[str, Any], patience: float = 600.0
 ) -> tuple[dict[int, str], Counter[str], set[int]]:
-    """Split a fleet into chunks, let the workers change them, and collect how each number ended.
+    """Split a fleet into chunks, let the workers change them, and collect the result of each number.
 
     Args:
-        ids: The numbers.
+        ids: The ids of the numbers.
         changes: The fields of `NumberUpdate`.
-        patience: Seconds to wait for the result of a chunk whose worker may be dead.
+        patience: How many seconds to wait for the result of a chunk: its worker may be dead.
 
     Returns:
-        How each number ended: `updated`, `failed`, `unknown` or `not_sent`; the names of the errors; the processes that
-        took part.
+        The result of each number (`updated`, `failed`, `unknown` or `not_sent`), the counts of the errors by class,
+        and the ids of the worker processes.
     """
     import tasks
 
@@ -104,7 +104,7 @@ async def change(
                     result = await task.wait_result(check_interval=0.1, timeout=patience)
                     result.raise_for_error()
                 except Exception as error:
-                    # Nobody knows how far a chunk without a result got. To send a change twice does no harm.
+                    # Without a result, any part of the chunk may be done. It is safe to send a change again.
                     ends.update(dict.fromkeys(chunk, "unknown"))
                     errors[type(error).__name__] += 1
                 else:
@@ -118,7 +118,7 @@ async def change(
 
 
 async def main(numbers: int, count: int, rate: float) -> int:
-    # The limit of the account, which the workers are told: 5 % above it, as the live API would leave some room, too.
+    # The server allows 5 % more than the workers' rate: leave the same margin to the limit of the live API.
     async with Sandbox(numbers=numbers, rate=rate * 1.05, latency=(0.02, 0.06)) as sandbox:
         with redis_server() as redis:
             environment = {
@@ -134,20 +134,24 @@ async def main(numbers: int, count: int, rate: float) -> int:
         first, last = sandbox.requests[0].at, sandbox.requests[-1].at
         print(f"{len(ids)} numbers, {len(processes)} of {count} workers: {dict(Counter(ends.values()))}")
         print(f"errors: {dict(errors) or 'none'}")
-        print(f"{len(sandbox.requests) / (last - first):.0f} requests a second, {sandbox.stats.refused} refused (429)")
+        print(
+            f"{len(sandbox.requests) / (last - first):.0f} requests per second, {sandbox.stats.refused} throttled (429)"
+        )
         wrong = [
             number
             for number, end in ends.items()
             if (end == "updated") != all(sandbox.numbers[number][name] == value for name, value in CHANGES.items())
         ]
-        print(f"reported otherwise than the account says: {len(wrong)}")
+        print(f"wrong results (the account differs from the report): {len(wrong)}")
         return 0 if not wrong and set(ends.values()) == {"updated"} else 1
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--numbers", type=int, default=1000)
-    parser.add_argument("--workers", type=int, default=4)
-    parser.add_argument("--rate", type=float, default=200.0, help="requests per second, of all workers together")
+    parser.add_argument("--numbers", type=int, default=1000, help="how many numbers to change (default: 1000)")
+    parser.add_argument("--workers", type=int, default=4, help="how many worker processes to start (default: 4)")
+    parser.add_argument(
+        "--rate", type=float, default=200.0, help="requests per second of all workers together (default: 200)"
+    )
     options = parser.parse_args()
     sys.exit(asyncio.run(main(options.numbers, options.workers, options.rate)))

@@ -1,9 +1,9 @@
-"""The worker's side: one client for each worker process, one task that changes a chunk of numbers.
+"""The worker: one client per process, and one task that changes a chunk of numbers.
 
     taskiq worker tasks:broker --workers 4 --max-async-tasks 1
 
-Settings come from the environment: REDIS_URL, WAVIX_RATE (requests per second of the account, all workers together),
-WAVIX_API_KEY, WAVIX_BASE_URL.
+Set these environment variables: REDIS_URL, WAVIX_RATE (requests per second of all workers together), WAVIX_API_KEY,
+WAVIX_BASE_URL.
 """
 
 import os
@@ -39,7 +39,7 @@ async def close_client(state: TaskiqState) -> None:
 async def change_numbers(
     ids: list[int], changes: dict[str, Any], context: Annotated[Context, TaskiqDepends()]
 ) -> dict[str, Any]:
-    """Change the numbers of one chunk, and say of each how it ended."""
+    """Change the numbers of a chunk, and return the result of each number."""
     wavix: WavixClient = context.state.wavix
     run = wavix.numbers.bulk_update(dict.fromkeys(ids, NumberUpdate(**changes)), concurrency=20)
     ends: dict[str, str] = {}

@@ -1,4 +1,4 @@
-// What a page must hold for everybody, on the page as it is shown now.
+// Accessibility checks of the current page.
 () => {
   const isShown = (element) => element.checkVisibility();
 
@@ -28,7 +28,7 @@
     return 0.2126 * r + 0.7152 * g + 0.0722 * b;
   };
 
-  // WCAG 2.1, 1.4.3: 4.5 to 1, but for what is disabled.
+  // WCAG 2.1, 1.4.3: a contrast of 4.5 to 1, except for disabled controls.
   const hard_to_read = [];
   const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
   while (walker.nextNode()) {

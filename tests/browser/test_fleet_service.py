@@ -1,4 +1,4 @@
-"""The example service in a browser, used as people use it, and what the account is then, by the service's own API."""
+"""The example service in a browser: use the page, then compare the account through the service's own API."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ expect = playwright.expect
 
 ROOT = Path(__file__).parents[2]
 HOOK = "https://hooks.example.com/calls"
-# Draws the picture of the documentation there, in the middle of a run.
+# Set this to a file name to take the screenshot for the docs, in the middle of a run.
 PICTURE = os.environ.get("FLEET_SERVICE_SCREENSHOT")
 
 
 class Service:
-    """The example, as its one command starts it."""
+    """The example service, started by its command."""
 
     def __init__(self, process: asyncio.subprocess.Process, url: str) -> None:
         self.process = process
@@ -91,7 +91,7 @@ async def browser() -> AsyncIterator[Browser]:
 
 @pytest.fixture
 async def errors() -> AsyncIterator[list[str]]:
-    """What the browser's console says of errors: none, unless the test takes them away."""
+    """The errors in the console of the browser. A test fails unless it clears the errors that it expects."""
     said: list[str] = []
     yield said
     assert said == []
@@ -138,7 +138,7 @@ async def test_a_change_from_the_table_to_the_report(visit: Callable[..., Any]):
         wanted = [number for number in before if number["city"].startswith("CHICAGO")]
         await expect(page.get_by_text(f"1 to 15 of {len(wanted)}")).to_be_visible()
         await page.get_by_role("button", name=f"Choose these {len(wanted)}").click()
-        # One of them by hand: not this one.
+        # Deselect one of them.
         left_out = wanted.pop(0)
         await page.get_by_label(f"Choose {left_out['number']}").uncheck()
         await page.get_by_label("Filter").fill("")
@@ -147,14 +147,14 @@ async def test_a_change_from_the_table_to_the_report(visit: Callable[..., Any]):
         assert abroad
         await page.get_by_label("Filter").fill("london")
         london = [number for number in abroad if number["city"] == "LONDON"][:15]
-        await page.get_by_label("Choose the numbers of this page").check()
+        await page.get_by_label("Choose the numbers on this page").check()
         wanted += london
         assert london
 
         await choose(page, "Inbound SMS", "On")
         await choose(page, "Call recording", "On")
         await page.get_by_role("button", name="Show the plan").click()
-        await finished(page, f"{len(wanted)} numbers would change")
+        await finished(page, f"{len(wanted)} numbers will change")
         first = min(wanted, key=lambda number: number["id"])
         row = page.locator(".changes tbody tr").first
         await expect(row).to_contain_text(first["number"])
@@ -170,7 +170,7 @@ async def test_a_change_from_the_table_to_the_report(visit: Callable[..., Any]):
         seen = set()
         while await cancel.is_visible():
             share = int(await bar.get_attribute("aria-valuenow") or 0)
-            rate = await tile(page, "Rate")
+            rate = await tile(page, "Rate limit")
             if await verdict(page).inner_text() == "Sending the changes":
                 seen.add(share)
             if PICTURE and rate.endswith("/s") and 55 < share < 70:
@@ -181,11 +181,11 @@ async def test_a_change_from_the_table_to_the_report(visit: Callable[..., Any]):
         assert await page.locator("svg .refused").count() > 0
         assert await page.locator("svg .allowed").count() > 0
 
-        # SMS does not exist in London: the API refuses the whole change of those numbers.
+        # Numbers in London have no SMS: the API rejects the whole change of those numbers.
         done = len(wanted) - len(london)
         await finished(page, f"{done} of {len(wanted)} numbers changed")
         assert (await tile(page, "Updated"), await tile(page, "Failed")) == (str(done), str(len(london)))
-        assert int(await tile(page, "Answered 429")) > 0
+        assert int(await tile(page, "Throttled (429)")) > 0
         assert int(await tile(page, "Requests")) > len(wanted)
         await expect(page.locator(".results tbody tr")).to_have_count(min(10, len(london)))
         await expect(page.locator(".results tbody tr").first).to_contain_text("Inbound SMS can only be activated on US")
@@ -200,10 +200,10 @@ async def test_a_change_from_the_table_to_the_report(visit: Callable[..., Any]):
         await page.get_by_label("Filter").fill(first["number"])
         await expect(page.locator("#rows tr").first.locator("td").nth(2)).to_have_text("on")
         await expect(page.locator("#jobs li")).to_contain_text(f"{len(london)} not done")
-        # What is so already is not sent again.
+        # The plan leaves out the numbers that already match.
         await page.get_by_role("button", name="Show the plan").click()
-        await finished(page, f"{len(london)} numbers would change")
-        await expect(page.get_by_text(f"{done} are so already.")).to_be_visible()
+        await finished(page, f"{len(london)} numbers will change")
+        await expect(page.get_by_text(f"{done} already match.")).to_be_visible()
         await page.get_by_role("button", name="Discard").click()
         await finished(page, "Discarded")
 
@@ -215,7 +215,7 @@ async def test_a_lost_stream_a_reload_a_cancel_and_a_resume(visit: Callable[...,
         await page.get_by_role("button", name="Choose all 250").click()
         await choose(page, "Call status URL", "Set")
         await page.get_by_role("textbox", name="URL").fill(HOOK)
-        # A proxy that answers in the service's place; the browser itself does not come back after that.
+        # A proxy answers in place of the service; the browser does not reconnect by itself after that.
         await page.route("**/events", lambda route: route.fulfill(status=502))
         await page.get_by_role("button", name="Show the plan").click()
         await expect(page.get_by_text("Connection lost.")).to_be_visible()
@@ -226,7 +226,7 @@ async def test_a_lost_stream_a_reload_a_cancel_and_a_resume(visit: Callable[...,
 
         await page.get_by_role("button", name="Run").click()
         await finished(page, "Sending the changes")
-        # Who comes back finds the job where it is by then.
+        # After a reload, the page shows the current state of the job.
         await page.reload()
         await finished(page, "Sending the changes")
         await expect(page.get_by_text("Live", exact=True)).to_be_visible()
@@ -242,11 +242,11 @@ async def test_a_lost_stream_a_reload_a_cancel_and_a_resume(visit: Callable[...,
 
         page.on("dialog", lambda dialog: dialog.accept())
         await page.get_by_role("button", name="Roll back").click()
-        await finished(page, "250 numbers set back")
+        await finished(page, "250 numbers rolled back")
         assert await service.numbers() == before
 
 
-async def test_what_goes_wrong_is_said(visit: Callable[..., Any], errors: list[str]):
+async def test_errors_are_shown(visit: Callable[..., Any], errors: list[str]):
     async with serving(numbers=100, rate=1000, faults=0) as service:
         page = await visit(service)
         plan = page.get_by_role("button", name="Show the plan")
@@ -255,11 +255,11 @@ async def test_what_goes_wrong_is_said(visit: Callable[..., Any], errors: list[s
         await expect(alert).to_contain_text("No number is chosen")
         await page.get_by_role("button", name="Choose all 100").click()
         await plan.click()
-        await expect(alert).to_contain_text("Nothing is to be changed")
+        await expect(alert).to_contain_text("Nothing to change")
         await page.get_by_label("Filter").fill("nothing like this")
-        await expect(page.get_by_text("No number has “nothing like this”")).to_be_visible()
+        await expect(page.get_by_text("No number, label, city or id contains “nothing like this”.")).to_be_visible()
 
-        # The API takes no such URL: after twenty refusals in a row the run ends itself.
+        # The API rejects this URL: after 20 rejected changes in a row the run ends.
         await choose(page, "SMS relay URL", "Set")
         await page.get_by_role("textbox", name="URL").fill("ftp://hooks.example.com/sms")
         await plan.click()
@@ -294,7 +294,7 @@ async def test_small_screens_contrast_labels_and_keys(visit: Callable[..., Any])
                 await page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
                 assert await page.evaluate(CHECKS) == {"unnamed": [], "hard_to_read": [], "too_wide": 0}
 
-        # All of it by the keyboard: a filter, all that match, SMS on, go.
+        # Use only the keyboard: filter, choose all matches, turn SMS on, show the plan.
         await page.get_by_label("Filter").focus()
         await page.keyboard.type("a")
         await page.keyboard.press("Tab")

@@ -1,4 +1,4 @@
-"""The command line as a function."""
+"""The fixture `cli`: the command line as a function."""
 
 from __future__ import annotations
 

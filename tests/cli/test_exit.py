@@ -1,4 +1,4 @@
-"""Exit codes, the flags made from `NumberUpdate`, and what the command line imports."""
+"""Exit codes, the flags made from `NumberUpdate`, and the imports of the command line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`wavix-async fleet` against a sandbox: what it says and its exit codes are held against what the sandbox has done."""
+"""`wavix-async fleet` against a sandbox: its output and exit codes must match what the sandbox did."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def wish(path: Path, count: int, *, first: int = FIRST, more: str = "") -> Path:
-    """A file that wants a URL of its own for each of the first numbers."""
+    """Write a file with a different URL for each of the first numbers."""
     rows = "".join(f"{number},{URL.format(number)}\n" for number in range(first, first + count))
     path.write_text(f"id,call_status_url\n{rows}{more}")
     return path
@@ -55,7 +55,7 @@ def done(sandbox: Sandbox) -> int:
 
 
 def begun(journal: Path, count: int) -> bool:
-    """Whether so many changes are noted as begun: until their answer is noted they are in doubt."""
+    """Return whether the journal has this many changes in flight: sent, without a result."""
     with suppress(fleet.JournalError):
         return journal.exists() and fleet.status(journal).unknown == count
     return False
@@ -66,11 +66,11 @@ class TestExport:
         assert cli("fleet", "export", "fleet.csv") == Ran(0, "", "60 numbers written to fleet.csv.\n")
         ran = cli("fleet", "plan", "fleet.csv")
         assert (ran.code, ran.err) == (0, "")
-        assert ran.out == "0 of 60 numbers will change; 60 already match.\n"
+        assert ran.out == "0 numbers will change; 60 already match.\n"
         assert cli("fleet", "apply", "fleet.csv", "--json").json["unchanged"] == 60
         assert writes(sandbox) == []
 
-    def test_a_file_that_exists_is_replaced_only_when_told(self, cli: Cli, sandbox: Sandbox, place: Path):
+    def test_an_existing_file_is_replaced_only_after_confirmation(self, cli: Cli, sandbox: Sandbox, place: Path):
         file = place / "fleet.ndjson"
         file.write_text("mine")
         ran = cli("fleet", "export", file)
@@ -95,8 +95,8 @@ class TestPlan:
         assert ran.code == 0
         assert URL.format(1002) in ran.out
         assert URL.format(1004) not in ran.out
-        assert "... and 1 more numbers" in ran.out
-        assert "3 of 60 numbers will change; 1 already matches." in ran.out
+        assert "... and 1 more number\n" in ran.out
+        assert "3 numbers will change; 1 already matches." in ran.out
         assert writes(sandbox) == []
 
     def test_json_has_every_change(self, cli: Cli, sandbox: Sandbox, place: Path):
@@ -117,7 +117,7 @@ class TestPlan:
         assert (ran.code, "--format" in ran.err) == (2, True)
 
     @pytest.mark.req_17
-    def test_all_that_is_wrong_is_told_at_once(self, cli: Cli, sandbox: Sandbox, place: Path):
+    def test_all_mistakes_are_listed_at_once(self, cli: Cli, sandbox: Sandbox, place: Path):
         file = place / "fleet.csv"
         file.write_text("id,sms_enabled\n" + "".join(f"{number},maybe\n" for number in range(1, 31)))
         ran = cli("fleet", "plan", file)
@@ -127,21 +127,21 @@ class TestPlan:
         assert sandbox.stats.requests == 0
 
     @pytest.mark.req_17
-    def test_all_that_the_account_lacks_is_told_and_the_rest_shown(self, cli: Cli, sandbox: Sandbox, place: Path):
+    def test_missing_numbers_are_listed_and_the_rest_is_shown(self, cli: Cli, sandbox: Sandbox, place: Path):
         lacking = range(9001, 9031)
         file = wish(place / "fleet.csv", 2, more="".join(f"{number},null\n" for number in lacking))
         ran = cli("fleet", "plan", file, "--output", "plan.html")
         assert ran.code == 2
-        assert "2 of 60 numbers will change" in ran.out
+        assert "2 numbers will change; 0 already match; 30 missing." in ran.out
         assert all(f"no number with the id {number}" in ran.err for number in lacking)
         page = (place / "plan.html").read_text()
-        assert "lacks 30 numbers" in page
+        assert "lists 30 numbers that the account does not have" in page
         assert "no number with the id 9030" in page
 
     def test_a_page_of_it(self, cli: Cli, sandbox: Sandbox, place: Path):
         assert cli("fleet", "plan", wish(place / "fleet.csv", 3), "--output", "plan.html").code == 0
         page = (place / "plan.html").read_text()
-        assert "3 numbers would change." in page
+        assert "3 numbers will change." in page
         assert all(URL.format(number) in page for number in range(FIRST, FIRST + 3))
 
     @pytest.mark.parametrize(
@@ -169,11 +169,11 @@ class TestApply:
         assert ran.code == 0
         assert (ran.json["updated"], ran.json["total"], ran.json["failures"]) == (12, 12, [])
         assert ran.json["journal"] == str(place / "fleet.run.sqlite")
-        assert "12 of 60 numbers will change" in ran.err
+        assert "12 numbers will change; 0 already match." in ran.err
         assert f"Journal: {place / 'fleet.run.sqlite'}" in ran.err
         assert done(sandbox) == len(writes(sandbox)) == 12
         assert "All 12 numbers updated." in (place / "run.html").read_text()
-        # Nothing is left to do, and so there is nothing to write down.
+        # There is nothing to do, so there is no journal.
         again = cli("fleet", "apply", file, "--yes", "--json")
         assert (again.code, again.json["unchanged"], again.json["journal"]) == (0, 12, None)
 
@@ -181,21 +181,23 @@ class TestApply:
     def test_it_asks_first(self, cli: Cli, sandbox: Sandbox, place: Path):
         ran = cli("fleet", "apply", wish(place / "fleet.csv", 3))
         assert (ran.code, ran.out) == (3, "")
-        assert f"3 numbers of {sandbox.url} will be changed." in ran.err
+        assert f"3 numbers at {sandbox.url} will be changed." in ran.err
         assert "give --yes" in ran.err
         assert writes(sandbox) == []
         assert not (place / "fleet.run.sqlite").exists()
 
     @pytest.mark.req_16
     @pytest.mark.parametrize("bound", ["--max-changes", "--max-fraction"])
-    def test_too_much_is_refused_before_anybody_is_asked(self, cli: Cli, sandbox: Sandbox, place: Path, bound: str):
+    def test_too_much_is_refused_before_the_user_is_asked(self, cli: Cli, sandbox: Sandbox, place: Path, bound: str):
         file = wish(place / "fleet.csv", 20)
-        ran = cli("fleet", "apply", file, bound, 10 if bound == "--max-changes" else 0.1)
+        value = 10 if bound == "--max-changes" else 0.1
+        ran = cli("fleet", "apply", file, bound, value)
         assert ran.code == 3
-        assert f"{bound}=" in ran.err
+        assert f"{bound} {value}" in ran.err
+        assert "max_" not in ran.err
         assert "give --yes" not in ran.err
         assert writes(sandbox) == []
-        # A third of the account is more than the default, too; 1 allows all of it.
+        # A third of the account is also above the default; 1 allows the whole account.
         assert cli("fleet", "apply", file, "--yes").code == 3
         assert cli("fleet", "apply", file, "--yes", "--max-fraction", 1).code == 0
 
@@ -210,7 +212,7 @@ class TestApply:
         assert [failure["id"] for failure in ran.json["failures"]] == [9999]
 
     @pytest.mark.req_17
-    def test_a_refused_change_is_told_with_its_reason(self, cli: Cli, sandbox: Sandbox, place: Path):
+    def test_a_rejected_change_is_shown_with_its_reason(self, cli: Cli, sandbox: Sandbox, place: Path):
         sandbox.fail_next("status_422", match=f"PATCH /v1/numbers/{FIRST}")
         ran = cli("fleet", "apply", wish(place / "fleet.csv", 3), "--yes", "--output", "run.html")
         assert ran.code == 1
@@ -232,10 +234,10 @@ class TestApply:
         assert "Stopped by safety: 20 changes in a row were refused." in ran.out
         assert len(writes(sandbox)) < 30
         assert cli("fleet", "status", "fleet.run.sqlite").code == 3
-        assert "To go on: wavix-async fleet resume" in ran.err
+        assert "To continue: wavix-async fleet resume" in ran.err
 
     @pytest.mark.req_19
-    def test_what_is_not_in_effect_in_time_is_pending(self, cli: Cli, monkeypatch: pytest.MonkeyPatch, place: Path):
+    def test_a_change_not_in_effect_in_time_is_pending(self, cli: Cli, monkeypatch: pytest.MonkeyPatch, place: Path):
         apply = fleet.apply
         monkeypatch.setattr(fleet, "apply", lambda *args, **options: apply(*args, **options, verify_within=0.2))
         with running(numbers=5, apply_delay=600.0) as sandbox:
@@ -258,7 +260,7 @@ class TestApply:
             assert cli("fleet", "apply", file, "--yes", "--json").json["journal"] == str(place / name)
         first = cli("fleet", "status", "fleet.run.sqlite", "--json").json
         assert (first["updated"], first["digest"]) != (0, None)
-        # Nor is one that is named, or what is no journal at all.
+        # A journal given by name is not overwritten either, nor is a file that is not a journal.
         (place / "notes.txt").write_text("not a database, and longer than nothing")
         for journal in ("fleet.run.sqlite", "notes.txt"):
             file = wish(place / "fleet.csv", 3, first=FIRST + 30)
@@ -272,7 +274,7 @@ class TestApply:
         self, cli: Cli, sandbox: Sandbox, place: Path, monkeypatch: pytest.MonkeyPatch
     ):
         def change_a_number(plan: Any, journal: Any, *, resuming: bool) -> None:
-            sandbox.change(FIRST, call_status_url="https://somebody.example.com/else")
+            sandbox.change(FIRST, call_status_url="https://someone.example.com/else")
 
         file = wish(place / "fleet.csv", 3)
         monkeypatch.setattr("wavix_async.cli._commands.fleet._show_plan", change_a_number)
@@ -301,15 +303,15 @@ class TestRollBack:
         assert done(sandbox) == 10
         ran = cli("fleet", "roll-back", "fleet.run.sqlite")
         assert (ran.code, ran.out) == (3, "")
-        assert f"10 numbers of {sandbox.url} that this run has changed will be set back." in ran.err
+        assert f"10 numbers at {sandbox.url} that this run changed will be rolled back." in ran.err
         ran = cli("fleet", "roll-back", "fleet.run.sqlite", "--yes", "--output", "back.html")
         assert ran.code == 0
-        assert "All 10 numbers set back." in ran.out
-        assert "All 10 numbers set back." in (place / "back.html").read_text()
+        assert "All 10 numbers rolled back." in ran.out
+        assert "All 10 numbers rolled back." in (place / "back.html").read_text()
         assert cli("fleet", "export", "after.csv").code == 0
         assert (place / "after.csv").read_bytes() == (place / "before.csv").read_bytes()
 
-    def test_what_is_no_journal(self, cli: Cli, sandbox: Sandbox, place: Path):
+    def test_a_file_that_is_not_a_journal(self, cli: Cli, sandbox: Sandbox, place: Path):
         (place / "empty.sqlite").touch()
         for command in ("resume", "roll-back", "status"):
             for name in ("nowhere.sqlite", "empty.sqlite"):
@@ -334,11 +336,11 @@ async def test_ctrl_c_stops_in_order_and_resume_goes_on(place: Path):
         assert 0 < report["updated"] == done(sandbox) < 300
         assert report["updated"] + report["not_sent"] == 300
         journal = place / "my fleet.run.sqlite"
-        assert f"To go on: wavix-async fleet resume {shlex.quote(str(journal))}" in err
+        assert f"To continue: wavix-async fleet resume {shlex.quote(str(journal))}" in err
         assert "Traceback" not in err
         code, out, _ = await end(await start(None, "fleet", "status", journal, "--json"))
         assert (code, json.loads(out)["not_sent"]) == (5, report["not_sent"])
-        # To apply again is no way around it: the run that has not ended must be known of.
+        # A second apply is refused, and names the command for the run that has not finished.
         code, out, err = await end(await start(sandbox, *argv))
         assert (code, out) == (2, "")
         assert "fleet resume" in err
@@ -350,7 +352,7 @@ async def test_ctrl_c_stops_in_order_and_resume_goes_on(place: Path):
 
 @pytest.mark.req_17
 @pytest.mark.parametrize("count", [3, 2000])
-async def test_whoever_stops_reading_still_gets_the_exit_code(place: Path, count: int):
+async def test_a_reader_that_stops_early_still_gets_the_exit_code(place: Path, count: int):
     async with Sandbox(numbers=2000) as sandbox:
         file = wish(place / "fleet.csv", count, more="9999,null\n")
         process = await start(sandbox, "fleet", "plan", file, "--json", "--output", "plan.html")
@@ -372,11 +374,11 @@ async def test_long_waits_are_explained(place: Path):
         file = wish(place / "fleet.csv", 9)
         sandbox.fail_next("status_429", match="PATCH *")
         process = await start(sandbox, "fleet", "apply", file, "--yes")
-        err = await until_said(process, "s: the API said so (429)")
+        err = await until_said(process, "s, as the API asked (429)")
         process.send_signal(signal.SIGINT)
         await end(process)
     assert "sending: " in err
-    assert err.endswith("s: the API said so (429)")
+    assert err.endswith("s, as the API asked (429)")
 
 
 @pytest.mark.req_14
@@ -396,7 +398,7 @@ async def test_a_second_ctrl_c_ends_at_once_and_the_journal_knows(place: Path):
         assert (code, report["interrupted"]) == (130, True)
         assert (report["unknown"], report["finished"]) == (5, False)
         assert "Traceback" not in err
-        # They were on their way, and have arrived: nothing is sent twice.
+        # The server had received the changes: resume sends nothing twice.
         code, out, _ = await end(await start(sandbox, "fleet", "resume", "fleet.run.sqlite", "--json"))
         assert (code, json.loads(out)["updated"]) == (0, 5)
         assert done(sandbox) == 5
@@ -405,25 +407,27 @@ async def test_a_second_ctrl_c_ends_at_once_and_the_journal_knows(place: Path):
 
 @pytest.mark.req_14
 async def test_a_killed_run_is_resumed_and_can_be_looked_at_while_it_runs(place: Path):
-    # The run takes 15 s: long enough for the four commands below, also on a busy machine.
+    # The run takes 15 s: long enough for the four commands below, even on a busy machine.
     async with Sandbox(numbers=400, latency=0.3) as sandbox:
         file, journal = wish(place / "fleet.csv", 400), place / "fleet.run.sqlite"
         argv = ("fleet", "apply", file, "--yes", "--max-fraction", 1, "--concurrency", 8)
         process = await start(sandbox, *argv)
         await until_in_flight(sandbox, 100)
-        # Longer than what follows takes: it must not come to its end meanwhile.
+        # The stalled requests keep the run from ending while the commands below run.
         sandbox.fail_next("stall", 8, match="PATCH *")
         code, out, _ = await end(await start(None, "fleet", "status", journal, "--json", "--output", "now.html"))
         now = json.loads(out)
         assert (code, now["running"]) == (5, True)
         assert 0 < now["updated"] < 400
-        assert "Running: " in (place / "now.html").read_text()
-        # No other process may write to it meanwhile. Halted, the run cannot end before the last of them has tried.
+        page = (place / "now.html").read_text()
+        assert "Running: " in page
+        assert "in progress" in page
+        # No other process may use the journal now. The stopped process cannot finish before the last command has tried.
         process.send_signal(signal.SIGSTOP)
         for other in (("fleet", "resume", journal), argv, (*argv, "--journal", journal)):
             code, out, err = await end(await start(sandbox, *other))
             assert (code, out) == (5, "")
-            assert "in use" in err or "Another process writes" in err
+            assert "in use" in err or "Another process is using" in err
             assert "will be changed" not in err
         process.kill()
         await process.wait()
@@ -433,7 +437,7 @@ async def test_a_killed_run_is_resumed_and_can_be_looked_at_while_it_runs(place:
         assert max(sandbox.stats.updates.values()) <= 2
 
 
-async def test_a_terminal_is_asked_and_told_what_is_being_done(place: Path):
+async def test_on_a_terminal_it_asks_and_shows_the_progress(place: Path):
     async with Sandbox(numbers=50, latency=0.05) as sandbox:
         wish(place / "fleet.csv", 10)
         with Terminal(sandbox, "fleet", "apply", "fleet.csv", "--concurrency", 1) as terminal:

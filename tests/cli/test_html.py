@@ -1,4 +1,4 @@
-"""The pages of plans and runs: nothing gets out of its place, nothing is fetched or run, and they stay small."""
+"""The pages of plans and runs: they escape all data, load and run nothing, and stay small."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ import pytest
 
 pytest.importorskip("cyclopts")
 
+from wavix_async import StoppedError, StopSignal
 from wavix_async.cli._html import Markup, bar, element, page, plan_page, run_chart, run_page
-from wavix_async.cli._output import format_duration, format_time, group_reasons, summarize
+from wavix_async.cli._output import format_duration, format_time, group_reasons, stop_reason, summarize
 from wavix_async.fleet import Change, FieldChange, FleetResult, FleetStatus, Sample
 
 EVIL = "</style><script>alert(1)</script>\"'><img src=x onerror=alert(1)>&amp;\u202e\x00\x1b[2J"
@@ -27,7 +28,7 @@ ROUTES = [
 
 @attrs.define(kw_only=True)
 class Plan:
-    """Looks like a plan."""
+    """A stand-in for a plan."""
 
     name: str = "fleet.csv"
     base_url: str = "https://api.example.com"
@@ -49,7 +50,7 @@ class Plan:
 
 @attrs.define(kw_only=True)
 class Report:
-    """Looks like a report."""
+    """A stand-in for a report."""
 
     kind: str = "apply"
     name: str = "fleet.csv"
@@ -94,7 +95,7 @@ def ended(number: int, status: FleetStatus = FleetStatus.UPDATED, reason: str | 
 
 
 class Checked(HTMLParser):
-    """Reads a page, and holds on to what matters: every element closed in order, every attribute, every text."""
+    """Parses a page, checks that all elements are closed in order, and collects tags, attributes and text."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -152,7 +153,7 @@ def test_whatever_the_data_is_it_stays_text(made: Any):
     assert not read.tags.keys() & {"script", "img", "link", "iframe", "a", "form"}
     assert not [name for name in read.attributes if name.startswith("on")]
     assert "alert(1)" in read.text
-    # Nothing that turns a text around, clears a screen or ends a string.
+    # The page has no character that changes the text direction, clears the screen or ends a string.
     assert not re.search(r"[\u202e\x00\x1b]", text)
     assert "\\u202e" in read.text
 
@@ -166,7 +167,7 @@ def test_nothing_is_fetched_and_nothing_is_run(made: Any):
     assert not re.search(r"(?:src|href)=", text.replace("src=x onerror", ""))
 
 
-def test_elements_escape_what_is_no_markup():
+def test_elements_escape_text_that_is_not_markup():
     assert element("p", "<b>", ["&", Markup("<i>x</i>"), None, 5], cls='"', data_x=None) == (
         '<p class="&quot;">&lt;b&gt;&amp;<i>x</i>5</p>'
     )
@@ -182,8 +183,8 @@ def test_a_large_plan_is_a_small_page():
     text = plan_page(Plan(count=1_000_000, account=3_000_000))  # type: ignore[arg-type]
     assert len(text) < 600_000
     read = Checked(text)
-    assert "The first 1,000 of 1,000,000; 999,000 more are not shown here." in read.text
-    assert "1,000,000 numbers would change." in read.text
+    assert "The first 1,000 of 1,000,000; 999,000 more are not shown." in read.text
+    assert "1,000,000 numbers will change." in read.text
     assert "33.3 %" in read.text
     assert read.tags["tr"] < 1_100
 
@@ -194,10 +195,10 @@ def test_a_large_run_is_a_small_page():
     assert len(text) < 1_500_000
     read = Checked(text)
     assert "number {id} is odd" in read.text
-    assert read.text.count("The first 1,000 of 20,000; 19,000 more are not shown here.") == 2
+    assert read.text.count("The first 1,000 of 20,000; 19,000 more are not shown.") == 2
 
 
-def test_a_number_stands_once_beside_its_fields():
+def test_a_number_is_shown_once_beside_its_fields():
     fields = (FieldChange("sms_enabled", before=False, after=True), FieldChange("sms_relay_url", "https://a", None))
     read = Checked(plan_page(Plan(count=1, fields=fields)))  # type: ignore[arg-type]
     assert read.text.count("14155550000") == 1
@@ -207,13 +208,13 @@ def test_a_number_stands_once_beside_its_fields():
 def test_missing_numbers_are_named():
     text = plan_page(Plan(missing=tuple(f"line {n}" for n in range(1_000)), missing_count=5_000))  # type: ignore[arg-type]
     read = Checked(text)
-    assert "The account lacks 5,000 numbers that the plan names." in read.text
+    assert "The file lists 5,000 numbers that the account does not have." in read.text
     assert "The first 200 of 5,000." in read.text
 
 
 def test_nothing_to_do():
     read = Checked(plan_page(Plan(count=0, totals={}, unchanged=12)))  # type: ignore[arg-type]
-    assert "Nothing to do: every number is as it shall be." in read.text
+    assert "Nothing to do: every number already matches." in read.text
     assert "table" not in read.tags
     Checked(run_page(Report()))  # type: ignore[arg-type]
 
@@ -227,7 +228,7 @@ OK = FleetStatus.UPDATED
     [
         ({"ends": [ended(1), ended(2)]}, "good", "All 2 numbers updated."),
         ({"ends": [ended(1)]}, "good", "The number was updated."),
-        ({"ends": [ended(1), ended(2)], "kind": "roll_back"}, "good", "All 2 numbers set back."),
+        ({"ends": [ended(1), ended(2)], "kind": "roll_back"}, "good", "All 2 numbers rolled back."),
         ({"unchanged": 3}, "good", "There was nothing to do."),
         ({"ends": [ended(1), ended(2, FleetStatus.FAILED)]}, "bad", "1 of 2 numbers updated; 1 failed."),
         ({"ends": [ended(1), ended(2, FleetStatus.UNKNOWN)]}, "open", "1 of 2 numbers updated; 1 unknown."),
@@ -236,7 +237,7 @@ OK = FleetStatus.UPDATED
         (
             {"ends": [ended(1, FleetStatus.NOT_SENT)], "stopped_by": "x", "refused_by_safety": True},
             "bad",
-            "Ended for safety: 0 of 1 number updated; 1 not sent.",
+            "Stopped by a safety limit: 0 of 1 number updated; 1 not sent.",
         ),
     ],
 )
@@ -244,6 +245,33 @@ def test_the_verdict(settings: dict[str, Any], kind: str, text: str):
     said = summarize(Report(**settings))  # type: ignore[arg-type]
     assert (said.kind, said.text) == (kind, text)
     assert text in Checked(run_page(Report(**settings))).text  # type: ignore[arg-type]
+
+
+def test_unknown_changes_of_a_running_run_are_in_progress():
+    ends = [ended(1), ended(2, FleetStatus.UNKNOWN)]
+    running = Checked(run_page(Report(ends=ends, is_running=True))).text  # type: ignore[arg-type]
+    assert "in progress1queued or in flight" in running
+    assert "unknown" not in running.rpartition("}\n")[2]  # the names in the style do not count
+    assert "in progress" not in Checked(run_page(Report(ends=ends))).text  # type: ignore[arg-type]
+
+
+@pytest.mark.req_17
+def test_why_a_run_stopped():
+    signal = StopSignal()
+    signal.set()
+    with pytest.raises(StoppedError) as stopped:
+        signal.check()
+    left = [ended(1, FleetStatus.NOT_SENT, str(stopped.value)), ended(2, FleetStatus.NOT_SENT)]
+    by_signal = Report(ends=left, stopped_by=str(stopped.value))
+    assert stop_reason(by_signal, interrupted=True) == "Stopped by you (Ctrl-C)."  # type: ignore[arg-type]
+    assert stop_reason(by_signal) == "Stopped on request, for example with Ctrl-C."  # type: ignore[arg-type]
+    assert stop_reason(Report(ends=left, stopped_by="HTTP 401"), interrupted=True) == "HTTP 401"  # type: ignore[arg-type]
+    assert stop_reason(Report(ends=left)) is None  # type: ignore[arg-type]
+    assert stop_reason(Report(ends=[ended(1)]), interrupted=True) is None  # type: ignore[arg-type]
+    page_text = Checked(run_page(by_signal, interrupted=True)).text  # type: ignore[arg-type]
+    assert page_text.count("Stopped by you (Ctrl-C).") == 2
+    (reason,) = group_reasons(left)
+    assert (reason.count, reason.text) == (2, "the run ended before this was sent")
 
 
 def test_reasons_are_counted_without_their_ids_and_are_not_endless():
@@ -276,14 +304,14 @@ def test_the_chart_shows_speed_refusals_and_pauses():
     samples += [Sample(14.0 + at, 500 + at * 50, 520 + at * 50, 9, 50.0, 0.0) for at in range(1, 5)]
     text = str(run_chart(samples))
     Checked(text)
-    assert "At most 50 numbers/s; 9 answers were 429; paused 1 time, 3 s in all." in text
+    assert "At most 50 numbers/s; 9 responses were 429; paused 1 time, 3 s in total." in text
     assert text.count('<rect class="pause"') == 1
     assert text.count('<rect class="refused"') == 1
     assert len(steps(text, "done")) == 2  # the legend has one
     assert ">60<" in text
 
 
-def test_a_run_that_is_taken_up_at_once_counts_from_nought_too():
+def test_an_immediate_resume_counts_from_zero_too():
     samples = [
         Sample(1.0, 50, 50, 0, None, 0.0),
         Sample(2.0, 100, 100, 0, None, 0.0),
@@ -292,7 +320,7 @@ def test_a_run_that_is_taken_up_at_once_counts_from_nought_too():
     assert "At most 70 numbers/s" in str(run_chart(samples))
 
 
-def test_who_takes_up_a_run_counts_from_nought_and_leaves_a_gap():
+def test_a_later_resume_counts_from_zero_and_leaves_a_gap():
     samples = [Sample(float(at), at * 10, at * 10, 0, None, 0.0) for at in range(1, 5)]
     samples += [Sample(100.0 + at, at * 20, 40 + at * 20, 0, None, 0.0) for at in range(5)]
     text = str(run_chart(samples))

@@ -1,10 +1,11 @@
-"""The command line against a sandbox: the real entry, in this process."""
+"""The command line against a sandbox, called as a function in this process."""
 
 from __future__ import annotations
 
 import csv
 import io
 import json
+import re
 from collections import Counter
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -15,11 +16,19 @@ pytest.importorskip("cyclopts")
 
 from tests.support.cli import Cli, Ran, running
 from wavix_async import __version__
+from wavix_async.cli._options import with_option_names
 from wavix_async.sandbox import Sandbox
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+COMMANDS = [
+    "",
+    "demo",
+    "sandbox",
+    *(f"numbers {name}".rstrip() for name in ("", "list", "get", "update", "bulk-update", "release")),
+    *(f"fleet {name}".rstrip() for name in ("", "export", "plan", "apply", "resume", "status", "roll-back")),
+]
 ROUTE = {"destination": "[did]@sip.example.com", "priority": 1, "transport": 1}
 
 
@@ -46,6 +55,30 @@ class TestEntry:
         for word in ("demo", "numbers", "sandbox", "WAVIX_API_KEY", "130"):
             assert word in ran.out
 
+    @pytest.mark.parametrize("command", COMMANDS)
+    def test_help_is_one_short_line_and_an_example(self, cli: Cli, monkeypatch: pytest.MonkeyPatch, command: str):
+        monkeypatch.setenv("COLUMNS", "200")
+        ran = cli(*command.split(), "--help")
+        assert (ran.code, ran.err) == (0, "")
+        lines = [line.strip() for line in ran.out.splitlines()]
+        assert lines[0].startswith("Usage: ")
+        assert len(lines[2]) <= 70
+        assert re.fullmatch(r"[A-Z][^.;]+\.( You cannot undo this\.)?", lines[2])
+        (example,) = [line for line in lines if line.startswith("Example: ")]
+        assert example.startswith(f"Example: wavix-async {command}".rstrip())
+        for word in ("layout", "max_", "NumberUpdate", "None"):
+            assert word not in ran.out
+
+    def test_messages_name_options(self):
+        assert with_option_names("base_url must use https") == "--base-url must use https"
+        assert with_option_names("more than max_changes=1,000. Nothing was sent.") == (
+            "more than --max-changes 1,000. Nothing was sent."
+        )
+        assert with_option_names("Raise max_fraction if you mean it.") == "Raise --max-fraction if you mean it."
+        assert with_option_names("x.txt: give layout=, as in the layout of x.csv.") == (
+            "x.txt: give --format, as in the layout of x.csv."
+        )
+
     @pytest.mark.parametrize(
         ("argv", "message"),
         [
@@ -57,14 +90,16 @@ class TestEntry:
             (["numbers", "get", "0"], "number_id must be a positive integer, got 0"),
             (["numbers", "update", "1001"], "There is nothing to change: give at least one of --sms-enabled, "),
             (["numbers", "update", "1001", "--destinations", "[5]"], "--destinations [0] must be an object"),
-            (["numbers", "update", "1001", "--destinations", "{"], "it must be JSON, a list"),
-            (["numbers", "release"], "Give either record ids or --did"),
-            (["numbers", "release", "1", "--did", "2"], "Give either record ids or --did"),
-            (["numbers", "list", "--rate", "-1"], "rate must be a number of requests per second"),
-            (["numbers", "list", "--base-url", "http://example.com"], "base_url must use https"),
+            (["numbers", "update", "1001", "--destinations", "{"], "it must be a JSON list"),
+            (["numbers", "release"], "Give the numbers to release: either their ids, or --did"),
+            (["numbers", "release", "1", "--did", "2"], "Give the numbers to release: either their ids, or --did"),
+            (["numbers", "list", "--rate", "-1"], "for --rate. Must be > 0"),
+            (["numbers", "list", "--base-url", "http://example.com"], "--base-url must use https"),
             (["numbers", "bulk-update", "--nonsense"], "Unknown option: --nonsense"),
-            (["sandbox", "--faults", "2"], "faults must be"),
-            (["demo", "--rate", "0"], "rate must be above 0"),
+            (["sandbox", "--faults", "2"], "for --faults. Must be <= 1"),
+            (["sandbox", "--burst", "0", "--rate", "1"], "--burst must be 1 or more"),
+            (["sandbox", "--burst", "3"], "--burst needs --rate"),
+            (["demo", "--rate", "0"], "for --rate. Must be > 0"),
         ],
     )
     def test_usage_errors_are_one_line_and_exit_2(self, cli: Cli, sandbox: Sandbox, argv: list[str], message: str):
@@ -83,6 +118,13 @@ class TestEntry:
         ran = cli("numbers", *argv)
         assert (ran.code, ran.out) == (2, "")
         assert "WAVIX_API_KEY" in ran.err
+
+    def test_a_wrong_url_in_the_environment_names_the_variable(self, cli: Cli, monkeypatch: pytest.MonkeyPatch):
+        monkeypatch.setenv("WAVIX_API_KEY", "key")
+        monkeypatch.setenv("WAVIX_BASE_URL", "http://example.com")
+        ran = cli("numbers", "list")
+        assert (ran.code, ran.out) == (2, "")
+        assert ran.err.startswith("wavix-async: WAVIX_BASE_URL must use https")
 
     def test_a_refused_key(self, cli: Cli, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch):
         monkeypatch.setenv("WAVIX_API_KEY", "a-wrong-key")
@@ -165,10 +207,10 @@ class TestOne:
 
 
 class TestRelease:
-    def test_refuses_without_yes_where_nobody_can_be_asked(self, cli: Cli, sandbox: Sandbox):
+    def test_it_refuses_without_yes_and_without_a_terminal(self, cli: Cli, sandbox: Sandbox):
         ran = cli("numbers", "release", 1001)
         assert (ran.code, ran.out) == (3, "")
-        assert "Refused by safety: 1 number of" in ran.err
+        assert f"Not confirmed: 1 number at {sandbox.url} will be released for good: 1001." in ran.err
         assert sandbox.stats.requests == 0
 
     def test_ids(self, cli: Cli, sandbox: Sandbox):
@@ -187,7 +229,7 @@ class TestRelease:
         ran = cli("numbers", "release", 1001, 5, 1002, "--yes", "--json")
         assert (ran.code, ran.ndjson) == (1, [{"id": 1001, "released": True}])
         assert "Number 5 was not released" in ran.err
-        assert "1 more not tried." in ran.err
+        assert "1 number not tried." in ran.err
         assert 1002 in sandbox.numbers
 
 
@@ -264,7 +306,7 @@ class TestBulkUpdate:
         assert (ran.code, ran.out) == (2, "")
         first, duplicate, wrong = ran.err.splitlines()
         assert first.endswith("has 2 mistakes; nothing was sent.")
-        assert duplicate == f"  {table}, line 202, column 1 (id): number 1001 is in line 2 already."
+        assert duplicate == f"  {table}, line 202, column 1 (id): number 1001 is already in line 2."
         assert wrong.startswith(f"  {table}, line 203, column 2 (sms_enabled): must be true or false;")
         assert sandbox.stats.requests == 0
 
@@ -274,10 +316,10 @@ class TestBulkUpdate:
         assert len(ran.err.splitlines()) == 22
         assert ran.err.splitlines()[-1] == "  ... and 980 more"
 
-    def test_refuses_without_yes_where_nobody_can_be_asked(self, cli: Cli, sandbox: Sandbox, table: Path):
+    def test_it_refuses_without_yes_and_without_a_terminal(self, cli: Cli, sandbox: Sandbox, table: Path):
         ran = cli("numbers", "bulk-update", table)
         assert (ran.code, ran.out) == (3, "")
-        assert "Refused by safety: 200 numbers of" in ran.err
+        assert f"Not confirmed: 200 numbers at {sandbox.url} will be changed" in ran.err
         assert sandbox.stats.requests == 0
 
     @pytest.mark.req_15
@@ -288,9 +330,9 @@ class TestBulkUpdate:
         ran = cli("numbers", "bulk-update", table, "--dry-run")
         assert (ran.code, ran.err) == (0, "")
         lines = ran.out.splitlines()
-        assert lines[0] == "200 numbers would be changed: sms_enabled of 200, call_status_url of 200."
+        assert lines[0] == "200 numbers will change: sms_enabled on 200, call_status_url on 200."
         assert lines[1] == ('  PATCH /v1/numbers/1001 {"sms_enabled": true, "call_status_url": "https://x.test/1001"}')
-        assert lines[-1] == "Nothing was sent."
+        assert lines[-1] == "Dry run: nothing was sent."
         assert sandbox.stats.requests == 0
 
     def test_dry_run_as_json_can_be_read_again(self, cli: Cli, sandbox: Sandbox, table: Path):
@@ -321,7 +363,7 @@ class TestBulkUpdate:
         [
             (["--output", "results.txt"], "the suffix must be one of .csv, .ndjson, .jsonl"),
             (["--output", "missing/results.csv"], "Cannot write --output missing/results.csv: No such file"),
-            (["--output", "numbers.csv"], "--output must be another file"),
+            (["--output", "numbers.csv"], "--output numbers.csv is the input file: choose another file."),
             (["--concurrency", "0"], 'Invalid value "0" for --concurrency'),
             (["--sms-enabled"], "column 2 (sms_enabled): is also given as a flag"),
         ],
@@ -343,7 +385,7 @@ class TestBulkUpdate:
 
     def test_nothing_at_all(self, cli: Cli, sandbox: Sandbox):
         ran = cli("numbers", "bulk-update", "-", "--sms-enabled", "--yes")
-        assert (ran.code, ran.err) == (2, "wavix-async: stdin: there are no rows.\n")
+        assert (ran.code, ran.err) == (2, "wavix-async: stdin has no rows.\n")
 
 
 class TestDemo:
@@ -365,7 +407,7 @@ class TestDemo:
         assert ran.code == 0
         assert "\x1b" not in ran.out + ran.err
         assert ran.out.splitlines()[-1] == "40 updated, 0 lost."
-        assert "40 of 40 numbers are as reported, 0 lost" in ran.out
+        assert "40 of 40 numbers match the report, 0 lost" in ran.out
 
     def test_the_audit_finds_what_does_not_match(self, cli: Cli, monkeypatch: pytest.MonkeyPatch):
         stop = Sandbox.stop

@@ -129,7 +129,7 @@ async def test_the_sandbox_serves_until_ctrl_c():
     process.send_signal(signal.SIGINT)
     code, _, err = await end(process)
     assert code == 0
-    assert "A local Wavix with 5 numbers (ids from 1001)" in err
+    assert "A local Wavix with 5 numbers (ids from 1001) is running" in err
     assert re.search(r"Requests +1 over 1 connections", err)
 
 
@@ -152,7 +152,7 @@ async def test_on_a_terminal_it_asks_and_shows_a_bar(small: Sandbox, tmp_path: P
     with Terminal(small, "numbers", "bulk-update", ids, "--sms-enabled") as terminal:
         await asyncio.to_thread(terminal.read_until, "[y/n]")
         asked = re.sub(r"\x1b\[[\d;]*m", "", terminal.shown)
-        assert f"50 numbers of {small.url} will be changed (sms_enabled)." in asked
+        assert f"50 numbers at {small.url} will be changed (sms_enabled)." in asked
         assert small.stats.requests == 0
         terminal.type("y\n")
         await asyncio.to_thread(terminal.read_until, "Requests")

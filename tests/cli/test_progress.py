@@ -1,4 +1,4 @@
-"""What is shown while a run goes on: phases that count anew, and waits that are explained."""
+"""The progress of a run: each phase counts from zero, and long waits are explained."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def moment(elapsed: float, done: int, **more: Any) -> FleetProgress:
 
 
 def shown(*found: tuple[str, Any] | None) -> list[str]:
-    """The lines for what is found, one after the other."""
+    """Return the lines shown for these progress values, in order."""
     console = Console(file=io.StringIO(), width=300)
     looks = iter(found)
 
@@ -50,7 +50,7 @@ def test_a_line_every_few_seconds():
     ]
 
 
-def test_each_phase_counts_anew_and_reading_changes_nothing():
+def test_each_phase_counts_from_zero_and_reading_shows_no_results():
     first = FleetProgress(phase="listing", total=900, done=900, elapsed=3.0, requests=9)
     second = FleetProgress(phase="verifying", total=100, done=50, elapsed=6.0, requests=15)
     lines = shown(("Listing", first), ("Verifying", second))
@@ -60,7 +60,7 @@ def test_each_phase_counts_anew_and_reading_changes_nothing():
 
 def test_a_pause_is_explained():
     (line,) = shown(("Sending", moment(3, 30, rate=50.0, paused_for=12.04)))
-    assert line.endswith("10/s of 50/s, paused 12.0 s: the API said so (429)")
+    assert line.endswith("10/s of 50/s, paused 12.0 s, as the API asked (429)")
 
 
 def test_when_nothing_gets_through_it_says_so_and_for_how_long():
@@ -69,8 +69,8 @@ def test_when_nothing_gets_through_it_says_so_and_for_how_long():
         "ETA 0:00:07",
         "ETA 0:00:04",
         "ETA -",
-        "nothing has got through for 6 s: trying again",
-        "nothing has got through for 9 s: trying again",
+        "no progress for 6 s: retrying",
+        "no progress for 9 s: retrying",
     ]
 
 

@@ -1,4 +1,4 @@
-"""Reading the rows of a bulk update: what is right, and how what is wrong is named."""
+"""Reading the rows of a bulk update: valid rows, and the messages for wrong ones."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ class TestCsv:
         ]
 
     @pytest.mark.parametrize("text", ["0", "+5", "1.0", "0x1", "\u0661", "1e3", "9" * 30])
-    def test_what_is_no_id(self, text: str):
+    def test_an_invalid_id(self, text: str):
         (problem,) = problems(f"id,sms_enabled\n{text},yes\n")
         assert problem.startswith("line 2, column 1 (id): must be the number's record id")
 
@@ -116,7 +116,7 @@ class TestCsv:
 
     def test_a_duplicate_names_both_lines(self):
         content = "id,sms_enabled\n1,yes\n2,yes\n\n1,no\n"
-        assert problems(content) == ["line 5, column 1 (id): number 1 is in line 2 already."]
+        assert problems(content) == ["line 5, column 1 (id): number 1 is already in line 2."]
 
     def test_a_duplicate_is_one_whatever_the_spelling(self):
         assert len(problems("id,sms_enabled\n1,yes\n01,no\n")) == 1
@@ -206,7 +206,7 @@ class TestNdjson:
             ('{"id": 1, "label": "x"}', "line 2, column label: unknown field; the fields are id, "),
             ('{"id": 1, "id": 2, "sms_enabled": true}', "line 2, column id: duplicate field: remove one."),
             ('{"id": 1}', "line 2: no changes: "),
-            ('{"id": 9, "sms_enabled": true}', "line 2, column id: number 9 is in line 1 already."),
+            ('{"id": 9, "sms_enabled": true}', "line 2, column id: number 9 is already in line 1."),
             ('"text"', "line 2, column id: must be "),
         ],
     )
@@ -256,7 +256,7 @@ class TestFiles:
         with open_rows(str(path), None, {}) as opened:
             assert opened.check(20).total == 2
             path.write_text("id,sms_enabled\n1,yes\n2,maybe\n")
-            with pytest.raises(InputError, match=r"a.csv has changed since it was checked: line 3, column 2"):
+            with pytest.raises(InputError, match=r"a.csv changed after the check: line 3, column 2"):
                 dict(opened)
 
     def test_a_large_file_is_not_kept(self, tmp_path: Path):
@@ -273,12 +273,12 @@ class TestFiles:
             peak = tracemalloc.get_traced_memory()[1]
         finally:
             tracemalloc.stop()
-        # The ids and their lines remain: some 150 bytes each; the rows themselves would be ten times that.
+        # Only ids and line numbers stay in memory, about 150 bytes a row; whole rows would take ten times that.
         assert peak < 8_000 * 250
 
 
 def test_pydantic_does_not_mind_flags_that_were_left_out() -> None:
-    """Cyclopts validates with pydantic wherever somebody has imported it: the defaults, too."""
+    """If pydantic is imported, cyclopts validates with it, and validates the defaults too."""
     pytest.importorskip("pydantic")
     code = "import pydantic, sys; from wavix_async.cli import main; sys.exit(main(['numbers', 'update', '1001']))"
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

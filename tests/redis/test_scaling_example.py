@@ -25,8 +25,8 @@ def test_a_fleet_split_over_workers_is_changed_at_one_rate() -> None:
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert re.search(r"250 numbers, [23] of 3 workers: \{'updated': 250\}", done.stdout)
-    assert "reported otherwise than the account says: 0" in done.stdout
-    rate = re.search(r"(\d+) requests a second, (\d+) refused", done.stdout)
+    assert "wrong results (the account differs from the report): 0" in done.stdout
+    rate = re.search(r"(\d+) requests per second, (\d+) throttled", done.stdout)
     assert rate is not None
     assert int(rate[1]) <= 82
     assert int(rate[2]) <= 5

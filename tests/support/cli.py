@@ -1,4 +1,4 @@
-"""The command line in tests: in this process and as one of its own, against a sandbox."""
+"""Run the command line in tests against a sandbox: in this process, or as a process of its own."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from wavix_async.sandbox import Sandbox
 CLI = (sys.executable, "-m", "wavix_async.cli")
 PATIENT = "import sys; from wavix_async.cli import _runner, main; _runner.GRACE = {}; sys.exit(main())"
 PATIENCE = 60
-"""Seconds, for what takes one or hangs: a machine that is busy with something else needs longer to start a process."""
+"""Seconds to wait for a step that takes one second: a busy machine needs longer to start a process."""
 
 
 @attrs.frozen
@@ -45,7 +45,7 @@ Cli = Callable[..., Ran]
 
 @contextmanager
 def running(**settings: Any) -> Iterator[Sandbox]:
-    """A sandbox in a thread of its own, as `main` runs its own event loop."""
+    """Run a sandbox in its own thread, because `main` runs its own event loop."""
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
@@ -54,7 +54,7 @@ def running(**settings: Any) -> Iterator[Sandbox]:
         asyncio.run_coroutine_threadsafe(sandbox.start(), loop).result(PATIENCE)
         yield sandbox
         asyncio.run_coroutine_threadsafe(sandbox.stop(), loop).result(PATIENCE)
-        # A command that ends as its sandbox does leaves connections that are taken down a moment later.
+        # If a command ends together with its sandbox, its connections close a moment later.
         asyncio.run_coroutine_threadsafe(asyncio.sleep(0.01), loop).result(PATIENCE)
     finally:
         loop.call_soon_threadsafe(loop.stop)
@@ -65,10 +65,10 @@ def running(**settings: Any) -> Iterator[Sandbox]:
 async def start(
     sandbox: Sandbox | None, *argv: object, stdin: int = subprocess.DEVNULL, grace: float | None = None
 ) -> asyncio.subprocess.Process:
-    """Start a process; `grace` is what its first Ctrl-C gives to what is on the wire, where it is not the usual."""
+    """Start a process. `grace` replaces the seconds that requests in flight get after the first Ctrl-C."""
     environment = {**os.environ, "COLUMNS": "120"}
     environment.pop("WAVIX_API_KEY", None)
-    # Output is buffered, as it is where nobody has said otherwise.
+    # Buffer the output: this is the default of Python.
     environment.pop("PYTHONUNBUFFERED", None)
     if sandbox is not None:
         environment |= {"WAVIX_BASE_URL": sandbox.url, "WAVIX_API_KEY": sandbox.api_key}
@@ -89,7 +89,7 @@ async def end(process: asyncio.subprocess.Process) -> tuple[int, str, str]:
 
 
 async def until_said(process: asyncio.subprocess.Process, words: str) -> str:
-    """Read what a process says until it has said these words."""
+    """Read stderr of a process until it contains these words."""
     assert process.stderr is not None
     return (await asyncio.wait_for(process.stderr.readuntil(words.encode()), PATIENCE)).decode()
 
@@ -101,7 +101,7 @@ async def until_in_flight(sandbox: Sandbox, requests: int) -> None:
 
 
 class Terminal:
-    """A process on a pseudo-terminal, and all that it has shown."""
+    """A process on a pseudo-terminal, and its whole output."""
 
     def __init__(self, sandbox: Sandbox, *argv: object) -> None:
         self._main, other = pty.openpty()

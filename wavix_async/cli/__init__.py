@@ -1,6 +1,6 @@
 """The command line `wavix-async`, which needs the extra `cli` (cyclopts and rich).
 
-`main` imports without the extra, so that it can say how to install it.
+`main` can be imported without the extra: it then says how to install it.
 """
 
 import sys
@@ -15,11 +15,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line.
 
     Args:
-        argv: The arguments after the program's name; default: those of this process.
+        argv: The arguments after the program's name. Default: those of this process.
 
     Returns:
-        The exit code: 0 all done, 1 some failed, 2 usage or bad input, 3 refused by safety, 5 temporary, 130
-        interrupted.
+        The exit code: 0 all done, 1 some failed, 2 wrong usage or bad input, 3 refused by a safety limit or not
+        confirmed, 5 temporary, 130 interrupted.
     """
     try:
         from wavix_async.cli._app import run

@@ -1,4 +1,4 @@
-"""The application: all commands, and the one place that turns an error into an exit code and a line on stderr."""
+"""The application: registers all commands, and turns an error into an exit code and a message on stderr."""
 
 from collections.abc import Sequence
 from contextlib import suppress
@@ -11,15 +11,28 @@ from wavix_async.cli._commands import bulk_update, demo, get, list_, release, sa
 from wavix_async.cli._commands import fleet as _fleet
 from wavix_async.cli._console import err, out, suppress_broken_pipe
 from wavix_async.cli._exit import ExitCode, Quit, code_for_error
+from wavix_async.cli._options import with_option_names
 
 __all__ = ["run"]
 
-_HELP = """The asyncio SDK for the Wavix telecom API, on the command line.
+_HELP = """Manage Wavix phone numbers from the command line.
 
-The key comes from WAVIX_API_KEY, the base URL from WAVIX_BASE_URL. stdout is data, stderr is progress.
+Set your API key in WAVIX_API_KEY. Data goes to stdout; progress, questions and errors go to stderr.
 
-Exit codes: 0 all done, 1 some failed, 2 usage or bad input, 3 refused by safety, 5 temporary (trying again may help),
-130 interrupted.
+Example: `wavix-async numbers list --limit 10`
+
+Exit codes: 0 all done, 1 some failed, 2 wrong usage or bad input, 3 refused by a safety limit or not confirmed,
+5 temporary (try again later), 130 interrupted.
+"""
+_NUMBERS_HELP = """List, show, change and release phone numbers.
+
+Example: `wavix-async numbers get 1001`
+"""
+_FLEET_HELP = """Keep the settings of all your numbers in one file.
+
+Use `plan` to see what will change, `apply` to change it and record the run in a journal, `roll-back` to undo a run.
+
+Example: `wavix-async fleet plan fleet.csv`
 """
 
 
@@ -34,14 +47,14 @@ def _make_app() -> App:
         result_action="return_value",
     )
     app.command(demo)
-    numbers = App(name="numbers", help="Phone numbers of the account.")
+    numbers = App(name="numbers", help=_NUMBERS_HELP)
     numbers.command(list_, name="list")
     numbers.command(get)
     numbers.command(update)
     numbers.command(bulk_update)
     numbers.command(release)
     app.command(numbers)
-    fleet = App(name="fleet", help="A whole fleet of numbers as a file: plan, apply, resume, roll back.")
+    fleet = App(name="fleet", help=_FLEET_HELP)
     fleet.command(_fleet.export)
     fleet.command(_fleet.plan)
     fleet.command(_fleet.apply)
@@ -54,7 +67,7 @@ def _make_app() -> App:
 
 
 def run(argv: Sequence[str]) -> int:
-    """Run a command.
+    """Run a command, and print an error, if any, to stderr.
 
     Args:
         argv: The arguments after the program's name.
@@ -73,7 +86,7 @@ def run(argv: Sequence[str]) -> int:
     except Quit as quit_:
         return _fail(quit_.code, quit_.message)
     except WavixError as error:
-        return _fail(code_for_error(error), str(error))
+        return _fail(code_for_error(error), with_option_names(str(error)))
     return int(code or 0)
 
 

@@ -1,4 +1,4 @@
-"""Write data to stdout, and progress, questions and errors to stderr."""
+"""Write data to stdout; write progress, questions and errors to stderr."""
 
 import json
 import os
@@ -18,13 +18,13 @@ _WIDE = 240
 
 class _Out(Console):
     def on_broken_pipe(self) -> None:
-        # rich would end the process with 1; a reader that stops early (`| head`) is no failure.
+        # rich would end the process with code 1, but a reader that stops early (`| head`) is not an error.
         raise BrokenPipeError
 
 
 class _Err(Console):
     def on_broken_pipe(self) -> None:
-        # A closed stderr must not end the work that the progress is about.
+        # The run continues when stderr is closed: only its progress is lost.
         self.quiet = True
 
 
@@ -32,7 +32,7 @@ def out(*, wide: bool = False) -> Console:
     """Return the console for data.
 
     Args:
-        wide: Use 240 columns where stdout is no terminal: other programs may read the table, so no cell is folded.
+        wide: Use 240 columns if stdout is not a terminal, so that a program that reads the table finds no folded cells.
     """
     return _Out(highlight=False, width=_WIDE if wide and not sys.stdout.isatty() else None)
 
@@ -49,12 +49,12 @@ def write_json(value: object) -> None:
 
 @contextmanager
 def suppress_broken_pipe() -> Iterator[None]:
-    """Run the block, which writes to stdout, and end it silently when the reader has closed the pipe."""
+    """Run the block, which writes to stdout; end it silently if the reader closes the pipe."""
     try:
         yield
         sys.stdout.flush()
     except BrokenPipeError:
-        # Python flushes stdout at exit, and would report the broken pipe once more.
+        # Python flushes stdout at exit, and would report the broken pipe again.
         with suppress(OSError, ValueError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
@@ -65,7 +65,7 @@ def show_facts(console: Console, title: str, facts: Mapping[str, str | Text], *,
     Args:
         console: The console to print to.
         title: The title of the panel.
-        facts: Label to value, in order; an empty label continues the fact before it.
+        facts: Labels and values, in order. An empty label continues the previous fact.
         after: Lines below the facts.
     """
     width = max(map(len, facts))

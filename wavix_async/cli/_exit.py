@@ -1,4 +1,4 @@
-"""The exit codes of the command line, and which result gives which code."""
+"""The exit codes of the command line."""
 
 import enum
 from typing import TYPE_CHECKING
@@ -23,8 +23,8 @@ class ExitCode(enum.IntEnum):
     INTERRUPTED = 130
 
 
-class Quit(Exception):  # noqa: N818 - an end, not always an error
-    """End the command with a code and a message for stderr."""
+class Quit(Exception):  # noqa: N818 - not always an error
+    """Raise this to end the command with an exit code and a message for stderr."""
 
     def __init__(self, code: ExitCode, message: str) -> None:
         super().__init__(message)
@@ -36,7 +36,7 @@ def code_for_error(error: WavixError) -> ExitCode:
     """Return the exit code for a call that failed."""
     if isinstance(error, SafetyError):
         return ExitCode.REFUSED
-    # A journal in use by another process will be free again; with any other error it is the wrong file.
+    # A journal that another process uses becomes free later. Any other journal error means that the file is wrong.
     if isinstance(error, InputError) or (isinstance(error, JournalError) and not error.retryable):
         return ExitCode.USAGE
     if error.retryable or error.outcome != "rejected":
@@ -45,7 +45,7 @@ def code_for_error(error: WavixError) -> ExitCode:
 
 
 def code_for_report(report: BulkReport) -> ExitCode:
-    """Return the exit code for a bulk run that has ended."""
+    """Return the exit code for a finished bulk run."""
     if report.failed:
         return ExitCode.FAILED
     if report.unknown or report.not_sent:
@@ -54,7 +54,7 @@ def code_for_report(report: BulkReport) -> ExitCode:
 
 
 def code_for_fleet(report: "FleetReport") -> ExitCode:
-    """Return the exit code for a run of a fleet; a run in progress is `TEMPORARY`."""
+    """Return the exit code for a fleet run. A run in progress is `TEMPORARY`."""
     if report.is_running:
         return ExitCode.TEMPORARY
     if report.refused_by_safety:

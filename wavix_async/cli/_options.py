@@ -1,15 +1,29 @@
-"""Options that several commands share."""
+"""Options that several commands share, and their names in messages."""
 
+import os
+import re
 from typing import Annotated, Final
 
 import attrs
 from cyclopts import Parameter, validators
 
-from wavix_async import WavixClient
+from wavix_async import ConfigurationError, WavixClient
 
-__all__ = ["CONNECTION", "AtLeastOne", "Connection", "DryRun", "Json", "Yes"]
+__all__ = [
+    "CONNECTION",
+    "AtLeastOne",
+    "Connection",
+    "DryRun",
+    "Json",
+    "Positive",
+    "Share",
+    "Yes",
+    "with_option_names",
+]
 
 AtLeastOne = Annotated[int, Parameter(validator=validators.Number(gte=1))]
+Positive = Annotated[float, Parameter(validator=validators.Number(gt=0))]
+Share = Annotated[float, Parameter(validator=validators.Number(gte=0, lte=1))]
 
 Json = Annotated[bool, Parameter(name="--json", negative="", show_default=False)]
 Yes = Annotated[bool, Parameter(name=["--yes", "-y"], negative="", show_default=False)]
@@ -19,22 +33,47 @@ DryRun = Annotated[bool, Parameter(name="--dry-run", negative="", show_default=F
 @Parameter(name="*", group="Connection")
 @attrs.frozen(kw_only=True)
 class Connection:
-    """How to reach the API. The key is WAVIX_API_KEY's: an option would show it in the list of processes."""
+    """How to reach the API. There is no option for the key: the list of processes would show it."""
 
     base_url: str | None = None
-    """Where the API is [default: WAVIX_BASE_URL, or https://api.wavix.com]."""
-    rate: float | None = None
-    """Requests per second that the account allows [default: learned from refusals]."""
-    timeout: float | None = None
-    """Seconds for one attempt of a request [default: 30]."""
+    """The URL of the API [default: WAVIX_BASE_URL, or https://api.wavix.com]."""
+    rate: Positive | None = None
+    """The rate limit of the account, in requests per second [default: learned from 429 responses]."""
+    timeout: Positive | None = None
+    """The time limit of each attempt of a request, in seconds [default: 30]."""
 
     def client(self) -> WavixClient:
         """Make the client.
 
         Raises:
-            ConfigurationError: There is no key, or an option is out of range.
+            ConfigurationError: The key is missing, or an option is out of range.
         """
-        return WavixClient(base_url=self.base_url, rate=self.rate, timeout=self.timeout)
+        if not os.environ.get("WAVIX_API_KEY", "").strip():
+            raise ConfigurationError("The API key is missing: set the environment variable WAVIX_API_KEY.")
+        try:
+            return WavixClient(base_url=self.base_url, rate=self.rate, timeout=self.timeout)
+        except ConfigurationError as error:
+            message = str(error)
+            if self.base_url is None and message.startswith("base_url "):
+                message = f"WAVIX_BASE_URL {message.removeprefix('base_url ')}"
+            raise ConfigurationError(message) from None
 
 
 CONNECTION: Final = Connection()
+
+# Messages name an argument at the beginning (`base_url must use https`), or with an equals sign (`layout=`).
+_SUBJECT: Final = re.compile(r"^(base_url|burst|concurrency|faults|latency|numbers|port|rate|seed|timeout)(?= must )")
+_ARGUMENT: Final = re.compile(r"(?<= )(layout(?==)|max_changes|max_fraction)(=?)(?=(\d?))")
+_RENAMED: Final = {"layout": "format"}
+
+
+def with_option_names(message: str) -> str:
+    """Return a message of the library with the names of options instead of arguments: `--format`, not `layout=`."""
+
+    def option(found: re.Match[str]) -> str:
+        return f"--{_RENAMED.get(found[1], found[1]).replace('_', '-')}"
+
+    def option_with_value(found: re.Match[str]) -> str:
+        return f"{option(found)}{' ' * bool(found[2] and found[3])}"
+
+    return _ARGUMENT.sub(option_with_value, _SUBJECT.sub(option, message))

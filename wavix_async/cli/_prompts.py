@@ -11,20 +11,22 @@ __all__ = ["confirm"]
 
 
 def confirm(question: str, *, yes: bool) -> None:
-    """Ask the user on the terminal; without a terminal, refuse unless `--yes` is given.
+    """Ask the user on the terminal. Without a terminal, raise an error unless `--yes` was given.
 
     Args:
-        question: What the command is about to do, with the count.
+        question: What the command will do, with the count.
         yes: Whether `--yes` was given.
 
     Raises:
-        Quit: The answer is no, or there is no terminal to ask on.
+        Quit: The user answered no, or there is no terminal to ask on.
     """
     if yes:
         return
     console = err()
     if not (sys.stdin.isatty() and console.is_terminal):
-        raise Quit(ExitCode.REFUSED, f"Refused by safety: {question} Nobody can be asked here: give --yes.")
+        raise Quit(
+            ExitCode.REFUSED, f"Not confirmed: {question} There is no terminal to ask on: to confirm, give --yes."
+        )
     try:
         agreed = Confirm.ask(question.replace("[", "\\["), console=console, default=False)
     except EOFError:

@@ -1,4 +1,4 @@
-"""Run a bulk update to its end, and stop it in order at Ctrl-C."""
+"""Run a bulk update to its end, and stop it cleanly at Ctrl-C."""
 
 import asyncio
 import signal
@@ -19,12 +19,12 @@ GRACE = 5.0
 
 @attrs.frozen
 class RunOutcome:
-    """How a run ended."""
+    """The result of a run."""
 
     report: BulkReport
     interrupted: bool
     input_error: Exception | None = None
-    """The error that ended the input early."""
+    """The error that ended the input early, if any."""
 
 
 async def run_bulk(
@@ -35,28 +35,29 @@ async def run_bulk(
 ) -> RunOutcome:
     """Run a bulk update, show its progress, and pass on each result.
 
-    The first Ctrl-C ends the input and gives the requests in flight `GRACE` seconds; the second ends the run at once.
+    The first Ctrl-C ends the input and gives the requests in flight `GRACE` seconds to finish. The second Ctrl-C ends
+    the run at once.
 
     Args:
-        run: The run; it must not have been started.
+        run: A run that has not started.
         display: Shows the progress.
         on_result: Called with each result as it arrives.
         stop_input: Called at the first Ctrl-C, to end the input.
 
     Returns:
-        The report, whether the user pressed Ctrl-C, and the error of the input, if there was one.
+        The report, whether the user pressed Ctrl-C, and the error of the input, if any.
     """
     input_error: Exception | None = None
 
     def stop() -> None:
-        display.say(f"Stopping: what is on the wire gets {GRACE:g} s, the rest is not sent. Ctrl-C again ends at once.")
+        display.say(f"Stopping: up to {GRACE:g} s for the requests in flight. Press Ctrl-C again to quit at once.")
         stop_input()
         run.stop(GRACE)
 
     with catch_interrupts(stop) as interrupts:
         async with show_progress(display, lambda: ("Updating", run.progress)):
             try:
-                # Closed at once also when `on_result` raises: nothing may be sent after the report.
+                # If `on_result` raises, this closes the run at once: it must send nothing after the report.
                 async with aclosing(aiter(run)) as results:
                     async for result in results:
                         on_result(result)
@@ -72,7 +73,7 @@ async def run_bulk(
 
 @asynccontextmanager
 async def show_progress(display: Display, read_progress: ReadProgress) -> AsyncGenerator[None]:
-    """Show the progress of a run until the block ends."""
+    """Show the progress of a run while the block runs."""
     showing = asyncio.ensure_future(display.follow(read_progress))
     try:
         yield
@@ -83,11 +84,11 @@ async def show_progress(display: Display, read_progress: ReadProgress) -> AsyncG
 
 @attrs.define
 class Interrupts:
-    """How often the user pressed Ctrl-C, and whether that can still cancel anything.
+    """Counts how often the user pressed Ctrl-C.
 
     Attributes:
         count: How often.
-        run_ended: Whether the run has ended, so that another Ctrl-C cancels nothing.
+        run_ended: Whether the run has ended: another Ctrl-C then cancels nothing.
     """
 
     _task: asyncio.Task[Any]
@@ -95,7 +96,7 @@ class Interrupts:
     run_ended: bool = False
 
     def absorb_cancellation(self) -> bool:
-        """Undo the cancellation of the task if the second Ctrl-C caused it, and return whether it did."""
+        """Undo the cancellation of the task if the second Ctrl-C caused it; return whether it did."""
         if self.count < 2:
             return False
         self._task.uncancel()
@@ -104,7 +105,7 @@ class Interrupts:
 
 @contextmanager
 def catch_interrupts(stop: Callable[[], object]) -> Iterator[Interrupts]:
-    """Make the first Ctrl-C stop a run in order, and the second cancel the current task.
+    """Let the first Ctrl-C stop a run cleanly, and the second cancel the current task.
 
     Args:
         stop: Called at the first Ctrl-C.
@@ -126,9 +127,9 @@ def catch_interrupts(stop: Callable[[], object]) -> Iterator[Interrupts]:
 
 @contextmanager
 def on_signal(callback: Callable[[], object], *signals: signal.Signals) -> Iterator[None]:
-    """Call a function at these signals, where the platform and the thread allow it."""
+    """Call a function on these signals, if the platform and the thread allow it."""
     loop = asyncio.get_running_loop()
-    # Windows, and threads other than the main one, keep Python's own handling: KeyboardInterrupt.
+    # On Windows and outside the main thread, Python's own handling stays: KeyboardInterrupt.
     unsupported = (NotImplementedError, RuntimeError, ValueError)
     before = {number: signal.getsignal(number) for number in signals}
     with suppress(*unsupported):

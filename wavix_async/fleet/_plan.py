@@ -108,13 +108,14 @@ class Plan:
             for row in rows:
                 yield "  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[4]])
             if len(self) > limit:
-                yield f"... and {len(self) - limit:,} more numbers"
+                more = len(self) - limit
+                yield f"... and {more:,} more number{'s' * (more != 1)}"
             yield ""
         for field_name, count in self.totals.items():
             yield f"{field_name}: {count:,} number{'s' * (count != 1)}"
-        already = f"{self.unchanged:,} already match{'es' * (self.unchanged == 1)}"
         missing = f"; {self.missing_count:,} missing" if self.missing_count else ""
-        yield f"{len(self):,} of {self.account:,} numbers will change; {already}{missing}."
+        changing = f"{len(self):,} number{'s' * (len(self) != 1)} will change"
+        yield f"{changing}; {self.unchanged:,} already match{'es' * (self.unchanged == 1)}{missing}."
 
     # --- for a journal ---
 

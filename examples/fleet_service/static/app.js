@@ -1,4 +1,4 @@
-// The page: the account's numbers, what to change on which, and the jobs. `#<id>` shows a job (job.js).
+// The page: the numbers of the account, the form for a change, and the jobs. `#<id>` shows a job (job.js).
 
 import { changeFields, changeOf } from "./change.js";
 import { Problem, count, element, moment, numbers, pager, request, say, showProblem } from "./common.js";
@@ -14,7 +14,7 @@ let offset = 0;
 
 // --- the account ---
 
-/** Read the numbers page by page. What has come is shown at once; of the others, what was read before. */
+/** Load the numbers page by page. Show each page at once; until a number is loaded again, show its old values. */
 async function load() {
   const mine = ++account.loading;
   const fresh = [];
@@ -56,7 +56,7 @@ function show() {
   const { isWhole, total } = account;
   byId("loaded").textContent = account.problem ? `${numbers(account.numbers.length)} loaded`
     : isWhole ? `${numbers(total)} in the account`
-    : total === null ? "Reading the account" : `Reading the account: ${count(account.read)} of ${numbers(total)}`;
+    : total === null ? "Loading the numbers" : `Loading the numbers: ${count(account.read)} of ${numbers(total)}`;
   byId("numbers-title").closest("section").setAttribute("aria-busy", !isWhole && !account.problem);
   showProblem(byId("numbers-problem"), account.problem);
   if (account.problem) byId("numbers-problem").append(element("button", { type: "button", click: load }, "Try again"));
@@ -83,8 +83,8 @@ function row(number) {
 }
 
 function empty(isWhole) {
-  const said = account.problem ? "" : !isWhole ? "Reading the account" : account.total === 0 ? "This account has no numbers."
-    : `No number has “${byId("filter").value}” in its number, label, city or id.`;
+  const said = account.problem ? "" : !isWhole ? "Loading the numbers" : account.total === 0 ? "This account has no numbers."
+    : `No number, label, city or id contains “${byId("filter").value}”.`;
   return element("tr", {}, element("td", { class: "empty", colspan: 6 }, said));
 }
 
@@ -124,8 +124,8 @@ byId("change").addEventListener("submit", async (event) => {
   const button = event.submitter ?? form.querySelector(".main");
   const set = changeOf(form);
   try {
-    if (!chosen.size) throw new Problem({ title: "No number is chosen", detail: "Choose at least one in the table." });
-    if (!Object.keys(set).length) throw new Problem({ title: "Nothing is to be changed", detail: "Set at least one field to something." });
+    if (!chosen.size) throw new Problem({ title: "No number is chosen", detail: "Choose at least one number in the table." });
+    if (!Object.keys(set).length) throw new Problem({ title: "Nothing to change", detail: "Set at least one field." });
     button.disabled = true;
     const job = await request("POST", JOBS, {
       changes: [{ ids: [...chosen], set }],
@@ -168,7 +168,7 @@ function jobLine(job) {
     element("time", { datetime: job.created_at, class: "note" }, moment(job.created_at)));
 }
 
-// --- which of both is shown ---
+// --- the view: the account or a job ---
 
 let close = null;
 let isStale = true;

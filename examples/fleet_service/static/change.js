@@ -1,11 +1,11 @@
-// The change: a form with what can be set on a number, and what it stands for in words.
+// The change: the form with the settings of a number, and the same settings in words.
 
 import { element } from "./common.js";
 
 const FLAG = [["on", "On"], ["off", "Off"]];
 const URL = [["set", "Set"], ["clear", "Clear"]];
 
-/** What can be changed: the fields of NumberUpdate, each with its choices besides "Keep". */
+/** The fields of NumberUpdate, each with its choices in addition to "Keep". */
 const FIELDS = [
   { name: "sms_enabled", label: "Inbound SMS", choices: FLAG },
   { name: "call_recording_enabled", label: "Call recording", choices: FLAG },
@@ -26,7 +26,7 @@ const FIELDS = [
 
 const BY_NAME = new Map(FIELDS.map((field) => [field.name, field]));
 
-/** Return the form's rows, one for each field. */
+/** Return the rows of the form, one for each field. */
 export function changeFields() {
   return FIELDS.map((field) => {
     const title = `${field.name}-label`;
@@ -55,7 +55,7 @@ export function changeFields() {
   });
 }
 
-/** Return what the form says, as the service takes it: null clears, and what is kept is left out. */
+/** Return the change in the form, as the service expects it: null clears a field; a field to keep is left out. */
 export function changeOf(form) {
   const data = new FormData(form);
   const set = {};
@@ -71,10 +71,10 @@ export function changeOf(form) {
   return set;
 }
 
-/** Return the name of a field for people. */
+/** Return the label of a field. */
 export const fieldLabel = (name) => BY_NAME.get(name)?.label ?? name;
 
-/** Return a value for people. */
+/** Return a value as text for the page. */
 export function valueText(value) {
   if (value === null || value === undefined || value === "") return "none";
   if (value === true) return "on";
@@ -83,7 +83,7 @@ export function valueText(value) {
   return typeof value === "object" ? JSON.stringify(value) : String(value);
 }
 
-/** Say in a few words what a list of changes does, where they all do the same. */
+/** Describe a list of changes in a few words; values are named only if all changes set the same value. */
 export function inWords(changes) {
   const values = new Map();
   for (const { field, after } of changes.flatMap((change) => change.fields)) {
@@ -97,6 +97,6 @@ export function inWords(changes) {
     if (typeof one === "number") return `${fieldLabel(field)} ${one} s`;
     return `${fieldLabel(field)} set`;
   });
-  // Only the first begins with a capital, unless it is an abbreviation.
+  // Only the first word begins with a capital letter; abbreviations stay as they are.
   return words.map((each, at) => (at && /^.[a-z]/.test(each) ? each[0].toLowerCase() + each.slice(1) : each)).join(", ");
 }

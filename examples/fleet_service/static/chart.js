@@ -1,4 +1,4 @@
-// The chart of a run: requests per second, the limit that was kept, answers 429, and pauses.
+// The chart of a run: requests per second, the rate limit, 429 responses, and pauses.
 
 import { duration } from "./common.js";
 
@@ -19,9 +19,9 @@ export class Chart {
     new ResizeObserver(() => this.#plan()).observe(box);
   }
 
-  /** Take down where the run stands (a FleetProgress). */
+  /** Record the progress of the run (a FleetProgress). */
   add(now) {
-    // Who resumes counts from nought.
+    // A resumed run counts from zero again.
     if (this.#samples.length && now.elapsed < this.#samples.at(-1).elapsed) this.#samples = [];
     if (!this.#samples.length && now.elapsed < 2) this.#samples.push(BEGINNING);
     this.#samples.push(now);
@@ -50,7 +50,7 @@ export class Chart {
     const bars = this.#bars(first, last);
     const fastest = Math.max(...bars.map((bar) => bar.speed));
     const rates = bars.map((bar) => bar.rate).filter((rate) => rate !== null);
-    // A limit far above what was used would only flatten the rest.
+    // A limit far above the speed would flatten the chart.
     const top = nice(Math.max(fastest, ...rates.filter((rate) => rate <= 1.5 * fastest), 4));
     const most = Math.max(...bars.map((bar) => bar.refused), 1);
     const x = (at) => (LEFT + ((width - LEFT - RIGHT) * at) / end).toFixed(1);
@@ -83,19 +83,19 @@ export class Chart {
       drawn.push(shape("rect", { class: "refused", x: x(bar.from), y: BOTTOM - tall, width: Math.max(2, x(bar.to) - x(bar.from) - 1), height: tall }));
     }
     const svg = shape("svg", { width, height: BOTTOM + FOOT, viewBox: `0 0 ${width} ${BOTTOM + FOOT}`, role: "img",
-      "aria-label": `At most ${Math.round(fastest)} requests per second; ${total} answers were 429` });
+      "aria-label": `At most ${Math.round(fastest)} requests per second; ${total} responses were 429` });
     svg.append(...drawn);
     this.#box.replaceChildren(svg);
   }
 
-  /** Divide the time into steps that one can see. */
+  /** Divide the time into steps wide enough to see. */
   #bars(first, last) {
     let size = 0.5;
     while ((last - first) / size > 120) size *= 2;
     const bars = [];
     for (let from = first; from < last; from += size) {
       const to = Math.min(from + size, last);
-      // The rest at the end is too short for a speed of its own.
+      // The rest at the end is too short to measure a speed.
       if (to - from < size * 0.4 && bars.length) break;
       bars.push({ from, to,
         speed: (this.#at(to, "requests") - this.#at(from, "requests")) / (to - from),

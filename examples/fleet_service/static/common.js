@@ -1,6 +1,6 @@
-// What all parts of the page use: elements, requests, and words.
+// Shared by all parts of the page: elements, requests, and text.
 
-/** Make an element. Whatever it holds goes in as text or as elements, never as HTML. */
+/** Make an element. Its children are text or elements, never HTML. */
 export function element(name, attributes = {}, ...children) {
   const made = document.createElement(name);
   for (const [key, value] of Object.entries(attributes)) {
@@ -11,7 +11,7 @@ export function element(name, attributes = {}, ...children) {
   return made;
 }
 
-/** What the service answers instead of a result: problem details (RFC 9457), or what FastAPI says of a wrong request. */
+/** An error response of the service: problem details (RFC 9457), or a validation error of FastAPI. */
 export class Problem extends Error {
   constructor({ title, detail = "" }, status = 0) {
     super(title ?? "The request is not valid");
@@ -20,7 +20,7 @@ export class Problem extends Error {
   }
 }
 
-/** Send a request; return what it answers as JSON, or throw a Problem. */
+/** Send a request; return the JSON of the response, or throw a Problem. */
 export async function request(method, url, body) {
   const options = { method, headers: { Accept: "application/json" } };
   if (body !== undefined) {
@@ -31,26 +31,26 @@ export async function request(method, url, body) {
   try {
     response = await fetch(url, options);
   } catch {
-    throw new Problem({ title: "The service does not answer", detail: "It may have been stopped. Try again in a moment." });
+    throw new Problem({ title: "The service does not answer", detail: "It may have stopped. Try again in a moment." });
   }
   const answer = await response.json().catch(() => null);
   if (response.ok && answer) return answer;
   throw new Problem(answer ?? { title: `The service answered ${response.status}` }, response.status);
 }
 
-/** Show a problem in its box; null hides it. */
+/** Show a problem in its box; null hides the box. */
 export function showProblem(box, problem) {
   box.hidden = !problem;
   if (!problem) return box.replaceChildren();
   box.replaceChildren(element("strong", {}, problem.message), problem.detail ? element("p", {}, problem.detail) : "");
 }
 
-/** Tell those who do not see the page what has happened. */
+/** Announce a text to screen readers. */
 export function say(text) {
   document.getElementById("said").textContent = text;
 }
 
-/** Fill a list's controls: where it stands, and buttons to go on. */
+/** Fill the controls of a list: its position, and buttons for the previous and the next page. */
 export function pager(box, { offset, limit, total, go }) {
   const button = (label, to, off) => element("button", { type: "button", disabled: off, click: () => go(to) }, label);
   const held = box.contains(document.activeElement) && document.activeElement.textContent;
@@ -60,7 +60,7 @@ export function pager(box, { offset, limit, total, go }) {
     button("Previous", offset - limit, offset === 0),
     button("Next", offset + limit, offset + limit >= total),
   );
-  // Its buttons are new: who pressed one stays where he was.
+  // The buttons are new: keep the focus on the one that the user pressed.
   if (held) [...box.querySelectorAll("button:enabled")].sort((a) => (a.textContent === held ? -1 : 1))[0]?.focus();
 }
 

@@ -1,4 +1,4 @@
-// One job: its plan, how it goes, and how it ended. Where it stands comes as server-sent events.
+// One job: its plan, its progress, and its result. Server-sent events keep the page up to date.
 
 import { fieldLabel, inWords, valueText } from "./change.js";
 import { Chart } from "./chart.js";
@@ -11,23 +11,23 @@ export const isFinal = (state) => FINAL.has(state);
 const sum = (report, statuses) => statuses.reduce((total, status) => total + report[status], 0);
 
 const PHASES = {
-  listing: "Reading the numbers as they are",
-  checking: "Checking that the plan still holds",
+  listing: "Reading the current settings",
+  checking: "Checking that the plan is up to date",
   sending: "Sending the changes",
-  settling: "Reading back what is in doubt",
-  verifying: "Reading every change back",
+  settling: "Reading back the unclear changes",
+  verifying: "Checking every change",
 };
 
-const STATUSES = { failed: "Failed", unknown: "Unknown", pending: "Pending", not_sent: "Not sent", updated: "Updated", unchanged: "Left as they are" };
+const STATUSES = { failed: "Failed", unknown: "Unknown", pending: "Pending", not_sent: "Not sent", updated: "Updated", unchanged: "Left alone" };
 const LEFT = ["failed", "unknown", "pending", "not_sent"];
 const ROWS = 10;
 
-/** Return a job's state in a word or two, and the class that colours it. */
+/** Return the state of a job in a word or two, and the CSS class of its color. */
 export function shortState({ state, kind: work, report }) {
   const left = report ? sum(report, LEFT) : 0;
   const [kind, label] = {
     planning: ["running", "planning"],
-    planned: ["pending", "waits for you"],
+    planned: ["pending", "ready to run"],
     running: ["running", "running"],
     stopping: ["running", "stopping"],
     done: left ? ["failed", `${count(left)} not done`] : ["updated", work === "roll-back" ? "rolled back" : "done"],
@@ -38,21 +38,21 @@ export function shortState({ state, kind: work, report }) {
   return { kind, label };
 }
 
-/** Say how a job stands: what has happened, what that means, and the class that colours it. */
+/** Return the CSS class, the title and the details that describe the state of a job. */
 function verdict({ state, kind, plan, progress, report, error }) {
   const isBack = kind === "roll-back";
   const all = isBack && report ? numbers(sum(report, ["updated", ...LEFT])) : plan ? numbers(plan.changes) : "";
-  const changed = isBack ? "set back" : "changed";
-  const same = plan?.unchanged ? `${count(plan.unchanged)} ${plan.unchanged === 1 ? "is" : "are"} so already. ` : "";
+  const changed = isBack ? "rolled back" : "changed";
+  const same = plan?.unchanged ? `${count(plan.unchanged)} already ${plan.unchanged === 1 ? "matches" : "match"}. ` : "";
   switch (state) {
     case "planning":
-      return ["running", "Looking at what would change", "Nothing is sent."];
+      return ["running", "Planning", "No changes are sent yet."];
     case "planned":
-      return plan.changes ? ["open", `${all} would change`, `${same}Nothing has been sent yet.`] : ["good", "There is nothing to change", same];
+      return plan.changes ? ["open", `${all} will change`, `${same}Nothing has been sent yet.`] : ["good", "There is nothing to change", same];
     case "running":
       return ["running", PHASES[progress?.phase] ?? "Starting", underWay(progress)];
     case "stopping":
-      return ["running", "Stopping", "What is on the wire ends, the rest is not sent."];
+      return ["running", "Stopping", "Waiting for the requests in flight."];
     case "done":
       if (!report || !sum(report, LEFT)) return ["good", `${all} ${changed}`, took(report)];
       return [report.failed ? "bad" : "open", `${count(report.updated)} of ${all} ${changed}`, `${undone(report)}. ${took(report)}`];
@@ -60,13 +60,13 @@ function verdict({ state, kind, plan, progress, report, error }) {
       if (!report) return ["", "Discarded", "Nothing was sent."];
       return ["open", `Stopped: ${count(report.updated)} of ${all} ${changed}`, `${undone(report)}. ${took(report)}`];
     case "interrupted":
-      return ["open", "Interrupted: the service ended under way", "Whoever resumes it reads back what is in doubt before anything is sent again."];
+      return ["open", "Interrupted: the service stopped during the run", "Resume reads back the unclear changes before it sends anything."];
     default:
       return ["bad", error?.title ?? "Failed", error?.detail ?? ""];
   }
 }
 
-/** Say what a report leaves undone: `7 failed, 12 not sent`. */
+/** Return what is not done, by status: `7 failed, 12 not sent`. */
 function undone(report) {
   const left = LEFT.filter((status) => report[status] > 0);
   return left.map((status) => `${count(report[status])} ${STATUSES[status].toLowerCase()}`).join(", ") || "Nothing is left";
@@ -75,15 +75,15 @@ function undone(report) {
 const took = (report) => (report ? `${count(report.requests)} requests in ${duration(report.elapsed)}.` : "");
 
 function underWay(progress) {
-  if (progress?.paused_for > 0) return `Paused for ${duration(progress.paused_for)}: the API asked for it.`;
+  if (progress?.paused_for > 0) return `Paused for ${duration(progress.paused_for)}, as the API asked.`;
   if (!progress?.total || !progress.done || progress.phase !== "sending") return "";
   const left = ((progress.total - progress.done) * progress.elapsed) / progress.done;
   return left < 1 ? "Nearly done." : `About ${duration(Math.round(left))} left.`;
 }
 
 /**
- * Show a job in a box, and keep it up to date; return what ends that.
- * `moved` is called when numbers may have changed.
+ * Show a job in a box, and keep it up to date; return a function that stops this.
+ * Calls `moved` when numbers may have changed.
  */
 export function openJob(id, box, { moved }) {
   const url = `${JOBS}/${encodeURIComponent(id)}`;
@@ -98,11 +98,11 @@ export function openJob(id, box, { moved }) {
   const chart = new Chart(view.chart);
 
   async function act(verb, button) {
-    if (verb === "roll-back" && !confirm(`Set ${numbers(job.report.updated)} back to what they were?`)) return;
+    if (verb === "roll-back" && !confirm(`Roll ${numbers(job.report.updated)} back to the settings before this job?`)) return;
     pressed = button;
     view.buttons.forEach((each) => { each.disabled = true; });
     try {
-      // What it leads to may be told a moment later, as an event; until then there is nothing more to press.
+      // The new state may arrive a moment later, as an event: keep the buttons disabled until then.
       update(await request("POST", `${url}/${verb}`));
       showProblem(view.problem, null);
       if (isOpen && !isFinal(job.state)) listen();
@@ -121,9 +121,9 @@ export function openJob(id, box, { moved }) {
     mine.addEventListener("job", (event) => update(JSON.parse(event.data)));
     mine.onerror = () => {
       if (!isOpen || mine !== stream) return;
-      view.link.textContent = "Connection lost. The job goes on; trying to reach it again.";
+      view.link.textContent = "Connection lost. The job continues; reconnecting.";
       view.link.className = "link lost";
-      // A browser tries again by itself unless it was refused.
+      // The browser reconnects by itself, except after an error response.
       if (mine.readyState === EventSource.CLOSED) again = setTimeout(begin, 2000);
     };
   }
@@ -139,7 +139,7 @@ export function openJob(id, box, { moved }) {
       if (!isOpen) return;
       if (!job) { view.kind.textContent = "Job"; view.title.textContent = "This job cannot be shown"; }
       showProblem(view.problem, problem);
-      // Who is told that there is no such job any more need not ask again.
+      // After a 4xx response (the job is gone), asking again is pointless.
       if (job && !(problem.status >= 400 && problem.status < 500)) again = setTimeout(begin, 2000);
       else view.link.textContent = "";
     }
@@ -156,9 +156,9 @@ export function openJob(id, box, { moved }) {
 
   function changed(before) {
     if (["running", "stopping"].includes(before?.state) || job.state === "running") moved();
-    // What a roll-back changes is known when it is done.
+    // The changes of a roll-back are known only at its end.
     if (job.plan && (!before?.plan || (job.kind === "roll-back" && isFinal(job.state)))) list(view.changes, 0);
-    // Nothing comes any more but the end, which a browser would take for a lost connection.
+    // Close the stream: the browser would take its end for a lost connection.
     if (isFinal(job.state)) { stream?.close(); view.link.textContent = ""; }
     view.results.box.hidden = true;
     if (isFinal(job.state) && job.report) showResults();
@@ -167,7 +167,7 @@ export function openJob(id, box, { moved }) {
       button.hidden = !button.states(job);
       button.disabled = false;
     }
-    // Whoever pressed a button that is gone goes on where its outcome is told.
+    // If the pressed button is gone, move the focus to the title, near the outcome.
     if (pressed?.hidden) view.title.focus({ preventScroll: true });
     pressed = null;
   }
@@ -196,7 +196,7 @@ export function openJob(id, box, { moved }) {
       ? ["updated", "failed", "unknown", "pending", "not_sent"].map((name) => [name, (has[name] ?? 0) / total])
       : [["running", progress?.total ? progress.done / progress.total : 0]];
     view.bar.box.hidden = !isRun && state !== "planning";
-    // What was never sent, or is in doubt at the end, is not done.
+    // At the end, changes that are unknown, pending or not sent are not done.
     const done = isUnderWay || parts.length === 1 ? parts : parts.slice(0, 2);
     const share = Math.min(1, done.reduce((sum, [, part]) => sum + part, 0));
     for (const [name, piece] of Object.entries(view.bar.pieces))
@@ -232,7 +232,7 @@ export function openJob(id, box, { moved }) {
     if (isUnderWay) {
       const isFree = job.progress.rate === null;
       tiles.set("rate", isFree ? "none" : `${job.progress.rate.toFixed(job.progress.rate < 10 ? 1 : 0)}/s`, isFree,
-        isFree ? "nothing is held back" : "requests let through");
+        isFree ? "no limit yet" : "used by the client");
     }
   }
 
@@ -265,7 +265,7 @@ export function openJob(id, box, { moved }) {
   function showResults() {
     const { report } = job;
     const part = view.results;
-    // Those that had nothing to change have no results, but where a roll-back says why it has left them alone.
+    // Numbers without a change have no result, except in a roll-back: there it tells why a number was left alone.
     const there = Object.keys(STATUSES).filter((status) => report[status] > 0 && (status !== "unchanged" || job.kind === "roll-back"));
     part.row = (result) => element("tr", {},
       element("td", { class: "tight" }, result.number ?? result.id),
@@ -299,7 +299,7 @@ function changeRows({ id, number, fields }) {
       element("td", { class: "after" }, valueText(after))));
 }
 
-/** Lay out a job's view, all of it hidden that is not known yet; return its parts. */
+/** Build the view of a job, with all unknown parts hidden; return the parts. */
 function build(box, act) {
   const view = {
     kind: element("p", { class: "kind" }, "Job"),
@@ -337,9 +337,9 @@ function build(box, act) {
       element("span", { class: "label" }, label), values[name].value, values[name].note));
   };
   view.tiles = element("ul", { class: "tiles", hidden: true },
-    tile("updated", "Updated", "confirmed by the API"), tile("failed", "Failed", "refused"),
-    tile("unknown", "Unknown", "in doubt"), tile("pending", "Pending", "not in effect yet"), tile("not_sent", "Not sent", "never left"),
-    tile("requests", "Requests", "reads included"), tile("rate_limited", "Answered 429"), tile("rate", "Rate"), tile("took", "Took", "in all"));
+    tile("updated", "Updated", "confirmed by the API"), tile("failed", "Failed", "rejected"),
+    tile("unknown", "Unknown", "no clear response"), tile("pending", "Pending", "not in effect yet"), tile("not_sent", "Not sent", "unchanged"),
+    tile("requests", "Requests", "including reads"), tile("rate_limited", "Throttled (429)"), tile("rate", "Rate limit"), tile("took", "Took", "in total"));
   view.tiles.show = (name, isShown) => { values[name].box.hidden = !isShown; };
   view.tiles.set = (name, value, isNought = false, note = null) => {
     values[name].value.textContent = value;
@@ -349,7 +349,7 @@ function build(box, act) {
 
   const key = (kind, label) => element("span", { class: `key ${kind}` }, label);
   view.figure = element("figure", { hidden: true }, view.chart, element("figcaption", {},
-    key("speed", "requests per second"), key("allowed", "rate that is kept"), key("refused", "answers 429"), key("pause", "paused, as the API asked")));
+    key("speed", "requests per second"), key("allowed", "rate limit"), key("refused", "429 responses"), key("pause", "paused, as the API asked")));
 
   const part = (kind, title, heads, ...above) => {
     const rows = element("tbody");

@@ -1,4 +1,4 @@
-"""`wavix-async numbers bulk-update`: check every row, ask, change the numbers, and report the result of each."""
+"""`wavix-async numbers bulk-update`: check all rows, ask the user, change the numbers, report each result."""
 
 import asyncio
 import json
@@ -15,7 +15,7 @@ from wavix_async.cli._console import err, out, suppress_broken_pipe, write_json
 from wavix_async.cli._exit import ExitCode, Quit, code_for_report
 from wavix_async.cli._input import NO_CHANGES, Changes, Layout, RowCheck, Rows, TrackedRows, flag_values, open_rows
 from wavix_async.cli._options import CONNECTION, AtLeastOne, Connection, DryRun, Json, Yes
-from wavix_async.cli._output import Display, report_json, result_file, show_report
+from wavix_async.cli._output import Display, format_count, report_json, result_file, show_report
 from wavix_async.cli._prompts import confirm
 from wavix_async.cli._runner import RunOutcome, run_bulk
 
@@ -39,21 +39,24 @@ def bulk_update(
     as_json: Json = False,
     connection: Connection = CONNECTION,
 ) -> ExitCode:
-    """Change many numbers at once, from a table or from a list of ids.
+    """Change many phone numbers, listed in a file.
 
-    FILE is CSV with a header (id,sms_enabled,...), NDJSON ({"id": 1001, "sms_enabled": true}), or one id per line with
-    the change given as flags. An empty cell leaves a field as it is; null clears a URL; destinations are JSON. When a
-    row is wrong, all wrong rows are named and nothing is sent.
+    FILE is CSV with a header (id,sms_enabled,...), NDJSON ({"id": 1001, "sms_enabled": true}), or a list of ids, one
+    per line, with the change given as options. In CSV, an empty cell keeps the current value, null clears a URL, and
+    destinations are JSON. If any row is wrong, the command lists the wrong rows and sends nothing.
+
+    Example: `wavix-async numbers bulk-update ids.txt --sms-enabled --dry-run`
 
     Args:
         file: A path, or - for stdin.
         changes: The same change for every row.
-        concurrency: Requests on the wire at once.
-        batch: Send equal changes together, up to 100 in one request.
-        dry_run: Say what would be sent, and send nothing. With --json every change, as NDJSON that can be read again.
-        yes: Do not ask. Needed where there is no terminal to ask on.
-        output: Write every result (id, status, attempts, error) to this .csv, .ndjson or .jsonl file.
-        layout: How to read FILE [default: by its suffix or its first character].
+        concurrency: How many requests may be in flight at once.
+        batch: Send equal changes together, up to 100 numbers per request.
+        dry_run: Show the requests without sending them. With --json: print every change as NDJSON, which this command
+            can read.
+        yes: Do not ask for confirmation. Required without a terminal.
+        output: Write the result of each number (id, status, attempts, error) to a .csv, .ndjson or .jsonl file.
+        layout: The format of FILE [default: from the suffix or the first character].
         as_json: Print the report as one JSON object.
         connection: How to reach the API.
     """
@@ -66,23 +69,23 @@ def bulk_update(
             _show_dry_run(rows, checked, as_json=as_json)
             return ExitCode.DONE
         if output is not None and file != "-" and output.exists() and output.samefile(file):
-            raise Quit(ExitCode.USAGE, "--output must be another file than the one that is read.")
+            raise Quit(ExitCode.USAGE, f"--output {output} is the input file: choose another file.")
         wavix = connection.client()
         fields = ", ".join(checked.fields)
-        confirm(f"{checked.total:,} numbers of {wavix.base_url} will be changed ({fields}).", yes=yes)
+        confirm(f"{format_count(checked.total)} at {wavix.base_url} will be changed ({fields}).", yes=yes)
         write_result = stack.enter_context(result_file(output))
         tracked = TrackedRows(rows, checked.total, write_result)
         outcome = asyncio.run(_update(wavix, tracked, concurrency, "auto" if batch else None))
-        # The exit code counts also when nothing reads the report any more (`| head`).
+        # If the reader closes the pipe early (`| head`), the exit code still reports how the run ended.
         with suppress_broken_pipe():
             if as_json:
                 write_json(report_json(outcome.report, interrupted=outcome.interrupted))
             else:
-                show_report(out(), outcome.report)
+                show_report(out(), outcome.report, interrupted=outcome.interrupted)
         if output is not None:
             tracked.finish(outcome.report.failures)
         if outcome.input_error is not None:
-            raise Quit(ExitCode.FAILED, f"Stopped: {outcome.input_error}")
+            raise Quit(ExitCode.FAILED, f"The run stopped early: {outcome.input_error}")
     return ExitCode.INTERRUPTED if outcome.interrupted else code_for_report(outcome.report)
 
 
@@ -100,7 +103,7 @@ def _check_rows(rows: Rows) -> RowCheck:
         lines = (f"{rows.name}, {problem}" for problem in checked.problems)
         raise Quit(ExitCode.USAGE, mistakes(rows.name, lines, checked.wrong))
     if not checked.total:
-        raise Quit(ExitCode.USAGE, f"{rows.name}: there are no rows.")
+        raise Quit(ExitCode.USAGE, f"{rows.name} has no rows.")
     return checked
 
 
@@ -110,10 +113,10 @@ def _show_dry_run(rows: Rows, checked: RowCheck, *, as_json: bool) -> None:
             write_json({"id": number_id, **to_dict(update)})
         return
     console = out()
-    counts = ", ".join(f"{name} of {count:,}" for name, count in checked.fields.items())
-    console.print(Text(f"{checked.total:,} numbers would be changed: {counts}."), soft_wrap=True)
+    counts = ", ".join(f"{name} on {count:,}" for name, count in checked.fields.items())
+    console.print(Text(f"{format_count(checked.total)} will change: {counts}."), soft_wrap=True)
     for _, (number_id, update) in zip(range(_MAX_REQUESTS_SHOWN), rows, strict=False):
         console.print(Text(f"  PATCH /v1/numbers/{number_id} {json.dumps(to_dict(update))}"), soft_wrap=True)
     if checked.total > _MAX_REQUESTS_SHOWN:
-        console.print(f"  ... and {checked.total - _MAX_REQUESTS_SHOWN:,} more; --json prints them all")
-    console.print("Nothing was sent.")
+        console.print(f"  ... and {checked.total - _MAX_REQUESTS_SHOWN:,} more; --json shows all of them")
+    console.print("Dry run: nothing was sent.")

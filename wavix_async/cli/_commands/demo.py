@@ -1,4 +1,4 @@
-"""`wavix-async demo`: update all numbers of a local Wavix that limits the rate and fails, and verify every number."""
+"""`wavix-async demo`: update all numbers of a local Wavix with a rate limit and faults, and check every number."""
 
 import asyncio
 from collections.abc import Mapping
@@ -10,8 +10,8 @@ from rich.text import Text
 from wavix_async import BulkReport, BulkResult, BulkStatus, NumberUpdate, WavixClient, to_dict
 from wavix_async.cli._console import err, out, show_facts, write_json
 from wavix_async.cli._exit import ExitCode, Quit, code_for_report
-from wavix_async.cli._options import AtLeastOne, Json
-from wavix_async.cli._output import Display, format_counts
+from wavix_async.cli._options import AtLeastOne, Json, Positive, Share, with_option_names
+from wavix_async.cli._output import Display, format_count, format_counts
 from wavix_async.cli._runner import RunOutcome, run_bulk
 from wavix_async.sandbox import Sandbox, SandboxStats
 
@@ -32,41 +32,44 @@ class _Scenario:
 
 @attrs.define
 class _Audit:
-    """The state of the sandbox compared with the report, number by number."""
+    """Compares the state of the sandbox with the report, number by number."""
 
     as_reported: int = 0
     unknown: int = 0
-    """Reported as unknown: either state is correct."""
+    """Reported as unknown: the number may be changed or unchanged."""
     lost: list[int] = attrs.field(factory=list)
-    """Reported as updated but not changed, or reported as not updated but changed."""
+    """The report is wrong: reported as updated but unchanged, or reported as not updated but changed."""
 
 
 def demo(
     *,
     numbers: AtLeastOne = 2000,
-    rate: float = 250.0,
-    faults: float = 0.02,
+    rate: Positive = 250.0,
+    faults: Share = 0.02,
     concurrency: AtLeastOne = 32,
     seed: int = 0,
     as_json: Json = False,
 ) -> ExitCode:
-    """Reconfigure a fleet on a local Wavix that limits the rate and fails at times, and check every number.
+    """Update numbers on a local Wavix with a rate limit and faults.
 
-    Needs no key and no network. The client is not told the limit: it learns it from the refusals.
+    The demo needs no API key and no network. The client does not know the rate limit: it learns the limit from 429
+    responses. At the end the demo checks every number on the server against the client's report.
+
+    Example: `wavix-async demo --numbers 500 --rate 100`
 
     Args:
         numbers: How many phone numbers to change.
-        rate: Requests per second that the local Wavix lets in.
-        faults: Share of requests hit by a fault (connection resets, cut and broken answers, 5xx), from 0 to 1.
-        concurrency: Requests on the wire at once.
-        seed: Another seed gives other data and other faults.
+        rate: How many requests per second the local server accepts.
+        faults: The share of requests that fail (connection reset, truncated or broken response, 5xx), from 0 to 1.
+        concurrency: How many requests may be in flight at once.
+        seed: Seed for the data and the faults.
         as_json: Print one JSON object instead of the report.
     """
     try:
         scenario = _Scenario(numbers, rate, max(1, round(rate * _BURST_SECONDS)), faults)
         sandbox = Sandbox(numbers, rate, scenario.burst, faults, seed=seed)
     except (ValueError, OverflowError) as error:
-        raise Quit(ExitCode.USAGE, f"{error}.") from None
+        raise Quit(ExitCode.USAGE, with_option_names(f"{error}.")) from None
     return asyncio.run(_run_demo(sandbox, scenario, concurrency, as_json=as_json))
 
 
@@ -84,7 +87,7 @@ async def _run_demo(sandbox: Sandbox, scenario: _Scenario, concurrency: int, *, 
         console.print(_intro(scenario, sandbox.url), soft_wrap=True)
         outcome = await run_bulk(run, Display(console), on_result)
     report = outcome.report
-    # The results that the second Ctrl-C cut off are only in the report.
+    # Only the report has the results that a second Ctrl-C cut off.
     statuses.update((result.id, result.status) for result in report.failures)
     audit = _audit(sandbox, before, updates, statuses)
     if as_json:
@@ -104,8 +107,8 @@ def _make_update(number_id: int) -> NumberUpdate:
 
 def _intro(scenario: _Scenario, url: str) -> Text:
     return Text(
-        f"A local Wavix on {url} lets in {scenario.rate:g} requests/s (burst {scenario.burst}) "
-        f"and breaks {scenario.faults:.1%} of them.\nThe client knows neither.\n",
+        f"A local Wavix at {url} accepts {scenario.rate:g} requests/s (burst {scenario.burst}) "
+        f"and fails {scenario.faults:.1%} of them.\nThe client knows neither figure.\n",
         style="dim",
     )
 
@@ -131,7 +134,7 @@ def _audit(
 
 
 def _rate_used(scenario: _Scenario, report: BulkReport, stats: SandboxStats) -> tuple[float, float]:
-    """Return the requests per second that were accepted, and their share of what the limit allowed."""
+    """Return the rate of accepted requests per second, and its share of the rate that the limit allowed."""
     allowed = scenario.burst + scenario.rate * report.elapsed
     return stats.accepted / report.elapsed, stats.accepted / allowed
 
@@ -163,15 +166,15 @@ def _show_report(scenario: _Scenario, report: BulkReport, stats: SandboxStats, a
     unknown = f", {audit.unknown:,} unknown" if audit.unknown else ""
     succeeded = not audit.lost and report.updated == scenario.numbers
     facts: dict[str, str | Text] = {
-        "Asked": f"{scenario.numbers:,} numbers: SMS on, recording on, a callback URL of its own for each",
-        "Happened": format_counts(report),
-        "Requests": f"{report.requests:,} sent, {stats.requests:,} arrived, "
-        f"{stats.refused:,} of them refused with 429 ({stats.refused / max(1, stats.requests):.1%})",
-        "Faults": f"{stats.faults.total():,} played" + (f": {kinds}" if kinds else ""),
-        "Repeats": f"{_repeated(stats):,} numbers were written again, because a fault had eaten the answer",
-        "Rate": f"{used:,.1f}/s used of {scenario.rate:,g}/s allowed ({share:.1%} of what the bucket gave), "
-        f"{report.elapsed:.1f} s in all",
-        "State": f"{audit.as_reported:,} of {scenario.numbers:,} numbers are as reported{unknown}, "
+        "Task": f"turn SMS and recording on, and set a different callback URL, on {format_count(scenario.numbers)}",
+        "Result": format_counts(report),
+        "Requests": f"{report.requests:,} sent, {stats.requests:,} received, "
+        f"{stats.refused:,} throttled with 429 ({stats.refused / max(1, stats.requests):.1%})",
+        "Faults": f"{stats.faults.total():,} injected" + (f": {kinds}" if kinds else ""),
+        "Repeats": f"{format_count(_repeated(stats))} updated more than once, because a fault lost a response",
+        "Rate": f"{used:,.1f}/s of {scenario.rate:,g}/s allowed ({share:.1%} of the limit), "
+        f"{report.elapsed:.1f} s in total",
+        "Check": f"{audit.as_reported:,} of {format_count(scenario.numbers)} match the report{unknown}, "
         f"{len(audit.lost):,} lost",
     }
     summary = Text(

@@ -18,7 +18,7 @@ from wavix_async.cli._commands.fleet_runner import FleetRunOutcome, OnProgress, 
 from wavix_async.cli._console import err, out, suppress_broken_pipe, write_json
 from wavix_async.cli._exit import ExitCode, Quit, code_for_fleet
 from wavix_async.cli._html import plan_page, run_page
-from wavix_async.cli._options import CONNECTION, AtLeastOne, Connection, Json, Yes
+from wavix_async.cli._options import CONNECTION, AtLeastOne, Connection, Json, Yes, with_option_names
 from wavix_async.cli._output import change_json, format_count, printable, show_run, write_report
 from wavix_async.cli._prompts import confirm
 from wavix_async.fleet import (
@@ -39,7 +39,7 @@ Format = Annotated[Layout | None, Parameter(name="--format")]
 Input = Annotated[str, Parameter(allow_leading_hyphen=True)]
 
 WritePage: TypeAlias = Callable[[Callable[[], str]], None]
-"""Calls a function that makes a page, and writes the page, if `--output` was given."""
+"""If `--output` was given: calls a function that makes a page, and writes the page."""
 
 _STDIN: Final = "-"
 _SAMPLE_SIZE: Final = 10
@@ -49,29 +49,29 @@ _PAGE_SUFFIXES: Final = (".html", ".htm")
 @Parameter(name="*", group="Safety")
 @attrs.frozen(kw_only=True)
 class SafetyOptions:
-    """What a run must not do."""
+    """The safety limits of a run."""
 
     max_changes: AtLeastOne | None = None
-    """Refuse to change more numbers than this [default: no limit]."""
+    """Refuse a plan that changes more numbers than this [default: no limit]."""
     max_fraction: Annotated[float, Parameter(validator=validators.Number(gte=0, lte=1))] = 0.3
-    """Refuse to change a larger share of the account than this; counts from 10 changes on, and 1 allows everything."""
+    """Refuse a plan that changes a larger share of the account, from 0 to 1 (no limit). Ignored below 10 changes."""
 
     def safety(self) -> Safety:
         """Return the options as the argument `safety` of a run."""
         return Safety(max_changes=self.max_changes, max_fraction=None if self.max_fraction == 1 else self.max_fraction)
 
 
-@Parameter(name="*", group="Way")
+@Parameter(name="*", group="Sending")
 @attrs.frozen(kw_only=True)
 class SendOptions:
-    """How the changes are sent."""
+    """How to send the changes."""
 
     verify: Annotated[bool, Parameter(negative="")] = False
-    """Read every change back until it is in effect, for up to a minute."""
+    """After the changes, read every number back until its change is in effect, for up to a minute."""
     batch: Annotated[bool, Parameter(negative="")] = False
-    """Send equal changes together, up to 100 in one request."""
+    """Send equal changes together, up to 100 numbers per request."""
     concurrency: AtLeastOne = 32
-    """Requests on the wire at once."""
+    """How many requests may be in flight at once."""
 
     @property
     def batches(self) -> Literal["auto"] | None:
@@ -91,12 +91,16 @@ def export(
     yes: Yes = False,
     connection: Connection = CONNECTION,
 ) -> None:
-    """Write the settings of all numbers of the account to a file that `fleet plan` takes back.
+    """Write the current settings of all numbers to a file.
+
+    Edit the file, then give it to `fleet plan` and `fleet apply`.
+
+    Example: `wavix-async fleet export fleet.csv`
 
     Args:
         file: A .csv, .ndjson, .jsonl, .yaml or .yml file.
-        layout: How it is written [default: by its suffix].
-        yes: Replace a file that exists without asking.
+        layout: The format of FILE [default: from the suffix].
+        yes: Replace an existing file without asking.
         connection: How to reach the API.
     """
     if file.exists():
@@ -116,18 +120,20 @@ def plan(
     output: Path | None = None,
     connection: Connection = CONNECTION,
 ) -> ExitCode:
-    """Show what would change, and send nothing.
+    """Show what `fleet apply` will change, without changing anything.
 
-    FILE says what the numbers shall be: CSV with a header (id or number, and settings), NDJSON, or YAML with selectors.
-    A setting that is not mentioned stays as it is. Exit code 2: something in FILE is wrong, or the account lacks
-    numbers that it names; all of it is told.
+    FILE describes the settings you want: CSV with a header (id or number, and settings), NDJSON, or YAML with
+    selectors. Settings that FILE does not mention keep their value. If FILE has mistakes, or lists numbers that the
+    account does not have, the command shows all of them and exits with 2.
+
+    Example: `wavix-async fleet plan fleet.csv --output plan.html`
 
     Args:
-        file: A path, or - for stdin, with --format.
-        layout: How to read FILE [default: by its suffix].
-        limit: Show at most so many numbers.
+        file: A path, or - for stdin, which needs --format.
+        layout: The format of FILE [default: from the suffix].
+        limit: Show at most this many numbers.
         as_json: Print every change as NDJSON: {"id": ..., "number": ..., "changes": {field: {"from": ..., "to": ...}}}.
-        output: Write the plan to this .html file, too.
+        output: Also write the plan to this .html file.
         connection: How to reach the API.
     """
     desired = _read(file, layout)
@@ -161,27 +167,29 @@ def apply(
     output: Path | None = None,
     connection: Connection = CONNECTION,
 ) -> ExitCode:
-    """Make the numbers as FILE says: plan, ask, change what differs, and keep a journal of it.
+    """Change all numbers that differ from a file, after you confirm.
 
-    Whatever ends the run (Ctrl-C, a crash, an outage), `fleet resume JOURNAL` goes on with it, and `fleet roll-back
-    JOURNAL` sets back what it changed.
+    The command plans, shows the plan, asks, and records the run in a journal. If the run stops early (Ctrl-C, a crash,
+    an outage), continue it with `fleet resume JOURNAL`. To undo the run, use `fleet roll-back JOURNAL`.
+
+    Example: `wavix-async fleet apply fleet.csv --verify`
 
     Args:
-        file: A path, or - for stdin, with --format and --journal.
-        journal: Where the run is written down [default: FILE with the suffix .run.sqlite, a new one for each run].
-        sending: How the changes are sent.
-        safety_options: What the run must not do.
-        stale: What to do with numbers that somebody else has changed since the plan was made.
-        missing: What to do when the account lacks numbers that FILE names.
-        yes: Do not ask. Needed where there is no terminal to ask on.
-        layout: How to read FILE [default: by its suffix].
+        file: A path, or - for stdin, which needs --format and --journal.
+        journal: The file that records the run [default: FILE with the suffix .run.sqlite, a new file for each run].
+        sending: How to send the changes.
+        safety_options: The safety limits of the run.
+        stale: What to do about numbers that changed after the plan was made.
+        missing: What to do about numbers in FILE that the account does not have.
+        yes: Do not ask for confirmation. Required without a terminal.
+        layout: The format of FILE [default: from the suffix].
         as_json: Print the report as one JSON object.
-        output: Write the report to this .html file, too.
+        output: Also write the report to this .html file.
         connection: How to reach the API.
     """
     if file == _STDIN and journal is None:
         raise Quit(
-            ExitCode.USAGE, "Give --journal, where the run is written down: stdin has no name to derive it from."
+            ExitCode.USAGE, "Give --journal, the file that records the run: stdin has no file name to derive it from."
         )
     desired = _read(file, layout)
     write_page = _page_writer(output)
@@ -189,13 +197,13 @@ def apply(
     with _client(connection) as (runner, wavix):
         fleet_plan = runner.run(_plan(wavix, desired))
         if fleet_plan.missing_count and missing == "refuse":
-            _refuse_missing(fleet_plan, hint=" --missing skip changes the others.")
+            _refuse_missing(fleet_plan, hint=" Give --missing skip to change the others.")
         journal_path = _journal_for(file, journal, fleet_plan) if fleet_plan else None
         resuming = journal_path is not None and fleet.has_run(journal_path, base_url=fleet_plan.base_url)
         if fleet_plan:
             _check_safety(fleet_plan, safety)
             _show_plan(fleet_plan, journal_path, resuming=resuming)
-            confirm(f"{format_count(len(fleet_plan))} of {fleet_plan.base_url} will be changed.", yes=yes)
+            confirm(f"{format_count(len(fleet_plan))} at {fleet_plan.base_url} will be changed.", yes=yes)
 
         async def start_run(client: WavixClient, on_progress: OnProgress) -> FleetReport:
             return await fleet.apply(
@@ -224,15 +232,18 @@ def resume(
     output: Path | None = None,
     connection: Connection = CONNECTION,
 ) -> ExitCode:
-    """Go on with the latest run of a journal: settle what is in doubt, and send what has not been sent.
+    """Continue the latest run in a journal.
 
-    What was confirmed is not sent again. A run that has come to its end gives its report.
+    The command reads back every change without a clear result, then sends what was not sent. It never sends a
+    confirmed change again. For a finished run it prints the report.
+
+    Example: `wavix-async fleet resume fleet.run.sqlite`
 
     Args:
         journal: The journal of the run.
-        stale: What to do with numbers that somebody else has changed since the plan was made.
+        stale: What to do about numbers that changed after the plan was made.
         as_json: Print the report as one JSON object.
-        output: Write the report to this .html file, too.
+        output: Also write the report to this .html file.
         connection: How to reach the API.
     """
     write_page = _page_writer(output)
@@ -246,14 +257,17 @@ def resume(
 
 
 def status(journal: Path, /, *, as_json: Json = False, output: Path | None = None) -> ExitCode:
-    """Show where the latest run of a journal stands, also while another process is at it. Asks the API nothing.
+    """Show the progress or the result of the latest run in a journal.
 
-    The exit code is that of the run: 0 all done, 1 some failed, 3 ended for safety, 5 there is something left to do.
+    The run may still be in progress in another process. The command sends no requests. Exit codes: 0 all done, 1 some
+    failed, 3 stopped by a safety limit, 5 running or unfinished.
+
+    Example: `wavix-async fleet status fleet.run.sqlite`
 
     Args:
         journal: The journal of the run.
         as_json: Print the report as one JSON object.
-        output: Write the report to this .html file, too.
+        output: Also write the report to this .html file.
     """
     write_page = _page_writer(output)
     report = fleet.status(journal)
@@ -271,14 +285,19 @@ def roll_back(
     output: Path | None = None,
     connection: Connection = CONNECTION,
 ) -> ExitCode:
-    """Set back what a run has changed, where it is still as the run has left it.
+    """Undo a run, except where someone has changed a number since.
+
+    The command restores the settings from before the run. If the roll-back stops early, continue it with
+    `fleet resume JOURNAL`.
+
+    Example: `wavix-async fleet roll-back fleet.run.sqlite`
 
     Args:
-        journal: The journal of the run; the roll-back is written down there, too, and `fleet resume` goes on with it.
-        sending: How the changes are sent.
-        yes: Do not ask. Needed where there is no terminal to ask on.
+        journal: The journal of the run, which also records the roll-back.
+        sending: How to send the changes.
+        yes: Do not ask for confirmation. Required without a terminal.
         as_json: Print the report as one JSON object.
-        output: Write the report to this .html file, too.
+        output: Also write the report to this .html file.
         connection: How to reach the API.
     """
     write_page = _page_writer(output)
@@ -297,9 +316,9 @@ def roll_back(
     with _client(connection) as (runner, wavix):
         if earlier.kind == "apply":
             changed = earlier.updated + earlier.unknown + earlier.pending
-            question = f"{format_count(changed)} of {wavix.base_url} that this run has changed will be set back."
+            question = f"{format_count(changed)} at {wavix.base_url} that this run changed will be rolled back."
         else:
-            question = f"The roll-back in {journal} on {wavix.base_url} will go on."
+            question = f"The roll-back in {journal} at {wavix.base_url} will continue."
         confirm(question, yes=yes)
         outcome = _run(runner, wavix, start_run)
     return _finish(outcome, journal, write_page, wavix.base_url, as_json=as_json)
@@ -310,7 +329,7 @@ def roll_back(
 
 @contextmanager
 def _client(connection: Connection) -> Iterator[tuple[asyncio.Runner, WavixClient]]:
-    """Open a client, and the runner for the async parts of a command: between them the command may ask the user."""
+    """Open a client and an `asyncio.Runner`. The command asks the user between its async parts, outside the loop."""
     wavix = connection.client()
     with asyncio.Runner() as runner:
         try:
@@ -323,7 +342,7 @@ def _read(file: str, layout: Layout | None) -> fleet.DesiredState:
     if file.startswith("-") and file != _STDIN:
         raise Quit(ExitCode.USAGE, f"Unknown option: {file}. See wavix-async fleet --help.")
     if file == _STDIN and layout is None:
-        raise Quit(ExitCode.USAGE, "Give --format: stdin has no suffix to tell it by.")
+        raise Quit(ExitCode.USAGE, "Give --format csv, ndjson or yaml: stdin has no suffix that shows its format.")
     try:
         return fleet.read(sys.stdin.buffer if file == _STDIN else file, layout=layout)
     except FleetFileError as error:
@@ -331,9 +350,9 @@ def _read(file: str, layout: Layout | None) -> fleet.DesiredState:
 
 
 def _quit_with_problems(error: FleetFileError) -> Quit:
-    """Return an error that lists every known problem; the text of a `FleetFileError` has only the first."""
+    """Return an error that lists every known problem: the text of a `FleetFileError` has only the first ones."""
     if not error.problems:
-        return Quit(ExitCode.USAGE, str(error))
+        return Quit(ExitCode.USAGE, with_option_names(str(error)))
     head = str(error).partition("\n")[0]
     return Quit(ExitCode.USAGE, _with_lines(head, map(str, error.problems), error.count))
 
@@ -354,24 +373,24 @@ async def _plan(wavix: WavixClient, desired: fleet.DesiredState) -> Plan:
 
 def _refuse_missing(fleet_plan: Plan, hint: str = "") -> NoReturn:
     missing = format_count(fleet_plan.missing_count)
-    head = f"The account lacks {missing} that {fleet_plan.name} names; nothing was sent.{hint}"
+    head = f"{fleet_plan.name} lists {missing} that the account does not have; nothing was sent.{hint}"
     raise Quit(ExitCode.USAGE, _with_lines(head, fleet_plan.missing, fleet_plan.missing_count))
 
 
 def _journal_for(file: str, given: Path | None, fleet_plan: Plan) -> Path:
-    """Return the journal of a run: the given one, or the first name that is free or has this same run unfinished.
+    """Return the journal for a run: the given one, or the first name that is free or holds this run, unfinished.
 
     Raises:
-        Quit: The journal has another run that is unfinished.
+        Quit: The journal holds another run that is not finished.
     """
     if given is not None:
         if fleet.has_run(given, base_url=fleet_plan.base_url) and _state_of_run(given, fleet_plan) == "ended":
-            raise Quit(ExitCode.USAGE, f"The run of {given} has ended; give --journal another file for a new one.")
+            raise Quit(ExitCode.USAGE, f"The run in {given} is finished: give another file as --journal for a new run.")
         return given
     source = Path(file)
     for index in count(1):
         path = source.with_name(f"{source.stem}.run{'' if index == 1 else f'-{index}'}.sqlite")
-        # A file that is no journal keeps its name and its content.
+        # A file that is not a journal is left alone.
         with suppress(JournalError):
             if not fleet.has_run(path, base_url=fleet_plan.base_url) or _state_of_run(path, fleet_plan) == "open":
                 return path
@@ -379,35 +398,38 @@ def _journal_for(file: str, given: Path | None, fleet_plan: Plan) -> Path:
 
 
 def _state_of_run(path: Path, fleet_plan: Plan) -> Literal["open", "ended"]:
-    """Return whether the run in a journal has ended, or is this run, unfinished.
+    """Return whether the run in a journal has ended, or is this run and unfinished.
 
     Raises:
-        Quit: It is another run, or another process writes it.
+        Quit: The run is another one, or another process is running it.
     """
     earlier = fleet.status(path)
     if earlier.is_running:
-        raise Quit(ExitCode.TEMPORARY, f"Another process writes {path}: {earlier.name} is being applied.")
+        raise Quit(
+            ExitCode.TEMPORARY,
+            f"Another process is using {path}: it applies {earlier.name}. Wait until it has finished.",
+        )
     if earlier.finished:
         return "ended"
     if earlier.kind == "apply" and earlier.digest == fleet_plan.digest:
         return "open"
     raise Quit(
         ExitCode.USAGE,
-        f"{path} has a run that has not come to its end ({_unfinished_counts(earlier)}). "
-        f"Go on with it, {_command('resume', path)}, or give --journal another file for a new one.",
+        f"{path} holds another run that is not finished ({_unfinished_counts(earlier)}). "
+        f"Continue that run ({_command('resume', path)}), or give another file as --journal for a new run.",
     )
 
 
 def _unfinished_counts(report: FleetReport) -> str:
     counts = ((report.unknown, "unknown"), (report.pending, "pending"), (report.not_sent, "not sent"))
-    return ", ".join(f"{number:,} {word}" for number, word in counts if number) or "it was stopped"
+    return ", ".join(f"{number:,} {word}" for number, word in counts if number) or "it stopped early"
 
 
 def _show_plan(fleet_plan: Plan, journal_path: Path | None, *, resuming: bool) -> None:
     console = err()
     console.print(Text(printable(fleet_plan.table(_SAMPLE_SIZE))), soft_wrap=True)
     if journal_path is not None:
-        what = "Going on with the run in" if resuming else "Journal:"
+        what = "Continuing the run in" if resuming else "Journal:"
         console.print(Text(f"{what} {journal_path}", style="dim"), soft_wrap=True)
 
 
@@ -415,10 +437,7 @@ def _check_safety(fleet_plan: Plan, safety: Safety) -> None:
     try:
         safety.check(len(fleet_plan), fleet_plan.account)
     except SafetyError as error:
-        text = str(error)
-        for name in ("max_changes", "max_fraction"):
-            text = text.replace(name, f"--{name.replace('_', '-')}")
-        raise Quit(ExitCode.REFUSED, text) from None
+        raise Quit(ExitCode.REFUSED, with_option_names(str(error))) from None
 
 
 def _run(runner: asyncio.Runner, wavix: WavixClient, start_run: StartRun) -> FleetRunOutcome:
@@ -426,8 +445,8 @@ def _run(runner: asyncio.Runner, wavix: WavixClient, start_run: StartRun) -> Fle
         return runner.run(run_fleet(wavix, start_run))
     except StalePlanError as error:
         head = (
-            f"{format_count(error.count)} changed since the plan was made; nothing is sent now. Plan again, or give "
-            "--stale skip (leave them) or --stale write (change them all the same)."
+            f"{format_count(error.count)} changed after the plan was made; nothing was sent now. Plan again, or give "
+            "--stale skip to leave them alone, or --stale write to change them anyway."
         )
         raise Quit(ExitCode.REFUSED, _with_lines(head, error.numbers, error.count)) from None
 
@@ -440,27 +459,27 @@ def _finish(
 ) -> ExitCode:
     report = outcome.report
     if report is None and journal is not None:
-        # The second Ctrl-C left no report: the journal has what happened until then.
+        # After a second Ctrl-C there is no report: the journal has the results until then.
         with suppress(JournalError):
             report = fleet.status(journal)
     if report is None:
         raise Quit(ExitCode.INTERRUPTED, "Interrupted. Nothing was sent.")
     _show_report(report, write_page, base_url, as_json=as_json, interrupted=outcome.interrupted)
     if not report.finished and report.journal is not None:
-        _note(f"To go on: {_command('resume', report.journal)}")
+        _note(f"To continue: {_command('resume', report.journal)}")
     return ExitCode.INTERRUPTED if outcome.interrupted else code_for_fleet(report)
 
 
 def _show_report(
     report: FleetReport, write_page: WritePage, base_url: str | None, *, as_json: bool, interrupted: bool
 ) -> None:
-    # The exit code counts also when nothing reads the report any more (`| head`).
+    # If the reader closes the pipe early (`| head`), the exit code still reports how the run ended.
     with suppress_broken_pipe():
         if as_json:
             write_report(report, interrupted=interrupted)
         else:
-            show_run(out(), report)
-    write_page(lambda: run_page(report, base_url=base_url))
+            show_run(out(), report, interrupted=interrupted)
+    write_page(lambda: run_page(report, base_url=base_url, interrupted=interrupted))
 
 
 def _page_writer(output: Path | None) -> WritePage:
@@ -474,7 +493,7 @@ def _page_writer(output: Path | None) -> WritePage:
     if output.suffix.lower() not in _PAGE_SUFFIXES:
         raise Quit(ExitCode.USAGE, f"--output {output}: the suffix must be .html.")
     if not output.parent.is_dir() or output.is_dir():
-        raise Quit(ExitCode.USAGE, f"Cannot write --output {output}: it is no file in a directory that exists.")
+        raise Quit(ExitCode.USAGE, f"Cannot write --output {output}: the path must be a file in an existing directory.")
 
     def write(make: Callable[[], str]) -> None:
         try:

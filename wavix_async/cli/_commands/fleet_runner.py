@@ -1,4 +1,4 @@
-"""Run a plan or a run of a fleet: show its progress, and stop it in order at Ctrl-C."""
+"""Make a fleet plan or run it: show the progress, and stop cleanly at Ctrl-C."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -25,17 +25,17 @@ _PHASE_LABELS: Final = {
     "listing": "Listing",
     "checking": "Checking",
     "sending": "Sending",
-    "settling": "Settling doubts",
+    "settling": "Reading back",
     "verifying": "Verifying",
 }
 
 
 @attrs.frozen
 class FleetRunOutcome:
-    """How a run of a fleet ended.
+    """The result of a fleet run.
 
     Attributes:
-        report: The report; None if the second Ctrl-C cut the run off.
+        report: The report; None if a second Ctrl-C cut the run off.
         interrupted: Whether the user pressed Ctrl-C.
     """
 
@@ -44,7 +44,7 @@ class FleetRunOutcome:
 
 
 class _LatestProgress:
-    """The latest progress of a run, with time and limits of now: a run may report nothing during a long pause.
+    """The latest progress of a run, with the current time and rate: a run may report nothing during a long pause.
 
     Args:
         wavix: The client of the run.
@@ -72,11 +72,11 @@ class _LatestProgress:
 
 
 async def with_progress(wavix: WavixClient, start: Callable[[OnProgress], Awaitable[T]]) -> T:
-    """Await something that changes nothing, and show its progress; Ctrl-C cancels it at once.
+    """Await a read-only operation, and show its progress. Ctrl-C cancels it at once.
 
     Args:
-        wavix: The client that it uses.
-        start: Starts it; called with the function that takes the progress.
+        wavix: The client of the operation.
+        start: Starts the operation; its argument receives the progress.
     """
     latest = _LatestProgress(wavix)
     async with show_progress(Display(err()), latest.read_progress):
@@ -84,9 +84,9 @@ async def with_progress(wavix: WavixClient, start: Callable[[OnProgress], Awaita
 
 
 async def run_fleet(wavix: WavixClient, start_run: StartRun) -> FleetRunOutcome:
-    """Run a fleet run, and show its progress.
+    """Run a fleet plan, and show the progress.
 
-    The first Ctrl-C lets the requests in flight end and sends no more; the second ends the run at once.
+    After the first Ctrl-C, the requests in flight finish and no more are sent. The second Ctrl-C ends the run at once.
 
     Args:
         wavix: The client.
@@ -98,7 +98,7 @@ async def run_fleet(wavix: WavixClient, start_run: StartRun) -> FleetRunOutcome:
     stop_signal, latest, display = StopSignal(), _LatestProgress(wavix), Display(err())
 
     def stop() -> None:
-        display.say("Stopping: what is on the wire may end, the rest is not sent. Ctrl-C again ends at once.")
+        display.say("Stopping: waiting for the requests in flight. Press Ctrl-C again to quit at once.")
         stop_signal.set()
 
     report = None
@@ -110,7 +110,7 @@ async def run_fleet(wavix: WavixClient, start_run: StartRun) -> FleetRunOutcome:
                 if not interrupts.absorb_cancellation():
                     raise
             except WavixError:
-                # An error after Ctrl-C is a consequence of the stop.
+                # An error after Ctrl-C is a result of the stop.
                 if not interrupts.count:
                     raise
             finally:

@@ -13,7 +13,7 @@ from wavix_async.cli._console import out, show_facts, write_json
 from wavix_async.cli._exit import ExitCode, Quit, code_for_error
 from wavix_async.cli._input import NO_CHANGES, Changes, update_from_flags
 from wavix_async.cli._options import CONNECTION, AtLeastOne, Connection, Json, Yes
-from wavix_async.cli._output import number_facts, number_table
+from wavix_async.cli._output import format_count, number_facts, number_table
 from wavix_async.cli._prompts import confirm
 
 __all__ = ["get", "list_", "release", "update"]
@@ -31,15 +31,17 @@ def list_(
     as_json: Json = False,
     connection: Connection = CONNECTION,
 ) -> None:
-    """List the phone numbers of the account.
+    """List the phone numbers of your account.
+
+    Example: `wavix-async numbers list --label support --json`
 
     Args:
-        search: Only numbers that contain this.
+        search: Only numbers that contain these digits.
         label: Only numbers with exactly this label.
-        label_present: Only numbers with a label, or without; makes the API ignore --label.
-        city_id: Only numbers of this city or rate center.
-        limit: At most so many.
-        as_json: Print NDJSON: one number per line, as the API has it.
+        label_present: Only numbers with (or without) a label. The API then ignores --label.
+        city_id: Only numbers in this city or rate center.
+        limit: Show at most this many numbers [default: all].
+        as_json: Print NDJSON: one number per line, with all fields of the API.
         connection: How to reach the API.
     """
     filters = {"search": search, "label": label, "label_present": label_present, "city_id": city_id}
@@ -62,7 +64,7 @@ def list_(
 async def _numbers(wavix: WavixClient, filters: dict[str, Any], limit: int | None) -> AsyncGenerator[Number, None]:
     remaining = limit
     paginator = wavix.numbers.list(**filters, per_page=min(limit or _PAGE, _PAGE))
-    # Page by page: `async for number in paginator` would fetch the next page ahead.
+    # `async for number in paginator` would fetch a page that is not needed.
     async with aclosing(paginator.pages()) as pages:
         async for page in pages:
             for number in page.items[:remaining]:
@@ -74,11 +76,13 @@ async def _numbers(wavix: WavixClient, filters: dict[str, Any], limit: int | Non
 
 
 def get(number_id: int, /, *, as_json: Json = False, connection: Connection = CONNECTION) -> None:
-    """Show one phone number.
+    """Show all settings of one phone number.
+
+    Example: `wavix-async numbers get 1001`
 
     Args:
-        number_id: The record's id, as `numbers list` shows it; not the phone number.
-        as_json: Print the number as the API has it.
+        number_id: The id of the number in `numbers list`, not the phone number.
+        as_json: Print one JSON object, with all fields of the API.
         connection: How to reach the API.
     """
 
@@ -97,12 +101,16 @@ def update(
     as_json: Json = False,
     connection: Connection = CONNECTION,
 ) -> None:
-    """Change one phone number; what is not given stays as it is.
+    """Change the settings of one phone number.
+
+    Settings that you do not give keep their value.
+
+    Example: `wavix-async numbers update 1001 --sms-enabled`
 
     Args:
-        number_id: The record's id, as `numbers list` shows it; not the phone number.
+        number_id: The id of the number in `numbers list`, not the phone number.
         changes: What to change.
-        as_json: Print the number after the change, as the API has it.
+        as_json: Print the changed number as one JSON object, with all fields of the API.
         connection: How to reach the API.
     """
     target = update_from_flags(changes)
@@ -121,24 +129,26 @@ def release(
     as_json: Json = False,
     connection: Connection = CONNECTION,
 ) -> None:
-    """Give phone numbers back. This cannot be undone.
+    """Give phone numbers up for good. You cannot undo this.
 
-    Ids are released one after the other; a failure stops the rest. What was released is printed as it happens.
+    Ids are released one after another. The first failure stops the command; numbers already released stay released.
+
+    Example: `wavix-async numbers release 1001 1002`
 
     Args:
-        ids: Record ids of the numbers; or
-        did: The phone number itself, digits only; may be given several times.
-        yes: Do not ask. Needed where there is no terminal to ask on.
-        as_json: Print one JSON object for each number that was released.
+        ids: Ids of the numbers, as in `numbers list`.
+        did: A phone number, digits only, instead of ids. Repeat the option for more numbers.
+        yes: Do not ask for confirmation. Required without a terminal.
+        as_json: Print one JSON object for each released number.
         connection: How to reach the API.
     """
     dids = did or []
     if bool(ids) == bool(dids):
-        raise Quit(ExitCode.USAGE, "Give either record ids or --did, the numbers to release.")
+        raise Quit(ExitCode.USAGE, "Give the numbers to release: either their ids, or --did for each phone number.")
     wavix = connection.client()
     named = ", ".join(map(str, ids or dids))
     count = len(ids or dids)
-    confirm(f"{count} number{'s' * (count > 1)} of {wavix.base_url} will be released for good: {named}.", yes=yes)
+    confirm(f"{format_count(count)} at {wavix.base_url} will be released for good: {named}.", yes=yes)
     asyncio.run(_release(wavix, ids, dids, as_json=as_json))
 
 
@@ -153,7 +163,7 @@ async def _release(wavix: WavixClient, ids: Sequence[int], dids: Sequence[str], 
                 await wavix.numbers.release(ids=[number_id])
             except WavixError as error:
                 rest = len(ids) - index - 1
-                not_tried = f" {rest} more not tried." if rest else ""
+                not_tried = f" {format_count(rest)} not tried." if rest else ""
                 raise Quit(code_for_error(error), f"Number {number_id} was not released: {error}{not_tried}") from None
             _print_released("id", number_id, as_json=as_json)
 

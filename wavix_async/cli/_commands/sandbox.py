@@ -1,4 +1,4 @@
-"""`wavix-async sandbox`: a local Wavix that runs until Ctrl-C."""
+"""`wavix-async sandbox`: run a local Wavix server until Ctrl-C."""
 
 import asyncio
 import signal
@@ -9,7 +9,8 @@ from rich.text import Text
 
 from wavix_async.cli._console import err, show_facts, write_json
 from wavix_async.cli._exit import ExitCode, Quit
-from wavix_async.cli._options import Json
+from wavix_async.cli._options import Json, Positive, Share, with_option_names
+from wavix_async.cli._output import format_count
 from wavix_async.cli._runner import on_signal
 from wavix_async.sandbox import Sandbox, SandboxStats
 
@@ -22,31 +23,36 @@ def sandbox(
     *,
     port: int = 8080,
     numbers: int = 1000,
-    rate: float | None = None,
+    rate: Positive | None = None,
     burst: int | None = None,
-    faults: float = 0.0,
+    faults: Share = 0.0,
     latency: float = 0.0,
     seed: int = 0,
     as_json: Json = False,
 ) -> None:
-    """Run a local Wavix with its state in memory, until Ctrl-C.
+    """Run a local Wavix server for tests, until Ctrl-C.
 
-    It prints the two lines that point a shell to it: eval them, or copy them.
+    The server keeps its data in memory. It prints two `export` lines with its URL and key: paste them into another
+    shell, and the commands there use this server.
+
+    Example: `wavix-async sandbox --numbers 50 --rate 20`
 
     Args:
-        port: The port on 127.0.0.1; 0 takes a free one.
-        numbers: How many phone numbers the account owns; their ids begin at 1001.
-        rate: Requests per second that are let in [default: no limit].
-        burst: How many requests may come at once [default: a tenth of the rate].
-        faults: Share of requests hit by a fault (connection resets, cut and broken answers, 5xx), from 0 to 1.
-        latency: Seconds before a request is carried out.
-        seed: Another seed gives other data and other faults.
-        as_json: Print URL and key as one JSON object.
+        port: The port on 127.0.0.1; 0 picks a free port.
+        numbers: How many phone numbers the account has; their ids start at 1001.
+        rate: How many requests per second the server accepts [default: no limit].
+        burst: How many requests the server accepts at once [default: a tenth of the rate].
+        faults: The share of requests that fail (connection reset, truncated or broken response, 5xx), from 0 to 1.
+        latency: Seconds before the server handles a request.
+        seed: Seed for the data and the faults.
+        as_json: Print the URL and the key as one JSON object.
     """
+    if burst is not None and rate is None:
+        raise Quit(ExitCode.USAGE, "--burst needs --rate: give the number of requests per second.")
     try:
         local_wavix = Sandbox(numbers, rate, burst, faults, latency, seed, port=port)
     except ValueError as error:
-        raise Quit(ExitCode.USAGE, f"{error}.") from None
+        raise Quit(ExitCode.USAGE, with_option_names(f"{error}.")) from None
     asyncio.run(_serve(local_wavix, port, as_json=as_json))
 
 
@@ -55,7 +61,7 @@ async def _serve(local_wavix: Sandbox, port: int, *, as_json: bool) -> None:
         await local_wavix.start()
     except OSError as error:
         raise Quit(
-            ExitCode.USAGE, f"Cannot listen on port {port}: {error.strerror}; --port 0 takes a free one."
+            ExitCode.USAGE, f"Cannot listen on port {port}: {error.strerror}. Use --port 0 to pick a free port."
         ) from None
     console, stop_event = err(), asyncio.Event()
     started_at = asyncio.get_running_loop().time()
@@ -69,7 +75,8 @@ async def _serve(local_wavix: Sandbox, port: int, *, as_json: bool) -> None:
                 )
             sys.stdout.flush()
             ids = f" (ids from {min(local_wavix.numbers)})" if local_wavix.numbers else ""
-            console.print(f"A local Wavix with {len(local_wavix.numbers):,} numbers{ids}; Ctrl-C ends it.", style="dim")
+            numbers = format_count(len(local_wavix.numbers))
+            console.print(f"A local Wavix with {numbers}{ids} is running; press Ctrl-C to stop it.", style="dim")
             await stop_event.wait()
     finally:
         await local_wavix.stop()
@@ -81,8 +88,9 @@ def _stats_facts(stats: SandboxStats, seconds: float) -> dict[str, str | Text]:
     kinds = ", ".join(f"{kind} {count:,}" for kind, count in sorted(stats.faults.items()))
     return {
         "Time": f"{seconds:,.1f} s",
-        "Requests": f"{stats.requests:,} over {stats.connections:,} connections, at most {stats.max_in_flight} at once",
-        "Answers": statuses or "none",
+        "Requests": f"{stats.requests:,} over {stats.connections:,} connections, "
+        f"at most {stats.max_in_flight} in flight at once",
+        "Responses": statuses or "none",
         "Faults": kinds or "none",
-        "Changed": f"{len(stats.updates):,} of the numbers",
+        "Changed": format_count(len(stats.updates)),
     }

@@ -1,4 +1,4 @@
-"""HTML pages that show a plan or a run."""
+"""Make HTML pages of plans and runs."""
 
 from wavix_async.cli._html.chart import run_chart
 from wavix_async.cli._html.fleet import plan_page, run_page

@@ -1,4 +1,4 @@
-"""Draw the chart of a run: its speed, the refused requests, and the pauses."""
+"""Draw the chart of a run: its speed, the throttled requests, and the pauses."""
 
 import math
 from collections.abc import Callable, Iterator, Sequence
@@ -14,7 +14,7 @@ __all__ = ["run_chart"]
 
 
 class Sample(Protocol):
-    """The progress of a run at one moment; counts are since the run began."""
+    """The progress of a run at one moment. Counts start at the beginning of the run."""
 
     @property
     def at(self) -> float:
@@ -33,12 +33,12 @@ class Sample(Protocol):
 
     @property
     def rate_limited(self) -> int:
-        """How many of them were answered 429."""
+        """How many of them got a 429."""
         ...
 
     @property
     def rate(self) -> float | None:
-        """Requests per second that the client allowed; None: no limit."""
+        """Requests per second that the client allowed; None for no limit."""
         ...
 
     @property
@@ -84,7 +84,7 @@ _GAP: Final = 30
 _STRIP: Final = 42
 _FOOT: Final = 24
 _MAX_SPANS: Final = 240
-# Samples are a second apart: a longer gap means that no process worked on the run.
+# Samples are a second apart. In a longer gap, no process worked on the run.
 _GAP_SECONDS: Final = 10.0
 _STEPS: Final = (1, 1.2, 1.6, 2, 2.4, 3, 4, 5, 6, 8)
 _TICKS: Final = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 28800, 43200, 86400)
@@ -95,7 +95,7 @@ def run_chart(samples: Sequence[Sample]) -> Markup | None:
     """Return the chart with its legend, or None if there are too few samples.
 
     Args:
-        samples: The progress of the run, in the order of time.
+        samples: The progress of the run, oldest first.
     """
     spans = _spans(samples)
     if not spans:
@@ -111,25 +111,23 @@ def run_chart(samples: Sequence[Sample]) -> Markup | None:
         [canvas.band(start, stop) for start, stop in pauses],
         list(canvas.axes()),
         [canvas.speed(run) for run in runs],
-        # A limit far above the speed would flatten the rest of the chart: it is left out.
+        # A limit far above the speed would flatten the chart, so it is not drawn.
         [canvas.steps(run, lambda span: span.rate, "allowed") for run in runs] if rates and max(rates) <= top else None,
         list(canvas.strip(runs, max_refused)),
     ]
     refused = samples[-1].rate_limited
-    summary = f"At most {max(span.done for run in runs for span in run):,.0f} numbers/s; {refused:,} answers were 429"
+    summary = f"At most {max(span.done for run in runs for span in run):,.0f} numbers/s; {refused:,} responses were 429"
     if pauses:
         times = f"{len(pauses)} time{'s' * (len(pauses) != 1)}"
-        summary += f"; paused {times}, {format_duration(sum(stop - start for start, stop in pauses))} in all"
+        summary += f"; paused {times}, {format_duration(sum(stop - start for start, stop in pauses))} in total"
     height = _TOP + _HEIGHT + _GAP + _STRIP + _FOOT
     svg = element("svg", layers, viewBox=f"0 0 {_WIDTH} {height}", role="img", aria_label=summary)
     legend = [
         _legend_item("numbers per second", '<path class="done" d="M0 0h18v10h-18z"/><path class="edge" d="M0 1h18"/>'),
         _legend_item("requests per second", '<path class="sent" d="M0 5.5h18"/>'),
-        _legend_item("limit that was kept", '<path class="allowed" d="M0 5.5h18"/>')
-        if rates and max(rates) <= top
-        else None,
-        _legend_item("answers 429", '<path class="refused" d="M0 0h5v10h-5zM7 4h5v6h-5z"/>'),
-        _legend_item("paused, as the API had asked", '<path class="pause" d="M0 0h18v10h-18z"/>') if pauses else None,
+        _legend_item("rate limit", '<path class="allowed" d="M0 5.5h18"/>') if rates and max(rates) <= top else None,
+        _legend_item("429 responses", '<path class="refused" d="M0 0h5v10h-5zM7 4h5v6h-5z"/>'),
+        _legend_item("paused, as the API asked", '<path class="pause" d="M0 0h18v10h-18z"/>') if pauses else None,
     ]
     return element("figure", element("p", f"{summary}.", cls="note"), svg, element("figcaption", legend))
 
@@ -154,12 +152,12 @@ def _spans(samples: Sequence[Sample]) -> list[_Span]:
 
 
 def _increase(before: int, after: int) -> int:
-    """Return by how much a count grew; a process that resumes a run counts from zero."""
+    """Return how much a count grew. A process that resumes a run counts from zero again."""
     return after - before if after >= before else after
 
 
 def _split_at_gaps(spans: Sequence[_Span], per_step: float) -> Iterator[list[list[_Span]]]:
-    """Split the spans at gaps, and group each part by the steps of the chart."""
+    """Split the spans at gaps, and group the spans of each part by the steps of the chart."""
     size = max(1, math.ceil(per_step))
     run = [spans[0]]
     for span in spans[1:]:
@@ -201,19 +199,19 @@ def _pauses(samples: Sequence[Sample]) -> list[tuple[float, float]]:
 
 
 def _round_up_axis(largest: float) -> float:
-    """Return the end of an axis: a round number whose quarters are round, too."""
+    """Return the end of an axis: a round number whose quarters are round as well."""
     power = 10.0 ** math.floor(math.log10(max(largest, 1.0)))
     return next((step * power for step in _STEPS if step * power >= largest), 10 * power)
 
 
 @attrs.frozen
 class _Canvas:
-    """Maps seconds and speeds to positions, and draws there.
+    """Maps seconds and speeds to positions, and draws the shapes.
 
     Attributes:
         end: The seconds at the right edge.
         top: The speed at the upper edge.
-        max_refused: How many refusals fill the height of the strip below.
+        max_refused: How many 429 responses fill the height of the strip below.
     """
 
     end: float
@@ -258,7 +256,7 @@ class _Canvas:
         ]
 
     def steps(self, run: Sequence[_Span], height: Callable[[_Span], float | None], kind: str) -> list[Markup]:
-        """Return a line with gaps where there is no value."""
+        """Return a line, with gaps where there is no value."""
         lines: list[Markup] = []
         part: list[_Span] = []
         for span in [*run, None]:

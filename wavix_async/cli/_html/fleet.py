@@ -1,4 +1,4 @@
-"""Show a plan or a run as one HTML file, for readers who use no terminal."""
+"""Show a plan or a run as one HTML file, for readers without a terminal."""
 
 import json
 import time
@@ -23,11 +23,13 @@ from wavix_async.cli._html.page import (
 )
 from wavix_async.cli._output import (
     NOT_DONE,
-    STATUS_MEANINGS,
     failure_reasons,
     format_count,
     format_duration,
     format_time,
+    status_label,
+    status_meaning,
+    stop_reason,
     summarize,
 )
 from wavix_async.fleet import Change, FieldChange, FleetReport, FleetResult, FleetStatus, Plan
@@ -53,38 +55,36 @@ def plan_page(plan: Plan, *, now: float | None = None) -> str:
 
     Args:
         plan: The plan.
-        now: The time on the page, in seconds since 1970; None: now.
+        now: The time to show on the page, in seconds since 1970. Default: the current time.
     """
     count = len(plan)
-    head = f"{format_count(count)} would change." if count else "Nothing to do: every number is as it shall be."
+    head = f"{format_count(count)} will change." if count else "Nothing to do: every number already matches."
     if plan.missing_count:
-        text = f"The account lacks {format_count(plan.missing_count)} that the plan names. Nothing has been sent."
+        text = f"The file lists {format_count(plan.missing_count)} that the account does not have. Nothing was sent."
         opening = _banner("bad", text, head if count else None)
     else:
-        opening = _banner("running" if count else "good", head, "Nothing has been sent." if count else None)
+        opening = _banner("running" if count else "good", head, "Nothing was sent." if count else None)
     return page(
         f"Plan: {plan.name}",
         _title("Plan", plan.name, f"{plan.base_url} · {format_count(plan.account)} in the account"),
         opening,
         section(
-            "In numbers",
+            "Summary",
             tiles(
                 [
-                    Tile("would change", count, None, "differ from what is wanted"),
-                    Tile("unchanged", plan.unchanged, None, "are as they shall be already"),
-                    Tile("missing", plan.missing_count, "failed", "wanted, and not in the account"),
-                    Tile(
-                        "in the account", plan.account, None, "of which the plan touches " + _share(count, plan.account)
-                    ),
+                    Tile("will change", count, None, "differ from the file"),
+                    Tile("unchanged", plan.unchanged, None, "already match the file"),
+                    Tile("missing", plan.missing_count, "failed", "in the file, but not in the account"),
+                    Tile("in the account", plan.account, None, f"{_share(count, plan.account)} will change"),
                 ]
             ),
         ),
         _missing(plan.missing, plan.missing_count),
-        _totals(plan.totals, "would be set"),
+        _totals(plan.totals, "will change"),
         _changes(plan.changes(), count),
         _record(
             [
-                ("Made", format_time(time.time() if now is None else now)),
+                ("Created", format_time(time.time() if now is None else now)),
                 ("API", plan.base_url),
                 ("Digest", element("code", plan.digest)),
             ]
@@ -92,37 +92,40 @@ def plan_page(plan: Plan, *, now: float | None = None) -> str:
     )
 
 
-def run_page(report: FleetReport, *, base_url: str | None = None, now: float | None = None) -> str:
+def run_page(
+    report: FleetReport, *, base_url: str | None = None, interrupted: bool = False, now: float | None = None
+) -> str:
     """Return the page of a run, which may still be in progress.
 
     Args:
         report: The report of the run.
-        base_url: The address of the API, if known.
-        now: The time on the page, in seconds since 1970; None: now.
+        base_url: The URL of the API, if known.
+        interrupted: Whether the user has just stopped the run with Ctrl-C.
+        now: The time to show on the page, in seconds since 1970. Default: the current time.
     """
     kind = "Roll-back" if report.kind == "roll_back" else "Run"
-    summary = summarize(report)
-    action = "set back" if report.kind == "roll_back" else "set"
+    summary = summarize(report, interrupted=interrupted)
+    stopped = stop_reason(report, interrupted=interrupted)
     began = format_time(report.began)
-    timing = f"began {began}, {'so far' if report.is_running else 'took'} {format_duration(report.elapsed)}"
+    timing = f"started {began}, {'running for' if report.is_running else 'took'} {format_duration(report.elapsed)}"
     chart = run_chart(report.samples())
     return page(
         f"{kind}: {report.name}",
         _title(kind, report.name, " · ".join(filter(None, (base_url, timing)))),
         _banner(summary.kind, summary.text, summary.more),
-        section("In numbers", _status_bar(report), tiles(_run_tiles(report))),
+        section("Summary", _status_bar(report), tiles(_run_tiles(report))),
         _reasons(report),
-        section("How fast it went", chart) if chart is not None else None,
-        _totals(report.totals, f"had to be {action}"),
+        section("Speed", chart) if chart is not None else None,
+        _totals(report.totals, f"the {kind.lower()} changes"),
         _failures(report),
         _results(report),
         _record(
             [
-                ("Began", began),
-                ("Took", format_duration(report.elapsed)),
-                ("Requests", f"{report.requests:,}, of which {report.rate_limited:,} were refused with 429"),
-                ("Stopped by", report.stopped_by) if report.stopped_by else None,
-                ("Journal", element("code", str(report.journal)) if report.journal else "none was kept"),
+                ("Started", began),
+                ("Running for" if report.is_running else "Took", format_duration(report.elapsed)),
+                ("Requests", f"{report.requests:,}, of which {report.rate_limited:,} were throttled with 429"),
+                ("Ended early", stopped) if stopped else None,
+                ("Journal", element("code", str(report.journal)) if report.journal else "none"),
                 ("Digest of the plan", element("code", report.digest)),
                 ("This page", format_time(time.time() if now is None else now)),
             ]
@@ -148,7 +151,7 @@ def _banner(kind: str, text: str, more: str | None) -> Markup:
 
 def _record(pairs: Iterable[tuple[str, Child] | None]) -> list[Markup]:
     return [
-        section("For the record", facts(pair for pair in pairs if pair is not None)),
+        section("Details", facts(pair for pair in pairs if pair is not None)),
         element("footer", f"wavix-async {__version__}"),
     ]
 
@@ -166,20 +169,24 @@ def _share(count: int, whole: int) -> str:
 def _run_tiles(report: FleetReport) -> Iterator[Tile]:
     for status in _STATUS_ORDER:
         count = _count(report, status)
-        yield Tile(_label(status), count, _css_class(status), STATUS_MEANINGS[status])
+        label = status_label(status, is_running=report.is_running)
+        meaning = status_meaning(status, is_running=report.is_running)
+        yield Tile(label, count, _css_class(status), meaning)
 
 
 def _status_bar(report: FleetReport) -> Markup:
-    return bar([(_label(status), _count(report, status), _css_class(status)) for status in _STATUS_ORDER])
+    is_running = report.is_running
+    return bar(
+        [
+            (status_label(status, is_running=is_running), _count(report, status), _css_class(status))
+            for status in _STATUS_ORDER
+        ]
+    )
 
 
 def _count(report: FleetReport, status: FleetStatus) -> int:
     count: int = getattr(report, status.value)
     return count
-
-
-def _label(status: FleetStatus) -> str:
-    return status.value.replace("_", " ")
 
 
 def _css_class(status: FleetStatus) -> str:
@@ -200,7 +207,7 @@ def _totals(totals: Mapping[str, int], action: str) -> Markup | None:
         for field, count in ranked
     ]
     heads = (("Field", "tight"), ("Numbers", "count"), ("", "stretch"))
-    return section("By field", table(heads, rows), note=f"In how many numbers each field {action}.")
+    return section("By field", table(heads, rows), note=f"How many numbers {action}, by field.")
 
 
 # --- failures ---
@@ -227,40 +234,40 @@ def _reasons(report: FleetReport) -> Markup | None:
         for reason in reasons[:_MAX_REASONS]
     ]
     heads = (("Numbers", "count"), ("Status", None), ("Reason", "stretch"))
-    more = f"The {_MAX_REASONS} most frequent reasons of {len(reasons):,}." if len(reasons) > _MAX_REASONS else None
-    return section("What is not done, and why", table(heads, rows), note=more)
+    more = f"The {_MAX_REASONS} most frequent of {len(reasons):,} reasons." if len(reasons) > _MAX_REASONS else None
+    return section("Not done, by reason", table(heads, rows), note=more)
 
 
 def _failures(report: FleetReport) -> Markup | None:
-    """Return the changes that are not done, by number; those never sent have no reason, and there may be a million."""
+    """Return the changes that are not done, by number, without those that were never sent: they have no reason."""
     named = [status for status in NOT_DONE if status is not FleetStatus.NOT_SENT and _count(report, status)]
     count = sum(_count(report, status) for status in named)
     if not count:
         return None
-    rows = [_failed_row(result) for result in islice(report.results(*named), _MAX_SHOWN)]
+    rows = [_failed_row(result, report) for result in islice(report.results(*named), _MAX_SHOWN)]
     heads = (("Id", "count"), ("Number", None), ("Status", None), ("Attempts", "count"), ("Reason", "stretch"))
-    return section("Not done, number by number", table(heads, rows), note=_truncation_note(len(rows), count))
+    return section("Not done, by number", table(heads, rows), note=_truncation_note(len(rows), count))
 
 
-def _failed_row(result: FleetResult) -> tuple[Markup, ...]:
+def _failed_row(result: FleetResult, report: FleetReport) -> tuple[Markup, ...]:
     return (
         element("td", "" if result.id is None else str(result.id), cls="count id"),
         element("td", result.number or "", cls="tight"),
-        element("td", _status(result.status)),
+        element("td", _status(result.status, is_running=report.is_running)),
         element("td", result.attempts, cls="count"),
         element("td", result.reason or "", cls="stretch reason"),
     )
 
 
-def _status(status: FleetStatus) -> Markup:
-    return element("span", _label(status), cls=f"status {_css_class(status)}")
+def _status(status: FleetStatus, *, is_running: bool = False) -> Markup:
+    return element("span", status_label(status, is_running=is_running), cls=f"status {_css_class(status)}")
 
 
 # --- changes ---
 
 
 def _truncation_note(shown: int, count: int) -> str | None:
-    return f"The first {shown:,} of {count:,}; {count - shown:,} more are not shown here." if count > shown else None
+    return f"The first {shown:,} of {count:,}; {count - shown:,} more are not shown." if count > shown else None
 
 
 def _changes(changes: Iterable[Change], count: int) -> Markup | None:
@@ -285,7 +292,11 @@ def _results(report: FleetReport) -> Markup | None:
         ("From", "value-cell"),
         ("To", "value-cell"),
     )
-    rows = (row for each in shown for row in _field_rows(each.id, each.number, each.fields, each.status))
+    rows = (
+        row
+        for each in shown
+        for row in _field_rows(each.id, each.number, each.fields, _status(each.status, is_running=report.is_running))
+    )
     return section("Changes", _number_table(heads, rows), note=_truncation_note(len(shown), count))
 
 
@@ -295,9 +306,9 @@ def _number_table(heads: tuple[tuple[str, str | None], ...], rows: Iterable[Mark
 
 
 def _field_rows(
-    number_id: int | None, number: str | None, fields: tuple[FieldChange, ...], status: FleetStatus | None
+    number_id: int | None, number: str | None, fields: tuple[FieldChange, ...], status: Markup | None
 ) -> Iterator[Markup]:
-    """Yield a row for each field; id, number and status span the rows of all fields."""
+    """Yield a row for each field; the cells of id, number and status span all rows."""
     span = len(fields) if len(fields) > 1 else None
     for index, change in enumerate(fields):
         common: list[Markup] = []
@@ -307,7 +318,7 @@ def _field_rows(
                 element("td", number or "", cls="tight", rowspan=span),
             ]
             if status is not None:
-                common.append(element("td", _status(status), rowspan=span))
+                common.append(element("td", status, rowspan=span))
         yield element(
             "tr",
             common,

@@ -1,6 +1,6 @@
-"""Build an HTML page in one file: no script, no other resource, with styles for light, dark and print.
+"""Build an HTML page in one file, without scripts and other resources, with styles for light, dark and print.
 
-`element` escapes every text that is not `Markup`: callers need not escape, and cannot forget it.
+`element` escapes every text that is not `Markup`, so callers never escape anything themselves.
 """
 
 import unicodedata
@@ -14,7 +14,7 @@ __all__ = ["Markup", "Tile", "bar", "element", "facts", "page", "section", "shar
 
 
 class Markup(str):
-    """Text that is HTML and is not escaped again."""
+    """Text that is HTML already: it is not escaped again."""
 
     __slots__ = ()
 
@@ -27,8 +27,8 @@ def element(tag: str, /, *children: Child, **attributes: object) -> Markup:
 
     Args:
         tag: The name of the element.
-        children: Its content; None is left out.
-        attributes: Its attributes: `cls` stands for `class`, `_` for `-`; None leaves one out.
+        children: Its content; None adds nothing.
+        attributes: Its attributes, with `cls` for `class` and `_` for `-`; None adds nothing.
     """
     attribute_text = "".join(
         f' {"class" if key == "cls" else key.replace("_", "-")}="{_escape(str(value))}"'
@@ -60,7 +60,7 @@ def _escape(text: str) -> str:
 
 
 def _escape_invisible(character: str) -> str:
-    """Escape a character that is invisible: some change the direction of the text around them."""
+    """Escape an invisible character: some of them change the direction of the text around them."""
     if character == "\n" or unicodedata.category(character) not in {"Cc", "Cf", "Cs", "Zl", "Zp"}:
         return character
     return f"\\u{ord(character):04x}"
@@ -74,7 +74,7 @@ class Tile:
     """One count in large type.
 
     Attributes:
-        label: What is counted.
+        label: The name of the count.
         value: The count.
         kind: The CSS class that sets the color, or None.
         note: What the count means.
@@ -104,7 +104,7 @@ def _tile(tile: Tile) -> Markup:
 
 
 def bar(parts: Sequence[tuple[str, int, str]]) -> Markup:
-    """Return one bar, divided in proportion to the counts.
+    """Return a bar, divided in proportion to the counts.
 
     Args:
         parts: Label, count and CSS class of each part.
@@ -148,7 +148,7 @@ def facts(pairs: Iterable[tuple[str, Child]]) -> Markup:
 
 
 def section(title: str, *children: Child, note: Child = None) -> Markup:
-    """Return a part of the page under a heading."""
+    """Return a section of the page, with a heading."""
     return element("section", element("h2", title), element("p", note, cls="note") if note else None, children)
 
 
@@ -159,7 +159,7 @@ def page(title: str, *children: Child) -> str:
         element("meta", name="viewport", content="width=device-width, initial-scale=1"),
         element("meta", name="color-scheme", content="light dark"),
         element("meta", name="referrer", content="no-referrer"),
-        # Whatever the data holds, the browser loads nothing and runs nothing.
+        # Whatever the data contains, the browser loads nothing and runs no script.
         element("meta", http_equiv="Content-Security-Policy", content="default-src 'none'; style-src 'unsafe-inline'"),
         element("title", title),
         Markup(f"<style>{_STYLE}</style>"),

@@ -1,4 +1,4 @@
-"""Read changes: from flags, and from the rows of a file."""
+"""Read changes from options and from the rows of a file."""
 
 from wavix_async.cli._input.change_flags import NO_CHANGES, Changes, flag_values, update_from_flags
 from wavix_async.cli._input.rows import Layout, RowCheck, Rows, open_rows

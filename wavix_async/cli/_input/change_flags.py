@@ -1,4 +1,4 @@
-"""Make a flag for each field of `NumberUpdate`. A new field becomes a flag without an edit here."""
+"""Make a flag for each field of `NumberUpdate`; a new field becomes a flag without an edit here."""
 
 import json
 import types
@@ -22,11 +22,11 @@ def _json_token(_: Any, tokens: Sequence[Token]) -> Any:
     try:
         return json.loads(tokens[0].value)
     except ValueError as error:
-        raise ValueError(f"it must be JSON, a list: {error}") from None
+        raise ValueError(f"it must be a JSON list: {error}") from None
 
 
 class _SkipPydantic:
-    """Makes pydantic accept `UNSET`: cyclopts validates with pydantic where that is installed."""
+    """Makes pydantic accept `UNSET`: cyclopts validates with pydantic if pydantic is installed."""
 
     def __get_pydantic_core_schema__(self, *_: object) -> dict[str, str]:
         return {"type": "any"}
@@ -35,7 +35,7 @@ class _SkipPydantic:
 def _flag(name: str, text: str) -> Any:
     kinds = KINDS[name]
     if any(map(is_list, kinds)):
-        parameter = Parameter(help=f"{text} A JSON list.", converter=_json_token)
+        parameter = Parameter(help=f"{text} Give a JSON list.", converter=_json_token)
         return attrs.field(default=UNSET, type=cast("type", Annotated[str, parameter, _SkipPydantic()]))
     parameter = Parameter(help=text, negative_none="clear-" if types.NoneType in kinds else ())
     return attrs.field(default=UNSET, type=cast("type", Annotated[reduce(or_, kinds), parameter, _SkipPydantic()]))
@@ -43,8 +43,8 @@ def _flag(name: str, text: str) -> Any:
 
 def _make_flags() -> type:
     documented = docstring_parser.parse_from_object(NumberUpdate).params
-    # The docstrings name None; on the command line the flag `--clear-...` stands for it.
-    texts = {param.arg_name: (param.description or "").replace("None:", "cleared:") for param in documented}
+    # The docstrings mention None; on the command line it is the flag `--clear-...`.
+    texts = {param.arg_name: (param.description or "").replace("None:", "if cleared:") for param in documented}
     flags = {name: _flag(name, texts.get(name) or f"{name.replace('_', ' ').capitalize()}.") for name in FIELDS}
     made = attrs.make_class("Changes", flags, kw_only=True)
     return Parameter(name="*", group="Changes", show_default=False)(made)
@@ -61,13 +61,13 @@ NO_CHANGES: Final = Changes()
 
 
 def flag_values(changes: Changes) -> dict[str, Any]:
-    """Return the values of the flags on the command line, as JSON values.
+    """Return the values of the given flags, as JSON values.
 
     Raises:
         Quit: A value is invalid.
     """
     values = {name: value for name in FIELDS if (value := getattr(changes, name)) is not UNSET}
-    # A text means the same as in a file.
+    # Text has the same meaning as in a file.
     values = {name: from_text(name, value) if isinstance(value, str) else value for name, value in values.items()}
     try:
         make_update(values)

@@ -1,4 +1,4 @@
-"""Read the rows of a bulk update: first check all, then stream them. Only the ids are kept in memory."""
+"""Read the rows of a bulk update: check all rows first, then stream them. Only the ids stay in memory."""
 
 import shutil
 import stat
@@ -31,9 +31,9 @@ class RowCheck:
 
     Attributes:
         total: How many rows are valid.
-        fields: How many of them change each field.
+        fields: For each field, how many rows change it.
         problems: The first problems.
-        wrong: How many problems there are.
+        wrong: How many problems there are in total.
     """
 
     total: int
@@ -44,13 +44,13 @@ class RowCheck:
 
 @attrs.frozen
 class Rows:
-    """The rows of a file; each iteration yields all `(id, NumberUpdate)` from the start.
+    """The rows of a file; each iteration yields all `(id, NumberUpdate)` pairs from the start.
 
     Attributes:
-        stream: The content; it must be seekable.
+        stream: The content, which must be seekable.
         name: The name of the file in messages.
         layout: The format of the file.
-        common: Values for every row: the change given as flags.
+        common: Values for every row, from flags.
     """
 
     stream: IO[bytes]
@@ -74,7 +74,7 @@ class Rows:
                 if first == item.line:
                     fields.update(item.change.values.keys())
                     continue
-                item = Problem(Place("", item.line, item.column, "id"), f"number {item.id} is in line {first} already.")
+                item = Problem(Place("", item.line, item.column, "id"), f"number {item.id} is already in line {first}.")
             wrong += 1
             if len(problems) < show:
                 problems.append(item)
@@ -83,8 +83,8 @@ class Rows:
     def __iter__(self) -> Iterator[tuple[int, NumberUpdate]]:
         for item in self._read():
             if isinstance(item, Problem):
-                raise InputError(f"{self.name} has changed since it was checked: {item}")
-            # By these rules every row has one.
+                raise InputError(f"{self.name} changed after the check: {item}")
+            # With these rules, every row has an id.
             yield cast("int", item.id), item.change.update
 
     def _read(self) -> Iterator[Item]:
@@ -94,11 +94,11 @@ class Rows:
 
 @contextmanager
 def open_rows(source: str, layout: Layout | None, common: Mapping[str, Any]) -> Iterator[Rows]:
-    """Open a file, or stdin for `-`; input that is not seekable is copied to a temporary file.
+    """Open a file, or stdin for `-`. Input that is not seekable is copied to a temporary file.
 
     Args:
         source: A path or `-`.
-        layout: The format; None: from the suffix, or else from the first character.
+        layout: The format; None to find it from the suffix or the first character.
         common: Values for every row.
 
     Yields:

@@ -1,4 +1,4 @@
-"""Feed rows to a bulk run, and track which rows have no result yet."""
+"""Feed rows to a bulk run, and track the rows without a result."""
 
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -10,10 +10,10 @@ __all__ = ["TrackedRows"]
 
 
 class TrackedRows:
-    """The input of a bulk run: yields the updates, and reports a result for every row, also for those not sent.
+    """The input of a bulk run: yields the updates, and reports a result for every row, even if it was not sent.
 
     Args:
-        rows: The rows, already checked.
+        rows: The checked rows.
         total: How many rows there are.
         on_result: Called once with the result of each row.
     """
@@ -37,7 +37,7 @@ class TrackedRows:
             yield row
 
     def stop(self) -> None:
-        """Yield no more rows: the run counts the rest as not sent."""
+        """Stop yielding rows: the run counts the rest as not sent."""
         self._stopped = True
 
     def on_result(self, result: BulkResult) -> None:
@@ -46,10 +46,10 @@ class TrackedRows:
         self._on_result(result)
 
     def finish(self, failures: list[BulkResult]) -> None:
-        """Pass on a result for every row that has none: Ctrl-C cut it off, or the run did not reach it.
+        """Pass on a result for every row without one: Ctrl-C cut it off, or the run did not reach it.
 
         Args:
-            failures: The failures of the report.
+            failures: The failures in the report.
         """
         for result in failures:
             if result.id in self._pending:
@@ -60,6 +60,6 @@ class TrackedRows:
             self._on_result(BulkResult(number_id, BulkStatus.NOT_SENT))
 
     def _rest(self) -> Iterator[tuple[int, NumberUpdate]]:
-        # An error of the input that ended the run ends this, too: the rows after it are unknown.
+        # An input error that ended the run also ends this loop: the rows after it cannot be read.
         with suppress(InputError, OSError, UnicodeError):
             yield from self._rows

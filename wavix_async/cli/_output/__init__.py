@@ -1,4 +1,4 @@
-"""What the commands show: tables, progress, reports and summaries."""
+"""Format what the commands show: tables, progress, reports and summaries."""
 
 from wavix_async.cli._output.fleet_report import change_json, printable, show_run, write_report
 from wavix_async.cli._output.format import format_count, format_duration, format_time
@@ -7,18 +7,19 @@ from wavix_async.cli._output.report import format_counts, report_json, show_repo
 from wavix_async.cli._output.results import result_file
 from wavix_async.cli._output.summary import (
     NOT_DONE,
-    STATUS_MEANINGS,
     Reason,
     Summary,
     failure_reasons,
     group_reasons,
+    status_label,
+    status_meaning,
+    stop_reason,
     summarize,
 )
 from wavix_async.cli._output.tables import number_facts, number_table
 
 __all__ = [
     "NOT_DONE",
-    "STATUS_MEANINGS",
     "Display",
     "ReadProgress",
     "Reason",
@@ -38,6 +39,9 @@ __all__ = [
     "result_file",
     "show_report",
     "show_run",
+    "status_label",
+    "status_meaning",
+    "stop_reason",
     "summarize",
     "write_report",
 ]

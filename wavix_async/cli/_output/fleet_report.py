@@ -1,4 +1,4 @@
-"""Show a plan and a run of a fleet: as text for people, and as JSON."""
+"""Show a fleet plan or a fleet run: as text for people, and as JSON."""
 
 import json
 import sys
@@ -10,7 +10,7 @@ from rich.text import Text
 
 from wavix_async.cli._console import show_facts
 from wavix_async.cli._output.format import format_duration, format_time
-from wavix_async.cli._output.summary import failure_reasons, summarize
+from wavix_async.cli._output.summary import failure_reasons, status_label, stop_reason, summarize
 from wavix_async.fleet import Change, FieldChange, FleetReport, FleetResult, FleetStatus
 
 __all__ = ["change_json", "printable", "show_run", "write_report"]
@@ -29,54 +29,61 @@ _SUMMARY_STYLES: Final = {"good": "bold green", "bad": "bold red", "open": "bold
 
 
 def printable(text: str) -> str:
-    """Escape what is not printable: a setting of a number may hold codes that move the cursor of the terminal."""
+    """Escape unprintable characters: the settings of a number may contain terminal control codes."""
     return "".join(each if each.isprintable() or each == "\n" else f"\\u{ord(each):04x}" for each in text)
 
 
-def show_run(console: Console, report: FleetReport) -> None:
-    """Print a report for people."""
+def show_run(console: Console, report: FleetReport, *, interrupted: bool = False) -> None:
+    """Print a report for people.
+
+    Args:
+        console: The console to print to.
+        report: The report.
+        interrupted: Whether the user has just stopped the run with Ctrl-C.
+    """
     pace = f" ({report.requests / report.elapsed:,.0f}/s)" if report.elapsed else ""
-    lasted = f"{'so far' if report.is_running else 'took'} {format_duration(report.elapsed)}"
+    lasted = f"{'running for' if report.is_running else 'took'} {format_duration(report.elapsed)}"
     fields: dict[str, str | Text] = {
-        "Began": f"{format_time(report.began)}, {lasted}",
-        "Wanted": f"{report.total:,} numbers",
-        "Happened": _format_counts(report),
-        "Requests": f"{report.requests:,}{pace}, {report.rate_limited:,} of them refused with 429",
+        "Started": f"{format_time(report.began)}, {lasted}",
+        "Numbers": f"{report.total:,}",
+        "Result": _format_counts(report),
+        "Requests": f"{report.requests:,}{pace}, {report.rate_limited:,} throttled with 429",
     }
     if report.journal is not None:
         fields["Journal"] = str(report.journal)
-    if report.stopped_by:
-        fields["Stopped by"] = printable(report.stopped_by)
-    kind = "Roll-back" if report.kind == "roll_back" else "Apply"
-    summary = summarize(report)
+    if stopped := stop_reason(report, interrupted=interrupted):
+        fields["Ended early"] = printable(stopped)
+    kind = "Roll-back" if report.kind == "roll_back" else "Run"
+    summary = summarize(report, interrupted=interrupted)
     last = Text(f"{summary.text}", style=_SUMMARY_STYLES[summary.kind])
     show_facts(console, f"{kind} of {printable(report.name)}", fields, after=[*_reason_lines(report), last])
 
 
 def _format_counts(report: FleetReport) -> Text:
-    counts = [(status, getattr(report, status.value)) for status in FleetStatus]
+    counts = [
+        (status, status_label(status, is_running=report.is_running), getattr(report, status.value))
+        for status in FleetStatus
+    ]
     return Text(", ").join(
-        Text(f"{count:,} {status.value.replace('_', ' ')}", style=_STYLES[status] if count else "dim")
-        for status, count in counts
+        Text(f"{count:,} {label}", style=_STYLES[status] if count else "dim")
+        for status, label, count in counts
         if count or status in _ALWAYS_SHOWN
     )
 
 
 def _reason_lines(report: FleetReport) -> list[Text]:
-    """Return one line per reason why changes are not done, the most frequent first, each with the first ids."""
+    """Return a line for each reason why changes are not done, the most frequent first, with the first ids."""
     reasons = [] if report.is_running else failure_reasons(report)
     lines = []
     for reason in reasons[:_MAX_REASONS]:
         named = [*map(str, reason.first)]
         if named and reason.count > len(named):
             named.append(f"... {reason.count - len(named):,} more")
-        status = reason.status.value.replace("_", " ")
+        status = status_label(reason.status)
         first = f" ({', '.join(named)})" if named else ""
         lines.append(Text(f"{reason.count:,} {status}: {printable(reason.text)}{first}"))
     if len(reasons) > _MAX_REASONS:
-        lines.append(
-            Text(f"... and {len(reasons) - _MAX_REASONS:,} more reasons; --json and --output tell of every number")
-        )
+        lines.append(Text(f"... and {len(reasons) - _MAX_REASONS:,} more reasons; --json lists all failures"))
     return lines
 
 
@@ -103,7 +110,7 @@ def _result_json(result: FleetResult) -> dict[str, Any]:
 
 
 def write_report(report: FleetReport, *, interrupted: bool = False) -> None:
-    """Write a report to stdout as one JSON object, on one line; the failures are streamed: there may be a million."""
+    """Write a report to stdout as one line of JSON. The failures are streamed: there may be a million."""
     fields = {
         "kind": report.kind,
         "name": report.name,
@@ -124,7 +131,7 @@ def write_report(report: FleetReport, *, interrupted: bool = False) -> None:
     }
     write = sys.stdout.write
     write(json.dumps(fields)[:-1] + ', "failures": [')
-    # `not_sent` results have no reason: the count above is enough.
+    # `not_sent` results have no reason, so the count above is enough.
     for index, result in enumerate(report.results(FleetStatus.FAILED, FleetStatus.UNKNOWN, FleetStatus.PENDING)):
         write((", " if index else "") + json.dumps(_result_json(result)))
     write("]}\n")

@@ -1,4 +1,4 @@
-"""Show the progress of a run on stderr: a live bar on a terminal, a plain line every few seconds elsewhere."""
+"""Show the progress of a run on stderr: a live bar on a terminal, otherwise a plain line every few seconds."""
 
 import asyncio
 from collections import deque
@@ -23,16 +23,16 @@ _STALLED: Final = 5.0
 
 
 class RunProgress(Protocol):
-    """The progress of a run: what `BulkProgress` and `FleetProgress` have in common."""
+    """The progress of a run: the fields that `BulkProgress` and `FleetProgress` share."""
 
     @property
     def total(self) -> int | None:
-        """How many items the run has; None: not known yet."""
+        """How many items the run has; None if not known yet."""
         ...
 
     @property
     def done(self) -> int:
-        """How many items have ended."""
+        """How many items are finished."""
         ...
 
     @property
@@ -42,12 +42,12 @@ class RunProgress(Protocol):
 
     @property
     def failed(self) -> int:
-        """Changes that the API refused."""
+        """Changes that the API rejected."""
         ...
 
     @property
     def unknown(self) -> int:
-        """Changes that were sent and may have been carried out."""
+        """Changes that were sent, without a clear response."""
         ...
 
     @property
@@ -72,24 +72,24 @@ class RunProgress(Protocol):
 
     @property
     def rate(self) -> float | None:
-        """Requests per second that the client allows; None: no limit."""
+        """Requests per second that the client allows; None for no limit."""
         ...
 
     @property
     def paused_for(self) -> float:
-        """Seconds until a pause is over."""
+        """Seconds left of a pause that the API asked for."""
         ...
 
 
 ReadProgress: TypeAlias = Callable[[], tuple[str, RunProgress] | None]
-"""Returns the label of the current phase (`Updating`) and its progress; None before the run has begun."""
+"""Returns the label of the current phase (`Updating`) and its progress; None before the run begins."""
 
 
 class Display:
     """Shows the progress of a run.
 
     Args:
-        console: Where to show it: a terminal gets the bar, anything else plain lines.
+        console: The console to print to: a terminal gets the bar, anything else gets plain lines.
     """
 
     def __init__(self, console: Console) -> None:
@@ -113,10 +113,10 @@ class Display:
         self._console.print(Text(message, style="yellow"), soft_wrap=True)
 
     async def follow(self, read_progress: ReadProgress) -> None:
-        """Show the progress until cancelled, and once more then.
+        """Show the progress until this is cancelled, and on a terminal once more at the end.
 
         Args:
-            read_progress: Returns the progress. When its label changes, the count starts again from zero.
+            read_progress: Returns the label of the phase and the progress. A new label restarts the count at zero.
         """
         with self._screen() as live:
             try:
@@ -130,7 +130,7 @@ class Display:
     def _screen(self) -> AbstractContextManager[Live | None]:
         if not self._live:
             return nullcontext()
-        # Empty until the run has begun.
+        # Nothing is shown until the run begins.
         return Live(Group(), console=self._console, auto_refresh=False)
 
     def _show(self, current: tuple[str, RunProgress] | None, live: Live | None) -> None:
@@ -151,7 +151,7 @@ class Display:
         live.update(Group(self._bar, _details(progress, speed, ending)), refresh=True)
 
     def _measure(self, progress: RunProgress) -> tuple[float, float | None]:
-        """Return the requests per second that the API accepted lately, and the estimated seconds left."""
+        """Return the recent rate of accepted requests per second, and the estimated seconds left."""
         samples = self._samples
         samples.append((progress.elapsed, progress.requests - progress.rate_limited, progress.done))
         while len(samples) > 2 and samples[0][0] < progress.elapsed - _SPAN:
@@ -163,7 +163,7 @@ class Display:
         return (progress.requests - progress.rate_limited - taken) / seconds, left
 
     def _wait_reason(self, progress: RunProgress) -> tuple[str, str] | None:
-        """Return why the run makes no progress, with its style; None: it does."""
+        """Return why the run makes no progress, with a style; None if it makes progress."""
         since, done = self._last_advance
         if progress.done != done:
             self._last_advance = (progress.elapsed, progress.done)
@@ -171,10 +171,10 @@ class Display:
         if progress.done == progress.total:
             return (f"{progress.elapsed:.1f} s", "")
         if round(progress.paused_for, 1):
-            return (f"paused {progress.paused_for:.1f} s: the API said so (429)", "yellow")
+            return (f"paused {progress.paused_for:.1f} s, as the API asked (429)", "yellow")
         if progress.elapsed - since >= _STALLED:
             return (
-                f"nothing has got through for {format_duration(round(progress.elapsed - since))}: trying again",
+                f"no progress for {format_duration(round(progress.elapsed - since))}: retrying",
                 "yellow",
             )
         return None
@@ -212,5 +212,5 @@ def _line(label: str, progress: RunProgress, speed: float, ending: str) -> Text:
 
 
 def _has_results(progress: RunProgress) -> bool:
-    """Return whether any change has ended: while numbers are only read there are no counts to show."""
+    """Return whether any change has a result: while the run only reads numbers, there are no counts to show."""
     return bool(progress.updated or progress.failed or progress.unknown or progress.not_sent)

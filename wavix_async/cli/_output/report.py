@@ -16,7 +16,7 @@ _MAX_IDS: Final = 5
 
 
 def format_counts(report: BulkReport) -> Text:
-    """Return the four counts as text, in color unless they are zero."""
+    """Return the four counts as text; zeros are dim."""
     parts = [
         (report.updated, "updated", "green"),
         (report.failed, "failed", "red"),
@@ -26,26 +26,34 @@ def format_counts(report: BulkReport) -> Text:
     return Text(", ").join(Text(f"{count:,} {word}", style=style if count else "dim") for count, word, style in parts)
 
 
-def show_report(console: Console, report: BulkReport) -> None:
-    """Print the report for people."""
+def show_report(console: Console, report: BulkReport, *, interrupted: bool = False) -> None:
+    """Print a report for people.
+
+    Args:
+        console: The console to print to.
+        report: The report.
+        interrupted: Whether the user stopped the run with Ctrl-C.
+    """
     pace = report.requests / report.elapsed if report.elapsed else 0.0
     facts: dict[str, str | Text] = {
-        "Asked": f"{report.total:,} numbers",
-        "Happened": format_counts(report),
+        "Numbers": f"{report.total:,}",
+        "Result": format_counts(report),
         "Requests": f"{report.requests:,} in {report.elapsed:.1f} s ({pace:,.0f}/s), "
-        f"{report.rate_limited:,} of them refused with 429",
+        f"{report.rate_limited:,} throttled with 429",
     }
     if report.stopped_by is not None:
-        facts["Stopped by"] = str(report.stopped_by)
+        facts["Ended early"] = str(report.stopped_by)
+    elif interrupted and (report.unknown or report.not_sent):
+        facts["Ended early"] = "Stopped by you (Ctrl-C)."
     show_facts(console, "Bulk update", facts, after=_reason_lines(report.failures))
 
 
 def _reason_lines(failures: Iterable[BulkResult]) -> list[Text]:
-    """Return one line per reason, the most frequent first, each with the first ids."""
+    """Return a line for each reason, the most frequent first, with the first ids."""
     ids_by_reason: dict[str, list[int]] = {}
     for result in failures:
-        # The message names the path, with the id in it: replaced, so that equal reasons are counted together.
-        reason = str(result.error or "given up on interruption").replace(f"/{result.id}:", "/{id}:")
+        # The path in the message contains the id: replace it, so that equal reasons are counted together.
+        reason = str(result.error or "the run stopped first").replace(f"/{result.id}:", "/{id}:")
         ids_by_reason.setdefault(f"{result.status}: {reason}", []).append(result.id)
     ranked = sorted(ids_by_reason.items(), key=lambda item: -len(item[1]))
     lines = []
@@ -53,12 +61,12 @@ def _reason_lines(failures: Iterable[BulkResult]) -> list[Text]:
         more = f", ... {len(ids) - _MAX_IDS:,} more" if len(ids) > _MAX_IDS else ""
         lines.append(Text(f"{len(ids):,} {reason} (id {', '.join(map(str, ids[:_MAX_IDS]))}{more})"))
     if len(ranked) > _MAX_REASONS:
-        lines.append(Text(f"... and {len(ranked) - _MAX_REASONS:,} more reasons; --output FILE writes every result"))
+        lines.append(Text(f"... and {len(ranked) - _MAX_REASONS:,} more reasons; --output FILE lists every number"))
     return lines
 
 
 def result_json(result: BulkResult) -> dict[str, Any]:
-    """Return a result as it is written to files and in reports."""
+    """Return a result as an object for files and reports."""
     error = None if result.error is None else str(result.error)
     return {"id": result.id, "status": str(result.status), "attempts": result.attempts, "error": error}
 

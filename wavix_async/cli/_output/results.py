@@ -21,7 +21,7 @@ def result_file(path: Path | None) -> Iterator[Callable[[BulkResult], object]]:
     """Open the file for the results: CSV or NDJSON, by its suffix.
 
     Args:
-        path: The file; None: results are not written.
+        path: The file; None to write no results.
 
     Yields:
         A function that writes one result.

@@ -1,4 +1,4 @@
-"""Summarize a run of a fleet in words: how it ended, and why numbers are not done; for the terminal and for HTML."""
+"""Describe a fleet run in words, for the terminal and for HTML: how it ended, and why changes are not done."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -6,35 +6,90 @@ from typing import Final, Literal, TypeAlias
 
 import attrs
 
+from wavix_async import StoppedError, StopSignal
 from wavix_async.cli._output.format import format_count
 from wavix_async.fleet import FleetReport, FleetResult, FleetStatus
 
-__all__ = ["STATUS_MEANINGS", "NOT_DONE", "Reason", "Summary", "group_reasons", "summarize", "failure_reasons"]
+__all__ = [
+    "NOT_DONE",
+    "Reason",
+    "Summary",
+    "failure_reasons",
+    "group_reasons",
+    "status_label",
+    "status_meaning",
+    "stop_reason",
+    "summarize",
+]
 
 Kind: TypeAlias = Literal["good", "bad", "open", "running"]
 
-STATUS_MEANINGS: Final[Mapping[FleetStatus, str]] = {
+_MEANINGS: Final[Mapping[FleetStatus, str]] = {
     FleetStatus.UPDATED: "the API confirmed the change",
-    FleetStatus.UNCHANGED: "there was nothing to change",
-    FleetStatus.FAILED: "refused, gone, or changed by somebody else",
-    FleetStatus.UNKNOWN: "sent, no answer to trust: may have been changed",
-    FleetStatus.NOT_SENT: "not carried out; resuming sends it",
-    FleetStatus.PENDING: "confirmed, and not in effect yet",
+    FleetStatus.UNCHANGED: "already matched",
+    FleetStatus.FAILED: "rejected, gone, or changed by someone else",
+    FleetStatus.UNKNOWN: "sent, but no clear response: may be changed",
+    FleetStatus.NOT_SENT: "unchanged; resume the run to send it",
+    FleetStatus.PENDING: "confirmed, but not in effect yet",
+}
+_RUNNING_LABELS: Final[Mapping[FleetStatus, str]] = {FleetStatus.UNKNOWN: "in progress"}
+_RUNNING_MEANINGS: Final[Mapping[FleetStatus, str]] = {
+    FleetStatus.UNKNOWN: "queued or in flight",
+    FleetStatus.NOT_SENT: "waiting to be sent",
 }
 
 NOT_DONE: Final = (FleetStatus.FAILED, FleetStatus.UNKNOWN, FleetStatus.PENDING, FleetStatus.NOT_SENT)
-"""The statuses of changes that are not done, the worst first."""
+"""The statuses of changes that are not done, worst first."""
 
 _MAX_REASONS: Final = 1_000
 _MAX_NAMED: Final = 5
 _MAX_READ: Final = 100_000
 _OTHER_REASONS: Final = "other reasons"
 _DEFAULT_REASONS: Final[Mapping[FleetStatus, str]] = {
-    FleetStatus.FAILED: "no reason is known",
-    FleetStatus.UNKNOWN: "no answer came that can be trusted",
-    FleetStatus.PENDING: "not in effect yet when it was read back",
-    FleetStatus.NOT_SENT: "the run ended before its turn came",
+    FleetStatus.FAILED: "the reason was not recorded",
+    FleetStatus.UNKNOWN: "no clear response from the API",
+    FleetStatus.PENDING: "not in effect yet when read back",
+    FleetStatus.NOT_SENT: "the run ended before this was sent",
 }
+
+
+def _stop_signal_text() -> str:
+    signal = StopSignal()
+    signal.set()
+    try:
+        signal.check()
+    except StoppedError as error:
+        return str(error)
+    raise AssertionError
+
+
+_STOP_SIGNAL_TEXT: Final = _stop_signal_text()
+
+
+def status_label(status: FleetStatus, *, is_running: bool = False) -> str:
+    """Return the name of a status for people: in a running run, `unknown` changes are in progress."""
+    label = status.value.replace("_", " ")
+    return _RUNNING_LABELS.get(status, label) if is_running else label
+
+
+def status_meaning(status: FleetStatus, *, is_running: bool = False) -> str:
+    """Return what a status means, in a few words."""
+    meaning = _MEANINGS[status]
+    return _RUNNING_MEANINGS.get(status, meaning) if is_running else meaning
+
+
+def stop_reason(report: FleetReport, *, interrupted: bool = False) -> str | None:
+    """Return why a run stopped before its end, as a sentence; None if it did not stop early.
+
+    Args:
+        report: The report of the run.
+        interrupted: Whether the user has just stopped the run with Ctrl-C.
+    """
+    if report.stopped_by not in (None, _STOP_SIGNAL_TEXT):
+        return report.stopped_by
+    if interrupted and not report.finished:
+        return "Stopped by you (Ctrl-C)."
+    return "Stopped on request, for example with Ctrl-C." if report.stopped_by else None
 
 
 @attrs.frozen
@@ -42,9 +97,9 @@ class Summary:
     """The summary of a run.
 
     Attributes:
-        kind: Whether the run went well: decides the color.
+        kind: How well the run went; sets the color.
         text: One sentence.
-        more: Why the run stopped, or how to continue it; None: nothing to add.
+        more: Why the run stopped early, or how to continue it; None if there is nothing to add.
     """
 
     kind: Kind
@@ -52,18 +107,23 @@ class Summary:
     more: str | None = None
 
 
-def summarize(report: FleetReport) -> Summary:
-    """Summarize how a run ended, or how far it is."""
-    action = "set back" if report.kind == "roll_back" else "updated"
+def summarize(report: FleetReport, *, interrupted: bool = False) -> Summary:
+    """Summarize the result of a run, or its progress.
+
+    Args:
+        report: The report of the run.
+        interrupted: Whether the user has just stopped the run with Ctrl-C.
+    """
+    action = "rolled back" if report.kind == "roll_back" else "updated"
     changes = report.total - report.unchanged
     not_done = [
-        f"{getattr(report, status.value):,} {status.value.replace('_', ' ')}"
+        f"{getattr(report, status.value):,} {status_label(status)}"
         for status in NOT_DONE
         if getattr(report, status.value)
     ]
     if report.is_running:
         return Summary("running", f"Running: {report.updated:,} of {format_count(changes)} {action} so far.")
-    stopped = f"Stopped by: {report.stopped_by}" if report.stopped_by else None
+    stopped = stop_reason(report, interrupted=interrupted)
     if not not_done and report.finished:
         text = f"All {format_count(changes)} {action}." if changes != 1 else f"The number was {action}."
         return Summary("good", text if changes else "There was nothing to do.", stopped)
@@ -71,21 +131,21 @@ def summarize(report: FleetReport) -> Summary:
         f"; {', '.join(not_done)}." if not_done else "."
     )
     if report.refused_by_safety:
-        return Summary("bad", f"Ended for safety: {counts}", stopped)
+        return Summary("bad", f"Stopped by a safety limit: {counts}", stopped)
     if report.failed:
         return Summary("bad", counts, stopped)
-    return Summary("open", counts, stopped or "Resuming the run takes up what is left.")
+    return Summary("open", counts, stopped or "Resume the run to do the rest.")
 
 
 @attrs.define
 class Reason:
-    """One reason that many numbers may share.
+    """One reason, and the numbers that share it.
 
     Attributes:
-        status: How these numbers ended.
-        text: Why; `{id}` stands for the id of the number.
-        count: How many numbers.
-        first: The ids of the first of them, or their phone numbers.
+        status: The status of these numbers.
+        text: The reason, with `{id}` in place of the id of the number.
+        count: How many numbers share the reason.
+        first: The ids of the first few numbers; a phone number where there is no id.
     """
 
     status: FleetStatus
@@ -95,11 +155,11 @@ class Reason:
 
 
 def failure_reasons(report: FleetReport) -> list[Reason]:
-    """Return why changes of a run are not done, the most frequent reason first."""
+    """Return the reasons why changes are not done, the most frequent first."""
     statuses = [status for status in NOT_DONE if getattr(report, status.value)]
     uncounted = []
     if report.not_sent > _MAX_READ:
-        # Nearly all of them have the same reason, and reading a million results takes too long.
+        # Reading a million results takes too long, and nearly all of them have the same reason.
         statuses.remove(FleetStatus.NOT_SENT)
         uncounted = [Reason(FleetStatus.NOT_SENT, _DEFAULT_REASONS[FleetStatus.NOT_SENT], report.not_sent)]
     grouped = group_reasons(report.results(*statuses)) if statuses else []
@@ -109,11 +169,12 @@ def failure_reasons(report: FleetReport) -> list[Reason]:
 def group_reasons(results: Iterable[FleetResult]) -> list[Reason]:
     """Group results by their reason, the most frequent first.
 
-    After `_MAX_REASONS` different reasons, further ones are counted together.
+    Reasons beyond the first `_MAX_REASONS` are counted together.
     """
     grouped: dict[tuple[FleetStatus, str], Reason] = {}
     for result in results:
-        text = result.reason or _DEFAULT_REASONS.get(result.status, "")
+        reason_text = None if result.reason == _STOP_SIGNAL_TEXT else result.reason
+        text = reason_text or _DEFAULT_REASONS.get(result.status, "")
         if result.id is not None:
             text = re.sub(rf"\b{result.id}\b", "{id}", text)
         if (result.status, text) not in grouped and len(grouped) >= _MAX_REASONS:
