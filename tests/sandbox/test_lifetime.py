@@ -34,7 +34,7 @@ async def test_start_and_stop() -> None:
     assert await sandbox.start() is sandbox
     url = sandbox.url
     assert url.startswith("http://127.0.0.1:")
-    with pytest.raises(RuntimeError, match="running already"):
+    with pytest.raises(RuntimeError, match="already running"):
         await sandbox.start()
     assert await get(sandbox) == 200
     await sandbox.stop()

@@ -35,7 +35,7 @@ def test_it_serves_code_without_an_event_loop() -> None:
         assert threading.active_count() == before + 1
         status, _, number = send(sandbox, "PATCH", "/v1/numbers/1001", {"sms_enabled": True})
         assert (status, number["sms_enabled"]) == (200, True)
-        with pytest.raises(RuntimeError, match="running already"):
+        with pytest.raises(RuntimeError, match="already running"):
             sandbox.__enter__()
         assert sandbox.url == url
     assert threading.active_count() == before
