@@ -35,8 +35,9 @@ SETTLE = PROBE + 2 * PATIENCE  # seconds within which all processes notice that 
 KEPT = 60.0  # seconds that Redis keeps the key after its last use, its last slot and its pause
 SECOND = 1_000_000  # microseconds, the unit of the script
 
-# All times are microseconds, which a Lua number can hold exactly. The clock can jump back: someone changes it, or after a
-# failover it is another server's. Then the script shifts all times, so that no process waits for the clock to catch up.
+# All times are microseconds, which a Lua number can hold exactly. The clock can jump back: someone changes it, or a
+# failover switches to another server. Then the script shifts all times, so that no process waits for the clock to
+# catch up.
 SCRIPT = """
 local key, me = KEYS[1], 'p:' .. ARGV[1]
 local want, gap, ahead, pause = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
