@@ -169,7 +169,10 @@ def _leaks_of_service(looks: dict[str, dict[str, Any]]) -> Iterator[str]:
 
 
 def _lies_of_service(told: dict[str, Any], lies: Counter[str]) -> Iterator[str]:
-    for text, count in {**lies, **{f"heard: {text}": count for text, count in told["heard"].items()}}.items():
+    for text, count in {
+        **lies,
+        **{f"warning or unhandled error: {text}": count for text, count in told["heard"].items()},
+    }.items():
         if count:
             yield f"{text}: {count}"
     for text, count in told["foreign"].items():
