@@ -1,4 +1,4 @@
-# Shortcuts; every command also stands in README.md or CONTRIBUTING.md and works without make.
+# Shortcuts. Every command is also in README.md or CONTRIBUTING.md and works without make.
 PYTHON ?= python3
 BIN := .venv/bin
 

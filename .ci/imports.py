@@ -1,18 +1,19 @@
 #!/usr/bin/env python3
-"""Check the imports of the package: no cycle, and no reach into the private files of another part.
+"""Check the imports of the package: no cycles, and no imports of another part's private files.
 
     python .ci/imports.py [the package's folder]
 
-The script reads the sources and imports nothing. It counts an import wherever it is written: at the top of a module,
-under `TYPE_CHECKING`, inside a function, and as a string (`import_module`, `__import__`, the table of a module's
-`__getattr__`). import-linter, which holds the layers (`[tool.importlinter]`), sees no import that is a string. There is
-no list of exceptions.
+The script reads the source files and imports nothing. It counts every import: at the top of a module, under
+`TYPE_CHECKING`, inside a function, and as a string (`import_module`, `__import__`, the table of a module's
+`__getattr__`). import-linter, which checks the layers (`[tool.importlinter]`), cannot see imports by a string. There
+is no list of exceptions.
 
-A package that gives its names by a `__getattr__` and looks up at run time which of its modules has them counts as
-importing all of its modules. Any other import of a name that no constant tells is an error.
+A package whose `__getattr__` finds the right module at run time counts as importing all of its modules. Any other
+import whose module name is not a constant is an error.
 
-A module imports what it names, and the `__init__` of each package on the way there. Its own packages are no exception
-where it asks one of them for a name; where it only passes through them to a sibling, they are loaded already.
+A module imports the module that it names, and the `__init__` of each package on the path to it. A package that contains
+the importing module counts only if the module imports a name from it. If the package is only on the path to a sibling,
+it is already loaded.
 """
 
 from __future__ import annotations
@@ -26,9 +27,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-# The parts above `client` (DESIGN: layers). They use what other parts show: public modules, and what the `__init__` of
-# a private package exports. A part that is missing here may do as it likes, so the contract in pyproject.toml, which
-# knows every part, is compared with this list in a test.
+# The parts above `client`. They may use only public modules of other parts, and the exports of a private package's
+# `__init__`. A part that is missing here is not checked, so a test compares this list with the contract in
+# pyproject.toml, which lists every part.
 ABOVE_CLIENT = frozenset(
     {"cli", "fastapi", "_pytest", "fleet", "_files", "_exports", "testing", "spec", "webhooks", "otel", "redis"}
 )
@@ -36,7 +37,7 @@ ABOVE_CLIENT = frozenset(
 
 @dataclass(frozen=True)
 class Module:
-    """A module of the package: its dotted name, its file, and its syntax tree."""
+    """A module of the package: its dotted name, its file and its syntax tree."""
 
     name: str
     path: Path
@@ -49,27 +50,27 @@ class Module:
 
     @property
     def package(self) -> str:
-        """The package that a relative import starts from."""
+        """The package from which a relative import starts."""
         return self.name if self.is_package else self.name.rpartition(".")[0]
 
 
 @dataclass(frozen=True)
 class Arrow:
-    """One import: which module imports which, in which line, and how."""
+    """One import: the importing and the imported module, the line, and the kind of import."""
 
     importer: str
     imported: str
     line: int
     how: str
     names: tuple[str, ...] = ()
-    """What is taken out of `imported`; empty when the whole module is."""
+    """The names imported from `imported`; empty if the whole module is imported."""
     implied: bool = False
-    """The `__init__` of a package on the way to what is named."""
+    """Whether `imported` is only a package on the path to the named module."""
 
 
 @dataclass(frozen=True)
 class Unreadable:
-    """An import whose target is only known when the program runs."""
+    """An import whose module is known only at run time."""
 
     importer: str
     line: int
@@ -91,7 +92,7 @@ def read_package(folder: Path) -> dict[str, Module]:
 
 
 def packages_of(name: str) -> list[str]:
-    """Return the packages that a module is in, outermost first, and the module itself."""
+    """Return the packages that contain a module, outermost first, and then the module."""
     return list(itertools.accumulate(name.split("."), "{}.{}".format))
 
 
@@ -139,7 +140,7 @@ class Reader:
             self._walk(child, inner)
 
     def _add(self, name: str, line: int, how: str, names: tuple[str, ...] = ()) -> None:
-        """Note the import of a module of this package, and of the packages on the way to it."""
+        """Add the import of a module of this package, and of the packages on the path to it."""
         if name not in self.modules:
             return
         if name != self.module.name:
@@ -165,7 +166,7 @@ class Reader:
             self._add(base, node.lineno, how, tuple(taken))
 
     def _add_call(self, node: ast.Call) -> None:
-        """Note an import by `import_module` or `__import__`: unknown parts of the name stand for any module."""
+        """Add an import by `import_module` or `__import__`; unknown parts of the name match any module."""
         pattern = self._pattern(node.args[0]) if node.args else ANY
         if pattern.startswith(re.escape(".")):
             pattern = re.escape(self.module.package) + pattern
@@ -196,7 +197,7 @@ class Reader:
         return ANY
 
     def _names_in_strings(self) -> Iterator[tuple[str, int]]:
-        """Yield the modules that strings of this module name, in full or seen from its package."""
+        """Yield the modules that strings in this module name, by full name or relative to its package."""
         for statement in self.module.tree.body:
             if isinstance(statement, ast.Assign | ast.AnnAssign) and "__all__" in assigned_names(statement):
                 continue
@@ -211,12 +212,12 @@ ANY = r"[\w.]+"
 
 
 def is_lazy(module: Module) -> bool:
-    """Tell whether a module gives its names by a `__getattr__`."""
+    """Return whether a module has a `__getattr__`."""
     return any(isinstance(node, ast.FunctionDef) and node.name == "__getattr__" for node in top_level(module.tree.body))
 
 
 def values_of(name: str, tree: ast.Module) -> list[str]:
-    """Return the strings that a name of a module may stand for; none where something else may be bound to it."""
+    """Return all possible values of a name in a module; empty if one of them may not be a constant string."""
     found: list[str] = []
     bound = sum(isinstance(node, ast.arg) and node.arg == name for node in ast.walk(tree))
     bound += sum(
@@ -247,7 +248,7 @@ def assigned_names(statement: ast.Assign | ast.AnnAssign) -> set[str]:
 
 
 def top_level(body: list[ast.stmt]) -> Iterator[ast.stmt]:
-    """Yield the statements of a module, also those under `if` and `try`."""
+    """Yield the statements of a module, including those under `if` and `try`."""
     for node in body:
         yield node
         for part in ("body", "orelse", "finalbody"):
@@ -256,17 +257,17 @@ def top_level(body: list[ast.stmt]) -> Iterator[ast.stmt]:
 
 
 def ends_with(node: ast.expr, names: set[str]) -> bool:
-    """Tell whether an expression is one of the names, or an attribute of that name."""
+    """Return whether an expression is one of the names, or an attribute with one of the names."""
     return (isinstance(node, ast.Name) and node.id in names) or (isinstance(node, ast.Attribute) and node.attr in names)
 
 
 def is_import_call(node: ast.expr) -> bool:
-    """Tell whether a call of this expression imports a module."""
+    """Return whether a call of this expression imports a module."""
     return ends_with(node, {"import_module", "__import__"})
 
 
 def read_imports(modules: dict[str, Module]) -> tuple[list[Arrow], list[Unreadable]]:
-    """Return every import of one module of the package by another, and those that cannot be read."""
+    """Return every import between modules of the package, and the imports whose module is unknown."""
     arrows: list[Arrow] = []
     unreadable: list[Unreadable] = []
     for module in modules.values():
@@ -281,15 +282,15 @@ def read_imports(modules: dict[str, Module]) -> tuple[list[Arrow], list[Unreadab
 
 
 def find_cycles(arrows: list[Arrow]) -> list[list[str]]:
-    """Return cycles, the shortest first, until cutting one arrow of each leaves none.
+    """Return cycles, shortest first, until no cycle is left after removing one arrow of each.
 
-    A tangle of n modules has up to n! cycles; this returns about as many as there are arrows to cut. The arrow that is
-    taken out after each is a type-only or a lazy one where the cycle has one: those are the easiest to cut.
+    n modules can have up to n! cycles; this returns about as many as there are arrows to remove. From each cycle it
+    removes a type-only or lazy arrow if there is one, because those are the easiest to fix.
     """
     graph: dict[str, dict[str, str]] = {}
     for arrow in arrows:
         ways = graph.setdefault(arrow.importer, {})
-        if ways.get(arrow.imported, "lazy"):  # an import at the top counts before one that is type-only or lazy
+        if ways.get(arrow.imported, "lazy"):  # a top-level import takes precedence over a type-only or lazy one
             ways[arrow.imported] = arrow.how
     cycles = []
     while cycle := shortest_cycle(graph):
@@ -301,7 +302,7 @@ def find_cycles(arrows: list[Arrow]) -> list[list[str]]:
 
 
 def shortest_cycle(graph: dict[str, dict[str, str]]) -> list[str]:
-    """Return the shortest cycle as a path that ends where it begins, or nothing."""
+    """Return the shortest cycle as a path that ends where it begins; empty if there is no cycle."""
     graph = only_cyclic(graph)
     best: list[str] = []
     for start in graph:
@@ -326,7 +327,7 @@ def shortest_cycle(graph: dict[str, dict[str, str]]) -> list[str]:
 
 
 def only_cyclic(graph: dict[str, dict[str, str]]) -> dict[str, dict[str, str]]:
-    """Return the modules that are in a cycle, or between two."""
+    """Return the modules that are in a cycle or on a path between two cycles."""
     left = graph
     while True:
         imported = set(itertools.chain.from_iterable(left.values()))
@@ -344,7 +345,7 @@ def only_cyclic(graph: dict[str, dict[str, str]]) -> dict[str, dict[str, str]]:
 
 
 def find_reaches(arrows: list[Arrow], modules: dict[str, Module]) -> list[tuple[Arrow, str]]:
-    """Return the imports of a part above `client` that take more than another part shows, and what is wrong."""
+    """Return the imports by parts above `client` that use private files of another part, and the reason."""
     found = []
     for arrow in arrows:
         part, other = (name.split(".")[1:2] for name in (arrow.importer, arrow.imported))
@@ -376,11 +377,11 @@ def exports_of(module: Module) -> set[str]:
 
 
 def main(arguments: list[str]) -> int:
-    """Check a package, print what is wrong with it, and return the exit code."""
+    """Check a package, print the errors, and return the exit code."""
     folder = Path(arguments[0] if arguments else Path(__file__).parent.parent / "wavix_async").resolve()
     modules = read_package(folder)
     if folder.name not in modules:
-        print(f"{folder} is no package", file=sys.stderr)
+        print(f"{folder} is not a package", file=sys.stderr)
         return 2
     arrows, unreadable = read_imports(modules)
     cycles, reaches = find_cycles(arrows), find_reaches(arrows, modules)
@@ -393,12 +394,12 @@ def main(arguments: list[str]) -> int:
         print(f"cycle: {' -> '.join(cycle)}")
         for step in itertools.pairwise(cycle):
             arrow = first[step]
-            how = ", ".join(filter(None, [arrow.how, "by way of its __init__" if arrow.implied else ""]))
+            how = ", ".join(filter(None, [arrow.how, "through its __init__" if arrow.implied else ""]))
             print(f"    {where(arrow.importer, arrow.line)} imports {arrow.imported}{how and f' ({how})'}")
     for arrow, why in reaches:
         print(f"reach: {where(arrow.importer, arrow.line)} imports {arrow.imported}: {why}")
     for each in unreadable:
-        print(f"unreadable: {where(each.importer, each.line)} imports a module whose name is no constant")
+        print(f"unreadable: {where(each.importer, each.line)} imports a module whose name is not a constant")
     print(
         f"{len(modules)} modules, {len({(arrow.importer, arrow.imported) for arrow in arrows})} imports: "
         f"{len(cycles)} cycles, {len(reaches)} reaches into private files, {len(unreadable)} unreadable imports"

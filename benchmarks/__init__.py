@@ -1,1 +1,1 @@
-"""Measurements against bare aiohttp and the vendor's SDK: `python -m benchmarks`."""
+"""Benchmarks against bare aiohttp and the vendor's SDK: `python -m benchmarks`."""

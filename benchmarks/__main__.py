@@ -1,7 +1,8 @@
-"""`python -m benchmarks` measures speed; `reliability`, what becomes of 600 items under limits, faults and outages.
+"""Run the benchmarks: `speed` (the default), `reliability`, `limits`, `faults`, `soak` or `layer`.
 
-`limits` and `faults` are the scenarios of `reliability` by that name alone; `soak` looks for leaks, `layer` at what the
-reliability costs.
+`speed` compares speed with bare aiohttp and the vendor's SDK. `reliability` shows what happens to 600 items under
+limits, faults and outages; `limits` and `faults` run only those scenarios. `soak` looks for leaks. `layer` measures the
+cost of reliability. Example: `python -m benchmarks reliability --runs 1`.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ DRAWN = {"speed": chart.render, "reliability": chart.render_reliability}
 def main() -> None:
     options = _arguments()
     if options.no_speedups:
-        # Before any process is started: the codec chooses when it is imported.
+        # Set this before any process starts, because the codec reads it on import.
         os.environ["WAVIX_ASYNC_NO_SPEEDUPS"] = "1"
     results: dict[str, Any] = {"environment": report.environment()}
     match options.what:
@@ -84,38 +85,44 @@ def _speed(options: argparse.Namespace) -> dict[str, Any]:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("what", nargs="?", default="speed", choices=WHAT)
-    parser.add_argument("--rounds", type=int, help=f"alternating rounds (speed: {ROUNDS}, layer: {layer.ROUNDS})")
     parser.add_argument(
-        "--requests", type=int, help=f"of each in a round (speed: {REQUESTS:,}, layer: {layer.CALLS:,})"
+        "--rounds", type=int, help=f"number of alternating rounds (speed: {ROUNDS}, layer: {layer.ROUNDS})"
     )
-    parser.add_argument("--turns", type=int, help=f"processes (decode: {decode.TURNS}, imports: {imports.TURNS})")
     parser.add_argument(
-        "--seconds", type=float, default=soak.SERVICE, help="of the service of soak (default: %(default)g)"
+        "--requests", type=int, help=f"requests per client and round (speed: {REQUESTS:,}, layer: {layer.CALLS:,})"
     )
-    parser.add_argument("--runs", type=int, default=3, help="of the scenarios, each with another seed (3)")
+    parser.add_argument(
+        "--turns", type=int, help=f"processes per case (decode: {decode.TURNS}, imports: {imports.TURNS})"
+    )
+    parser.add_argument(
+        "--seconds", type=float, default=soak.SERVICE, help="seconds of the service run of soak (default: %(default)g)"
+    )
+    parser.add_argument(
+        "--runs", type=int, default=3, help="runs of each scenario, each with its own seed (default: 3)"
+    )
     parser.add_argument(
         "--only",
         nargs="+",
         default=[],
         metavar="NAME",
-        help=f"of speed: sections ({', '.join(SECTIONS)}) or contenders ({', '.join(CONTENDERS)});"
-        f" of reliability: scenarios ({', '.join(reliability.NAMES)})",
+        help=f"run only these: for speed, sections ({', '.join(SECTIONS)}) or contenders ({', '.join(CONTENDERS)});"
+        f" for reliability, scenarios ({', '.join(reliability.NAMES)})",
     )
     parser.add_argument(
         "--items",
         type=int,
-        help=f"of the bulk whose memory is measured ({memory.ITEMS:,}), of each scenario of reliability"
-        f" ({reliability.ITEMS}), calls of each run of soak ({soak.ITEMS:,})",
+        help=f"items of the bulk run in the memory section ({memory.ITEMS:,}), items of each reliability scenario"
+        f" ({reliability.ITEMS}), or calls of each soak run ({soak.ITEMS:,})",
     )
-    parser.add_argument("--no-speedups", action="store_true", help="wavix_async without orjson")
-    parser.add_argument("--svg", type=Path, help="write the chart of the README here, of speed or reliability")
-    parser.add_argument("--json", type=Path, help="write all figures here")
+    parser.add_argument("--no-speedups", action="store_true", help="use wavix_async without orjson")
+    parser.add_argument("--svg", type=Path, help="write the README's chart of speed or reliability to this file")
+    parser.add_argument("--json", type=Path, help="write all figures to this file")
     options = parser.parse_args()
     names = {"speed": (*SECTIONS, *CONTENDERS), "reliability": reliability.NAMES}.get(options.what, ())
     if wrong := [name for name in options.only if name not in names]:
-        parser.error(f"--only: {options.what} has no {', '.join(wrong)}; there is {', '.join(names) or 'nothing'}")
+        parser.error(f"--only: {options.what} has no {', '.join(wrong)}; choose from: {', '.join(names) or 'nothing'}")
     if options.svg and options.what not in DRAWN:
-        parser.error(f"--svg: there is no chart of {options.what}")
+        parser.error(f"--svg: {options.what} has no chart; use it with speed or reliability")
     return options
 
 

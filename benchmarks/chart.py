@@ -1,7 +1,7 @@
-"""The charts of the README, written by hand as SVG.
+"""Draw the README's charts as SVG.
 
-It brings its own background and switches text and background together: an image on GitHub follows the reader's system,
-not the theme of the page, and text alone could end up dark on dark.
+A chart has its own background and switches text and background together. An image on GitHub follows the reader's system
+setting, not the theme of the page, so without a background the text could be dark on dark.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class Panel:
 
 
 def render(results: dict[str, Any]) -> str:
-    """Draw what was measured; a contender that failed has no bar but says so."""
+    """Draw the speed results; a contender that failed has no bar, only the word "failed"."""
     panels = [*_requests(results.get("requests")), *_decode(results.get("decode"))]
     about = results["environment"]
     foot = (
@@ -73,7 +73,7 @@ def render(results: dict[str, Any]) -> str:
 
 
 def render_reliability(results: dict[str, Any]) -> str:
-    """Draw how many items ended right under each scenario, and how many messages went out more than once."""
+    """Draw how many items ended right in each scenario, and how many messages were sent more than once."""
     shown = [
         (heard, [(title, runs) for title, runs in heard["clients"].items() if title in KINDS])
         for heard in results["scenarios"].values()
@@ -93,13 +93,11 @@ def render_reliability(results: dict[str, Any]) -> str:
     drawn, top, titles = [], MARGIN, []
     if groups:
         titles.append("Items that ended right: done, and reported as done")
-        drawn += _draw_groups(
-            Panel(titles[-1], "More is better; what is done is counted by the server", ()), groups, top
-        )
+        drawn += _draw_groups(Panel(titles[-1], "More is better; the server counts what is done", ()), groups, top)
         top += PANEL_HEAD + sum(_group_height(bars) for _, bars in groups) + 6
     if messages:
         titles.append("Messages sent more than once")
-        note = f"Less is better; {results['items']} POSTs, 5 % of which are carried out and lose their answer"
+        note = f"Less is better; {results['items']} POSTs, 5 % of which are carried out but lose their response"
         panel = Panel(titles[-1], note, messages)
         drawn += _draw(panel, top)
         top += panel.height
@@ -107,14 +105,14 @@ def render_reliability(results: dict[str, Any]) -> str:
 
 
 KINDS = {OUR.title: "ours", VENDOR.title: "vendor", VENDOR_HTTPX.title: "vendor", BY_HAND.title: "bare"}
-"""A client in a variant of its settings, and one that does not even try again, say nothing more in a picture."""
+"""The clients in the chart: variants of a client's settings, and a client without retries, would add nothing."""
 
 
 def _right(title: str, runs: list[dict[str, Any]], items: int) -> Bar:
     if any("error" in run for run in runs):
         return Bar(title, KINDS[title], 0, "failed")
     share = statistics.median(run["right"] for run in runs) / items
-    # Rounded down: only what is whole is 100 %.
+    # Round down, so that only a complete result shows 100 %.
     return Bar(title, KINDS[title], share, f"{math.floor(share * 1000) / 10:g} %")
 
 
@@ -124,7 +122,7 @@ def _twice(title: str, runs: list[dict[str, Any]]) -> Bar:
     times, unknown, failed = (
         statistics.median(run[key] for run in runs) for key in ("twice", "unknown", "false_failures")
     )
-    told = [f"{unknown:g} said to be unknown"] * bool(unknown) + [f"{failed:g} sent, said to have failed"] * bool(
+    told = [f"{unknown:g} reported as unknown"] * bool(unknown) + [f"{failed:g} sent but reported as failed"] * bool(
         failed
     )
     return Bar(title, KINDS[title], times, "; ".join([f"{times:g}", *told]))
@@ -193,7 +191,7 @@ def _group_height(bars: Sequence[Bar]) -> int:
 
 
 def _draw_groups(panel: Panel, groups: Sequence[tuple[tuple[str, str], Sequence[Bar]]], top: int) -> list[str]:
-    """Bars of a share, close together: what they have in common on the left, who it is on the right."""
+    """Draw groups of bars: the label of the group on the left, the name of each client on the right."""
     drawn, y = _head(panel, top), top + PANEL_HEAD - 12
     for (label, note), bars in groups:
         drawn += [

@@ -1,7 +1,7 @@
-"""Who is measured: each changes phone numbers, 64 at a time, and decodes what comes back.
+"""The clients that are measured: each changes phone numbers, 64 at a time, and decodes the responses.
 
-A contender is an async context manager that gives a function from ids to how many of them were changed. Imports are
-inside, so that the process of one contender carries nothing of another.
+A contender is an async context manager that yields a function. The function changes the numbers with the given ids and
+returns how many it changed. Each contender imports its library itself, so that its process loads no other library.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Contender:
 
 
 async def spread(change_one: Callable[[int], Awaitable[Any]], ids: Iterable[int]) -> int:
-    """Change every id, with 64 tasks that take the next as soon as they are free."""
+    """Change every id, with 64 tasks that each take the next id as soon as they are free."""
     waiting, done = iter(ids), 0
 
     async def work() -> None:
@@ -85,7 +85,7 @@ async def our_bulk_update(url: str) -> AsyncIterator[Change]:
 async def vendor_httpx(url: str) -> AsyncIterator[Change]:
     from wavix import DefaultAsyncHttpxClient
 
-    # Named, because the vendor's SDK changes its default to aiohttp as soon as it finds httpx-aiohttp installed.
+    # Name the transport, because the vendor's SDK uses aiohttp by default if httpx-aiohttp is installed.
     async with DefaultAsyncHttpxClient() as transport:
         yield _vendor(url, transport)
 
@@ -107,7 +107,7 @@ def _vendor(url: str, transport: Any) -> Change:
 
 @contextlib.asynccontextmanager
 async def raw_sockets(url: str) -> AsyncIterator[Change]:
-    """No client at all: prepared bytes out, the answer's last byte checked. It shows how fast the server can be."""
+    """Send prepared bytes without a client, and check only the last byte of a response: the server's top speed."""
     at = urlsplit(url)
     loop = asyncio.get_running_loop()
     body = b'{"sms_enabled": true, "transcription_threshold": 30}'

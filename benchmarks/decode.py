@@ -1,4 +1,4 @@
-"""What it costs to make models of an answer: a number, a page of 100, a number with a key that no model knows.
+"""Measure the cost of decoding a response: a number, a page of 100 numbers, a number with an unknown key.
 
 python -m benchmarks.decode [--turns 3] [--seconds 0.05]
 """
@@ -30,11 +30,11 @@ TURNS, SECONDS, REPEATS = 3, 0.05, 5
 
 
 def measure(turns: int = TURNS, seconds: float = SECONDS) -> dict[str, Any]:
-    """CPU microseconds by reader and case: the median over fresh processes, taken in turn.
+    """Return the CPU microseconds by reader and case: the median of new processes, with the readers in turn.
 
     Args:
-        turns: How many processes of each reader.
-        seconds: For how long a case is repeated, `REPEATS` times.
+        turns: The number of processes for each reader.
+        seconds: The duration of one repeat of a case; there are `REPEATS` repeats.
     """
     heard: dict[str, list[dict[str, float]]] = {reader: [] for reader in READERS}
     errors: dict[str, str] = {}
@@ -87,7 +87,7 @@ def _vendor() -> dict[str, Callable[[], object]]:
 
 
 def _time(action: Callable[[], object], seconds: float) -> float:
-    # timeit switches the garbage collector off, real programs do not; CPU time, because neighbours come and go.
+    # timeit switches the garbage collector off, but real programs do not. CPU time depends less on other processes.
     timer = timeit.Timer(action, "import gc; gc.enable()", timer=time.process_time)
     times = 1
     while (took := timer.timeit(times)) < seconds:
@@ -96,7 +96,7 @@ def _time(action: Callable[[], object], seconds: float) -> float:
 
 
 def render(results: dict[str, Any]) -> str:
-    """One row for each case."""
+    """Return a table with one row per case."""
     from benchmarks.report import table
 
     rows = [
@@ -108,8 +108,10 @@ def render(results: dict[str, Any]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.decode", description=__doc__.partition("\n")[0])
-    parser.add_argument("--turns", type=int, default=TURNS, help="processes of each reader")
-    parser.add_argument("--seconds", type=float, default=SECONDS, help=f"of each of the {REPEATS} repeats of a case")
+    parser.add_argument("--turns", type=int, default=TURNS, help="number of processes for each reader")
+    parser.add_argument(
+        "--seconds", type=float, default=SECONDS, help=f"seconds of each of the {REPEATS} repeats of a case"
+    )
     parser.add_argument("--reader", choices=READERS, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.reader is None:

@@ -1,18 +1,19 @@
-"""What a fleet's journal costs, and what a plan of a million rows takes.
+"""Measure the cost of a fleet's journal, and the time and memory of a plan with a million rows.
 
     python -m benchmarks.fleet [--rounds 9] [--requests 5000] [--numbers 1000000] [--only journal plan apply]
 
-`journal`: the same changes, one PATCH each, by `bulk_update` and by `fleet.apply` with a journal on disk, in turn, each
-in a process of its own, against the server of the other benchmarks, which takes 20 ms to answer, and then at once. An
-apply reads the account first, to see whether the plan still holds; so the other one reads it as well, and the two parts
-are told apart.
+`journal`: `bulk_update` and `fleet.apply` with a journal on disk make the same changes in turn, one PATCH each, and
+each in its own process. The server is that of the other benchmarks; it answers after 20 ms in the first measurement,
+and at once in the second. An apply first reads the account, to check whether the plan is still valid. So the bulk
+update reads it too, and the table has separate rows for reading and sending.
 
-Where answers come at once, client and server hand each other twenty at a time, as long as nothing disturbs them; a
-journal does, and then each is handed over by itself. That has a row of its own, since no API is that near.
+If responses come at once, client and server exchange about twenty of them at a time while nothing interrupts them. A
+journal interrupts them, and then they exchange one at a time. No real API is that close, so this case is measured
+separately.
 
-`plan`: a CSV file with a row and a value of its own for every number of an account, which a sandbox in another process
-makes up as it is asked. `apply`: the same file with five distinct values, planned and applied in batches, and the
-report read to its end. Memory is the most that was ever resident, of the whole process.
+`plan`: a CSV file has one row with a unique value for every number of an account, which a sandbox in another process
+generates on request. `apply`: the same file has five distinct values; it is planned and applied in batches, and the
+report is read to its end. Memory is the peak resident memory of the whole process.
 """
 
 from __future__ import annotations
@@ -44,13 +45,13 @@ LATENCIES = (0.02, 0.0)
 FIRST = 1001
 SECTIONS = ("journal", "plan", "apply")
 COST, MEMORY = 0.05, 400.0
-"""The targets: of the throughput, and in MB."""
+"""The targets: at most this share of the time for the journal, and at most so many MB of memory."""
 
 # --------------------------------------------------------------------------------------------------------- the journal
 
 
 def journal(latency: float, rounds: int, requests: int, say: Callable[[str], None]) -> dict[str, Any]:
-    """Let both make the same changes, in turn."""
+    """Let both functions make the same changes, in turn."""
     with server.running(latency) as url, tempfile.TemporaryDirectory() as place:
         workers = {
             name: start("fleet", "--work", name, f"{url}/account/{requests}", str(requests), place)
@@ -60,14 +61,14 @@ def journal(latency: float, rounds: int, requests: int, say: Callable[[str], Non
         try:
             for turn in range(rounds + 1):
                 say(f"journal, {1e3 * latency:g} ms: round {turn} of {rounds}")
-                # Who is first is warmed by nobody; so they change places.
+                # The first of a round finds cold caches, so the two change places each round.
                 for name in sorted(workers, reverse=bool(turn % 2)):
                     stdin, stdout = workers[name].stdin, workers[name].stdout
                     assert stdin
                     assert stdout
                     stdin.write("go\n")
                     stdin.flush()
-                    answer = json.loads(stdout.readline() or '{"error": "it has ended"}')
+                    answer = json.loads(stdout.readline() or '{"error": "the process has ended"}')
                     if "error" in answer:
                         raise RuntimeError(f"{name}: {answer['error']}")
                     if turn:
@@ -164,7 +165,7 @@ async def _apply(wavix: WavixClient, requests: int, path: Path) -> dict[str, flo
 
 
 def large(what: str, numbers: int, say: Callable[[str], None]) -> dict[str, Any]:
-    """Plan, and perhaps apply, a fleet of so many rows in a fresh process."""
+    """Plan, and for `apply` also apply, a fleet of so many rows in a new process."""
     with tempfile.TemporaryDirectory() as place, SandboxProcess() as sandbox:
         file = Path(place) / "fleet.csv"
         distinct = numbers if what == "plan" else 5
@@ -266,7 +267,7 @@ def render(results: dict[str, Any]) -> str:
 
 
 def complaints(results: dict[str, Any]) -> list[str]:
-    """What misses its target."""
+    """Return the targets that were missed."""
     found = []
     if (all_figures := results.get("journal")) and (ratio := all_figures[0]["sending"]["median"]) > 1 + COST:
         found.append(f"the journal costs {ratio - 1:.1%} of the time")
@@ -281,9 +282,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.fleet", description=__doc__.partition("\n")[0])
     parser.add_argument("--only", nargs="+", choices=SECTIONS, default=list(SECTIONS))
     parser.add_argument("--rounds", type=int, default=ROUNDS)
-    parser.add_argument("--requests", type=int, default=REQUESTS, help="of each round of `journal`")
-    parser.add_argument("--numbers", type=int, default=NUMBERS, help="of the large fleets")
-    parser.add_argument("--json", type=Path, help="write all figures here")
+    parser.add_argument("--requests", type=int, default=REQUESTS, help="requests in each round of `journal`")
+    parser.add_argument("--numbers", type=int, default=NUMBERS, help="numbers in the fleets of `plan` and `apply`")
+    parser.add_argument("--json", type=Path, help="write all figures to this file")
     parser.add_argument("--work", nargs=4, help=argparse.SUPPRESS)
     parser.add_argument("--large", nargs=4, help=argparse.SUPPRESS)
     options = parser.parse_args()

@@ -1,11 +1,12 @@
-"""What an import costs: fresh interpreters, less what an interpreter costs that imports nothing.
+"""Measure the cost of an import: the CPU time of a new interpreter, minus that of one that imports nothing.
 
-In CPU time, which an import consists of, and which neighbours on the machine disturb less than the time on the clock.
+Imports mostly use CPU time, and other processes on the machine disturb CPU time less than elapsed time.
 
     python -m benchmarks.imports [--turns 25] [--against another-checkout]
 
-prints how many times the CPU of the four libraries below ours it takes to load all public names, and to make a client
-and reach the first method: the ratios are paired by turn. Another checkout is measured in the same turns.
+This prints the cost of two steps as a multiple of the cost of our four dependencies: to load all public names, and to
+create a client and get its first method. Each ratio compares values of the same turn. `--against` measures another
+checkout in the same turns.
 """
 
 from __future__ import annotations
@@ -23,13 +24,13 @@ from benchmarks.process import ROOT
 
 STATEMENTS = {
     "dependencies": "import aiohttp, attrs, cattrs, tenacity",
-    # Names are loaded when one is asked for, and then all of them.
+    # The first access to a name loads all names.
     "ours": "import wavix_async",
     "ours_used": "from wavix_async import *",
-    # Of a group, what belongs to it is loaded when it is first used.
+    # The first use of a group loads what that group needs.
     "ours_method": "from wavix_async import WavixClient; WavixClient('k' * 12).numbers.update",
     "vendor": "from wavix import AsyncWavix",
-    # The vendor's SDK loads a group of the API when it is first asked for.
+    # The vendor's SDK loads a group of the API on first access.
     "vendor_used": "from wavix import AsyncWavix; AsyncWavix(token='k').numbers",
 }
 
@@ -39,7 +40,7 @@ TURNS = 7
 
 
 def measure(turns: int = TURNS) -> dict[str, Any]:
-    """CPU milliseconds by statement: medians, taken in turn."""
+    """Return the CPU milliseconds by statement: medians, with the statements in turn."""
     times: dict[str, list[float]] = {name: [] for name in STATEMENTS}
     errors: dict[str, str] = {}
     bare: list[float] = []
@@ -64,7 +65,7 @@ def measure(turns: int = TURNS) -> dict[str, Any]:
 
 def _fresh(statement: str, root: Path = ROOT) -> tuple[float, str]:
     before = _cpu_of_children()
-    # With compiled modules on disk, as users have them.
+    # Allow compiled modules on disk, because users have them.
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     done = subprocess.run(
         [sys.executable, "-c", statement], cwd=root, capture_output=True, text=True, check=False, env=environment
@@ -74,7 +75,7 @@ def _fresh(statement: str, root: Path = ROOT) -> tuple[float, str]:
 
 
 def _cpu_of_children() -> float:
-    # Only of those that have ended: the server, which runs on, is not among them.
+    # This counts only processes that have ended, so the running server is not included.
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
 

@@ -1,8 +1,8 @@
-"""Is anything lost, or done more often than it may be, when a fleet's run is killed? `kill -9`, a hundred times.
+"""Kill a fleet's run with `kill -9` a hundred times, and check that nothing is lost or done too often.
 
     python -m benchmarks.kill [--times 100] [--numbers 5000] [--seed 0]
 
-`tests/support/kill.py` says what is done and what is compared; a test does the same five times.
+`tests/support/kill.py` describes the steps and the comparison; a test does the same five times.
 """
 
 from __future__ import annotations
@@ -33,17 +33,17 @@ def render(results: dict[str, Any]) -> str:
 
     rows = [
         ["runs killed at least once", f"{len(runs)}"],
-        ["  kills in all; most in one run", f"{len(kills)}; {max(len(run.kills) for run in runs)}"],
+        ["  kills in total; most in one run", f"{len(kills)}; {max(len(run.kills) for run in runs)}"],
         *([f"  while {phase}", f"{by_phase[phase]}"] for phase in PHASES if by_phase[phase]),
-        ["  before there was a journal: applied again", f"{sum(run.began_again for run in runs)}"],
+        ["  killed before the journal existed: applied again", f"{sum(run.began_again for run in runs)}"],
         ["numbers in the plans", f"{len(runs) * results['numbers']:,}"],
         ["  lost: not as planned at the end", f"{sum(run.lost for run in runs):,}"],
         ["  changed how often", often(times)],
         ["  changed more than twice", f"{sum(count for many, count in times.items() if many > 2):,}"],
         ["rolled back to the first state", f"{len(back)} runs"],
         ["  changed how often", often(times_back)],
-        ["faults played", f"{sum(run.faults for run in runs):,}"],
-        ["seconds of a run, undisturbed", f"{results['undisturbed'].seconds:.1f}"],
+        ["faults", f"{sum(run.faults for run in runs):,}"],
+        ["seconds of a run without kills", f"{results['undisturbed'].seconds:.1f}"],
         ["complaints", f"{len(results['complaints'])}"],
     ]
     lines = [table([f"{results['numbers']:,} numbers, 3 % faults", ""], rows)]
@@ -52,8 +52,8 @@ def render(results: dict[str, Any]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.kill", description=__doc__.partition("\n")[0])
-    parser.add_argument("--times", type=int, default=TIMES, help="runs that are killed")
-    parser.add_argument("--numbers", type=int, default=NUMBERS, help="in each of them")
+    parser.add_argument("--times", type=int, default=TIMES, help="number of runs to kill")
+    parser.add_argument("--numbers", type=int, default=NUMBERS, help="numbers in each run")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     results = measure(

@@ -1,21 +1,21 @@
-"""What reliability costs: CPU microseconds per call over building the request, sending it and reading the answer.
+"""Measure the CPU time of the reliability layer: microseconds per call beyond building, sending and reading it.
 
-There are no sockets: the session given to `WavixClient(session=...)` answers at once with bytes prepared before. So
-nothing but Python runs, and CPU time is all there is. Two ways to make the very same call take turns:
+There are no sockets: the session passed to `WavixClient(session=...)` responds at once with prepared bytes. So only
+Python runs, and CPU time is the only cost. Two ways to make the same call take turns:
 
 - *whole*: `await client.numbers.update(1, sms_enabled=True)`;
-- *plain*: the same method of the same resource group, on a client whose `call` does what any client must: build the
-  request (`build_request`), await the session and the body, read the answer (`read_response`).
+- *plain*: the same method of the same resource group, on a client whose `call` does only what any client must: build
+  the request (`build_request`), await the session and the body, read the response (`read_response`).
 
-**The layer** is the difference of the two, paired by round: turns and slots, the limiter, the watch over deadlines, the
-retry budget, judging answers, naming failures, and the coroutines that hold all this together; that is `_call.py`,
-`_limits.py`, `_retry.py`, `_watch.py` and `_transport.py` less aiohttp itself. The checks of arguments, the URL, the
-JSON and the models are in both and cancel out, and so does the session. For comparison both are also measured where the
-session lets the event loop turn once, as a socket does; with a rate that is configured and never reached; with an
-observer of everything; and per item of a bulk update, whose checks, workers and records then count as layer.
+**The layer** is the difference of the two, in each round: permits and slots, the limiter, the watchdog for deadlines,
+the retry budget, the classification of responses and failures, and the coroutines that connect them. This is the code
+of `_http`, `_ratelimit` and `_aio` that a call runs through, without aiohttp. The checks of arguments, the URL, the
+JSON, the models and the session are in both ways, so they cancel out. Four more comparisons: the session suspends the
+task once, as a socket does; a rate is configured but never reached; an observer gets every event; and one item of a
+bulk update, whose checks, workers and records count as part of the layer.
 
-**Its parts** are measured where they are: the same call with one of them replaced by something that does nothing. In a
-loop of its own a part is up to twice as fast, because nothing else is in the processor's caches.
+**The parts** are measured in place: the same call runs with one part replaced by a stub that does nothing. Measured
+alone in a loop, a part would be up to twice as fast, because nothing else would use the processor's caches.
 """
 
 from __future__ import annotations
@@ -45,39 +45,39 @@ if TYPE_CHECKING:
 
 TARGET = 40.0  # microseconds per call
 ROUNDS, CALLS = 41, 500
-WARM_UP = 1000  # calls; after some hundreds without a 429 the limiter steps aside
+WARM_UP = 1000  # calls; after a few hundred calls without a 429 the limiter uses its fast path
 URL = "http://127.0.0.1:1"
 NO_SPEEDUPS = "WAVIX_ASYNC_NO_SPEEDUPS"
 
 PAIRS = {
     "one": ("numbers.update", "plain"),
-    "turning": ("  the session lets the loop turn once", "turning, plain"),
+    "turning": ("  the session suspends the task once", "turning, plain"),
     "rated": ("  a rate is configured", "plain"),
-    "observed": ("  an observer of everything", "plain"),
+    "observed": ("  an observer of all events", "plain"),
     "bulk": ("an item of numbers.bulk_update", "bulk, plain"),
 }
-"""What is measured, and what has all of it but the layer."""
+"""The measured ways: the title, and the way that does the same without the layer."""
 SHARES = {
-    "wire": "  of it building the request and reading the answer",
-    "session": "  of it the session",
-    "face": "  of it the method: its keywords, their checks, coroutines",
+    "wire": "  of which: building the request and reading the response",
+    "session": "  of which: the session",
+    "face": "  of which: the method: its keywords, their checks, coroutines",
 }
 PARTS = {
-    "limiter": "the limiter: a ticket, taken and closed",
+    "limiter": "the limiter: a permit, taken and closed",
     "slots": "a slot, taken and released",
-    "watch": "the watch over its deadline",
+    "watch": "the watchdog for the deadline",
     "send": "the rest of the transport",
-    "headers": "looking for limits in the headers",
-    "budget": "the retry budget counts it",
+    "headers": "reading rate limits from the headers",
+    "budget": "counting the call in the retry budget",
 }
-REST = "the object of the call, and its own steps"
+REST = "the rest: the call object and its steps"
 
 
 # ------------------------------------------------------------------------------------------------------------ measuring
 
 
 def measure(rounds: int = ROUNDS, calls: int = CALLS, say: Callable[[str], None] = stderr) -> dict[str, Any]:
-    """Measure in a fresh process with orjson, where it is installed, and in one without."""
+    """Measure in one new process with orjson, if it is installed, and in another without it."""
     results: dict[str, Any] = {"rounds": rounds, "calls": calls, "codecs": {}}
     for without in (False, True):
         environment = {name: value for name, value in os.environ.items() if name != NO_SPEEDUPS}
@@ -85,7 +85,7 @@ def measure(rounds: int = ROUNDS, calls: int = CALLS, say: Callable[[str], None]
             environment[NO_SPEEDUPS] = "1"
         elif NO_SPEEDUPS in os.environ:
             continue
-        say("without speedups ..." if without else "with what is installed ...")
+        say("without speedups ..." if without else "with the installed speedups ...")
         arguments = ("--process", "--rounds", str(rounds), "--calls", str(calls))
         process = start("layer", *arguments, env=environment, stderr=subprocess.PIPE)
         out, err = process.communicate()
@@ -100,7 +100,7 @@ def measure(rounds: int = ROUNDS, calls: int = CALLS, say: Callable[[str], None]
 
 
 def render(results: dict[str, Any]) -> str:
-    """Two tables: the layer in its variants, and its parts."""
+    """Return two tables: the layer in all comparisons, and its parts."""
     codecs = results["codecs"]
     first = next(iter(codecs.values()))
     header = ["CPU µs per call", *(f"{what}, {codec}" for codec in codecs for what in ("whole", "plain", "layer"))]
@@ -118,8 +118,8 @@ def render(results: dict[str, Any]) -> str:
     return "\n\n".join(
         [
             f"The reliability layer: medians of {results['rounds']} alternating rounds of {results['calls']:,} calls;"
-            " in brackets the middle half\n\n" + table(header, rows),
-            table(["its parts, CPU µs", *codecs], parts),
+            " in brackets: the middle half\n\n" + table(header, rows),
+            table(["parts of the layer, CPU µs", *codecs], parts),
             f"Target: at most {TARGET:g} µs per call: "
             + (f"met, {worst:.1f} µs" if worst <= TARGET else f"MISSED, {worst:.1f} µs"),
             *(f"Cannot be measured: {text}" for text in first["broken"]),
@@ -144,7 +144,7 @@ def _rest(codec: dict[str, Any]) -> float:
 
 
 class Answer:
-    """What is used of an aiohttp answer."""
+    """The parts of an aiohttp response that the client uses."""
 
     status = 200
 
@@ -172,7 +172,7 @@ class Answer:
 
 
 class Session:
-    """What is used of an aiohttp session."""
+    """The parts of an aiohttp session that the client uses."""
 
     _retry_connection = True
     connector = None
@@ -185,7 +185,7 @@ class Session:
 
 
 class TurningSession(Session):
-    """Waits as a socket does: the task is suspended once, and goes on in the next turn of the loop."""
+    """Waits like a socket: it suspends the task once, until the next iteration of the event loop."""
 
     async def request(self, method: str, url: Any, **_: Any) -> Answer:
         await _turn()
@@ -198,7 +198,7 @@ def _turn() -> Generator[None, None, None]:
 
 
 class Plain:
-    """A client without a layer: it does what any client must do, and nothing for the case that something fails."""
+    """A client without the layer: it does only what any client must do, and handles no failures."""
 
     def __init__(self, session: Session) -> None:
         import aiohttp
@@ -225,7 +225,7 @@ class Plain:
         return value
 
     async def send(self, request: Any, *_: object, **__: object) -> Any:
-        """Stand in for the transport's `send`."""
+        """Replace the transport's `send`."""
         answer = await self.session.request(request.method, request.url, data=request.body, **self.options)
         return self._response(answer.status, answer.headers, await answer.read(), request)
 
@@ -238,13 +238,13 @@ async def _measure(rounds: int, calls: int) -> dict[str, Any]:
     ways |= lesser
     for way in ways.values():
         await way(WARM_UP)
-    # Whatever was made until now is not looked at again: collections cost what the calls leave behind.
+    # Exclude all existing objects from garbage collection, so that a collection costs only what the calls leave behind.
     gc.collect()
     gc.freeze()
     names = list(ways)
     times: dict[str, list[float]] = {name: [] for name in names}
     for turn in range(rounds):
-        # Not always after the same neighbour.
+        # Rotate the order, so that a way does not always run after the same other way.
         place = turn % len(names)
         for name in names[place:] + names[:place]:
             times[name].append(await _time(ways[name], calls))
@@ -266,7 +266,7 @@ async def _measure(rounds: int, calls: int) -> dict[str, Any]:
 
 
 async def _time(way: Way, calls: int) -> float:
-    """Microseconds of CPU per call."""
+    """Return the CPU microseconds per call."""
     clock = time.process_time()
     await way(calls)
     return (time.process_time() - clock) / calls * 1e6
@@ -284,7 +284,7 @@ def _pair(whole: list[float], plain: list[float]) -> dict[str, float]:
 
 
 def _ways(calls: int) -> dict[str, Way]:
-    """The ways to make a call: each a coroutine function that makes so many."""
+    """Return the ways to make calls; each is a coroutine function that makes the given number of calls."""
     from wavix_async import NumberUpdate, WavixClient
     from wavix_async._http import Response, build_request, read_response
     from wavix_async.resources.numbers import UPDATE, Numbers
@@ -349,7 +349,7 @@ def _only_session(plain: Plain) -> Way:
 
 
 async def _without_parts() -> tuple[dict[str, Way], list[str]]:
-    """Calls with one part replaced; a part that cannot be found, or replaced, is named as broken and not measured."""
+    """Return the calls with one part replaced, and the parts that could not be found or replaced."""
     from wavix_async import WavixClient
 
     session: Any = Session()
@@ -357,7 +357,7 @@ async def _without_parts() -> tuple[dict[str, Way], list[str]]:
     ways, broken = {}, []
     for part, title in PARTS.items():
         client: Any = WavixClient("key", base_url=URL, session=session)
-        # Some parts are made by the first call.
+        # The first call creates some of the parts.
         await client.numbers.get(1)
         try:
             places = _places(part, client, nothing, plain)
@@ -370,7 +370,7 @@ async def _without_parts() -> tuple[dict[str, Way], list[str]]:
 
 
 def _places(part: str, client: Any, nothing: Any, plain: Plain) -> list[tuple[Any, str, Any]]:
-    """Return what is replaced where, to be without a part."""
+    """Return the replacements that remove a part: the object, the name of its attribute, and the new value."""
     match part:
         case "limiter":
             return [(_find(client, "ClientState")[2], "limiter", lambda _: nothing)]
@@ -388,7 +388,7 @@ def _places(part: str, client: Any, nothing: Any, plain: Plain) -> list[tuple[An
 
 
 def _find(root: object, kind: str) -> tuple[object, str, Any]:
-    """Return which object has an instance of a class, under what name, and the instance: wherever it is kept."""
+    """Find the instance of a class below an object; return its owner, the name of the attribute, and the instance."""
     waiting, seen = [root], set[int]()
     while waiting:
         owner = waiting.pop(0)
@@ -404,14 +404,14 @@ def _find(root: object, kind: str) -> tuple[object, str, Any]:
 
 
 def _users_of(function: str) -> list[types.ModuleType]:
-    """Return the modules that a call runs through and that know a function by its name."""
+    """Return the modules of `_http` that have a function under this name."""
     found = [
         module
         for name, module in list(sys.modules.items())
         if name.startswith("wavix_async._http.") and hasattr(module, function)
     ]
     if not found:
-        raise LookupError(f"no module of _http knows {function}")
+        raise LookupError(f"no module of _http has {function}")
     return found
 
 
@@ -426,7 +426,7 @@ def _replacing(places: list[tuple[Any, str, Any]], way: Way) -> Way:
 
 
 class _Zero(float):
-    """What `_Nothing` gives: also to those who await it."""
+    """The result of every call of `_Nothing`, also when it is awaited."""
 
     def __await__(self) -> Generator[None, None, _Zero]:
         return self
@@ -434,11 +434,11 @@ class _Zero(float):
 
 
 class _Nothing:
-    """Stands in for a limiter, a semaphore, a watchdog and a budget: whatever is called does nothing."""
+    """Replaces a limiter, a semaphore, a watchdog and a budget: every method does nothing."""
 
     def __getattr__(self, name: str) -> Callable[..., _Zero]:
         zero = _Zero(0.0)
-        # Kept, so that the second call costs no more than that of a method.
+        # Cache the function, so that the next call costs no more than a method call.
         setattr(self, name, nothing := lambda *_, **__: zero)
         return nothing
 
@@ -446,7 +446,7 @@ class _Nothing:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.layer", description=__doc__.partition("\n")[0])
     parser.add_argument("--rounds", type=int, default=ROUNDS)
-    parser.add_argument("--calls", type=int, default=CALLS, help="of each way in a round")
+    parser.add_argument("--calls", type=int, default=CALLS, help="calls of each way in a round")
     parser.add_argument("--process", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.process:

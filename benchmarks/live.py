@@ -1,9 +1,9 @@
-"""Who is held against the server's state: each makes the same calls, 32 at a time, and says what became of every item.
+"""The clients of the reliability benchmark: each makes the same calls, 32 at a time, and reports every outcome.
 
     python -m benchmarks.live '{"client": "by_hand", "url": ..., "ids": [1, 2], "post": false, "seed": 0}'
 
-prints which items it says are done, failed or unknown, why, and how long it took. Imports are inside, so that the
-process of one client carries nothing of another.
+This prints the items that the client reports as done, failed or unknown, the errors, and the time. Each client imports
+its library itself, so that its process loads no other library.
 """
 
 from __future__ import annotations
@@ -82,10 +82,10 @@ async def vendor(url: str, transport: str = "aiohttp") -> AsyncIterator[Work]:
 
 @contextlib.asynccontextmanager
 async def by_hand(url: str, retries: int = RETRIES) -> AsyncIterator[Work]:
-    """What is written in an afternoon: aiohttp, 32 at a time, some retries that back off and honour Retry-After.
+    """The code that a developer writes in an afternoon: aiohttp, 32 tasks, and retries with backoff and Retry-After.
 
-    Who backs off keeps its place among the 32. That is the simple way, and the better one under a limit: a place given
-    up would go to an item that adds to the crowd.
+    A task that backs off still counts as one of the 32. That is simple, and it is better under a limit: otherwise
+    another item would start and add to the load.
     """
     import aiohttp
 
@@ -107,7 +107,7 @@ async def by_hand(url: str, retries: int = RETRIES) -> AsyncIterator[Work]:
             except (aiohttp.ClientError, TimeoutError, ValueError):
                 if attempt == retries:
                     raise
-            # On top of what was told: all who were told the same would come back at the same moment.
+            # Add jitter to Retry-After: clients with the same value would all return at the same moment.
             await asyncio.sleep(told + 0.5 * 2**attempt * random.uniform(0.5, 1.5))
         raise AssertionError
 
@@ -138,7 +138,7 @@ async def _try_each(one: One, ids: Iterable[int]) -> Said:
             try:
                 await one(item)
             except Exception as error:
-                # Only ours tells what is unknown from what has failed; from the others there is one kind of exception.
+                # Only our client distinguishes unknown from failed; the others raise the same exceptions for both.
                 said["unknown" if getattr(error, "outcome", None) == "unknown" else "failed"].append(item)
                 status = getattr(error, "status_code", None) or getattr(error, "status", None)
                 said["errors"][f"{type(error).__name__} {status or ''}".strip()] += 1
@@ -153,7 +153,7 @@ CLIENTS = {"ours": ours, "vendor": vendor, "by_hand": by_hand}
 
 
 async def _run(client: str, url: str, ids: list[int], post: bool, seed: int, **options: Any) -> Said:
-    # The jitter of every client's backoff comes from here.
+    # Every client takes the jitter of its backoff from this generator.
     random.seed(seed)
     async with CLIENTS[client](url, **options) as work:
         clock = time.perf_counter()

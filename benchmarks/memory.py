@@ -1,4 +1,4 @@
-"""A bulk update fed by an async generator: how far memory rises above the idle process.
+"""Measure how much memory a bulk update from an async generator needs above that of the idle process.
 
 python -m benchmarks.memory [--items 100000]
 """
@@ -25,7 +25,7 @@ ITEMS = 100_000
 
 
 def measure(url: str, items: int = ITEMS) -> dict[str, Any]:
-    """Peak memory of a fresh process that changes `items` numbers."""
+    """Return the peak memory of a new process that changes `items` numbers."""
     try:
         measured: dict[str, Any] = json.loads(ask("memory", "--url", url, "--items", str(items)))
     except RuntimeError as error:

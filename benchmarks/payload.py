@@ -1,4 +1,4 @@
-"""The answer that everything here is measured with: a phone number with every field of the API's schema filled."""
+"""The response that all benchmarks use: a phone number with a value in every field of the API's schema."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Processes: starting those that are measured, and the figures of the one that asks."""
+"""Start the measured processes, and read the memory of the current process."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ ROOT = processes.ROOT
 
 
 def start(module: str, *arguments: str, **options: Any) -> subprocess.Popen[str]:
-    """Run a module of this package in a process of its own, with pipes."""
+    """Run a module of this package in its own process, with pipes."""
     return processes.start(f"benchmarks.{module}", *arguments, **options)
 
 
 def ask(module: str, *arguments: str) -> str:
-    """Run a module to its end and give what it printed; RuntimeError with its last words if it failed."""
+    """Run a module to its end and return its output; if it fails, raise RuntimeError with its last line."""
     process = start(module, *arguments, stderr=subprocess.PIPE)
     out, err = process.communicate()
     if process.returncode:
@@ -28,10 +28,10 @@ def ask(module: str, *arguments: str) -> str:
 
 
 def peak_rss_mb() -> float:
-    """The most memory that was ever resident."""
+    """Return the peak resident memory."""
     status = Path("/proc/self/status")
     if status.exists():
-        # On Linux ru_maxrss begins with the parent's figure: a large parent would be counted as ours.
+        # On Linux, ru_maxrss begins with the parent's value, so it would count a large parent's memory.
         for line in status.read_text().splitlines():
             if line.startswith("VmHWM:"):
                 return int(line.split()[1]) / 1024
@@ -40,7 +40,7 @@ def peak_rss_mb() -> float:
 
 
 def rss_mb() -> float:
-    """The memory that is resident now."""
+    """Return the current resident memory."""
     import psutil
 
     return float(psutil.Process().memory_info().rss) / 1024**2

@@ -1,6 +1,6 @@
-"""What the limiter costs and saves, in virtual time: `python -m benchmarks.rate_control [word of a row...]`.
+"""Measure the limiter against model servers in virtual time: `python -m benchmarks.rate_control [words of a row...]`.
 
-The rows are in `tests/support/rate_control.py`; a test runs those with a target.
+The rows are in `tests/support/rate_control.py`; a test runs the rows that have a target.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def report(row: Row, outcomes: list[Outcome]) -> bool:
 
 
 def cost() -> float:
-    """Seconds of CPU for one ticket taken and closed when nothing is limited."""
+    """Return the CPU seconds to take and close one permit when there is no limit."""
 
     async def run() -> float:
         limiter, n = Limiter(), 200_000
@@ -58,7 +58,7 @@ def main() -> int:
                     print("      {:9.3f} {:6} {:9.3f}".format(*event))
     if not words:
         print(f"D lost over 2,000 requests, 64 workers, 1 ms: {overhead() * 1000:.1f} ms (<= 35);"
-              f" 80 ms: {overhead(0.08) * 1000:.0f} ms; one ticket costs {cost() * 1e6:.2f} us")  # fmt: skip
+              f" 80 ms: {overhead(0.08) * 1000:.0f} ms; one permit costs {cost() * 1e6:.2f} us")  # fmt: skip
     print(f"{failed} rows failed" if failed else "all rows met")
     return 1 if failed else 0
 

@@ -1,8 +1,8 @@
-"""600 items against a server that limits, breaks or is gone: what each client says, held against what the server did.
+"""Run 600 items against a server with limits, faults and outages, and compare each client's report with the server.
 
-The server (`tests/faults/server.py`) and every client have a process of their own. The server's state is the truth: an
-item is done if the server has carried it out, whatever a client says. One seed per run decides the server's faults and
-the clients' jitter; which request meets which fault still depends on who is sent when.
+The server (`tests/faults/server.py`) and every client have their own process. Only the server's state counts: an item
+is done if the server has carried it out, whatever a client reports. The seed of a run decides the server's faults and
+the clients' jitter; which request gets which fault also depends on the order of the requests.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ LOST_ANSWERS = dict.fromkeys(("reset_after", "close_after", "half_body", "status
 
 @dataclass(frozen=True)
 class Outage:
-    """From the given request on, and for so long, everything is answered 503 or not at all, by turns."""
+    """From this request on, and for so many seconds, requests get the given faults in turn."""
 
     from_request: int
     seconds: float
@@ -69,7 +69,7 @@ THREE = (OURS, VENDOR, BY_HAND)
 @dataclass(frozen=True)
 class Scenario:
     label: tuple[str, str]
-    """What the chart calls it, in two short lines."""
+    """The label in the chart, as two short lines."""
     title: str
     server: dict[str, Any]
     clients: Sequence[Client] = (*THREE, NAIVE)
@@ -77,7 +77,7 @@ class Scenario:
     outage: Outage | None = None
 
     def ideal(self, items: int) -> float | None:
-        """Seconds of a client that knows the limit, and repeats what failed; None where nothing is limited."""
+        """Return the seconds that a client with the right rate needs, with retries; None if there is no limit."""
         if "rate" not in self.server:
             return None
         requests = items / (1 - sum(self.server.get("faults", {}).values()))
@@ -92,7 +92,7 @@ SCENARIOS = {
         (OURS, Client("wavix_async, rate=95", "ours", {"rate": 95}), VENDOR, BY_HAND, NAIVE),
     ),
     "silent-limit": Scenario(
-        (f"Limit of {RATE}/s", "no header"), f"a limit of {RATE}/s, burst {BURST}, and no header", LIMIT, THREE
+        (f"Limit of {RATE}/s", "no header"), f"a limit of {RATE}/s, burst {BURST}, no Retry-After", LIMIT, THREE
     ),
     "faults": Scenario(
         ("14 % faults", "resets, cut answers, 5xx"),
@@ -107,20 +107,20 @@ SCENARIOS = {
     ),
     "outage": Scenario(
         ("Outage of 5 s", "503s and resets"),
-        "an outage of 5 s (503s and resets) after 160 requests, answers take 0.25 s",
+        "an outage of 5 s (503s and resets) after 160 requests; responses take 0.25 s",
         {"latency": 0.25},
         outage=Outage(160, 5.0),
     ),
     "posts": Scenario(
         ("Messages", "5 % lose their answer"),
-        "POSTs that send a message; 5 % are carried out and lose their answer: reset, closed, cut, 504",
+        "POSTs that send a message; 5 % are carried out but lose their response: reset, closed, cut, 504",
         {"faults": LOST_ANSWERS, "methods": ("POST",)},
         (OURS, VENDOR, VENDOR_HTTPX, BY_HAND, NAIVE),
         post=True,
     ),
     "stale": Scenario(
         ("Stale connections", "closed after each answer"),
-        "every answer promises to keep the connection, which is closed right after it",
+        "every response promises to keep the connection open, but the server closes it right after",
         {"faults": {"stale_keepalive": 1.0}},
     ),
 }
@@ -132,7 +132,7 @@ NAMES = (*SCENARIOS, *GROUPS)
 
 
 def measure(only: Iterable[str], runs: int, say: Callable[[str], None], items: int = ITEMS) -> dict[str, Any]:
-    """Play the scenarios (all, if none is named) `runs` times, each time with another seed, the clients in turn."""
+    """Run the named scenarios (default: all) `runs` times, each run with its own seed and the clients in turn."""
     named = {name for given in only for name in GROUPS.get(given, (given,))}
     names = [name for name in SCENARIOS if not named or name in named]
     heard: dict[str, Any] = {
@@ -167,11 +167,13 @@ def _play(scenario: Scenario, client: Client, seed: int, items: int) -> dict[str
         counters = server.counters()
         times = _messages(server) if scenario.post else _changes(counters["applied"])
     if scenario.post and sum(times.values()) != counters["posted"][SEND_PATH]:
-        raise RuntimeError("a message of the log was not carried out: this scenario cannot be counted from the log")
+        raise RuntimeError(
+            "the log has a message that was not carried out, so it cannot be used to count this scenario"
+        )
     expected = [*scenario.server.get("faults", {}), *(scenario.outage.kinds if scenario.outage else ())]
-    # Of a few items, some meet no fault.
+    # With few items, some kinds of faults may not occur.
     if items >= ITEMS and (missed := [kind for kind in expected if not counters["fired"].get(kind)]):
-        raise RuntimeError(f"never fired: {', '.join(missed)}")
+        raise RuntimeError(f"these faults never occurred: {', '.join(missed)}")
     return _judge(said, times, ids, once=scenario.post) | {
         "requests": counters["total"] - (not scenario.post),
         "refused": counters["limited"],
@@ -182,11 +184,11 @@ def _play(scenario: Scenario, client: Client, seed: int, items: int) -> dict[str
 
 
 def _judge(said: dict[str, Any], times: dict[int, int], ids: list[int], *, once: bool) -> dict[str, int]:
-    """Hold what was said against how many times each item was carried out; `once`: more often is not right."""
+    """Compare a report with how often each item was carried out; `once` means that more than once is wrong."""
     done = set(times)
     reported, failed, unknown = (set(said[what]) for what in ("done", "failed", "unknown"))
     if reported | failed | unknown != set(ids) or sum(map(len, (reported, failed, unknown))) != len(ids):
-        raise RuntimeError("not every item has ended exactly once")
+        raise RuntimeError("the client did not report every item exactly once")
     return {
         "right": sum(not once or times[item] == 1 for item in reported & done),
         "done": len(done),
@@ -201,7 +203,7 @@ def _judge(said: dict[str, Any], times: dict[int, int], ids: list[int], *, once:
 
 
 def _fill(server: FaultServer, ids: list[int]) -> None:
-    """Give every number all the fields that the API documents; some clients refuse an answer that lacks one."""
+    """Give every number all documented fields, because some clients reject a response without one of them."""
     fields = {name: value for name, value in number(0).items() if name not in ("id", "number")}
     body = json.dumps({**fields, **dict.fromkeys(CHANGE, False), "ids": ids}).encode()
     server.set_schedule(["ok"])
@@ -211,7 +213,7 @@ def _fill(server: FaultServer, ids: list[int]) -> None:
 
 
 def _changes(applied: dict[int, int]) -> Counter[int]:
-    # Filling was the first change of each; a number that was changed no more is not in what this gives.
+    # `_fill` made the first change of each number, so do not count it, and leave out numbers without another change.
     return Counter({item: times - 1 for item, times in applied.items() if times > 1})
 
 
@@ -230,7 +232,7 @@ def _happening(outage: Outage | None, server: FaultServer) -> Iterator[None]:
         while server.counters()["total"] < outage.from_request:
             if over.wait(0.02):
                 return
-        # More than anybody can use up; what is left of them is taken away.
+        # Schedule more faults than the clients can use up, and remove the rest afterwards.
         server.set_schedule(outage.kinds * 5000)
         over.wait(outage.seconds)
         server.set_schedule([])
@@ -247,19 +249,19 @@ def _happening(outage: Outage | None, server: FaultServer) -> Iterator[None]:
 # ------------------------------------------------------------------------------------------------------------- showing
 
 LEGEND = """\
-right    done, and reported as done (a POST: done once)   done    carried out, says the server
+right    done and reported as done (a POST: done once)    done    carried out, according to the server
 said     reported as done                                 lost    not done
-false+   reported as done, and not done                   twice   carried out once more: harmless for a PATCH
-false-   reported as failed, and done                     reqs    requests per item
-unknown  reported as such (so many of them were done)     429s    their share of the requests"""
+false+   reported as done but not done                    twice   repeated executions: harmless for a PATCH
+false-   reported as failed but done                      reqs    requests per item
+unknown  reported as unknown (in brackets: done)          429s    share of the requests that got a 429"""
 
 
 def render(results: dict[str, Any]) -> str:
-    """A table for each scenario: medians, and the worst of all runs where it matters."""
+    """Return a table for each scenario, with medians and, for the important figures, the worst run."""
     runs = results["runs"]
     how = f"medians of {runs} runs, seeds 0 to {runs - 1}" if runs > 1 else "one run, seed 0"
-    worst = "; false+, false-, lost and `worst`: the worst run" if runs > 1 else ""
-    parts = [f"{results['items']} items, {WORKERS} at a time, each client and each server in a process of its own"]
+    worst = "; false+, false-, lost and `worst` are from the worst run" if runs > 1 else ""
+    parts = [f"{results['items']} items, {WORKERS} at a time, each client and each server in its own process"]
     parts += [f"{how}{worst}\n\n{LEGEND}"]
     return "\n\n".join(
         [*parts, *(_scenario(name, heard, results["items"]) for name, heard in results["scenarios"].items())]
@@ -280,7 +282,7 @@ def _scenario(name: str, heard: dict[str, Any], items: int) -> str:
         if errors := runs[-1]["errors"]:
             notes.append(f"  {title}: " + ", ".join(f"{times}x {error}" for error, times in errors.items()))
     text = f"{name}: {heard['title']}{f' (ideal: {ideal:.1f} s)' if ideal else ''}\n\n{table(header, rows)}"
-    return text + ("\n\n  not done, as they say (last run):\n" + "\n".join(notes) if notes else "")
+    return text + ("\n\n  errors that the clients report (last run):\n" + "\n".join(notes) if notes else "")
 
 
 def _cells(runs: list[dict[str, Any]], items: int) -> list[str]:
@@ -299,7 +301,7 @@ def _cells(runs: list[dict[str, Any]], items: int) -> list[str]:
 def _limit_cells(runs: list[dict[str, Any]], ideal: float, items: int) -> list[str]:
     times = [run["seconds"] / ideal for run in runs]
     shares = [run["refused"] / run["requests"] for run in runs]
-    # The time of a run that gave up says nothing.
+    # The time of a run that gave up is meaningless.
     complete = all(run["done"] == items for run in runs)
     return [
         *(f"{time:.2f}x" if complete else "-" for time in (statistics.median(times), max(times))),

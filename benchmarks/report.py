@@ -1,4 +1,4 @@
-"""The figures as text that lines up."""
+"""Format the figures as tables."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 QUIET = 0.9
-"""A client that got less of a core was kept waiting by others: on a quiet machine its own CPU is what limits it."""
+"""The share of a core that a client uses on a quiet machine. With less, other processes disturb the measurement."""
 
 
 def environment() -> dict[str, Any]:
-    """Where and with what it was measured."""
+    """Return the machine, the Python version and the library versions."""
     versions = {}
     for package in ("aiohttp", "attrs", "cattrs", "tenacity", "orjson", "httpx", "pydantic", "wavix-python-sdk"):
         try:
@@ -37,7 +37,7 @@ def environment() -> dict[str, Any]:
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Columns that line up: the first to the left, figures to the right, an over-long last cell left to overflow."""
+    """Return a table: the first column aligned left, the others right; rows with fewer cells may be wider."""
     whole = [row for row in [header, *rows] if len(row) == len(header)]
     widths = [max(len(row[place]) for row in whole) for place in range(len(header))]
     widths[0] = max(len(row[0]) for row in [header, *rows])
@@ -52,7 +52,7 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def render(results: dict[str, Any]) -> str:
-    """All sections that were measured."""
+    """Return the text of all measured sections."""
     parts = [about(results["environment"])]
     sections = {"requests": _requests, "decode": _decode, "memory": render_memory, "imports": _imports}
     parts += [text for name, render_one in sections.items() if name in results for text in render_one(results[name])]
@@ -60,7 +60,7 @@ def render(results: dict[str, Any]) -> str:
 
 
 def about(environment: dict[str, Any]) -> str:
-    """The environment in three lines."""
+    """Describe the environment in three lines."""
     versions = ", ".join(f"{name} {version or 'absent'}" for name, version in environment["versions"].items())
     codec = "orjson" if environment["speedups"] else "the standard library's json"
     return (
@@ -102,13 +102,13 @@ def _requests(section: dict[str, Any]) -> Iterator[str]:
     ]
     yield (
         f"Changing numbers: {section['rounds']} alternating rounds of {section['requests']:,} requests\n"
-        "a process each, medians, ratios paired by round; client and server: their share of one core\n\n"
+        "one process each, medians, ratios by round; client and server: their share of one core\n\n"
         + table(header, rows)
     )
     contenders = section["contenders"]
     shares = [figures.get("client_busy", 1) for key, figures in contenders.items() if key != RAW]
     if shares and min(shares) < QUIET:
-        yield "Something else kept the machine busy meanwhile: trust the ratios of CPU time more than those of req/s"
+        yield "Other processes kept the machine busy: trust the ratios of CPU time more than those of req/s"
     for figures in contenders.values():
         if "over_vendor" in figures:
             yield f"{figures['title']}: {figures['over_vendor']:.1f}x {contenders[VENDOR]['title']}"
@@ -126,7 +126,7 @@ def _decode(section: dict[str, Any]) -> Iterator[str]:
 
 
 def render_memory(section: dict[str, Any]) -> Iterator[str]:
-    """How far memory rose above the idle process."""
+    """Yield the memory that was used above that of the idle process."""
     title = f"bulk_update of {section['items']:,} items from an async generator"
     if "error" in section:
         yield f"{title} FAILED: {section['error']}"

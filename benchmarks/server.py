@@ -1,11 +1,11 @@
-"""The server that clients are measured against: as little work per request as Python allows, in its own process.
+"""The server for the clients: it does as little work per request as Python allows, in its own process.
 
-It knows one answer, prepared before the first request; only the id in it follows the path. Were it slower than the
-clients, the benchmark would measure the server: the table shows what a client of bare sockets reaches, and the server's
-own CPU per request.
+It has one response, prepared before the first request; only the id depends on the path. If the server were slower than
+the clients, the benchmark would measure the server. So the table also shows the speed of bare sockets, and the server's
+CPU time per request.
 
-Below `/account/<n>` there is an account of so many numbers that can be listed, and that never change: in a list they
-stand as they were, in the answer to a change as they shall be.
+Under `/account/<n>` there is an account of n numbers, which never change: a list always returns the old settings, and
+the response to a change always returns the new ones.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _BEFORE_ID, _AFTER_ID = json.dumps(number(7_777_777), separators=(",", ":")).encode().split(b"7777777")
-# By the length of the id: nothing but a lookup is left to do per request.
+# Keyed by the length of the id, so that a request needs only a lookup.
 _HEADS = {
     length: b"HTTP/1.1 200 OK\r\nContent-Type: application/json; charset=utf-8\r\nContent-Length: %d\r\n\r\n%b"
     % (len(_BEFORE_ID) + length + len(_AFTER_ID), _BEFORE_ID)
@@ -76,7 +76,7 @@ class Answering(asyncio.Protocol):
             else:
                 asked = target[target.rfind(b"/") + 1 :]
                 head = _HEADS.get(len(asked))
-                # No id is as long as a query.
+                # A query is longer than any id.
                 answer = _page(target[4:]) if head is None else head + asked + _AFTER_ID
                 if self.latency:
                     asyncio.get_running_loop().call_later(self.latency, self.transport.write, answer)
@@ -92,7 +92,7 @@ class Answering(asyncio.Protocol):
 
 @contextlib.contextmanager
 def running(latency: float = 0.0) -> Iterator[str]:
-    """A server in another process, for as long as the block lasts; gives its URL. Answers take `latency` seconds."""
+    """Run the server in another process during the block, and yield its URL; responses take `latency` seconds."""
     process = start("server", str(latency))
     assert process.stdin
     assert process.stdout

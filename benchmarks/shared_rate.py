@@ -1,10 +1,10 @@
-"""Several processes share one rate through Redis: is the limit kept, is it used, and what does that cost?
+"""Share one rate between processes through Redis: do they keep the limit, do they use it, and what does it cost?
 
     python -m benchmarks.shared_rate
 
-`tests/support/shared_rate.py` says what the processes and the server do. Redis is started on a free port, killed with
-SIGKILL at half-time of the second run and started again, empty, in the third. Its round trips are counted by itself
-(`INFO commandstats`).
+`tests/support/shared_rate.py` describes what the processes and the server do. Redis runs on a free port. In the second
+run it is killed with SIGKILL half-way; in the third it is killed and restarted without data. Redis itself counts the
+round trips (`INFO commandstats`).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 ALLOWED, USED = 1.03, 0.95
-"""Of the rate: the most in any second, and the least over the whole run."""
+"""Shares of the rate: the most in any second, and the least over the whole run."""
 
 
 def _row(name: str, run: Run, since: float = 0.0, until: float | None = None) -> list[str]:
@@ -38,7 +38,7 @@ def _row(name: str, run: Run, since: float = 0.0, until: float | None = None) ->
 
 
 def measure(rate: float, seconds: float, processes: int, say: Callable[[str], None]) -> tuple[str, bool]:
-    """The table, and whether all of it is as promised."""
+    """Return the table, and whether all targets are met."""
     rows, good = [], True
     say("shared ...")
     with RedisServer() as redis:
@@ -90,14 +90,14 @@ def measure(rate: float, seconds: float, processes: int, say: Callable[[str], No
     ]
     text = table(header, rows)
     notes = (
-        f"CPU per call, all included: {_cpu(first):.0f} µs shared, {_cpu(alone):.0f} µs not shared\n"
-        f"Said in the logs: {', '.join(says)}"
+        f"CPU per call, in total: {_cpu(first):.0f} µs shared, {_cpu(alone):.0f} µs not shared\n"
+        f"Messages in the logs: {', '.join(says)}"
     )
     return f"{text}\n\n{notes}", good
 
 
 def _cpu(run: Run) -> float:
-    """Microseconds per call."""
+    """Return the CPU microseconds per call."""
     return 1e6 * sum(one["cpu"] for one in run.said) / max(run.done, 1)
 
 

@@ -1,15 +1,15 @@
-"""20,000 calls, 10 % faults, 5 % cancelled by their caller: what is left behind, and was every answer true?
+"""Make 20,000 calls with 10 % faults and 5 % cancellations, and check for leaks and for wrong reports.
 
-The client and the raw fault server have a process of their own. The client's process is looked at while nothing runs:
-after a warm-up, after each quarter of the calls, and after `close()`. What it says of each call is held against what
-the server saw; every write has a number or a path of its own, so there is no doubt which call did what.
+The client and the raw fault server each have their own process. The client's process is inspected while no call runs:
+after a warm-up, after each quarter of the calls, and after `close()`. Its report of each call is compared with what the
+server received. Every write has its own number or path, so it is always clear which call did what.
 
-Two runs: `unpaced`, where calls queue for a connection, and `paced`, where a configured rate makes them queue for their
-turn, and most cancellations strike there.
+There are two runs: in `unpaced` calls queue for a connection; in `paced` a configured rate makes them queue for a
+permit, and most cancellations happen in that queue.
 
-After them a minute (or as long as `--seconds` says) of a service against the sandbox, which refuses what is above its
-rate and has faults: single calls through a client made for each, bursts, bulk runs that are stopped or given up,
-callers who leave, observers that fail. It is looked at while it rests, five times.
+After them a service runs for a minute (or `--seconds`) against the sandbox, which has faults and refuses requests above
+its rate: single calls, each through its own `with_options` client, bursts, bulk runs that are stopped or cancelled,
+callers that disconnect, and observers that fail. Its process is inspected five times while no call runs.
 """
 
 from __future__ import annotations
@@ -38,14 +38,14 @@ if TYPE_CHECKING:
 
 ITEMS, WARM_UP, TASKS, QUARTERS = 20_000, 1000, 64, 4
 CONNECTIONS = 48  # fewer than tasks: some calls wait for a connection, and some are cancelled there
-CANCELLED = 0.065  # of the calls get a cancel(); for a quarter of them it comes too late
-ATTEMPT = 1.0  # seconds; what a stalled request costs
-SETTLE = 0.5  # seconds between the last call and a look
-PROBE = 0.5  # seconds of latency while the slots are counted
+CANCELLED = 0.065  # share of the calls that get a cancel(); for a quarter of them it comes too late
+ATTEMPT = 1.0  # seconds; the timeout of an attempt, and so the cost of a stalled request
+SETTLE = 0.5  # seconds between the last call and an inspection
+PROBE = 0.5  # seconds of latency while the usable slots are counted
 SERVICE_NUMBERS = 200_000
-SERVICE, RESTS = 60.0, 5  # seconds of the service, and looks at it
-LIMIT, SHARE = 120.0, 0.05  # requests per second that the sandbox takes, and of how many it makes a fault
-PATIENCE, SLOWEST = 60.0, 200.0  # seconds, and calls per second, before the client is given up
+SERVICE, RESTS = 60.0, 5  # seconds of the service, and the number of inspections
+LIMIT, SHARE = 120.0, 0.05  # requests per second that the sandbox accepts, and the share that gets a fault
+PATIENCE, SLOWEST = 60.0, 200.0  # seconds, and calls per second, that the client may need before it is killed
 RUNS: dict[str, dict[str, Any]] = {"unpaced": {}, "paced": {"rate": 800.0}}
 METHODS = {"GET": 30, "PATCH": 30, "PUT": 15, "DELETE": 10, "POST": 15}
 FAULTS = {
@@ -67,19 +67,19 @@ FAULTS = {
     "slow": 0.004,
 }
 
-# How a call ended, a letter each: a byte per call is all that is kept, or the bookkeeping would look like a leak.
+# How a call ended, as one letter: the benchmark keeps only one byte per call, because more would look like a leak.
 DONE, CANCEL, DEAF, FOREIGN, WRONG, LOST = "d", "c", "k", "x", "w", "\0"
 OUTCOMES = {"unknown": "u", "rejected": "r", "not_sent": "n"}
 ENDS = {
     DONE: "succeeded",
     CANCEL: "cancelled",
     "u": "failed, outcome unknown",
-    "r": "failed, refused",
+    "r": "failed, rejected",
     "n": "failed, never sent",
-    WRONG: "got another's answer",
-    DEAF: "went on after cancel()",
-    FOREIGN: "raised what is no WavixError",
-    LOST: "have no end",
+    WRONG: "got the response to another call",
+    DEAF: "continued after cancel()",
+    FOREIGN: "raised another error than WavixError",
+    LOST: "never ended",
 }
 LOOKS = {
     "sockets": "open sockets",
@@ -87,18 +87,19 @@ LOOKS = {
     "tasks": "tasks",
     "timers": "pending timers",
     "threads": "threads",
-    "in_flight": "in flight, says the limiter",
-    "waiting": "waiting, says the limiter",
+    "in_flight": "in flight, according to the limiter",
+    "waiting": "waiting, according to the limiter",
     "ours": "objects of wavix_async",
     "aiohttp": "objects of aiohttp",
     "blocks": "small blocks of memory in use",
-    "heap_kb": "larger ones in use, kB",
+    "heap_kb": "large blocks in use, kB",
     "rss_mb": "RSS, MB",
 }
 CONNECTION = "aiohttp.client_proto.ResponseHandler"
 
-# What may differ between two looks where nothing leaks: the pool is fuller or emptier (a connection has some 100 blocks
-# of memory, some objects, a timer). RSS says least: it follows the most that was ever in use between two collections.
+# The allowed difference between two inspections without a leak: the pool may have more or fewer connections, and each
+# has about 100 blocks of memory, some objects and a timer. RSS is the least exact figure: it follows the peak use
+# between two collections.
 BLOCKS_NOISE = 5000
 HEAP_NOISE_KB = 200
 RSS_NOISE_MB = 5.0
@@ -112,7 +113,7 @@ TIMERS_NOISE = 8
 def measure(
     items: int = ITEMS, seed: int = 0, seconds: float = SERVICE, say: Callable[[str], None] = stderr
 ) -> dict[str, Any]:
-    """Play both runs and the service; `complaints` in what comes back names whatever leaked or was not true."""
+    """Do both runs and the service; `complaints` in the result lists every leak and every wrong report."""
     runs = {}
     for name, options in RUNS.items():
         say(f"{name}: {items:,} calls ...")
@@ -131,7 +132,7 @@ def measure(
 
 
 def _serve(seconds: float, seed: int) -> dict[str, Any]:
-    """Let a service live for some time, and hold what it said against the sandbox."""
+    """Run the service for some time, and compare its reports with the sandbox."""
     from tests.support.sandbox_process import SandboxProcess
 
     with SandboxProcess() as sandbox:
@@ -149,7 +150,7 @@ def _serve(seconds: float, seed: int) -> dict[str, Any]:
     for number, end in told.pop("said").items():
         times = updates.get(int(number), 0)
         lies["reported as done, and not carried out"] += end == DONE and not times
-        lies["reported as refused or never sent, and carried out"] += end in "rn" and times > 0
+        lies["reported as rejected or never sent, and carried out"] += end in "rn" and times > 0
     return {**told, "lies": lies, "complaints": [*_leaks_of_service(told["looks"]), *_lies_of_service(told, lies)]}
 
 
@@ -168,11 +169,14 @@ def _leaks_of_service(looks: dict[str, dict[str, Any]]) -> Iterator[str]:
 
 
 def _lies_of_service(told: dict[str, Any], lies: Counter[str]) -> Iterator[str]:
-    for text, count in {**lies, **{f"heard: {text}": count for text, count in told["heard"].items()}}.items():
+    for text, count in {
+        **lies,
+        **{f"warning or unhandled error: {text}": count for text, count in told["heard"].items()},
+    }.items():
         if count:
             yield f"{text}: {count}"
     for text, count in told["foreign"].items():
-        yield f"no WavixError, {count}x: {text}"
+        yield f"not a WavixError, {count}x: {text}"
 
 
 def _play(items: int, seed: int, options: dict[str, Any]) -> dict[str, Any]:
@@ -180,7 +184,7 @@ def _play(items: int, seed: int, options: dict[str, Any]) -> dict[str, Any]:
 
     with FaultServer(faults=FAULTS, seed=seed) as server:
         process = start("soak", "--client", json.dumps({"url": server.url, "items": items, "seed": seed, **options}))
-        # Calls that wait for slots which never come back would wait for ten minutes.
+        # If a slot were never released, calls that wait for it would wait for ten minutes.
         alarm = threading.Timer(PATIENCE + items / SLOWEST, process.kill)
         alarm.start()
         try:
@@ -204,7 +208,7 @@ def _hear(process: subprocess.Popen[str]) -> dict[str, Any]:
     assert process.stdout
     line = process.stdout.readline()
     if not line:
-        raise RuntimeError("the client's process has ended (see above), or took too long and was ended")
+        raise RuntimeError("the client's process has ended (see above), or it took too long and was killed")
     heard: dict[str, Any] = json.loads(line)
     return heard
 
@@ -216,7 +220,7 @@ def _say(process: subprocess.Popen[str], word: str) -> None:
 
 
 def _plan(items: int, seed: int) -> list[str]:
-    """The method of each call, the same in both processes."""
+    """Return the method of each call, the same in both processes."""
     return random.Random(seed).choices(list(METHODS), list(METHODS.values()), k=items)
 
 
@@ -225,7 +229,7 @@ def _path(method: str, number: int) -> str:
 
 
 def _compare(ends: str, attempts: list[int], seen: dict[str, Any], plan: list[str]) -> dict[str, Any]:
-    """Hold what the client said of each call against what the server saw."""
+    """Compare the client's report of each call with what the server received."""
     applied, posted, requests = seen["applied"], seen["posted"], seen["requests"]
     lies: Counter[str] = Counter()
     arrived = 0
@@ -234,8 +238,8 @@ def _compare(ends: str, attempts: list[int], seen: dict[str, Any], plan: list[st
         times = posted.get(path, 0) if method == "POST" else applied.get(number, 0)
         came = requests.get(f"{method} {path}", 0)
         lies["reported as done, and not carried out"] += end == DONE and method != "GET" and not times
-        lies["reported as refused or never sent, and carried out"] += end in "rn" and times > 0
-        lies["reported as never sent, and seen by the server"] += end == "n" and came > 0
+        lies["reported as rejected or never sent, and carried out"] += end in "rn" and times > 0
+        lies["reported as never sent, and received by the server"] += end == "n" and came > 0
         lies["failed calls with more requests than attempts"] += end in "urn" and came > sent
         lies["POSTs sent more than once"] += method == "POST" and came > 1
         arrived += end == CANCEL and came > 0
@@ -250,7 +254,7 @@ def _compare(ends: str, attempts: list[int], seen: dict[str, Any], plan: list[st
 
 
 def _leaks(run: dict[str, Any], items: int) -> Iterator[str]:
-    """Name what did not come back to where it was."""
+    """Yield every resource that did not return to its earlier level."""
     before, first, after, closed = (run["looks"][name] for name in ("before", "1/4", "after", "closed"))
     for key in ("tasks", "in_flight", "waiting"):
         if after[key] or closed[key]:
@@ -258,7 +262,7 @@ def _leaks(run: dict[str, Any], items: int) -> Iterator[str]:
     if after["threads"] > before["threads"]:
         yield f"threads: {before['threads']} -> {after['threads']}"
     if after["sockets"] > CONNECTIONS:
-        yield f"{after['sockets']} open sockets where the pool may have {CONNECTIONS}"
+        yield f"{after['sockets']} open sockets, but the pool may have only {CONNECTIONS}"
     if closed["sockets"]:
         yield f"{closed['sockets']} sockets open after close()"
     others = before["files"] - before["sockets"]
@@ -281,13 +285,13 @@ def _leaks(run: dict[str, Any], items: int) -> Iterator[str]:
         if grown > noise:
             yield f"{LOOKS[key]}: {grown:+,.0f} over the last {calls:,.0f} calls, {grown / calls:.3g} per call"
     if run["usable"] < CONNECTIONS:
-        yield f"only {run['usable']} of {CONNECTIONS} slots can still be used"
+        yield f"only {run['usable']} of {CONNECTIONS} slots are still usable"
     for text, count in run["heard"].items():
-        yield f"heard {count}x: {text}"
+        yield f"warning or unhandled error, {count}x: {text}"
 
 
 def _lies(run: dict[str, Any]) -> Iterator[str]:
-    """Name what was said and is not so."""
+    """Yield every report that is wrong."""
     for text, count in run["lies"].items():
         if count:
             yield f"{text}: {count}"
@@ -295,25 +299,25 @@ def _lies(run: dict[str, Any]) -> Iterator[str]:
         if run["ends"].get(end):
             yield f"{run['ends'][end]} calls {ENDS[end]}"
     for text, count in run["foreign"].items():
-        yield f"no WavixError, {count}x: {text}"
+        yield f"not a WavixError, {count}x: {text}"
     if run["seen"] > run["told"]:
-        yield f"{run['seen']} requests seen, {run['told']} told to the observer"
+        yield f"{run['seen']} requests received, but the observer got only {run['told']}"
 
 
 # ------------------------------------------------------------------------------------------------------------- showing
 
 
 def render(results: dict[str, Any]) -> str:
-    """A table and the facts of each run, and what there is to complain of."""
+    """Return a table and the facts of each run, and then the complaints."""
     parts = [
         f"{results['items']:,} calls, {TASKS} at a time over {CONNECTIONS} connections, {sum(FAULTS.values()):.0%}"
         f" faults, a cancel() for {CANCELLED:.1%}, {ATTEMPT:g} s for an attempt, seed {results['seed']}\n"
-        f"Looked at while nothing ran, after a warm-up of {WARM_UP:,} calls of the same kind"
+        f"Inspected while no call ran, after a warm-up of {WARM_UP:,} calls of the same kind"
     ]
     parts += [text for name, run in results["runs"].items() for text in _render_run(name, run)]
     parts += list(_render_service(results["service"]))
     complaints = results["complaints"]
-    parts.append("\n".join(["FAILED", *complaints]) if complaints else "OK: nothing leaked, and nothing was untrue")
+    parts.append("\n".join(["FAILED", *complaints]) if complaints else "OK: no leaks, and no wrong reports")
     return "\n\n".join(parts)
 
 
@@ -329,16 +333,16 @@ def _render_run(name: str, run: dict[str, Any]) -> Iterator[str]:
     yield "\n".join(
         [
             "ends: " + ", ".join(f"{run['ends'].get(key, 0):,} {words}" for key, words in ENDS.items()),
-            f"requests: {run['seen']:,} seen, {run['told']:,} told to the observer,"
+            f"requests: {run['seen']:,} received, {run['told']:,} reported to the observer,"
             f" {sum(run['fired'].values()):,} faults, {run['connections']:,} connections",
             "faults: " + ", ".join(f"{kind} {count}" for kind, count in run["fired"].items()),
             "errors: " + ", ".join(f"{kind} {count}" for kind, count in sorted(run["errors"].items())),
-            f"slots that can still be used: {run['usable']} of {CONNECTIONS}",
-            f"cancelled: {run['ends'].get(CANCEL, 0):,}, of {run['cancelled_seen']:,} the server had seen a request",
+            f"usable slots: {run['usable']} of {CONNECTIONS}",
+            f"cancelled: {run['ends'].get(CANCEL, 0):,}; {run['cancelled_seen']:,} of them reached the server",
         ]
     )
     header = ["from cancel() to the end of the task, ms", "p50", "p99", "max"]
-    promptness = {"a call": run["prompt"], "a sleeping task, cancelled at the same moment": run["prompt_of_sleep"]}
+    promptness = {"a call": run["prompt"], "a sleeping task, cancelled at the same time": run["prompt_of_sleep"]}
     rows = [[label, *(f"{value:.1f}" for value in values)] for label, values in promptness.items()]
     yield table(header, rows)
 
@@ -365,7 +369,7 @@ def _figure(value: float) -> str:
 
 
 class Soak:
-    """The calls, and what is known of each."""
+    """Makes the calls, and records how each ended."""
 
     def __init__(self, client: Any, items: int, seed: int) -> None:
         from wavix_async import Number, Operation, Success
@@ -375,7 +379,7 @@ class Soak:
         self.attempts = bytearray(items)
         self.errors: Counter[str] = Counter()
         self.foreign: Counter[str] = Counter()
-        # Bare numbers: a list of floats would look like a leak, too.
+        # Arrays, because a list of floats would look like a leak.
         self.promptness, self.promptness_of_sleep = array("d"), array("d")
         self.durations = array("d")
         self.usual = 0.0
@@ -386,7 +390,7 @@ class Soak:
         self._post = Operation("POST", "/v1/soak/{id}", Success)
 
     async def warm_up(self, plan: list[str]) -> None:
-        """Make calls that nobody will ask for, cancel none, and learn how long one takes."""
+        """Make calls that do not count, without cancellations, and measure how long a call takes."""
         kept = self.ends, self.attempts
         self.ends, self.attempts, self.first = bytearray(len(plan)), bytearray(len(plan)), 10**9
         await self.run(plan, range(len(plan)))
@@ -394,7 +398,7 @@ class Soak:
         (self.ends, self.attempts), self.first = kept, 1
 
     async def run(self, plan: list[str], places: range) -> None:
-        """Make the calls of these places, 64 at a time."""
+        """Make the calls with these indexes, 64 at a time."""
         waiting = iter(places)
 
         async def work() -> None:
@@ -412,7 +416,7 @@ class Soak:
         await asyncio.gather(*(work() for _ in range(TASKS)))
 
     async def _record(self, method: str, number: int, place: int) -> None:
-        """Make one call and note its end; this is where a caller's own code begins again."""
+        """Make one call and record how it ended."""
         from wavix_async import WavixError
 
         try:
@@ -430,7 +434,7 @@ class Soak:
         self.ends[place] = ord(end)
 
     async def _call(self, method: str, number: int) -> bool:
-        """Make one call; tell whether the answer is the one to it."""
+        """Make one call, and return whether the response belongs to it."""
         client, path = self.client, {"id": number}
         url = f"https://example.com/{number}"
         if method == "GET":
@@ -462,7 +466,7 @@ class Soak:
                 asleep_ended = time.perf_counter()
 
         task, asleep = asyncio.ensure_future(call()), asyncio.ensure_future(sleep())
-        # Nearly always on the way, now and then in the first turn of the loop, or during a backoff.
+        # Mostly cancel in flight, sometimes in the first iteration of the loop or during a backoff.
         point = self._random.uniform(-0.1, 1.1)
         await asyncio.wait([task], timeout=self.usual * (0.0 if point < 0 else 3.0 if point > 1 else point))
         before, cancelled = time.perf_counter(), not task.done()
@@ -479,7 +483,7 @@ class Soak:
 
 
 def _look(client: Any) -> dict[str, Any]:
-    """What there is in this process at this moment."""
+    """Return the resources that this process has now."""
     import psutil
 
     for _ in range(3):
@@ -512,15 +516,15 @@ def _look(client: Any) -> dict[str, Any]:
 
 
 class _Heap(ctypes.Structure):
-    """What glibc's `mallinfo2` tells: ten sizes."""
+    """The result of glibc's `mallinfo2`: ten sizes."""
 
     _fields_ = [("sizes", ctypes.c_size_t * 10)]
 
 
 def _heap_kb() -> int:
-    """The C library's memory in use, where Python's blocks of more than 512 bytes are; 0 where nobody can tell.
+    """Return the C library's memory in use, which has Python's blocks of more than 512 bytes; 0 if it is unknown.
 
-    Pages that it keeps for later are given back first: RSS would show them.
+    First return the library's unused pages to the system, because RSS would count them.
     """
     library = ctypes.CDLL(None)
     try:
@@ -590,7 +594,7 @@ async def _client(url: str, items: int, seed: int, rate: float | None = None) ->
             "prompt_of_sleep": _quantiles(soak.promptness_of_sleep),
         }
     )
-    # Nothing else runs: the loop may stand still meanwhile.
+    # This blocks the loop, which is fine because nothing else runs.
     sys.stdin.readline()
     await asyncio.sleep(0.1)
     await asyncio.gather(*(client.numbers.get(10**8 + place) for place in range(CONNECTIONS)))
@@ -602,7 +606,7 @@ async def _client(url: str, items: int, seed: int, rate: float | None = None) ->
 
 
 class _Service:
-    """What callers of a web application do to one client."""
+    """Simulates the callers of a web application that share one client."""
 
     def __init__(self, client: Any, seed: int) -> None:
         self.client = client
@@ -618,7 +622,7 @@ class _Service:
         self._under_way: set[asyncio.Task[None]] = set()
 
     async def live(self, seconds: float) -> None:
-        """Let callers come for some seconds, and wait until all have gone."""
+        """Start callers for some seconds, and wait until all of them have finished."""
         loop = asyncio.get_running_loop()
         began, turn = loop.time(), 0
         while loop.time() < began + seconds:
@@ -687,7 +691,7 @@ class _Service:
         await asyncio.wait([task])
         report = run.report
         self.bulk.update(updated=report.updated, failed=report.failed, unknown=report.unknown, not_sent=report.not_sent)
-        # What was not begun is counted and not named: of those that ended well only a whole run tells.
+        # A stopped run does not list the items that it never began, so only a complete run tells which items succeeded.
         if not how:
             self.said[ids.start : ids.stop] = DONE.encode() * len(ids)
         for result in report.failures:
@@ -695,7 +699,7 @@ class _Service:
 
 
 def _fail(_: object) -> None:
-    raise ValueError("an observer of the application is broken")
+    raise ValueError("the application's observer failed")
 
 
 async def _service(url: str, key: str, seconds: float, seed: int) -> None:
@@ -757,7 +761,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.soak", description=__doc__.partition("\n")[0])
     parser.add_argument("--items", type=int, default=ITEMS)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--seconds", type=float, default=SERVICE, help="of the service")
+    parser.add_argument("--seconds", type=float, default=SERVICE, help="seconds of the service run")
     parser.add_argument("--client", help=argparse.SUPPRESS)
     parser.add_argument("--service", help=argparse.SUPPRESS)
     options = parser.parse_args()

@@ -1,7 +1,7 @@
-"""Requests per second, contender after contender, round after round.
+"""Measure requests per second, with the contenders in turn in every round.
 
-Every contender lives in a process of its own and is asked in turn, so that no round of one is far in time from a round
-of another: on a machine with neighbours, absolute figures drift by tens of percent in a minute, paired ratios do not.
+Every contender has its own process. The contenders take turns, so that their rounds are close in time: on a shared
+machine absolute figures drift by tens of percent within a minute, but ratios of neighbouring rounds do not.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ WARM_UP = 300
 
 
 class Worker:
-    """One contender's process, seen from outside."""
+    """Controls the process of one contender."""
 
     def __init__(self, key: str, url: str) -> None:
         self.key = key
@@ -46,7 +46,7 @@ class Worker:
             self._process.stdin.write(f"{requests}\n")
             self._process.stdin.flush()
         except OSError:
-            # It has ended already; what it said before stands in its output.
+            # The process has already ended; its output tells why.
             pass
         answer = json.loads(self._process.stdout.readline() or '{"error": ""}')
         answer["server_cpu"] = _server_cpu(self.url) - before
@@ -74,7 +74,7 @@ class Worker:
 def measure(
     url: str, keys: Sequence[str], *, rounds: int, requests: int, say: Callable[[str], None]
 ) -> dict[str, dict[str, Any]]:
-    """Let every contender change `requests` numbers per round; medians, and ratios to bare aiohttp paired by round."""
+    """Let every contender change `requests` numbers per round; return medians, and ratios to bare aiohttp by round."""
     workers = {key: Worker(key, url) for key in keys}
     try:
         for worker in workers.values():
@@ -134,7 +134,7 @@ async def _work(key: str, url: str) -> None:
             done = await change(range(FIRST_ID, FIRST_ID + requests))
             seconds, cpu = time.perf_counter() - clock, time.process_time() - cpu
             if done != requests:
-                raise RuntimeError(f"{done} of {requests} were changed")
+                raise RuntimeError(f"only {done} of {requests} numbers were changed")
             print(json.dumps({"seconds": seconds, "cpu": cpu, "peak_rss_mb": peak_rss_mb()}), flush=True)
 
 

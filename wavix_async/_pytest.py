@@ -1,7 +1,7 @@
 """The pytest plugin: fixtures for the tests of programs that use this package (`docs/testing.md`).
 
-Every run of pytest loads this module wherever the package is installed. So it imports only pytest until a test uses a
-fixture, and changes nothing for other tests.
+If the package is installed, every run of pytest loads this module. So it imports only pytest until a test uses a
+fixture, and it does not affect other tests.
 """
 
 from __future__ import annotations
@@ -29,16 +29,16 @@ def pytest_configure(config: pytest.Config) -> None:
     """Register the marker, and a fixture of pytest-asyncio if that plugin is active."""
     config.addinivalue_line(
         "markers",
-        "wavix(**arguments): arguments of the Sandbox of wavix_sandbox and wavix_client, such as numbers=10, rate=5",
+        "wavix(**arguments): the Sandbox arguments for wavix_sandbox and wavix_client, such as numbers=10, rate=5",
     )
     if config.pluginmanager.has_plugin("asyncio"):
-        # pytest-asyncio before 0.24 lacks what this uses: then the client is closed after its event loop has ended.
+        # pytest-asyncio before 0.24 lacks these functions; then the client is closed after its event loop has ended.
         with contextlib.suppress(AttributeError, TypeError):
             _register_asyncio_part(config)
 
 
 def _register_asyncio_part(config: pytest.Config) -> None:
-    # The plugin of pytest-asyncio is loaded already, so this import costs nothing.
+    # pytest-asyncio is already loaded, so this import costs nothing.
     import pytest_asyncio
 
     class AsyncioPart:
@@ -60,29 +60,29 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[Any]) -> 
 
 @pytest.fixture
 def wavix_sandbox(request: pytest.FixtureRequest) -> Iterator[Sandbox]:
-    """A running Sandbox, in a thread of its own; `@pytest.mark.wavix(numbers=10, rate=5)` gives it arguments.
+    """A running Sandbox in its own thread; set its arguments with `@pytest.mark.wavix(numbers=10, rate=5)`.
 
-    Meanwhile WAVIX_BASE_URL and WAVIX_API_KEY point to it, so that a client which the program makes by itself connects
-    to it, too, and never to the live API.
+    WAVIX_BASE_URL and WAVIX_API_KEY point to the sandbox during the test, so a client that the program creates itself
+    also connects to the sandbox, and never to the live API.
     """
     with _make_sandbox(_marker_arguments(request.node)) as sandbox, pytest.MonkeyPatch.context() as patch:
         patch.setenv("WAVIX_BASE_URL", sandbox.url)
         patch.setenv("WAVIX_API_KEY", sandbox.api_key)
         request.node.stash[_SANDBOX] = sandbox
         yield sandbox
-        # pytest keeps every test item to the end of the run: the sandbox must not stay in memory with it.
+        # pytest keeps every test item until the end of the run, so remove the sandbox from it to free its memory.
         del request.node.stash[_SANDBOX]
 
 
 @pytest.fixture
 async def _wavix_anyio_loop() -> AsyncIterator[None]:
-    """Make anyio create the event loop of the test, and keep it."""
-    yield  # noqa: PT022 - anyio ends the loop of a fixture that returns
+    """Make anyio create the test's event loop and keep it."""
+    yield  # noqa: PT022 - anyio ends the loop if the fixture returns
 
 
 @pytest.fixture
 def _wavix_loop(request: pytest.FixtureRequest) -> None:
-    """The event loop of an async test: a fixture that uses this one is torn down while the loop still exists."""
+    """The event loop of an async test, which still exists when a fixture that uses this one is torn down."""
     asyncio_part = request.config.pluginmanager.get_plugin(_ASYNCIO_PART)
     if asyncio_part is not None and asyncio_part.is_async_test(request.node):
         request.getfixturevalue("_wavix_asyncio_loop")
@@ -92,7 +92,7 @@ def _wavix_loop(request: pytest.FixtureRequest) -> None:
 
 @pytest.fixture
 def wavix_client(_wavix_loop: None, wavix_sandbox: Sandbox) -> Iterator[WavixClient]:
-    """A WavixClient of `wavix_sandbox` for any event loop, which skips its waits; closed afterwards."""
+    """A WavixClient for `wavix_sandbox` that skips its waits and works in any event loop; closed after the test."""
     from wavix_async.client import WavixClient
     from wavix_async.testing import skip_waits
 
@@ -102,7 +102,7 @@ def wavix_client(_wavix_loop: None, wavix_sandbox: Sandbox) -> Iterator[WavixCli
     _close(client)
 
 
-# --- what the fixtures do ---
+# --- helpers of the fixtures ---
 
 
 def _marker_arguments(node: pytest.Item) -> Mapping[str, Any]:
@@ -115,7 +115,7 @@ def _marker_arguments(node: pytest.Item) -> Mapping[str, Any]:
     arguments: dict[str, Any] = {}
     for mark in node.iter_markers("wavix"):
         if mark.args:
-            pytest.fail("@pytest.mark.wavix takes keywords only, for example numbers=10.", pytrace=False)
+            pytest.fail("@pytest.mark.wavix takes only keyword arguments, for example numbers=10.", pytrace=False)
         for name, value in mark.kwargs.items():
             if name not in names:
                 hint = _did_you_mean(name, names)
@@ -143,12 +143,12 @@ def _make_sandbox(arguments: Mapping[str, Any]) -> Sandbox:
 
 
 def _close(client: WavixClient) -> None:
-    """Close a client where no event loop runs: in the loop that used it, if that still exists."""
+    """Close a client from synchronous code, in the loop that used the client if that loop still exists."""
     import asyncio
 
     loop = client._state.transport._loop
     if loop is not None and loop.is_running():
-        # The loop of another thread, such as that of a TestClient that is still open.
+        # The loop runs in another thread, for example the thread of an open TestClient.
         asyncio.run_coroutine_threadsafe(client.close(), loop).result(_CLOSE_TIMEOUT)
     elif loop is not None and not loop.is_closed():
         loop.run_until_complete(client.close())
@@ -159,7 +159,7 @@ def _close(client: WavixClient) -> None:
 
 
 def _format_requests(sandbox: Sandbox) -> str:
-    """Return the requests that a sandbox has received, one per line."""
+    """Return the requests that the sandbox received, one per line."""
     requests = sandbox.requests
     lines = [
         f"{request.at:8.3f} s  {request.method} {request.path}{'?' if request.query else ''}{request.query}"

@@ -1,19 +1,19 @@
-"""`OpenTelemetry`: spans and metrics of what a client does.
+"""`OpenTelemetry`: spans and metrics of a client.
 
     from wavix_async.otel import OpenTelemetry
 
     async with WavixClient(observers=[OpenTelemetry()]) as wavix:
         ...
 
-Names and attributes follow the semantic conventions for HTTP clients; names that these lack begin with `wavix.`. No
-span or metric holds the key, the value of a query parameter, a body, or the message of an error.
+Names and attributes follow the semantic conventions for HTTP clients; our additional names begin with `wavix.`. No
+span or metric contains the API key, the value of a query parameter, a body, or an error message.
 
 **One span per attempt**, not per call: a call that succeeds after a 429 and a 503 makes three spans, side by side below
-the span of the caller. Each is current while its request is in flight. Meanwhile HTTP instrumentation is suppressed: it
-would make a second span of the same request, and send the ids of the trace and the baggage to the API.
+the caller's span. Each is the current span while its request is in flight. During that time HTTP instrumentation is
+suppressed, because it would make a second span for the same request and send trace ids and baggage to the API.
 
-**A bulk run is one span.** Its attempts are not its children, because no tool can show a trace of 100,000 spans: each
-attempt begins a trace of its own and links to the run, and the run links to the first failed attempts.
+**A bulk run is one span.** Its attempts are not its children, because no tool can show a trace of 100,000 spans. Each
+attempt begins its own trace and links to the run, and the run links to the first failed attempts.
 """
 
 from __future__ import annotations
@@ -63,11 +63,11 @@ __all__ = ["OpenTelemetry"]
 
 _SCHEMA: Final = "https://opentelemetry.io/schemas/1.30.0"
 _BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10)
-"""Seconds; what the conventions advise for the durations of HTTP requests."""
+"""Seconds; the conventions recommend these buckets for the durations of HTTP requests."""
 _METHODS: Final = frozenset({"CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE"})
 _MAX_LINKS: Final = {True: 20, False: 100}
-"""The most links of a run to failed attempts: 20 to attempts refused with a 429, which are routine, and 100 to others.
-By default a span holds 128 links."""
+"""The most links from a run to failed attempts: 20 to attempts with a 429, which are routine, and 100 to others. By
+default a span can have 128 links."""
 
 _METHOD: Final = "http.request.method"
 _TEMPLATE: Final = "url.template"
@@ -76,13 +76,12 @@ _ERROR: Final = "error.type"
 _GROUP: Final = "wavix.limit_group"
 _STATUSES: Final = ("updated", "failed", "unknown", "not_sent")
 
-# Set together with the suppression of HTTP instrumentation, so that a second observer can tell our suppression from the
-# application's.
+# Set with our suppression of HTTP instrumentation, so that a second observer does not mistake it for the application's.
 _OWN_SUPPRESSION: Final = contexts.create_key("wavix_async")
 
 
 def _suppressing() -> dict[str, object]:
-    """Return the context values that suppress HTTP instrumentation, to set together with a span."""
+    """Return the context values that suppress HTTP instrumentation, to be set together with a span."""
     token = contexts.attach(Context())
     try:
         with suppress_http_instrumentation():
@@ -95,14 +94,14 @@ _SUPPRESSING: Final = _suppressing()
 
 
 class OpenTelemetry:
-    """Makes spans and metrics of what a client does: `WavixClient(observers=[OpenTelemetry()])`.
+    """Record a client's spans and metrics: `WavixClient(observers=[OpenTelemetry()])`.
 
-    Several clients may share one. It makes nothing if the application has set up no providers, and no spans or metrics
-    of attempts while the application suppresses instrumentation.
+    Several clients may share one instance. It records nothing if the application has no providers, and no attempts
+    while the application suppresses instrumentation.
 
     Args:
-        tracer_provider: Where the spans go. Default: the global provider, even if that is set later.
-        meter_provider: Where the metrics go. Default: the global provider, even if that is set later.
+        tracer_provider: The provider for spans. Default: the global provider, even if it is set later.
+        meter_provider: The provider for metrics. Default: the global provider, even if it is set later.
     """
 
     def __init__(
@@ -120,35 +119,37 @@ class OpenTelemetry:
             explicit_bucket_boundaries_advisory=_BUCKETS,
         )
         self._retries = meter.create_counter(
-            "wavix.client.retries", "{retry}", "Failed attempts that are repeated, by how they failed."
+            "wavix.client.retries", "{retry}", "Failed attempts that are retried, by kind of failure."
         )
         self._pauses = meter.create_counter(
-            "wavix.client.pauses", "{pause}", "Pauses of a limit group: the API said 429, or asked for one with a 503."
+            "wavix.client.pauses", "{pause}", "Pauses of a limit group, after a 429 or a 503 with Retry-After."
         )
         self._pause_time = meter.create_counter(
-            "wavix.client.pause.time", "s", "What the pauses of a limit group were to last when they began."
+            "wavix.client.pause.time", "s", "Planned duration of the pauses of a limit group."
         )
         self._rate = meter.create_gauge(
-            "wavix.client.rate", "{request}/s", "The rate that was learned last for a limit group."
+            "wavix.client.rate", "{request}/s", "The rate learned most recently for a limit group."
         )
         self._drifts = meter.create_counter(
-            "wavix.client.drifts", "{drift}", "Ways in which answers were not as documented, each once per client."
+            "wavix.client.drifts",
+            "{drift}",
+            "Differences between responses and the documentation, each counted once per client.",
         )
         self._items = meter.create_counter(
-            "wavix.client.bulk.items", "{item}", "Inputs of bulk runs that have ended, by how they ended."
+            "wavix.client.bulk.items", "{item}", "Items of ended bulk runs, by final status."
         )
 
     def around_attempt(self, start: AttemptStart, /) -> AbstractContextManager[object]:
-        """Return the context manager of an attempt, with its span; called by the client."""
+        """Return a context manager that records the span of an attempt; the client calls this."""
         return _AttemptSpan(self._tracer, self._attempt_key, self._run_key, start)
 
     def around_bulk(self, start: BulkStart, /) -> AbstractContextManager[object]:
-        """Return the context manager of a bulk run, with its span; called by the client."""
+        """Return a context manager that records the span of a bulk run; the client calls this."""
         return _RunSpan(self._tracer, self._run_key, start)
 
     def __call__(self, event: Event, /) -> None:
-        """Record an event; called by the client."""
-        # The event comes twice if both a client and its `with_options` have this observer.
+        """Record an event; the client calls this."""
+        # The same event arrives twice if both a client and its `with_options` have this observer.
         if event is getattr(self._last_event, "event", None):
             return
         self._last_event.event = event
@@ -162,7 +163,7 @@ class OpenTelemetry:
         elif isinstance(event, RateEvent):
             self._rate.set(event.rate, {_GROUP: event.group})
         elif isinstance(event, DriftEvent):
-            # Without the field: a server could make up any number of undocumented names.
+            # No label for the field: the server could send any number of undocumented names.
             drift = {"wavix.drift.model": event.drift.model, "wavix.drift.kind": event.drift.kind}
             self._drifts.add(1, {**_names_of(event.operation).labels, **drift})
         elif isinstance(event, BulkEvent):
@@ -214,8 +215,8 @@ class _CurrentSpan:
     ) -> None:
         if self._token is None:
             return
-        # Python closes an abandoned coroutine in any context, not necessarily its own, and the error raised in it need
-        # not be GeneratorExit.
+        # Python may close an abandoned coroutine in another context than its own, and with another error than
+        # GeneratorExit.
         if contexts.get_value(self._key) is self:
             contexts.detach(self._token)
         if kind is not None and not self._end_recorded:
@@ -223,13 +224,13 @@ class _CurrentSpan:
         self._span.end()
 
     def _set_error(self, error_type: str) -> None:
-        # No exception and no description: both have the message of the error, which may quote data of a request.
+        # Record no exception and no description: both contain the error's message, which may quote request data.
         self._span.set_attribute(_ERROR, error_type)
         self._span.set_status(StatusCode.ERROR)
 
 
 class _AttemptSpan(_CurrentSpan):
-    """The span of an attempt: from before it is sent until its event."""
+    """The span of an attempt, from before it is sent until its event."""
 
     __slots__ = ("_run", "_run_key", "server", "start")
 
@@ -252,7 +253,7 @@ class _AttemptSpan(_CurrentSpan):
         if start.attempt > 1:
             attributes["http.request.resend_count"] = start.attempt - 1
         parent, links = context, None
-        # Within a span that the application has opened in the run, the attempt stays a child of that span.
+        # If the application has opened its own span within the run, the attempt is a child of that span.
         if isinstance(run, _RunSpan) and run.is_current(context):
             self._run, parent, links = run, trace.set_span_in_context(INVALID_SPAN, context), run.links
         span = self._tracer.start_span(name.span_name, parent, SpanKind.CLIENT, attributes, links)
@@ -278,7 +279,7 @@ class _AttemptSpan(_CurrentSpan):
 
 
 class _RunSpan(_CurrentSpan):
-    """The span of a bulk run: from before its workers start until its event."""
+    """The span of a bulk run, from before its workers start until its event."""
 
     __slots__ = ("_links_left", "links", "start")
 
@@ -302,11 +303,11 @@ class _RunSpan(_CurrentSpan):
         self._start(span, context, {})
 
     def is_current(self, context: Context) -> bool:
-        """Return whether the current span is that of the run, and not one opened within it."""
+        """Return whether the current span is the run's, and not one opened within it."""
         return trace.get_current_span(context) is self._span
 
     def link_to(self, attempt: Span, *, refused: bool) -> None:
-        """Link to a failed attempt, unless there are too many links."""
+        """Link to a failed attempt, unless the run has too many links."""
         if self._links_left[refused] and self._span.is_recording():
             self._links_left[refused] -= 1
             self._span.add_link(attempt.get_span_context())
@@ -346,5 +347,5 @@ def _error_type(status: int | None, error: str) -> str:
 
 
 def _redact_url(url: URL) -> str:
-    """Return a URL without the values of its query, which may be phone numbers and labels."""
+    """Return a URL without its query values, which may be phone numbers and labels."""
     return str(url.with_query([(name, "REDACTED") for name in url.query]) if url.raw_query_string else url)

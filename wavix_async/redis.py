@@ -5,9 +5,9 @@
     async with WavixClient(rate=RedisRateLimit("redis://127.0.0.1:6379", rate=100)) as wavix:
         ...
 
-Redis keeps one hash per scope and limit group: when the next slot is due, the end of the pause, and which processes
-lease. One script reads and writes it by the server's clock. `_ratelimit/lease.py` says what the client does with the
-answers.
+Redis keeps one hash per scope and limit group, with the time of the next slot, the end of the pause, and the processes
+that lease slots. One script reads and writes the hash, using the Redis server's clock. `_ratelimit/lease.py` explains
+how the client uses the replies.
 """
 
 from __future__ import annotations
@@ -30,13 +30,14 @@ if TYPE_CHECKING:
 __all__ = ["RedisRateLimit"]
 
 PREFIX = "wavix-async:rate"
-ACTIVE = 1.0  # seconds after its last slot for which a process counts as leasing
+ACTIVE = 1.0  # seconds after its last slot during which a process counts as active
 SETTLE = PROBE + 2 * PATIENCE  # seconds within which all processes notice that Redis is back
-KEPT = 60.0  # seconds for which the key outlives its last use, its slots and its pause
+KEPT = 60.0  # seconds that Redis keeps the key after its last use, its last slot and its pause
 SECOND = 1_000_000  # microseconds, the unit of the script
 
-# All times are microseconds, which a Lua number holds without loss. The clock may be set back, or be another server's
-# after a failover: then everything moves with it, or all would wait until it has caught up.
+# All times are microseconds, which a Lua number can hold exactly. The clock can jump back: someone changes it, or a
+# failover switches to another server. Then the script shifts all times, so that no process waits for the clock to
+# catch up.
 SCRIPT = """
 local key, me = KEYS[1], 'p:' .. ARGV[1]
 local want, gap, ahead, pause = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
@@ -95,30 +96,30 @@ SHA = hashlib.sha1(SCRIPT.encode(), usedforsecurity=False).hexdigest()
 
 
 class RedisRateLimit:
-    """One rate for all processes that name the same scope, and one pause: `WavixClient(rate=RedisRateLimit(...))`.
+    """One rate and one pause for all processes with the same scope: `WavixClient(rate=RedisRateLimit(...))`.
 
-    A call never fails because Redis is out of reach, or slower than 0.4 s: each process goes on with its part of the
-    rate, logs that once (logger `wavix_async`), and shares again when Redis is back. This needs the extra `redis`, and
-    a Redis server of version 5 or newer.
+    A call never fails because Redis is unreachable or slower than 0.4 s. Each process then continues with its part of
+    the rate, logs that once (logger `wavix_async`), and shares the limit again when Redis is back. This class needs the
+    extra `redis` and a Redis server of version 5 or newer.
 
     Args:
-        redis: A URL (`redis://`, `rediss://`, `unix://`): each client opens and closes connections of its own. Or a
-            `redis.asyncio.Redis`: the client does not close it.
-        rate: Requests per second that the account allows, of all processes together.
-        scope: A name for what shares the limit, part of the key in Redis. None: the account, as a hash of its API key
-            and the API's address. Processes with different keys of one account need a name.
-        processes: How many processes to assume until Redis has answered once. Default 1.
+        redis: A URL (`redis://`, `rediss://`, `unix://`), with which each client opens and closes its own connections;
+            or a `redis.asyncio.Redis`, which the client does not close.
+        rate: Requests per second that the account allows, for all processes together.
+        scope: The name of the shared limit, part of the key in Redis. None: a hash of the API key and the API's
+            address. Give a name if processes use different keys of one account.
+        processes: The number of processes to assume until Redis has answered once. Default 1.
 
     Raises:
         ConfigurationError: A value is wrong, or redis is not installed.
     """
 
     def __init__(self, redis: str | Redis, *, rate: float, scope: str | None = None, processes: int = 1) -> None:
-        # Rebind the name, so that no frame of a traceback holds a password as a plain string.
+        # Rebind the name, so that no traceback frame has the password as a plain string.
         redis = Secret(redis) if isinstance(redis, str) else redis
         checked = check_rate(rate)
         if checked is None:
-            raise ConfigurationError("RedisRateLimit needs a rate: requests per second of all processes together.")
+            raise ConfigurationError("RedisRateLimit needs a rate: the requests per second of all processes together.")
         if scope is not None and (not isinstance(scope, str) or not scope):
             raise ConfigurationError(f"scope must be a name like 'production', or None; got {scope!r}.")
         self.rate: float = checked
@@ -131,13 +132,13 @@ class RedisRateLimit:
         self._redis = redis
 
     def open_limit(self, account: str) -> SharedLimit:
-        """Return the limit for one client, which closes it; `WavixClient` calls this.
+        """Return the limit for one client; `WavixClient` calls this and closes the limit.
 
         Args:
-            account: The scope to use if none was given.
+            account: The scope to use if this object has none.
 
         Returns:
-            The limit; nothing is connected yet.
+            The limit, not connected yet.
         """
         return _RedisLimit(self._redis, f"{PREFIX}:{self.scope or account}", self.rate, self.processes)
 
@@ -161,7 +162,7 @@ class _RedisLimit:
         self._id = ""
 
     async def lease(self, group: str, request: LeaseRequest) -> LeaseGrant:
-        """Lease slots: one round trip."""
+        """Lease slots, in one round trip."""
         redis = self._enter_loop()
         times = (SECOND / self.rate, request.ahead * SECOND, request.pause * SECOND)
         settings = (ALIVE * SECOND, ACTIVE * SECOND, SETTLE * SECOND, KEPT * SECOND)
@@ -191,7 +192,7 @@ class _RedisLimit:
     def _enter_loop(self) -> Redis:
         loop = asyncio.get_running_loop()
         if self._pid != os.getpid():
-            # A fork is a process of its own.
+            # A forked process counts as its own process.
             self._pid, self._id = os.getpid(), secrets.token_hex(6)
         if self._url is not None and (self._redis is None or self._loop is not loop):
             if self._redis is not None:
@@ -202,10 +203,10 @@ class _RedisLimit:
 
 
 def _connect(url: str) -> Redis:
-    """Return a Redis client for a URL; it connects when it is used.
+    """Return a Redis client for a URL; it connects on first use.
 
     Raises:
-        ConfigurationError: The URL is no URL of Redis, or redis is not installed.
+        ConfigurationError: The URL is not a Redis URL, or redis is not installed.
     """
     try:
         import redis.asyncio as library
@@ -216,17 +217,17 @@ def _connect(url: str) -> Redis:
             "RedisRateLimit needs redis, which is not installed: pip install 'wavix-async[redis]'"
         ) from None
     with contextlib.suppress(ValueError, TypeError):
-        # Retries by the library would take time in which the process could go on without Redis.
+        # No retries by the library: the process would wait for them instead of continuing without Redis.
         return library.Redis.from_url(url, retry=Retry(NoBackoff(), 0))
-    # The text of the original error may quote the password, so it is not even kept as the context.
+    # The original error may quote the password, so it must not be this error's context either.
     raise ConfigurationError(
-        "redis must be a URL like redis://[[user]:password@]host[:port][/db], rediss://... or unix://...; special "
-        "characters of the password must be percent-encoded."
+        "redis must be a URL like redis://[[user]:password@]host[:port][/db], rediss://... or unix://...; "
+        "percent-encode special characters of the password."
     )
 
 
 async def _run(redis: Redis, key: str, values: tuple[Any, ...]) -> list[int]:
-    """Run the script; send its text only if the server does not know it."""
+    """Run the script by its hash, and send its text only if the server does not know the hash."""
     from redis.exceptions import NoScriptError
 
     command: Any = redis
@@ -238,7 +239,7 @@ async def _run(redis: Redis, key: str, values: tuple[Any, ...]) -> list[int]:
 
 
 def _abandon(redis: Redis) -> None:
-    """Close the sockets of connections whose loop is gone: they cannot be closed in an orderly way any more."""
+    """Close the sockets of connections directly, because the event loop that could close them cleanly has ended."""
     pool: Any = redis.connection_pool
     for name in ("_available_connections", "_in_use_connections"):
         for connection in tuple(getattr(pool, name, ())):
@@ -246,7 +247,7 @@ def _abandon(redis: Redis) -> None:
             transport: Any = getattr(writer, "transport", None)
             connection._writer = connection._reader = None
             while (tls := getattr(transport, "_ssl_protocol", None)) is not None:
-                # Closing it would need the loop; below it is the transport that has the socket.
+                # Closing a TLS transport needs the loop, so use the transport below it, which has the socket.
                 transport._closed = True
                 transport = tls._transport
             sock = getattr(transport, "_sock", None)
@@ -257,7 +258,7 @@ def _abandon(redis: Redis) -> None:
 
 
 def _shown(redis: str | Redis) -> str:
-    """Return the address of Redis as it may be shown: no user, no password, no options, which may hold a password."""
+    """Return the address of Redis without user, password and options, because options may contain a password."""
     if not isinstance(redis, str):
         return type(redis).__name__
     parts = urlsplit(str(redis))

@@ -1,9 +1,9 @@
-"""Print the OpenAPI of an application that uses all of ours: the job router, the problems, models in and out of routes.
+"""Print the OpenAPI of an application that uses the job router, the problems, and models in and out of routes.
 
-    git worktree add /tmp/before 63b61a9
-    PYTHONPATH=/tmp/before python tests/data/openapi.py > tests/data/openapi_63b61a9.json
+    PYTHONPATH=. python tests/data/openapi.py > tests/data/openapi_63b61a9.json
 
-Clients are generated from it. The versions of the libraries that wrote it are in it, because they shape it, too.
+Users generate clients from it, so names and types must stay those of version 63b61a9; descriptions may change. The file
+also has the versions of the libraries that wrote it, because they affect the result.
 """
 
 from __future__ import annotations

@@ -285,7 +285,7 @@ async def test_a_client_that_is_kept_cannot_be_used_twice() -> None:
     app = line_app(wavix_lifespan(client=lambda: client))
     async with serve(app):
         pass
-    with pytest.raises(StartFailedError, match="must make a new one"):
+    with pytest.raises(StartFailedError, match="must create a new one"):
         await Served(app).start()
 
 
@@ -297,11 +297,11 @@ async def generator(app: FastAPI) -> AsyncIterator[None]:
     ("arguments", "options", "kind", "says"),
     [
         ([], {"client": WavixClient("key"), "rate": 5}, ConfigurationError, r"options of the client \(rate\)"),
-        ([], {"client": WavixClient("key")}, ConfigurationError, "must be a function that makes"),
+        ([], {"client": WavixClient("key")}, ConfigurationError, "must be a function that returns"),
         ([], {"rates": 5}, TypeError, "rates"),
         ([], {"grace": -1}, ConfigurationError, "grace"),
         ([], {"grace": float("inf")}, ConfigurationError, "grace"),
-        ([generator], {}, ConfigurationError, "generator is a generator .*asynccontextmanager"),
+        ([generator], {}, ConfigurationError, "generator is a generator, .*asynccontextmanager"),
         (["lifespan"], {}, ConfigurationError, "lifespan must be a function"),
     ],
 )

@@ -34,7 +34,7 @@ async def test_start_and_stop() -> None:
     assert await sandbox.start() is sandbox
     url = sandbox.url
     assert url.startswith("http://127.0.0.1:")
-    with pytest.raises(RuntimeError, match="running already"):
+    with pytest.raises(RuntimeError, match="already running"):
         await sandbox.start()
     assert await get(sandbox) == 200
     await sandbox.stop()
@@ -226,9 +226,9 @@ async def test_a_million_numbers_cost_nothing() -> None:
         ({"rate": 5, "burst": 0}, "burst must be 1 or more"),
         ({"burst": 5}, "need a rate"),
         ({"window": 5}, "need a rate"),
-        ({"rate": 5, "window": 1, "burst": 1}, "exclude each other"),
+        ({"rate": 5, "window": 1, "burst": 1}, "cannot be used together"),
         ({"rate": 5, "window": 0}, "window must be above 0"),
-        ({"rate": 0.01, "window": 1}, "raise rate or window"),
+        ({"rate": 0.01, "window": 1}, "increase rate or window"),
         ({"latency": -1}, "latency must be"),
         ({"latency": (2, 1)}, "latency must be"),
         ({"retry_after": -1}, "retry_after must be"),

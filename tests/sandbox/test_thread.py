@@ -35,7 +35,7 @@ def test_it_serves_code_without_an_event_loop() -> None:
         assert threading.active_count() == before + 1
         status, _, number = send(sandbox, "PATCH", "/v1/numbers/1001", {"sms_enabled": True})
         assert (status, number["sms_enabled"]) == (200, True)
-        with pytest.raises(RuntimeError, match="running already"):
+        with pytest.raises(RuntimeError, match="already running"):
             sandbox.__enter__()
         assert sandbox.url == url
     assert threading.active_count() == before
@@ -211,8 +211,8 @@ def test_a_status_is_ordered_with_its_facts(order: Any, status: int, retry_after
         ({"kind": 200}, "from 400 to 599"),
         ({"kind": 600}, "from 400 to 599"),
         ({"kind": True}, "from 400 to 599"),
-        ({"kind": "stall", "retry_after": 3}, "belong to a status"),
-        ({"kind": "garbage", "message": "x"}, "belong to a status"),
+        ({"kind": "stall", "retry_after": 3}, "need a status"),
+        ({"kind": "garbage", "message": "x"}, "need a status"),
         ({"kind": 429, "retry_after": -1}, "retry_after must be"),
         ({"kind": 429, "retry_after": float("nan")}, "retry_after must be"),
     ],

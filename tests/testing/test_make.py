@@ -156,13 +156,13 @@ def test_values_are_taken_as_the_model_has_them_and_as_the_api_writes_them() -> 
         (lambda: make_number(sms_enabled="yes"), r"Number.sms_enabled: expected bool, found str\."),
         (lambda: make_number(number=None), "Number.number: expected str, found null"),
         (lambda: make_number(destination=[{"id": 1}]), r"Number.destination\[0\].destination: expected str"),
-        (lambda: make_number(extra=3), "extra holds keys"),
-        (lambda: make(NumberUpdate), "NumberUpdate is none"),  # type: ignore[type-var]
-        (lambda: make(Page), "Page is none"),
-        (lambda: make(3), "3 is none"),  # type: ignore[arg-type]
-        (lambda: make_page(Number), "class of a page"),  # type: ignore[type-var]
+        (lambda: make_number(extra=3), "extra must be a mapping of keys"),
+        (lambda: make(NumberUpdate), "such as Number or NumberPage, not NumberUpdate"),  # type: ignore[type-var]
+        (lambda: make(Page), "such as Number or NumberPage, not Page"),
+        (lambda: make(3), "takes a response class, such as Number or NumberPage, not 3"),  # type: ignore[arg-type]
+        (lambda: make_page(Number), "takes a page class"),  # type: ignore[type-var]
         (lambda: make_page(NumberPage, [make_destination()]), r"NumberPage.items\[0\].*\(and \d+ more\)"),
-        (lambda: make_error(RateLimitError, retryafter=3), "no fact 'retryafter': did you mean retry_after"),
+        (lambda: make_error(RateLimitError, retryafter=3), "no argument 'retryafter': did you mean retry_after"),
     ],
 )
 def test_what_cannot_be_is_refused_by_name(made: Any, words: str) -> None:

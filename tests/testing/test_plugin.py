@@ -202,7 +202,7 @@ def test_wrong_marks_are_named_and_nothing_else_is_shown(run: Run) -> None:
     assert ends == {"error": 3}
     for words in (
         "@pytest.mark.wavix: Sandbox has no argument 'number': did you mean numbers?",
-        "@pytest.mark.wavix takes keywords only, for example numbers=10.",
+        "@pytest.mark.wavix takes only keyword arguments, for example numbers=10.",
         "@pytest.mark.wavix: numbers must be from 0 to 8,000,000, not -1",
     ):
         assert words in out

@@ -123,7 +123,7 @@ Check = Callable[[Path], tuple[int, str]]
         pytest.param(
             "errors.py",
             "import wavix_async.bulk._keyed_lock",
-            "imports wavix_async.bulk (by way of its __init__)",
+            "imports wavix_async.bulk (through its __init__)",
             id="a leaf of a package whose init imports much",
         ),
         pytest.param(
@@ -221,7 +221,7 @@ def test_an_import_that_cannot_be_read_is_refused(package: Path, check: Check) -
     exit_code, out = check(package)
 
     assert exit_code == 1
-    assert f"unreadable: {where} imports a module whose name is no constant" in out
+    assert f"unreadable: {where} imports a module whose name is not a constant" in out
 
 
 def test_a_loop_over_names_imports_these_and_no_others(tmp_path: Path, check: Check) -> None:

@@ -8,11 +8,12 @@
     @app.get("/lines/{line}")
     async def read_line(line: int, wavix: WavixDep) -> Number: ...
 
-`_lifespan.py` opens one client for each process, `_errors.py` answers the client's errors with problem details.
+`_lifespan.py` opens one client per process, `_errors.py` turns the client's errors into problem details, and `_jobs/`
+runs bulk changes as jobs.
 """
 
 try:
-    import fastapi as _fastapi  # noqa: F401 - looked for first, to say what is missing
+    import fastapi as _fastapi  # noqa: F401 - checked first, so that the error names what to install
 except ImportError as _missing:
     raise ImportError(
         "wavix_async.fastapi needs FastAPI, which is not installed: pip install 'wavix-async[fastapi]'"

@@ -1,8 +1,8 @@
-"""`install_error_handlers`: the errors of the client as problem details (RFC 9457), also in the OpenAPI schema.
+"""`install_error_handlers`: answer the client's errors with problem details (RFC 9457), and document them in OpenAPI.
 
-One table maps each class of error to a response. The response has what concerns the caller's own request: what the API
-said of its input, whether the request was carried out, whether a retry may help. It has nothing about the service's
-key, its account or its connection to the API: that is in the log, with the `instance` of the response.
+One table maps each class of error to a response. The response covers only the caller's own request: what the API said
+about its input, whether the request was carried out, and whether a retry may help. Details about the service's key, its
+account and its connection to the API go to the log, under the same `instance` as the response.
 """
 
 import contextlib
@@ -42,13 +42,13 @@ class _Kind:
 
     status: int
     type: str
-    """The last part of its URI; empty: `about:blank`, a problem fully described by its status."""
+    """The last part of its URI. Empty means `about:blank`: the status says everything."""
     title: str
     detail: str | None = None
     for_operator: bool = False
-    """Whether only the operator of the service can fix it."""
+    """Whether only the service's operator can fix it."""
     shows_api_message: bool = False
-    """Whether it is about the caller's input, so that the response may quote what the API said."""
+    """Whether the problem is the caller's input, so that the response may quote the API's message."""
 
 
 def _quotes_api(status: int, kind: str, title: str) -> _Kind:
@@ -58,7 +58,7 @@ def _quotes_api(status: int, kind: str, title: str) -> _Kind:
 _INTERNAL: Final = _Kind(500, "", "Internal Server Error", for_operator=True)
 _STOPPING: Final = _Kind(503, "stopping", "The service is shutting down", "This service is shutting down.")
 _UNUSABLE: Final = _Kind(502, "upstream-error", "The provider gave no usable answer")
-# The response is the same: key, balance and permissions of the service concern no caller.
+# Callers get the same response: the service's key, balance and permissions are not their business.
 _REFUSED: Final = attrs.evolve(_UNUSABLE, for_operator=True)
 _UNREACHABLE: Final = _Kind(
     502, "upstream-unreachable", "The provider could not be reached", "The provider could not be reached."
@@ -76,13 +76,13 @@ _OUTCOME_UNKNOWN: Final = _Kind(
     502,
     "outcome-unknown",
     "It may have been carried out",
-    "The request was sent once and no trustworthy answer came: it may have been carried out. Look before it is sent "
-    "again.",
+    "The request was sent once and no reliable answer came back, so it may have been carried out. Check before you "
+    "send it again.",
 )
 _BULK: Final = _Kind(502, "bulk-incomplete", "Not all changes were made")
 
 _KINDS: Final[dict[type[WavixError], _Kind]] = {
-    # A class without a row of its own is an internal error.
+    # A subclass without its own row uses the row of its nearest base class; this one is the last resort.
     errors.WavixError: _INTERNAL,
     errors.InputError: _quotes_api(422, "invalid-input", "The input is not valid"),
     errors.ConfigurationError: _INTERNAL,
@@ -111,22 +111,22 @@ _KINDS: Final[dict[type[WavixError], _Kind]] = {
 
 
 def install_error_handlers(app: Starlette, *, type_base: str = "/problems/") -> None:
-    """Answer the errors of the client that routes let pass with problem details (RFC 9457), and say so in the schema.
+    """Answer uncaught client errors with problem details (RFC 9457), and document these answers in the OpenAPI schema.
 
-    A handler of your own for one class (`app.add_exception_handler(NotFoundError, ...)`) goes before it. The errors of
-    FastAPI itself are left as they are. A mounted application has handlers of its own: install them there, too.
-    In a websocket, an error refuses or closes it: code 1008 for what the caller can mend, 1013 for what passes, 1011
-    for the rest, with the title as the reason.
+    Your own handler for one class (`app.add_exception_handler(NotFoundError, ...)`) takes precedence. FastAPI's own
+    errors do not change. A mounted application has its own handlers: call this function for it, too.
+    In a websocket, an error rejects or closes the connection, with the title as the reason: code 1008 if the caller can
+    fix the problem, 1013 if it is temporary, 1011 otherwise.
 
-    Operations that depend on `get_wavix` are given these answers in the OpenAPI schema.
+    In the OpenAPI schema, every operation that depends on `get_wavix` lists these answers.
 
-    What only the operator can mend is logged (`wavix_async.fastapi`) as an error, other 5xx as warnings, an
-    `InputError` as information, with the `instance` of the problem.
+    The logger `wavix_async.fastapi` records a problem that only the operator can fix as an error, any other 5xx as a
+    warning and an `InputError` as information, each with the `instance` of the problem.
 
     Args:
         app: The application.
-        type_base: What each `type` begins with. Default `/problems/`, relative to where the service is; give an
-            absolute URL if your problem types are documented somewhere.
+        type_base: The prefix of each `type`. Default `/problems/`, relative to the service's URL; give an absolute URL
+            if you document your problem types somewhere.
     """
 
     async def handle(connection: HTTPConnection, error: Exception) -> JSONResponse | None:
@@ -143,11 +143,11 @@ def install_error_handlers(app: Starlette, *, type_base: str = "/problems/") -> 
 
 
 def problem_response(error: WavixError, *, type_base: str = "/problems/") -> JSONResponse:
-    """Return the answer of the handlers, and log what they log; for a middleware, where no handler is asked.
+    """Return the same response as the error handlers, and log the same; for middleware, where no handler runs.
 
     Args:
         error: The error.
-        type_base: What the `type` begins with, as for `install_error_handlers`.
+        type_base: The prefix of the `type`, as in `install_error_handlers`.
     """
     return _make_response(error, type_base)[1]
 
@@ -160,15 +160,15 @@ def _make_response(error: WavixError, type_base: str) -> tuple[dict[str, Any], J
 
 
 def problem_of(error: WavixError, *, type_base: str = "/problems/") -> dict[str, Any]:
-    """Return the problem details of an error, as JSON takes them; nothing in it is secret.
+    """Return the problem details of an error, ready for JSON and without secrets.
 
     Args:
         error: The error.
-        type_base: What the `type` begins with.
+        type_base: The prefix of the `type`.
 
     Returns:
-        `type`, `title`, `status`, `detail` where there is something to say, an `instance` of its own, `retryable`,
-        `outcome` (for a bulk: `counts`), and where the API gave them `code` and `request_id`.
+        `type`, `title`, `status`, a unique `instance`, `retryable` and `outcome` (a bulk error has `counts` instead);
+        also `detail`, `code` and `request_id` if they are known and the caller may see them.
     """
     kind = _kind_of(error)
     problem: dict[str, Any] = {
@@ -207,7 +207,7 @@ def _kind_of(error: WavixError) -> _Kind:
     if isinstance(error, errors.ServerError) and error.status == HTTPStatus.SERVICE_UNAVAILABLE:
         return _UNAVAILABLE
     if isinstance(error, InputError) and isinstance(error.__cause__, OSError | sqlite3.Error):
-        # A file of the service could not be read or written: callers have no files here.
+        # The service cannot read or write one of its own files: the caller cannot fix that.
         return _INTERNAL
     return next(_KINDS[base] for base in type(error).__mro__ if base in _KINDS)
 
@@ -226,13 +226,13 @@ def _detail(error: WavixError, kind: _Kind) -> str | None:
 
 _QUOTED_VALUE: Final = re.compile(r"[,;] got .*", re.DOTALL)
 _MAX_PROBLEMS_SHOWN: Final = 20
-"""How many problems of a file a response has."""
+"""The most problems of one file that a response lists."""
 
 
 def _message_without_values(error: InputError) -> str | None:
-    """Return our message without the values it quotes: they may be the service's, not the caller's.
+    """Return our message without the values it quotes, because they may be the service's and not the caller's.
 
-    None if the message may contain a path or a URL, which only the service should know.
+    Return None if the message may contain a path or a URL, which callers must not see.
     """
     text = _QUOTED_VALUE.sub(".", error.message)
     if isinstance(error, FleetFileError) and error.problems:
@@ -262,13 +262,13 @@ _WITH_RETRY_AFTER: Final = (429, 503)
 
 
 async def _end_websocket(websocket: WebSocket, problem: dict[str, Any], response: JSONResponse) -> None:
-    """Refuse a websocket with the problem if the server supports that, or else close it."""
+    """Reject a websocket with the problem if the server supports that; otherwise close it."""
     if WebSocketState.DISCONNECTED in (websocket.application_state, websocket.client_state):
         return
     is_accepted = websocket.application_state is not WebSocketState.CONNECTING
     status = problem["status"]
     code = 1013 if status in _WITH_RETRY_AFTER else 1011 if status >= 500 else 1008
-    # The client may have disconnected unnoticed, unless the route was reading; servers raise different errors then.
+    # A route that does not read misses a disconnect, so the client may be gone; each server raises its own error then.
     with contextlib.suppress(WebSocketDisconnect, OSError, RuntimeError):
         if not is_accepted and "websocket.http.response" in websocket.scope.get("extensions", {}):
             await websocket.send_denial_response(response)
@@ -308,21 +308,21 @@ def _log_for_operator(error: WavixError, problem: dict[str, Any]) -> None:
     }
     if kind.status < 500:
         if isinstance(error, InputError):
-            # The invalid value may come from the service itself.
-            _logger.info("request refused: %s", _one_line(problem.get("detail", kind.title)), extra=fields)
+            # The service itself may have produced the invalid value.
+            _logger.info("request rejected: %s", _one_line(problem.get("detail", kind.title)), extra=fields)
         return
     if not kind.for_operator:
         _logger.warning("request failed upstream: %s", _one_line(str(error)), extra=fields)
         return
-    # A traceback helps only if the error is in the code.
+    # Only a bug in the code needs a traceback.
     exc_info = error if kind is _INTERNAL else None
     _logger.error(
-        "request failed, for the operator to mend: %s", _one_line(str(error)), extra=fields, exc_info=exc_info
+        "request failed, only the operator can fix it: %s", _one_line(str(error)), extra=fields, exc_info=exc_info
     )
 
 
 def _one_line(text: str) -> str:
-    """Return a text as one line for the log, without the quoted start of an unreadable response."""
+    """Return the text as one log line, without the quoted start of an unreadable response."""
     text = " ".join(text.partition(" It began: ")[0].split())
     printable = "".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in text)
     return mask(_truncate(printable, _MAX_LENGTH))
@@ -336,32 +336,33 @@ _PROBLEM: Final[dict[str, Any]] = {
     "type": "object",
     "required": ["type", "title", "status", "instance", "retryable"],
     "properties": {
-        "type": {"type": "string", "format": "uri-reference", "description": "What kind of problem it is."},
-        "title": {"type": "string", "description": "The same for people; constant for a type."},
+        "type": {"type": "string", "format": "uri-reference", "description": "The kind of problem."},
+        "title": {"type": "string", "description": "A short summary, the same for every problem of this type."},
         "status": {"type": "integer", "description": "The HTTP status."},
-        "detail": {"type": "string", "description": "What is the matter with this request."},
+        "detail": {"type": "string", "description": "What is wrong with this request."},
         "instance": {
             "type": "string",
             "format": "uri",
-            "description": "This occurrence, as it was logged.",
+            "description": "The id of this occurrence in the service's log.",
         },
         "retryable": {"type": "boolean", "description": "Whether the same request may succeed later."},
         "outcome": {
             "type": "string",
             "enum": ["not_sent", "rejected", "unknown"],
-            "description": "Nothing reached the provider; it refused; or it may have been carried out.",
+            "description": "`not_sent`: the provider did not get the request; `rejected`: it refused; `unknown`: it "
+            "may have carried the request out.",
         },
         "code": {"type": "string", "description": "The provider's own error code."},
-        "request_id": {"type": "string", "description": "The provider's id of the request."},
+        "request_id": {"type": "string", "description": "The provider's id for the request."},
         "counts": {
             "type": "object",
             "additionalProperties": {"type": "integer"},
-            "description": "How many changes ended how.",
+            "description": "The number of changes by how they ended.",
         },
     },
 }
 _RETRY_AFTER: Final[dict[str, Any]] = {
-    "description": "Seconds after which to try again, where that is known.",
+    "description": "Seconds to wait before a retry, if known.",
     "schema": {"type": "integer"},
 }
 
@@ -381,7 +382,7 @@ def _responses() -> dict[str, Any]:
 
 
 def _extend_schema(app: FastAPI) -> None:
-    """Add the problems to the schema each time FastAPI makes it."""
+    """Add the problems to the schema each time FastAPI generates it."""
     make_schema = app.openapi
 
     def openapi() -> dict[str, Any]:
@@ -397,11 +398,11 @@ def _extend_schema(app: FastAPI) -> None:
 
 
 def _add_problems(operation: dict[str, Any], schema: dict[str, Any]) -> None:
-    # An application may have changed its schema: keep what is there.
+    # The application may have changed its schema: only add to it.
     schema.setdefault("components", {}).setdefault("schemas", {}).setdefault(_SCHEMA, copy.deepcopy(_PROBLEM))
     responses = operation.setdefault("responses", {})
     for status, response in _responses().items():
-        # What the route documents for a status stays, FastAPI's own 422 included.
+        # Keep what the route documents for a status, including FastAPI's own 422.
         documented = responses.setdefault(status, {"description": response["description"]})
         for part in ("content", "headers"):
             for name, value in response.get(part, {}).items():
@@ -409,7 +410,7 @@ def _add_problems(operation: dict[str, Any], schema: dict[str, Any]) -> None:
 
 
 def _paths_with_client(app: FastAPI) -> Iterator[tuple[str, list[str]]]:
-    # In newer versions of FastAPI an included router is one route, which `iter_route_contexts` flattens.
+    # Newer versions of FastAPI keep an included router as one route; `iter_route_contexts` flattens it.
     iter_routes = cast("Any", getattr(routing, "iter_route_contexts", iter))
     for route in cast("Iterable[Any]", iter_routes(app.routes)):
         dependant = getattr(route, "dependant", None)

@@ -1,7 +1,7 @@
-"""`wavix_lifespan`: one client per process, open before the application's own start-up and closed after its shutdown.
+"""`wavix_lifespan`: one client per process, opened before the application starts and closed after it shuts down.
 
-The client is made in the event loop of the server when that starts: an import opens nothing, nor does anything before a
-fork.
+The client is created in the server's event loop at start-up. So an import opens nothing, and no connection exists
+before a fork.
 """
 
 import asyncio
@@ -25,13 +25,13 @@ if TYPE_CHECKING:
 __all__ = ["ClientOptions", "Lifespan", "LifespanWithClient", "WavixDep", "get_wavix", "wavix_lifespan"]
 
 Lifespan: TypeAlias = Callable[[Any], AbstractAsyncContextManager[Mapping[str, Any]]]
-"""What `FastAPI(lifespan=...)` takes: called with the application, it gives what goes on the state of requests."""
+"""The type of `FastAPI(lifespan=...)`: a function of the application that yields the state of its requests."""
 
 _NAME: Final = "wavix"
 
 
 class ClientOptions(TypedDict, total=False):
-    """What `WavixClient` takes, as keywords of `wavix_lifespan`."""
+    """The arguments of `WavixClient`, as keywords of `wavix_lifespan`."""
 
     api_key: str | None
     base_url: str | None
@@ -45,7 +45,7 @@ class ClientOptions(TypedDict, total=False):
 
 
 class LifespanWithClient(Protocol):
-    """A lifespan of your own that takes the client: `async def lifespan(app, wavix)`."""
+    """Your own lifespan with a parameter for the client: `async def lifespan(app, wavix)`."""
 
     def __call__(
         self, app: Any, /, *, wavix: WavixClient
@@ -61,28 +61,28 @@ def wavix_lifespan(
 ) -> Lifespan:
     """Return a lifespan that opens a client for this process: `FastAPI(lifespan=wavix_lifespan())`.
 
-    Routes get the client by `WavixDep`, or as `request.state.wavix`. Each run of the lifespan has a client of its own,
-    so that every worker process, every reload and every test starts afresh.
+    Routes get the client from `WavixDep` or as `request.state.wavix`. Each run of the lifespan creates a new client, so
+    every worker process, every reload and every test has its own.
 
     Args:
-        lifespan: A lifespan of your own. The client is open before it starts and until it has ended; it is given the
-            client if it has a parameter `wavix`; what it yields goes on the state as well (and wins, should it hold
-            `wavix`). Without options this reads well as a decorator above `@asynccontextmanager`.
-        client: A function that makes the client, called at each start in the loop that serves; in place of options.
-        grace: At the end, seconds that calls still under way are given before they end with `ClientClosedError`.
-            Default 10; 0: none. A lifespan that is cancelled gives none.
-        options: What `WavixClient` takes; without an `api_key` it is read from WAVIX_API_KEY at start-up.
+        lifespan: Your own lifespan. The client is open while it runs. A parameter named `wavix` receives the client.
+            The mapping it yields is added to the state, and its keys win, even `wavix`. Without options you can use
+            `wavix_lifespan` as a decorator above `@asynccontextmanager`.
+        client: A function that creates the client, instead of options; called at each start, in the server's loop.
+        grace: Seconds that calls in flight get to finish at shutdown, before they end with `ClientClosedError`.
+            Default 10; 0 means none. A cancelled lifespan gives none.
+        options: The arguments of `WavixClient`. Without `api_key`, the key is read from WAVIX_API_KEY at start-up.
 
     Returns:
-        The lifespan, for `FastAPI`, `APIRouter` or `Starlette`. At start-up it raises `ConfigurationError` when a
-        setting of the client is missing or wrong, and the server does not start.
+        The lifespan, for `FastAPI`, `APIRouter` or `Starlette`. If a setting of the client is missing or wrong, it
+        raises `ConfigurationError` at start-up and the server does not start.
 
     Raises:
-        ConfigurationError: `lifespan` is no lifespan, `grace` is not a number of 0 or more, or both `client` and
+        ConfigurationError: `lifespan` is not a lifespan, `grace` is not a number of 0 or more, or both `client` and
             options are given.
     """
     if "api_key" in options and isinstance(options["api_key"], str):
-        # The closure lives as long as the application; a dump of its variables must not show the key.
+        # The closure keeps the options for the application's lifetime, and a dump of them must not show the key.
         options["api_key"] = Secret(options["api_key"])
     _check_lifespan(lifespan)
     grace = check_seconds("grace", grace)
@@ -105,15 +105,15 @@ def wavix_lifespan(
 
 
 async def get_wavix(connection: HTTPConnection) -> WavixClient:
-    """Return the client of this process; the dependency behind `WavixDep`, for routes and websockets.
+    """Return this process's client; the dependency behind `WavixDep`, for routes and websockets.
 
-    Tests replace it: `app.dependency_overrides[get_wavix] = lambda: client`.
+    Tests can override it: `app.dependency_overrides[get_wavix] = lambda: client`.
 
     Args:
         connection: The request or the websocket.
 
     Returns:
-        The client that `wavix_lifespan` has opened.
+        The client that `wavix_lifespan` opened.
 
     Raises:
         ConfigurationError: The application runs without `wavix_lifespan`.
@@ -121,15 +121,15 @@ async def get_wavix(connection: HTTPConnection) -> WavixClient:
     client = getattr(connection.state, _NAME, None)
     if client is None:
         raise ConfigurationError(
-            "The application has no Wavix client: make it with FastAPI(lifespan=wavix_lifespan()). A mounted "
-            "application is served under the lifespan of the one it is mounted in. Where no lifespan is run, as in "
-            "tests with httpx.ASGITransport, set app.dependency_overrides[get_wavix]."
+            "The application has no Wavix client: create it with FastAPI(lifespan=wavix_lifespan()). A mounted "
+            "application uses the lifespan of the outer application. If no lifespan runs, as in tests with "
+            "httpx.ASGITransport, set app.dependency_overrides[get_wavix]."
         )
     return cast("WavixClient", client)
 
 
 WavixDep: TypeAlias = Annotated[WavixClient, Depends(get_wavix)]
-"""The client, as a parameter of a route: `async def route(wavix: WavixDep)`."""
+"""The type of a route's client parameter: `async def route(wavix: WavixDep)`."""
 
 
 def _enter_lifespan(
@@ -145,24 +145,24 @@ def _parameters(function: Any) -> Mapping[str, inspect.Parameter]:
     try:
         return inspect.signature(function).parameters
     except (TypeError, ValueError):
-        # Some callables that are not written in Python have no signature.
+        # Some callables written in C have no signature.
         return {}
 
 
 def _client_factory(client: Any, options: Any) -> Callable[[], WavixClient]:
     if client is None:
-        # A misspelt option raises here, where it was written, and not when the server starts.
+        # Check the names of the options now, so that the traceback of a misspelt one points at the caller's line.
         inspect.signature(WavixClient).bind(**options)
         return partial(WavixClient, **options)
     if options:
         raise ConfigurationError(
-            f"wavix_lifespan takes client= or options of the client ({', '.join(options)}), not both: give the options "
-            "to the client that your function makes."
+            f"wavix_lifespan takes client= or options of the client ({', '.join(options)}), not both: pass the options "
+            "to the WavixClient that your function creates."
         )
     if not callable(client):
         raise ConfigurationError(
-            f"client must be a function that makes a WavixClient, got {type(client).__name__}: each process, and each "
-            "run of the lifespan, needs one of its own. Pass client=lambda: WavixClient(...)."
+            f"client must be a function that returns a WavixClient, got {type(client).__name__}: each process and each "
+            "run of the lifespan needs its own client. Pass client=lambda: WavixClient(...)."
         )
     return cast("Callable[[], WavixClient]", client)
 
@@ -176,14 +176,14 @@ def _call_factory(client_factory: Callable[[], Any]) -> WavixClient:
             f"client must be a plain function that returns a WavixClient; it returned {type(wavix).__name__}."
         )
     if wavix.closed:
-        raise ConfigurationError("client returned a WavixClient that is closed: it must make a new one at each start.")
+        raise ConfigurationError("client returned a closed WavixClient: it must create a new one at each start.")
     return wavix
 
 
 def _check_lifespan(lifespan: Any) -> None:
     if inspect.isasyncgenfunction(lifespan) or inspect.isgeneratorfunction(lifespan):
         raise ConfigurationError(
-            f"{lifespan.__name__} is a generator and no lifespan yet: put @contextlib.asynccontextmanager above it."
+            f"{lifespan.__name__} is a generator, not a lifespan: put @contextlib.asynccontextmanager above it."
         )
     if lifespan is not None and not callable(lifespan):
-        raise ConfigurationError(f"lifespan must be a function like FastAPI takes, got {type(lifespan).__name__}.")
+        raise ConfigurationError(f"lifespan must be a function of the application, got {type(lifespan).__name__}.")

@@ -1,4 +1,4 @@
-"""The sandbox: arguments, lifetime, and what a test may look at."""
+"""`Sandbox`: its arguments, its lifetime, and what a test can read from it."""
 
 import asyncio
 import time
@@ -34,7 +34,7 @@ _SHUTDOWN = 0.01
 
 
 class _Server(web.Server):
-    """aiohttp's low-level server, counting connections and allowing uploads."""
+    """aiohttp's low-level server, which also counts connections and allows uploads."""
 
     def __init__(self, handler: RequestHandler, stats: SandboxStats) -> None:
         super().__init__(handler.handle, request_factory=self._request, access_log=None)
@@ -56,39 +56,38 @@ def _sockets_of(site: Any) -> list[Any]:
 class Sandbox:
     """A local Wavix on a loopback port, with its state in memory.
 
-    Use it with `async with`, or call `start()` and `stop()`: it runs in the caller's event loop. With `with` it runs in
-    a thread of its own, for synchronous code and for tests whose event loop may be blocked; then `await stop()` and
-    `await start()` play an outage, from any event loop. Everything else may be used from any thread, always.
+    With `async with`, or with `start()` and `stop()`, the sandbox runs in the caller's event loop. With `with` it runs
+    in its own thread, for synchronous code and for tests that may block their event loop. Then `await stop()` and
+    `await start()` simulate an outage, from any event loop. All other methods work from any thread at any time.
 
-    A request is met by the rate limit, then by the latency, then by a fault or by the API; a request that is refused by
-    the rate limit suffers no fault.
+    Every request first meets the rate limit, then the latency, then a fault or the API. A request that the rate limit
+    refuses gets no fault.
 
     Args:
-        numbers: How many phone numbers the account owns; their ids begin at 1001. They are computed when somebody looks
-            at them, so that a million costs nothing until it is changed. All start with SMS off.
-        rate: Requests per second that are let in, or None for no limit.
+        numbers: How many phone numbers the account owns; their ids begin at 1001. Each is computed when it is read, so
+            a million numbers cost nothing until they are changed. All start with SMS off.
+        rate: Requests per second that the sandbox accepts, or None for no limit.
         burst: How many requests may come at once: the size of the token bucket. Default: a tenth of `rate`, at least 1.
-        faults: What goes wrong: `Faults(...)`, a share from 0 to 1 that is spread over the kinds that answer at once
-            (see `Faults.mix`), or None.
-        latency: Seconds before a request is carried out, or the two ends of a range.
-        seed: Makes data, faults and latencies repeatable. Document URLs also depend on the port.
-        window: Seconds of a fixed window; makes the limit `rate * window` requests per window instead of a bucket.
-        retry_after: Seconds told in `Retry-After` when a request is refused, rounded up, and never less than the limit
-            needs. None leaves the header out.
-        rate_headers: Adds the state of the limit to every answer: `"x"` as X-RateLimit-Limit, -Remaining and -Reset
-            (seconds from now), `"ietf"` as RateLimit and RateLimit-Policy. None adds nothing.
-        api_key: The key that is asked for. Default: a fixed one, readable as `api_key`.
-        scopes: What the key may do, by group: `{"numbers": "read"}`; a group left out is `"none"`. None: everything.
-        apply_delay: Seconds until new destinations and SMS callbacks can be seen; the live API applies them late, too.
-        batch_limit: The most ids in one batch update (more: 422), or None for no limit.
-        foreign: Share of numbers outside the US and Canada, which have no SMS. Default 0.
-        delivery_delay: Seconds until a message is delivered: it is pending and sent at thirds of them. The answer to a
-            send always says accepted. A recipient that ends in 0007 ends undelivered, in 0008 rejected, in 0009
-            dlr_expired.
-        port: The port to listen on; 0 takes a free one.
+        faults: The faults: `Faults(...)`, a share of the requests from 0 to 1 (see `Faults.mix`), or None.
+        latency: Seconds before a request is carried out, or a range as (low, high).
+        seed: Makes data, faults and latencies reproducible. Document URLs also depend on the port.
+        window: Seconds of a fixed window: the limit is then `rate * window` requests per window, not a token bucket.
+        retry_after: Seconds in the `Retry-After` header of a refused request, rounded up, and never less than the limit
+            needs. None: no header.
+        rate_headers: Adds the state of the limit to every response: `"x"` as X-RateLimit-Limit, -Remaining and -Reset
+            (seconds from now), `"ietf"` as RateLimit and RateLimit-Policy. None: no headers.
+        api_key: The key that requests must have. Default: a fixed key, which you can read as `api_key`.
+        scopes: The access of the key by group: `{"numbers": "read"}`; a missing group is `"none"`. None: full access.
+        apply_delay: Seconds until new destinations and SMS callbacks are visible; the live API also applies them late.
+        batch_limit: The most ids in one batch update, or None for no limit; more ids get a 422.
+        foreign: The share of numbers outside the US and Canada, which have no SMS. Default 0.
+        delivery_delay: Seconds until a message is delivered; it becomes pending after a third of them, sent after two
+            thirds. The response to a send always says accepted. By the end of its recipient, a message becomes
+            undelivered (0007), rejected (0008) or dlr_expired (0009) instead.
+        port: The port to listen on; 0 chooses a free port.
 
     Raises:
-        ValueError: An argument is out of range; the message names it and the remedy.
+        ValueError: An argument is out of range; the message names the argument and the fix.
     """
 
     def __init__(
@@ -175,49 +174,49 @@ class Sandbox:
             RuntimeError: The sandbox is not running.
         """
         if self._runner is None:
-            raise RuntimeError("The sandbox is not running: use `async with Sandbox(...)` or await start() first")
+            raise RuntimeError("The sandbox is not running: use `async with Sandbox(...)`, or await start() first")
         return self._url
 
     @property
     def numbers(self) -> Mapping[int, dict[str, Any]]:
-        """The state by number id, in wire form, as a GET would show it; every read is a fresh copy."""
+        """The numbers by id, in wire form, as a GET returns them; every read returns a copy."""
         return self._groups.numbers.view
 
     @property
     def messages(self) -> Mapping[str, dict[str, Any]]:
-        """The messages by message id, oldest first, in wire form; every read is a fresh copy."""
+        """The messages by message id, oldest first, in wire form; every read returns a copy."""
         return self._groups.messages.messages.view
 
     @property
     def sender_ids(self) -> Mapping[str, dict[str, Any]]:
-        """The sender ids by record id, in wire form; every read is a fresh copy."""
+        """The sender ids by record id, in wire form; every read returns a copy."""
         return self._groups.messages.sender_ids.view
 
     @property
     def opt_outs(self) -> Mapping[tuple[str, str | None], dict[str, Any]]:
-        """The opt-outs by phone number and sender (None: of all messages), without plus signs; fresh copies."""
+        """The opt-outs by phone number and sender (None: all), without plus signs; every read returns a copy."""
         return self._groups.messages.opt_outs.view
 
     @property
     def requests(self) -> tuple[SandboxRequest, ...]:
-        """The latest 10,000 requests, in the order in which they arrived.
+        """The latest 10,000 requests, in the order of arrival.
 
-        Who has an answer finds its request here, complete. One that is still being handled is here, too: what it has
-        not got yet (`status`, and `body` at first) is None or empty.
+        Every request is listed, including unanswered ones. A request is complete before its response is sent. While it
+        is in flight, `status` is None, and at first `body` is empty.
         """
         return self.requests_to(None)
 
     @property
     def cities(self) -> Mapping[int, str]:
-        """The cities that the numbers can belong to: `city_id` to name."""
+        """The cities of the numbers: `city_id` to name."""
         return {city.id: city.name for city in (*HOME_CITIES, *FOREIGN_CITIES)}
 
     async def start(self) -> Self:
-        """Listen on the loopback address: after a stop, on the same port as before where nobody else has taken it.
+        """Listen on the loopback address; after a stop, on the same port as before if that port is still free.
 
         Raises:
-            RuntimeError: It is running already.
-            OSError: The port is taken.
+            RuntimeError: The sandbox is already running.
+            OSError: The port is in use.
         """
         home = self._home
         if home is None or home.is_here():
@@ -226,7 +225,7 @@ class Sandbox:
 
     async def _start(self) -> Self:
         if self._runner is not None:
-            raise RuntimeError("The sandbox is running already: stop it first, or make a second one")
+            raise RuntimeError("The sandbox is already running: stop it first, or create a second one")
         runner = web.ServerRunner(_Server(self._handler, self.stats), handle_signals=False, shutdown_timeout=_SHUTDOWN)
         await runner.setup()
         try:
@@ -253,9 +252,9 @@ class Sandbox:
         await web.TCPSite(runner, _HOST, self._port).start()
 
     async def stop(self) -> None:
-        """Stop listening, cancel what is in flight and close every connection; the state stays readable.
+        """Stop listening, cancel the requests in flight and close every connection; the state stays readable.
 
-        Stopping twice does nothing.
+        A second stop does nothing.
         """
         home = self._home
         if home is None or home.is_here():
@@ -268,8 +267,8 @@ class Sandbox:
         if runner is None:
             return
         await self._handler.cancel()
-        # A connection that is accepted while the server is closed would be dropped half-made, with its socket open:
-        # no more are accepted, and those that were are given the rounds in which they become connections.
+        # A connection accepted while the server closes would be dropped before it is set up, and its socket would stay
+        # open. So accept no more, and give the accepted ones the rounds of the loop that their set-up takes.
         loop = asyncio.get_running_loop()
         for site in runner.sites:
             for listening in _sockets_of(site):
@@ -277,7 +276,7 @@ class Sandbox:
         for _ in range(2):
             await asyncio.sleep(0)
         await runner.cleanup()
-        # Closed sockets are taken down by callbacks; without these rounds the loop could end before them.
+        # Callbacks close the sockets; without these rounds the loop could end before them.
         for _ in range(3):
             await asyncio.sleep(0)
 
@@ -291,7 +290,7 @@ class Sandbox:
 
     def __enter__(self) -> Self:
         if self._runner is not None or self._home is not None:
-            raise RuntimeError("The sandbox is running already: stop it first, or make a second one")
+            raise RuntimeError("The sandbox is already running: stop it first, or create a second one")
         home = LoopThread()
         try:
             home.submit(self._start()).result()
@@ -312,18 +311,18 @@ class Sandbox:
                 home.close()
 
     def requests_to(self, match: Match) -> tuple[SandboxRequest, ...]:
-        """Return those of the latest 10,000 requests that match, in the order in which they arrived.
+        """Return the matching requests of the latest 10,000, in the order of arrival.
 
         Args:
-            match: Which requests, as in `fail_next`: `"PATCH"`, `"/v1/numbers/1001"`, `"GET /v1/*"`, a function of
-                method and path; None: all.
+            match: Which requests to return, as in `fail_next`: `"PATCH"`, `"/v1/numbers/1001"`, `"GET /v1/*"`, or a
+                function of method and path. None: all.
         """
         with self._lock:
             requests = self._handler.requests()
         return tuple(request for request in requests if matches(match, request.method, request.path))
 
     def reset(self) -> None:
-        """Go back to the first day: numbers, counters, records, the rate limit, the faults and their dice."""
+        """Restore the initial state: numbers, counters, records, the rate limit and the faults."""
         with self._lock:
             self._groups.reset()
             self.stats.clear()
@@ -340,30 +339,30 @@ class Sandbox:
         retry_after: float | None = None,
         message: str | None = None,
     ) -> None:
-        """Make the next requests fail, before any fault that is drawn by chance.
+        """Make the next requests fail; these faults come before random ones.
 
         A request that the rate limit refuses does not count.
 
         Args:
-            kind: A status to answer, from 400 to 599, or a kind of fault (see `FAULT_KINDS`).
-            count: How many requests.
-            match: Which requests: a method, a path or `"METHOD /path"`, with `*` and `?` as in a shell, or a function
-                of method and path. None: any.
-            retry_after: Seconds told in `Retry-After`, rounded up; for statuses only. Default: a 429 says what those of
-                the rate limit say, others nothing.
-            message: What the answer says; for statuses only. Default: what the API says with that status.
+            kind: The status of the response, from 400 to 599, or a kind of fault (see `FAULT_KINDS`).
+            count: How many requests to fail.
+            match: Which requests to fail: a method, a path or `"METHOD /path"`, with `*` and `?` as in a shell, or a
+                function of method and path. None: all.
+            retry_after: Seconds in `Retry-After`, rounded up; only for a status. Default: for a 429 the same as the
+                rate limit's, otherwise no header.
+            message: The message of the response; only for a status. Default: the API's message for that status.
 
         Raises:
-            ValueError: `kind` is unknown, or `count` is below 1, or a fault that is no status has `retry_after` or
-                `message`.
+            ValueError: `kind` is unknown, `count` is below 1, or `retry_after` or `message` is given for a kind that is
+                not a status.
         """
         with self._lock:
             self._plan.order(kind, count, match, retry_after, message)
 
     def change(self, number_id: int, **fields: Any) -> None:
-        """Set fields of a number behind the API's back, in wire form, without validation, delay or counting.
+        """Set fields of a number directly, in wire form, without validation, delay or counting.
 
-        This plays somebody else who changes the account, or an API that has moved (new fields, other types).
+        Use this to simulate another user of the account, or a changed API (new fields, other types).
 
         Raises:
             KeyError: The account does not own the number.
@@ -375,21 +374,21 @@ class Sandbox:
             store.change(number_id, fields)
 
     def receive(self, sender: str, to: str, text: str, media: Sequence[str] = ()) -> dict[str, Any]:
-        """Play a message that reaches the account, and return it in wire form.
+        """Simulate an inbound message, and return it in wire form.
 
         The text STOP opts the sender out of messages from `to`.
 
         Args:
-            sender: The phone number that sends it.
-            to: The account's number that it is sent to.
+            sender: The phone number that sends the message.
+            to: The account's number that receives it.
             text: The text.
-            media: URLs; with any, it is an MMS.
+            media: The URLs of media, which make the message an MMS.
         """
         with self._lock:
             return deepcopy(self._groups.messages.receive(sender, to, text, media))
 
     def advance(self, seconds: float) -> None:
-        """Move the sandbox's clock forward: late changes come due and the rate limit refills; latencies do not shrink.
+        """Move the sandbox's clock forward: delayed changes apply and the rate limit refills, but latencies still last.
 
         Raises:
             ValueError: `seconds` is negative.

@@ -1,7 +1,7 @@
-"""Support for the tests of programs that use this package: models and errors without a server, and no waits.
+"""Helpers for testing programs that use this package: models and errors without a server, and clients without waits.
 
-With pytest, the fixtures `wavix_sandbox` and `wavix_client` are there without an import (`docs/testing.md`). What is
-here needs no pytest::
+With pytest, the fixtures `wavix_sandbox` and `wavix_client` need no import (`docs/testing.md`). This package works
+without pytest::
 
     with Sandbox(numbers=20, rate=5) as sandbox:
         wavix = WavixClient(sandbox.api_key, base_url=sandbox.url)

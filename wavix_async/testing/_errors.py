@@ -1,4 +1,4 @@
-"""Make errors as a call raises them."""
+"""Make errors like those that a call raises."""
 
 import inspect
 from typing import Final, TypeVar
@@ -17,21 +17,22 @@ _CALL_ATTRIBUTES: Final = ("attempts", "elapsed")
 
 
 def make_error(kind: type[E], message: str = "", /, **facts: object) -> E:
-    """Make an error with all the facts that a call sets, for a fake to raise.
+    """Make an error with all attributes that a call sets, for a fake to raise.
 
-    To see what a client makes of such an answer, let the sandbox fail instead: `Sandbox.fail_next(429)`.
+    To test how a client reacts to an error response, make the sandbox fail instead: `Sandbox.fail_next(429)`.
 
     Args:
         kind: The class, such as `RateLimitError`.
-        message: What it says. Default: that it was made for a test.
-        **facts: What the class takes (`retry_after=3`, `details=...`), and `attempts` and `elapsed`. Default: the
-            status that belongs to the class, a request id, and one attempt of 50 ms where something was sent.
+        message: The message. Default: a text that says it was made for a test.
+        **facts: The arguments of the class (`retry_after=3`, `details=...`), and `attempts` and `elapsed`. Default: the
+            status that belongs to the class, a request id, and one attempt of 50 ms if the class implies that something
+            was sent.
 
     Returns:
         The error, not raised.
 
     Raises:
-        TypeError: An error of this class has no such fact.
+        TypeError: The class has no such argument.
     """
     accepted_names = {
         name
@@ -43,7 +44,7 @@ def make_error(kind: type[E], message: str = "", /, **facts: object) -> E:
     for name in facts:
         if name not in accepted_names and name not in _CALL_ATTRIBUTES:
             known = sorted({*accepted_names, *_CALL_ATTRIBUTES})
-            raise TypeError(f"{kind.__name__} has no fact {name!r}: {did_you_mean(name, known)}")
+            raise TypeError(f"{kind.__name__} has no argument {name!r}: {did_you_mean(name, known)}")
     status = _STATUSES.get(kind)
     defaults: dict[str, object] = {} if status is None else {"status": status, "request_id": "made-for-a-test"}
     constructor_arguments = {name: value for name, value in facts.items() if name not in _CALL_ATTRIBUTES}

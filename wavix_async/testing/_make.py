@@ -1,7 +1,7 @@
-"""Make models without a server, from their classes: each as if decoded from a response of the API.
+"""Make models from their classes, without a server, as if decoded from an API response.
 
-A class with a sample (`register_sample`) gets realistic values, any other gets values of the right types. Every result
-has passed the strict decoder, so that no test works with values that the API cannot send.
+A class with a sample (`register_sample`) gets realistic values; any other class gets values of the right types. Every
+result has passed the strict decoder, so no test can use values that the API cannot send.
 """
 
 import difflib
@@ -31,7 +31,7 @@ _sample_makers: Final[dict[type, Sample]] = {}
 
 
 def register_sample(kind: type[AnswerBase]) -> Callable[[Sample], Sample]:
-    """Register a function that returns realistic values for the n-th model of a class, by field."""
+    """Register a function that returns realistic field values for the n-th model of a class."""
 
     def register(function: Sample) -> Sample:
         _sample_makers[kind] = function
@@ -41,28 +41,27 @@ def register_sample(kind: type[AnswerBase]) -> Callable[[Sample], Sample]:
 
 
 def make(kind: type[M], /, **fields: object) -> M:
-    """Make a model as an answer of the API would be: complete, valid, and without a server.
+    """Make a complete and valid model of an API response, without a server.
 
     Args:
         kind: The class, such as `Number`.
-        **fields: Values to set, as the model has them or as the API writes them (`status="active"`); `extra` holds keys
-            that this version does not know. Other fields are generated: the same every time, except for what tells
-            models apart (`id`, phone numbers), which counts up over the whole process. Give it where the test names it.
+        **fields: Values to set, as Python values or as the API writes them (`status="active"`). Use `extra` for keys
+            that this version does not know. All other fields are generated. Generated values are always the same,
+            except that `id` and phone numbers count up during the process. Set those fields if a test depends on them.
 
     Returns:
         The model.
 
     Raises:
-        TypeError: The class has no such field, or the value is none that the API documents for it; or `kind` is no
-            class of an answer.
+        TypeError: `kind` is not a response class, it has no such field, or the API does not document such a value.
     """
     if not (isinstance(kind, type) and issubclass(kind, AnswerBase)) or _is_generic(kind):
         name = getattr(kind, "__name__", repr(kind))
-        raise TypeError(f"make() takes the class of an answer, such as Number or NumberPage, and {name} is none.")
+        raise TypeError(f"make() takes a response class, such as Number or NumberPage, not {name}.")
     given = dict(fields)
     extra = given.pop("extra", {})
     if not isinstance(extra, Mapping):
-        raise TypeError(f"extra holds keys and values that the API might add, not {extra!r}.")
+        raise TypeError(f"extra must be a mapping of keys that the API might add to their values, not {extra!r}.")
     shape = shape_of(kind)
     hidden = [attribute.name for attribute in attrs.fields(kind) if is_hidden(attribute)]
     names = {field.name: field.wire for field in shape.fields}
@@ -80,37 +79,37 @@ def make(kind: type[M], /, **fields: object) -> M:
     problems = [str(drift).replace("$", kind.__name__, 1) for drift in drifts if drift.kind != "unknown"]
     if problems:
         more = f" (and {len(problems) - 3} more)" if len(problems) > 3 else ""
-        raise TypeError(f"The API cannot answer this: {'; '.join(problems[:3])}{more}.")
+        raise TypeError(f"The API cannot send this: {'; '.join(problems[:3])}{more}.")
     return attrs.evolve(model, **cast("Any", hidden_values)) if hidden_values else model
 
 
 def make_page(
     kind: type[P], items: Iterable[object] | int = 3, /, *, page: int = 1, per_page: int = 25, total: int | None = None
 ) -> P:
-    """Make one page of a list, as the API would answer it.
+    """Make one page of a list, as the API would return it.
 
     Args:
         kind: The class, such as `NumberPage`.
-        items: What is on it, or how many are to be made.
-        page: Which page, counted from 1.
-        per_page: Items on a full page.
-        total: Items on all pages. Default: this is the last page.
+        items: The items, or how many to make.
+        page: The number of the page, from 1.
+        per_page: The number of items on a full page.
+        total: The number of items on all pages. Default: as if this page were the last one.
 
     Returns:
-        The page, its pagination worked out.
+        The page, with matching pagination.
 
     Raises:
-        TypeError: `kind` is no page, or an item is of another class than it has.
-        ValueError: There are more items than fit on the page, or than in total.
+        TypeError: `kind` is not a page class, or an item has the wrong class.
+        ValueError: There are more items than `per_page` or `total` allows.
     """
     if not (isinstance(kind, type) and issubclass(kind, Page)) or _is_generic(kind):
-        raise TypeError(f"make_page() takes the class of a page, such as NumberPage, not {kind!r}.")
+        raise TypeError(f"make_page() takes a page class, such as NumberPage, not {kind!r}.")
     (item,) = next(typing.get_args(field.kind) for field in shape_of(kind).fields if field.name == "items")
     items = [make(item) for _ in range(items)] if isinstance(items, int) else list(items)
     before = (page - 1) * per_page
     total = before + len(items) if total is None else total
     if len(items) > per_page or before + len(items) > total:
-        raise ValueError(f"Page {page} cannot have {len(items)} items: per_page is {per_page}, and total {total}.")
+        raise ValueError(f"Page {page} cannot have {len(items)} items: per_page is {per_page} and total is {total}.")
     pages = max(1, -(-total // per_page))
     return make(
         kind,
@@ -120,7 +119,7 @@ def make_page(
 
 
 def did_you_mean(name: str, names: Iterable[str]) -> str:
-    """Return a hint for a wrong name: the similar names, or all."""
+    """Return a hint for an unknown name: the similar names, or all names."""
     known = list(names)
     close = difflib.get_close_matches(name, known, cutoff=0.7)
     return f"did you mean {' or '.join(close)}?" if close else f"it has {', '.join(known)}."
@@ -145,7 +144,7 @@ def _empty_sample(_: int) -> Mapping[str, object]:
 
 
 def _to_wire(value: object) -> object:
-    """Return a value as JSON holds it."""
+    """Return a value in its JSON form."""
     return to_dict(value) if isinstance(value, list | tuple) else to_dict([cast("Any", value)])[0]
 
 
@@ -170,7 +169,7 @@ _BY_NAME_SUFFIX: Final = {
 
 
 def _generate_value(field: Any, nth: int) -> object:
-    """Return a JSON value by the type of a field, and for a text by the end of its name."""
+    """Return a JSON value for a field, chosen by its type; for text, by the end of its name."""
     kind = field.kind
     if field.optional:
         return None

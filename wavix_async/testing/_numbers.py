@@ -67,16 +67,16 @@ def make_number(**fields: object) -> Number:
         **fields: Values to set, as for `make`.
 
     Returns:
-        The number; `id` and `number` differ from one to the next.
+        The number; each call gives the next `id` and `number`.
 
     Raises:
-        TypeError: There is no such field, or the value is none that the API documents for it.
+        TypeError: There is no such field, or the API does not document such a value.
     """
     return make(Number, **fields)
 
 
 def make_destination(**fields: object) -> InboundCallDestination:
-    """Make the destination of a number's calls, as an answer has it: a SIP URI.
+    """Make a destination of inbound calls, as in an API response: a SIP URI.
 
     Args:
         **fields: Values to set, as for `make`.
@@ -85,13 +85,13 @@ def make_destination(**fields: object) -> InboundCallDestination:
         The destination.
 
     Raises:
-        TypeError: There is no such field, or the value is none that the API documents for it.
+        TypeError: There is no such field, or the API does not document such a value.
     """
     return make(InboundCallDestination, **fields)
 
 
 def make_document(**fields: object) -> NumberDocument:
-    """Make a document uploaded for a number: a proof of identity that waits for its review.
+    """Make a document uploaded for a number: a proof of identity that waits for review.
 
     Args:
         **fields: Values to set, as for `make`.
@@ -100,6 +100,6 @@ def make_document(**fields: object) -> NumberDocument:
         The document.
 
     Raises:
-        TypeError: There is no such field, or the value is none that the API documents for it.
+        TypeError: There is no such field, or the API does not document such a value.
     """
     return make(NumberDocument, **fields)

@@ -1,4 +1,4 @@
-"""Make a client skip its waits: its clock jumps to the next timer as soon as nothing else happens."""
+"""Make a client skip its waits: its clock jumps to the next timer when the client is idle."""
 
 import asyncio
 import heapq
@@ -14,7 +14,7 @@ __all__ = ["skip_waits"]
 
 _POLL: Final = 0.0005
 _ROUNDS: Final = 5
-"""Rounds of the event loop without a request in flight, after which every task is waiting for a timer."""
+"""After so many rounds of the event loop without a request in flight, every task is waiting for a timer."""
 
 
 def _ignore(seconds: float) -> None:
@@ -22,20 +22,20 @@ def _ignore(seconds: float) -> None:
 
 
 def skip_waits(client: WavixClient, advance: Callable[[float], object] = _ignore) -> None:
-    """Let a client pass over its waits instead of waiting, and count them all the same.
+    """Make a client skip its waits, but count the skipped seconds as if they had passed.
 
-    Skipped are backoffs, the pauses that a 429 asks for, turns at a rate, and what a bulk run waits for in an outage
-    and before it reads a number back. The seconds are taken off the deadline of the call: one that would have given up
-    still does, with the same error. What others take is not skipped: an answer that is late, the timeout that guards
-    it, and a rate that is shared through Redis.
+    The client skips backoffs, the pauses after a 429, waits for the rate, and the waits of a bulk run during an outage
+    and before it reads a number back. The skipped seconds count towards a call's deadline, so a call that would give up
+    still does, with the same error. The client does not skip the time of a slow response, the timeout of an attempt, or
+    a rate shared through Redis.
 
-    Only this client is changed, and those made of it by `with_options`. What it has learned of the API's limits is
-    forgotten, so do it first.
+    This changes only this client and the clients that its `with_options` returns. It also resets what the client has
+    learned about the API's limits, so call it first.
 
     Args:
         client: The client.
-        advance: Called with the seconds of each wait, in the client's event loop: `Sandbox.advance`, so that its rate
-            limit refills as if they had passed. Default: not called.
+        advance: A function that is called with the seconds of each wait, in the client's event loop. Pass
+            `Sandbox.advance`, so that the sandbox's rate limit refills as if the time had passed. Default: none.
     """
     client._state.use_clock(_EagerClock(client._state, advance))
 
@@ -43,8 +43,8 @@ def skip_waits(client: WavixClient, advance: Callable[[float], object] = _ignore
 class _EagerClock(Clock):
     """Jumps to the earliest timer when no request is in flight.
 
-    It does not jump at once: a request that is sent now would reach a server whose clock is ahead by the waits of all
-    later requests, and the server would refuse a client that keeps its rate.
+    It does not jump immediately. Otherwise a request sent now would reach a server whose clock is ahead by the waits of
+    all later requests, and the server would refuse a client that keeps to its rate.
     """
 
     def __init__(self, state: ClientState, advance: Callable[[float], object]) -> None:
@@ -57,13 +57,13 @@ class _EagerClock(Clock):
         self._idle = 0
 
     def of(self, loop: asyncio.AbstractEventLoop) -> Callable[[], float]:
-        """Return the function that tells the time in seconds: the time of the loop plus the skipped seconds."""
+        """Return a function that returns the time in seconds: the loop's time plus the skipped seconds."""
         return lambda: loop.time() + self.skipped
 
     def call_at(self, loop: asyncio.AbstractEventLoop, when: float, callback: Callable[[], object]) -> asyncio.Handle:
         """Schedule a callback at a time of this clock."""
         if loop is not self._loop:
-            # The timers of a loop that has ended are obsolete.
+            # Another loop has started, so the timers of the previous one are obsolete.
             self._loop, self._timers, self._scheduled = loop, [], False
         handle = asyncio.Handle(callback, (), loop)
         heapq.heappush(self._timers, (when, next(self._order), handle, callback))
@@ -78,7 +78,7 @@ class _EagerClock(Clock):
         woken = loop.create_future()
 
         def wake() -> None:
-            # A waiter cancelled in this round of the loop has not cancelled its timer yet.
+            # A waiter that was cancelled in this round of the loop has not cancelled its timer yet.
             if not woken.done():
                 woken.set_result(None)
 
@@ -98,7 +98,7 @@ class _EagerClock(Clock):
             self._scheduled = False
             return
         busy = any(limiter.snapshot().in_flight for limiter in self._state._limiters.values())
-        # Scheduled before the callbacks below, because they may raise.
+        # Schedule the next round before the callbacks below run, because they may raise.
         if busy:
             loop.call_later(_POLL, self._on_idle, loop)
         else:

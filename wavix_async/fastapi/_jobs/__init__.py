@@ -1,4 +1,4 @@
-"""Bulk jobs over HTTP: the router `fleet_jobs` and what it is made of."""
+"""Bulk jobs over HTTP: the router `fleet_jobs` and its parts."""
 
 from wavix_async.fastapi._jobs.manager import JobManager
 from wavix_async.fastapi._jobs.problems import JobProblem, problem_of_storage

@@ -1,4 +1,4 @@
-"""The event stream of a job. A slow reader skips states and gets the latest: nothing waits for it or queues up."""
+"""The event stream of a job. A slow reader skips states and gets the latest one: no event waits or queues for it."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -20,15 +20,15 @@ _CHECK_INTERVAL: Final = 1.0
 
 
 def next_event_id(last_event_id: str | None) -> int:
-    """Return the id of the next event: after a reconnect the ids continue."""
+    """Return the id of the next event; after a reconnect the ids continue."""
     is_valid = last_event_id is not None and last_event_id.isascii() and last_event_id.isdecimal()
     return int(last_event_id) + 1 if last_event_id is not None and is_valid and len(last_event_id) < 16 else 1
 
 
 async def events(manager: JobManager, job: Job, event_id: int, request: Request) -> AsyncIterator[bytes]:
-    """Yield a job at once and whenever it changes, until it has ended.
+    """Yield a job at once and after each change, until the job ends.
 
-    The next event is made only after the previous one was sent.
+    The next event is created only after the previous one is sent.
 
     Args:
         manager: The jobs of the router.
@@ -61,5 +61,5 @@ async def events(manager: JobManager, job: Job, event_id: int, request: Request)
 
 
 def _event(name: str, data: str, event_id: int | None = None) -> bytes:
-    # JSON from pydantic, and the name of a state, are one line each.
+    # Pydantic's JSON and the name of a state are one line each.
     return f"event: {name}\n{'' if event_id is None else f'id: {event_id}{chr(10)}'}data: {data}\n\n".encode()

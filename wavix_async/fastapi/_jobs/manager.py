@@ -1,4 +1,4 @@
-"""`JobManager`: all jobs of a router: those that this process runs, and the others in the directory."""
+"""`JobManager`: all jobs of a router, those that this process runs and the others in the directory."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -31,17 +31,17 @@ _POLL: Final = 1.0
 
 
 class _BusyError(Exception):
-    """Another process works on the job, or reads its journal."""
+    """Another process is working on the job or reading its journal."""
 
 
 class JobManager:
     """The jobs of a router.
 
     Args:
-        directory: Where jobs are stored; None: in a temporary directory, removed when the application ends.
-        kept: How many ended jobs are listed; a temporary directory keeps no others.
-        safety: When to refuse or to stop a job; None: the default.
-        grace: Seconds that jobs get to end in order when the application ends.
+        directory: Where jobs are stored. None: in a temporary directory, removed when the application ends.
+        kept: The most ended jobs to list; a temporary directory keeps no others.
+        safety: The limits at which a job is refused or stopped. None: the default limits.
+        grace: Seconds that jobs get to stop cleanly when the application ends.
     """
 
     def __init__(self, directory: Path | None, kept: int, safety: fleet.Safety | None, grace: float) -> None:
@@ -54,7 +54,7 @@ class JobManager:
         self._tasks: set[asyncio.Task[None]] = set()
         self._storage_problems: dict[str, JobProblem] = {}
         self.shutting_down = asyncio.Event()
-        """Set when the application begins to shut down: streams and waits end."""
+        """Set when the application begins to shut down; it ends streams and waits."""
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[None]:
@@ -100,20 +100,20 @@ class JobManager:
     # --- reading ---
 
     async def get(self, job_id: str) -> Job:
-        """Return a job as it is now.
+        """Return the current state of a job.
 
         Raises:
-            UnknownJobError: There is none.
+            UnknownJobError: There is no such job.
         """
         run = self._runs.get(job_id)
         return run.job if run is not None else await _in_store_thread(self._read, job_id)
 
     async def list_jobs(self) -> list[Job]:
-        """Return the jobs in progress and the latest ended ones, the newest first."""
+        """Return the jobs in progress and the latest ended ones, newest first."""
         return await _in_store_thread(self._list_jobs)
 
     async def wait_for_change(self, known: Job, seconds: float) -> Job:
-        """Wait until a job differs from a known state, at most some seconds, and return it."""
+        """Return a job as soon as it differs from a known state, or after so many seconds."""
         loop = asyncio.get_running_loop()
         end = loop.time() + seconds
         while not self.shutting_down.is_set():
@@ -140,7 +140,7 @@ class JobManager:
         return await _in_store_thread(self._store.changes, job, offset, limit)
 
     async def results(self, job_id: str, statuses: list[fleet.FleetStatus], offset: int, limit: int) -> ResultPage:
-        """Return a page of the results of a job with these statuses; without statuses: of all results.
+        """Return a page of the job's results with these statuses; an empty list means all results.
 
         Raises:
             UnknownJobError: There is no such job.
@@ -162,19 +162,19 @@ class JobManager:
 
         Raises:
             UnknownJobError: There is no such job.
-            WrongStateError: It is not planned.
+            WrongStateError: The job is not in the state `planned`.
         """
         job = await self.get(job_id)
         if job.state != "planned":
-            raise WrongStateError(f"The job is {job.state}: only one that is planned can be started.")
+            raise WrongStateError(f"The job is {job.state}: only a planned job can be started.")
         return await self._send_command(job, "start")
 
     async def cancel(self, job_id: str) -> Job:
-        """Cancel a job: it ends in order.
+        """Cancel a job: requests in flight finish, and no others are sent.
 
         Raises:
             UnknownJobError: There is no such job.
-            WrongStateError: It has ended.
+            WrongStateError: The job has ended.
         """
         job = await self.get(job_id)
         if job.is_final:
@@ -182,11 +182,11 @@ class JobManager:
         return await self._send_command(job, "cancel")
 
     async def resume(self, wavix: WavixClient, job_id: str) -> Job:
-        """Resume a job that was stopped, or whose process has ended.
+        """Resume a job that was stopped or whose process ended.
 
         Raises:
             UnknownJobError: There is no such job.
-            WrongStateError: It is in progress, or there is nothing left to do.
+            WrongStateError: The job is in progress, or there is nothing left to do.
         """
         job, lock, work = await _in_store_thread(self._reopen, job_id, self._work_to_resume)
         self._start_run(job, lock, wavix, work)
@@ -197,7 +197,7 @@ class JobManager:
 
         Raises:
             UnknownJobError: There is no such job.
-            WrongStateError: It is in progress, or has changed nothing.
+            WrongStateError: The job is in progress, or it has changed nothing.
         """
         job, lock, work = await _in_store_thread(self._reopen, job_id, self._work_to_roll_back)
         self._start_run(job, lock, wavix, work)
@@ -232,8 +232,8 @@ class JobManager:
     def _store(self) -> FileJobStore:
         if self._open_store is None:
             raise ConfigurationError(
-                "The lifespan of the router of bulk jobs has not run: include the router in the application that is "
-                "served. One that is mounted in another has no lifespan of its own."
+                "The lifespan of the router of bulk jobs has not run: include the router in the outermost application. "
+                "A mounted application does not run a lifespan."
             )
         return self._open_store
 
@@ -247,10 +247,10 @@ class JobManager:
         return job
 
     def _finish_abandoned(self, job_id: str) -> Job:
-        """Determine and write the final state of a job whose process has ended.
+        """Determine and write the final state of a job whose process ended.
 
         Raises:
-            _BusyError: Another process works on it, or reads its journal at the moment.
+            _BusyError: Another process is working on the job or reading its journal.
         """
         with self._claim_abandoned(job_id):
             job = self._store.read(job_id)
@@ -261,14 +261,14 @@ class JobManager:
             except fleet.JournalError as error:
                 if error.retryable:
                     raise _BusyError from None
-                # The error may be temporary (a full disk): report it, and try again at the next request.
+                # The error may be temporary (a full disk): report it now, and try again at the next request.
                 return job.model_copy(update={"state": "interrupted", "error": self._unreadable_problem(job_id, error)})
             resumable = self._store.can_start(job) if report is None else not report.finished
             state: JobState = "done" if report is not None and report.finished else "interrupted"
             job_report = None if report is None else JobReport.of(report)
             job = job.model_copy(update={"state": state, "report": job_report, "resumable": resumable})
             with suppress(OSError):
-                # The answer does not depend on the file.
+                # The answer is correct even if the file cannot be written.
                 self._store.write(job)
             return job
 
@@ -281,7 +281,7 @@ class JobManager:
             return nullcontext()
 
     def _unreadable_problem(self, job_id: str, error: fleet.JournalError) -> JobProblem:
-        # Logged once per job, and always the same object: a stream compares jobs to find a change.
+        # Log once per job, and always return the same object, because a stream compares jobs to find a change.
         if job_id not in self._storage_problems:
             self._storage_problems[job_id] = problem_of_storage(error, job_id)
         return self._storage_problems[job_id]
@@ -321,11 +321,11 @@ class JobManager:
     def _reopen(self, job_id: str, choose_work: Callable[[Job], JobWork]) -> tuple[Job, Lock, JobWork]:
         job = self._read(job_id)
         if not job.is_final:
-            raise WrongStateError(f"The job is {job.state}: it is under way.")
+            raise WrongStateError(f"The job is {job.state}: wait until it has ended, or cancel it.")
         try:
             lock = self._store.claim(job_id)
         except OSError:
-            raise WrongStateError("The job is under way.") from None
+            raise WrongStateError("The job is in progress: wait until it has ended, or cancel it.") from None
         try:
             on_disk = self._store.read(job_id)
             # A full disk may have kept the state of `job` from being written.
@@ -348,9 +348,9 @@ class JobManager:
         if not job.resumable:
             raise WrongStateError(f"The job is {job.state}: there is nothing left to do.")
         if job.kind == "roll-back":
-            # If the roll-back has not begun, the latest run of the journal is the one to undo: this begins it.
+            # Before the roll-back begins, the latest run in the journal is the one to undo. This begins the roll-back.
             return "roll back"
-        # Once a run has begun, the journal has more than the request.
+        # Once a run has begun, resume from the journal, which knows more than the request.
         request = None if has_run else self._store.read_request(job.id)
         return request or "resume"
 

@@ -32,17 +32,17 @@ _TYPE_BASE: Final = "/problems/"
 class JobProblem(BaseModel):
     """Problem details (RFC 9457)."""
 
-    # A problem may have more members.
+    # RFC 9457 allows more members.
     model_config = ConfigDict(frozen=True, extra="allow")
 
-    type: str = Field(default="about:blank", description="What kind of problem it is.")
-    title: str = Field(description="The same for people; constant for a type.")
-    status: int = Field(description="The HTTP status, or the one that this would have had as an answer.")
-    detail: str | None = Field(default=None, description="What is the matter.")
+    type: str = Field(default="about:blank", description="The kind of problem.")
+    title: str = Field(description="A short summary, the same for every problem of this type.")
+    status: int = Field(description="The HTTP status that a response with this problem has.")
+    detail: str | None = Field(default=None, description="What is wrong.")
     instance: str = Field(
-        default_factory=lambda: uuid.uuid4().urn, description="This occurrence, as the service has logged it."
+        default_factory=lambda: uuid.uuid4().urn, description="The id of this occurrence in the service's log."
     )
-    retryable: bool = Field(default=False, description="Whether the same may succeed later.")
+    retryable: bool = Field(default=False, description="Whether a retry may succeed later.")
 
 
 class UnknownJobError(Exception):
@@ -50,14 +50,14 @@ class UnknownJobError(Exception):
 
 
 class WrongStateError(Exception):
-    """The state of a job does not allow what was asked for."""
+    """The state of the job does not allow the command."""
 
 
 class StorageError(Exception):
-    """A file of a job cannot be read or written; the cause names the file, and is for the log only.
+    """A file of a job cannot be read or written. The cause names the file, so it belongs in the log only.
 
     Args:
-        error: The error of the system.
+        error: The system's error.
     """
 
     def __init__(self, error: OSError | fleet.JournalError) -> None:
@@ -66,7 +66,7 @@ class StorageError(Exception):
 
 
 def problem_of_error(error: Exception, job_id: str) -> JobProblem:
-    """Return the problem of a job that has failed, without secrets, and log the error."""
+    """Return the problem of a failed job, without secrets, and log the error."""
     if isinstance(error, fleet.JournalError) or (isinstance(error, OSError) and not isinstance(error, WavixError)):
         return problem_of_storage(error, job_id)
     if isinstance(error, fleet.StalePlanError):
@@ -81,7 +81,7 @@ def problem_of_error(error: Exception, job_id: str) -> JobProblem:
             type=f"{_TYPE_BASE}refused-for-safety", title="It would change too much", status=409, detail=str(error)
         )
     elif isinstance(error, WavixError):
-        # A client that may change the numbers may also know why they were not changed.
+        # A client that is allowed to change the numbers may also see why that failed.
         problem = JobProblem.model_validate({**problem_of(error, type_base=_TYPE_BASE), "detail": str(error)})
     else:
         problem = JobProblem(title="Internal Server Error", status=500)
@@ -92,7 +92,7 @@ def problem_of_error(error: Exception, job_id: str) -> JobProblem:
 
 
 def problem_of_storage(error: OSError | fleet.JournalError, job_id: str | None) -> JobProblem:
-    """Return the problem of a file that cannot be used, and log the error: paths are for the log only."""
+    """Return the problem of an unusable file, and log the error; only the log has the path."""
     is_full = _is_full(error)
     problem = JobProblem(
         type=f"{_TYPE_BASE}storage",
@@ -113,12 +113,12 @@ def _is_full(error: BaseException) -> bool:
 
 
 def _mask_text(text: str, job_id: str | None) -> str:
-    # The id stays readable, to find the file; `mask` would take some of its digits for a phone number.
+    # Keep the id readable, so that the operator finds the file: `mask` would hide digits that look like a phone number.
     return mask(text) if job_id is None else job_id.join(map(mask, text.split(job_id)))
 
 
 def problem_of_stop(report: fleet.FleetReport, job_id: str) -> JobProblem:
-    """Return the problem of a run that has stopped by itself, and log it."""
+    """Return the problem of a run that stopped itself, and log it."""
     problem = JobProblem(
         type=f"{_TYPE_BASE}{'stopped-for-safety' if report.refused_by_safety else 'run-ended-early'}",
         title="Too many changes were refused" if report.refused_by_safety else "The run has ended early",
@@ -141,7 +141,7 @@ _TOO_LARGE: Final = ("content-too-large", "The content is too large", 413)
 def error_response(
     error: UnknownJobError | WrongStateError | StorageError | HTTPException, job_id: str | None
 ) -> JSONResponse:
-    """Return the response to a request that failed."""
+    """Return the response to a failed request."""
     if isinstance(error, StorageError):
         problem = problem_of_storage(error.error, job_id)
     else:

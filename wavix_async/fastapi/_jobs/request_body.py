@@ -1,6 +1,6 @@
-"""Read and validate the body of a request: with a limit on its size, and not in the event loop.
+"""Read and validate a request's body in a thread, with a size limit.
 
-A body of some megabytes can have a million errors. Collecting and reporting all of them would block the service for
+A body of a few megabytes can have a million errors. Collecting and reporting all of them would block the service for
 half a minute, so validation stops at `MAX_PROBLEMS`.
 """
 
@@ -19,7 +19,7 @@ from wavix_async.fastapi._jobs.schemas import MAX_ID, ChangeSet, NumberChanges
 __all__ = ["MAX_BYTES", "MAX_PROBLEMS", "JobRequest", "TooLargeError", "shorten_problems"]
 
 MAX_BYTES: Final = 16 * 1024 * 1024
-"""Room for a million numbers."""
+"""Enough for a million numbers."""
 MAX_PROBLEMS: Final = 1_000
 _MAX_KEYS: Final = 100
 _MAX_CHARACTERS: Final = 100
@@ -28,10 +28,10 @@ _DESTINATION_ADAPTER: Final[TypeAdapter[Any]] = TypeAdapter(NumberDestination)
 
 
 class TooLargeError(HTTPException):
-    """The body is too large. An `HTTPException`, because FastAPI passes only those on while it reads a body."""
+    """The body is too large. While FastAPI reads a body it passes on only `HTTPException`s, so this is one."""
 
     def __init__(self) -> None:
-        super().__init__(413, f"The body may have {MAX_BYTES // 1024**2} MiB at most: make several jobs of it.")
+        super().__init__(413, f"The body may have {MAX_BYTES // 1024**2} MiB at most: split it into several jobs.")
 
 
 class JobRequest(Request):
@@ -47,14 +47,14 @@ class JobRequest(Request):
         self._receive_unlimited = request.receive
 
     async def json(self) -> Any:
-        """Return the change set, or the raw JSON if it is invalid: FastAPI then reports the errors."""
+        """Return the change set, or the raw JSON if it is invalid; FastAPI then reports the errors."""
         return await asyncio.to_thread(_read, await self.body())
 
     def check_length(self) -> None:
-        """Check the length that the request declares, before reading it.
+        """Check the declared length before the body is read.
 
         Raises:
-            TooLargeError: The length is more than `MAX_BYTES`.
+            TooLargeError: The length exceeds `MAX_BYTES`.
         """
         length = self.headers.get("content-length", "")
         if length.isascii() and length.isdecimal() and (len(length) > 15 or int(length) > MAX_BYTES):
@@ -69,7 +69,7 @@ class JobRequest(Request):
 
 
 def shorten_problems(problems: Iterable[Any]) -> list[dict[str, Any]]:
-    """Return the first problems without the input values, which may be large or no valid JSON."""
+    """Return the first problems without their input values, which may be large or invalid JSON."""
     return [
         {"type": problem["type"], "loc": [_shorten_part(part) for part in problem["loc"]], "msg": problem["msg"]}
         for problem, _ in zip(problems, range(MAX_PROBLEMS), strict=False)
@@ -77,7 +77,7 @@ def shorten_problems(problems: Iterable[Any]) -> list[dict[str, Any]]:
 
 
 def _shorten_part(part: int | str) -> int | str:
-    # The part may be a key from the request, of any length.
+    # The part may be a key from the request, which has any length.
     return part if isinstance(part, int) else part[:_MAX_CHARACTERS]
 
 
@@ -99,7 +99,7 @@ def _read(body: bytes) -> Any:
 
 
 def _read_items(values: Any, read: Callable[[Any], tuple[Any, int]]) -> Any:
-    """Return a list up to the item where `MAX_PROBLEMS` is reached: further errors are not reported anyway."""
+    """Return a list up to the item that reaches `MAX_PROBLEMS`, because further errors are not reported."""
     if not isinstance(values, list):
         return values
     items, problem_count = [], 0
@@ -145,5 +145,5 @@ def _read_destination(raw: Any) -> tuple[Any, int]:
 
 
 def _limit_keys(raw: dict[str, Any]) -> dict[str, Any]:
-    """Return a copy with the first `_MAX_KEYS` keys: with more, most are unknown anyway."""
+    """Return a copy with the first `_MAX_KEYS` keys; in a larger object most keys are unknown anyway."""
     return dict(list(raw.items())[:_MAX_KEYS])

@@ -1,4 +1,4 @@
-"""`JobRoute`: a route that answers its own errors, whatever exception handlers the application has."""
+"""`JobRoute`: a route that answers its own errors, whichever exception handlers the application has."""
 
 from collections.abc import Callable, Coroutine
 from typing import Any
@@ -14,14 +14,14 @@ __all__ = ["JobRoute"]
 
 
 class JobRoute(APIRoute):
-    """A route about jobs."""
+    """A route of the job router."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """Return the handler of the route."""
         handle = super().get_route_handler()
 
         async def handle_errors(request: Request) -> Response:
-            # Without a body the original request is kept: only it notices that the client has disconnected.
+            # Keep the original request if there is no body: only that one notices a disconnect of the client.
             job_request = JobRequest(request) if self.body_field is not None else request
             try:
                 if isinstance(job_request, JobRequest):
@@ -30,7 +30,7 @@ class JobRoute(APIRoute):
             except (UnknownJobError, WrongStateError, StorageError, TooLargeError) as error:
                 return error_response(error, job_request.path_params.get("job_id"))
             except RequestValidationError as error:
-                # The application's handler for validation errors answers this one.
+                # The application's handler for validation errors answers this error.
                 raise RequestValidationError(shorten_problems(error.errors())) from None
 
         return handle_errors

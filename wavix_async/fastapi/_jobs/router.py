@@ -1,4 +1,4 @@
-"""`fleet_jobs`: a router for bulk changes of numbers as jobs, which outlive their requests."""
+"""`fleet_jobs`: a router that runs bulk changes of numbers as jobs, which continue after their request has ended."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -26,20 +26,22 @@ from wavix_async.fleet import FleetStatus, Safety
 __all__ = ["fleet_jobs"]
 
 _JobId: TypeAlias = Annotated[str, PathParameter(description="The id of the job.")]
-_Offset: TypeAlias = Annotated[int, Query(ge=0, le=2**53, description="How many to leave out.")]
-_Limit: TypeAlias = Annotated[int, Query(ge=1, le=1_000, description="How many to return at most.")]
+_Offset: TypeAlias = Annotated[int, Query(ge=0, le=2**53, description="The number of items to skip.")]
+_Limit: TypeAlias = Annotated[int, Query(ge=1, le=1_000, description="The most items to return.")]
 _Statuses: TypeAlias = Annotated[
-    list[FleetStatus], Query(default_factory=list, description="Which to return, repeated for several; default: all.")
+    list[FleetStatus],
+    Query(default_factory=list, description="The statuses to return; repeat the parameter for several. Default: all."),
 ]
 _LastEventId: TypeAlias = Annotated[
-    str | None, Header(alias="Last-Event-ID", description="What a reader that comes back has seen last.")
+    str | None,
+    Header(alias="Last-Event-ID", description="The id of the last event that the reader saw before it reconnected."),
 ]
 
-_LOCATION: Final = {"Location": {"description": "Where the job is.", "schema": {"type": "string"}}}
+_LOCATION: Final = {"Location": {"description": "The path of the job.", "schema": {"type": "string"}}}
 _STREAM: Final[dict[int | str, dict[str, Any]]] = {
     200: {
-        "description": "Events: `job` with the job as JSON, at once and whenever it has changed, and at the end one "
-        "`end` with the state.",
+        "description": "Events: `job` with the job as JSON, at once and after each change, then one `end` with the "
+        "final state.",
         "content": {"text/event-stream": {"schema": {"type": "string"}}},
     }
 }
@@ -57,21 +59,22 @@ def fleet_jobs(
 ) -> APIRouter:
     """Return a router of bulk jobs: `app.include_router(fleet_jobs("jobs"), prefix="/fleet")`.
 
-    A job is a run of `fleet.plan` and `fleet.apply` with the client of the application (`get_wavix`). It continues when
-    the HTTP client that created it disconnects. When the application ends, jobs are stopped in order before the client
-    is closed. The router has no access control: add yours with `include_router(..., dependencies=[Depends(...)])`.
+    A job runs `fleet.plan` and `fleet.apply` with the application's client (`get_wavix`). It continues if the HTTP
+    client that created it disconnects. When the application ends, the jobs stop cleanly before the client closes.
+    The router has no access control: add your own with `include_router(..., dependencies=[Depends(...)])`.
 
     Args:
-        directory: The directory for the journals of jobs; created if it does not exist. Several processes may share it,
-            and a job whose process has ended can be resumed from it. None: a temporary directory, removed when the
-            application ends.
-        kept: How many ended jobs are listed. Older ones stay in the directory and are found by id; a temporary
-            directory does not keep them. Default 100.
-        safety: When to refuse a job, or to stop it. Default: `Safety()`, which allows 30 % of the account to change.
-        grace: Seconds that jobs get to end in order when the application ends. Default 10.
+        directory: The directory for the jobs and their journals, created if it does not exist. Several processes may
+            share it, and any of them can resume a job whose process ended. None: a temporary directory, removed when
+            the application ends.
+        kept: The most ended jobs to list. Older ones stay in the directory and can be read by id; a temporary directory
+            removes them. Default 100.
+        safety: The limits at which a job is refused or stopped. Default: `Safety()`, which allows 30 % of the account
+            to change.
+        grace: Seconds that jobs get to stop cleanly when the application ends. Default 10.
 
     Returns:
-        The router. The application that includes it runs its lifespan, inside the application's own.
+        The router. The application that includes it runs the router's lifespan inside its own.
 
     Raises:
         ConfigurationError: An argument is out of range.
@@ -101,7 +104,7 @@ def _add_routes(router: APIRouter, manager: JobManager) -> None:
         responses={202: {"headers": _LOCATION}, **_TOO_LARGE},
     )
     async def create_job(changes: ChangeSet, request: Request, response: Response, wavix: WavixDep) -> Job:
-        """Plan what has to change so that the numbers are as wanted, and, unless `confirm` is set, carry it out."""
+        """Plan the changes that give the numbers the wanted settings, and carry them out unless `confirm` is set."""
         await asyncio.to_thread(check_change_set, changes)
         job = await manager.create(wavix, changes)
         response.headers["Location"] = f"{request.url.path.rstrip('/')}/{job.id}"
@@ -109,28 +112,28 @@ def _add_routes(router: APIRouter, manager: JobManager) -> None:
 
     @router.get("/jobs", summary="List jobs", response_description="The jobs.")
     async def list_jobs() -> JobList:
-        """List the jobs under way and the latest of those that have ended, the newest first."""
+        """List the jobs in progress and the latest ended ones, newest first."""
         return JobList(items=await manager.list_jobs())
 
     @router.get("/jobs/{job_id}", summary="Look at a job", response_description="The job.", responses=_UNKNOWN)
     async def read_job(job_id: _JobId) -> Job:
-        """Tell where a job stands."""
+        """Return the state and the progress of a job."""
         return await manager.get(job_id)
 
     @router.get(
         "/jobs/{job_id}/changes",
         summary="What a job changes",
-        response_description="Some of the changes.",
+        response_description="A page of the changes.",
         responses=_UNKNOWN,
     )
     async def read_changes(job_id: _JobId, offset: _Offset = 0, limit: _Limit = 100) -> ChangePage:
-        """Tell what becomes of each number that is not as it shall be, once that is planned."""
+        """Return the planned change of each number whose settings differ; empty until the plan is ready."""
         return await manager.changes(job_id, offset, limit)
 
     @router.get(
         "/jobs/{job_id}/results",
         summary="How the numbers of a job ended",
-        response_description="Some of the results.",
+        response_description="A page of the results.",
         responses=_UNKNOWN,
     )
     async def read_results(
@@ -139,7 +142,7 @@ def _add_routes(router: APIRouter, manager: JobManager) -> None:
         offset: _Offset = 0,
         limit: _Limit = 100,
     ) -> ResultPage:
-        """Tell how each number ended, also while the job runs; numbers that were as wanted already are left out."""
+        """Return how each number ended, also while the job runs; numbers that already matched are left out."""
         return await manager.results(job_id, status, offset, limit)
 
     @router.get(
@@ -149,9 +152,9 @@ def _add_routes(router: APIRouter, manager: JobManager) -> None:
         responses={**_STREAM, **_UNKNOWN},
     )
     async def follow_job(job_id: _JobId, request: Request, last_event_id: _LastEventId = None) -> StreamingResponse:
-        """Stream the job at once and whenever it changes, at most five times a second, until it has ended.
+        """Stream the job at once and after each change, at most five times a second, until it ends.
 
-        A reader that is slow, or comes back, gets the latest state.
+        A reader that is slow or reconnects gets the latest state.
         """
         job = await manager.get(job_id)
         stream = events(manager, job, next_event_id(last_event_id), request)
@@ -161,11 +164,11 @@ def _add_routes(router: APIRouter, manager: JobManager) -> None:
         "/jobs/{job_id}/start",
         status_code=202,
         summary="Start a planned job",
-        response_description="The job has been started, or is about to.",
+        response_description="The job has started or is about to start.",
         responses=_REFUSED,
     )
     async def start_job(job_id: _JobId) -> Job:
-        """Carry out a job that was asked to wait for a confirmation."""
+        """Carry out a planned job that waits for confirmation."""
         return await manager.start(job_id)
 
     @router.post(
@@ -176,30 +179,30 @@ def _add_routes(router: APIRouter, manager: JobManager) -> None:
         responses=_REFUSED,
     )
     async def cancel_job(job_id: _JobId) -> Job:
-        """End a job in order: what is on the wire ends, the rest is not sent. It can be resumed."""
+        """Stop a job cleanly: requests in flight finish, and no others are sent. The job can be resumed."""
         return await manager.cancel(job_id)
 
     @router.post(
         "/jobs/{job_id}/resume",
         status_code=202,
         summary="Resume a job",
-        response_description="The job goes on.",
+        response_description="The job continues.",
         responses=_REFUSED,
     )
     async def resume_job(job_id: _JobId, wavix: WavixDep) -> Job:
-        """Go on with a job that was cancelled or interrupted, or that has left something undone."""
+        """Continue a job that was cancelled or interrupted, or that ended with changes left to make."""
         return await manager.resume(wavix, job_id)
 
     @router.post(
         "/jobs/{job_id}/roll-back",
         status_code=202,
         summary="Undo a job",
-        response_description="The job is about to be undone.",
+        response_description="The roll-back of the job has begun.",
         responses=_REFUSED,
     )
     async def roll_back_job(job_id: _JobId, wavix: WavixDep) -> Job:
-        """Restore what the job has changed, where a number still has what the job has written.
+        """Undo the changes of the job, except where someone has changed a number since.
 
-        The job is then about that: its progress, its report and its results are those of the roll-back.
+        From then on the job's progress, report and results are those of the roll-back.
         """
         return await manager.roll_back(wavix, job_id)

@@ -1,4 +1,4 @@
-"""`JobRun`: one job that this process runs, from planning to its end."""
+"""`JobRun`: one job that this process runs, from its plan to its end."""
 
 import asyncio
 import re
@@ -18,7 +18,7 @@ from wavix_async.fastapi._jobs.store import Command, FileJobStore
 __all__ = ["JobRun", "JobWork", "run_in_thread"]
 
 JobWork: TypeAlias = ChangeSet | Literal["resume", "roll back"]
-"""What a run does: plan and apply a request, resume the run of the journal, or roll it back."""
+"""What a run does: plan and apply a request, resume the journal's run, or roll that run back."""
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -26,24 +26,24 @@ T = TypeVar("T")
 _logger: Final = _parent.getChild("fastapi")
 _SYNC_INTERVAL: Final = 0.5
 _START_TIMEOUT: Final = 3600.0
-"""Seconds for which a plan waits to be started: it takes memory, and the account may change meanwhile."""
+"""Seconds that a plan waits for its start. A waiting plan takes memory, and the account may change in the meantime."""
 _ITEM_PLACE: Final = re.compile(r"<iterable>\[(\d+)\]")
 
 
 class JobRun:
-    """One job in progress. It belongs to no request: the HTTP client that created it may disconnect.
+    """One job in progress. It does not depend on a request: the HTTP client that created it may disconnect.
 
     Args:
         job: The job in its first state.
         store: Where the job is stored.
         lock: The lock of the job; released at the end.
         wavix: The client of the account.
-        safety: When to refuse or to stop the run; None: the default.
+        safety: The limits at which the run is refused or stopped. None: the default limits.
         on_end: Called when the run has ended.
 
     Attributes:
         job: The current state of the job.
-        changed: An event that is set, and replaced by a new one, when `job` changes.
+        changed: An event that is set when `job` changes, and then replaced by a new one.
     """
 
     def __init__(
@@ -77,17 +77,17 @@ class JobRun:
         return self._task
 
     def start(self) -> None:
-        """Carry out the plan, if it waits to be started."""
+        """Carry out the plan, if it is waiting for its start."""
         if self.job.state == "planned":
             self._update(state="running")
             self._started.set()
 
     def cancel(self) -> None:
-        """Stop in order: requests in flight end, the rest is not sent."""
+        """Stop cleanly: requests in flight finish, and no others are sent."""
         self._begin_end("stopped")
 
     def interrupt(self) -> None:
-        """Stop in order because this process ends; another process can resume the job."""
+        """Stop cleanly because this process ends; another process can resume the job."""
         self._begin_end("interrupted")
 
     def abort(self) -> None:
@@ -129,11 +129,11 @@ class JobRun:
             self._ending.set()
             await asyncio.wait([syncing])
             final_fields = await run_in_thread(self._final_fields, request, error)
-            # Published after it is written: a client that sees the end may resume the job at once.
+            # Write the end before publishing it, because a client that sees the end may resume the job at once.
             await self._save(self.job.model_copy(update=final_fields))
             self._update(**final_fields)
         except Exception:
-            # The file still says that the job is in progress: the next request determines how it ended.
+            # The file still says that the job is in progress, so the next request determines how it ended.
             _logger.exception("It could not be written down how a bulk job ended")
         finally:
             self._lock.release()
@@ -191,7 +191,7 @@ class JobRun:
             state = "done"
         else:
             state = self._end_state or "interrupted"
-        # An invalid request stays invalid: it is not worth a second try.
+        # A retry cannot help, because an invalid request stays invalid.
         can_resume = not isinstance(error, InputError) and self._store.can_start(self.job)
         resumable = can_resume if report is None else not report.finished
         if report is not None or not resumable:
@@ -220,7 +220,7 @@ class JobRun:
                 _logger.exception("A bulk job could not be written down")
 
     async def _sync_with_store(self) -> None:
-        """Write the state for other processes, and take their commands, until the work ends."""
+        """Write the state for other processes and take their commands, until the work ends."""
         while not self._ending.is_set():
             with suppress(TimeoutError):
                 async with asyncio.timeout(_SYNC_INTERVAL):
@@ -236,7 +236,7 @@ class JobRun:
 
 
 class _InputPlaces:
-    """Translates the n-th number of all into its place in the request.
+    """Translates the index of a number into its place in the request.
 
     Args:
         request: The request.
@@ -258,7 +258,7 @@ class _InputPlaces:
 
 
 async def run_in_thread(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Call a function in a thread; a cancelled caller still waits for its end."""
+    """Call a function in a thread; a cancelled caller still waits until the function returns."""
     done = asyncio.ensure_future(asyncio.to_thread(work, *args, **kwargs))
     try:
         return await asyncio.shield(done)

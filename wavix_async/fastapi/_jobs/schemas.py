@@ -1,4 +1,4 @@
-"""The requests and responses of the router of bulk jobs, as pydantic models: they make its OpenAPI schema."""
+"""The requests and responses of the job router, as pydantic models, which define its OpenAPI schema."""
 
 import re
 from collections.abc import Iterator
@@ -51,31 +51,36 @@ class _ResponseModel(BaseModel):
 
 
 class NumberChanges(_RequestModel):
-    """What some numbers shall be: at least one of `ids` and `numbers`."""
+    """The settings for some numbers; `ids` and `numbers` must name at least one number."""
 
     ids: list[RecordId] = Field(default=[], description="Record ids.", examples=[[1001, 1002]])
     numbers: list[str] = Field(
-        default=[], description="Phone numbers, in any spelling.", examples=[["12025550123", "+1 (202) 555-0124"]]
+        default=[], description="Phone numbers, in any format.", examples=[["12025550123", "+1 (202) 555-0124"]]
     )
     set: NumberUpdate = Field(
-        description="The fields to set; a field left out stays as it is, null clears one that can be cleared."
+        description="The fields to set. A field left out keeps its value; null clears a field that can be cleared."
     )
 
 
 class ChangeSet(_RequestModel):
-    """What a job shall do."""
+    """The request for a job."""
 
-    changes: list[NumberChanges] = Field(min_length=1, description="Each number may be named once.")
+    changes: list[NumberChanges] = Field(min_length=1, description="The changes; each number may be listed once.")
     confirm: bool = Field(
-        default=False, description="Stop after planning, until the job is started: for people who want to look first."
+        default=False, description="Wait after planning until you start the job, so that you can check the plan first."
     )
     batch: Literal["auto"] | Annotated[int, Field(ge=2, le=1_000, strict=True)] | None = Field(
-        default="auto", description="How many equal changes may go out as one request; null: one request for each."
+        default="auto", description="The most equal changes to send as one request; null: one request for each number."
     )
-    concurrency: int = Field(default=32, ge=1, le=1_000, strict=True, description="Requests on the wire at once.")
-    verify: bool = Field(default=False, description="Read all changes back at the end, until they are in effect.")
+    concurrency: int = Field(
+        default=32, ge=1, le=1_000, strict=True, description="The most requests in flight at once."
+    )
+    verify: bool = Field(
+        default=False, description="Read the changed numbers back at the end, until all changes are in effect."
+    )
     missing: Literal["refuse", "skip"] = Field(
-        default="skip", description="What to do when the account lacks some of the numbers: skipped ones end as failed."
+        default="skip",
+        description="What to do if some numbers are not in the account: refuse the job, or skip them as failed.",
     )
 
     def pairs(self) -> Iterator[tuple[int | str, NumberUpdate]]:
@@ -88,22 +93,22 @@ class ChangeSet(_RequestModel):
 
 
 class JobProgress(_ResponseModel):
-    """Where a job stands."""
+    """The progress of a job."""
 
-    phase: Phase = Field(description="What is being done.")
-    total: int | None = Field(description="How many numbers this phase is about; null where that is not known.")
-    done: int = Field(description="How many of them are through.")
-    updated: int = Field(description="Of all changes: confirmed so far.")
-    failed: int = Field(description="Of all changes: refused so far.")
-    unknown: int = Field(description="Of all changes: in doubt now.")
-    not_sent: int = Field(description="Of those that were tried: never left.")
+    phase: Phase = Field(description="The current step.")
+    total: int | None = Field(description="How many numbers this step works on; null if that is not known.")
+    done: int = Field(description="How many of them are done.")
+    updated: int = Field(description="Changes that the API has confirmed so far.")
+    failed: int = Field(description="Changes that have failed so far.")
+    unknown: int = Field(description="Changes whose outcome is unknown now.")
+    not_sent: int = Field(description="Changes that were started but never sent.")
     requests: int = Field(
-        description="Requests put on the wire by this process, reads included; after planning it counts anew."
+        description="Requests that this process has sent, including reads; the count restarts after planning."
     )
-    rate_limited: int = Field(description="How many of them were answered 429.")
-    elapsed: float = Field(description="Seconds since this process began with it.")
-    rate: float | None = Field(description="Requests per second that are let through; null: nothing is held back.")
-    paused_for: float = Field(description="Seconds until the pause that the API asked for is over.")
+    rate_limited: int = Field(description="How many of these requests got a 429.")
+    elapsed: float = Field(description="Seconds since this process began the job.")
+    rate: float | None = Field(description="The current limit in requests per second; null: no limit.")
+    paused_for: float = Field(description="Seconds until the pause that the API asked for ends.")
 
     @classmethod
     def of(cls, progress: FleetProgress) -> Self:
@@ -112,16 +117,16 @@ class JobProgress(_ResponseModel):
 
 
 class JobPlan(_ResponseModel):
-    """What a job is about to change."""
+    """What a job will change."""
 
-    changes: int = Field(description="How many numbers would change.")
-    unchanged: int = Field(description="How many are as they shall be already.")
-    missing: list[str] = Field(description=f"The numbers that the account lacks, at most {_MISSING}.")
-    missing_count: int = Field(description="How many the account lacks.")
+    changes: int = Field(description="How many numbers will change.")
+    unchanged: int = Field(description="How many numbers already match.")
+    missing: list[str] = Field(description=f"The numbers that are not in the account, at most {_MISSING}.")
+    missing_count: int = Field(description="How many numbers are not in the account.")
 
     @classmethod
     def of(cls, plan: Plan) -> Self:
-        """Make the response model; this reads the database of the plan."""
+        """Make the response model; this reads the plan's database."""
         return cls(
             changes=len(plan),
             unchanged=plan.unchanged,
@@ -131,18 +136,20 @@ class JobPlan(_ResponseModel):
 
 
 class JobReport(_ResponseModel):
-    """What a job has come to; each number that was named is in exactly one of the first six counts."""
+    """The outcome of a job; each number of the request is in exactly one of the first six counts."""
 
-    updated: int = Field(description="How many the API confirmed; with `verify`, also read back.")
-    unchanged: int = Field(description="How many had nothing to change.")
-    failed: int = Field(description="How many were refused, or are not there.")
-    unknown: int = Field(description="How many were sent, and nobody could tell how that ended.")
-    not_sent: int = Field(description="How many never left.")
-    pending: int = Field(description="How many were confirmed, and not in effect when the verification ended.")
-    requests: int = Field(description="Requests put on the wire, reads included, but not those of the planning.")
-    rate_limited: int = Field(description="How many of them were answered 429.")
+    updated: int = Field(description="Changes that the API confirmed; with `verify`, also read back.")
+    unchanged: int = Field(description="Numbers that already matched.")
+    failed: int = Field(description="Changes that the API rejected, and numbers that are not in the account.")
+    unknown: int = Field(description="Changes that were sent but whose outcome could not be determined.")
+    not_sent: int = Field(description="Changes that were never sent.")
+    pending: int = Field(
+        description="Changes that the API confirmed but that were not in effect when verification ended."
+    )
+    requests: int = Field(description="Requests sent, including reads but not those of the planning.")
+    rate_limited: int = Field(description="How many of these requests got a 429.")
     elapsed: float = Field(description="Seconds of work.")
-    stopped_by: str | None = Field(description="Why it stopped before the end; null if it did not.")
+    stopped_by: str | None = Field(description="Why the run stopped early; null if it did not.")
 
     @classmethod
     def of(cls, report: FleetReport) -> Self:
@@ -155,41 +162,42 @@ class Job(_ResponseModel):
 
     id: str
     state: JobState = Field(
-        description="`planned` waits to be started. Nobody works on a job that is `done` (each number has an outcome), "
-        "`stopped` (cancelled), `interrupted` (its process ended) or `failed` (see `error`)."
+        description="`planned`: the job waits for its start. A job has ended if it is `done` (each number has an "
+        "outcome), `stopped` (cancelled), `interrupted` (its process ended) or `failed` (see `error`)."
     )
     kind: Literal["apply", "roll-back"] = Field(
-        default="apply", description="Whether it makes its changes, or undoes them; all the rest is about that."
+        default="apply",
+        description="Whether the job makes its changes or undoes them; the other fields describe that run.",
     )
     created_at: datetime
-    progress: JobProgress | None = Field(default=None, description="Where it stands, or stood last.")
-    plan: JobPlan | None = Field(default=None, description="What it changes; null until that is known.")
-    report: JobReport | None = Field(default=None, description="What it has come to; null until nobody works on it.")
-    error: JobProblem | None = Field(default=None, description="Why it failed.")
-    resumable: bool = Field(default=False, description="Whether there is something left to do that `resume` would do.")
+    progress: JobProgress | None = Field(default=None, description="The current progress, or the last one known.")
+    plan: JobPlan | None = Field(default=None, description="What the job changes; null until the plan is ready.")
+    report: JobReport | None = Field(default=None, description="The outcome; null until the job has ended.")
+    error: JobProblem | None = Field(default=None, description="Why the job failed.")
+    resumable: bool = Field(default=False, description="Whether `resume` would continue the job.")
 
     @property
     def is_final(self) -> bool:
-        """Whether no process works on it."""
+        """Whether the job has ended."""
         return self.state in FINAL_STATES
 
 
 class JobList(_ResponseModel):
-    """Jobs, the newest first."""
+    """Jobs, newest first."""
 
     items: list[Job]
 
 
 class JobField(_ResponseModel):
-    """What becomes of one field."""
+    """The change of one field."""
 
-    field: str = Field(description="The field of the number.")
-    before: JsonValue = Field(description="Its value before.")
-    after: JsonValue = Field(description="Its value after; null clears.")
+    field: str = Field(description="The name of the field.")
+    before: JsonValue = Field(description="The value before.")
+    after: JsonValue = Field(description="The value after; null clears the field.")
 
 
 class JobChange(_ResponseModel):
-    """What becomes of one number."""
+    """The change of one number."""
 
     id: int | None
     number: str | None
@@ -205,29 +213,29 @@ class JobChange(_ResponseModel):
 class JobResult(JobChange):
     """How one number ended."""
 
-    status: FleetStatus = Field(description="How it ended; `pending`, `unknown` and `not_sent` can be resumed.")
-    attempts: int = Field(description="How often the change was put on the wire.")
-    reason: str | None = Field(description="Why it ended so; null where that goes without saying.")
+    status: FleetStatus = Field(description="How the change ended; `pending`, `unknown` and `not_sent` can be resumed.")
+    attempts: int = Field(description="How often the change was sent.")
+    reason: str | None = Field(description="Why the change ended this way; null if the status says it all.")
 
     @classmethod
     def of(cls, change: Change | FleetResult) -> Self:
         """Make the response model."""
         assert isinstance(change, FleetResult)
         change_fields = JobChange.of(change)
-        # The place in the input is meaningless here: the request may be gone.
+        # Drop the place in the input, because the request may no longer exist.
         reason = None if change.reason is None else _PLACE.sub("", change.reason)
         return cls(**dict(change_fields), status=change.status, attempts=change.attempts, reason=reason)
 
 
 class ChangePage(_ResponseModel):
-    """Some of the numbers that change, in the order of their ids."""
+    """A page of the changes, in the order of the number ids."""
 
     items: list[JobChange]
-    total: int = Field(description="How many there are.")
+    total: int = Field(description="The number of items on all pages.")
 
 
 class ResultPage(_ResponseModel):
-    """Some of the results, in the order of the ids."""
+    """A page of the results, in the order of the number ids."""
 
     items: list[JobResult]
-    total: int = Field(description="How many there are.")
+    total: int = Field(description="The number of items on all pages.")

@@ -1,7 +1,7 @@
 """`on_shutdown_signal`: react to SIGINT and SIGTERM at once, not only when the server ends the lifespan.
 
-A server ends the lifespan after all open responses have ended, and the stream of a job stays open as long as the job
-runs: without this, each would wait for the other.
+A server ends the lifespan only after all open responses have ended, and the event stream of a job stays open while the
+job runs. Without this reaction the two would wait for each other.
 """
 
 import asyncio
@@ -17,9 +17,9 @@ __all__ = ["on_shutdown_signal"]
 
 @contextmanager
 def on_shutdown_signal(callback: Callable[[], object]) -> Iterator[None]:
-    """Call a function in the event loop at SIGINT or SIGTERM, besides the handler that is installed now.
+    """Call a function in the event loop at SIGINT or SIGTERM, in addition to the installed handler.
 
-    Outside the main thread, and for a signal without a handler, this changes nothing.
+    This does nothing outside the main thread, or for a signal without a handler.
 
     Args:
         callback: The function.
@@ -29,7 +29,7 @@ def on_shutdown_signal(callback: Callable[[], object]) -> Iterator[None]:
 
     def handle_signal(number: int, frame: FrameType | None) -> None:
         with suppress(RuntimeError):
-            # The loop may be closed by now.
+            # The loop may already be closed.
             loop.call_soon_threadsafe(callback)
         handlers[number](number, frame)
 

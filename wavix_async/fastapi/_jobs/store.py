@@ -1,9 +1,14 @@
 """`FileJobStore`: a directory of jobs, which several processes may share.
 
-A job has these files: `<id>.json` (the job as the API returns it; always replaced as a whole), `<id>.sqlite` (the
-journal of its run), `<id>.request` and `<id>.changes` (the request and the planned changes, until the journal has
-both), and the marker files `<id>.start` and `<id>.cancel`, by which another process sends a command. The process that
-works on a job holds the lock beside `<id>.json`; the operating system releases it however the process ends.
+A job has these files:
+
+- `<id>.json`: the job as the API returns it, always replaced as a whole.
+- `<id>.sqlite`: the journal of its run.
+- `<id>.request` and `<id>.changes`: the request and the planned changes, until the journal has both.
+- `<id>.start` and `<id>.cancel`: markers, with which another process sends a command.
+
+The process that works on a job holds the lock beside `<id>.json`. The operating system releases the lock when the
+process ends, even after a crash.
 """
 
 import os
@@ -39,15 +44,15 @@ _last_timestamp = 0
 
 
 def new_id() -> str:
-    """Return a job id: ids sort by creation time and cannot be guessed."""
+    """Return a new job id; ids sort by creation time and cannot be guessed."""
     global _last_timestamp
-    # Old jobs are removed first: after a clock is set back, new ids must still be the newest.
+    # The oldest jobs are removed first, so a new id must be the newest even after the clock was set back.
     _last_timestamp = max(_last_timestamp + 1, time.time_ns() // 1_000_000)
     return f"{_last_timestamp:012x}{secrets.token_hex(12)}"
 
 
 class FileJobStore:
-    """The jobs in a directory. Every method may block.
+    """The jobs in a directory. Every method can block.
 
     Args:
         directory: The directory; created if it does not exist.
@@ -62,7 +67,7 @@ class FileJobStore:
         return self._path(job_id, ".sqlite")
 
     def create_journal(self, job_id: str) -> Path:
-        """Create the journal of a job, readable by this user only, and return its path."""
+        """Create the journal of a job, readable only by this user, and return its path."""
         path = self.journal(job_id)
         with suppress(FileExistsError), open(path, "xb", opener=_open_private):
             pass
@@ -71,20 +76,20 @@ class FileJobStore:
     # --- the job ---
 
     def read(self, job_id: str) -> Job | None:
-        """Return a job as last written; None: there is none."""
+        """Return a job as last written; None if there is no such job."""
         if not _ID.fullmatch(job_id):
             return None
-        # A job that cannot be read must not hide the others.
+        # One unreadable job must not hide the others.
         with suppress(OSError, ValidationError):
             return Job.model_validate_json(self._path(job_id, ".json").read_bytes())
         return None
 
     def write(self, job: Job) -> None:
-        """Write a job; only the process that has claimed it may."""
+        """Write a job; only the process that has claimed the job may call this."""
         _write_atomically(self._path(job.id, ".json"), [job.model_dump_json()])
 
     def newest_ids(self) -> list[str]:
-        """Return the ids of all jobs, the newest first."""
+        """Return the ids of all jobs, newest first."""
         names = (path.name.removesuffix(".json") for path in self._directory.glob("*.json"))
         return sorted(filter(_ID.fullmatch, names), reverse=True)
 
@@ -96,16 +101,16 @@ class FileJobStore:
     # --- locks and commands between processes ---
 
     def claim(self, job_id: str) -> Lock:
-        """Lock a job to work on it, until the lock is released.
+        """Lock a job, to work on it until the lock is released.
 
         Raises:
-            BlockingIOError: Another process works on the job.
+            BlockingIOError: Another process is working on the job.
             OSError: The lock file cannot be opened.
         """
         return Lock(self._path(job_id, ".json"))
 
     def is_claimed(self, job_id: str) -> bool:
-        """Return whether a process works on a job."""
+        """Return whether a process is working on a job."""
         return is_held(self._path(job_id, ".json"))
 
     def send_command(self, job_id: str, command: Command) -> None:
@@ -124,26 +129,26 @@ class FileJobStore:
     # --- request, changes and results ---
 
     def write_request(self, job_id: str, request: ChangeSet) -> None:
-        """Write the request: until there is a journal, a job is planned from it."""
+        """Write the request, from which a job is planned until it has a journal."""
         _write_atomically(self._path(job_id, ".request"), [request.model_dump_json()])
 
     def read_request(self, job_id: str) -> ChangeSet | None:
-        """Return the request; None: it was removed."""
+        """Return the request; None if it was removed."""
         with suppress(FileNotFoundError, ValidationError):
             return ChangeSet.model_validate_json(self._path(job_id, ".request").read_bytes())
         return None
 
     def can_start(self, job: Job) -> bool:
-        """Return whether a job, or its roll-back, has what it would begin with."""
+        """Return whether the file that a job, or its roll-back, begins with exists."""
         return self._path(job.id, ".request" if job.kind == "apply" else ".sqlite").is_file()
 
     def write_changes(self, job_id: str, changes: Iterable[Change]) -> None:
-        """Write the planned changes, so that every process can show them before there is a journal."""
+        """Write the planned changes, so that every process can show them before the journal exists."""
         path = self._path(job_id, ".changes")
         _write_atomically(path, (f"{JobChange.of(change).model_dump_json()}\n" for change in changes))
 
     def changes(self, job: Job, offset: int, limit: int) -> ChangePage:
-        """Return a page of the changes: from the journal if there is one, else as planned."""
+        """Return a page of the changes, from the journal if it exists, otherwise from the plan."""
         total = 0 if job.plan is None else job.plan.changes
         report = self.read_report_of(job)
         if report is None and job.kind == "roll-back":
@@ -161,7 +166,7 @@ class FileJobStore:
             return ChangePage(items=[], total=total)
 
     def results(self, job: Job, statuses: list[FleetStatus], offset: int, limit: int) -> ResultPage:
-        """Return a page of the results with these statuses; without statuses: of all results."""
+        """Return a page of the results with these statuses; an empty list means all results."""
         report = self.read_report_of(job)
         if report is None:
             return ResultPage(items=[], total=0)
@@ -174,15 +179,15 @@ class FileJobStore:
         return ResultPage(items=[JobResult.of(result) for result in items], total=total)
 
     def remove_request(self, job_id: str) -> None:
-        """Remove the request and the planned changes: the journal has them, or the job will not run."""
+        """Remove the request and the planned changes, once the journal has them or the job will not run."""
         for suffix in (".request", ".changes"):
             self._path(job_id, suffix).unlink(missing_ok=True)
 
     def read_report(self, job_id: str) -> FleetReport | None:
-        """Return the report of the latest run of a job; None: no run has begun.
+        """Return the report of a job's latest run; None if no run has begun.
 
         Raises:
-            JournalError: It cannot be read: just now, or because it is damaged.
+            JournalError: The journal cannot be read now, or it is damaged.
         """
         path = self.journal(job_id)
         if not path.is_file():
@@ -195,17 +200,17 @@ class FileJobStore:
             return None
 
     def read_report_of(self, job: Job) -> FleetReport | None:
-        """Return the report of the run that a job is about now; None: it has not begun, whatever ran before.
+        """Return the report of the job's current run (`apply` or `roll-back`); None if that run has not begun.
 
         Raises:
-            JournalError: It cannot be read: just now, or because it is damaged.
+            JournalError: The journal cannot be read now, or it is damaged.
         """
         report = self.read_report(job.id)
         return report if report is not None and (report.kind == "roll_back") == (job.kind == "roll-back") else None
 
     def _path(self, job_id: str, suffix: str) -> Path:
         if not _ID.fullmatch(job_id):
-            raise ValueError(f"{job_id!r} is no id of a job")
+            raise ValueError(f"{job_id!r} is not a job id")
         return self._directory / f"{job_id}{suffix}"
 
 
@@ -222,7 +227,7 @@ def _write_atomically(path: Path, texts: Iterable[str]) -> None:
 
 
 def _open_private(path: str, flags: int) -> int:
-    # The files hold phone numbers and URLs, and the directory may be readable for other users.
+    # The files contain phone numbers and URLs, and other users may be able to read the directory.
     return os.open(path, flags, 0o600)
 
 

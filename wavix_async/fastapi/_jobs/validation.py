@@ -1,4 +1,4 @@
-"""Validate what the schema of a change set cannot express: every problem with its location."""
+"""Validate what the schema of a change set cannot express, and give every problem with its location."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
@@ -22,7 +22,7 @@ def check_change_set(request: ChangeSet) -> None:
     """Validate a change set.
 
     Raises:
-        RequestValidationError: It is invalid; the error has the first thousand problems.
+        RequestValidationError: The change set is invalid; the error has the first 1,000 problems.
     """
     if problems := [problem for problem, _ in zip(_problems(request), range(MAX_PROBLEMS), strict=False)]:
         raise RequestValidationError(problems)
@@ -33,12 +33,12 @@ def _problems(request: ChangeSet) -> Iterator[dict[str, Any]]:
     for index, group in enumerate(request.changes):
         location = ("body", "changes", index)
         if not group.ids and not group.numbers:
-            yield _problem((*location,), "missing", "One of ids and numbers must name a number")
+            yield _problem((*location,), "missing", "Give at least one number, in ids or numbers")
         if group.set == _EMPTY_UPDATE:
-            yield _problem((*location, "set"), "too_short", "At least one field must be given a value")
+            yield _problem((*location, "set"), "too_short", "Give at least one field to set")
         if not _is_valid_unicode(group.set):
             yield _problem(
-                (*location, "set"), "string_unicode", "It must not have halves of characters (lone surrogates)"
+                (*location, "set"), "string_unicode", "The text must not have lone surrogates (halves of characters)"
             )
         lists: tuple[tuple[str, Sequence[int | str]], ...] = (("ids", group.ids), ("numbers", group.numbers))
         for name, values in lists:
@@ -47,7 +47,7 @@ def _problems(request: ChangeSet) -> Iterator[dict[str, Any]]:
                 if key is None:
                     yield _problem((*location, name, position), "value_error", f"It {NOT_A_PHONE}")
                 elif key in seen:
-                    message = f"This number is named twice, first at {seen[key]}"
+                    message = f"This number is listed twice, first at {seen[key]}"
                     yield _problem((*location, name, position), "value_error", message)
                 else:
                     seen[key] = f"changes.{index}.{name}.{position}"

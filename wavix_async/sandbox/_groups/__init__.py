@@ -1,4 +1,4 @@
-"""What the sandbox knows of each group of operations. A new group is an import and a line in `Groups`."""
+"""The groups of operations that the sandbox supports. To add a group, import it and add a line to `Groups`."""
 
 from collections.abc import Iterator
 
@@ -43,6 +43,6 @@ class Groups:
             yield from group.routes
 
     def reset(self) -> None:
-        """Go back to the first day."""
+        """Restore the initial state."""
         for group in self:
             group.reset()

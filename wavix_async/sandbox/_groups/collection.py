@@ -1,11 +1,11 @@
-"""A collection: records of one kind, and the operations on them, from a description.
+"""A collection: records of one kind and the operations on them, configured by arguments.
 
-A group declares what its records look like and gives the collection's methods to its routes::
+A group declares what its records look like and uses the collection's methods as the handlers of its routes::
 
     senders = Collection(context, ids=Uuids(seed, "sender_ids"), checks={"sender_id": TEXT, ...}, record=_sender_id)
     Route("GET", "/v3/messages/sender-ids/{id}", "messages:read", senders.get)
 
-The state is memory only: `Record`s by key, in the order of their creation.
+The state is in memory: `Record`s by key, in the order of their creation.
 """
 
 import random
@@ -27,14 +27,14 @@ from wavix_async.sandbox._server import ApiError, Call, Reply, invalid
 
 
 class Ids(Protocol):
-    """How the API makes the ids of a collection, and how it reads them in a path."""
+    """How the API creates the ids of a collection, and how it reads them from a path."""
 
     def make(self, count: int) -> Any:
-        """Return the id of the record that is created as number `count` (from 0)."""
+        """Return the id of a new record, if `count` records were created before it."""
         ...
 
     def read(self, text: str) -> Any:
-        """Return the id that a path segment names."""
+        """Return the id in a path segment."""
         ...
 
 
@@ -53,7 +53,7 @@ class Numbered:
 
 @frozen
 class Uuids:
-    """UUIDs that depend on the seed, the name of the collection and the order of creation, and on nothing else."""
+    """UUIDs that depend only on the seed, the name of the collection and the order of creation."""
 
     seed: int
     name: str
@@ -71,55 +71,55 @@ class Uuids:
 
 @define(eq=False)
 class Collection:
-    """Records of one kind, and the handlers of the operations on them."""
+    """Records of one kind, and the handlers of their operations."""
 
     context: Context
     record: Callable[[Record], Record] = field(kw_only=True)
-    """Turns the checked fields of a request into a complete record, without its id."""
+    """Turns the checked fields of a request into a complete record without an id."""
     ids: Ids = field(default=Numbered(), kw_only=True)
     id_field: str | None = field(default="id", kw_only=True)
-    """The field of the record that holds the id; None: records carry none."""
+    """The field of the record that has the id; None: records have no id."""
     key: Callable[[Record], Any] | None = field(default=None, kw_only=True)
-    """What identifies a record instead of an id: creating it again overwrites it."""
+    """A function that returns the key of a record without an id; a new record overwrites one with the same key."""
     checks: Mapping[str, Check] = field(factory=dict, kw_only=True)
     """The fields that create and update accept."""
     required: Names[str] = field(default=(), kw_only=True)
-    """The fields that create needs."""
+    """The fields that create requires."""
     update_by: Literal["merge", "replace"] = field(default="merge", kw_only=True)
-    """What update does with a field that is left out: `merge` keeps it, `replace` gives it its default again."""
+    """What update does with a field that is left out: `merge` keeps the value, `replace` restores the default."""
     filters: Mapping[str, Filter] = field(factory=dict, kw_only=True)
-    """The query parameters of list; others are ignored."""
+    """The query parameters of list; it ignores others."""
     required_filters: Names[str] = field(default=(), kw_only=True)
     list_key: str | None = field(default="items", kw_only=True)
-    """The key that the list is under; None: a bare array, without pages."""
+    """The key of the list in the response; None: the response is a bare array without pages."""
     paged: bool = field(default=True, kw_only=True)
     wrap: str | None = field(default=None, kw_only=True)
-    """The key that create and update expect their fields under; None: the body itself."""
+    """The key of the object in which create and update expect the fields; None: the body itself."""
     unwrap: str | None = field(default=None, kw_only=True)
-    """The key that create, get and update answer the record under; None: the body itself."""
+    """The key under which create, get and update return the record; None: the body is the record."""
     echo: bool = field(default=True, kw_only=True)
-    """Whether create answers the record; otherwise `{"success": true}`."""
+    """Whether create returns the record; otherwise it returns `{"success": true}`."""
     aging: Callable[[Record, float], tuple[Mapping[str, Any], bool]] | None = field(default=None, kw_only=True)
-    """What time alone changes: gets a record and the seconds since its creation, and returns the fields that differ and
-    whether they are final."""
+    """A function for changes that come with time: it gets a record and the seconds since its creation, and returns the
+    fields that differ and whether they are final."""
     _records: dict[Any, Record] = field(factory=dict, init=False)
-    _born: dict[Any, float] = field(factory=dict, init=False)  # of the records that time still changes
+    _born: dict[Any, float] = field(factory=dict, init=False)  # creation times of the records that time still changes
     _count: int = field(default=0, init=False)
 
     def reset(self) -> None:
-        """Forget all records, and begin again with the first id."""
+        """Remove all records, and begin again with the first id."""
         self._records.clear()
         self._born.clear()
         self._count = 0
 
-    # --- for the group's own code; the caller holds the lock ---
+    # --- for code of the group; the caller holds the lock ---
 
     def insert(self, given: Record) -> Record:
-        """Add the record that the fields of a request describe, and return it as it is at this moment."""
+        """Add a record from the fields of a request, and return it."""
         return self.add(self.record(given))
 
     def add(self, record: Record) -> Record:
-        """Add a record that is complete except for its id, and return it with its id."""
+        """Add a record that lacks only its id, and return it with its id."""
         if self.key is not None:
             key = self.key(record)
         else:
@@ -133,10 +133,10 @@ class Collection:
         return record
 
     def find(self, key: Any) -> Record:
-        """Return a record as it is by now; nested values belong to the state and must not be changed.
+        """Return the current state of a record; the caller must not change nested values.
 
         Raises:
-            ApiError: 404, there is none.
+            ApiError: 404, there is no such record.
         """
         record = self._records.get(key)
         if record is None:
@@ -160,13 +160,13 @@ class Collection:
 
     @property
     def view(self) -> "View":
-        """The state to look at, for tests."""
+        """A read-only view of the records, for tests."""
         return View(self)
 
     # --- handlers of routes ---
 
     def list(self, call: Call) -> Reply:
-        """Answer the records that pass all filters, oldest first, as one page or as all of them."""
+        """Return the records that match all filters, oldest first; one page of them if the list is paged."""
         given = dict(parse_qsl(call.query, keep_blank_values=True))
         for name in self.required_filters:
             if name not in given:
@@ -188,7 +188,7 @@ class Collection:
             raise invalid(name, str(error)) from None
 
     def get(self, call: Call) -> Reply:
-        """Answer the record that the last id of the path names."""
+        """Return the record whose id is the last one in the path."""
         return self._shown(200, self.find(self._key(call)))
 
     def create(self, call: Call) -> Reply:
@@ -197,7 +197,7 @@ class Collection:
         return self._shown(201, record) if self.echo else Reply.of(201, {"success": True})
 
     def update(self, call: Call) -> Reply:
-        """Change a record, as `update_by` says."""
+        """Change a record in the way of `update_by`."""
         key = self._key(call)
         old = self.find(key)
         if self.update_by == "merge":
@@ -210,7 +210,7 @@ class Collection:
         return self._shown(200, self.find(key))
 
     def delete(self, call: Call) -> Reply:
-        """Remove a record for good."""
+        """Remove a record."""
         key = self._key(call)
         self.find(key)
         del self._records[key]
@@ -221,7 +221,7 @@ class Collection:
         """Return the fields of a body.
 
         Raises:
-            ApiError: 400, naming the field that is missing, wrong or unknown.
+            ApiError: 400 with the field that is missing, wrong or unknown.
         """
         given = json_object(body)
         if self.wrap is None:
@@ -239,7 +239,7 @@ class Collection:
 
 
 class View(Mapping[Any, Record]):
-    """The records of a collection by key, in wire form; every read is a fresh copy, so no test changes them."""
+    """The records of a collection by key, in wire form; every read returns a copy, so tests cannot change the state."""
 
     def __init__(self, collection: Collection) -> None:
         self._collection = collection

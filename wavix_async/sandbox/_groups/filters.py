@@ -1,4 +1,4 @@
-"""Filters of a list: what a query parameter means for the records."""
+"""Filters of a list: which records match a query parameter."""
 
 from collections.abc import Callable
 from datetime import UTC, date, datetime
@@ -8,11 +8,11 @@ Record = dict[str, Any]
 """A record in wire form."""
 Predicate = Callable[[Record], bool]
 Filter = Callable[[str], Predicate]
-"""Turns the text of a query parameter into a test of records; a ValueError means a 400 that names the parameter."""
+"""Turns the text of a query parameter into a predicate; it raises ValueError for a 400 that names the parameter."""
 
 
 def exact(name: str, *values: str) -> Filter:
-    """Keep records whose field equals the text; with `values`, no other text is allowed."""
+    """Keep records whose field equals the text; `values`, if given, are the only allowed texts."""
 
     def make(text: str) -> Predicate:
         if values and text not in values:
@@ -30,18 +30,18 @@ def prefix(name: str) -> Filter:
 def phone(name: str) -> Filter:
     """Keep records whose field is the phone number or sender, with or without a plus sign.
 
-    A plus sign arrives as a space unless the client has encoded it.
+    A plus sign that the client did not encode arrives as a space.
     """
     return lambda text: lambda record: without_plus(record[name] or "") == without_plus(text.strip())
 
 
 def without_plus(number: str) -> str:
-    """Return a phone number as the API compares it."""
+    """Return a phone number in the form that the API compares."""
     return number.removeprefix("+")
 
 
 def since(name: str) -> Filter:
-    """Keep records whose time lies on or after the date."""
+    """Keep records whose time is on or after the date."""
 
     def make(text: str) -> Predicate:
         day = _date(text)
@@ -51,7 +51,7 @@ def since(name: str) -> Filter:
 
 
 def until(name: str) -> Filter:
-    """Keep records whose time lies on or before the date."""
+    """Keep records whose time is on or before the date."""
 
     def make(text: str) -> Predicate:
         day = _date(text)

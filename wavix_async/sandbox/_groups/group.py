@@ -1,4 +1,4 @@
-"""What a group of operations gets from the sandbox, and what it gives."""
+"""The interface between the sandbox and a group of operations."""
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
@@ -12,14 +12,14 @@ from wavix_async.sandbox._server import Route, SandboxStats
 
 @frozen(kw_only=True)
 class Context:
-    """What every group may use: the lock, the clocks, the counters and the sandbox's arguments."""
+    """What the sandbox gives to every group: the lock, the clocks, the counters and the sandbox's arguments."""
 
     lock: RLock
-    """Held by a caller that reads or changes state, and never over an `await`."""
+    """A caller holds it while it reads or changes state, but never across an `await`."""
     clock: Callable[[], float]
     """Seconds, for delays."""
     date: Callable[[], datetime]
-    """The date and time of the sandbox in UTC, for the times in answers; it moves with `clock`."""
+    """The sandbox's date and time in UTC, for the times in responses; it moves with `clock`."""
     stats: SandboxStats
     seed: int = 0
     numbers: int = 0
@@ -30,7 +30,7 @@ class Context:
 
 
 class Group(Protocol):
-    """A group of operations with their state."""
+    """A group of operations and their state."""
 
     @property
     def routes(self) -> Sequence[Route]:
@@ -38,5 +38,5 @@ class Group(Protocol):
         ...
 
     def reset(self) -> None:
-        """Go back to the first day."""
+        """Restore the initial state."""
         ...

@@ -1,9 +1,9 @@
 """Messages, sender ids and opt-outs.
 
-The vendor's documents leave some answers open. These are our conclusions: 422 for a message to a number that has opted
-out, and for a sender id that exists already; `sent_after` and `sent_before` compare the time of submission; a list
-begins with its oldest record; prices, network codes and error texts. The documents do not say what happens to a message
-from an unknown sender, so any sender may send.
+The vendor's documentation leaves some questions open. We assume: a message to a number that has opted out gets a 422,
+and so does a sender id that already exists; `sent_after` and `sent_before` compare the time of submission; a list
+begins with its oldest record. Prices, network codes and error texts are our own. The documentation does not say what
+happens to a message from an unknown sender, so any sender may send.
 """
 
 from collections.abc import Mapping, Sequence
@@ -29,7 +29,7 @@ from wavix_async.sandbox._server import ApiError, Route, invalid
 _MAX_MEDIA = 5
 _STATUSES = ("accepted", "pending", "sent", "delivered", "undelivered", "expired", "rejected", "dlr_expired")
 _ENDS = {"0007": "undelivered", "0008": "rejected", "0009": "dlr_expired"}
-"""How a message ends by the last digits of its recipient; all others are delivered."""
+"""The final status of a message by the last digits of its recipient; all other messages are delivered."""
 _PRICE = 0.01
 """USD for one segment."""
 
@@ -125,12 +125,12 @@ class Messages:
         )
 
     def reset(self) -> None:
-        """Forget everything."""
+        """Restore the initial state."""
         for collection in (self.messages, self.sender_ids, self.opt_outs):
             collection.reset()
 
     def receive(self, sender: str, to: str, text: str, media: Sequence[str]) -> Record:
-        """Add a message that reaches the account; the text STOP opts its sender out of messages from `to`."""
+        """Add an inbound message; the text STOP opts its sender out of messages from `to`."""
         if text.strip().upper() == "STOP":
             self.opt_outs.insert({"number": sender, "sender_id": to})
         record = self._record(sender, to, {"text": text, "media": list(media) or None}, None)
@@ -170,7 +170,7 @@ class Messages:
         }
 
     def _progress(self, record: Record, seconds: float) -> tuple[Mapping[str, Any], bool]:
-        """Return what has become of a message: pending, sent and its end come at thirds of the delay."""
+        """Return how time has changed a message: after each third of the delay it is pending, sent, then final."""
         if record["direction"] == "inbound":
             return {}, True
         delay = self._context.delivery_delay
@@ -198,7 +198,8 @@ class Messages:
         return {
             "sender_id": name,
             "type": kind,
-            # Only countries with self-service count: the US needs the 10DLC operations, no document lists the others.
+            # Only self-service countries are allowlisted. The US is not one (it needs the 10DLC operations), and the
+            # documentation names no others.
             "allowlisted_in": [country for country in given["countries"] if country != "US"],
             "usecase": given["usecase"],
             "samples": given.get("samples", []),
@@ -228,7 +229,7 @@ _GSM7_EXTENSION = frozenset("\f^{}\\[~]|€")
 
 
 def segments(text: str) -> int:
-    """Return how many SMS a text takes: 160 characters of GSM-7 or 70 of UCS-2, 153 or 67 each if there are several."""
+    """Return how many SMS a text needs: one for 160 GSM-7 or 70 UCS-2 characters, or more of 153 or 67 each."""
     if _GSM7.union(_GSM7_EXTENSION).issuperset(text):
         length, alone, joined = len(text) + sum(char in _GSM7_EXTENSION for char in text), 160, 153
     else:

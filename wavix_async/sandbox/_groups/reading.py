@@ -1,4 +1,4 @@
-"""Reading what a request says: ids, filters and pages of the query, fields of a JSON body."""
+"""Read a request: its ids, the filters and pages in the query, and the fields of a JSON body."""
 
 import json
 from collections.abc import Callable, Collection, Mapping
@@ -11,17 +11,17 @@ DEFAULT_PER_PAGE = 25
 MAX_PER_PAGE = 100
 
 Check = Callable[[str, Any], None]
-"""Raises the 400 that names a field whose value is wrong."""
+"""Raises a 400 that names the field if its value is wrong."""
 
 
 # --- query and path ---
 
 
 def read_id(text: str) -> int:
-    """Return an id of the path.
+    """Return an id from the path.
 
     Raises:
-        ApiError: 400, it is no number.
+        ApiError: 400, the text is not a number.
     """
     if not (text.isascii() and text.isdigit() and len(text) <= 18):
         raise invalid("id")
@@ -32,7 +32,7 @@ def positive(name: str, text: str) -> int:
     """Return a whole number above 0.
 
     Raises:
-        ApiError: 400, naming the parameter.
+        ApiError: 400 with the name of the parameter.
     """
     if not (text.isascii() and text.isdigit() and len(text) <= 18 and int(text) > 0):
         raise invalid(name)
@@ -40,17 +40,17 @@ def positive(name: str, text: str) -> int:
 
 
 def paging(given: Mapping[str, str]) -> tuple[int, int]:
-    """Return the page and the page size that a query asks for; a size above 100 becomes 100.
+    """Return the page and the page size from a query; a size above 100 becomes 100.
 
     Raises:
-        ApiError: 400, naming the parameter.
+        ApiError: 400 with the name of the parameter.
     """
     page = positive("page", given.get("page", "1"))
     return page, min(positive("per_page", given.get("per_page", str(DEFAULT_PER_PAGE))), MAX_PER_PAGE)
 
 
 def pagination(page: int, per_page: int, total: int) -> dict[str, int]:
-    """Return the object that tells of the pages of a list; an empty list has one page, as the live API says."""
+    """Return the pagination object of a list; an empty list has one page, as in the live API."""
     return {
         "current_page": page,
         "per_page": per_page,
@@ -70,15 +70,15 @@ _decode = json.JSONDecoder(parse_constant=_no_constant).decode
 
 
 def json_object(body: bytes) -> dict[str, Any]:
-    """Return a body that must be a JSON object.
+    """Return the JSON object in a body.
 
     Raises:
-        ApiError: 400, it is not.
+        ApiError: 400, the body is not a JSON object.
     """
     try:
         value = _decode(body.decode())
         if b"\\u" in body:
-            # Half a character could not be sent back.
+            # A lone surrogate (half a character) cannot be sent back in a response.
             json.dumps(value, ensure_ascii=False).encode()
     except (ValueError, RecursionError):
         raise invalid("body", "malformed JSON") from None
@@ -96,12 +96,12 @@ def is_int(value: Any) -> bool:
 
 
 def is_text(value: Any) -> bool:
-    """Tell whether a value is a text with something in it."""
+    """Return whether a value is text with more than spaces."""
     return isinstance(value, str) and bool(value.strip())
 
 
 def is_url(value: Any) -> bool:
-    """Tell whether a value is an http or https URL."""
+    """Return whether a value is an http or https URL."""
     if not isinstance(value, str):
         return False
     try:
@@ -112,7 +112,7 @@ def is_url(value: Any) -> bool:
 
 
 def check(test: Callable[[Any], bool], hint: str = "") -> Check:
-    """Return the check that a value passes `test`."""
+    """Return a check that a value passes `test`."""
 
     def run(name: str, value: Any) -> None:
         if not test(value):
@@ -127,12 +127,12 @@ URL = check(is_url)
 
 
 def one_of(*values: str) -> Check:
-    """Return the check that a value is one of these."""
+    """Return a check that a value is one of these."""
     return check(lambda value: isinstance(value, str) and value in values, f"one of {', '.join(values)}")
 
 
 def list_of(item: Check, most: int | None = None) -> Check:
-    """Return the check that a value is an array, of at most `most` items, whose items pass a check."""
+    """Return a check that a value is an array of at most `most` items that all pass `item`."""
 
     def run(name: str, value: Any) -> None:
         if not isinstance(value, list) or (most is not None and len(value) > most):
@@ -144,7 +144,7 @@ def list_of(item: Check, most: int | None = None) -> Check:
 
 
 def nullable(inner: Check) -> Check:
-    """Return the check that a value is null or passes a check."""
+    """Return a check that a value is null or passes `inner`."""
 
     def run(name: str, value: Any) -> None:
         if value is not None:
@@ -154,10 +154,10 @@ def nullable(inner: Check) -> Check:
 
 
 def fields(checks: Mapping[str, Check], required: Collection[str] = ()) -> Check:
-    """Return the check that a value is an object with these fields and no others.
+    """Return a check that a value is an object with these fields and no others.
 
-    A wrong or unknown field is a 400 that names it. The live API may accept unknown fields; a sandbox that accepted a
-    misspelled name would hide the caller's mistake.
+    A wrong or unknown field gets a 400 that names it. The live API may accept unknown fields, but a sandbox that
+    accepts a misspelled name would hide the caller's mistake.
     """
 
     def run(name: str, value: Any) -> None:

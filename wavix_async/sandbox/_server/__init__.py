@@ -1,4 +1,4 @@
-"""The server under the sandbox: what happens to every request, whatever group it belongs to."""
+"""The server of the sandbox: the steps that every request goes through, whatever its group."""
 
 from wavix_async.sandbox._server.errors import ApiError, invalid, unknown_numbers
 from wavix_async.sandbox._server.faults import FAULT_KINDS, FaultPlan, Faults, Match, matches

@@ -1,4 +1,4 @@
-"""The errors that the API answers, in its own shapes."""
+"""The API's error responses, in its own format."""
 
 from collections.abc import Callable
 from http import HTTPStatus
@@ -6,9 +6,9 @@ from typing import Any
 
 
 class ApiError(Exception):
-    """The API answers a request with an error; `status`, `headers` and `body` go on the wire.
+    """An error response of the API, with its `status`, `headers` and `body`.
 
-    It is an answer, not a failure of the sandbox.
+    It is a normal response, not a failure of the sandbox.
     """
 
     def __init__(self, status: int, message: str, *, headers: str = "", **extra: Any) -> None:
@@ -19,33 +19,33 @@ class ApiError(Exception):
 
 
 def invalid(name: str, hint: str = "") -> ApiError:
-    """Return the 400 that names a missing or wrong parameter."""
+    """Return the 400 for a missing or wrong parameter, with its name."""
     return ApiError(400, f"Missing or invalid parameter {name}{': ' if hint else ''}{hint}")
 
 
 def unauthorized() -> ApiError:
-    """Return the 401 of a missing or wrong key."""
+    """Return the 401 for a missing or wrong key."""
     return ApiError(401, "Access denied", error=True)
 
 
 def forbidden() -> ApiError:
-    """Return the 403 of a key whose scopes do not reach this far."""
+    """Return the 403 for a key without the required scope."""
     return ApiError(403, "The feature is disabled for your account.")
 
 
 def unknown_numbers(names: list[str]) -> ApiError:
-    """Return the 404 that names the numbers the account does not own (at most twenty of them)."""
+    """Return the 404 for numbers that the account does not own, with at most 20 of them."""
     shown = ", ".join(names[:20]) + (", ..." if len(names) > 20 else "")
     return ApiError(404, f"Record not found: {shown}")
 
 
 def wrong_method(allowed: str) -> ApiError:
-    """Return the 405 of a known path."""
+    """Return the 405 for a known path."""
     return ApiError(405, "Method not allowed", headers=f"Allow: {allowed}\r\n")
 
 
 def too_many_requests() -> ApiError:
-    """Return the 429 of the rate limit."""
+    """Return the 429 for a request above the rate limit."""
     return ApiError(429, "Too many requests")
 
 
@@ -61,7 +61,7 @@ _BY_STATUS: dict[int, Callable[[], ApiError]] = {
 
 
 def api_error(status: int) -> ApiError:
-    """Return the error that the API answers with `status` when the caller knows nothing more."""
+    """Return the API's usual error for a status."""
     make = _BY_STATUS.get(status)
     if make is not None:
         return make()

@@ -1,4 +1,4 @@
-"""Faults: what may go wrong, how often, and which request is hit."""
+"""Faults: what can go wrong, how often, and for which requests."""
 
 import random
 import re
@@ -13,7 +13,7 @@ Match = str | Callable[[str, str], bool] | None
 
 
 def matches(match: Match, method: str, path: str) -> bool:
-    """Tell whether a request is meant by a `match` argument."""
+    """Return whether a request matches a `match` argument."""
     if match is None:
         return True
     if isinstance(match, str):
@@ -39,34 +39,34 @@ def _chance() -> float:
 
 @frozen(kw_only=True)
 class Faults:
-    """The probability of each kind of fault, per request that the rate limit has let in.
+    """The probability of each kind of fault, for every request that the rate limit accepts.
 
-    All default to 0, and they may add up to 1 at most: a request suffers one fault.
+    The default of each is 0. Their sum must not exceed 1, because a request gets at most one fault.
 
     Raises:
-        ValueError: A probability is outside 0..1, the sum is above 1, or `slow_seconds` is negative.
+        ValueError: A probability is not from 0 to 1, the sum is above 1, or `slow_seconds` is negative.
     """
 
     reset_before: float = _chance()
-    """The connection is reset before the request is carried out."""
+    """The request is not carried out; the server resets the connection."""
     reset_after: float = _chance()
-    """The request is carried out, then the connection is reset without an answer."""
+    """The request is carried out; then the server resets the connection without a response."""
     half_body: float = _chance()
-    """The request is carried out; the answer promises its full length, brings half of it, and the connection ends."""
+    """The request is carried out; the response announces its full length, but the connection ends after half of it."""
     garbage: float = _chance()
-    """The request is carried out and answered with its status, but the body is broken JSON."""
+    """The request is carried out; the response has the right status, but its body is broken JSON."""
     status_500: float = _chance()
-    """Answered 500, not carried out."""
+    """The request is not carried out; the response is a 500."""
     status_502: float = _chance()
-    """Answered 502 with the HTML page of a proxy, not carried out."""
+    """The request is not carried out; the response is a 502 with the HTML page of a proxy."""
     status_503: float = _chance()
-    """Answered 503, not carried out."""
+    """The request is not carried out; the response is a 503."""
     slow: float = _chance()
-    """Carried out at once, answered `slow_seconds` later."""
+    """The request is carried out at once; the response comes `slow_seconds` later."""
     stall: float = _chance()
-    """Neither carried out nor answered; the connection stays open until the client leaves."""
+    """The request is neither carried out nor answered; the connection stays open until the client closes it."""
     slow_seconds: float = field(default=2.0, validator=_not_negative)
-    """Seconds that a `slow` answer is held back."""
+    """Seconds by which a `slow` response is delayed."""
 
     def __attrs_post_init__(self) -> None:
         total = sum(self.chances().values())
@@ -75,12 +75,12 @@ class Faults:
 
     @classmethod
     def mix(cls, share: float) -> "Faults":
-        """Return faults that hit `share` of the requests, spread evenly over the kinds that answer at once.
+        """Return faults for `share` of the requests, spread evenly over all kinds except `slow` and `stall`.
 
-        `slow` and `stall` are left out, since they cost the caller time rather than attention.
+        `slow` and `stall` are left out because they would make tests wait.
 
         Args:
-            share: The probability that a request is hit, from 0 to 1.
+            share: The probability that a request gets a fault, from 0 to 1.
 
         Raises:
             ValueError: `share` is not a probability.
@@ -95,20 +95,20 @@ class Faults:
 
 
 FAULT_KINDS: tuple[str, ...] = tuple(f.name for f in fields(Faults) if f.name != "slow_seconds")
-"""The kinds of faults, in the order in which they are drawn."""
+"""The kinds of faults, in the order in which the sandbox draws them."""
 
 _MIXED = tuple(kind for kind in FAULT_KINDS if kind not in {"slow", "stall"})
 
 
 @frozen
 class Fault:
-    """What a request suffers."""
+    """The fault of one request."""
 
     kind: str
     retry_after: float | None = None
-    """Seconds for `Retry-After`; None: what is usual for the status."""
+    """Seconds for `Retry-After`; None: the usual value for the status."""
     message: str | None = None
-    """What the answer says; None: what is usual for the status."""
+    """The message of the response; None: the usual message for the status."""
 
 
 @define
@@ -119,7 +119,7 @@ class _Order:
 
 
 class FaultPlan:
-    """Decides which request suffers what: first what was ordered by hand, then the dice."""
+    """Chooses the fault of each request: first the faults ordered by `fail_next`, then random ones."""
 
     def __init__(self, faults: Faults, seed: int) -> None:
         self.faults = faults
@@ -131,12 +131,12 @@ class FaultPlan:
         self.reset()
 
     def reset(self) -> None:
-        """Forget the orders and start the dice anew."""
+        """Remove all orders and restart the random generator."""
         self._orders.clear()
         self._dice = random.Random(self._seed)  # noqa: S311 - repeatable, not secret
 
     def order(self, kind: str | int, count: int, match: Match, retry_after: float | None, message: str | None) -> None:
-        """Make the next `count` requests that match suffer `kind`."""
+        """Order a fault for the next `count` requests that match."""
         name = f"status_{kind}" if type(kind) is int else kind
         is_status = isinstance(name, str) and re.fullmatch(r"status_[45]\d\d", name) is not None
         if not is_status and name not in FAULT_KINDS:
@@ -145,9 +145,9 @@ class FaultPlan:
                 f"kind must be a status from 400 to 599, status_400 to status_599, or one of {kinds}, not {kind!r}"
             )
         if count < 1:
-            raise ValueError(f"count must be 1 or more, not {count!r}: leave the call out to fail nothing")
+            raise ValueError(f"count must be 1 or more, not {count!r}: to fail no request, leave out the call")
         if not is_status and (retry_after is not None or message is not None):
-            raise ValueError(f"retry_after and message belong to a status, and {kind!r} is none: leave them out")
+            raise ValueError(f"retry_after and message need a status, and {kind!r} is not a status: leave them out")
         if retry_after is not None and not retry_after >= 0:
             raise ValueError(f"retry_after must be 0 or more seconds, not {retry_after!r}")
         self._orders.append(_Order(Fault(str(name), retry_after, message), count, match))

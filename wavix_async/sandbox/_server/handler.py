@@ -1,7 +1,7 @@
-"""What happens to a request around the API: the rate limit, the latency, the faults, and the counters.
+"""What happens to a request outside the API itself: the rate limit, the latency, the faults, and the counters.
 
-Code that reads or changes anything of a sandbox holds its lock meanwhile, and never over an `await`: the server may run
-in another thread than the code that looks at it.
+The server may run in another thread than the test. So any code that reads or changes a sandbox's state holds the lock,
+but never across an `await`.
 """
 
 import asyncio
@@ -32,7 +32,7 @@ _PROXY_PAGE = (
 
 @define
 class _Exchange:
-    """A request on its way; what remains of it is its record."""
+    """A request in progress; when it ends, only its record remains."""
 
     method: str
     path: str
@@ -71,16 +71,16 @@ class RequestHandler:
     """Handles every request, whatever its route.
 
     Args:
-        router: Answers the requests that get through.
-        plan: Decides which request suffers a fault.
-        stats: The counters to keep.
+        router: Answers the requests that pass the rate limit and the faults.
+        plan: Chooses the faults.
+        stats: The counters to update.
         clock: Seconds.
         lock: The lock of the sandbox.
         limit: The rate limit, or None.
-        latency: The ends of the range of seconds before a request is carried out.
+        latency: The least and the most seconds before a request is carried out.
         retry_after: Seconds for `Retry-After`, or None for no such header.
-        rate_headers: How the limit is shown on every answer, or None.
-        seed: Makes the latencies repeatable.
+        rate_headers: The style of the rate limit headers in every response, or None for no headers.
+        seed: Makes the latencies reproducible.
     """
 
     def __init__(
@@ -112,24 +112,24 @@ class RequestHandler:
         self.begin()
 
     def begin(self) -> None:
-        """Restart the clock of the records, the rate limit and the dice."""
+        """Restart the time of the records, the rate limit and the random generator."""
         self._origin = self._clock()
         self._dice = random.Random(self._seed)  # noqa: S311 - repeatable, not secret
         if self._limit is not None:
             self._limit.reset(self._origin)
 
     def requests(self) -> tuple[SandboxRequest, ...]:
-        """Return the latest requests, in the order in which they arrived."""
+        """Return the latest requests, in the order of arrival."""
         return tuple(exchange.record(self._origin) for exchange in self.exchanges)
 
     async def cancel(self) -> None:
-        """Cancel what is in flight, and wait for its end."""
+        """Cancel the requests in flight, and wait until they have ended."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
-        """Handle one request and count it; called by aiohttp."""
+        """Handle one request and count it; aiohttp calls this."""
         stats = self._stats
         task = asyncio.current_task()
         assert task is not None
@@ -146,7 +146,7 @@ class RequestHandler:
             reply = await self._handle(request, exchange)
             return reply
         finally:
-            # aiohttp writes the answer after this returns, so the counters are updated first.
+            # aiohttp writes the response after this returns, so the counters are updated first.
             self._tasks.discard(task)
             with self._lock:
                 stats.in_flight -= 1
@@ -193,7 +193,7 @@ class RequestHandler:
         return f"Retry-After: {ceil(max(self._retry_after, needed))}\r\n"
 
     async def _play(self, call: Call, exchange: _Exchange) -> Reply:
-        """Carry out the request, or let the fault happen, or both in the order that the fault says."""
+        """Carry out the request, or make its fault happen, or both in the order that the fault needs."""
         fault = exchange.fault
         if fault is None:
             return await self._answer(call)
@@ -205,7 +205,7 @@ class RequestHandler:
         if kind == "reset_before":
             return ConnectionReset()
         if kind == "stall":
-            # aiohttp has no event for a client that leaves while its request is handled.
+            # aiohttp has no event for a client that disconnects while its request is handled.
             while (transport := call.request.transport) is not None and not transport.is_closing():  # noqa: ASYNC110
                 await asyncio.sleep(_STALL_POLL)
             return ConnectionReset()

@@ -1,6 +1,6 @@
-"""Rate limits on an injected clock: a token bucket and a fixed window.
+"""Rate limits with an injected clock: a token bucket and a fixed window.
 
-A refused request costs nothing in either: it takes no token and does not push the limit further away.
+A refused request costs nothing: it takes no token and does not extend the wait.
 """
 
 from math import ceil, floor
@@ -10,26 +10,26 @@ from attrs import define, field
 
 
 class Limit(Protocol):
-    """What the server needs of a rate limit."""
+    """The interface of a rate limit."""
 
     def reset(self, now: float) -> None:
-        """Start full at `now`."""
+        """Restart with the full limit at `now`."""
         ...
 
     def take(self, now: float) -> bool:
-        """Let one request in at `now`, or refuse it."""
+        """Return whether a request at `now` is accepted, and count it if it is."""
         ...
 
     def wait(self, now: float) -> float:
-        """Return the seconds until a request would be let in."""
+        """Return the seconds until the limit accepts a request."""
         ...
 
     def remaining(self, now: float) -> int:
-        """Return how many requests would be let in at once."""
+        """Return how many requests the limit accepts at once."""
         ...
 
     def refill(self, now: float) -> float:
-        """Return the seconds until the limit is full again."""
+        """Return the seconds until the full limit is available again."""
         ...
 
     @property
@@ -40,7 +40,7 @@ class Limit(Protocol):
 
 @define
 class Bucket:
-    """A token bucket: `rate` tokens a second, at most `burst` of them kept."""
+    """A token bucket that gains `rate` tokens per second and holds at most `burst`."""
 
     rate: float
     burst: int
@@ -81,7 +81,7 @@ class Bucket:
 
 @define
 class Window:
-    """A fixed window: `limit` requests in every `seconds`, counted on a grid that begins with the sandbox."""
+    """A fixed window: `limit` requests every `seconds`; the first window begins when the sandbox starts."""
 
     limit: int
     seconds: float
@@ -124,7 +124,7 @@ class Window:
 def header_lines(limit: Limit, now: float, style: str) -> str:
     """Return the rate limit as header lines: `x` for X-RateLimit-*, `ietf` for RateLimit and RateLimit-Policy.
 
-    Resets are seconds from now, rounded up, so that nobody who obeys them comes early.
+    A reset is in seconds from now, rounded up, so that a client that waits for it is never early.
     """
     quota, seconds = limit.policy
     left, reset = limit.remaining(now), ceil(limit.refill(now))

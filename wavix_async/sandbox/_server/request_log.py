@@ -1,4 +1,4 @@
-"""What the sandbox tells about itself: one record per request, and the counters."""
+"""What a test can read from the sandbox: one record per request, and the counters."""
 
 import json
 from collections import Counter
@@ -7,36 +7,36 @@ from typing import Any
 from attrs import define, field, frozen
 
 KEPT_BODY = 4096
-"""How many bytes of a body are kept."""
+"""The number of bytes that a record keeps of a body."""
 
 
 @frozen(kw_only=True)
 class SandboxRequest:
-    """One request as the sandbox saw it: there when it arrives, complete before its answer leaves."""
+    """One request that the sandbox received: recorded on arrival, complete before the response is sent."""
 
     method: str
     """The HTTP method, upper case."""
     path: str
     """The path without the query."""
     query: str
-    """The query as it came, still encoded; empty when there was none."""
+    """The raw query, still encoded; empty if there was none."""
     body: bytes
-    """The first 4,096 bytes of the body; empty for an upload, and until it has been read."""
+    """The first 4,096 bytes of the body; empty for an upload, and until the sandbox has read the body."""
     status: int | None
-    """The status that was sent, or None: there was no answer, or there is none yet."""
+    """The status of the response; None if there was no response, or none yet."""
     fault: str | None
-    """The kind of fault that was played, or None."""
+    """The kind of fault that the request got, or None."""
     at: float
     """Seconds from the start (or the last reset) of the sandbox to the arrival of the request."""
     request_id: str
-    """The `X-Request-Id` of the answer."""
+    """The `X-Request-Id` of the response."""
 
     @property
     def json(self) -> Any:
-        """The body as JSON, None when there was none.
+        """The body as JSON; None if there was no body.
 
         Raises:
-            ValueError: It is no JSON, or longer than what is kept of it.
+            ValueError: The body is not JSON, or it is longer than the kept part.
         """
         if not self.body:
             return None
@@ -45,40 +45,40 @@ class SandboxRequest:
         except ValueError as error:
             if len(self.body) == KEPT_BODY:
                 raise ValueError(
-                    f"Only the first {KEPT_BODY:,} bytes of a body are kept, and this one is longer: look at `body`"
+                    f"Only the first {KEPT_BODY:,} bytes of a body are kept, and this one is longer: use `body`"
                 ) from None
-            raise ValueError(f"The body of {self.method} {self.path} is no JSON: {error}") from None
+            raise ValueError(f"The body of {self.method} {self.path} is not JSON: {error}") from None
 
 
 @define(kw_only=True)
 class SandboxStats:
-    """Counters of everything the sandbox has seen since its start or its last reset; they move while it runs."""
+    """Counters since the start or the last reset of the sandbox, updated while it runs."""
 
     requests: int = 0
-    """Requests that arrived: `refused` and `accepted` add up to it."""
+    """Requests that arrived, the sum of `refused` and `accepted`."""
     refused: int = 0
-    """Requests answered 429 because of the rate limit."""
+    """Requests that got a 429 because of the rate limit."""
     accepted: int = 0
-    """Requests that the rate limit let in."""
+    """Requests that the rate limit accepted."""
     answered: int = 0
-    """Complete answers handed to the network, whatever their status."""
+    """Complete responses that were handed to the network, whatever their status."""
     by_status: Counter[int] = field(factory=Counter)
-    """Answers by status, cut ones included, dropped ones left out."""
+    """Responses by status, including those cut in half but not those lost by a reset."""
     faults: Counter[str] = field(factory=Counter)
-    """Faults played, by kind."""
+    """Faults by kind."""
     updates: Counter[int] = field(factory=Counter)
-    """Times each number was written by a PATCH with at least one field, by number id."""
+    """How often a PATCH with at least one field changed a number, by number id."""
     charges: Counter[str] = field(factory=Counter)
-    """Operations carried out that cost money, by operation, such as `POST /v3/messages`."""
+    """How often an operation that costs money was carried out, by operation, such as `POST /v3/messages`."""
     in_flight: int = 0
-    """Requests being handled now."""
+    """Requests in flight now."""
     max_in_flight: int = 0
-    """The most requests that were handled at once."""
+    """The most requests in flight at once."""
     connections: int = 0
     """Connections that were opened."""
 
     def clear(self) -> None:
-        """Set every counter to zero, except `in_flight`, which is a fact of this moment."""
+        """Set every counter to zero except `in_flight`, which is the current state."""
         self.requests = self.refused = self.accepted = self.answered = self.connections = 0
         self.max_in_flight = self.in_flight
         self.by_status.clear()

@@ -1,7 +1,7 @@
-"""An answer as bytes on the wire.
+"""Responses written as raw bytes.
 
 aiohttp's own responses cannot be cut in the middle of a body or replaced by a dropped connection. Writing the bytes
-here makes both simple, and costs half as much per request.
+directly makes both simple, and it costs half as much per request.
 """
 
 import json
@@ -21,7 +21,7 @@ JSON = "application/json"
 _encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
 _REASONS = {status.value: status.phrase for status in HTTPStatus}
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
-# Formatting a date costs more than the rest of a head, and it changes once a second.
+# Formatting a date costs more than the rest of the headers, and the date changes only once a second.
 _date: tuple[int, str] = (0, "")
 
 
@@ -34,18 +34,18 @@ def _http_date() -> str:
 
 
 class Reply(web.StreamResponse):
-    """A complete answer, or one that stops half-way (`cut`).
+    """A complete response, or one that ends half-way (`cut`).
 
     Args:
         status: The HTTP status.
         body: The body.
         content_type: The media type of the body.
-        headers: Further header lines, each ended by CRLF.
+        headers: Additional header lines, each with CRLF at the end.
     """
 
     def __init__(self, status: int, body: bytes, content_type: str = JSON, headers: str = "") -> None:
-        # StreamResponse.__init__ builds headers and cookies that nobody would read: it is left out on purpose, and
-        # everything that aiohttp asks of an answer (prepare, write_eof, keep_alive) is overridden below.
+        # Do not call StreamResponse.__init__: it builds headers and cookies that are never used. This class overrides
+        # everything that aiohttp uses of a response (prepare, write_eof, keep_alive).
         self.code = status
         self.payload = body
         self.media = content_type
@@ -55,21 +55,21 @@ class Reply(web.StreamResponse):
 
     @classmethod
     def of(cls, status: int, value: Any, headers: str = "") -> Self:
-        """Return `value` as a JSON answer."""
+        """Return `value` as a JSON response."""
         return cls(status, _encode(value).encode(), JSON, headers)
 
     @classmethod
     def error(cls, error: ApiError, headers: str = "") -> Self:
-        """Return an error of the API as an answer."""
+        """Return an error of the API as a response."""
         return cls.of(error.status, error.body, error.headers + headers)
 
     @property
     def keep_alive(self) -> bool:
-        """Whether the connection serves further requests; read by aiohttp after the answer."""
+        """Whether the connection stays open for more requests; aiohttp reads this after the response."""
         return self._stays_open
 
     async def prepare(self, request: web.BaseRequest) -> None:
-        """Write the answer; called by aiohttp, once."""
+        """Write the response; aiohttp calls this once."""
         transport = request.transport
         if transport is None or transport.is_closing():
             raise ConnectionResetError("the client has gone")
@@ -94,9 +94,9 @@ class Reply(web.StreamResponse):
 
 
 class ConnectionReset(Reply):
-    """No answer at all: the connection is reset.
+    """No response: reset the connection.
 
-    The socket is closed with SO_LINGER 0, so that the client's kernel sees a TCP reset, not a polite end of stream.
+    The socket is closed with SO_LINGER 0, so that the client gets a TCP reset and not a clean end of the stream.
     """
 
     def __init__(self) -> None:
@@ -104,7 +104,7 @@ class ConnectionReset(Reply):
         self._stays_open = False
 
     async def prepare(self, request: web.BaseRequest) -> None:
-        """Reset the connection; called by aiohttp, once."""
+        """Reset the connection; aiohttp calls this once."""
         transport = request.transport
         if transport is None:
             return

@@ -1,4 +1,4 @@
-"""Routes as data: which handler answers a method and a path, and which scope the key needs for it."""
+"""Routes as data: the handler of a method and a path, and the scope that the key needs."""
 
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping
@@ -20,36 +20,36 @@ class Route:
 
     method: str
     path: str
-    """The path; a segment such as `{id}` takes any text, which becomes one of `Call.ids`. Literal segments go first."""
+    """The path. A segment like `{id}` matches any text, which becomes one of `Call.ids`; literal segments win."""
     scope: str
-    """What the key needs, such as `messages:read`; empty: any key may do it."""
+    """The scope that the key needs, such as `messages:read`; empty: none."""
     handler: "Callable[[Call], Reply | Awaitable[Reply]]"
-    """Answers a call. A plain function runs under the sandbox's lock, a coroutine function takes the lock itself."""
+    """Answers a call. A plain function runs under the sandbox's lock; a coroutine function takes the lock itself."""
     charged: bool = False
-    """The account pays for it: the router counts each success in `SandboxStats.charges`."""
+    """Whether the account pays for it; the router counts each success in `SandboxStats.charges`."""
     upload: bool = False
-    """The handler reads the body itself, as a multipart form."""
+    """Whether the handler reads the body itself, as a multipart form."""
 
 
 @define
 class Call:
-    """One request, as the handler of its route sees it."""
+    """One request, in the form that handlers get."""
 
     request: web.BaseRequest
     query: str
-    """The query as it came, still encoded."""
+    """The raw query, still encoded."""
     ids: tuple[str, ...]
-    """The texts in the places of the placeholders, decoded, in path order."""
+    """The decoded values of the path's placeholders, in path order."""
     routes: Mapping[str, Route]
     """The routes of the path, by method; empty for an unknown path."""
     route: Route | None
-    """The route of the method, or None: the API answers 404 or 405."""
+    """The route of the method; None if the API answers 404 or 405."""
     body: bytes = b""
 
 
 @define
 class _Node:
-    """What may follow a part of a path."""
+    """What may follow a prefix of a path."""
 
     literals: "dict[str, _Node]" = field(factory=dict)
     placeholder: "_Node | None" = None
@@ -61,9 +61,9 @@ class Router:
 
     Args:
         routes: All operations.
-        api_key: The key to ask for.
-        scopes: What the key may do by group (`none`, `read`, `write`), or None for everything.
-        charges: Counts the operations that were charged, as `POST /v3/messages`.
+        api_key: The key that requests must have.
+        scopes: The access of the key by group (`none`, `read`, `write`); None: full access.
+        charges: Counts the charged operations, such as `POST /v3/messages`.
         lock: The lock of the sandbox.
 
     Raises:
@@ -98,11 +98,11 @@ class Router:
             else:
                 node = node.literals.setdefault(segment, _Node())
         if route.method in node.routes:
-            raise ValueError(f"two routes answer {route.method} {route.path}: leave one of them out")
+            raise ValueError(f"two routes answer {route.method} {route.path}: remove one of them")
         node.routes[route.method] = route
 
     def find(self, request: web.BaseRequest, path: str, query: str) -> Call:
-        """Return the call that a request makes; an unknown path or method is an error of `answer` only."""
+        """Return the call of a request; for an unknown path or method, only `answer` raises an error."""
         node, ids = self._root, []
         for segment in path[1:].split("/"):
             text = unquote(segment) if "%" in segment else segment
@@ -119,7 +119,7 @@ class Router:
         """Carry out a call.
 
         Raises:
-            ApiError: The API answers with an error.
+            ApiError: The response is an error.
         """
         # The key of a local sandbox protects nothing, so a plain comparison is enough.
         if call.request.headers.get("Authorization") != self._authorization:

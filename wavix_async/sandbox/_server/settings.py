@@ -1,4 +1,4 @@
-"""Checking the arguments of a sandbox: each refusal names the argument and the remedy."""
+"""Check the arguments of a sandbox; each error names the argument and the fix."""
 
 from collections.abc import Mapping
 
@@ -9,7 +9,7 @@ def rate_limit(rate: float | None, burst: int | None, window: float | None) -> L
     """Return the rate limit that the arguments describe, or None.
 
     Raises:
-        ValueError: A value is out of range, or two of them contradict each other.
+        ValueError: A value is out of range, or two values contradict each other.
     """
     if rate is None:
         if burst is not None or window is not None:
@@ -19,15 +19,15 @@ def rate_limit(rate: float | None, burst: int | None, window: float | None) -> L
         raise ValueError(f"rate must be above 0, not {rate!r}: give requests per second, or None for no limit")
     if window is None:
         if burst is not None and burst < 1:
-            raise ValueError(f"burst must be 1 or more, not {burst!r}: a bucket without a token lets nobody in")
+            raise ValueError(f"burst must be 1 or more, not {burst!r}: without a token no request can pass")
         return Bucket(rate, burst or max(1, round(rate * 0.1)))
     if burst is not None:
-        raise ValueError("burst and window exclude each other: leave one of them out")
+        raise ValueError("burst and window cannot be used together: leave out one of them")
     if not window > 0:
         raise ValueError(f"window must be above 0, not {window!r}: give seconds, or None for a token bucket")
     allowed = round(rate * window)
     if allowed < 1:
-        raise ValueError(f"rate * window must be 1 or more, not {rate * window:g}: raise rate or window")
+        raise ValueError(f"rate * window must be 1 or more, not {rate * window:g}: increase rate or window")
     return Window(allowed, window)
 
 
@@ -47,11 +47,11 @@ def check_arguments(
     if not 0 <= low <= high:
         raise ValueError(f"latency must be 0 or more seconds, or (low, high), not {latency!r}")
     if retry_after is not None and not retry_after >= 0:
-        raise ValueError(f"retry_after must be 0 or more seconds, not {retry_after!r}: None leaves the header out")
+        raise ValueError(f"retry_after must be 0 or more seconds, not {retry_after!r}: use None for no header")
     if rate_headers not in (None, "x", "ietf"):
         raise ValueError(f'rate_headers must be "x", "ietf" or None, not {rate_headers!r}')
     if api_key is not None and not (api_key.isascii() and api_key.isprintable() and api_key.strip() == api_key != ""):
-        raise ValueError("api_key must be printable ASCII without spaces at its ends: None takes the default")
+        raise ValueError("api_key must be printable ASCII without spaces at its ends: use None for the default")
     for group, reach in (scopes or {}).items():
         if reach not in ("none", "read", "write"):
             raise ValueError(f'scopes[{group!r}] must be "none", "read" or "write", not {reach!r}')
@@ -60,6 +60,6 @@ def check_arguments(
     if not delivery_delay >= 0:
         raise ValueError(f"delivery_delay must be 0 or more seconds, not {delivery_delay!r}")
     if batch_limit is not None and batch_limit < 1:
-        raise ValueError(f"batch_limit must be 1 or more, not {batch_limit!r}: None means no limit")
+        raise ValueError(f"batch_limit must be 1 or more, not {batch_limit!r}: use None for no limit")
     if not 0 <= port <= 65535:
-        raise ValueError(f"port must be from 0 to 65535, not {port!r}: 0 takes a free one")
+        raise ValueError(f"port must be from 0 to 65535, not {port!r}: use 0 for a free port")

@@ -1,4 +1,4 @@
-"""An event loop in a thread of its own, for synchronous code and for tests whose own loop may be blocked."""
+"""An event loop in its own thread, for synchronous code and for tests that may block their own loop."""
 
 import asyncio
 import threading
@@ -10,16 +10,16 @@ T = TypeVar("T")
 
 
 class LoopThread:
-    """Runs coroutines in a loop of its own until it is closed."""
+    """Runs coroutines in its own loop until it is closed."""
 
     def __init__(self) -> None:
-        # Not the policy's: what the sandbox does to connections is written for this kind of loop.
+        # Not the policy's loop, because the sandbox's handling of connections needs this kind of loop.
         self._loop = asyncio.SelectorEventLoop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="wavix-sandbox", daemon=True)
         self._thread.start()
 
     def is_here(self) -> bool:
-        """Tell whether the caller is in this thread."""
+        """Return whether the caller runs in this thread."""
         return threading.current_thread() is self._thread
 
     def submit(self, work: Coroutine[Any, Any, T]) -> Future[T]:

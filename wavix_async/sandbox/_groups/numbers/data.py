@@ -1,7 +1,7 @@
-"""The account's numbers as a pure function of a seed: record `i` is computed when somebody asks for it.
+"""The account's numbers as a pure function of a seed: record `i` is computed when it is needed.
 
-Nothing is stored, so an account of a million numbers costs nothing until it is changed. What can be filtered by
-(number, label, city) has a cheap function of its own, so that a filter need not build whole records.
+Nothing is stored, so an account of a million numbers costs nothing until it is changed. Each field with a filter
+(number, label, city) has its own cheap function, so that a filter does not build whole records.
 """
 
 from typing import Any
@@ -9,9 +9,9 @@ from typing import Any
 from attrs import frozen
 
 FIRST_ID = 1001
-"""The id of the first number; the others follow without gaps."""
+"""The id of the first number; the next ids follow without gaps."""
 MAX_NUMBERS = 8_000_000
-"""As many distinct subscriber numbers as there are from 2000000 to 9999999."""
+"""The number of distinct subscriber numbers from 2000000 to 9999999."""
 
 DOC_TYPES: dict[int, tuple[str, str]] = {
     1: ("id", "Proof of identity"),
@@ -59,19 +59,19 @@ FOREIGN_CITIES = (
     City(303, "AMSTERDAM", None, "Netherlands", "NL", "3120"),
 )
 SMS_COUNTRIES = frozenset({"US", "CA"})
-"""Where inbound SMS exists."""
+"""The countries with inbound SMS."""
 
 _LABELS = ("support", "sales", "billing", "alerts", None, None, None, None)
 _THRESHOLDS = (6, 10, 12, 30)
 _TRUNKS = ((3107, "32882", "Main office"), (3108, "32883", "Call center"), (3110, "41200", "Backup"))
 
 _MASK = (1 << 64) - 1
-_STEP = 7_368_787  # odd and not a multiple of 5: coprime to MAX_NUMBERS, so that no two numbers share a subscriber
+_STEP = 7_368_787  # coprime to MAX_NUMBERS (odd and not a multiple of 5), so no two numbers have the same subscriber
 _BACK = pow(_STEP, -1, MAX_NUMBERS)
 
 
 def _bits(seed: int, index: int) -> int:
-    """Return 64 well mixed bits (splitmix64): ten times cheaper than seeding a Random per number."""
+    """Return 64 well-mixed bits (splitmix64), ten times cheaper than a new Random for each number."""
     x = (seed * 0xD1342543DE82EF95 + (index + 1) * 0x9E3779B97F4A7C15) & _MASK
     x = (x ^ (x >> 30)) * 0xBF58476D1CE4E5B9 & _MASK
     x = (x ^ (x >> 27)) * 0x94D049BB133111EB & _MASK
@@ -79,7 +79,7 @@ def _bits(seed: int, index: int) -> int:
 
 
 def document(doc_id: int, number_id: int, phone: str, kind: int, base_url: str, **fields: Any) -> dict[str, Any]:
-    """Return a document in wire form, its type spelled both ways: as the older id and as the newer name."""
+    """Return a document in wire form, with its type both as the older id and as the newer name."""
     return {
         "id": doc_id,
         "allow_replace": False,
@@ -96,7 +96,7 @@ def document(doc_id: int, number_id: int, phone: str, kind: int, base_url: str, 
 
 @frozen
 class Fleet:
-    """The numbers of an account as they were on the first day."""
+    """The numbers of an account in their initial state."""
 
     seed: int
     count: int
@@ -121,7 +121,7 @@ class Fleet:
         return _LABELS[(_bits(self.seed, index) >> 8) % len(_LABELS)]
 
     def index_of(self, phone: str) -> int | None:
-        """Return the index of a phone number, or None when it is not one of these."""
+        """Return the index of a phone number, or None if the account never had it."""
         tail = phone[-7:]
         if not (tail.isascii() and tail.isdigit()):
             return None
@@ -134,7 +134,7 @@ class Fleet:
     def record(self, index: int, base_url: str) -> dict[str, Any]:
         """Build number `index` in wire form.
 
-        Every number starts with SMS off, so that a run which turns it on can be counted in the state.
+        Every number starts with SMS off, so that a test can count the numbers for which a run has enabled it.
         """
         bits = _bits(self.seed, index)
         city = self.city(index)
@@ -195,7 +195,7 @@ def routed(
     trunk_id: int | None = None,
     label: str | None = None,
 ) -> dict[str, Any]:
-    """Return a destination in the form of an answer."""
+    """Return a destination in the form of a response."""
     return {
         "id": route_id,
         "destination": destination,
@@ -208,14 +208,14 @@ def routed(
 
 
 def trunk_label(trunk_id: int) -> str:
-    """Return the name of a trunk; one that the generated numbers do not use gets a name from its id."""
+    """Return the name of a trunk; a trunk that the generated numbers do not use gets a name from its id."""
     return next((label for known, _, label in _TRUNKS if known == trunk_id), f"Trunk {trunk_id}")
 
 
 def _first_document(index: int, phone: str, base_url: str) -> dict[str, Any]:
     status = ("approved", "pending", "rejected")[index % 3]
     paper = document(index + 1, FIRST_ID + index, phone, 2, base_url, status=status, allow_replace=status == "rejected")
-    # The live API moved from `doc_type_id` to `doc_type`: both, and either alone, are to be expected.
+    # The live API moved from `doc_type_id` to `doc_type`, so a document may have both fields or either one.
     if index % 4 == 1:
         del paper["doc_type"]
     elif index % 4 == 2:

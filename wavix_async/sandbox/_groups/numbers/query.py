@@ -1,4 +1,4 @@
-"""Reading query strings."""
+"""Read query strings."""
 
 import re
 from urllib.parse import parse_qsl
@@ -17,14 +17,14 @@ def _flag(name: str, text: str) -> bool:
 
 
 def listing(query: str) -> tuple[Filter, int, int]:
-    """Read the query of `GET /v1/numbers`: the filter, the page and the page size (above 100 it becomes 100).
+    """Return the filter, the page and the page size (at most 100) from the query of `GET /v1/numbers`.
 
     Raises:
-        ApiError: 400, naming the parameter.
+        ApiError: 400 with the name of the parameter.
     """
     given = dict(parse_qsl(query, keep_blank_values=True))
     wanted = Filter(
-        # A plus sign of a full number arrives as a space unless the caller has encoded it.
+        # A plus sign that the caller did not encode arrives as a space.
         search=given["search"].strip().lstrip("+") if "search" in given else None,
         label=given.get("label"),
         label_present=_flag("label_present", given["label_present"]) if "label_present" in given else None,
@@ -34,12 +34,12 @@ def listing(query: str) -> tuple[Filter, int, int]:
 
 
 def selection(query: str) -> tuple[list[int], list[str]]:
-    """Read the query of `DELETE /v1/numbers`: record ids or phone numbers, one of the two lists empty.
+    """Return the record ids and phone numbers from the query of `DELETE /v1/numbers`; one of the two lists is empty.
 
-    The ids are taken in every form that is in use: `ids=1&ids=2`, `ids[]=1`, `ids[0]=1`, `ids=1,2`.
+    All common forms of a list are accepted: `ids=1&ids=2`, `ids[]=1`, `ids[0]=1`, `ids=1,2`.
 
     Raises:
-        ApiError: 422, both or neither were given, or an id is not a number.
+        ApiError: 422, the query has both or neither, or an id is not a number.
     """
     ids: list[str] = []
     dids: list[str] = []

@@ -1,4 +1,4 @@
-"""The operations of the numbers group, from a request to an answer."""
+"""The operations of the numbers group, from the request to the response."""
 
 from collections.abc import Sequence
 

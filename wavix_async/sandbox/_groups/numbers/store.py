@@ -1,4 +1,4 @@
-"""The state of the account: what differs from the generated numbers, and nothing else."""
+"""The state of the account: only the differences from the generated numbers."""
 
 from bisect import bisect_left
 from collections import Counter
@@ -13,11 +13,11 @@ from wavix_async.sandbox._groups.numbers.data import FIRST_ID, SMS_COUNTRIES, Fl
 from wavix_async.sandbox._server import ApiError, unknown_numbers
 
 _LATE_FIELDS = ("destination", "sms_relay_url")
-"""Changes that the live API applies some time after it has answered."""
+"""Fields whose changes the live API applies some time after its response."""
 _FIRST_NEW_ROUTE = 50_000_000
 _FIRST_NEW_PAPER = 20_000_000
 _KEPT_FILTERS = 16
-# One grey pixel: what a generated document contains.
+# The content of a generated document: one grey pixel.
 _PIXEL = bytes.fromhex(
     "89504e470d0a1a0a0000000d4948445200000001000000010800000000"
     "3a7e9b550000000a49444154789c6368000000820081770cc8190000000049454e44ae426082"
@@ -28,7 +28,7 @@ Record = dict[str, Any]
 
 @frozen
 class Filter:
-    """What a list asks for; a field that is None does not filter."""
+    """The filter of a list; None in a field means no filter by that field."""
 
     search: str | None = None
     label: str | None = None
@@ -40,12 +40,12 @@ NO_FILTER = Filter()
 
 
 class Store:
-    """The numbers and their documents; who uses it holds `lock`.
+    """The numbers and their documents; callers hold `lock`.
 
     Args:
-        fleet: The numbers as they began.
+        fleet: The numbers in their initial state.
         clock: Seconds, for `apply_delay`.
-        apply_delay: Seconds until a change of destinations or of the SMS callback can be seen.
+        apply_delay: Seconds until a change of destinations or of the SMS callback is visible.
         updates: Counts the writes of each number.
         lock: The lock of the sandbox.
     """
@@ -62,9 +62,9 @@ class Store:
         self.reset()
 
     def reset(self) -> None:
-        """Go back to the first day."""
+        """Restore the initial state."""
         self.ids: Sequence[int] = range(FIRST_ID, FIRST_ID + self.fleet.count)
-        # The value may be shared by many numbers: it is replaced, never changed.
+        # Many numbers may share one value, so replace it and never change it in place.
         self._edits: dict[int, Mapping[str, Any]] = {}
         self._late: dict[int, list[tuple[float, str, Any]]] = {}
         self._files: dict[int, tuple[str, bytes]] = {}
@@ -82,10 +82,10 @@ class Store:
         return at < len(ids) and ids[at] == number_id
 
     def record(self, number_id: int) -> Record:
-        """Return a number in wire form; nested values may be shared with the state and must not be changed.
+        """Return a number in wire form; the caller must not change nested values, which the state may share.
 
         Raises:
-            ApiError: 404, the account does not own it.
+            ApiError: 404, the account does not own the number.
         """
         if number_id not in self:
             raise ApiError(404, "Record not found")
@@ -105,7 +105,7 @@ class Store:
         return record
 
     def _settle(self, number_id: int) -> None:
-        """Make visible what has been late for long enough."""
+        """Apply the delayed changes that are due."""
         late = self._late.get(number_id)
         if not late:
             return
@@ -124,7 +124,7 @@ class Store:
         self._edits[number_id] = {**old, **fields} if old else fields
 
     def page(self, wanted: Filter, page: int, per_page: int) -> tuple[list[Record], int]:
-        """Return one page of numbers, by id, and how many there are on all pages."""
+        """Return one page of numbers in the order of ids, and how many numbers all pages have."""
         ids = self.ids if wanted == NO_FILTER else self._select(wanted)
         start = (page - 1) * per_page
         return [self.record(number_id) for number_id in ids[start : start + per_page]], len(ids)
@@ -143,7 +143,7 @@ class Store:
         edits = self._edits.get(number_id, {})
         if wanted.label_present is not None or wanted.label is not None:
             label = edits.get("label", self.fleet.label(index))
-            # The API ignores `label` as soon as `label_present` is given.
+            # The API ignores `label` if `label_present` is given.
             if wanted.label_present is not None:
                 if bool(label) != wanted.label_present:
                     return False
@@ -157,7 +157,7 @@ class Store:
         """Apply the same validated changes to every number, or to none.
 
         Raises:
-            ApiError: 404 for unknown numbers, 422 for SMS settings where there is no SMS.
+            ApiError: 404 for unknown numbers, 422 for SMS settings of a number without SMS.
         """
         self._require(number_ids)
         if changes.get("sms_enabled") or changes.get("sms_relay_url") is not None:
@@ -210,17 +210,17 @@ class Store:
         return routes
 
     def change(self, number_id: int, fields: Mapping[str, Any]) -> None:
-        """Set fields as they are, without validation, delay or counting."""
+        """Set fields without validation, delay or counting."""
         self._edit(number_id, fields)
         self._matching.clear()
 
     def find(self, phone: str) -> int | None:
-        """Return the id of a phone number of the account, or None."""
+        """Return the id of a phone number, or None if the account does not own it."""
         index = self.fleet.index_of(phone)
         return None if index is None or FIRST_ID + index not in self else FIRST_ID + index
 
     def release(self, number_ids: Sequence[int]) -> None:
-        """Give numbers back, all of them or none.
+        """Release numbers, all of them or none.
 
         Raises:
             ApiError: 404 for unknown numbers.
@@ -276,7 +276,7 @@ class Store:
 
 
 class NumbersView(Mapping[int, Record]):
-    """The state to look at: each read is a fresh copy, so that looking never changes it."""
+    """A read-only view of the numbers; each read returns a copy, so callers cannot change the state."""
 
     def __init__(self, store: Store) -> None:
         self._store = store

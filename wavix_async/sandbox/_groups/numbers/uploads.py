@@ -1,4 +1,4 @@
-"""Reading the multipart form of a document upload."""
+"""Read the multipart form of a document upload."""
 
 from pathlib import PurePath
 
@@ -18,13 +18,13 @@ _MEDIA = {
     ".bmp": "image/bmp",
     ".pdf": "application/pdf",
 }
-# The type was an id until June 2026 and is a name since.
+# The type was an id until June 2026 and has been a name since.
 _KINDS = {**{str(kind): kind for kind in DOC_TYPES}, **{name: kind for kind, (name, _) in DOC_TYPES.items()}}
 
 
 @frozen
 class Upload:
-    """A document and the numbers it is for."""
+    """A document and the numbers that it is for."""
 
     number_ids: list[int]
     kind: int
@@ -37,7 +37,7 @@ async def read_upload(request: web.BaseRequest) -> Upload:
     """Read the form of `POST /v1/numbers/papers`.
 
     Raises:
-        ApiError: 400, naming the field that is missing or wrong.
+        ApiError: 400 with the field that is missing or wrong.
     """
     if not request.content_type.startswith("multipart/"):
         raise invalid("doc_attachment", "a multipart/form-data body is needed")

@@ -1,7 +1,7 @@
-"""Reading request bodies: the API's idea of right and wrong.
+"""Read and validate request bodies as the API does.
 
-A wrong or unknown field is a 400 that names it. The live API may be more lenient with unknown fields; a sandbox that
-swallowed a misspelled name would hide the mistake that it is there to show.
+A wrong or unknown field gets a 400 that names it. The live API may accept unknown fields, but a sandbox that accepts a
+misspelled name would hide the caller's mistake.
 """
 
 from collections.abc import Callable, Mapping
@@ -67,13 +67,13 @@ def _changes(fields: Mapping[str, Any]) -> Mapping[str, Any]:
     return fields
 
 
-# A bulk change sends the same body over and over: it is read once, and all those numbers share one dict.
+# A bulk change sends the same body many times, so read it once and share one dict between all those numbers.
 @lru_cache(maxsize=64)
 def update_body(body: bytes) -> Mapping[str, Any]:
-    """Read the body of `PATCH /v1/numbers/{id}`; the result is shared and must not be changed.
+    """Read the body of `PATCH /v1/numbers/{id}`; the result is shared, so callers must not change it.
 
     Raises:
-        ApiError: 400, naming what is wrong.
+        ApiError: 400 with the field that is wrong.
     """
     return _changes(json_object(body)) if body else {}
 
@@ -82,7 +82,7 @@ def batch_body(body: bytes, limit: int | None) -> tuple[list[int], Mapping[str, 
     """Read the body of `PATCH /v1/numbers`: the ids, each once, and the changes.
 
     Raises:
-        ApiError: 400, naming what is wrong; 422, more ids than `limit`.
+        ApiError: 400 with the field that is wrong; 422, there are more ids than `limit`.
     """
     fields = json_object(body)
     ids = fields.pop("ids", None)
