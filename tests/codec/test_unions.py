@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import date, datetime
+from decimal import Decimal
 from typing import Any
 
 import attrs
@@ -124,3 +126,36 @@ def test_matching_fields_count_more_than_missing_ones() -> None:
 
     assert type(made) is Number
     assert drifts
+
+
+@attrs.frozen(kw_only=True)
+class Ledger(AnswerBase):
+    when: datetime | int = attrs.field(default=None)
+    amounts: dict[str, Decimal] = attrs.field(default=None)
+    days: list[date] | None = None
+    note: dict[str, object] | None = None
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        {"when": "2026-01-31T10:00:00Z", "amounts": {"a": "1.0E1"}, "days": ["2026-01-31T00:00:00Z"], "note": None},
+        {"when": 7, "amounts": {}, "days": None, "note": {"a": [1]}},
+        {"when": "2026-01-31T10:00:00.000Z", "amounts": {"a": "soon"}, "days": [], "note": None},
+    ],
+)  # fmt: skip
+def test_values_with_a_text_of_their_own_come_back_as_they_were(payload: dict[str, Any]) -> None:
+    ledger, _ = decode(Ledger, payload)
+
+    assert to_dict(ledger) == payload
+    assert attrs.evolve(ledger, amounts={"a": Decimal(1)}).amounts == {"a": Decimal(1)}
+
+
+def test_a_deep_dict_comes_back() -> None:
+    deep: Any = {}
+    for _ in range(900):
+        deep = {"a": deep}
+    ledger, drifts = decode(Ledger, {"when": 1, "amounts": {}, "days": None, "note": deep})
+
+    assert drifts == []
+    assert to_dict(ledger)["note"]["a"] is deep["a"]

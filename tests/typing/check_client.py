@@ -1,6 +1,6 @@
 """What the type checkers make of the client itself: groups, wrong names, and operations that the SDK lacks."""
 
-from typing import Any, Final, assert_type
+from typing import Any, Final, assert_type, cast
 
 from wavix_async import Number, NumberPage, Operation, Success, WavixClient
 from wavix_async.resources.numbers import Numbers
@@ -10,7 +10,7 @@ UNWRAPPED: Final = Operation("GET", "/v1/calls/{id}", Number, unwrap="call", res
 WRAPPED: Final = Operation("POST", "/v1/voice-campaigns", Success, wrap="voice_campaign")
 LISTED: Final = Operation("GET", "/v1/things", list[Number])
 # mypy infers nothing from a union: the operation says it.
-EITHER: Final[Operation[Number | NumberPage]] = Operation("GET", "/v1/things", Number | NumberPage)
+EITHER: Final[Operation[Number | NumberPage]] = Operation("GET", "/v1/things", cast("Any", Number | NumberPage))
 NOTHING: Final[Operation[None]] = Operation("POST", "/v1/things", None)
 
 
@@ -23,6 +23,8 @@ async def calling(wavix: WavixClient) -> None:
     await wavix.call(NOTHING)
 
     Operation("GET", "/v1/calls", "dict")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    Operation("GET", "/v1/calls", Number | NumberPage)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    Operation("GET", "/v1/calls", Number | None)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     Operation("GET", "/v1/calls", dict, unwrap=5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     await wavix.call("/v1/calls")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 

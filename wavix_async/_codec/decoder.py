@@ -206,6 +206,8 @@ def _model_hook(model: Any) -> Callable[[Any, Any], Any]:
                 )
             else:
                 lines.append(f"{condition}value = hook{i}(value, kind{i})")
+                if field.holds_text:
+                    lines.append("    odd = odd or value is not None")
         lines.append(f"    set{i}(made, value)")
     for hidden in filter(is_hidden, attrs.fields(model)):
         names[f"set_{hidden.name}"] = getattr(model, hidden.name).__set__

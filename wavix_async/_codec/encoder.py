@@ -73,7 +73,7 @@ def _write_model(model: AnswerBase) -> dict[str, Any]:
                 written[field.wire] = None
             continue
         decoded, raw = origin.texts.get(field.wire, (None, None)) if origin else (None, None)
-        written[field.wire] = raw if decoded is value else _write(value)
+        written[field.wire] = raw if decoded is value else value if field.is_plain else _write(value)
     written.update(model.extra)
     return written
 

@@ -85,6 +85,27 @@ def name_of(kind: Any) -> str:
     return getattr(kind, "__name__", str(kind))
 
 
+_PLAIN: Final = (dict, list, object, Any)
+
+
+def _holds_text(kind: Any) -> bool:
+    if kind in TEXTUAL:
+        return True
+    if is_list(kind) or is_dict(kind):
+        return _holds_text(typing.get_args(kind)[-1])
+    return is_union(kind) and any(map(_holds_text, members(kind)))
+
+
+def _write_texts(value: Any) -> Any:
+    """Return a value as it would be written, as far as values with a text of their own are concerned."""
+    if type(value) is list:
+        return [_write_texts(each) for each in value]
+    if type(value) is dict:
+        return {key: _write_texts(each) for key, each in value.items()}
+    write = TEXTUAL.get(type(value))
+    return write(value) if write else value
+
+
 @attrs.frozen(eq=False, repr=False)
 class Field:
     """A field of a model."""
@@ -96,6 +117,17 @@ class Field:
     optional: bool
     """Whether the documentation lets it be missing or null."""
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether it holds JSON as it came, without models or values of other types inside."""
+        kind = self.kind
+        return kind in _PLAIN or ((is_list(kind) or is_dict(kind)) and typing.get_args(kind)[-1] in _PLAIN)
+
+    @property
+    def holds_text(self) -> bool:
+        """Whether it is a list, a dict or a union in which a value may have a text of its own."""
+        return self.kind not in TEXTUAL and _holds_text(self.kind)
+
 
 @attrs.frozen(eq=False, repr=False)
 class Shape:
@@ -104,14 +136,17 @@ class Shape:
     fields: tuple[Field, ...]
     names: frozenset[str]
     required: frozenset[str]
-    textual: tuple[tuple[str, str, type, Callable[[Any], Any]], ...]
+    textual: tuple[tuple[str, str, type | None, Callable[[Any], Any]], ...]
+    """Name, wire name, type (None: any) and writer of the fields whose values may have a text of their own."""
 
     def keep_texts(self, model: Any, payload: Mapping[str, Any], absent: frozenset[str]) -> Origin:
         """Return what `to_dict` needs to give `payload` back."""
         texts = {}
         for name, wire, kind, write in self.textual:
             value = getattr(model, name)
-            if type(value) is kind and write(value) != (raw := payload[wire]):
+            if value is None or (kind is not None and type(value) is not kind):
+                continue
+            if write(value) != (raw := payload[wire]):
                 texts[wire] = (value, raw)
         return Origin(absent, texts) if absent or texts else EXACT
 
@@ -142,7 +177,11 @@ def _make_shape(model: Any) -> Shape:
         fields=tuple(fields),
         names=frozenset(field.wire for field in fields),
         required=frozenset(field.wire for field in fields if not field.optional),
-        textual=tuple((f.name, f.wire, f.kind, TEXTUAL[f.kind]) for f in fields if f.kind in TEXTUAL),
+        textual=tuple(
+            (f.name, f.wire, f.kind, TEXTUAL[f.kind]) if f.kind in TEXTUAL else (f.name, f.wire, None, _write_texts)
+            for f in fields
+            if _holds_text(f.kind)
+        ),
     )
 
 

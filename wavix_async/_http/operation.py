@@ -1,7 +1,6 @@
 """`Operation`: one call of the API as data. Everything that depends on which call it is stands here, once."""
 
 import string
-import types
 import typing
 from collections.abc import Iterable
 from datetime import date, datetime
@@ -40,8 +39,9 @@ class Operation(Generic[T]):
     Attributes:
         method: HTTP method, in capitals: GET, POST, PUT, PATCH, DELETE or HEAD.
         path: Path with placeholders: `/v1/numbers/{id}`.
-        result: What a success answers: a model, a list of models, `dict`, `list` or `object` for JSON as it comes, a
-            union of these, or None where the body does not matter.
+        result: What a success answers: a model, a list of models, `dict`, `list` or `object` for JSON as it comes, or
+            None where the body does not matter. A union has to be cast, because type checkers cannot tell its type:
+            `EITHER: Operation[A | B] = Operation("GET", "/v1/...", cast("Any", A | B))`.
         scope: The permission that the key needs (`numbers:write`), or None.
         idempotent: Whether sending it twice does no more than sending it once. GET, HEAD, PUT and DELETE default to
             True, all others to False: a new operation is not repeated until its author says that it may be.
@@ -63,7 +63,7 @@ class Operation(Generic[T]):
 
     method: str
     path: str
-    result: type[T] | types.UnionType | None
+    result: type[T] | None
     scope: str | None = attrs.field(default=None, kw_only=True)
     idempotent: bool = attrs.field(
         default=attrs.Factory(lambda self: self.method in _IDEMPOTENT_METHODS, takes_self=True), kw_only=True
