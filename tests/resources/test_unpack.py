@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
+import sys
 from typing import Any
+from unittest import mock
 
 import attrs
 import pytest
@@ -90,3 +93,48 @@ def test_the_updates_of_numbers_show_every_field(method: str, first: str) -> Non
 def test_a_forgotten_id_is_named() -> None:
     with pytest.raises((TypeError, InputError), match="number_id"):
         WavixClient("key").numbers.update(sms_enabled=True)  # type: ignore[call-arg]
+
+
+def test_a_class_without_fields_is_refused_when_the_method_is_made() -> None:
+    class Undecorated:
+        pass
+
+    with pytest.raises(TypeError, match=r"put @frozen\(kw_only=True\) above the class"):
+        unpack(Undecorated)
+
+
+async def test_a_method_looks_like_what_it_is() -> None:
+    numbers = mock.create_autospec(WavixClient("key").numbers)
+
+    assert asyncio.iscoroutinefunction(WavixClient("key").numbers.update) or sys.version_info >= (3, 12)
+    assert isinstance(numbers.update, mock.AsyncMock)
+    assert not isinstance(numbers.list, mock.AsyncMock)
+
+
+def test_a_missing_id_names_the_method() -> None:
+    with pytest.raises(TypeError, match=r"update\(\) is missing a required argument: 'number_id'"):
+        WavixClient("key").numbers.update(sms_enabled=True)  # type: ignore[call-arg]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ("abc ", "message_id must be a string, not empty and without blanks around it, got 'abc '"),
+        ("", "message_id must be a string, not empty"),
+        (5, "message_id must be a string, got 5: pass Message.message_id."),
+        ("all", "message_id must not be 'all', which is another path: pass Message.message_id."),
+    ],
+)
+async def test_an_id_that_is_none_is_named(wrong: Any, message: str) -> None:
+    with pytest.raises(InputError) as caught:
+        await WavixClient("key").messages.get(wrong)
+
+    assert str(caught.value).startswith(message)
+
+
+async def test_an_id_in_quotes_is_shown_without_and_a_phone_number_is_not() -> None:
+    numbers = WavixClient("key").numbers
+    with pytest.raises(InputError, match=r"not the phone number\. Without quotes: 1001\."):
+        await numbers.get("1001")  # type: ignore[arg-type]
+    with pytest.raises(InputError, match=r"not the phone number\.$"):
+        await numbers.get("15122000000")  # type: ignore[arg-type]
