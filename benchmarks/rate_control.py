@@ -11,7 +11,7 @@ import time
 
 from tests.support.rate_control import Outcome, Row, drive, judge, others, overhead, rows
 from tests.support.virtual import run_virtual
-from wavix_async._ratelimit.limiter import Limiter
+from wavix_async._ratelimit import Limiter
 
 
 def report(row: Row, outcomes: list[Outcome]) -> bool:

@@ -53,8 +53,8 @@ def test_a_link_and_its_target_have_one_lock(tmp_path: Path) -> None:
 
 
 def test_a_temporary_file_has_nothing_to_lock() -> None:
-    with Lock(None), Lock(None):
-        pass
+    with Lock(None) as first, Lock(None) as second:
+        assert first is not second
 
 
 def test_where_no_file_can_be_written_the_error_is_that_of_the_system(tmp_path: Path) -> None:

@@ -6,7 +6,6 @@ import copy
 import importlib
 import pickle
 import pkgutil
-from contextlib import suppress
 from decimal import Decimal
 from typing import Any, Optional, Union
 
@@ -25,6 +24,7 @@ from wavix_async import (
     Success,
     resources,
 )
+from wavix_async._codec import fits
 from wavix_async._http import Response, read_response
 from wavix_async.models import NumberBatch
 from wavix_async.resources import numbers
@@ -168,8 +168,11 @@ def test_what_an_answer_can_be(result: Any) -> None:
 @pytest.mark.parametrize("result", RESULTS, ids=str)
 def test_what_an_answer_can_be_is_read_or_one_of_our_errors(result: Any, payload: str) -> None:
     operation = Operation("GET", "/v1/things", result)
+    read: list[Any] = []
     with suppress(DecodeError):
-        read_response(operation, Response(200, {"Content-Type": "application/json"}, payload.encode()))
+        read.append(read_response(operation, Response(200, {"Content-Type": "application/json"}, payload.encode()))[0])
+
+    assert all(fits(type(None) if result is None else result, value) for value in read)
 
 
 class Text(str):

@@ -16,8 +16,7 @@ from typing import Any
 import attrs
 
 from tests.support.virtual import run_virtual
-from wavix_async._ratelimit.headers import RateHint
-from wavix_async._ratelimit.limiter import Limiter
+from wavix_async._ratelimit import Limiter, RateHint
 
 
 class Bucket:
