@@ -4,16 +4,16 @@
         number = await wavix.numbers.update(123, sms_enabled=True)
         report = await wavix.numbers.bulk_update(dict.fromkeys(ids, NumberUpdate(sms_enabled=True)))
 
-`wavix_async.errors` draws the tree of exceptions; all of them are importable from here.
+`wavix_async.errors` shows the tree of exceptions; all of them can be imported from here.
 """
 
-# Loading all of it takes a fifth of a second, most of it aiohttp's. Who imports a part (the test plugin is loaded into
-# every run of pytest, whatever is tested) does not pay for the rest.
+# Loading the whole package takes a fifth of a second, mostly for aiohttp. A program that imports a part (pytest loads
+# the test plugin in every run, for any project) does not load the rest.
 from wavix_async._version import __version__ as __version__
 
-TYPE_CHECKING = False  # typing is slow to import, and the checkers know the name
+TYPE_CHECKING = False  # typing is slow to import, and type checkers know this name
 if TYPE_CHECKING:
-    from wavix_async._exports import *  # noqa: F403 - __all__ says what
+    from wavix_async._exports import *  # noqa: F403 - __all__ lists the names
 
 else:
 
@@ -22,14 +22,14 @@ else:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         import importlib
 
-        # Most programs begin with names of these; the rest of the package is not loaded for them.
+        # Most programs first use names of these modules, so only these are loaded for them.
         for part in ("client", "errors", "types", "models.numbers"):
             module = importlib.import_module(f"{__name__}.{part}")
             if name in module.__all__:
                 return globals().setdefault(name, getattr(module, name))
         from wavix_async import _exports
 
-        # A name that is there stays: a test may have put something else in its place.
+        # Keep names that are already set: a test may have replaced one.
         for each in ("__all__", *_exports.__all__):
             globals().setdefault(each, getattr(_exports, each))
         try:

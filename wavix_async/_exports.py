@@ -1,6 +1,6 @@
-"""Everything that `wavix_async` shows, by name; `__init__` gets a name from here when it is first used.
+"""All public names of `wavix_async`; `__init__` takes a name from here on first use.
 
-A module whose whole `__all__` is shown is imported by `*`: an error or a model of numbers is written in one place.
+A module whose whole `__all__` is public is imported with `*`, so a new error or a new model is listed in one place.
 """
 
 from wavix_async._aio import StopSignal as StopSignal
@@ -21,7 +21,7 @@ from wavix_async._instrumentation import RetryEvent as RetryEvent
 from wavix_async._instrumentation import Tracer as Tracer
 from wavix_async._ratelimit import LimitSnapshot as LimitSnapshot
 from wavix_async._version import __version__ as __version__
-from wavix_async.bulk import *  # noqa: F403 - __all__ says what, here and below
+from wavix_async.bulk import *  # noqa: F403 - __all__ lists the names, here and below
 from wavix_async.client import WavixClient as WavixClient
 from wavix_async.config import RetryPolicy as RetryPolicy
 from wavix_async.config import Timeouts as Timeouts
@@ -34,5 +34,5 @@ from wavix_async.resources import Paginator as Paginator
 from wavix_async.types import *  # noqa: F403
 
 TYPE_CHECKING = False
-if not TYPE_CHECKING:  # the checkers know the names by the imports
+if not TYPE_CHECKING:  # type checkers know the names from the imports
     __all__ = ["__version__", *sorted(name for name in globals() if name[0] != "_" and name != "TYPE_CHECKING")]

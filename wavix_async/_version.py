@@ -1,3 +1,3 @@
-"""The version, read by the build and sent in the User-Agent header."""
+"""The version: the build reads it, and the client sends it in the User-Agent header."""
 
 __version__ = "0.1.0"

@@ -18,25 +18,25 @@ class WavixClient(BaseClient):
     Use it with `async with`, or call `close()`. One client serves any number of tasks of one event loop.
 
     Args:
-        api_key: The key; default: the environment variable WAVIX_API_KEY. Errors do not show it, also where an answer
-            repeats it, unless it is shorter than 8 characters, as no real key is.
+        api_key: The API key; default: the environment variable WAVIX_API_KEY. Errors never show it, even if an answer
+            repeats it. (Keys shorter than 8 characters are not hidden; no real key is that short.)
         base_url: Default: WAVIX_BASE_URL, or https://api.wavix.com. http is accepted for loopback hosts only.
-        rate: Requests per second that the account allows. None: go as fast as the API takes, and learn the limit from
-            its first 429. Clients do not share what they know of a limit: use one client for one key, and where one
-            process is not enough, `wavix_async.redis.RedisRateLimit`.
-        retry: When a failed attempt is repeated.
+        rate: Requests per second that the account allows. None: send as fast as the API accepts, and learn the limit
+            from the first 429. Clients do not share what they learn: use one client per key, and for several processes
+            `wavix_async.redis.RedisRateLimit`.
+        retry: When to retry a failed attempt.
         timeout: How long to wait, in seconds; a number sets the time of one attempt.
-        max_connections: Connections, and so requests on the wire, at once.
-        session: An aiohttp session of your own (proxies, TLS); it is not closed, and its hidden replay of GET, PUT and
-            DELETE is switched off. Default: a session of the client's own.
-        strict: Raise `DecodeError` when an answer is not as documented, instead of keeping what came.
-        observers: Called with every event: attempts, retries, pauses, rate changes, drift.
+        max_connections: How many connections, and so requests on the wire, are allowed at once.
+        session: Your own aiohttp session (proxies, TLS). The client does not close it, and switches off its hidden
+            replay of GET, PUT and DELETE. Default: the client creates and closes a session.
+        strict: Raise `DecodeError` if an answer is not as documented, instead of keeping the values as received.
+        observers: Called with every event: attempts, retries, pauses, rate changes, drift, bulk runs.
 
     Raises:
-        ConfigurationError: A setting is missing or wrong; the message names it and the remedy.
+        ConfigurationError: A setting is missing or wrong; the message names it and says what to do.
     """
 
-    # A group, with its models, is imported when it is first used: a client of one group does not pay for twenty.
+    # A group and its models are imported on first use: a program that uses one group does not load twenty.
 
     @cached_property
     def messages(self) -> "Messages":
@@ -52,7 +52,7 @@ class WavixClient(BaseClient):
 
         return Numbers(self)
 
-    # Type checkers report a wrong name by themselves; they must not see a method that accepts any.
+    # Type checkers report wrong names by themselves; they must not see a method that accepts any name.
     if not TYPE_CHECKING:
 
         def __getattr__(self, name: str) -> object:
@@ -60,24 +60,24 @@ class WavixClient(BaseClient):
             if name.startswith("_"):
                 raise AttributeError(f"{kind.__name__!r} object has no attribute {name!r}", name=name)
             if hasattr(kind, name):
-                # The property is there, and its own code raised AttributeError: show that error.
+                # The property exists, but its code raised AttributeError: show that error.
                 return object.__getattribute__(self, name)
-            # `obj` is left out: with it Python would add a second "Did you mean".
+            # Without `obj`: with it, Python would add a second "Did you mean".
             raise AttributeError(_no_such_name(kind, name), name=name)
 
 
 def _no_such_name(client: type, name: str) -> str:
-    """Return what to say where a client has no attribute: what it has, and how to call what the SDK lacks."""
+    """Return the error message for a missing attribute: what the client has, and how to call other operations."""
     import difflib
 
     groups = [key for key in dir(client) if isinstance(getattr(client, key), cached_property)]
-    # `call` is in the text anyway, and close to `calls`, a group of the API.
+    # Do not suggest `call`: the text names it anyway, and it is close to `calls`, a group of the API.
     names = [key for key in dir(client) if not key.startswith("_") and key != "call"]
     close = difflib.get_close_matches(name, groups, n=1) or difflib.get_close_matches(name, names, n=1)
     return (
         f"{client.__name__} has no {name!r}."
         + (f" Did you mean {close[0]!r}?" if close else "")
         + f" Its groups of operations: {', '.join(groups)}."
-        + " To call an operation that the SDK lacks:"
+        + " To call an operation without a method:"
         + ' await wavix.call(Operation("GET", "/v1/...", dict)), with Operation from wavix_async.'
     )

@@ -1,4 +1,4 @@
-"""The client's settings: frozen records that check themselves, and what is read from the environment."""
+"""The client's settings: frozen classes that check their values, and settings from the environment."""
 
 import hashlib
 import ipaddress
@@ -33,13 +33,11 @@ def _number(*, above: float, optional: bool = False, or_equal: bool = False) -> 
 
 def _whole(instance: object, attribute: Any, value: object) -> None:
     if type(value) is not int:
-        raise ConfigurationError(
-            f"{type(instance).__name__}.{attribute.name} must be a number without a fraction, got {value!r}."
-        )
+        raise ConfigurationError(f"{type(instance).__name__}.{attribute.name} must be a whole number, got {value!r}.")
 
 
 def _to_frozenset(value: Iterable[int]) -> frozenset[int]:
-    # What is no set of anything is left for the validator to name.
+    # Leave any other type for the validator, which reports it.
     return frozenset(value) if isinstance(value, set | frozenset | list | tuple | range) else value  # type: ignore[return-value]
 
 
@@ -51,19 +49,20 @@ def _true_or_false(instance: object, attribute: Any, value: object) -> None:
 def _statuses(instance: object, attribute: Any, value: object) -> None:
     if not isinstance(value, frozenset) or not all(type(status) is int for status in value):
         raise ConfigurationError(
-            f"{type(instance).__name__}.{attribute.name} must be a set of statuses like {{502, 503}}, got {value!r}."
+            f"{type(instance).__name__}.{attribute.name} must be a set of statuses such as {{502, 503}}, got {value!r}."
         )
 
 
 @attrs.frozen(kw_only=True)
 class Timeouts:
-    """How long to wait, in seconds. Nothing here counts twice: queueing for the rate or a slot is not an attempt.
+    """How long to wait, in seconds. A wait for the rate or a slot counts for the deadline, not for an attempt.
 
     Attributes:
-        attempt: One attempt, connecting included, to the last byte of the answer. Default 30.
-        connect: Looking up the host, and opening a connection (TLS included), 10 seconds each. Given for a call, it
-            bounds both together.
-        deadline: The whole call: every attempt, backoff and wait for the rate. None: no bound. Default 600.
+        attempt: The limit for one attempt, from connecting to the last byte of the answer. Default 30.
+        connect: The limit for looking up the host, and again for opening a connection (including TLS). Default 10. If
+            it is set for a call (`with_options`), it limits both together.
+        deadline: The limit for the whole call: all attempts, backoffs and waits for the rate. None: no limit. Default
+            600.
 
     Raises:
         ConfigurationError: A value is not a positive number.
@@ -76,22 +75,23 @@ class Timeouts:
 
 @attrs.frozen(kw_only=True)
 class RetryPolicy:
-    """When a failed attempt is repeated.
+    """When the client retries a failed attempt.
 
-    A 429 is waited out whatever `attempts` says (unless it is 1), until the deadline. A failure that may have been
-    carried out is repeated only where the operation is safe to repeat; one that never left this machine always is.
+    After a 429 the client waits and retries until the deadline, regardless of `attempts` (unless it is 1). The client
+    retries a request that may have been carried out only if the operation is idempotent. It may retry any request that
+    never left this machine.
 
     Attributes:
-        attempts: Attempts in all, the first included; 1 means never repeat. Default 4.
-        backoff: Upper bound of the first backoff in seconds; it doubles, and each wait is drawn between 0 and the
-            bound ("full jitter"). Default 0.5.
-        max_backoff: Upper bound of any backoff, in seconds. Default 8.
-        statuses: HTTP statuses that are repeated. Default 408, 500, 502, 503, 504.
-        repeat_unknown: Whether a change that may have been carried out is repeated where that is safe. False: its call
-            fails instead, and `bulk_update` reads the number back before it sends the change again. Default True.
+        attempts: The maximum number of attempts, including the first; 1 means no retries. Default 4.
+        backoff: Upper limit of the first backoff in seconds. The limit doubles with each retry, and each wait is random
+            between 0 and the limit ("full jitter"). Default 0.5.
+        max_backoff: Upper limit of any backoff, in seconds. Default 8.
+        statuses: HTTP statuses after which the client retries. Default 408, 500, 502, 503, 504.
+        repeat_unknown: Whether to retry an idempotent change that may have been carried out. False: its call fails
+            instead, and `bulk_update` reads the number before it sends the change again. Default True.
         budget_ratio: Retries allowed per request, over all calls of the client. Default 0.2: at most 20 % more
             traffic.
-        budget_per_second: Retries allowed per second on top of that. Default 10.
+        budget_per_second: Additional retries allowed per second. Default 10.
 
     Raises:
         ConfigurationError: A value is out of range.
@@ -109,12 +109,12 @@ class RetryPolicy:
 
     @classmethod
     def none(cls) -> "RetryPolicy":
-        """Return the policy that never repeats an attempt, a 429 included."""
+        """Return a policy without retries, even after a 429."""
         return cls(attempts=1)
 
 
 class Secret(str):
-    """A string that does not show itself in repr, so that dumps of locals and headers stay clean."""
+    """A string whose repr hides its value, so that dumps of locals and headers do not show it."""
 
     __slots__ = ()
 
@@ -123,7 +123,7 @@ class Secret(str):
 
 
 class HiddenBytes(bytes):
-    """Bytes that do not show themselves in repr."""
+    """Bytes whose repr hides their value."""
 
     __slots__ = ()
 
@@ -132,10 +132,10 @@ class HiddenBytes(bytes):
 
 
 def read_api_key(api_key: str | None) -> Secret:
-    """Return the key given, or the one in WAVIX_API_KEY.
+    """Return the given API key, or the one in WAVIX_API_KEY.
 
     Raises:
-        ConfigurationError: There is none, or it holds characters that no header can carry.
+        ConfigurationError: There is no key, or it has characters that a header cannot contain.
     """
     key = Secret(os.environ.get("WAVIX_API_KEY", "")) if api_key is None else api_key
     if not isinstance(key, str) or not key.strip():
@@ -144,7 +144,7 @@ def read_api_key(api_key: str | None) -> Secret:
         )
     key = Secret(key.strip())
     if not (key.isascii() and key.isprintable()):
-        raise ConfigurationError("api_key holds characters that no HTTP header can carry: copy the key again.")
+        raise ConfigurationError("api_key has characters that an HTTP header cannot contain: copy the key again.")
     return key
 
 
@@ -156,37 +156,37 @@ def _is_loopback(host: str) -> bool:
 
 
 def read_base_url(base_url: str | None) -> URL:
-    """Return the base URL given, the one in WAVIX_BASE_URL, or the live API's.
+    """Return the given base URL, the one in WAVIX_BASE_URL, or the live API's.
 
     Raises:
-        ConfigurationError: It is not an absolute URL, or not https to a host that is not loopback.
+        ConfigurationError: It is not an absolute URL, or it uses http for a host that is not loopback.
     """
     text = base_url if base_url is not None else os.environ.get("WAVIX_BASE_URL") or DEFAULT_BASE_URL
     try:
         url = URL(str(text).strip())
     except (ValueError, IndexError) as error:
-        raise ConfigurationError(f"base_url is not a URL: {error}. Pass one like {DEFAULT_BASE_URL}.") from None
+        raise ConfigurationError(f"base_url is not a URL: {error}. Pass a URL such as {DEFAULT_BASE_URL}.") from None
     if url.scheme not in {"http", "https"} or not url.host:
         raise ConfigurationError(
-            f"base_url must be an absolute http(s) URL like {DEFAULT_BASE_URL}, got {str(text)!r}."
+            f"base_url must be an absolute http(s) URL such as {DEFAULT_BASE_URL}, got {str(text)!r}."
         )
     if url.scheme == "http" and not _is_loopback(url.host):
         raise ConfigurationError(
-            f"base_url must use https: {url.host} is not this machine, and the key would travel in the clear. "
+            f"base_url must use https: {url.host} is not this machine, and the API key would be sent unencrypted. "
             f"Use https://{url.host}."
         )
     if url.user or url.password or url.query_string or url.fragment:
-        raise ConfigurationError("base_url must hold a scheme, a host and at most a path: no user, query or fragment.")
+        raise ConfigurationError("base_url must be a scheme, a host and an optional path: no user, query or fragment.")
     return url.with_path(url.raw_path.rstrip("/"), encoded=True)
 
 
 def account_of(api_key: str, base_url: URL) -> str:
-    """Return a name for what a key opens at this API: the same in every process, and no way back to the key."""
+    """Return a name for the account of a key at this API: the same in every process, and it does not reveal the key."""
     return hashlib.sha256(f"{base_url.origin()}\n{api_key}".encode()).hexdigest()[:16]
 
 
 def check_rate(rate: Any) -> float | None:
-    """Return the rate when it is None or a positive number of requests per second.
+    """Return the rate if it is None or a positive number of requests per second.
 
     Raises:
         ConfigurationError: It is something else.
@@ -201,7 +201,7 @@ def check_rate(rate: Any) -> float | None:
 
 
 def check_count(name: str, value: int) -> int:
-    """Return a whole number that is at least 1.
+    """Return `value` if it is a whole number of at least 1.
 
     Raises:
         ConfigurationError: It is something else.
@@ -212,7 +212,7 @@ def check_count(name: str, value: int) -> int:
 
 
 def check_seconds(name: str, value: float) -> float:
-    """Return a number of seconds that is at least 0.
+    """Return `value` if it is a number of seconds of at least 0.
 
     Raises:
         ConfigurationError: It is something else.

@@ -4,13 +4,13 @@
     ├── InputError (ValueError)           an argument is wrong; nothing was sent
     │   └── ConfigurationError            a setting of the client is wrong or missing
     ├── ClientClosedError (RuntimeError)  the client was used after close()
-    ├── StoppedError                      the signal of `with_options(stop=)` was set before it was sent
-    ├── TransportError                    no answer came
+    ├── StoppedError                      the signal of `with_options(stop=)` was set before the request was sent
+    ├── TransportError                    no complete answer came
     │   ├── ConnectError                  never sent: refused, DNS, TLS, a closing connection
-    │   ├── DisconnectedError             the connection broke while the answer was awaited or read
+    │   ├── DisconnectedError             the connection broke before the answer was complete
     │   └── AttemptTimeoutError (TimeoutError)
     ├── DeadlineExceededError (TimeoutError)  the deadline of the whole call has passed
-    ├── OutcomeUnknownError               sent once, not repeatable, and may have been carried out
+    ├── OutcomeUnknownError               sent, not idempotent, and may have been carried out
     ├── DecodeError                       an answer could not be read
     ├── APIError                          the API answered with an error
     │   ├── BadRequestError               400
@@ -21,11 +21,11 @@
     │   ├── ConflictError                 409
     │   ├── ContentTooLargeError          413
     │   ├── UnprocessableEntityError      422
-    │   ├── RateLimitError                429, or a wait for the rate that does not fit the deadline
+    │   ├── RateLimitError                429, or a wait for the rate that would exceed the deadline
     │   └── ServerError                   5xx
     └── BulkError                         some items of a bulk run did not succeed (`wavix_async.bulk` defines it)
 
-All of them can be pickled, and all carry the same facts: `status`, `code`, `request_id`, `date`, `attempts`, `elapsed`,
+All of them can be pickled, and all have the attributes `status`, `code`, `request_id`, `date`, `attempts`, `elapsed`,
 `retry_after`, `retryable` and `outcome`.
 """
 
@@ -65,19 +65,19 @@ class WavixError(Exception):
     """The base of every exception this package raises.
 
     Attributes:
-        message: What happened, and what to do about it where that is known.
+        message: What happened, and what to do about it if that is known.
         status: The HTTP status of the last answer, or None if there was none.
         code: The API's own error code, as a string, or None.
         request_id: The request id that the API or a proxy gave the last answer, or None.
-        date: When the API answered, by its own clock (in UTC): what its support needs to find the request; or None.
-        attempts: How often the request was put on the wire.
+        date: When the API answered, by its own clock (in UTC), or None. Wavix support needs it to find the request.
+        attempts: How many times the request was sent.
         elapsed: Seconds from the start of the call to this error.
-        retry_after: Seconds the API asked to wait, or None.
-        retryable: Whether the same call may succeed later without being changed.
-        outcome: `not_sent` (no byte reached the API), `rejected` (the API refused it and changed nothing) or
-            `unknown` (it may have been carried out).
-        reason: Why, in the API's own words, at most 500 characters; None where it did not say, or not in JSON.
-        details: The parsed body of an API error, or its first 2,000 characters; None where there was none.
+        retry_after: Seconds that the API asked to wait, or None.
+        retryable: Whether the same call may succeed later, unchanged.
+        outcome: `not_sent` (no byte reached the API), `rejected` (the API rejected the request and changed nothing) or
+            `unknown` (the request may have been carried out).
+        reason: The API's own reason, at most 500 characters; None if it gave none, or not in JSON.
+        details: The parsed body of an API error, or its first 2,000 characters; None if there was no body.
     """
 
     default_outcome: ClassVar[Outcome] = "unknown"
@@ -116,7 +116,7 @@ class WavixError(Exception):
 
 
 class InputError(WavixError, ValueError):
-    """An argument is wrong. Nothing was sent; the message names the argument and the remedy."""
+    """An argument is wrong. Nothing was sent; the message names the argument and says what to do."""
 
     default_outcome: ClassVar[Outcome] = "not_sent"
 
@@ -126,13 +126,13 @@ class ConfigurationError(InputError):
 
 
 class ClientClosedError(WavixError, RuntimeError):
-    """The client was used after `close()`, or closed meanwhile; `outcome` tells whether anything was sent."""
+    """The client was used after `close()`, or closed during the call; `outcome` says whether anything was sent."""
 
     default_outcome: ClassVar[Outcome] = "not_sent"
 
 
 class StoppedError(WavixError):
-    """The signal given to `with_options(stop=...)` was set before this attempt could be sent."""
+    """The signal passed to `with_options(stop=...)` was set before this attempt could be sent."""
 
     default_outcome: ClassVar[Outcome] = "not_sent"
 
@@ -147,7 +147,7 @@ class ConnectError(TransportError):
     """The request never left this machine: refused, DNS, TLS, or a connection that was already closing.
 
     Attributes:
-        was_idle: Whether it was a connection of the client's own pool, which the server had closed meanwhile.
+        was_idle: Whether the connection came from the client's own pool and the server had closed it while idle.
     """
 
     default_outcome: ClassVar[Outcome] = "not_sent"
@@ -158,23 +158,23 @@ class ConnectError(TransportError):
 
 
 class DisconnectedError(TransportError):
-    """The connection broke after the request was sent: it may have been carried out."""
+    """The connection broke after the request was sent: the request may have been carried out."""
 
 
 class AttemptTimeoutError(TransportError, TimeoutError):
-    """One attempt took longer than `Timeouts.attempt`: it may have been carried out."""
+    """One attempt took longer than `Timeouts.attempt`: the request may have been carried out."""
 
 
 class DeadlineExceededError(WavixError, TimeoutError):
-    """The deadline of the whole call has passed; `outcome` says whether something was sent."""
+    """The deadline of the whole call has passed; `outcome` says whether anything was sent."""
 
     default_retryable = True
 
 
 class OutcomeUnknownError(WavixError):
-    """A call that must not be repeated was sent once and got no trustworthy answer: it may have been carried out.
+    """A call that must not be repeated was sent and got no trustworthy answer: it may have been carried out.
 
-    Look at the account (or wait for the webhook) before you send it again. `__cause__` is the failure itself.
+    Check the account (or wait for the webhook) before you send it again. `__cause__` is the failure itself.
     """
 
 
@@ -182,7 +182,7 @@ class DecodeError(WavixError):
     """An answer could not be read: not JSON, cut off, too large, or, with `strict=True`, not as documented.
 
     Attributes:
-        paths: JSON paths of what was not as documented (`$.items[3].status: expected str, found int`).
+        paths: JSON paths of values that are not as documented (`$.items[3].status: expected str, found int`).
     """
 
     def __init__(self, message: str = "", *, paths: tuple[str, ...] = (), **facts: object) -> None:
@@ -221,21 +221,21 @@ class ConflictError(APIError):
 
 
 class ContentTooLargeError(APIError):
-    """413: the body is larger than the API takes."""
+    """413: the body is larger than the API accepts."""
 
 
 class UnprocessableEntityError(APIError):
-    """422: the parameters are well-formed, and the API cannot apply them."""
+    """422: the parameters are well-formed, but the API cannot apply them."""
 
 
 class RateLimitError(APIError):
-    """429, or a wait for the rate that does not fit the deadline; `retry_after` says how long it would be."""
+    """429, or a wait for the rate that would exceed the deadline; `retry_after` is its length in seconds."""
 
     default_retryable = True
 
 
 class ServerError(APIError):
-    """5xx: the API failed; a change may have been carried out all the same."""
+    """5xx: the API failed, but it may have carried out the change."""
 
     default_outcome: ClassVar[Outcome] = "unknown"
     default_retryable = True
@@ -258,7 +258,7 @@ def error_for_status(status: int) -> type[APIError]:
     """Return the error class for an HTTP status.
 
     Args:
-        status: An HTTP status; one that is below 400 gives `APIError`.
+        status: An HTTP status; a status below 400 gives `APIError`.
 
     Returns:
         The class to raise.

@@ -1,4 +1,4 @@
-"""UNSET, and the aliases that the public signatures use."""
+"""`UNSET`, and type aliases for public signatures."""
 
 import enum
 from typing import Final, Literal, TypeAlias
@@ -12,7 +12,7 @@ class UnsetType(enum.Enum):
     UNSET = "UNSET"
 
     def __bool__(self) -> Literal[False]:
-        """Return False, so that `if update.label:` reads naturally."""
+        """Return False, so that `if update.sms_relay_url:` skips a field that is not set."""
         return False
 
     def __repr__(self) -> str:
@@ -20,7 +20,7 @@ class UnsetType(enum.Enum):
 
 
 UNSET: Final = UnsetType.UNSET
-"""Leave this field as it is: it is not sent. `None` is sent as null and clears the field."""
+"""The value of a field that is not sent, so that it keeps its value. `None` is sent as null and clears the field."""
 
 Outcome: TypeAlias = Literal["not_sent", "rejected", "unknown"]
-"""What is known of a failed call: it never left, the API refused it, or it may have been carried out."""
+"""What is known about a failed call: it was never sent, the API rejected it, or it may have been carried out."""

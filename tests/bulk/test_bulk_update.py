@@ -355,7 +355,7 @@ BAD: list[tuple[Any, str]] = [
     ((None, ON), "number_id must be a positive integer, got None"),
     ((12.0, ON), "number_id must be a positive integer, got 12.0"),
     (([1], ON), "number_id must be a positive integer"),
-    ((FIRST, NumberUpdate()), "NumberUpdate is empty, it would change nothing: give at least one of sms_enabled"),
+    ((FIRST, NumberUpdate()), "NumberUpdate is empty and would change nothing: set at least one of sms_enabled"),
     ((FIRST, UNSET), "must be a NumberUpdate, got UnsetType"),
     ((FIRST, {"sms_enabled": True}), "must be a NumberUpdate, got dict"),
     ((FIRST, None), "must be a NumberUpdate, got NoneType"),

@@ -81,9 +81,9 @@ class TestCsv:
     def test_every_wrong_place_is_named(self):
         content = "id,sms_enabled,transcription_threshold\n1,maybe,soon\n-2,yes,\n3,,\n4,yes\n5,yes,1,2\n"
         assert problems(content) == [
-            "line 2, column 2 (sms_enabled): must be true or false; leave it out to keep it as it is; got 'maybe'.",
+            "line 2, column 2 (sms_enabled): must be true or false; leave it out to keep its value; got 'maybe'.",
             "line 2, column 3 (transcription_threshold): must be a whole number; "
-            "leave it out to keep it as it is; got 'soon'.",
+            "leave it out to keep its value; got 'soon'.",
             "line 3, column 1 (id): must be the number's record id, a positive whole number; got '-2'.",
             "line 4: no changes: give at least one field a value.",
             "line 5, column 3: the row has 2 cells, and the header has 3.",
@@ -103,7 +103,7 @@ class TestCsv:
         ("cell", "message"),
         [
             ("{", "must be a JSON list: "),
-            ("5", "must be a list, each a NumberDestination; leave it out to keep it as it is; got 5."),
+            ("5", "must be a list, each a NumberDestination; leave it out to keep its value; got 5."),
             ("[5]", "[0] must be an object with destination, priority, transport, trunk_id; got 5."),
             ('[{""destination"":""a"",""to"":1}]', "[0] has unknown keys: to; the keys are destination, priority, "),
             ('[{""destination"":""a""}]', "[0] is missing priority, transport."),
@@ -124,7 +124,7 @@ class TestCsv:
     def test_bad_quoting_is_named_and_reading_goes_on(self):
         assert problems('id,sms_enabled\n"1"x,yes\n2,oops\n') == [
             "line 2: is not CSV: ',' expected after '\"'.",
-            "line 3, column 2 (sms_enabled): must be true or false; leave it out to keep it as it is; got 'oops'.",
+            "line 3, column 2 (sms_enabled): must be true or false; leave it out to keep its value; got 'oops'.",
         ]
 
     def test_an_open_quote(self):

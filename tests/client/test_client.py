@@ -138,7 +138,7 @@ async def test_a_session_of_the_callers_own_is_used_and_left_open(api: Api) -> N
 @pytest.mark.filterwarnings("ignore:.* deprecated:DeprecationWarning", "ignore:.* removed:DeprecationWarning")
 async def test_a_session_with_a_login_of_its_own_is_refused() -> None:
     async with aiohttp.ClientSession(auth=aiohttp.BasicAuth("somebody", "hunter2")) as session:
-        with pytest.raises(ConfigurationError, match="make it without auth") as caught:
+        with pytest.raises(ConfigurationError, match="create it without auth") as caught:
             client(session=session)
     assert "hunter2" not in str(caught.value)
 
@@ -302,7 +302,7 @@ async def test_a_wrong_name_answers_with_what_exists(name: str, meant: str) -> N
         text = str(caught.value)
         assert text.startswith(f"WavixClient has no {name!r}.{meant} Its groups of operations: ")
         assert text.endswith(
-            'To call an operation that the SDK lacks: await wavix.call(Operation("GET", "/v1/...", dict)), '
+            'To call an operation without a method: await wavix.call(Operation("GET", "/v1/...", dict)), '
             "with Operation from wavix_async."
         )
         listed = text.partition("Its groups of operations: ")[2].partition(".")[0].split(", ")

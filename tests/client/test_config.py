@@ -114,7 +114,7 @@ def test_a_missing_key_names_the_remedy(key: Any) -> None:
 @pytest.mark.req_24
 @pytest.mark.parametrize("key", ["ключ", "a\nb", "a\r\nX-Evil: 1", "a\x00b", "a\x7fb", "ké"])
 def test_a_key_that_no_header_can_carry(key: str) -> None:
-    with pytest.raises(ConfigurationError, match="api_key holds characters") as caught:
+    with pytest.raises(ConfigurationError, match="api_key has characters") as caught:
         WavixClient(key)
 
     assert key not in str(caught.value)
@@ -213,7 +213,7 @@ def test_the_key_never_leaves_this_machine_in_the_clear(url: str) -> None:
 )
 def test_a_base_url_that_is_none_is_named(url: Any) -> None:
     with pytest.raises(
-        ConfigurationError, match=r"base_url must be an absolute http\(s\) URL like https://api\.wavix\.com"
+        ConfigurationError, match=r"base_url must be an absolute http\(s\) URL such as https://api\.wavix\.com"
     ):
         WavixClient(KEY, base_url=url)
 

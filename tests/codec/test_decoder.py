@@ -47,7 +47,7 @@ def by_name(case: ex.DriftCase) -> str:
 
 @pytest.mark.parametrize("kind", [NumberUpdate, list[NumberUpdate], dict, list[int]])
 def test_only_answers_are_read(kind: Any) -> None:
-    with pytest.raises(InputError, match="from_dict reads answers, such as Number"):
+    with pytest.raises(InputError, match="from_dict reads models of answers, such as Number"):
         from_dict(kind, {})
 
 

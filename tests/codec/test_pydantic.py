@@ -248,7 +248,7 @@ def test_all_errors_are_told_at_once_each_at_its_place() -> None:
         ("destinations", 0, "transport"): ("int_type", "Input should be a valid integer"),
         ("destinations", 1, "trunk_id"): (
             "value_error",
-            "NumberDestination.trunk_id is missing: transport 5 (SIP_TRUNK) routes to a trunk, pass its id.",
+            "NumberDestination.trunk_id is missing: transport 5 (SIP_TRUNK) routes to a trunk; pass the trunk's id.",
         ),
         ("destinations", 2, "trunk"): ("extra_forbidden", "Extra inputs are not permitted"),
     }
@@ -487,14 +487,15 @@ def test_the_schema_of_an_update() -> None:
         "title": "NumberUpdate",
         "type": "object",
         "additionalProperties": False,
-        "description": "What to change on a phone number; a field left out stays as it is, null clears it.",
+        "description": "What to change on a phone number; a field left out keeps its value, null clears it.",
     }
     assert "required" not in schema
     assert list(schema["properties"]) == [field.name for field in attrs.fields(NumberUpdate)]
     assert schema["properties"]["sms_relay_url"] == {
         "anyOf": [{"type": "string"}, {"type": "null"}],
         "title": "Sms Relay Url",
-        "description": "Where inbound messages are posted; null: to the account's default. Applied asynchronously.",
+        "description": "The URL to which inbound messages are posted; null: the account's default. "
+        "Applied asynchronously.",
     }
     assert schema["$defs"]["NumberDestination"]["required"] == ["destination", "priority", "transport"]
     assert schema["$defs"]["NumberDestination"]["properties"]["transport"] == {

@@ -96,9 +96,9 @@ class TestTables:
             "1007,14155550000,true,\n"
         )
         assert problems(content) == [
-            "line 2, column 3 (sms_enabled): must be true or false; leave it out to keep it as it is; got 'maybe'.",
+            "line 2, column 3 (sms_enabled): must be true or false; leave it out to keep its value; got 'maybe'.",
             "line 2, column 4 (transcription_threshold): must be a whole number; "
-            "leave it out to keep it as it is; got 'soon'.",
+            "leave it out to keep its value; got 'soon'.",
             "line 3, column 1 (id): must be the number's record id, a positive whole number; got 'x'.",
             "line 4, column 2 (number): must be a phone number, such as +1 415 555 0100; got '+49 abc'.",
             "line 5: the number is missing: give id or number.",

@@ -150,7 +150,7 @@ nummbers: []
         expected = [
             (2, 12, "unknown key lable in a selector; the keys are id, number, "),
             (2, 32, "(channels): must be a whole number or null; got 'many'."),
-            (3, 22, "(sms_enabled): must be true or false; leave it out to keep it as it is; got 'maybe'."),
+            (3, 22, "(sms_enabled): must be true or false; leave it out to keep its value; got 'maybe'."),
             (4, 7, "must be the number's record id, a positive whole number; got 0."),
             (5, 9, "unknown key sms_enabeld in set; the keys are sms_enabled, "),
             (6, 3, "set is missing: give a mapping of fields and values."),

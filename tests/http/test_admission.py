@@ -102,7 +102,9 @@ def test_a_permit_after_the_deadline_is_refused_at_once(
             if not answers:
                 with pytest.raises(RateLimitError):
                     await wavix.with_options(retry=RetryPolicy.none()).call(GET, path={"id": 1})
-            with pytest.raises(RateLimitError, match=r"would have to wait \d+.\d s \(the API said so\)") as caught:
+            with pytest.raises(
+                RateLimitError, match=r"would have to wait \d+.\d s \(the API asked for a pause\)"
+            ) as caught:
                 await wavix.with_options(deadline=5).call(GET, path={"id": 2})
             assert (caught.value.outcome, caught.value.status) == (outcome, status)
             assert caught.value.retry_after == pytest.approx(30, abs=1)

@@ -261,7 +261,7 @@ def test_paths(path: str, placeholders: tuple[str, ...]) -> None:
     ],
 )
 def test_a_path_that_is_none(path: Any) -> None:
-    with pytest.raises(InputError, match=r"The path of an operation must be one like /v1/numbers/\{id\}; got"):
+    with pytest.raises(InputError, match=r"The path of an operation must look like /v1/numbers/\{id\}; got"):
         Operation("GET", path, Success)
 
 
@@ -279,7 +279,7 @@ def test_reserved_words() -> None:
     assert hash(operation) == hash(Operation("GET", "/v3/messages/{id}", dict, reserved=("sender-ids", "all")))
     wrong: Any
     for wrong in ("all", ["all", 5], [""], 5):
-        with pytest.raises(InputError, match=r"reserved must be words of a path such as \('all',\)"):
+        with pytest.raises(InputError, match=r"reserved must be a list of path words such as \['all'\]"):
             Operation("GET", "/v3/messages/{id}", dict, reserved=wrong)
 
 

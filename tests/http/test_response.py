@@ -101,7 +101,7 @@ def test_an_empty_body_is_a_broken_answer_where_there_is_something_to_say(
     "body", [b"{", b"{}}", b"[1,", b"nope", b"\xff\xfe", b'{"id":1', b"<html>", b" ", b"\x00", b'{"a": tru', b"'x'"]
 )
 def test_a_body_that_is_not_json(body: bytes) -> None:
-    with pytest.raises(DecodeError, match="a body that is not JSON, or not all of it") as caught:
+    with pytest.raises(DecodeError, match="a body that is not JSON, or incomplete JSON") as caught:
         read_response(GET, answer(200, body=body))
 
     assert caught.value.retryable
@@ -128,7 +128,7 @@ def test_a_body_that_is_not_json(body: bytes) -> None:
     ],
 )
 def test_an_answer_of_quite_another_kind(operation: Operation[Any], payload: Any) -> None:
-    with pytest.raises(DecodeError, match="that is no answer to") as caught:
+    with pytest.raises(DecodeError, match="that is not an answer to") as caught:
         read_response(operation, answer(200, payload))
 
     assert caught.value.retryable
@@ -380,7 +380,7 @@ def test_an_error_is_no_answer_although_nothing_would_be_one() -> None:
     ],
 )
 def test_a_key_that_holds_no_answer(operation: Operation[Any], payload: Any) -> None:
-    with pytest.raises(DecodeError, match="that is no answer to") as caught:
+    with pytest.raises(DecodeError, match="that is not an answer to") as caught:
         read_response(operation, answer(200, payload))
     assert caught.value.retryable
 

@@ -89,7 +89,7 @@ def test_what_people_write_is_brought_into_one_form(given_: dict[str, Any], kept
         ({"tags": [1]}, "Plan.tags must be a list, each a string"),
         ({"tags": {"a"}}, "Plan.tags must be a list"),
         ({"dots": [{"x": "1"}]}, "Plan.dots[0]: Dot.x must be a whole number; got '1'."),
-        ({"dots": [Dot(x=1), {"y": 1}]}, "Plan.dots[1]: Dot has no field y; its fields are x, from_."),
+        ({"dots": [Dot(x=1), {"y": 1}]}, "Plan.dots[1]: Dot has no field y. Its fields are x, from_."),
         ({"dots": [{}]}, "Plan.dots[0]: Dot.x is missing; got {}."),
         ({"dots": [Line(dot=Dot(x=1))]}, "Plan.dots must be a list, each a Dot"),
         ({"dots": Dot(x=1)}, "Plan.dots must be a list, each a Dot"),
@@ -157,8 +157,8 @@ def test_the_repr_begins_with_what_it_is_about() -> None:
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: Number(id=1).destinations, "an answer has `destination`, a list; a change (`NumberUpdate`) has"),
-        (lambda: NumberUpdate().destination, "a change has `destinations`, a list; an answer has `destination`"),
+        (lambda: Number(id=1).destinations, "an answer has the list `destination`; a change (`NumberUpdate`) has"),
+        (lambda: NumberUpdate().destination, "a change has the list `destinations`; an answer has `destination`"),
         (lambda: Number(id=1).labels, "Number has no attribute 'labels': did you mean 'label'?"),
         (lambda: Number(id=1).zzz, "Number has no attribute 'zzz'"),
     ],
@@ -190,7 +190,7 @@ def test_help_of_a_method_tells_of_its_keywords() -> None:
     text = inspect.getdoc(wavix.numbers.update) or ""
 
     args = text.partition("Args:\n")[2].partition("\n\n")[0]
-    assert args.index("number_id: ") < args.index("sms_enabled: Inbound SMS;")
+    assert args.index("number_id: ") < args.index("sms_enabled: Whether inbound SMS")
     assert "Raises:" in text
     assert "validity: Seconds after which" in (inspect.getdoc(wavix.messages.send) or "")
 

@@ -242,7 +242,7 @@ def test_what_a_destination_needs_cannot_be_unset(field: str) -> None:
 @pytest.mark.parametrize("trunk", [{}, {"trunk_id": None}, {"trunk_id": UNSET}, {"trunk_id": 0}])
 @pytest.mark.parametrize("transport", [5, InboundCallTransport.SIP_TRUNK])
 def test_a_trunk_destination_needs_its_trunk(trunk: dict[str, Any], transport: int) -> None:
-    with pytest.raises(InputError, match=r"NumberDestination\.trunk_id is missing: .* pass its id"):
+    with pytest.raises(InputError, match=r"NumberDestination\.trunk_id is missing: .* pass the trunk's id"):
         target(transport=transport, **trunk)
 
 

@@ -386,7 +386,7 @@ def test_a_defect_in_the_arithmetic_lets_no_caller_wait_for_ever(
             limiter.accepted(await waiting)
 
     run_virtual(main())
-    assert [record.getMessage() for record in caplog.records] == ["rate control failed and starts anew"]
+    assert [record.getMessage() for record in caplog.records] == ["rate control failed and was reset"]
 
 
 callers = st.tuples(st.floats(0.0, 2.0), st.sampled_from(["accept", "refuse", "pause", "cancel", "late"]))

@@ -160,7 +160,7 @@ async def test_update_sends_what_is_given_and_no_more(
 
 async def test_an_update_of_nothing_is_refused(api: Api, wavix: WavixClient) -> None:
     with pytest.raises(
-        InputError, match="NumberUpdate is empty, it would change nothing: give at least one of sms_enabled"
+        InputError, match="NumberUpdate is empty and would change nothing: set at least one of sms_enabled"
     ):
         await wavix.numbers.update(501)
 
@@ -361,7 +361,7 @@ async def test_update_batch(api: Api, wavix: WavixClient) -> None:
 
 @pytest.mark.parametrize("ids", [[], (), set()])
 async def test_update_batch_needs_ids(api: Api, wavix: WavixClient, ids: Any) -> None:
-    with pytest.raises(InputError, match="ids must name at least one number"):
+    with pytest.raises(InputError, match="ids is empty: pass at least one id"):
         await wavix.numbers.update_batch(ids, sms_enabled=True)
 
 
@@ -443,15 +443,17 @@ async def test_an_empty_answer_confirms_a_release(api: Api, wavix: WavixClient) 
 
 @pytest.mark.parametrize("both", [{}, {"ids": [1], "dids": ["1"]}, {"ids": [], "dids": []}])
 async def test_release_takes_one_of_both(api: Api, wavix: WavixClient, both: dict[str, Any]) -> None:
-    with pytest.raises(InputError, match=r"release\(\) takes either ids=\[\.\.\.\] or dids=\[\.\.\.\], not both"):
+    with pytest.raises(
+        InputError, match=r"release\(\) takes either ids=\[\.\.\.\] or dids=\[\.\.\.\]: pass exactly one"
+    ):
         await wavix.numbers.release(**both)
 
 
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ({"ids": []}, "ids must name at least one number"),
-        ({"dids": []}, "dids must name at least one number"),
+        ({"ids": []}, "ids is empty: pass at least one id"),
+        ({"dids": []}, "dids is empty: pass at least one phone number"),
         ({"dids": "14155550123"}, "dids must be a list of phone numbers, got the string '14155550123'"),
         ({"ids": [1, "2"]}, r"ids\[1\] must be a positive integer"),
         ({"ids": [0]}, r"ids\[0\] must be a positive integer"),
@@ -593,13 +595,13 @@ async def test_the_kinds_of_files(api: Api, wavix: WavixClient, suffix: str) -> 
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ({"did_ids": []}, "did_ids must name at least one number"),
+        ({"did_ids": []}, "did_ids is empty: pass at least one id"),
         ({"did_ids": [1, 0]}, r"did_ids\[1\] must be a positive integer"),
         ({"did_ids": "12"}, r"did_ids\[0\] must be a positive integer"),
-        ({"filename": None}, "filename is missing: with bytes, pass the name"),
+        ({"filename": None}, "filename is missing: pass a file name"),
         ({"filename": ""}, "filename is missing"),
-        ({"filename": "virus.exe"}, "virus.exe is none of PNG, JPG, JPEG, TIFF, BMP, PDF"),
-        ({"filename": "pdf"}, "pdf is none of"),
+        ({"filename": "virus.exe"}, "virus.exe must be a PNG, JPG, JPEG, TIFF, TIF, BMP or PDF file"),
+        ({"filename": "pdf"}, "pdf must be a PNG"),
         ({"doc_attachment": b""}, "a.pdf is empty"),
         ({"doc_attachment": bytes(10 * 1024 * 1024 + 1)}, "a.pdf is larger than 10 MB"),
         ({"doc_attachment": io.StringIO("x")}, r"open the file for reading bytes: open\(path, 'rb'\)"),

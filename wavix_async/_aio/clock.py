@@ -1,7 +1,7 @@
 """`Clock`: how calls wait; `wavix_async.testing` has a clock that skips the waits.
 
-Every wait on purpose goes through a clock: a backoff, a pause that the API asked for, the next permit at a rate. A
-timeout does not: it limits how long a call waits for another party.
+Every intended wait uses a clock: a backoff, a pause that the API asks for, the next permit at a rate. A timeout does
+not: it limits how long a call waits for the network.
 """
 
 import asyncio
@@ -11,16 +11,16 @@ __all__ = ["Clock"]
 
 
 class Clock:
-    """The clock of the event loop; it skips nothing.
+    """The clock of the event loop; it skips no waits.
 
     Attributes:
-        skipped: Seconds that have passed only on this clock, because a wait was skipped; always 0.0 here.
+        skipped: Seconds that have passed only on this clock, because it skipped waits; always 0.0 here.
     """
 
     skipped: float = 0.0
 
     def of(self, loop: asyncio.AbstractEventLoop) -> Callable[[], float]:
-        """Return a function that tells the time in seconds: the loop's, plus what was skipped."""
+        """Return a function that returns the time in seconds: the loop's time, plus the skipped seconds."""
         return loop.time
 
     def call_at(self, loop: asyncio.AbstractEventLoop, when: float, callback: Callable[[], object]) -> asyncio.Handle:
@@ -28,9 +28,9 @@ class Clock:
         return loop.call_at(when, callback)
 
     def time(self) -> float:
-        """Return the time of the running loop, plus what was skipped."""
+        """Return the time of the running loop, plus the skipped seconds."""
         return asyncio.get_running_loop().time() + self.skipped
 
     async def sleep(self, seconds: float) -> None:
-        """Wait so many seconds."""
+        """Wait for a number of seconds."""
         await asyncio.sleep(seconds)

@@ -1,4 +1,4 @@
-"""`StopSignal` ends the waits of many calls at once; requests on the wire end as they would without it."""
+"""`StopSignal` ends the waits of many calls at once; it does not affect requests on the wire."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -16,10 +16,10 @@ _NEVER: Final = float("inf")
 
 
 class StopSignal:
-    """Once it is set, the calls that have it (`with_options(stop=...)`) send nothing more.
+    """Once this signal is set, the calls that use it (`with_options(stop=...)`) send nothing more.
 
-    A call that waits for the rate, for a connection or for a backoff raises `StoppedError` at once. A call whose
-    request is on the wire ends as it would without the signal. `set()` cannot be undone.
+    A call that waits for the rate, for a connection or for a backoff raises `StoppedError` at once. A request on the
+    wire is not affected: the call waits for its answer. `set()` cannot be undone.
     """
 
     def __init__(self) -> None:
@@ -29,13 +29,13 @@ class StopSignal:
         self._followers: WeakSet[StopSignal] = WeakSet()
 
     def is_set(self) -> bool:
-        """Tell whether `set()` was called."""
+        """Return whether `set()` was called."""
         return self._set
 
     def set(self) -> None:
         """Stop the calls. Call this in their event loop."""
         self._set = True
-        # The waits of a closed loop never end, so there is nothing to cancel; tasks may leave the set at any moment.
+        # The waits of a closed loop never end, so skip them. Iterate over a copy: tasks may leave the set meanwhile.
         for waiting in list(self._waiting):
             if not waiting.expired and not waiting.task.get_loop().is_closed():
                 waiting.expired = True
@@ -44,13 +44,13 @@ class StopSignal:
             follower.set()
 
     def also_sets(self, other: "StopSignal") -> None:
-        """Set another signal, too, when this one is set."""
+        """Also set another signal when this one is set."""
         self._followers.add(other)
         if self._set:
             other.set()
 
     def check(self) -> None:
-        """Raise an error if the signal is set.
+        """Raise `StoppedError` if the signal is set.
 
         Raises:
             StoppedError: The signal is set.
@@ -59,17 +59,17 @@ class StopSignal:
             raise self._error()
 
     async def end(self, wait: Awaitable[T], *others: "StopSignal") -> T:
-        """Wait for something, unless the signal is set before.
+        """Await `wait`, until the signal is set.
 
         Args:
-            wait: What the running task awaits; `set()` cancels it.
-            others: Signals that end the wait as well.
+            wait: The awaitable; `set()` cancels it.
+            others: More signals that end the wait.
 
         Returns:
             The result of the wait.
 
         Raises:
-            StoppedError: The signal is set. If it was set before, the wait does not begin.
+            StoppedError: The signal is set. If it is set already, the wait does not begin.
         """
         signals = (self, *others)
         for signal in signals:
@@ -109,8 +109,8 @@ def _drop(wait: Awaitable[object]) -> None:
 
 
 def _stopped() -> WavixError:
-    return StoppedError("Stopped before this could be sent.")
+    return StoppedError("The call was stopped before its request could be sent.")
 
 
 def _closed() -> WavixError:
-    return ClientClosedError("The client was closed before this could be sent.")
+    return ClientClosedError("The client was closed before the request could be sent.")

@@ -1,7 +1,8 @@
 """`Watchdog`: one timer that ends every attempt at its deadline.
 
-`asyncio.timeout` sets and cancels a timer for each request, a twentieth of what a request costs, although nearly all
-requests end long before their deadline. Here an attempt only notes its deadline, and one timer waits for the earliest.
+`asyncio.timeout` sets and cancels a timer for each request. That is a twentieth of the cost of a request, although
+nearly all requests end long before their deadline. Here an attempt only records its deadline, and one timer waits for
+the earliest deadline.
 """
 
 import asyncio
@@ -26,11 +27,11 @@ class Watched:
         self.closed = False
 
     def was_closed(self) -> bool:
-        """Tell, in an attempt that was cancelled, whether `close` did it and no other caller wants the task to end."""
+        """Withdraw the cancellation by `close`, if there is one, and return whether it was the only one."""
         return self.closed and self.task.uncancel() <= self.cancelling
 
     def timed_out(self) -> bool:
-        """Tell, in an attempt that was cancelled, whether its deadline did it and no other caller wants it to end."""
+        """Withdraw the cancellation at the deadline, if there is one, and return whether it was the only one."""
         return self.expired and self.task.uncancel() <= self.cancelling
 
 
@@ -50,7 +51,7 @@ class Watchdog:
             deadline: When the watchdog cancels the task, in the loop's time.
 
         Returns:
-            What `leave` takes; its `timed_out()` tells a cancellation at the deadline from any other.
+            The record to pass to `leave`; its `timed_out()` distinguishes a cancellation at the deadline from others.
         """
         task = asyncio.current_task(self._loop)
         assert task is not None
@@ -61,7 +62,7 @@ class Watchdog:
         return watched
 
     def leave(self, watched: Watched) -> None:
-        """Stop watching."""
+        """Stop watching the task."""
         self._watched.discard(watched)
 
     def close(self) -> None:
@@ -90,8 +91,8 @@ class Watchdog:
             if watched.expired:
                 continue
             if watched.deadline <= now and watched.task.cancelling() > watched.cancelling:
-                # Another part cancels the task at this moment, as aiohttp does when connecting takes too long. Only a
-                # cancellation that is the only one can be recognized as a timeout, so look again a little later.
+                # Other code is cancelling the task, as aiohttp does when connecting takes too long. A timeout can only
+                # be recognized if it is the only cancellation, so check again a little later.
                 earliest = min(earliest, now + _AGAIN)
             elif watched.deadline <= now:
                 watched.expired = True

@@ -1,4 +1,4 @@
-"""The docstrings of the fields of a class, read from its source when they are asked for."""
+"""Docstrings of the fields of a class, read from its source on demand."""
 
 import ast
 import functools
@@ -16,9 +16,9 @@ __all__ = ["FieldDoc", "attribute_docs", "field_docs"]
 
 @functools.cache
 def attribute_docs(module: str) -> Mapping[str, Mapping[str, str]]:
-    """Return the string literals after the fields of the classes of a module; none where there is no source."""
+    """Return the docstrings below the fields of a module's classes; an empty mapping if there is no source."""
     try:
-        # A class is there, so its module is loaded.
+        # The class exists, so its module is loaded.
         tree = ast.parse(inspect.getsource(sys.modules[module]))
     except (KeyError, OSError, TypeError, SyntaxError):
         return {}
@@ -37,7 +37,7 @@ def attribute_docs(module: str) -> Mapping[str, Mapping[str, str]]:
 
 
 def section_docs(kind: Any) -> dict[str, str]:
-    """Return what the section `Attributes:` of a docstring says."""
+    """Return the entries of the `Attributes:` section of a class's docstring, by name."""
     _, found, section = inspect.cleandoc(str(vars(kind).get("__doc__") or "")).partition("\nAttributes:\n")
     if not found:
         return {}
@@ -47,7 +47,7 @@ def section_docs(kind: Any) -> dict[str, str]:
 
 
 def field_docs(kind: Any) -> dict[str, str]:
-    """Return the docs of the fields of a class and its bases, by name: `Attributes:`, or the string after a field."""
+    """Return the docs of the fields of a class and its bases: from `Attributes:`, or the string below a field."""
     texts: dict[str, str] = {}
     for base in filter(attrs.has, reversed(kind.__mro__)):
         texts |= section_docs(base)
@@ -56,23 +56,23 @@ def field_docs(kind: Any) -> dict[str, str]:
 
 
 class FieldDoc(str):
-    """A docstring that also tells of fields when `help()` asks for it; reading the source waits until then.
+    """A docstring that adds the docs of fields when `help()` shows it; the source is read only then.
 
-    `inspect.getdoc`, and with it `help()` and notebooks, cleans a docstring by `expandtabs` first.
+    `inspect.getdoc`, which `help()` and notebooks use, calls `expandtabs` of a docstring first.
     """
 
     _kind: Any
     _heading: str
 
     def __new__(cls, text: str, kind: Any, heading: str) -> Self:
-        """Return the text, to which a section on the fields of `kind` belongs."""
+        """Return the text; `expandtabs` adds the fields of `kind` to its section `heading`."""
         made = super().__new__(cls, text)
         made._kind = kind
         made._heading = heading
         return made
 
     def expandtabs(self, tabsize: SupportsIndex = 8) -> str:
-        """Return the whole docstring: the text, and the fields that it does not document itself."""
+        """Return the whole docstring: the text, plus the fields that the text does not document."""
         text = inspect.cleandoc(str(self))
         known = _entries(text)
         lines = [

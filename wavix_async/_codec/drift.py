@@ -1,4 +1,4 @@
-"""`Drift`: one way in which an answer was not as documented."""
+"""`Drift`: one way in which an answer is not as documented."""
 
 from typing import Any, Literal
 
@@ -11,15 +11,15 @@ __all__ = ["Drift", "drift_error"]
 
 @attrs.frozen
 class Drift:
-    """One way in which an answer was not as documented."""
+    """One way in which an answer is not as documented."""
 
     model: str
-    """The model's class name, or the type of an answer that is no object."""
+    """The model's class name, or the type of an answer that is not an object."""
     field: str
     """The field as the API spells it; empty for a whole object."""
     kind: Literal["missing", "null", "type", "unknown"]
     path: str
-    """Where it stood: `$.items[3].status`."""
+    """The JSON path of the deviation: `$.items[3].status`."""
     expected: str
     found: str
 

@@ -25,7 +25,7 @@ _writer: Final = cattrs.Converter(detailed_validation=False, omit_if_default=Tru
 
 @functools.cache
 def _body_writer(kind: Any) -> Callable[[Any], dict[str, Any]]:
-    """Return the function that writes one class of what callers pass; a field at its default is left out."""
+    """Return the function that writes a body or query class; it leaves out fields at their default."""
     hidden: dict[str, Any] = {field.name: override(omit=True) for field in attrs.fields(kind) if is_hidden(field)}
     return make_dict_unstructure_fn(kind, _writer, _cattrs_omit_if_default=True, **hidden)
 
@@ -36,11 +36,12 @@ _writer.register_unstructure_hook_factory(
 _writer.register_unstructure_hook(Decimal, str)
 _writer.register_unstructure_hook(datetime, write_datetime)
 _writer.register_unstructure_hook(date, date.isoformat)
-# The annotation names what callers may pass; only the value tells which of it came.
+# The annotation lists what callers may pass; only the value shows which member of the union they passed.
 _writer.register_unstructure_hook_func(is_union, lambda value: _write(value))
 
 
-# Most values are of these. Asked first, since bodies are mappings, and `isinstance` with an abstract class is slow.
+# Most values have one of these types. They are checked first: `FieldsBase` is abstract (a mapping), and `isinstance`
+# with an abstract class is slow.
 _PLAIN: Final = frozenset({str, int, bool, float, type(None)})
 
 
@@ -52,7 +53,7 @@ def _write(value: Any) -> Any:
     if isinstance(value, FieldsBase):
         return _body_writer(type(value))(value)
     if isinstance(value, list | tuple):
-        # A list in a list is no list of models, but what came instead of one.
+        # No field holds lists of lists: such a list is an undocumented value, returned as received.
         return [element if type(element) is list else _write(element) for element in value]
     if isinstance(value, Mapping):
         return {key: _write(each) for key, each in value.items()}
@@ -68,7 +69,7 @@ def _write_model(model: AnswerBase) -> dict[str, Any]:
     for field in shape_of(type(model)).fields:
         value = getattr(model, field.name)
         if value is None:
-            # A model that was made by hand says nothing of the fields that it leaves out.
+            # Only a decoded model knows whether the answer had null here: in others, None means left out.
             if origin is not None and field.wire not in origin.absent:
                 written[field.wire] = None
             continue
@@ -83,16 +84,16 @@ def to_dict(value: "AnswerBase | FieldsBase") -> dict[str, Any]: ...
 @overload
 def to_dict(value: "list[B] | tuple[B, ...]") -> list[dict[str, Any]]: ...
 def to_dict(value: Any) -> Any:
-    """Return the wire form of a model or a request body: what came in, unknown keys included, or what will be sent.
+    """Return the wire form of a model (as received, unknown keys included) or of a request body (as it will be sent).
 
     Args:
         value: A model, a request body, or a list of them.
 
     Returns:
-        Dicts, lists, strings, numbers, booleans and None: what `json.dumps` takes.
+        Dicts, lists, strings, numbers, booleans and None, ready for `json.dumps`.
 
     Raises:
-        TypeError: The value is none of these.
+        TypeError: The value is something else.
     """
     if not isinstance(value, AnswerBase | FieldsBase | list | tuple):
         raise TypeError(f"to_dict takes a model, a request body or a list of them, got {type(value).__name__}.")
@@ -100,20 +101,20 @@ def to_dict(value: Any) -> Any:
 
 
 def encode(value: object) -> bytes:
-    """Return the JSON bytes of a request body (a `Body`, or what JSON takes as it is).
+    """Return the JSON bytes of a request body: a `Body`, or any JSON value.
 
     Raises:
-        TypeError: It holds something that JSON cannot.
-        ValueError: It holds NaN or infinity.
+        TypeError: The body holds a value that JSON cannot represent.
+        ValueError: The body holds NaN or infinity.
     """
     if isinstance(value, FieldsBase):
         return dumps(_body_writer(type(value))(value))
-    # orjson would write NaN as null, and null clears.
+    # orjson would write NaN as null, and null clears a field.
     return stdlib_dumps(value)
 
 
 def query_of(query: FieldsBase) -> dict[str, Any]:
-    """Return the query parameters of a query model by their wire names; a field that is None or UNSET is left out."""
+    """Return the query parameters of a query model by their wire names, without fields that are None or UNSET."""
     found = {}
     for name, wire in wire_names(type(query)):
         value = getattr(query, name)

@@ -1,4 +1,4 @@
-"""JSON bytes to values and back: orjson where it is installed, the standard library otherwise."""
+"""JSON bytes to values and back: with orjson if it is installed, otherwise with the standard library."""
 
 import json
 import os
@@ -9,7 +9,7 @@ __all__ = ["dumps", "loads", "stdlib_dumps"]
 
 
 def stdlib_dumps(value: Any) -> bytes:
-    """Return the JSON bytes of a value, by the standard library: it refuses NaN, which orjson writes as null."""
+    """Return the JSON bytes of a value; the standard library rejects NaN, which orjson writes as null."""
     return json.dumps(value, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
 
 

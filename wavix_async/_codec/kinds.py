@@ -1,6 +1,6 @@
-"""What the codec needs to know of a model: the bare bases of answers, of what callers pass, and of open enums.
+"""The base classes that the codec knows: for answers, for bodies and queries, and for open enums.
 
-`wavix_async.models` puts on top of them what only models need: checks, help and the hooks of pydantic.
+`wavix_async.models` adds what only models need: checks, help and pydantic's hooks.
 """
 
 import enum
@@ -18,12 +18,12 @@ __all__ = ["NO_EXTRA", "AnswerBase", "FieldsBase", "OpenEnum", "OpenIntBase", "O
 
 @attrs.frozen
 class Origin:
-    """What an answer looked like where the decoded model does not tell: keeps `to_dict` exact."""
+    """Details of an answer that the decoded fields lose; with them `to_dict` restores the answer exactly."""
 
     absent: frozenset[str] = frozenset()
     """Wire names of documented fields that the answer did not have."""
     texts: Mapping[str, tuple[object, object]] = attrs.field(factory=dict)
-    """Wire name -> (decoded value, value as it came), where encoding the first does not give the second."""
+    """Wire name -> (decoded value, value as received), if encoding the first does not give the second."""
 
 
 class _NoExtra(Mapping[str, object]):
@@ -52,7 +52,7 @@ NO_EXTRA: Final[Mapping[str, object]] = _NoExtra()
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
 class AnswerBase:
-    """The base of every answer: the keys that no field takes, and what decoding would lose."""
+    """The base of every answer. It keeps the keys that match no field, and the details that decoding would lose."""
 
     extra: Mapping[str, object] = attrs.field(default=NO_EXTRA, repr=False)
     _origin: Origin | None = attrs.field(default=None, alias="_origin", repr=False, eq=False)
@@ -60,7 +60,7 @@ class AnswerBase:
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
 class FieldsBase(Mapping[str, Any]):
-    """The base of what callers pass, bodies and queries: also a mapping of the fields that are set."""
+    """The base of bodies and queries: also a mapping of the fields that are set."""
 
     def __getitem__(self, name: str) -> Any:
         value = getattr(self, name, UNSET) if name in _names(type(self)) else UNSET
@@ -78,8 +78,8 @@ class FieldsBase(Mapping[str, Any]):
         return True
 
     def is_empty(self) -> bool:
-        """Tell whether no field is set."""
-        for name in _names(type(self)):  # noqa: SIM110 - a generator costs more than all of them
+        """Return whether no field is set."""
+        for name in _names(type(self)):  # noqa: SIM110 - a generator costs more than the whole loop
             if getattr(self, name) is not UNSET:
                 return False
         return True
@@ -91,7 +91,7 @@ def _names(kind: Any) -> tuple[str, ...]:
 
 
 class OpenEnum:
-    """An enum that takes values it does not know, so that an answer decodes although the API has moved on."""
+    """An enum that accepts unknown values, so that an answer still decodes after the API has added some."""
 
     @classmethod
     def _pseudo_member(cls, value: Any, kind: type, made: Any) -> Any:

@@ -1,15 +1,16 @@
-"""What pydantic is told of our models, so that FastAPI takes and answers them without a second model.
+"""How pydantic validates, writes and describes our models, so that FastAPI uses them without a second set of models.
 
-Only the hooks of `models/_base.py` import this module, when pydantic asks them: `import wavix_async` does without it.
+Only the hooks of `models/_base.py` import this module, when pydantic calls them: `import wavix_async` does not load it.
 
-A request body (`Body`) is checked by pydantic itself, field by field, by wire names: every error is told at once, at
-its place. It is as strict as the class: nothing is coerced ("true" is no boolean, 1.5 and "1" are no integers), null
-passes only where None clears, and an unknown key is refused, since a misspelt field would be lost. What only the class
-knows (transport 5 needs a trunk) is told with its own message. An instance passes as it is.
+Pydantic itself checks a request body (`Body`), field by field and by wire names, so it reports every error at once with
+its location. It is as strict as the class: nothing is coerced ("true" is not a boolean, 1.5 and "1" are not integers),
+null is valid only where None clears the field, and an unknown key is rejected, since a misspelt field would be lost.
+Rules that only the class knows (transport 5 needs a trunk) are reported with the message of the class. An instance
+passes unchanged.
 
-An answer (`Model`) is taken as the client takes it: an instance passes as it is, an object is read by the codec, and
-what deviates from the documentation is kept. Only what is no object at all is refused. It is written as `to_dict`
-writes it.
+Pydantic reads an answer (`Model`) as the client does: an instance passes unchanged, and the codec reads an object and
+keeps values that deviate from the documentation. Only a value that is not an object is rejected. An answer is written
+as `to_dict` writes it.
 """
 
 import functools
@@ -47,10 +48,10 @@ from wavix_async.types import UnsetType
 __all__ = ["SERIALIZER", "describe", "schema"]
 
 _SOURCE: Final = "wavix_async"
-"""The key of a core schema's metadata under which we find again what it was made from."""
+"""The key in a core schema's metadata under which we store the class that it was made from."""
 
 
-# --- the face ---
+# --- entry points ---
 
 
 def schema(source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
@@ -58,17 +59,17 @@ def schema(source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
 
     Args:
         source: The class, or a generic one with its arguments: `Number`, `Page[Number]`.
-        handler: What pydantic gives to ask for the schemas of other types.
+        handler: Pydantic's handler; it returns the schemas of other types.
     """
     return _enum_schema(source) if _is_enum(source) else _model_schema(source, handler)
 
 
 def describe(schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
-    """Return the JSON schema: one for both directions, since what is taken and what is written have the same shape.
+    """Return the JSON schema: one for both directions, since input and output have the same shape.
 
     Args:
-        schema: What `schema` has made.
-        handler: What pydantic gives to make JSON schemas.
+        schema: The result of `schema`.
+        handler: Pydantic's handler; it makes JSON schemas.
     """
     source = typing.cast("Any", schema)["metadata"][_SOURCE]
     reference = handler(schema)
@@ -91,9 +92,9 @@ def _title(source: Any) -> str:
 
 
 def _ref(source: Any) -> str:
-    """Return the name by which pydantic knows a schema again; it makes that of the component from it.
+    """Return the name by which pydantic recognizes a schema, and from which it makes the name of the component.
 
-    It ends in other characters than pydantic's own, which finds `Page` where `Page[Number]` is asked for.
+    The name does not end like pydantic's own: with those, pydantic finds `Page` when it looks for `Page[Number]`.
     """
     kind = _class_of(source)
     inner = ",".join(map(_ref, typing.get_args(source)))
@@ -106,7 +107,7 @@ def _ref(source: Any) -> str:
 
 @functools.cache
 def _concrete(source: Any) -> Any:
-    """Return a class whose fields have real types, where those of a generic model name a variable."""
+    """Return a class whose fields have real types in place of the type variables of a generic model."""
     origin = _class_of(source)
     variables = getattr(origin, "__parameters__", ())
     if not variables:
@@ -124,7 +125,7 @@ def _concrete(source: Any) -> Any:
 
 @attrs.frozen
 class _Text:
-    """Has the codec read a type whose wire form is a text of its own."""
+    """Makes the codec read a type whose wire form is a string in a format of its own."""
 
     kind: Any
 
@@ -146,7 +147,7 @@ class _Text:
 
 
 def _error(kind: str, message: str) -> PydanticCustomError:
-    # Both are typed as literals; without a context, pydantic takes a message with braces as it is.
+    # Pydantic declares both as literal strings. Without a context, it leaves braces in a message alone.
     return PydanticCustomError(typing.cast("Any", kind), typing.cast("Any", message))
 
 
@@ -160,7 +161,7 @@ _STRICT: Final[dict[Any, Callable[..., CoreSchema]]] = {
 
 
 def _value_schema(kind: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-    """Return the schema of what a field holds; UNSET, which JSON cannot say, is left out."""
+    """Return the schema of a field's value, without UNSET, which JSON cannot express."""
     if shapes.is_union(kind):
         schemas = [_value_schema(member, handler) for member in _json_members(kind)]
         schema = schemas[0] if len(schemas) == 1 else core_schema.union_schema([*schemas])
@@ -179,7 +180,7 @@ def _value_schema(kind: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
 def _json_members(kind: Any) -> list[Any]:
     """Return the members of a union that JSON can tell apart.
 
-    What Python callers may pass beside a type (a plain string for an enum, a mapping for a body) is the same in JSON.
+    Alternatives that only Python callers have (a plain string for an enum, a mapping for a body) are the same in JSON.
     """
     members = [member for member in typing.get_args(kind) if member not in {UnsetType, NoneType}]
     enums = {_base_of(member) for member in members if _is_enum(member)}
@@ -231,7 +232,7 @@ def _model_schema(source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
 
 
 def _needed(made: Any) -> frozenset[str]:
-    """Return the wire names that are always there."""
+    """Return the wire names of the required fields."""
     shape = shapes.shape_of(made)
     if issubclass(made, AnswerBase):
         return shape.required
@@ -252,13 +253,13 @@ def _take_body(body: Any) -> Callable[[Any, core_schema.ValidatorFunctionWrapHan
         except InputError as error:
             raise _refusal(body, error, value) from None
 
-    # Where it is one of a union, pydantic tells the place of an error by this name.
+    # In a union, pydantic puts this name into the location of an error.
     take.__name__ = take.__qualname__ = body.__name__
     return take
 
 
 def _refusal(body: Any, error: InputError, value: Any) -> ValidationError:
-    """Return what pydantic tells of an error of ours, at the field that the message begins with."""
+    """Return pydantic's form of one of our errors, located at the field that the message begins with."""
     message = str(error)
     named = re.match(rf"{re.escape(body.__name__)}\.(\w+)", message)
     places = {field.name: field.wire for field in shapes.shape_of(body).fields}
@@ -296,11 +297,11 @@ def _take_model(made: Any, model: Any) -> Callable[[Any, core_schema.ValidatorFu
 def _write(value: Any, info: core_schema.SerializationInfo) -> Any:
     if not isinstance(value, AnswerBase | FieldsBase):
         # Tells a union to try its next member.
-        raise PydanticSerializationUnexpectedValue(f"{type(value).__name__} is no model of wavix_async")
+        raise PydanticSerializationUnexpectedValue(f"{type(value).__name__} is not a model of wavix_async")
     written: Any = to_dict(value)
     if info.exclude_none:
         written = _without_null(written)
-    # Pydantic leaves it to who writes what to pick.
+    # Pydantic does not apply `include` and `exclude` to the result of a plain serializer.
     include, exclude = typing.cast("Any", (info.include, info.exclude))
     if include is not None or exclude is not None:
         written = to_jsonable_python(written, include=include, exclude=exclude)
@@ -318,7 +319,7 @@ def _as_written() -> core_schema.PlainSerializerFunctionSerSchema:
 
 
 SERIALIZER: Final = SchemaSerializer(core_schema.any_schema(serialization=_as_written()))
-"""Writes a model or a request body of any class; for values in a field of type `Any`."""
+"""Writes a model or a request body of any class. Pydantic uses it for values in a field of type `Any`."""
 
 
 def _describe_model(source: Any, described: JsonSchemaValue) -> None:
@@ -339,7 +340,8 @@ def _describe_model(source: Any, described: JsonSchemaValue) -> None:
 def _enum_schema(kind: type[OpenStrBase | OpenIntBase]) -> CoreSchema:
     """Return how pydantic validates an open enum.
 
-    On its own (in a query, in a model of pydantic) it coerces as pydantic is told to; in a request body it does not.
+    On its own (in a query, in a pydantic model) it coerces values if pydantic's settings do. In a request body it
+    coerces nothing.
     """
     base, values = _base_of(kind), _STRICT[_base_of(kind)]()
     make: Callable[[Any], Any] = kind
@@ -349,10 +351,11 @@ def _enum_schema(kind: type[OpenStrBase | OpenIntBase]) -> CoreSchema:
 
 
 def _describe_enum(kind: type[OpenStrBase | OpenIntBase], described: JsonSchemaValue) -> None:
-    """Say that it is one of the known values, or any other of the type.
+    """Describe an open enum: one of the known values, or any other value of the type.
 
-    `anyOf` of an enum and its type is what generators of clients know as an open enum: those with literal types offer
-    the known values, others take the plain type. A plain `enum` would have them refuse a value that the API adds.
+    Client generators recognize `anyOf` of an enum and its plain type as an open enum: generators with literal types
+    offer the known values, others use the plain type. Clients generated from a plain `enum` would reject a value that
+    the API adds.
     """
     plain = {"type": "integer" if _base_of(kind) is int else "string"}
     known: JsonSchemaValue = {**plain, "enum": [member.value for member in kind]}
@@ -368,7 +371,7 @@ def _describe_enum(kind: type[OpenStrBase | OpenIntBase], described: JsonSchemaV
 
 
 def _for_json(text: str) -> str:
-    """Return a docstring's text as one line, in the words of JSON."""
+    """Return a docstring's text on one line, with JSON's `null` in place of None."""
     return re.sub(r"\bNone\b", "null", " ".join(text.split()))
 
 

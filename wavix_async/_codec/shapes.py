@@ -39,27 +39,28 @@ def write_datetime(value: datetime) -> str:
     return value.isoformat()
 
 
-# Types whose wire form is a text of its own: encoding may not give back what came (`1.0E1`, a time without zone).
+# Types whose wire form is a string in a format of its own: encoding a decoded value may give another text than the
+# one received (`1.0E1`, a time without a zone).
 TEXTUAL: Final[dict[type, Callable[[Any], Any]]] = {Decimal: str, datetime: write_datetime, date: date.isoformat}
 
 
 def is_model(kind: Any) -> bool:
-    """Tell whether a type is the model of an answer."""
+    """Return whether a type is the model of an answer."""
     return isinstance(kind, type) and issubclass(kind, AnswerBase)
 
 
 def is_union(kind: Any) -> bool:
-    """Tell whether a type is a union."""
+    """Return whether a type is a union."""
     return typing.get_origin(kind) in {typing.Union, types.UnionType}
 
 
 def is_list(kind: Any) -> bool:
-    """Tell whether a type is a list of something."""
+    """Return whether a type is a list of something."""
     return typing.get_origin(kind) is list
 
 
 def is_dict(kind: Any) -> bool:
-    """Tell whether a type is a dict of something."""
+    """Return whether a type is a dict of something."""
     return typing.get_origin(kind) is dict
 
 
@@ -69,7 +70,7 @@ def members(kind: Any) -> tuple[Any, ...]:
 
 
 def without_none(kind: Any) -> Any:
-    """Return a union without None, and anything else as it is: X for `X | None`."""
+    """Return a union without None (X for `X | None`), and any other type unchanged."""
     if type(None) not in members(kind) or not is_union(kind):
         return kind
     return typing.Union[tuple(member for member in members(kind) if member is not type(None))]  # noqa: UP007
@@ -115,7 +116,7 @@ class Field:
     kind: Any
     """The type without None."""
     optional: bool
-    """Whether the documentation lets it be missing or null."""
+    """Whether the documentation says that it may be missing or null."""
 
     @property
     def is_plain(self) -> bool:
@@ -140,7 +141,7 @@ class Shape:
     """Name, wire name, type (None: any) and writer of the fields whose values may have a text of their own."""
 
     def keep_texts(self, model: Any, payload: Mapping[str, Any], absent: frozenset[str]) -> Origin:
-        """Return what `to_dict` needs to give `payload` back."""
+        """Return what `to_dict` needs to restore `payload`."""
         texts = {}
         for name, wire, kind, write in self.textual:
             value = getattr(model, name)
@@ -152,7 +153,7 @@ class Shape:
 
 
 def is_hidden(attribute: Any) -> bool:
-    """Tell whether an attribute of a model is no field of the wire form."""
+    """Return whether an attribute of a model is not part of the wire form."""
     return attribute.name in {"extra", "_origin"} or not attribute.metadata.get("wire", True)
 
 
@@ -192,4 +193,4 @@ def _make_wire_names(kind: Any) -> tuple[tuple[str, str], ...]:
 shape_of: Final[Callable[[Any], Shape]] = functools.cache(_make_shape)
 """Return the shape of a model, a body or a query class."""
 wire_names: Final[Callable[[Any], tuple[tuple[str, str], ...]]] = functools.cache(_make_wire_names)
-"""Return the pairs of attribute and wire name of what callers pass; what is not sent is left out."""
+"""Return (attribute, wire name) pairs of a body or query class, without attributes that are not sent."""

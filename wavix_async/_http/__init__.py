@@ -1,18 +1,18 @@
-"""One call of the API: from an operation to a request, over its attempts, to a result. It knows no resource.
+"""One API call: from an operation to a request, through its attempts, to a result. Nothing here knows a resource.
 
 The path of a call, top to bottom:
 
-    base_client.py   BaseClient.call()      the settings, and the one way every call goes
+    base_client.py   BaseClient.call()      the settings, and the one entry point of every call
     request.py       build_request()        operation and arguments -> request
-    call.py          Call.run()             one call over all its attempts
+    call.py          Call.run()             one call with all its attempts
     admission.py     Admission              queue position, permit and slots of a request
     transport.py     Transport.send()       the only file that touches aiohttp's session
     failures.py      name_failure()         aiohttp's failures -> our errors
-    response.py      read_response()        response -> result, or an error of ours
-    retry.py         decide()               whether a failed attempt is repeated, and when
+    response.py      read_response()        response -> result, or one of our errors
+    retry.py         decide()               whether to retry a failed attempt, and when
 
-`operation.py` says what a call is, `options.py` what can differ from call to call, `state.py` what all calls of a
-client share, `redaction.py` keeps the API key out of errors and events.
+`operation.py` defines a call, `options.py` what can differ from call to call, and `state.py` what all calls of a client
+share. `redaction.py` keeps the API key out of errors and events.
 """
 
 from wavix_async._http.base_client import BaseClient, Limits

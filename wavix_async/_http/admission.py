@@ -1,12 +1,12 @@
-"""`Admission`: everything between "a call wants to send" and "a request may send".
+"""`Admission`: everything between "a call wants to send" and "its request may leave".
 
 A request needs two things:
 
 - a *permit*: the rate limit allows one request now. The limiter hands permits out in the order of the queue positions.
 - its *slots*: one of the connection pool, and one of every semaphore given to `with_options`.
 
-It takes the permit first and the slots after it: a call that waits for the rate, or backs off, holds no slot and no
-connection. It gives the slots back when the request is off the wire, and closes the permit with what came of it.
+A call takes the permit first and the slots after it, so a call that waits for the rate or backs off uses no slot and no
+connection. It releases the slots when the request is off the wire, and then closes the permit with the outcome.
 """
 
 import asyncio
@@ -29,7 +29,7 @@ Slots: TypeAlias = tuple[asyncio.Semaphore, ...]
 
 NO_DEADLINE: Final = float("inf")
 _FRESH: Final = 0.1
-"""Seconds after which a permit is too old to be used: permits kept for later must not leave all at once."""
+"""Seconds after which a permit is too old to use: otherwise requests with saved-up permits would leave all at once."""
 
 
 class Admission:
@@ -71,10 +71,10 @@ class Admission:
     # --- permits and slots ---
 
     def try_enter(self, slots: Slots) -> float | None:
-        """Return a permit if the request may leave this instant; the caller then acquires the slots, all of them free.
+        """Return a permit if the request may leave now and all slots are free; the caller then acquires the slots.
 
         Returns:
-            The permit; None: use `wait`.
+            The permit, or None if the caller must use `wait`.
 
         Raises:
             StoppedError: The stop signal of the call is set.
@@ -88,13 +88,13 @@ class Admission:
         return self._limiter.try_acquire()
 
     def wait(self, slots: Slots) -> Awaitable[float]:
-        """Wait for a permit and for the slots; gives the permit.
+        """Wait for a permit and for the slots, and return the permit.
 
         Raises:
             RateLimitError: The permit would come after the deadline.
             DeadlineExceededError: No slot was free before the deadline.
-            ClientClosedError: The client was closed meanwhile.
-            StoppedError: The stop signal of the call was set meanwhile.
+            ClientClosedError: The client was closed during the wait.
+            StoppedError: The stop signal of the call was set during the wait.
         """
         return self.unless_stopped(self._wait(slots))
 
@@ -121,10 +121,10 @@ class Admission:
             return await self._limiter.acquire(self._deadline, position)
         except WaitTooLong as late:
             self.too_late = True
-            why = "the API said so" if late.paused else "the rate allows nothing earlier"
+            why = "the API asked for a pause" if late.paused else "the rate limit allows nothing earlier"
             raise RateLimitError(
                 f"{self._operation.name} would have to wait {late.wait:.1f} s ({why}), more than its deadline allows. "
-                "Retry later, or give it a longer deadline.",
+                "Retry later, or set a longer deadline.",
                 status=429 if self.refused else None,
                 retry_after=late.wait,
                 outcome="rejected" if self.refused else "not_sent",
@@ -148,7 +148,7 @@ class Admission:
     # --- after the wait ---
 
     def give_back(self, permit: float, slots: Iterable[asyncio.Semaphore]) -> None:
-        """Give the permit and the slots back: nothing was sent with them."""
+        """Return the permit and release the slots: nothing was sent with them."""
         leave(slots)
         self._limiter.refund(permit)
 
@@ -161,7 +161,7 @@ class Admission:
         status, headers, now = response.status, response.headers, time.time()
         if status == 429:
             if self._operation.fail_fast_on_429:
-                # A quota of this operation is used up: that says nothing of the rate, which other operations share.
+                # A quota of this operation is used up: that says nothing about the rate, which other operations share.
                 self._limiter.accepted(permit)
                 return
             self.refused = True
@@ -176,6 +176,6 @@ class Admission:
 
 
 def leave(slots: Iterable[asyncio.Semaphore]) -> None:
-    """Give slots back."""
+    """Release the slots."""
     for slot in slots:
         slot.release()

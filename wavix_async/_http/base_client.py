@@ -1,4 +1,4 @@
-"""`BaseClient`: the settings, the lifetime, and the one way every call goes. It knows no group of operations."""
+"""`BaseClient`: the settings, the lifetime, and the one entry point of every call. It knows no group of operations."""
 
 import asyncio
 from collections.abc import Coroutine, Iterable, Mapping
@@ -50,7 +50,7 @@ T = TypeVar("T")
 
 
 _MAPPINGS: Final = (dict, type(None))
-"""What nearly every call has for `path` and `query`, and needs no check."""
+"""Types of `path` and `query` in nearly every call; they need no further check."""
 
 
 def _check_arguments(operation: object, path: object, query: object) -> None:
@@ -64,28 +64,28 @@ def _check_arguments(operation: object, path: object, query: object) -> None:
 
 
 class Limits:
-    """What the client knows of the API's rate limits."""
+    """What the client knows about the API's rate limits."""
 
     def __init__(self, state: ClientState) -> None:
         self._state = state
 
     def snapshot(self, group: str = "default") -> LimitSnapshot:
-        """Return the rate, the pause and the number of waiting calls at this moment.
+        """Return the current rate, the rest of the pause, and the number of waiting calls.
 
         Args:
             group: The limit group; operations of one group share a limit.
 
         Returns:
-            The rate in requests per second (None: no limit), where it comes from, the pause left in seconds, and how
-            many calls wait.
+            The rate in requests per second (None: no limit), its source, the rest of the pause in seconds, and the
+            number of waiting calls.
         """
         return self._state.limiter(group).snapshot()
 
 
 class BaseClient:
-    """What every client has, whatever its groups: settings, `call`, `with_options`, `close`. See `WavixClient`.
+    """A client without groups of operations: settings, `call`, `with_options`, `close`. See `WavixClient`.
 
-    Resource groups and bulk runs are written against this class.
+    Resource groups and bulk runs only need this class.
     """
 
     def __init__(
@@ -101,7 +101,7 @@ class BaseClient:
         strict: bool = False,
         observers: Iterable[Observer] = (),
     ) -> None:
-        # Bound again, so that no frame of a traceback holds the key as a plain string.
+        # Rebind the name, so that no frame of a traceback holds the key as a plain string.
         api_key = Secret(api_key) if isinstance(api_key, str) else api_key
         api_key = read_api_key(api_key)
         check_session(session)
@@ -128,12 +128,12 @@ class BaseClient:
 
     @property
     def limits(self) -> Limits:
-        """What the client knows of the rate limits: `limits.snapshot()`."""
+        """What the client knows about the rate limits: `limits.snapshot()`."""
         return Limits(self._state)
 
     @property
     def base_url(self) -> str:
-        """Where the API is, without a slash at the end."""
+        """The base URL of the API, without a slash at the end."""
         return str(self._base_url).rstrip("/")
 
     @property
@@ -148,7 +148,7 @@ class BaseClient:
 
     @property
     def clock(self) -> Clock:
-        """The clock by which this client waits; a test can make waits end at once."""
+        """The clock that this client waits on; a test can make waits end at once."""
         return self._state.clock
 
     @property
@@ -165,9 +165,9 @@ class BaseClient:
         body: object = None,
         parts: Iterable[Part] | None = None,
     ) -> Coroutine[Any, Any, T]:
-        """Call an operation, also one that the SDK has no method for.
+        """Call any operation, including those that the SDK has no method for.
 
-        The call takes part in everything: the rate limit, retries where they are safe, deadlines, errors, observers.
+        The call gets everything that a method gets: the rate limit, safe retries, deadlines, errors, observers.
 
             from wavix_async import Operation
 
@@ -179,22 +179,22 @@ class BaseClient:
             trunk = await wavix.call(CREATE_TRUNK, body={"label": "office", "password": "..."})
             trunk = await wavix.call(GET_TRUNK, path={"id": trunk["id"]})
 
-        Make an operation once and keep it. See `Operation` for what it can say: the type of the answer, a key to
-        unwrap, whether it may be sent twice.
+        Make an operation once and keep it. See `Operation` for its settings: the type of the answer, a key to unwrap,
+        whether it may be sent twice.
 
         Args:
-            operation: Which call.
+            operation: The operation to call.
             path: Values of the placeholders in its path, by name.
-            query: Query parameters; None is left out, a list repeats its key.
-            body: The request body: a model, or what JSON takes.
+            query: Query parameters. A parameter that is None is not sent; a list repeats its key.
+            body: The request body: a model, or any JSON value.
             parts: The parts of a multipart body.
 
         Returns:
-            What the operation answers: `Operation.result`.
+            The answer, as `Operation.result` says.
 
         Raises:
-            InputError: A placeholder has no value, or the body is no JSON; nothing was sent.
-            WavixError: Any other of its classes; see `wavix_async.errors`.
+            InputError: A placeholder has no value, or the body cannot be written as JSON; nothing was sent.
+            WavixError: Any other failure; see `wavix_async.errors` for the classes.
         """
         if type(operation) is not Operation or type(path) not in _MAPPINGS or type(query) not in _MAPPINGS:
             _check_arguments(operation, path, query)
@@ -211,17 +211,17 @@ class BaseClient:
         semaphore: asyncio.Semaphore | None = None,
         stop: StopSignal | None = None,
     ) -> Self:
-        """Return a client with other options on the same pool, limits and budget; closing either closes both.
+        """Return a client with other options that shares the pool, limits and budget; closing either closes both.
 
         Args:
-            timeout: A number sets the seconds of one attempt; `Timeouts` sets all.
-            deadline: Seconds for the whole call; None: no bound.
-            retry: Another retry policy; its budget has no effect here: all calls share the client's.
-            observers: More observers, which get the events of these calls only (a pause or a change of the rate belongs
-                to no single call).
+            timeout: A number sets the seconds for one attempt; `Timeouts` sets all timeouts.
+            deadline: Seconds for the whole call; None: no limit.
+            retry: Another retry policy. Its budget has no effect: all calls share the budget of the client.
+            observers: More observers. They get only events of calls made with these options, and no pauses or rate
+                changes, which belong to no single call.
             semaphore: Held by every attempt while it is on the wire, and at no other time; adds to one given before.
-            stop: Once it is set the client sends nothing more: a call that waits for a permit or backs off raises
-                `StoppedError`; a request on the wire is not stopped.
+            stop: Once this signal is set, the client sends nothing more: a call that waits for a permit or backs off
+                raises `StoppedError`. A request on the wire is not stopped.
 
         Returns:
             The client.
@@ -239,23 +239,23 @@ class BaseClient:
             timeouts=timeouts,
             retry=self._options.retry if retry is None else check_retry(retry),
             observers=self._options.observers.and_also(check_observers(observers)),
-            # Each semaphore once: an attempt that acquired one twice would wait for itself.
+            # Each semaphore once: an attempt that acquires one twice could wait for itself forever.
             semaphores=tuple(dict.fromkeys((*self._options.semaphores, *check_semaphore(semaphore)))),
             stop=follow(stop, self._options.stop),
         )
         return other
 
     async def close(self, grace: float = 0.0) -> None:
-        """Close the connections. Closing twice is fine; a call after that raises `ClientClosedError`.
+        """Close the connections. Closing twice is fine; later calls raise `ClientClosedError`.
 
         Args:
-            grace: Seconds that calls in progress have to end, their retries and waits included; the client refuses new
-                calls from now on. A call that has not ended by then raises `ClientClosedError`, whose `outcome` tells
-                whether it may have been carried out (`OutcomeUnknownError` where it was sent and must not be repeated).
-                A bulk run sends nothing more and reports the rest as not sent.
+            grace: Seconds that calls in progress have to end, including their retries and waits. The client rejects new
+                calls at once. A call that does not end in time raises `ClientClosedError`, whose `outcome` says whether
+                it may have been carried out (`OutcomeUnknownError` if it was sent and must not be repeated). A bulk run
+                sends nothing more and reports the rest as not sent.
 
         Raises:
-            ConfigurationError: `grace` is no number of seconds, 0 or more.
+            ConfigurationError: `grace` is not a number of seconds, 0 or more.
         """
         await self._state.close(check_seconds("grace", grace))
 
@@ -274,7 +274,7 @@ class BaseClient:
 
 
 def _shared_limit(given: Any, account: str) -> "SharedLimit | None":
-    """Return the limit shared with other processes; None where `rate=` is a number, None or something else."""
+    """Return the limit shared with other processes, or None if `rate=` is something else."""
     if not callable(getattr(given, "open_limit", None)):
         return None
     limit: SharedLimit = given.open_limit(account)

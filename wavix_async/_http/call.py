@@ -1,7 +1,7 @@
-"""One call in progress: be admitted, send, read, and start again when that is safe.
+"""One call in progress: wait for admission, send, read the answer, and retry when that is safe.
 
-This is the middle of the path of a request. `base_client.py` starts it; `admission.py` says when a request may leave,
-`transport.py` sends it, `response.py` reads the answer, `retry.py` decides what follows a failure.
+This is the middle of the path of a request. `base_client.py` starts it; `admission.py` decides when a request may
+leave, `transport.py` sends it, `response.py` reads the answer, `retry.py` decides what follows a failure.
 """
 
 import asyncio
@@ -38,7 +38,7 @@ T = TypeVar("T")
 
 
 class Call(Generic[T]):
-    """One call of one operation, over all its attempts."""
+    """One call of one operation, with all its attempts."""
 
     __slots__ = (
         "_admission",
@@ -64,7 +64,7 @@ class Call(Generic[T]):
         self._operation = operation
         self._request = request
         self._ambiguous = False  # an attempt may have been carried out
-        self._fresh = False  # the next attempt opens a connection for itself
+        self._fresh = False  # the next attempt opens a new connection of its own
         self._counted = 0  # attempts that count against the retry policy
         self._tries = 0  # attempts, numbered for observers
         self._sent = 0  # attempts that reached the wire
@@ -73,12 +73,12 @@ class Call(Generic[T]):
         """Make the call.
 
         Returns:
-            What the operation answers.
+            The result of the operation.
 
         Raises:
-            WavixError: The call failed for good.
+            WavixError: The call failed, and will not be retried.
         """
-        # The clock starts now: a caller may await the coroutine much later than it makes it.
+        # The clock starts now: a caller may await the coroutine long after creating it.
         state, options = self._state, self._options
         loop = asyncio.get_running_loop()
         self._time = clock = state.clock.of(loop)
@@ -99,7 +99,7 @@ class Call(Generic[T]):
                     return cast("T", Success(success=True, already_gone=True))
                 raise
             finally:
-                # An error holds its frames, and the frames hold the answer: a kept error would keep all of them.
+                # An error refers to its frames, and these refer to the answer: a stored error would keep all of it.
                 del first
         finally:
             in_progress.end()
@@ -132,7 +132,7 @@ class Call(Generic[T]):
             raise self._with_context(error) from error.__cause__
 
     async def _traced(self, permit: float, slots: Slots, began: float) -> T:
-        """Make the exchange inside of what the observers put around it."""
+        """Make the exchange inside the contexts of the observers."""
         start = AttemptStart(operation=self._operation.name, attempt=self._tries, url=self._request.url)
         entered = False
         try:
@@ -144,7 +144,7 @@ class Call(Generic[T]):
                 self._admission.give_back(permit, slots)
 
     async def _exchange(self, permit: float, slots: Slots, began: float) -> T:
-        """Send the request, and read its answer."""
+        """Send the request and read its answer."""
         state, options = self._state, self._options
         try:
             timeouts, until = options.timeouts, self._deadline
@@ -191,7 +191,7 @@ class Call(Generic[T]):
             if drifts:
                 self._report(drifts, response)
             return value
-        # The answer repeats the key: the error is made again, of an answer without it.
+        # The answer repeats the API key: make the error again, from an answer without the key.
         return self._read(clean, redacted=True)
 
     def _report(self, drifts: list[_codec.Drift], response: Response) -> None:
@@ -237,7 +237,7 @@ class Call(Generic[T]):
             await self._admission.unless_stopped(self._state.clock.sleep(seconds))
         except (StoppedError, ClientClosedError) as stopped:
             if self._ambiguous:
-                sent = "Ended before it could be repeated; an attempt may have been carried out."
+                sent = "The call ended before it could be retried; an earlier attempt may have been carried out."
                 raise self._with_context(type(stopped)(sent)) from None
             raise self._with_context(stopped) from None
 

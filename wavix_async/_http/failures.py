@@ -1,4 +1,4 @@
-"""What went wrong, in our own errors: aiohttp's failures named, and what only the call knows added to every error."""
+"""Failures as our own errors: translate aiohttp's failures, and add to every error what only the call knows."""
 
 import re
 from typing import Final
@@ -20,7 +20,7 @@ from wavix_async.errors import (
 __all__ = ["REQUEST_ERROR_STATUSES", "add_context", "name_failure", "shows_a_login"]
 
 REQUEST_ERROR_STATUSES: Final = frozenset({400, 404, 413, 422})
-"""Statuses that depend on the request alone: the API gives the same answer to every attempt, so an earlier attempt
+"""Statuses that depend on the request alone. The API gives the same answer to every attempt, so an earlier attempt
 without an answer was not carried out either."""
 
 _LOGIN: Final = re.compile(r"//\S*@")
@@ -34,21 +34,21 @@ _NEVER_SENT: Final = (
 
 
 def name_failure(error: Exception, request: Request, *, next_is_fresh: bool) -> WavixError:
-    """Name a failure of aiohttp by what is known of the request: never sent, or perhaps carried out.
+    """Translate a failure of aiohttp; the error says whether the request was never sent or may have been carried out.
 
     Args:
-        error: What aiohttp raised.
+        error: The exception of aiohttp.
         request: The request.
-        next_is_fresh: Whether the next attempt opens a new connection: then a pooled connection that the server closed
-            costs the call no attempt.
+        next_is_fresh: Whether the next attempt opens a new connection. If it does, a pooled connection that the server
+            has closed does not count as an attempt.
 
     Returns:
-        The error to raise in its place.
+        The error to raise instead.
     """
     host = request.url.host
     if isinstance(error, _NEVER_SENT):
         return ConnectError(f"Cannot connect to {host}: {_reason(error)}. Nothing was sent.")
-    # A body of bytes leaves in one write with the head; of a form, parts may have left before.
+    # A body of bytes leaves in one write with the headers; parts of a form may have left before the failure.
     if _is_closing_write(error) or (request.parts is None and _is_closing_write(error.__cause__)):
         return ConnectError(
             f"The connection to {host} was closed while it was idle. Nothing was sent.", was_idle=next_is_fresh
@@ -57,12 +57,12 @@ def name_failure(error: Exception, request: Request, *, next_is_fresh: bool) -> 
         return ClientClosedError("The aiohttp session of the client is closed. Nothing was sent.")
     if isinstance(error, ValueError) and "Cannot combine AUTHORIZATION header" in str(error):
         return ConfigurationError(
-            f"The session of the client has a login of its own for {host}, where the API key must be: remove it (and "
-            "default) from ~/.netrc, or make the session without trust_env. Nothing was sent."
+            f"The client's session has its own login for {host}, in place of the API key: remove the entry for it (and "
+            "any default entry) from ~/.netrc, or create the session without trust_env. Nothing was sent."
         )
     if isinstance(error, aiohttp.ClientPayloadError):
         return DisconnectedError(
-            f"{host} broke off in the middle of its answer; the request may have been carried out."
+            f"{host} closed the connection in the middle of its answer; the request may have been carried out."
         )
     if isinstance(error, aiohttp.ClientError | OSError):
         return DisconnectedError(
@@ -72,7 +72,7 @@ def name_failure(error: Exception, request: Request, *, next_is_fresh: bool) -> 
 
 
 def shows_a_login(error: Exception) -> bool:
-    """Tell whether a traceback that holds an error may show the password of a proxy."""
+    """Return whether a traceback with this error may show the password of a proxy."""
     return isinstance(error, aiohttp.InvalidURL) or (not isinstance(error, OSError) and "@" in str(error))
 
 
@@ -81,14 +81,14 @@ def _is_closing_write(error: BaseException | None) -> bool:
 
 
 def _reason(error: BaseException) -> str:
-    # aiohttp's own words for it repeat the host, and speak of TLS where there is none.
+    # aiohttp's own message repeats the host, and mentions TLS even without TLS.
     if isinstance(error, aiohttp.ClientConnectorError):
         error = error.os_error
     if isinstance(error, aiohttp.ClientResponseError):
-        # Its own words repeat the URL: for a proxy, with the password.
+        # The message repeats the URL, which for a proxy holds the password.
         return f"status {error.status}, {error.message}" if error.message else f"status {error.status}"
     if isinstance(error, aiohttp.InvalidURL):
-        return f"{type(error).__name__}, of the proxy or the API"
+        return f"{type(error).__name__}, in the URL of the proxy or the API"
     reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
     return _LOGIN.sub("//<hidden>@", reason)
 
@@ -103,10 +103,10 @@ def add_context(
     ambiguous: bool,
     refused: bool,
 ) -> WavixError:
-    """Add to an error what only the call knows, earlier attempts included.
+    """Add to an error what only the call knows, including its earlier attempts.
 
     Args:
-        error: Why this attempt failed.
+        error: The failure of this attempt.
         operation: The operation's name.
         attempts: How many requests of the call reached the wire.
         elapsed: Seconds since the call began.
@@ -115,7 +115,7 @@ def add_context(
         refused: Whether the API has answered an attempt of this call with a 429.
 
     Returns:
-        The error; a `DeadlineExceededError` where the deadline of the call ended the attempt.
+        The error, or a `DeadlineExceededError` if the deadline of the call ended the attempt.
     """
     if past_deadline and isinstance(error, AttemptTimeoutError):
         late = DeadlineExceededError(f"{operation} reached its deadline: {error.message}")

@@ -1,4 +1,4 @@
-"""`Operation`: one call of the API as data. Everything that depends on which call it is stands here, once."""
+"""`Operation`: one API call as data. It holds, in one place, everything that differs between operations."""
 
 import string
 import typing
@@ -18,20 +18,20 @@ __all__ = ["Operation"]
 T = TypeVar("T")
 
 _METHODS: Final = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD")
-# PATCH is left out: whether setting fields twice is harmless is decided operation by operation.
+# Without PATCH: each operation says for itself whether setting fields twice is harmless.
 _IDEMPOTENT_METHODS: Final = frozenset({"GET", "PUT", "DELETE", "HEAD"})
 
 
 def _to_frozenset(words: Any) -> Any:
-    # A string would fall apart into its letters: the check names it.
+    # A string would become a set of its letters: leave it for the check, which reports it.
     return words if isinstance(words, str) or not isinstance(words, Iterable) else frozenset(words)
 
 
 @attrs.frozen
 class Operation(Generic[T]):
-    """One API call: where it goes, what it answers, and what may be done when it fails.
+    """One API call: where it goes, what it returns, and what the client may do when it fails.
 
-    Use it to call what the SDK has no method for:
+    Use it to call an operation that the SDK has no method for:
 
         GET_CALL = Operation("GET", "/v1/calls/{id}", dict, unwrap="call")
         call = await wavix.call(GET_CALL, path={"id": "46a2"})
@@ -39,26 +39,27 @@ class Operation(Generic[T]):
     Attributes:
         method: HTTP method, in capitals: GET, POST, PUT, PATCH, DELETE or HEAD.
         path: Path with placeholders: `/v1/numbers/{id}`.
-        result: What a success answers: a model, a list of models, `dict`, `list` or `object` for JSON as it comes, or
-            None where the body does not matter. A union has to be cast, because type checkers cannot tell its type:
+        result: The type of a successful answer: a model, a list of models, `dict`, `list` or `object` for plain JSON, or
+            None to ignore the body. A union needs a cast, because type checkers cannot infer its type:
             `EITHER: Operation[A | B] = Operation("GET", "/v1/...", cast("Any", A | B))`.
         scope: The permission that the key needs (`numbers:write`), or None.
-        idempotent: Whether sending it twice does no more than sending it once. GET, HEAD, PUT and DELETE default to
-            True, all others to False: a new operation is not repeated until its author says that it may be.
+        idempotent: Whether sending it twice has the same effect as sending it once. The default is True for GET, HEAD,
+            PUT and DELETE and False for all others: the client does not repeat a new operation until its author allows
+            it.
         limit_group: Operations of one group share a rate limit.
-        fail_fast_on_429: A 429 means "not now, and not soon" (once per 24 hours): it is an error at once.
-        not_found_is_success: A 404 after an attempt with an unknown outcome means that the attempt worked. Default: for
-            every DELETE that answers `Success`.
-        error_flag_is_data: `success: false` or `error: true` under a 2xx belongs to what the call asked for, as its
-            schema says; elsewhere it is an error.
+        fail_fast_on_429: Whether a 429 is an error at once, because waiting does not help soon (once per 24 hours).
+        not_found_is_success: Whether a 404 after an attempt with an unknown outcome means that the attempt worked. The
+            default is True for every DELETE whose result is `Success`.
+        error_flag_is_data: Whether `success: false` or `error: true` in a 2xx answer is part of the requested data. By
+            default it is an error.
         unwrap: The key under which the answer holds the result, `{"call": {...}}`; an answer without that key is the
             result itself.
         wrap: The key under which the request body is sent: `{"voice_campaign": {...}}`.
-        reserved: Words that a placeholder must not take, because the path would be that of another operation:
-            `("all",)` for `/v3/messages/{id}`.
+        reserved: Words that a placeholder must not have as its value, because the path would be that of another
+            operation: `("all",)` for `/v3/messages/{id}`.
 
     Raises:
-        InputError: The method, the path or the result is none that can be called; nothing is sent before it is made.
+        InputError: The method, the path, the result or a setting is invalid.
     """
 
     method: str
@@ -81,8 +82,8 @@ class Operation(Generic[T]):
 
     placeholders: tuple[str, ...] = attrs.field(init=False, repr=False, eq=False)
     """The names of the placeholders in the path, from left to right."""
-    # The path in pieces, so that filling it parses nothing: what comes before the first placeholder, and for each
-    # placeholder its name and what follows it.
+    # The path in pieces, so that filling it in needs no parsing: the text before the first placeholder, and for each
+    # placeholder its name and the text after it.
     _start: str = attrs.field(init=False, repr=False, eq=False)
     _rest: tuple[tuple[str, str], ...] = attrs.field(init=False, repr=False, eq=False)
 
@@ -103,17 +104,19 @@ class Operation(Generic[T]):
 
     @property
     def name(self) -> str:
-        """The name in messages and events: `PATCH /v1/numbers/{id}`."""
+        """The name of the operation in messages and events: `PATCH /v1/numbers/{id}`."""
         return f"{self.method} {self.path}"
 
 
 def _split(path: object) -> tuple[str, tuple[tuple[str, str], ...]]:
-    """Return what comes before the first placeholder, and each placeholder with what follows it."""
-    wrong = f"The path of an operation must be one like /v1/numbers/{{id}}; got {path!r}"
+    """Return the text before the first placeholder, and each placeholder with the text after it."""
+    wrong = f"The path of an operation must look like /v1/numbers/{{id}}; got {path!r}"
     if not isinstance(path, str) or not path.startswith("/"):
         raise InputError(f"{wrong}: it must begin with a slash.")
     if not path.isascii() or any(sign in path for sign in "?# \t\r\n"):
-        raise InputError(f"{wrong}: it must hold no blank, no query and no fragment. Pass query={{...}} to call().")
+        raise InputError(
+            f"{wrong}: it must be ASCII without blanks, a query or a fragment. Pass query={{...}} to call()."
+        )
     literals, names = [""], list[str]()
     try:
         for literal, name, spec, conversion in string.Formatter().parse(path):
@@ -134,18 +137,18 @@ def _split(path: object) -> tuple[str, tuple[tuple[str, str], ...]]:
 
 def _check_reserved(operation: str, words: object) -> None:
     if not isinstance(words, frozenset) or not all(isinstance(word, str) and word for word in words):
-        raise InputError(f"{operation}: reserved must be words of a path such as ('all',); got {words!r}.")
+        raise InputError(f"{operation}: reserved must be a list of path words such as ['all']; got {words!r}.")
 
 
 def _check_result(operation: str, kind: object) -> None:
-    """Check that an answer can be read as `kind`, before anything is sent."""
+    """Check that an answer can be read as `kind`."""
     if kind is None or _can_be_an_answer(kind):
         return
     wanted = kind.__name__ if isinstance(kind, type) else kind
     raise InputError(
         f"{operation}: the result cannot be {wanted}. Use a model (a subclass of wavix_async.models.Model with "
-        "@attrs.frozen and fields of such types) or list[...] of one, dict or list for JSON as it comes, or None where "
-        "the body does not matter."
+        "@attrs.frozen and fields of such types) or list[...] of one, dict or list for plain JSON, or None to ignore "
+        "the body."
     )
 
 
@@ -165,7 +168,7 @@ def _can_be_an_answer(kind: Any) -> bool:
 
 
 def _is_readable(model: Any) -> bool:
-    """Tell whether every field of a model is of a type that an answer can have; ours are, and a test holds it."""
+    """Return whether every field of a model has a type that an answer can have. A test checks our own models."""
     if getattr(model, "__parameters__", ()) or "__attrs_attrs__" not in vars(model):
         return False
     if model.__module__.startswith("wavix_async."):
@@ -174,7 +177,7 @@ def _is_readable(model: Any) -> bool:
 
 
 def _can_be_inside(kind: Any) -> bool:
-    """Tell whether a list or a dict of an answer can hold a type: an answer by itself, or a single value."""
+    """Return whether a list or a dict in an answer can hold a type: a type of whole answers, or of single values."""
     if kind in _VALUES or (isinstance(kind, type) and issubclass(kind, _codec.OpenEnum)):
         return True
     if _codec.is_union(kind):

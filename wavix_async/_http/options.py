@@ -1,4 +1,4 @@
-"""`CallOptions`: what `with_options` can change from call to call, and the checks of what callers pass."""
+"""`CallOptions`: what `with_options` can change from call to call, and the checks of the values that callers pass."""
 
 import asyncio
 from collections.abc import Iterable
@@ -37,7 +37,7 @@ def merge_timeout(base: Timeouts, given: Any) -> Timeouts:
     """Return the timeouts after a caller passed `timeout=`: a number sets the time of one attempt.
 
     Raises:
-        ConfigurationError: It is neither a number of seconds nor `Timeouts`.
+        ConfigurationError: `given` is neither a number of seconds nor `Timeouts`.
     """
     if given is None:
         return base
@@ -52,10 +52,10 @@ def merge_timeout(base: Timeouts, given: Any) -> Timeouts:
 
 
 def check_retry(given: Any) -> RetryPolicy:
-    """Return a retry policy.
+    """Return `given` if it is a retry policy.
 
     Raises:
-        ConfigurationError: It is something else.
+        ConfigurationError: `given` is something else.
     """
     if not isinstance(given, RetryPolicy):
         raise ConfigurationError(f"retry must be a RetryPolicy, for example RetryPolicy.none(); got {given!r}.")
@@ -66,7 +66,7 @@ def check_observers(given: Any) -> tuple[Observer, ...]:
     """Return the observers as a tuple.
 
     Raises:
-        ConfigurationError: It is no iterable of callables.
+        ConfigurationError: `given` is not an iterable of callables.
     """
     observers: tuple[Observer, ...] = tuple(given) if isinstance(given, Iterable) else ()
     if not isinstance(given, Iterable) or not all(map(callable, observers)):
@@ -78,22 +78,22 @@ def check_session(session: object) -> None:
     """Check the aiohttp session of a caller.
 
     Raises:
-        ConfigurationError: It is no session, or it has a login of its own.
+        ConfigurationError: `session` is not a session, or has its own login.
     """
     if session is not None and not hasattr(session, "request"):
         raise ConfigurationError(f"session must be an aiohttp.ClientSession or None, got {type(session).__name__}.")
     if getattr(session, "auth", None) is not None:
         raise ConfigurationError(
-            "session has a login of its own (auth=), where the API key must be: make it without auth, or leave session "
-            "out. The login of a proxy belongs into proxy_auth= or the proxy's URL."
+            "session has its own login (auth=), in place of the API key: create it without auth, or omit session. "
+            "Pass the login of a proxy with proxy_auth= or in the proxy's URL."
         )
 
 
 def check_semaphore(given: Any) -> tuple[asyncio.Semaphore, ...]:
-    """Return the semaphore in a tuple, an empty one for None.
+    """Return a tuple with the semaphore, or an empty tuple for None.
 
     Raises:
-        ConfigurationError: It is something else.
+        ConfigurationError: `given` is something else.
     """
     if given is not None and not isinstance(given, asyncio.Semaphore):
         raise ConfigurationError(f"semaphore must be an asyncio.Semaphore or None, got {given!r}.")
@@ -101,10 +101,10 @@ def check_semaphore(given: Any) -> tuple[asyncio.Semaphore, ...]:
 
 
 def follow(given: Any, before: StopSignal | None) -> StopSignal | None:
-    """Return the stop signal of a call: the one given, which from now on also follows the one that was there before.
+    """Return the stop signal of a call: `given`, which from now on is also set when `before` is, or else `before`.
 
     Raises:
-        ConfigurationError: It is no `StopSignal`.
+        ConfigurationError: `given` is not a `StopSignal`.
     """
     if given is None:
         return before

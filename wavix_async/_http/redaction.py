@@ -1,4 +1,4 @@
-"""Hiding the API key: a server that repeats it must not bring it into an error, an event or a log."""
+"""Hide the API key: it must not reach an error, an event or a log, even if a server repeats it."""
 
 from typing import Any, Final
 
@@ -12,11 +12,11 @@ from wavix_async.errors import WavixError
 __all__ = ["Redactor"]
 
 _SHORTEST_KEY: Final = 8
-"""Characters. Anything shorter is no key but a word of a test, which may be a part of every answer."""
+"""Characters. A shorter key is not real: a test uses a short word, which any answer may contain."""
 
 
 class Redactor:
-    """Replaces the key of one client by `<hidden>`, only where a call has failed or an answer has drifted."""
+    """Replaces the key of one client by `<hidden>`, only in failed calls and in answers with drift."""
 
     __slots__ = ("_bytes", "_escaped", "_key")
 
@@ -28,7 +28,7 @@ class Redactor:
         self._escaped = Secret(key.replace("/", "\\/"))
 
     def hide(self, value: Any) -> Any:
-        """Return a text, or what JSON gave, without the key."""
+        """Return a text, or a parsed JSON value, without the key."""
         if not self._key:
             return value
         if isinstance(value, str):
@@ -40,7 +40,7 @@ class Redactor:
         return value
 
     def response(self, response: Response) -> Response:
-        """Return the response, or a copy without the key where its body holds the key."""
+        """Return the response, or a copy without the key if its body holds the key."""
         if not self._bytes or response.body.find(self._bytes) < 0:
             return response
         body = response.body.replace(self._bytes, b"<hidden>")

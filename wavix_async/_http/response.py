@@ -1,4 +1,4 @@
-"""From a response to a result, or to an error that says what happened: pure, without I/O, clock or client."""
+"""From a response to a result, or to an error that says what happened: pure functions without I/O, clock or client."""
 
 from collections.abc import Mapping
 from typing import Any, Final, TypeVar, cast
@@ -17,20 +17,20 @@ __all__ = ["Response", "error_context", "read_response"]
 T = TypeVar("T")
 
 _EXCERPT: Final = 2000
-_LONGEST_ID: Final = 200  # characters of an id or a code that the server or a proxy made up
-_FLAGS: Final = frozenset({"success", "error"})  # what the API may put beside any answer
+_LONGEST_ID: Final = 200  # characters of an id or a code; the server or a proxy may send any text
+_FLAGS: Final = frozenset({"success", "error"})  # keys that the API may add to any answer
 _REQUEST_ID_HEADERS: Final = ("X-Request-Id", "X-Amzn-Trace-Id", "CF-Ray")
 
 
 @attrs.define(eq=False)
 class Response:
-    """What came back, read to its end."""
+    """An answer of the API, read to its end."""
 
     status: int
     headers: Mapping[str, str]
     body: bytes = attrs.field(repr=False)
     request: Request | None = attrs.field(default=None, repr=False)
-    """What it answers, for the messages of errors."""
+    """The request that it answers, for the messages of errors."""
 
 
 def read_response(operation: Operation[T], response: Response) -> tuple[T, list[_codec.Drift]]:
@@ -38,14 +38,14 @@ def read_response(operation: Operation[T], response: Response) -> tuple[T, list[
 
     Args:
         operation: The call.
-        response: What came back.
+        response: The response of the API.
 
     Returns:
-        The result, and what in it was not as documented.
+        The result, and everything in it that is not as documented.
 
     Raises:
         APIError: The status is an error, or the body of a 2xx says that the call failed.
-        DecodeError: The body of a 2xx is not what JSON gives for this operation.
+        DecodeError: The body of a 2xx is not the JSON result of this operation.
     """
     if not 200 <= response.status < 300:
         raise _api_error(operation, response)
@@ -67,23 +67,23 @@ def _decode(operation: Operation[T], response: Response, payload: Any) -> tuple[
     value, drifts = _codec.decode(result, payload)
     if drifts and not (_codec.fits(result, value) and _says_something(result, payload)):
         raise _unreadable(
-            response, f"a JSON {type(payload).__name__} that is no answer to {_name(operation, response)}"
+            response, f"a JSON {type(payload).__name__} that is not an answer to {_name(operation, response)}"
         )
     return value, drifts
 
 
 def _read_unwrapped(operation: Operation[T], response: Response, payload: Any) -> tuple[T, list[_codec.Drift]]:
-    """Read the result under the key `unwrap`; where the answer lacks the key, the body itself is the result."""
+    """Read the result under the key `unwrap`; if the answer lacks the key, the body itself is the result."""
     key = operation.unwrap
     inner = payload.get(key) if type(payload) is dict else None
     if inner is None and type(payload) is dict and key in payload:
-        # Null is nothing, or no records.
+        # Null means None, or an empty list.
         if type(None) in _codec.members(operation.result):
             return cast("T", None), []
         if _codec.is_list(operation.result):
             return cast("T", []), []
     if not isinstance(inner, dict | list):
-        # A model may have a field of that name, a text or a number: then too the body is the result.
+        # The model itself may have a field of that name, a text or a number: then the body is the result, too.
         return _decode(operation, response, payload)
     value, drifts = _decode(operation, response, inner)
     model = _codec.name_of(operation.result)
@@ -97,12 +97,12 @@ def _read_unwrapped(operation: Operation[T], response: Response, payload: Any) -
 
 
 def _says_something(result: Any, payload: Any) -> bool:
-    """Tell whether a payload can be the result; where a call only confirms, any object does, as an empty body does."""
+    """Return whether a payload can be the result. For a call that only confirms, any object (or no body) is enough."""
     return result is Success or _codec.is_about(result, payload)
 
 
 def _nothing(operation: Operation[T], response: Response) -> tuple[T, list[_codec.Drift]]:
-    """Read an empty 2xx: fine where the call only confirms, a broken answer where it has something to say."""
+    """Read an empty 2xx: valid if the call only confirms, a broken answer if it must return something."""
     if operation.result is None:
         return cast("T", None), []
     if operation.result is not Success:
@@ -117,7 +117,7 @@ def _payload(response: Response) -> Any:
     try:
         return _codec.loads(response.body)
     except (ValueError, RecursionError):
-        raise _unreadable(response, "a body that is not JSON, or not all of it") from None
+        raise _unreadable(response, "a body that is not JSON, or incomplete JSON") from None
 
 
 def _unreadable(response: Response, what: str) -> DecodeError:
@@ -134,7 +134,7 @@ def _excerpt(body: bytes) -> str:
 
 
 def error_context(response: Response) -> dict[str, Any]:
-    """Return what every error tells of the answer: its status, the request's id, the server's time."""
+    """Return what every error says about the answer: its status, the request's id, the server's time."""
     headers = response.headers
     return {
         "status": response.status,
@@ -144,7 +144,7 @@ def error_context(response: Response) -> dict[str, Any]:
 
 
 def _plain(text: str) -> str:
-    """Return a header's text as logs and JSON can take it: short, and without bytes that are no characters."""
+    """Return a header's text in a form that is safe for logs and JSON: short, with escapes for bytes beyond ASCII."""
     return text[:_LONGEST_ID].encode("ascii", "backslashreplace").decode()
 
 
@@ -157,11 +157,11 @@ def _api_error(operation: Operation[Any], response: Response) -> APIError:
     name = _name(operation, response)
     hint = ""
     if response.status == 401:
-        hint = " Check api_key, and the IP addresses that the key is restricted to."
+        hint = " Check api_key, and the IP addresses that may use the key."
     elif 300 <= response.status < 400:
         hint = " Redirects are not followed: check base_url."
     elif response.status == 403 and operation.scope:
-        hint = f" It needs the scope {operation.scope}."
+        hint = f" The key needs the scope {operation.scope}."
     return error_for_status(response.status)(
         f"HTTP {response.status} for {name}: {said}{hint}",
         **error_context(response),
@@ -173,7 +173,7 @@ def _api_error(operation: Operation[Any], response: Response) -> APIError:
 
 
 def _name(operation: Operation[Any], response: Response) -> str:
-    """Name a call by what was asked, so that the message tells which record it was."""
+    """Name a call by its method and path, so that the message shows which record it concerns."""
     request = response.request
     return operation.name if request is None else f"{request.method} {request.url.path}"
 

@@ -1,6 +1,6 @@
-"""Whether a failed attempt is repeated, and when: a pure decision, and tenacity to carry it out.
+"""Whether to retry a failed attempt, and when: `decide` is a pure function, and `repeat` carries it out with tenacity.
 
-The success path pays nothing: the first attempt runs outside tenacity, which is built only when it has failed.
+A success costs nothing: the first attempt runs outside tenacity, which is set up only when that attempt has failed.
 """
 
 from collections.abc import Awaitable, Callable
@@ -29,7 +29,7 @@ T = TypeVar("T")
 
 @attrs.frozen
 class Wait:
-    """Repeat the attempt after `seconds` of backoff."""
+    """Retry after `seconds` of backoff."""
 
     seconds: float
 
@@ -42,10 +42,10 @@ class GiveUp:
 
 
 class RetryBudget:
-    """How many retries a client may send: a share of its requests, and some per second on top.
+    """How many retries a client may send: a share of its requests, plus a number per second.
 
-    In an outage every request fails; without a budget each would be sent four times, by everybody, to a server that is
-    trying to come back.
+    In an outage every request fails. Without a budget, every client would send each request four times, to a server
+    that is trying to recover.
     """
 
     def __init__(self, policy: RetryPolicy) -> None:
@@ -62,15 +62,15 @@ class RetryBudget:
         self._requests += 1
 
     def take(self, now: float, time_left: float = inf) -> float | None:
-        """Take one retry, unless it would come too late to be sent.
+        """Take one retry, unless it would be too late to send it.
 
         Args:
             now: The loop's time.
-            time_left: Seconds after which it would be of no use.
+            time_left: Seconds after which the retry would be useless.
 
         Returns:
-            Seconds until it may be sent, 0 for at once; None where the wait would be longer than the longest backoff,
-            or not end within the time left.
+            Seconds until the retry may be sent (0: now), or None if the wait would be longer than the longest backoff
+            or would not end within the time left.
         """
         if self._at is None or now < self._at:
             self._at = now
@@ -103,18 +103,19 @@ def decide(
     Args:
         operation: The call.
         policy: The client's policy.
-        failure: What went wrong.
-        counted: Attempts so far that count against `policy.attempts`: all but those answered 429.
+        failure: The error of the attempt.
+        counted: Attempts so far that count against `policy.attempts`: all but free ones and those answered with a 429.
         jitter: A number in [0, 1).
         time_left: Seconds to the deadline of the call.
-        take_retry: Takes one retry from the budget, and says when it may be sent; None where there is none in time.
+        take_retry: Takes one retry from the budget and returns the seconds until it may be sent, or None if no retry is
+            available in time.
 
     Returns:
         `Wait` or `GiveUp`.
     """
     if policy.attempts > 1 and _may_repeat(operation, policy, failure):
         if isinstance(failure, RateLimitError) or is_free(failure):
-            # The limiter has paused every caller: waiting a second time here would only delay this one.
+            # The limiter has paused all callers already: a second wait here would only delay this call.
             return Wait(0.0)
         wait = _backoff(policy, counted, jitter, time_left, take_retry)
         if wait < time_left:
@@ -123,17 +124,17 @@ def decide(
 
 
 def is_free(failure: WavixError) -> bool:
-    """Tell whether a failure cost the server nothing, and the next attempt has a new connection: it is not counted."""
+    """Return whether an attempt does not count: it cost the server nothing, and the next one has a new connection."""
     return isinstance(failure, ConnectError) and failure.was_idle
 
 
 def _backoff(
     policy: RetryPolicy, counted: int, jitter: float, time_left: float, take_retry: Callable[[], float | None]
 ) -> float:
-    """Return the seconds until the next attempt, infinity where there shall be none."""
+    """Return the seconds until the next attempt; infinity means that there must be none."""
     bound: float = min(policy.max_backoff, policy.backoff * 2 ** min(counted - 1, 60))
     wait = bound * jitter
-    # The budget is asked last: what is taken from it is sent.
+    # Take from the budget last: a retry that is taken must be sent.
     if counted >= policy.attempts or wait >= time_left or (queue := take_retry()) is None:
         return inf
     return max(wait, queue)
@@ -154,15 +155,15 @@ def _may_repeat(operation: Operation[Any], policy: RetryPolicy, failure: WavixEr
 
 
 def _last_word(operation: Operation[Any], failure: WavixError) -> WavixError:
-    """Return what the caller is told: a call that must not be repeated and may have been carried out says just that."""
+    """Return the error for the caller; it says so if the call may have been carried out and must not be repeated."""
     if operation.idempotent or failure.outcome != "unknown":
         return failure
     if isinstance(failure, DecodeError) and failure.paths:
-        # The API said yes; only the words were not as documented.
+        # The API reported success; only the form of its answer was not as documented.
         return failure
     error = OutcomeUnknownError(
         f"{operation.name} was sent and may have been carried out: {failure.message} "
-        "It is not safe to repeat: look at the account before you send it again.",
+        "It is not safe to repeat: check the account before you send it again.",
         status=failure.status,
         code=failure.code,
         request_id=failure.request_id,
@@ -181,23 +182,23 @@ async def repeat(
     decide_next: Callable[[WavixError], Wait | GiveUp],
     sleep: Callable[[float], Awaitable[None]],
 ) -> T:
-    """Repeat an attempt that has failed once, as often as `decide_next` says.
+    """Retry an attempt that has failed once, as often as `decide_next` says.
 
     Args:
         attempt: Sends the request once.
-        first: Why it failed the first time.
-        decide_next: Judges each failure.
+        first: The error of the first attempt.
+        decide_next: Decides what follows each failure.
         sleep: Waits for a backoff.
 
     Returns:
-        What the attempt returns.
+        The result of the attempt.
 
     Raises:
         WavixError: The error of the last decision.
     """
     verdict: Wait | GiveUp = Wait(0.0)
     pending: WavixError | None = first
-    # Errors and frames that know each other live until they are looked for, with all that an answer held.
+    # An error and a frame that refer to each other stay in memory until the garbage collector runs, with the answer.
     del first
 
     async def next_attempt() -> T:
@@ -228,5 +229,5 @@ async def repeat(
             raise verdict.error from error
         raise
     finally:
-        # It holds the error, whose traceback holds this frame.
+        # The verdict refers to the error, whose traceback refers to this frame: break the cycle.
         verdict = Wait(0.0)

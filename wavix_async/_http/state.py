@@ -1,4 +1,4 @@
-"""`ClientState`: what all calls of a client share, whatever their options."""
+"""`ClientState`: what all calls of a client share, regardless of their options."""
 
 import asyncio
 import contextlib
@@ -27,7 +27,7 @@ OnLimiterEvent: TypeAlias = Callable[[str, float], None]
 
 
 def _leased_limiters(limit: "SharedLimit") -> Callable[[str, OnLimiterEvent], Limiter]:
-    """Return a factory of limiters that lease their permits; only clients that share a limit load that module."""
+    """Return a factory of limiters that lease their permits; only clients that share a limit load their module."""
     from wavix_async._ratelimit import LeasedLimiter, StoreOutage
 
     outage = StoreOutage()
@@ -35,7 +35,7 @@ def _leased_limiters(limit: "SharedLimit") -> Callable[[str, OnLimiterEvent], Li
 
 
 class CallsInProgress:
-    """Counts the calls that have begun and not ended, in one event loop: the calls of a closed loop never end."""
+    """Counts the unfinished calls of one event loop: those of a closed loop never end, so each loop has a counter."""
 
     __slots__ = ("_idle", "count", "loop")
 
@@ -51,7 +51,7 @@ class CallsInProgress:
             self._idle.set()
 
     async def wait_for_none(self, seconds: float) -> None:
-        """Wait until all calls have ended, for so many seconds at most."""
+        """Wait until all calls have ended, at most `seconds` long."""
         if not self.count:
             return
         if self._idle is None:
@@ -62,7 +62,7 @@ class CallsInProgress:
 
 
 class ClientState:
-    """What all calls of a client share, whatever their options: the pool, the limits, the retry budget."""
+    """What all calls of a client share, regardless of their options: the pool, the limits, the retry budget."""
 
     def __init__(
         self,
@@ -109,7 +109,7 @@ class ClientState:
         return Limiter(self._rate, on_event=notify, clock=self.clock)
 
     def use_clock(self, clock: Clock) -> None:
-        """Wait on another clock; the limiters forget what they have learned of the rates."""
+        """Wait on another clock; the limiters forget the rates that they have learned."""
         self.clock = clock
         self._limiters.clear()
 
@@ -136,7 +136,7 @@ class ClientState:
         return in_progress
 
     async def close(self, grace: float = 0.0) -> None:
-        """Let calls in progress end within the grace, then close the pool and the limit shared with other processes."""
+        """Wait up to `grace` seconds for calls in progress, then close the pool and the limit shared with others."""
         self._closed = True
         try:
             if grace:
@@ -157,9 +157,9 @@ class ClientState:
             await self._in_progress.wait_for_none(seconds)
 
     def is_new_drift(self, drift: Drift) -> bool:
-        """Tell whether this kind of drift is seen for the first time."""
+        """Return whether this client sees this kind of drift for the first time."""
         key = (drift.model, drift.field, drift.kind)
-        # A server that sends new keys again and again must not make a long-lived client grow.
+        # A server that keeps sending new keys must not make the memory of a long-lived client grow.
         if key in self._drifts or len(self._drifts) >= 1000:
             return False
         self._drifts.add(key)

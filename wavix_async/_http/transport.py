@@ -1,12 +1,12 @@
-"""The only file that touches an aiohttp session: sends one request, reads one response, names every failure.
+"""The only file that touches an aiohttp session: it sends one request, reads one response, and names every failure.
 
-Facts about aiohttp that this file relies on, each held by a canary test:
+Facts about aiohttp that this file relies on; a canary test checks each:
 
-- A session repeats GET, PUT and DELETE by itself when a connection drops; `_retry_connection = False` ends that.
-- Writing to a connection that the server has closed already raises `ClientConnectionResetError("Cannot write to closing
-  transport")`: not a byte has left. Every other `ClientOSError` and `ServerDisconnectedError` is ambiguous.
-- A wait for a free connection counts as connecting. Callers hold a slot first, so that there is no such wait, unless
-  somebody else uses the same session.
+- A session repeats GET, PUT and DELETE by itself when a connection drops; `_retry_connection = False` prevents that.
+- Writing to a connection that the server has already closed raises `ClientConnectionResetError("Cannot write to closing
+  transport")`: no byte has left. Every other `ClientOSError` and `ServerDisconnectedError` is ambiguous.
+- A wait for a free connection counts as connecting. A call gets a slot first, so there is no such wait unless other
+  code uses the same session.
 """
 
 import asyncio
@@ -31,7 +31,7 @@ from wavix_async.errors import AttemptTimeoutError, ClientClosedError, DecodeErr
 __all__ = ["MAX_BODY", "Transport"]
 
 MAX_BODY: Final = 16 * 1024 * 1024
-"""The longest answer that is read, in bytes after decompression."""
+"""The longest answer that the client reads, in bytes after decompression."""
 
 _USER_AGENT: Final = (
     f"wavix-async/{__version__} aiohttp/{aiohttp.__version__} python/{sys.version_info.major}.{sys.version_info.minor}"
@@ -39,7 +39,7 @@ _USER_AGENT: Final = (
 
 
 class Transport:
-    """One pool of connections, made for the loop that uses it first, and made again when the loop changes."""
+    """One pool of connections: created for the first event loop that uses it, and again when the loop changes."""
 
     def __init__(
         self,
@@ -64,11 +64,11 @@ class Transport:
             hdrs.USER_AGENT: _USER_AGENT,
         }
         json = {hdrs.CONTENT_TYPE: "application/json"}
-        # A session of our own has the constant headers as its defaults: merging them anew costs 1 % of a request.
+        # Our own session has the constant headers as its defaults: to merge them each time costs 1 % of a request.
         self._session_headers: Final = CIMultiDict(headers)
         self._headers: Final = CIMultiDict({} if session is None else headers)
         self._json_headers: Final = CIMultiDict(json if session is None else {**headers, **json})
-        # Somebody else's pool may be smaller than our slots: waiting for it is connecting, too.
+        # Other code may use the connections of a caller's session: a wait for one counts as connecting.
         pool_wait = None if session is None else connect_timeout
         self._timeout = aiohttp.ClientTimeout(
             total=None, connect=pool_wait, sock_connect=connect_timeout, ceil_threshold=math.inf
@@ -108,14 +108,14 @@ class Transport:
             request: What to send.
             deadline: When to give up, in the loop's time.
             connect: Seconds to look up the host, and to open a connection.
-            fresh: Open a connection for this request alone, where the session is our own.
+            fresh: Open a connection for this request alone, if the session is our own.
 
         Returns:
-            The answer, whatever its status.
+            The answer, with any status.
 
         Raises:
-            ConnectError: Nothing left this machine.
-            DisconnectedError: The connection broke after the request had left, or may have.
+            ConnectError: No byte left this machine.
+            DisconnectedError: The connection broke after the request had left, or may have left.
             AttemptTimeoutError: The deadline passed.
             DecodeError: The answer is longer than `MAX_BODY`, or cut off.
         """
@@ -138,19 +138,19 @@ class Transport:
             try:
                 return Response(answer.status, answer.headers, await _read(answer), request)
             except BaseException:
-                # Read to its end, an answer gives its connection back by itself; this one must not.
+                # An answer that is read to its end returns its connection to the pool; this one must not.
                 answer.close()
                 raise
         except asyncio.CancelledError:
             if watched.was_closed():
                 raise ClientClosedError(
-                    "The client was closed while the answer was awaited; the request may have been carried out.",
+                    "The client was closed while it waited for the answer; the request may have been carried out.",
                     outcome="unknown",
                 ) from None
             ended = watched.expired or watched.closed
             if self._closed and not ended and watched.task.cancelling() <= watched.cancelling:
-                # aiohttp cancels its look-ups when it is closed, and so whoever waits for them.
-                raise ClientClosedError("The client was closed before this could be sent.") from None
+                # When aiohttp is closed, it cancels its look-ups of hosts, and with them the tasks that wait for them.
+                raise ClientClosedError("The client was closed before the request could be sent.") from None
             if watched.timed_out():
                 raise AttemptTimeoutError(
                     f"No complete answer from {request.url.host} in time; the request may have been carried out."
@@ -166,18 +166,18 @@ class Transport:
             watch.leave(watched)
 
     def _connecting_within(self, connect: float, deadline: float) -> aiohttp.ClientTimeout:
-        """Return aiohttp's timeouts: what ends while it still connects was never sent, and only aiohttp can tell."""
+        """Return aiohttp's timeouts. Only aiohttp knows that it was still connecting, so that nothing was sent."""
         assert self._loop is not None
         left = deadline - self._loop.time()
         if connect == self._connect_timeout and left > connect:
-            # Without `connect`, which would set a timer for every request, those on an open connection too.
+            # Without `connect`, which sets a timer for every request, even on an open connection.
             return self._timeout
         return aiohttp.ClientTimeout(
             total=None, connect=max(min(left - 0.005, connect), 0.001), ceil_threshold=math.inf
         )
 
     def _session_here(self, *, fresh: bool) -> aiohttp.ClientSession:
-        """Return the session; `fresh`: one without a pool, for when connections break, and those in it are suspects."""
+        """Return the session; `fresh`: one without a pool, since after a failure the pooled connections are suspect."""
         if self._closed:
             self.refuse()
         if self._loop is not asyncio.get_running_loop():
@@ -230,7 +230,7 @@ class Transport:
 
 
 class _Resolver(aiohttp.ThreadedResolver):
-    """A look-up that takes too long was never sent; without this it would use up the time of the attempt."""
+    """Limits the look-up of a host: a slow one fails as not sent and does not use up the time of the attempt."""
 
     def __init__(self, seconds: float) -> None:
         super().__init__()
@@ -245,14 +245,14 @@ class _Resolver(aiohttp.ThreadedResolver):
 
 
 def _pool_size(session: aiohttp.ClientSession) -> int:
-    """Return how many connections a session can have to one host: who has to wait for one shall wait before."""
+    """Return how many connections a session can have to one host: calls wait for a slot, not inside aiohttp."""
     connector = session.connector
     limits = (getattr(connector, "limit", 0), getattr(connector, "limit_per_host", 0))
     return min((limit for limit in limits if limit), default=sys.maxsize)
 
 
 def _abandon(session: aiohttp.ClientSession) -> None:
-    """Let go of a session whose loop is gone: its connections cannot be closed in an orderly way any more."""
+    """Drop a session whose loop is closed: only the sockets of its connections can still be closed."""
     connector = session.connector
     session.detach()
     if connector is not None:
@@ -260,7 +260,7 @@ def _abandon(session: aiohttp.ClientSession) -> None:
             for protocol, *_ in connections:
                 transport: Any = getattr(protocol, "transport", None)
                 while (tls := getattr(transport, "_ssl_protocol", None)) is not None:
-                    # Closing it would need the loop; below it is the transport that has the socket.
+                    # A TLS transport needs the loop to close; the transport below it has the socket.
                     transport._closed = True
                     transport = tls._transport
                 sock = getattr(transport, "_sock", None)
@@ -273,7 +273,7 @@ def _abandon(session: aiohttp.ClientSession) -> None:
 def _multipart(parts: tuple[Part, ...]) -> aiohttp.FormData:
     form = aiohttp.FormData(quote_fields=False, default_to_multipart=True)
     for part in parts:
-        # aiohttp warns of more than 1 MB of plain bytes.
+        # aiohttp warns about plain bytes of more than 1 MB.
         value: Any = io.BytesIO(part.content) if part.filename else part.content.decode()
         form.add_field(part.name, value, filename=part.filename, content_type=part.content_type)
     return form

@@ -1,4 +1,4 @@
-"""Events, the observers that get them, and the log."""
+"""Events, the observers that receive them, and the log."""
 
 from wavix_async._instrumentation.events import (
     AttemptEvent,

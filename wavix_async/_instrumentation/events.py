@@ -1,4 +1,4 @@
-"""Events, as observers and the log get them: one frozen record per attempt, retry, pause, rate, drift and run."""
+"""Events for observers and the log: one frozen record per attempt, retry, pause, rate, drift and bulk run."""
 
 from contextlib import AbstractContextManager
 from typing import Any, Protocol, TypeAlias, cast
@@ -24,7 +24,7 @@ __all__ = [
 
 
 class _Record:
-    """Shows its fields. One `__repr__` for all: attrs would compile one for each class, at the cost of every import."""
+    """Shows its fields, with one `__repr__` for all events: attrs would compile one per class, which slows imports."""
 
     __slots__ = ()
 
@@ -40,7 +40,7 @@ class AttemptStart(_Record):
     Attributes:
         operation: `PATCH /v1/numbers/{id}`.
         attempt: 1 for the first attempt of the call.
-        url: The URL of the request, the query included; it never holds the key.
+        url: The URL of the request, including the query; it never holds the API key.
     """
 
     operation: str
@@ -50,16 +50,16 @@ class AttemptStart(_Record):
 
 @attrs.frozen(kw_only=True, repr=False)
 class AttemptEvent(_Record):
-    """One request was on the wire and has ended.
+    """One attempt has ended.
 
     Attributes:
         operation: `PATCH /v1/numbers/{id}`.
         attempt: 1 for the first attempt of the call.
-        status: The HTTP status; None when no answer came.
+        status: The HTTP status; None if no answer came.
         error: The class name of the failure, or None.
-        outcome: What is known of a failed attempt, as in `WavixError.outcome`; None after a success.
+        outcome: What is known about a failed attempt, as in `WavixError.outcome`; None after a success.
         duration: Seconds on the wire.
-        request_id: The API's id of a request that failed; None when the API gave none, and after a success.
+        request_id: The API's id of a failed request; None if the API gave none, and after a success.
     """
 
     operation: str
@@ -78,7 +78,7 @@ class RetryEvent(_Record):
     Attributes:
         operation: `PATCH /v1/numbers/{id}`.
         attempt: The attempt that failed.
-        wait: Seconds of backoff; 0 when the retry only waits for the shared pause.
+        wait: Seconds of backoff; 0 if the retry only waits for the shared pause.
         reason: The class name of the failure.
         status: Its HTTP status, or None.
     """
@@ -96,7 +96,7 @@ class PauseEvent(_Record):
 
     Attributes:
         group: The limit group.
-        seconds: The length of the pause.
+        seconds: The length of the pause in seconds.
     """
 
     group: str
@@ -118,7 +118,7 @@ class RateEvent(_Record):
 
 @attrs.frozen(kw_only=True, repr=False)
 class DriftEvent(_Record):
-    """An answer was not as documented; each kind of drift is reported once per client.
+    """An answer is not as documented; the client reports each kind of drift once.
 
     Attributes:
         operation: `GET /v1/numbers/{id}`.
@@ -134,9 +134,9 @@ class BulkStart(_Record):
     """A bulk run begins.
 
     Attributes:
-        operation: What each input asks for: `PATCH /v1/numbers/{id}`.
-        total: The number of inputs; None when it is not known before the end.
-        concurrency: Requests on the wire at once.
+        operation: The operation for each input: `PATCH /v1/numbers/{id}`.
+        total: The number of inputs; None if it is not known before the end.
+        concurrency: How many requests may be on the wire at once.
     """
 
     operation: str
@@ -149,12 +149,12 @@ class BulkEvent(_Record):
     """A bulk run has ended.
 
     Attributes:
-        operation: What each input asked for: `PATCH /v1/numbers/{id}`.
+        operation: The operation for each input: `PATCH /v1/numbers/{id}`.
         updated: Inputs that the API confirmed.
-        failed: Inputs that the API refused.
+        failed: Inputs that the API rejected, and invalid inputs.
         unknown: Inputs that were sent, with an unknown outcome.
         not_sent: Inputs that were never sent.
-        requests: Requests put on the wire.
+        requests: Requests that the run put on the wire.
         rate_limited: Requests that the API answered with a 429.
         elapsed: Seconds from start to end.
         stopped_by: The class name of the error that ended the run early, or None.
@@ -177,24 +177,24 @@ Event: TypeAlias = AttemptEvent | RetryEvent | PauseEvent | RateEvent | DriftEve
 class Observer(Protocol):
     """Any callable that takes an event. It must be quick and must not block: calls wait for it.
 
-    An observer whose attribute `failures_only` is true does not get the attempts that succeed, which are most of them.
+    An observer whose attribute `failures_only` is true does not get successful attempts, which most attempts are.
     """
 
     def __call__(self, event: Event, /) -> object:
-        """Take one event."""
+        """Handle one event."""
         ...
 
 
 class Tracer(Observer, Protocol):
-    """An observer that also wraps what it observes: it can set context variables, or measure from the inside.
+    """An observer that also wraps attempts and bulk runs: it can set context variables, or measure from the inside.
 
-    Either method may be left out. An exception that they raise is logged once and changes no call.
+    Both methods are optional. If one raises an exception, it is logged once and does not affect any call.
     """
 
     def around_attempt(self, start: AttemptStart, /) -> AbstractContextManager[object]:
-        """Return a context, entered before a request is sent and left after its `AttemptEvent`, in the same task."""
+        """Return a context manager, entered before a request is sent and left after its event, in the same task."""
         ...
 
     def around_bulk(self, start: BulkStart, /) -> AbstractContextManager[object]:
-        """Return a context, entered before the workers of a bulk run, which inherit it, and left after its event."""
+        """Return a context manager, entered before a run starts its workers (they inherit it), left after its event."""
         ...

@@ -1,10 +1,10 @@
-"""The logger `wavix_async` gets the same events as observers, and is silent until the application configures it.
+"""The logger `wavix_async` gets the same events as observers and is silent until you configure it.
 
-The text of a record is constant, so that a program can count records and alert on them. What differs is in its
-attributes (`extra=`), named like the fields of the event. Neither holds the key, the address of a number, or anything
-that a request or an answer carried; a number that could be a phone number is masked.
+The text of a record is constant, so that a program can count records and alert on them. The details are in its
+attributes (`extra=`), named like the fields of the event. Neither holds the API key, the address of a number, or any
+content of a request or an answer; numbers that could be phone numbers are masked.
 
-`_ratelimit` gets the logger by its name, because it lies on the same layer: the last three rows are its records.
+`_ratelimit` is on the same layer, so it gets the logger by name: the last three rows are its records.
 
 | text | level | attributes |
 |---|---|---|
@@ -17,7 +17,7 @@ that a request or an answer carried; a number that could be a phone number is ma
 | `observer failed` | ERROR | observer |
 | `shared limit out of reach` | WARNING | error, rate |
 | `shared limit back` | WARNING | |
-| `rate control failed and starts anew` | ERROR | |
+| `rate control failed and was reset` | ERROR | |
 """
 
 import logging
@@ -80,12 +80,12 @@ _NUMBER: Final = re.compile(r"\+?\d{4,12}(?=\d{3})")
 
 
 def mask(text: str) -> str:
-    """Hide all but the last three digits of every number in a text that could be a phone number."""
+    """Hide all but the last three digits of every number in a text that may be a phone number."""
     return _NUMBER.sub("***", text)
 
 
 def is_debugging() -> bool:
-    """Tell whether the log shows every attempt."""
+    """Return whether the log shows every attempt."""
     return logger.isEnabledFor(logging.DEBUG)
 
 

@@ -1,4 +1,4 @@
-"""`Observers` gives each event to the log and to the observers of a client, and contains those that fail."""
+"""`Observers` passes each event to the log and to the observers of a client, and catches their exceptions."""
 
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
@@ -13,7 +13,7 @@ __all__ = ["Observers"]
 
 
 class _Contained:
-    """One observer. Its first exception is logged, once for all clients of `with_options` that share it."""
+    """One observer. Its first exception is logged, once for all clients that share it through `with_options`."""
 
     __slots__ = ("_observer", "_reported", "of_success")
 
@@ -32,7 +32,7 @@ class _Contained:
         return callable(getattr(self._observer, what, None))
 
     def enter(self, what: str, start: object) -> Callable[..., object] | None:
-        """Enter the context of the observer, if it can give one, and return the function that leaves it."""
+        """Enter the context of the observer, and return the function that leaves it; None if the observer fails."""
         leave: Callable[..., object] | None = self.safely(_enter, getattr(self._observer, what), start)
         return leave
 
@@ -53,7 +53,7 @@ class _Contained:
 
 
 def _forget_failures(error: BaseException) -> None:
-    """Cut off the failure that the observer was handling: its text may quote an answer, which the log must not show."""
+    """Remove the failure that the observer was handling: it may quote an answer, which the log must not show."""
     link: BaseException | None = error
     while link is not None:
         if isinstance(link.__cause__, WavixError):
@@ -64,14 +64,14 @@ def _forget_failures(error: BaseException) -> None:
 
 
 def _enter(wrap: Callable[[object], AbstractContextManager[object]], start: object) -> Callable[..., object]:
-    """Enter the context that an observer gives, and return the function that leaves it."""
+    """Enter the context of an observer, and return the function that leaves it."""
     manager = wrap(start)
     manager.__enter__()
     return manager.__exit__
 
 
 class _Contexts:
-    """The contexts of several observers in one. It wraps every request, so it is no generator: that would cost more."""
+    """The contexts of several observers in one. It wraps every request, so it is not a generator, which costs more."""
 
     __slots__ = ("_leave", "_observers", "_start", "_what")
 
@@ -92,7 +92,7 @@ class _Contexts:
 
 
 class Observers:
-    """The observers of a client, and the log. An exception of an observer changes no call; the first one is logged."""
+    """The observers of a client, and the log. An observer's exception affects no call; its first one is logged."""
 
     def __init__(self, observers: Iterable[Observer] = ()) -> None:
         self._bind((_Contained(_log.write), *map(_Contained, observers)))
@@ -100,7 +100,7 @@ class Observers:
     def _bind(self, observers: tuple[_Contained, ...]) -> None:
         self._all = observers
         self._of_success = tuple(each for each in observers if each.of_success)
-        # The log is one of them.
+        # The log itself is one of them.
         self._wants_success = len(self._of_success) > 1
         self._around_attempt = tuple(each for each in observers if each.wraps("around_attempt"))
         self._around_bulk = tuple(each for each in observers if each.wraps("around_bulk"))
@@ -108,7 +108,7 @@ class Observers:
         self.trace_bulk: bool = bool(self._around_bulk)
 
     def and_also(self, observers: tuple[Observer, ...]) -> "Observers":
-        """Return these observers and some more."""
+        """Return these observers plus more."""
         if not observers:
             return self
         other = Observers()
@@ -116,23 +116,23 @@ class Observers:
         return other
 
     def want_success(self) -> bool:
-        """Tell whether an observer or the log wants attempts that succeed: most attempts do, and events cost time."""
+        """Return whether an observer or the log wants successful attempts: most succeed, and events cost time."""
         return self._wants_success or _log.is_debugging()
 
     def notify(self, event: Event) -> None:
-        """Give the event to every observer."""
+        """Pass the event to every observer."""
         for observer in self._all:
             observer(event)
 
     def notify_success(self, event: AttemptEvent) -> None:
-        """Give an attempt that succeeded to the observers that want it."""
+        """Pass a successful attempt to the observers that want it."""
         for observer in self._of_success:
             observer(event)
 
     def around_attempt(self, start: AttemptStart) -> _Contexts:
-        """Return the contexts of all tracers of attempts as one; `trace_attempts` tells whether there are any."""
+        """Return the contexts of all tracers of attempts as one; `trace_attempts` says whether there are any."""
         return _Contexts(self._around_attempt, "around_attempt", start)
 
     def around_bulk(self, start: BulkStart) -> _Contexts:
-        """Return the contexts of all tracers of bulk runs as one; `trace_bulk` tells whether there are any."""
+        """Return the contexts of all tracers of bulk runs as one; `trace_bulk` says whether there are any."""
         return _Contexts(self._around_bulk, "around_bulk", start)

@@ -1,8 +1,8 @@
 """How fast requests may leave, and what the server says about it.
 
 A limiter (`Limiter`) hands out one permit for each request. `pacer.py` decides when, `estimator.py` finds a rate that
-is not configured, `headers.py` reads what answers say. `LeasedLimiter` shares a rate with other processes; its modules
-are loaded by the first use.
+is not configured, and `headers.py` parses the rate headers of answers. `LeasedLimiter` shares a rate with other
+processes; its modules are loaded on first use.
 """
 
 from typing import TYPE_CHECKING

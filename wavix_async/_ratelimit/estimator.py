@@ -1,20 +1,21 @@
-"""`RateEstimator` finds a limit that is not configured, from what the server accepted before each refusal.
+"""`RateEstimator` finds a limit that is not configured, from the requests that the server accepted before each refusal.
 
-Until the first refusal nothing is paced. Only the number of requests in flight grows, from 8, with every answer (a slow
-start): finding a limit then costs few refusals, and finding none costs a few round trips. The estimator takes a server
-that refuses for a token bucket of `b` tokens, filled at `r` per second. Of a span of `T` seconds that ends with a
-refusal, such a bucket accepts at most `b + r * T` requests, and exactly that many for one of the spans. Hence
-`r = max((A - b) / T)` over all spans that end at the refusal, where `A` requests were accepted (`AcceptedHistogram`
-keeps the counts in bounded space). Spans run from sending to sending: the latency is in both ends and cancels out.
+Until the first refusal nothing is paced. Only the number of requests in flight is limited: it starts at 8 and grows
+with every answer (a slow start). So a limit is found at the cost of few refusals, and a server without one is
+recognized within a few round trips. The estimator models a server that refuses as a token bucket of `b` tokens, filled
+at `r` per second. In a span of `T` seconds that ends with a refusal, such a bucket accepts at most `b + r * T`
+requests, and exactly that many in one of the spans. Therefore `r = max((A - b) / T)` over all spans that end at the
+refusal, where `A` is the number of accepted requests (`AcceptedHistogram` keeps the counts in bounded space). Spans run
+from sending to sending: the latency is in both ends and cancels out.
 
-- The first refusal comes too soon to tell `b` from `r`. Most buckets hold about a tenth of a second's worth and most
-  limits are round figures, so the first guess is `A / (T + 0.1)`, rounded. The second refusal corrects a guess that is
-  too high, a moment later, and gives both `b` and `r`; a guess that is too low is outgrown.
-- After a pause the bucket is no fuller than `b`, and it was empty before: `r >= A / (time since it was empty)`. This
+- The first refusal comes too soon to separate `b` from `r`. Most buckets hold about a tenth of a second's worth of
+  requests and most limits are round figures, so the first guess is `A / (T + 0.1)`, rounded. If the guess is too high,
+  the second refusal soon corrects it and gives both `b` and `r`. If it is too low, the pace rises above it.
+- After a pause the bucket holds at most `b` tokens, and it was empty before: `r >= A / (time since it was empty)`. This
   finds the rate of slow servers, and of servers that count in windows.
 - A server that accepts nothing at all for a long time, or asks for a wait of seconds, counts in fixed windows (500 per
-  10 s). Once two cycles were similar, the rate is what one cycle accepted over its length. Requests leave faster than
-  that, because what a window has left at its end is lost.
+  10 s). After two similar cycles, the rate is the number that one cycle accepted, divided by its length. Requests leave
+  faster than that, because the unused part of a window is lost at its end.
 - The estimate holds for a time that grows with the evidence (`_hold`). Then the pace rises, slowly and then faster,
   until the server refuses. Only time in which the pace held requests back counts.
 
@@ -31,27 +32,28 @@ if TYPE_CHECKING:
 
 __all__ = ["OWN_PAUSE", "RateEstimator", "AcceptedHistogram"]
 
-OWN_PAUSE = 0.15  # seconds, when the server refuses without saying for how long
-LONG_PAUSE = 2.0  # seconds; a bucket asks for a second at most, a longer pause is that of a window
-PRIOR_BURST = 0.1  # seconds' worth of the rate that a bucket holds, until two refusals give a better figure
+OWN_PAUSE = 0.15  # seconds to pause when the server refuses without saying for how long
+LONG_PAUSE = 2.0  # seconds; a bucket asks for a second at most, so a longer pause means a window
+PRIOR_BURST = 0.1  # seconds' worth of the rate that a bucket holds, assumed until two refusals give a better figure
 LEAST_GUESS = 50.0  # requests per second; guessing too high costs one more refusal, too low costs many seconds
 WINDOW_SPAN = 1.0  # seconds: the least time in which the first requests count as accepted
-LEAST_PACE = 0.2  # requests per second; slower saves nothing: a refusal pauses all callers, and costs one request
+LEAST_PACE = 0.2  # requests per second; less saves nothing: a refusal pauses all callers and costs one request
 LONGEST_PROBE = 10.0  # seconds between two requests to a server that refuses everything
-CAUTION = 0.98  # of an estimate
-SPENDING = 1.03  # of an estimate, while the tokens saved during a pause last
-WINDOW_HASTE = 1.5  # of the rate of a server that counts in windows
-LONGEST_HOLD = 30.0  # seconds for which an estimate holds
-LOW_HOLD = 4.0  # the same for some minutes after the limit fell: it may come back
+CAUTION = 0.98  # the pace, as a part of the estimate
+SPENDING = 1.03  # the same, while the tokens saved during a pause last
+WINDOW_HASTE = 1.5  # the same, for a server that counts in windows
+LONGEST_HOLD = 30.0  # seconds for which an estimate holds at most, if pauses take up to a second
+LOW_HOLD = 4.0  # the same for some minutes after the limit fell: it may rise again
 RISE = 0.05  # after that the pace rises by exp(RISE * seconds^2): 5 % in a second, 22 % in two, 57 % in three
-LONGEST_RISE = 8.0  # seconds, which is to 25 times the estimate
+LONGEST_RISE = 8.0  # seconds for which the pace rises, to 25 times the estimate
 ROUND = (1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 7.5, 8.0, 10.0)
 
 
 class AcceptedHistogram:
-    """Accepted requests by the time of sending: two histograms of 64 bins, the older and the newer half.
+    """Accepted requests by the time of sending, in two histograms of 64 bins: an older and a newer half.
 
-    A histogram doubles the width of its bins when it is full, and becomes the older one when it has counted enough.
+    When the newer histogram is full, the width of its bins doubles. When it covers enough requests and time, it becomes
+    the older one.
     """
 
     __slots__ = ("_bins", "_last", "_older", "_origin", "_seen", "_width", "start", "total")
@@ -68,7 +70,7 @@ class AcceptedHistogram:
         self._bins, self._origin, self._width, self._seen = [0] * self.BINS, origin, 1 / 1024, 0
 
     def add(self, time: float, gap: float, enough: float) -> None:
-        """Count one; a `gap` without any forgets the past, and `enough` seconds thin it out."""
+        """Count a request. After a gap of `gap` seconds, forget the past; after `enough` seconds, start a new half."""
         if time - self._last > gap:
             self.start, self.total, self._older = time, 0, None
             self._start_half(time)
@@ -121,22 +123,22 @@ def _is_near(one: float | None, other: float) -> bool:
 
 
 class RateEstimator:
-    """Estimates from accepted and refused requests what the server allows."""
+    """Estimates the rate that the server allows, from accepted and refused requests."""
 
     def __init__(self, configured: float | None = None) -> None:
         """Begin to estimate.
 
         Args:
-            configured: The rate that was used until the server refused it again and again; None: there is none.
+            configured: The configured rate, which the server kept refusing; None if no rate is configured.
         """
         self.ceiling: float | None = None  # requests per second that the server seems to allow
         self.histogram: AcceptedHistogram | None = None  # of this epoch: from one pause's end to the next one's
         self.dry_epochs = 0  # epochs in a row in which nothing was accepted
-        self._factor = 1.0  # of the ceiling at which requests leave
-        self._busy = 0.0  # seconds of this epoch in which the pace was what held requests back
+        self._factor = 1.0  # the pace, as a multiple of the ceiling
+        self._busy = 0.0  # seconds of this epoch in which the pace held requests back
         self._saved = 0.0  # busy seconds for which tokens saved during the pause can be spent
         self._hold = 0.0  # busy seconds for which the ceiling holds
-        self._previous_ceiling: float | None = None  # the ceiling before a refusal that came while few were sent
+        self._previous_ceiling: float | None = None  # the ceiling before a refusal that came at low traffic
         self._peak = configured or 0.0  # the highest ceiling that was confirmed, slowly forgotten
         self._first: tuple[AcceptedHistogram, float] | None = None  # up to the first refusal: from a full bucket
         self._starts_full = configured is None
@@ -144,7 +146,7 @@ class RateEstimator:
         self._emptied: float | None = None  # when the bucket was last known to be empty
         self._cycle: tuple[int, float] | None = None  # accepted in, and start of, the last epoch that was not dry
         self._similar_cycles = 0  # cycles in a row that accepted about as many as the one before
-        self._similar_needed = 1  # so many make a window; more, when that was wrong before
+        self._similar_needed = 1  # similar cycles that make a window; more, if that was wrong before
         self._span: float | None = None  # seconds from the start of the last cycle to that of the next
         self._period: float | None = None  # seconds, when the server counts in windows
         self._new_window = False  # the next accepted request is the first of a new window
@@ -160,7 +162,7 @@ class RateEstimator:
         self.dry_epochs, self._new_window, self._similar_cycles = 0, False, 0
 
     def pace(self) -> float | None:
-        """Return the ceiling, or more when no refusal came for so long that the limit may have risen."""
+        """Return the pace: the ceiling, or more after so long without a refusal that the limit may have risen."""
         if self.ceiling is None:
             return None
         factor = SPENDING if self._busy < self._saved else self._factor
@@ -172,7 +174,7 @@ class RateEstimator:
         self._busy += seconds
 
     def accepted(self, permit: float) -> None:
-        """Count a request; one that was sent before this epoch belongs to the last, and is no news."""
+        """Count a request; one that was sent before this epoch belongs to the previous one and does not count."""
         histogram = self.histogram
         if histogram is None or permit < histogram.start:
             return
@@ -191,19 +193,19 @@ class RateEstimator:
             gone = now - (self._emptied if self._emptied is not None else now)
             return min(OWN_PAUSE * 1.5 ** min(self.dry_epochs, 30), max(1.0, 0.1 * gone), LONGEST_PROBE)
         if self._period is not None:
-            # A little early on purpose: the one refusal that this costs keeps the length of the window honest.
+            # End the pause a little early on purpose: the one refusal that this costs measures the window again.
             return max(OWN_PAUSE, 0.9 * self._period - (now - self.histogram.start))
         return OWN_PAUSE
 
     def end_epoch(self, refused_at: float, until: float) -> None:
-        """Conclude from an epoch that ended with a refusal of a request sent at `refused_at` and a pause `until`."""
+        """Learn from an epoch that ended when a request sent at `refused_at` was refused; its pause ends at `until`."""
         histogram = self.histogram
         if histogram is None:
             return
         if not histogram.total:
             self.dry_epochs += 1
             if self.dry_epochs == 2 and self._previous_ceiling is not None:
-                # The server refuses everything: that says nothing about the rate.
+                # The server refuses everything, which says nothing about the rate.
                 self.ceiling, self._previous_ceiling = self._previous_ceiling, None
             return
         similar = self._cycle is not None and 0.5 * self._cycle[0] < histogram.total < 1.5 * self._cycle[0]
@@ -222,13 +224,13 @@ class RateEstimator:
         self._cycle, self._emptied = cycle, refused_at
 
     def _guess(self, histogram: AcceptedHistogram, refused_at: float, until: float) -> tuple[int, float]:
-        """Conclude from the first refusal, which cannot tell burst and rate apart; return the cycle that it ended."""
+        """Learn from the first refusal, which cannot separate burst and rate; return the cycle that it ended."""
         pause = until - refused_at
-        # A long pause may be that of a window, which accepts as many again however fast they come: until that is known,
-        # what was accepted before is the better guide. It may also be one refusal of a server without any limit.
+        # A long pause may mean a window, which accepts the same number at any speed: until that is known, the earlier
+        # requests are the better guide. It may also be a single refusal of a server without any limit.
         least = PRIOR_BURST if pause <= LONG_PAUSE else WINDOW_SPAN
         rate, count, span = _steepest(histogram.before(refused_at), 0.5, least)
-        # The shorter the span the more of the rate is guesswork, and the better a round figure is.
+        # The shorter the span, the more the rate is a guess, and the better a round figure is.
         self.ceiling = max(_round_figure(rate, min(max(0.05 / max(span, 0.001), 0.05), 0.3)), LEAST_GUESS)
         self._saved = self._seconds_saved(PRIOR_BURST, pause)
         self._first = (histogram, refused_at) if self._starts_full else None
@@ -237,13 +239,13 @@ class RateEstimator:
         return count, refused_at - span
 
     def _estimate(self, before: float, histogram: AcceptedHistogram, refused_at: float, until: float) -> None:
-        """Conclude from a later refusal: the highest rate that any span up to it, and the burst, leave possible."""
+        """Learn from a later refusal: estimate the burst, and the highest rate that a span before the refusal shows."""
         rate, length = before, refused_at - histogram.start
         empty_for = refused_at - (self._emptied if self._emptied is not None else histogram.start)
-        # An error of the burst weighs the more the shorter the span.
+        # Leave out short spans: the shorter the span, the more an error of the burst matters.
         spans = [(count, span) for count, span in histogram.before(refused_at) if span >= min(0.25 * length, 1.0)]
         if self._first is None and self._busy < self._hold and max(length, LONG_PAUSE) < until - refused_at:
-            # Refused within its hold, which costs more than the rise brought: the bucket holds more than estimated.
+            # Refused within the hold, with a pause longer than the epoch: the bucket holds more than estimated.
             self._burst = max(self._burst, min(2 * self._burst, before))
         for _ in range(4):  # the burst depends on the rate, and the rate on the burst: this converges at once
             if self._first is not None:
@@ -251,7 +253,7 @@ class RateEstimator:
                 self._burst = max([1.0, *(count - rate * span for count, span in full)])
             rate = max((histogram.total + 0.5) / empty_for, _steepest(spans, -self._burst, 0.0)[0])
         if self._first is not None and self._burst == 1.0:
-            # The requests refused first came slower than the limit, and so say nothing about the bucket.
+            # The requests before the first refusal came slower than the limit, so they say nothing about the bucket.
             self._burst = max(rate * PRIOR_BURST, 1.0)
         self._first = None
         self._previous_ceiling = None
@@ -261,7 +263,7 @@ class RateEstimator:
         self._factor = CAUTION
         pause = until - refused_at
         self._saved = 0.0 if self._new_window else self._seconds_saved(self._burst / rate, pause)
-        # An estimate holds longer each time it is confirmed, and longer where the refusal that ends it costs more.
+        # An estimate holds longer each time it is confirmed, and longer if the refusal that ends it costs more.
         hold = 4 * length
         if abs(rate / before - 1) < 0.06:
             self._peak = max(0.9 * self._peak, rate)
@@ -271,14 +273,14 @@ class RateEstimator:
 
     @staticmethod
     def _seconds_saved(burst: float, pause: float) -> float:
-        """Return for how long half of what the bucket has gained lasts; burst in seconds' worth of the rate."""
+        """Return how long half of the tokens gained in a pause last; `burst` is in seconds' worth of the rate."""
         return 0.5 * min(burst, pause) / (SPENDING - 1)
 
     def _measure_window(self, permit: float) -> None:
-        """Note that a new window may have begun: what the last one accepted, over its length, is the rate.
+        """Note that a new window may have begun: the rate is what the last window accepted, divided by its length.
 
-        One refusal that lasts is no window: an overloaded server refuses for a while, too. Two refusals of one length,
-        after about as many requests, are windows.
+        One long refusal is not a window: an overloaded server refuses for a while, too. Two refusals of the same
+        length, after about the same number of requests, are windows.
         """
         if self._cycle is None or not self._cycle[0] or permit <= self._cycle[1]:
             return

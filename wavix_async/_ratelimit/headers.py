@@ -1,9 +1,9 @@
-"""What a server says about its limits: pure parsing of headers, nothing that waits or sleeps.
+"""What a server says about its limits: pure parsing of headers; nothing here waits.
 
-The parser reads three families. `Retry-After` (and `Retry-After-Ms`) is an order, so of several values the longest
+The parser reads three families. `Retry-After` (and `Retry-After-Ms`) is an order, so the longest of several values
 counts. `RateLimit` with `RateLimit-Policy` (IETF draft 10, and the `limit=, remaining=, reset=` form of draft 7) and
-`X-RateLimit-Limit/-Remaining/-Reset` are hints about what is left. A value that the parser does not understand counts
-as absent: nonsense from a server must not stop a client, so no header is a reason to raise.
+`X-RateLimit-Limit/-Remaining/-Reset` are hints about what is left. The parser treats a value that it does not
+understand as missing, and never raises: nonsense from a server must not stop a client.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ if TYPE_CHECKING:
 __all__ = ["RateHint", "answered_at", "rate_hint", "retry_after", "wait_told"]
 
 MAX_WAIT = 366 * 86_400.0
-"""Seconds; a longer wait means the same as this one, and this one keeps timers in the range of a float."""
+"""The longest wait in seconds. A longer one means the same, and this one keeps timers in the range of a float."""
 
 MAX_HEADER = 2_048
 """Characters of a header that the parser reads."""
 
-# Most answers have none of them: names whose case is folded beforehand are looked up four times as fast.
+# Most answers have none of these. A lookup is four times as fast with names whose case is already folded.
 _HINTS = tuple(
     map(istr, ("RateLimit", "X-RateLimit-Remaining", "X-RateLimit-Reset", "RateLimit-Remaining", "RateLimit-Reset"))
 )
@@ -36,13 +36,13 @@ _NUMBER = r"[+-]?[0-9]+(?:\.[0-9]*)?"
 _QUOTED = r'"(?:[^"\\]|\\.)*"'
 _PARAM = rf";[ \t]*([a-z*][a-z0-9_.*-]*)(?:=({_QUOTED}|[^;,\" \t]+))?[ \t]*"
 _KEY = rf"[ \t]*({_QUOTED}|[A-Za-z0-9*][^;,=\" \t]*)(?:=([^;,\" \t]+))?[ \t]*"
-# Few APIs send such headers: compiled when one does.
+# Few APIs send such headers, so the patterns are compiled on first use.
 _compiled = functools.cache(re.compile)
 
 
 @attrs.frozen
 class RateHint:
-    """What the server said is left; a part that it did not say is None."""
+    """What the server says is left; a part that it does not say is None."""
 
     remaining: float | None = None
     """Requests that may still be sent before the reset."""
@@ -58,11 +58,11 @@ class RateHint:
 
 
 def retry_after(headers: Mapping[str, str], wall_now: float) -> float | None:
-    """Return how many seconds the server asks to wait, None when it does not ask or the value makes no sense.
+    """Return how many seconds the server asks to wait; None if it does not ask, or the value makes no sense.
 
     Args:
-        headers: The answer's headers; a header sent twice counts twice when the mapping has `getall`.
-        wall_now: Seconds since the epoch by the local clock, used for a date when the answer has no `Date` itself.
+        headers: The answer's headers; if the mapping has `getall`, all values of a repeated header count.
+        wall_now: Seconds since the epoch by the local clock, used for a date if the answer itself has no `Date`.
     """
     waits = [_seconds(value, headers, wall_now) for value in _all(headers, "Retry-After")]
     waits += [_scaled(_number(value), 0.001) for value in _all(headers, "Retry-After-Ms")]
@@ -70,7 +70,7 @@ def retry_after(headers: Mapping[str, str], wall_now: float) -> float | None:
 
 
 def wait_told(status: int, headers: Mapping[str, str], wall_now: float) -> float | None:
-    """Return how many seconds an answer asks to wait: its Retry-After, or the reset that a 429 names without one."""
+    """Return how many seconds an answer asks to wait: its Retry-After, or the reset of a 429 without Retry-After."""
     wait = retry_after(headers, wall_now)
     if wait is None and status == 429 and (hint := rate_hint(headers, wall_now)) is not None and not hint.remaining:
         return hint.reset
@@ -78,11 +78,11 @@ def wait_told(status: int, headers: Mapping[str, str], wall_now: float) -> float
 
 
 def rate_hint(headers: Mapping[str, str], wall_now: float) -> RateHint | None:
-    """Return what the rate headers of an answer say, None when there are none.
+    """Return what the rate headers of an answer say; None if there are none.
 
     Args:
         headers: The answer's headers.
-        wall_now: Seconds since the epoch by the local clock, used when the answer has no `Date` itself.
+        wall_now: Seconds since the epoch by the local clock, used if the answer itself has no `Date`.
     """
     if not any(map(headers.__contains__, _HINTS)):
         return None
@@ -106,7 +106,7 @@ def _all(headers: Mapping[str, str], name: str) -> Iterable[str]:
 
 
 def _number(text: str | None) -> float | None:
-    """Read a plain decimal, kept within the range of a wait; no exponents, no `inf`, no digits of other scripts."""
+    """Read a plain decimal number and limit its size; no exponents, no `inf`, no digits of other scripts."""
     text = (text or "").strip(" \t")[:MAX_HEADER]
     if not _compiled(_NUMBER).fullmatch(text):
         return None
@@ -127,7 +127,7 @@ def _seconds(text: str, headers: Mapping[str, str], wall_now: float) -> float | 
 
 
 def answered_at(headers: Mapping[str, str]) -> datetime | None:
-    """Return when the server says that it answered, in UTC; None when it does not say."""
+    """Return when the server says that it answered, in UTC; None if it does not say."""
     return _datetime(headers.get("Date"))
 
 
@@ -136,7 +136,7 @@ def _datetime(text: str | None) -> datetime | None:
         return None
     try:
         date = parsedate_to_datetime(text)
-        # "-0000" and a missing zone come back naive; HTTP knows no zone but GMT.
+        # The parser returns a naive date for "-0000" or a missing zone; HTTP has no zone but GMT.
         return date.astimezone(UTC) if date.tzinfo else date.replace(tzinfo=UTC)
     except (ValueError, TypeError, OverflowError, IndexError):
         return None
@@ -148,7 +148,7 @@ def _date(text: str | None) -> float | None:
 
 
 def _server_now(headers: Mapping[str, str], wall_now: float) -> float:
-    # A moment named by the server is measured on the server's clock; ours may be minutes off.
+    # The server names a time by its own clock; ours may be minutes off.
     date = _date(headers.get("Date"))
     return wall_now if date is None else date
 
@@ -156,7 +156,7 @@ def _server_now(headers: Mapping[str, str], wall_now: float) -> float:
 def _separate(
     remaining: str | None, reset: str | None, limit: str, headers: Mapping[str, str], wall_now: float
 ) -> RateHint | None:
-    # "100, 100;w=60" was the form of an early draft: the first number, and the window if one is named.
+    # "100, 100;w=60" is the form of an early draft: use the first number, and the window if there is one.
     items = _items(limit)
     quota = _number(items[0][0]) if items else None
     window = next((w for _, params in items if (w := _number(params.get("w"))) is not None), None)
@@ -167,7 +167,7 @@ def _separate(
 
 
 def _reset(value: float | None, headers: Mapping[str, str], wall_now: float) -> float | None:
-    """Tell epoch milliseconds, epoch seconds and plain seconds apart by their size."""
+    """Return the seconds until a reset; the size of the value shows whether it is in seconds or an epoch time."""
     if value is None or value <= 86_400:
         return value
     if value <= 1e9:
@@ -200,7 +200,7 @@ def _ietf(limits: str, policies: str) -> RateHint | None:
             left, until = _number(params.get("r")), _number(params.get("t"))
             hints.append(RateHint(left, _scaled(until), _number(policy.get("q")), _number(policy.get("w"))))
     hints = [hint for hint in hints if hint.remaining is not None]
-    # Of several limits the one that leaves the least for each second is the one that will be hit.
+    # Of several limits, the one that leaves the fewest requests per second will be reached first.
     return min(hints, key=_tightness, default=None) or _draft_7(limits, policies)
 
 

@@ -34,7 +34,7 @@ class StoreOutage:
         self._on = False
 
     def begin(self, error: BaseException, rate: float) -> None:
-        """Note a failure. Its text stays out of the log: it may name more than it should."""
+        """Note a failure. Its text stays out of the log, because it may contain secrets."""
         if not self._on:
             self._on = True
             _logger.warning("shared limit out of reach", extra={"error": type(error).__name__, "rate": rate})
@@ -47,7 +47,7 @@ class StoreOutage:
 
 
 class LeasedLimiter(Limiter):
-    """A limiter whose permits are leased from a store that other processes use, too."""
+    """A limiter that leases its permits from a store that other processes use, too."""
 
     def __init__(
         self,
@@ -57,13 +57,13 @@ class LeasedLimiter(Limiter):
         *,
         on_event: Callable[[str, float], None] | None = None,
     ) -> None:
-        """Make a limiter; only its use needs an event loop.
+        """Create a limiter; an event loop is needed only to use it.
 
         Args:
             limit: Where the leases come from.
             group: The limit group.
-            outage: Notes when the store is out of reach; all limit groups of a client share it.
-            on_event: As of `Limiter`.
+            outage: Logs when the store is out of reach; all limit groups of a client share it.
+            on_event: As for `Limiter`.
         """
         super().__init__(limit.rate, on_event=on_event)
         self._pacer = self._leased = LeasedPacer(limit.rate, limit.processes)
@@ -83,12 +83,12 @@ class LeasedLimiter(Limiter):
         return attrs.evolve(snapshot, source="shared")
 
     async def close(self) -> None:
-        """Ask the store no more; callers that still wait go on at this process's own pace."""
+        """Stop asking the store; callers that still wait continue at this process's part of the rate."""
         self._closed = True
         task, self._request = self._request, None
         loop = get_running_loop()
         if self._loop is not loop:
-            # What is left depends on a loop that is gone.
+            # The remaining tasks and timers belong to a loop that is gone.
             return
         self._leased.go_local(loop.time())
         self._set_request_timer(loop, inf)
@@ -127,7 +127,7 @@ class LeasedLimiter(Limiter):
         self._safely(self._release_waiters)
 
     async def _request_lease(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Ask the store once. However that ends, waiting callers go on by what is known then."""
+        """Ask the store once. After any outcome, waiting callers continue with what is known then."""
         pacer, was_paused = self._leased, True
         request = pacer.lease.make_request(loop.time(), len(self._waiters), pacer.paused_until)
         try:

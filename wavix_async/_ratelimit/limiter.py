@@ -1,8 +1,8 @@
-"""`Limiter` holds requests back so that the server need not refuse them: the asyncio half of `pacer.py`.
+"""`Limiter` holds requests back so that the server does not have to refuse them: the asyncio half of `pacer.py`.
 
 Callers wait in one queue, in the order in which they came, and *one* timer releases the head of the queue when its
-request is due. A pause, a new rate or a cancelled caller only moves that timer, and no crowd of callers wakes at once.
-A caller that was released in the instant in which a pause begins does not send: it returns to its queue position.
+request is due. A pause, a new rate or a cancelled caller only moves that timer, so many callers never wake at once. A
+caller that is released just as a pause begins does not send: it returns to its queue position.
 
 Times are seconds of one clock: the loop's, unless a test skips waits.
 """
@@ -33,7 +33,7 @@ _logger = logging.getLogger("wavix_async")
 
 
 class WaitTooLong(Exception):  # noqa: N818  (never leaves the package)
-    """The wait for the rate cannot fit the deadline; raised at once, nothing was sent."""
+    """The wait for the rate would exceed the deadline. The limiter raises it at once; nothing was sent."""
 
     def __init__(self, wait: float, *, paused: bool) -> None:
         super().__init__(wait)
@@ -46,15 +46,15 @@ class LimitSnapshot:
     """What the limiter knows and does at one moment."""
 
     rate: float | None
-    """Requests per second that may leave now; None when the limiter holds nothing back."""
+    """Requests per second that may leave now; None if the limiter holds nothing back."""
 
     source: Literal["configured", "shared", "learned", "unlimited"]
     """Where the rate comes from: `configured`, set by the user; `shared`, the rate of all processes together (while
     their store is out of reach, this process's part of it counts as configured); `learned`, from refusals or headers,
-    also when the server refuses a configured rate again and again; `unlimited`, there is no rate."""
+    also if the server keeps refusing a configured rate; `unlimited`, there is no rate."""
 
     paused_for: float
-    """Seconds until the pause that the server asked for is over; 0.0 when there is none."""
+    """Seconds until the pause that the server asked for is over; 0.0 if there is no pause."""
 
     waiting: int
     """Callers in the queue."""
@@ -63,10 +63,10 @@ class LimitSnapshot:
     """Requests sent and not yet answered."""
 
     accepted: int
-    """Requests that the server accepted, since the limiter was made."""
+    """Requests that the server has accepted since the limiter was created."""
 
     refused: int
-    """Requests that the server refused with a 429, since the limiter was made."""
+    """Requests that the server has refused with a 429 since the limiter was created."""
 
 
 Waiter = tuple["asyncio.Future[float]", float, int]
@@ -74,10 +74,10 @@ Waiter = tuple["asyncio.Future[float]", float, int]
 
 
 class Limiter:
-    """Holds requests back so that the server need not refuse them.
+    """Holds requests back so that the server does not have to refuse them.
 
-    Every request takes a permit (`try_acquire`, else `acquire`) and closes it once: as `accepted`, `refused` or
-    `no_answer` when it was sent, by `refund` when it was not.
+    Every request takes a permit (`try_acquire`, else `acquire`) and closes it once: with `accepted`, `refused` or
+    `no_answer` if it was sent, with `refund` if it was not.
     """
 
     def __init__(
@@ -87,13 +87,13 @@ class Limiter:
         on_event: Callable[[str, float], None] | None = None,
         clock: Clock | None = None,
     ) -> None:
-        """Make a limiter; only its use needs an event loop.
+        """Create a limiter; an event loop is needed only to use it.
 
         Args:
-            rate: Requests per second; None learns it.
+            rate: Requests per second; None: learn the rate.
             on_event: Called with ("pause", seconds) when a pause begins and ("rate", requests per second) when the
                 limiter has learned a rate.
-            clock: Tells the time and sets the timer. Default: the clock of the event loop.
+            clock: Gives the time and sets the timer. Default: the clock of the event loop.
         """
         self._pacer = Pacer(rate)
         self._clock = Clock() if clock is None else clock
@@ -105,10 +105,10 @@ class Limiter:
         self._timer: asyncio.Handle | None = None
         self._timer_at = inf
         self._reported: float | None = None
-        self._open = False  # nothing is limited and no caller waits: the path of a server without limits
+        self._open = False  # nothing is limited and no caller waits: the fast path for a server without limits
 
     def try_acquire(self) -> float | None:
-        """Return a permit if a request may leave this instant, None when the caller must wait."""
+        """Return a permit if a request may leave now, or None if the caller must wait."""
         loop = get_running_loop()
         if loop is not self._loop:
             self._bind(loop)
@@ -128,12 +128,12 @@ class Limiter:
         """Wait until one request may leave, first come first served, and return its permit.
 
         Args:
-            deadline: Time of the clock after which the permit is of no use; None waits as long as it takes.
-            position: What `join_queue` returned; None: behind every caller that waits.
+            deadline: Time of the clock after which the permit is useless; None: wait as long as necessary.
+            position: The result of `join_queue`; None: behind every waiting caller.
 
         Raises:
-            WaitTooLong: At once, when the wait as it is known now goes beyond the deadline; later, when a pause begins
-                that does, or when the answers that the caller waits for have not come by then.
+            WaitTooLong: The known wait exceeds the deadline (raised at once), a pause begins that exceeds it (raised
+                then), or the answers that the caller waits for do not arrive before the deadline.
         """
         permit = self.try_acquire()
         if permit is not None:
@@ -143,7 +143,7 @@ class Limiter:
         self._check_fits(limit, position)
         permit = await self._wait_for_permit(limit, position)
         while self.is_paused():
-            # A pause began after the release of this caller and before it woke: it returns to its queue position.
+            # A pause began after this caller was released and before it woke: it returns to its queue position.
             self._pacer.refund(permit)
             self._check_fits(limit, position)
             permit = await self._wait_for_permit(limit, position)
@@ -153,11 +153,11 @@ class Limiter:
         """Exchange a permit that is too old for a new one, before any caller that came later.
 
         Args:
-            permit: What `acquire` returned.
-            position: What `join_queue` returned.
+            permit: The result of `acquire`.
+            position: The result of `join_queue`.
 
         Returns:
-            The new permit; None when the caller must wait.
+            The new permit, or None if the caller must wait.
         """
         self._pacer.refund(permit)
         now = self._now()
@@ -167,7 +167,7 @@ class Limiter:
         return None
 
     def accepted(self, permit: float) -> None:
-        """Close a permit: the server accepted the request, whatever else it said."""
+        """Close a permit: the request was within the rate limit, whatever its status."""
         self._pacer.accepted(permit)
         if not self._open:
             self._release_waiters()
@@ -176,34 +176,34 @@ class Limiter:
         """Close a permit: the server refused the request with a 429.
 
         Args:
-            permit: What `acquire` returned.
-            retry_after: Seconds that the server asked to wait, None when it did not say.
+            permit: The result of `acquire`.
+            retry_after: Seconds that the server asked to wait; None if it did not say.
         """
         self._after_pause(began=self._pacer.refused(permit, self._now(), retry_after))
 
-    def no_answer(self, permit: float) -> None:  # noqa: ARG002  (closing takes the permit, whatever the end)
+    def no_answer(self, permit: float) -> None:  # noqa: ARG002  (every way to close a permit takes it)
         """Close a permit without a verdict: the request was never sent, or no answer came."""
         self._pacer.no_answer()
         self._release_waiters()
 
     def refund(self, permit: float) -> None:
-        """Give a permit back: nothing was sent with it, so the next request need not wait for it."""
+        """Return a permit: nothing was sent with it, so the next request does not have to wait for it."""
         self._pacer.refund(permit)
         self._release_waiters()
 
     def pause(self, seconds: float) -> None:
-        """Let no request leave for so many seconds, without concluding anything about the rate."""
+        """Let no request leave for `seconds`, without learning anything about the rate."""
         began = not self.is_paused()
         self._pacer.pause(self._now(), seconds)
         self._after_pause(began=began)
 
     def hint(self, hint: RateHint) -> None:
-        """Use what the headers of an answer said about the requests left."""
+        """Use what the headers of an answer say about the remaining requests."""
         self._pacer.quota.update(self._now(), hint, self._pacer.in_flight)
         self._release_waiters()
 
     def is_paused(self) -> bool:
-        """Tell whether a pause is on."""
+        """Return whether a pause is in progress."""
         return self._loop is not None and self._pacer.paused_until > self._now()
 
     def snapshot(self) -> LimitSnapshot:
@@ -221,7 +221,7 @@ class Limiter:
         )
 
     async def close(self) -> None:
-        """Let go of what this limiter shares with other processes: here there is nothing."""
+        """Release what this limiter shares with other processes: here, nothing."""
 
     async def _wait_for_permit(self, deadline: float, position: int) -> float:
         loop = get_running_loop()
@@ -244,14 +244,14 @@ class Limiter:
                 alarm.cancel()
 
     def _count_ahead(self, position: int) -> int:
-        """Return how many waiting callers came before."""
+        """Return how many waiting callers came before `position`."""
         waiters = self._waiters
         if not waiters or waiters[-1][2] < position:
             return len(waiters)
         return sum(1 for _ in takewhile(lambda other: other[2] < position, waiters))
 
     def _expire(self, waiter: Waiter) -> None:
-        """Fail a caller that waited for answers that did not come: nothing could foresee that wait."""
+        """Fail a caller that waited for answers that did not arrive: that wait could not be predicted."""
         if waiter in self._waiters and not waiter[0].done():
             self._waiters.remove(waiter)
             self._fail(waiter)
@@ -266,7 +266,7 @@ class Limiter:
         return WaitTooLong(wait, paused=self._pacer.paused_until > now)
 
     def _bind(self, loop: asyncio.AbstractEventLoop) -> None:
-        # Waiters and timers of a dead loop can never run; its clock still tells how far the two are apart.
+        # Waiters and timers of a closed loop never run, but its clock still shows how far the two clocks are apart.
         if self._loop is not None:
             self._pacer.shift_clock(loop.time() - self._loop.time())
         self._time = self._clock.of(loop)
@@ -316,7 +316,7 @@ class Limiter:
         if loop is None:
             return
         now = self._time()
-        # Only callers that an overdue timer should have released are late; a caller that waited for an answer is not.
+        # Only callers that an overdue timer should have released are late, not callers that waited for an answer.
         late = LATE if self._timer_at <= now else 0.0
         due = inf
         while waiters:
@@ -348,6 +348,6 @@ class Limiter:
             step()
         except Exception:
             # Exceptions in a timer callback are lost and waiters would hang: log and reset.
-            _logger.exception("rate control failed and starts anew")
+            _logger.exception("rate control failed and was reset")
             self._pacer.reset()
             self._release_waiters()

@@ -6,17 +6,17 @@ caller its waiting time at once. A timer that fires late loses nothing: the requ
 at most `1 + rate * BURST_TIME` requests leave in any `BURST_TIME`.
 
 **A pause** applies to all callers, because a 429 concerns every request made with the same key. No request leaves
-before the pause is over. One pause is one *epoch*. The refusal of a request that was sent before the epoch is no news:
-the rate is cut once per round trip. The wait that such a refusal asks for still counts.
+before the pause is over. One pause is one *epoch*. The refusal of a request that was sent before the epoch does not cut
+the rate again: the rate is cut once per round trip. The wait that such a refusal asks for still counts.
 
 **A configured rate** is not cut by a single refusal, only paused. `DOUBT_REFUSALS` pauses within `DOUBT_TIME` mean that
-the rate is too high, or that another program uses the same limit. Then the estimator takes over, up to the rate
-configured, until that rate was accepted for `TRUST_AFTER` seconds.
+the rate is too high, or that another program uses the same limit. Then the estimator takes over, up to the configured
+rate, until the server has accepted that rate for `TRUST_AFTER` seconds.
 
 **A rate that is not configured** is estimated from what the server accepted before each refusal: `estimator.py`.
 
-**Headers** that say what is left (`Quota`) are better than an estimate: a client that never sends more than is left is
-never refused.
+**Headers** that say what is left (`Quota`) are better than an estimate: a server never refuses a client that sends no
+more than is left.
 
 Times are seconds of one clock: the loop's, unless a test skips waits.
 """
@@ -35,17 +35,17 @@ if TYPE_CHECKING:
 __all__ = ["LATE", "Pacer", "Quota"]
 
 FIRST_WINDOW = 8.0  # requests in flight at the start
-LATER_WINDOW = 16.0  # the same after a pause whose length the server gave, when a rate is known
-WINDOW_GROWTH = 0.5  # per answer: half as large again every round trip
-WINDOW_UNLIMITED = 150.0  # hundreds of answers came without a refusal: the server has no limit to find
+LATER_WINDOW = 16.0  # the same after a pause whose length the server gave, if a rate is known
+WINDOW_GROWTH = 0.5  # per answer: the window grows by half every round trip
+WINDOW_UNLIMITED = 150.0  # after hundreds of answers without a refusal, the server has no limit to find
 DOUBT_REFUSALS = 4  # pauses ...
 DOUBT_TIME = 30.0  # ... within so many seconds mean that a configured rate is too high
 TRUST_AFTER = 60.0  # seconds without a refusal at the configured rate until it counts again
-LATE = 0.05  # seconds of a timer's lateness that several requests at once may make up for ...
-BURST_TIME = 0.1  # seconds in which even then at most 1 + rate * BURST_TIME requests leave
+LATE = 0.05  # seconds of a timer's delay that several requests at once may make up for ...
+BURST_TIME = 0.1  # seconds in which at most 1 + rate * BURST_TIME requests leave even then
 BURST_KEPT = 256  # sending times kept to check that: enough for 2,550 requests per second
 
-LONG_RESET = 60.0  # seconds; a quota for longer (a day) may be used at any speed, it is not spread evenly
+LONG_RESET = 60.0  # seconds; a quota for a longer time (a day) is not spread evenly: it may be used at any speed
 
 
 class Quota:
@@ -53,12 +53,12 @@ class Quota:
 
     def __init__(self) -> None:
         self.remaining = inf  # requests, counting down as they leave
-        self.pace = inf  # requests per second that spread what is left
+        self.pace = inf  # requests per second that spread the rest evenly
         self._until = -inf
         self._eager = 1.0
 
     def update(self, now: float, hint: RateHint, in_flight: int) -> None:
-        """Take over what an answer said, less the requests in flight: the server had not counted them yet."""
+        """Use what an answer said, minus the requests in flight: the server had not counted those yet."""
         if hint.remaining is None:
             return
         reset = next((value for value in (hint.reset, hint.window) if value is not None), 1.0)
@@ -69,7 +69,7 @@ class Quota:
             if hint.limit and hint.window:
                 self.pace = max(self.pace, hint.limit / hint.window)
             elif hint.limit:
-                # A bucket that stays full is filled faster than it is used; a window has it all at its beginning.
+                # A bucket that stays full is filled faster than it is used; a window has all requests at its start.
                 full = hint.remaining > 0.75 * hint.limit
                 self._eager = min(self._eager * 1.02, 1e3) if full else max(self._eager / 1.05, 1.0)
                 self.pace *= self._eager
@@ -79,12 +79,12 @@ class Quota:
         return self._until if self.remaining < 1.0 and now < self._until else -inf
 
     def is_outdated(self, now: float) -> bool:
-        """Tell whether nothing was left and the reset is past: then what is left is unknown again."""
+        """Return whether nothing was left and the reset is past: then the rest is unknown again."""
         return self.remaining < 1.0 and now >= self._until
 
 
 def _lower(one: float | None, other: float | None) -> float | None:
-    """Return the lower of two rates, where None is no limit."""
+    """Return the lower of two rates; None means no limit."""
     if one is None or other is None:
         return other if one is None else one
     return min(one, other)
@@ -127,26 +127,26 @@ class Pacer:
         )
 
     def pace(self) -> float | None:
-        """Return the requests per second that may leave now, None when there is no limit."""
+        """Return the requests per second that may leave now; None if there is no limit."""
         pace = _lower(self.rate, self.estimator.pace()) if self.learning else self.rate
         return pace if self.quota.pace == inf else _lower(pace, self.quota.pace)
 
     def next_time(self, now: float) -> float:
-        """Return when the next request may leave; `inf` when it must wait for an answer."""
+        """Return when the next request may leave; `inf` if it must wait for an answer."""
         return inf if self.in_flight >= self.window else self.earliest(now)
 
     def earliest(self, now: float) -> float:
-        """Return when the next request may leave if the answers that it waits for come at once."""
+        """Return when the next request may leave if the answers that it waits for arrive at once."""
         return max(self._next_due, self.paused_until, self.quota.ready_at(now), self._burst_over())
 
     def _burst_over(self) -> float:
-        """Return when one more request does not exceed the largest burst, however late the timer was."""
+        """Return when one more request no longer exceeds the largest burst, even after a late timer."""
         pace = self.pace()
         most = BURST_KEPT + 1 if pace is None else 1 + int(pace * BURST_TIME)
         return self._burst[-most] + BURST_TIME if most <= len(self._burst) else -inf
 
     def send(self, now: float, late: float = 0.0) -> float:
-        """Return a permit for the next request, which leaves now; up to `late` seconds of delay are caught up."""
+        """Return a permit for the next request, which leaves now; make up for a delay of up to `late` seconds."""
         due = max(self._next_due, self.paused_until, now - late)
         if self.paused_until != -inf:
             self._resume(now)
@@ -168,7 +168,7 @@ class Pacer:
         return now
 
     def _resume(self, now: float) -> None:
-        """Begin the epoch after a pause, with few requests in flight at first."""
+        """Begin the epoch after a pause, at first with few requests in flight."""
         refused, until = self._refused_permit, self.paused_until
         self._refused_permit, self.paused_until, self._epoch = None, -inf, now
         if self.learning:
@@ -178,7 +178,7 @@ class Pacer:
                 self.estimator.begin_epoch(now)
                 self.window = 1.0 if self.estimator.dry_epochs else LATER_WINDOW if self._measured else FIRST_WINDOW
 
-    def refund(self, permit: float) -> None:  # noqa: ARG002  (the pacer of leased slots must know which)
+    def refund(self, permit: float) -> None:  # noqa: ARG002  (`LeasedPacer` needs the permit)
         """Take a permit back: its request never left."""
         self.no_answer()
         self.quota.remaining += 1.0
@@ -187,7 +187,7 @@ class Pacer:
             self._next_due -= 1.0 / pace
 
     def no_answer(self) -> None:
-        """Note that a request in flight gets no verdict."""
+        """Note that a request in flight ended without an answer."""
         self.in_flight = max(self.in_flight - 1, 0)
 
     def accepted(self, permit: float) -> None:
@@ -203,7 +203,7 @@ class Pacer:
                     self.window = inf
 
     def refused(self, permit: float, now: float, retry_after: float | None) -> bool:
-        """Note a 429; tell whether it began a pause, which only the first refusal of an epoch does."""
+        """Note a 429, and return whether it began a pause: only the first refusal of an epoch does."""
         self.no_answer()
         self.refused_count += 1
         fresh = permit >= self._epoch and self._refused_permit is None
@@ -221,7 +221,7 @@ class Pacer:
         return fresh
 
     def _doubt_configured_rate(self, now: float) -> None:
-        """Begin to estimate when the server refuses a configured rate again and again."""
+        """Begin to estimate if the server keeps refusing a configured rate."""
         self._recent_refusals.append(now)
         if len(self._recent_refusals) == DOUBT_REFUSALS and now - self._recent_refusals[0] <= DOUBT_TIME:
             self.learning = True
@@ -234,11 +234,11 @@ class Pacer:
             self.learning, self.estimator, self.window = False, RateEstimator(self.rate), inf
 
     def pause(self, now: float, seconds: float) -> None:
-        """Let no request leave for so many seconds; a pause never becomes shorter."""
+        """Let no request leave for `seconds`; a pause never becomes shorter."""
         self.paused_until = max(self.paused_until, now + max(seconds, 0.0))
 
     def shift_clock(self, seconds: float) -> None:
-        """Move to a clock that is so far ahead; requests in flight by the old clock are forgotten."""
+        """Move to a clock that is `seconds` ahead, and forget requests in flight by the old clock."""
         self._next_due += seconds
         self._burst.clear()
         self.paused_until += seconds

@@ -1,7 +1,7 @@
-"""`SharedLimit`: what a limit that several processes share must offer, and what is asked and answered.
+"""`SharedLimit`: the interface of a limit that several processes share, with its requests and answers.
 
-The store behind it (`redis.py` is one) hands out every slot once, spaced by `1 / rate`, and keeps the pause of all.
-`LeaseRequest` is what a process asks, `LeaseGrant` what the store answers; `lease.py` says how both are used.
+The store behind it (`redis.py` is one) hands out every slot once, `1 / rate` apart, and keeps the common pause. A
+process sends a `LeaseRequest`, and the store answers with a `LeaseGrant`; `lease.py` uses both.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import attrs
 __all__ = ["ALIVE", "PATIENCE", "PROBE", "LeaseGrant", "LeaseRequest", "RateSource", "SharedLimit"]
 
 PATIENCE = 0.4  # seconds to wait for the store, connecting included
-PROBE = 0.5  # seconds after which a process asks a store again that was out of reach
+PROBE = 0.5  # seconds after which a process asks an unreachable store again
 ALIVE = 10.0  # seconds after its last request for which a process still counts
 
 
@@ -22,16 +22,16 @@ class LeaseRequest:
     """What a process asks of the store."""
 
     at: float
-    """When, by the clock of the asking loop."""
+    """When the process asks, by the clock of its event loop."""
 
     slots: int
-    """How many slots; 0 only asks for news."""
+    """How many slots it asks for; 0: none, only the state."""
 
     ahead: float
-    """Seconds from the store's answer on in which a slot would be due too early to be used."""
+    """Seconds after the store's answer in which a slot would be due too early for the process to use it."""
 
     pause: float
-    """Seconds for which all processes must pause; 0.0: no news."""
+    """Seconds for which all processes must pause; 0.0: no new pause."""
 
     back: bool
     """Whether the process has paced itself, because the store was out of reach."""
@@ -57,37 +57,37 @@ class LeaseGrant:
     """How many processes share the limit, this one included: all that asked in the last `ALIVE` seconds."""
 
     active: int
-    """How many of them lease at the moment."""
+    """How many of them currently lease slots."""
 
     local_for: float = 0.0
-    """Seconds for which the process goes on with its part of the rate, while others return; then there are no slots."""
+    """Seconds for which the process continues with its part of the rate while others return; no slots are granted."""
 
 
 class SharedLimit(Protocol):
-    """A limit that several processes share. Any exception that it raises means that the store is out of reach."""
+    """A limit that several processes share. If it raises any exception, the store counts as out of reach."""
 
     @property
     def rate(self) -> float:
-        """Requests per second, of all processes together."""
+        """Requests per second of all processes together."""
         ...
 
     @property
     def processes(self) -> int:
-        """How many processes to expect until the store has answered."""
+        """How many processes to assume until the store has answered."""
         ...
 
     async def lease(self, group: str, request: LeaseRequest) -> LeaseGrant:
-        """Lease slots of a limit group; may be cancelled at any time."""
+        """Lease slots of a limit group; the caller may cancel this at any time."""
         ...
 
     async def close(self) -> None:
-        """Close what was opened."""
+        """Close the connections to the store."""
         ...
 
 
 class RateSource(Protocol):
-    """What `WavixClient(rate=...)` takes in place of a number."""
+    """What `WavixClient(rate=...)` accepts instead of a number."""
 
     def open_limit(self, account: str) -> SharedLimit:
-        """Return the limit of an account, named by a text that does not reveal its key; needs no loop."""
+        """Return the limit of an account, named by a text that does not reveal its key; needs no event loop."""
         ...

@@ -1,7 +1,7 @@
-"""What the API takes and answers, one module for each group of operations.
+"""Models of requests and answers, one module for each group of operations.
 
-A model is public by standing in the `__all__` of its module. A module is loaded when one of its names is first used.
-The bases are here for models of your own: `Operation("GET", "/v1/...", MyModel)`.
+A model is public if the `__all__` of its module lists it. A module is loaded when one of its names is first used.
+Derive your own models from the base classes here: `Operation("GET", "/v1/...", MyModel)`.
 """
 
 from wavix_async.models._base import Body as Body
@@ -11,9 +11,9 @@ from wavix_async.models._base import OpenStrEnum as OpenStrEnum
 from wavix_async.models._base import PageQuery as PageQuery
 from wavix_async.models._base import Query as Query
 
-TYPE_CHECKING = False  # typing is slow to import, and the checkers know the name
+TYPE_CHECKING = False  # typing is slow to import, and type checkers know this name
 if TYPE_CHECKING:
-    from wavix_async.models.common import *  # noqa: F403 - __all__ says what
+    from wavix_async.models.common import *  # noqa: F403 - __all__ lists the names
     from wavix_async.models.messages import *  # noqa: F403
     from wavix_async.models.numbers import *  # noqa: F403
 

@@ -1,6 +1,6 @@
-"""What every model shares: answers (`Model`), request bodies (`Body`), queries (`Query`) and enums that stay open.
+"""Base classes of all models: answers (`Model`), request bodies (`Body`), queries (`Query`) and open enums.
 
-The modules of this package do without `from __future__ import annotations`: their annotations are read as real types.
+The modules of this package do not use `from __future__ import annotations`: the code needs annotations as real types.
 """
 
 from collections.abc import Mapping
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 __all__ = ["Body", "Model", "OpenIntEnum", "OpenStrEnum", "PageQuery", "Query"]
 
 MAX_PER_PAGE: Final = 100
-"""Records in one page, at most."""
+"""The most records in one page."""
 
 
 class _PydanticHooks:
-    """Tells pydantic, when it asks, how to take, write and describe a class; nothing of it is loaded before."""
+    """Hooks that pydantic calls to validate, write and describe a class; `_codec.pydantic` is loaded only then."""
 
     __slots__ = ()
 
@@ -43,12 +43,12 @@ class _PydanticHooks:
 
 
 class _Object(_PydanticHooks):
-    """What answers and bodies share: how pydantic writes an instance, and what a wrong attribute name is told."""
+    """The common base of answers and bodies: pydantic's serializer, and the error for a wrong attribute name."""
 
     __slots__ = ()
 
     HINTS: ClassVar[Mapping[str, str]] = {}
-    """What to write instead of a name that this class does not have, where the spelling does not tell."""
+    """What to write instead of a wrong attribute name, for names that a spelling check does not correct."""
 
     @property
     def __pydantic_serializer__(self) -> "SchemaSerializer":
@@ -58,10 +58,10 @@ class _Object(_PydanticHooks):
             raise AttributeError("__pydantic_serializer__") from None
         return pydantic.SERIALIZER
 
-    if not TYPE_CHECKING:  # a checker would take any attribute name
+    if not TYPE_CHECKING:  # with this method, type checkers would accept any attribute name
 
         def __getattr__(self, name: str) -> Any:
-            # Without `obj`, or Python would add a hint of its own.
+            # Without `obj`: with it, Python would add its own hint.
             raise AttributeError(_no_such_attribute(type(self), name), name=name)
 
     @classmethod
@@ -81,33 +81,33 @@ def _no_such_attribute(kind: Any, name: str) -> str:
     return f"{text}: did you mean {close[0]!r}?" if close else text
 
 
-# The bases have no instances: attrs makes no methods for them, which keeps the import quick.
+# The base classes have no instances: attrs generates no methods for them, which keeps the import fast.
 
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
 class Model(_Object, AnswerBase):
     """The base of every answer.
 
-    A field whose type allows None may be missing or null in an answer. Any other is documented as always there; should
-    the API leave it out all the same, it holds None, and a value of another type than documented is kept as it came
-    (`WavixClient(strict=True)` raises `DecodeError` instead).
+    A field whose type allows None may be missing or null in an answer. Every other field is documented as always
+    present. If the API omits it anyway, the field is None; if the API sends another type than documented, the field
+    keeps the value as received (`WavixClient(strict=True)` raises `DecodeError` instead).
 
-    A model is a value, but not hashable: it may hold lists. `wavix_async.to_dict(model)` gives its wire form, and
-    `json.dumps(model, default=wavix_async.to_dict)` writes it.
+    Models compare by value. They are not hashable, because they may hold lists. `wavix_async.to_dict(model)` returns
+    the wire form, and `json.dumps(model, default=wavix_async.to_dict)` writes it.
 
     Attributes:
-        extra: Keys of the answer that this version does not know, as they came.
+        extra: Keys of the answer that this version does not know, as received.
     """
 
     @classmethod
     def __attrs_init_subclass__(cls) -> None:
         super().__attrs_init_subclass__()
-        # attrs gives every subclass a hash of its fields, which would fail on the first list.
+        # attrs gives every subclass a hash of its fields, which fails on lists.
         _replace(cls, __hash__=None, __repr__=_repr)
 
 
 def _replace(kind: type, **methods: object) -> None:
-    """Put other methods in the place of those that attrs has made."""
+    """Replace methods that attrs has generated."""
     for name, method in methods.items():
         setattr(kind, name, method)
 
@@ -125,17 +125,17 @@ def _repr(model: Model) -> str:
 class Body(_Object, FieldsBase):
     """The base of every request body: `UNSET` fields are not sent, None is sent as null.
 
-    It is also a mapping of the fields that are set, so that it can be passed on: `numbers.update(id, **body)`.
+    A body is also a mapping of the fields that are set, so you can pass it on: `numbers.update(id, **body)`.
 
-    An annotation names what callers may pass. A list is kept as a tuple, a string for an enum as the member, a mapping
-    for another body as that body.
+    The annotation of a field lists the types that callers may pass. The body keeps a list as a tuple, a string for an
+    enum as the enum's member, and a mapping for another body as that body.
 
     Raises:
         InputError: A field has another type than its annotation says; the message names the field.
     """
 
     LEFT_OUT: ClassVar[str] = ", or left out"
-    """What an error adds for a field that need not be given."""
+    """What an error message adds for an optional field."""
 
     def __attrs_post_init__(self) -> None:
         normalize(self)
@@ -146,7 +146,7 @@ class Body(_Object, FieldsBase):
         if taken := {"keys", "values", "items", "get"} & {field.name for field in attrs.fields(cls)}:
             word = min(taken)
             raise TypeError(
-                f"{cls.__name__}.{word} would hide a method of the mapping that a body is: call the field {word}_, "
+                f"{cls.__name__}.{word} would hide a method, because a body is a mapping: name the field {word}_, "
                 f'with Annotated[..., override(rename="{word}")].'
             )
         if holds_mapping(cls):
@@ -167,18 +167,18 @@ class Query(_Object, FieldsBase):
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
 class PageQuery(Query):
-    """The query parameters of a list that comes in pages.
+    """The query parameters of a list that the API returns in pages.
 
     Raises:
         InputError: A field has another type than its annotation says, or is out of range.
     """
 
     page: int | None = None
-    """The page to begin with, counted from 1."""
+    """The first page to read, counted from 1."""
     per_page: int | None = None
-    """Records in a page, 1 to 100; the API's default is 25, iteration uses 100."""
+    """Records per page, 1 to 100; the API's default is 25, iteration uses 100."""
     limit: int | None = attrs.field(default=None, metadata={"wire": False})
-    """How many records to read at most; it is not sent."""
+    """How many records to read at most; this is not sent to the API."""
 
     def __attrs_post_init__(self) -> None:
         for name, value, most in (

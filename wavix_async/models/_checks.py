@@ -1,8 +1,8 @@
-"""Holding what callers pass against the annotations of a body or a query, and bringing it into one form.
+"""Check the values that callers pass against the annotations of a body or a query, and convert them to one form.
 
-`normalize` runs for every body that is made. A field whose value has exactly a type that its annotation names costs one
-look-up; anything else goes through the converters of its rule, which take what people write: a string for an enum, a
-mapping for another body, a list for a tuple, a text for a date.
+`normalize` runs for every new body. A field whose value has exactly a type of its annotation costs one look-up. Any
+other value goes through the converters of its rule, which accept what people write: a string for an enum, a mapping for
+another body, a list for a tuple, a text for a date.
 """
 
 import functools
@@ -26,14 +26,14 @@ __all__ = ["holds_mapping", "normalize"]
 _set = object.__setattr__
 
 Convert = Callable[[Any], Any]
-"""Returns the value in its one form, or `_NO` where it is none of its type."""
+"""Returns the converted value, or `_NO` if the value does not fit the type."""
 
 _NO: Final[Any] = object()
 _DEEPEST: Final = 100
 
 
 class _InvalidError(Exception):
-    """A value is of the right type and still wrong; the text says what it must be."""
+    """A value has the right type but is invalid; the text says what it must be."""
 
 
 # --- the converters, one for each type ---
@@ -108,13 +108,13 @@ def _to_body(kind: Any) -> Convert:
 
 
 def _arguments(kind: Any, given: Mapping[Any, Any]) -> dict[str, Any]:
-    """Return the keywords of a body for a mapping, which may use the names on the wire or those in Python."""
+    """Return the keywords of a body for a mapping, whose keys are names on the wire or in Python."""
     names: dict[Any, str] = {}
     for field in attrs.fields(kind):
         names[_rename_of(field.type) or field.name] = names[field.name] = field.alias
     if unknown := sorted(str(key) for key in given if key not in names):
         known = ", ".join(dict.fromkeys(names.values()))
-        raise InputError(f"{kind.__name__} has no field {', '.join(unknown)}; its fields are {known}.")
+        raise InputError(f"{kind.__name__} has no field {', '.join(unknown)}. Its fields are {known}.")
     required = {field.alias for field in attrs.fields(kind) if field.default is attrs.NOTHING}
     arguments = {names[key]: value for key, value in given.items()}
     if missing := sorted(required - arguments.keys()):
@@ -157,7 +157,7 @@ def _to_dict(value: Any) -> Any:
 
 
 def _to_json(value: Any, depth: int = 0) -> Any:
-    """Return a copy of what JSON can hold: without NaN, which would become null, and without times without a zone."""
+    """Return a copy of a JSON value, or `_NO`: JSON has no NaN (it would become null) and no times without a zone."""
     if value is None or type(value) in {str, bool, int} or isinstance(value, FieldsBase | OpenEnum):
         return value
     if depth > _DEEPEST:
@@ -222,7 +222,7 @@ _WORDS: Final[dict[Any, str]] = {
 
 
 def _converter_of(kind: Any) -> Convert | None:
-    """Return what brings a value of another type into this one; None where only the type itself will do."""
+    """Return the converter of other values to this type; None if only the type itself is allowed."""
     if kind in _SIMPLE:
         return _SIMPLE[kind]
     if kind is object or kind is Any:
@@ -256,9 +256,9 @@ def _word(kind: Any) -> str:
 
 
 def _distinct(kinds: Collection[Any]) -> tuple[Any, ...]:
-    """Return the members of a union without those that only stand for another: `NumberStatus | str`, `Dot | Mapping`.
+    """Return the members of a union without plain alternatives of others: `NumberStatus | str`, `Dot | Mapping`.
 
-    They are there for the type checkers; what is passed as the plain type is brought into the other.
+    The alternatives are there for type checkers; a value of the plain type is converted to the other type.
     """
     plain: set[Any] = {
         int if _is_a(kind, OpenIntBase) else str
@@ -276,17 +276,17 @@ def _article(word: str) -> str:
 
 def _words(annotation: Any) -> str:
     kinds = [kind for kind in _distinct(members(_bare(annotation))) if kind is not UnsetType]
-    # `a list, each a string or None` would read as if items could be None.
+    # None comes first: `a list, each a string or None` would mean that items can be None.
     kinds.sort(key=lambda kind: kind is not NoneType if any(map(_is_sequence, kinds)) else False)
     return " or ".join(dict.fromkeys(map(_word, kinds)))
 
 
 @attrs.frozen(eq=False, repr=False)
 class _Rule:
-    """What an annotation takes."""
+    """What an annotation accepts."""
 
     exact: frozenset[Any]
-    """Types that pass as they are."""
+    """Types whose values pass unchanged."""
     converters: tuple[Convert, ...]
     words: str
 
@@ -294,16 +294,16 @@ class _Rule:
     def of(cls, annotation: Any) -> "_Rule":
         """Return the rule of an annotation."""
         kinds = _distinct(members(_bare(annotation)))
-        # What takes a part of all strings, or mappings, is asked before what takes every one.
+        # Converters that accept only some strings or mappings come before those that accept all.
         ordered = sorted(kinds, key=lambda kind: kind is str or kind is object or kind is Any or _is_mapping(kind))
-        # NaN and infinity are floats that no JSON can carry: floats go through their converter.
+        # JSON cannot represent NaN and infinity: floats go through their converter, which rejects these.
         exact = frozenset({bool, int, str, NoneType, UnsetType}) & frozenset(kinds)
         exact |= frozenset(kind for kind in kinds if _is_a(kind, OpenEnum) or _is_a(kind, FieldsBase))
         found = (_converter_of(kind) for kind in ordered)
         return cls(exact, tuple(converter for converter in found if converter is not None), _words(annotation))
 
     def convert(self, value: Any) -> Any:
-        """Return the value in its one form, or `_NO`."""
+        """Return the converted value, or `_NO`."""
         if type(value) in self.exact:
             return value
         for converter in self.converters:
@@ -338,7 +338,7 @@ def _make_rules(kind: Any) -> tuple[_FieldRule, ...]:
 
 
 def _make_test(kind: Any) -> Callable[[Any], bool]:
-    """Compile whether all fields have exactly a type of their annotation; most bodies do, and each is asked."""
+    """Compile a test whether all fields have exactly a type of their annotation: it runs for every body, most pass."""
     names: dict[str, Any] = {"type": type}
     tests = []
     for at, rule in enumerate(_rules(kind)):
@@ -353,10 +353,10 @@ _is_exact: Final[Callable[[Any], Callable[[Any], bool]]] = functools.cache(_make
 
 
 def normalize(body: Any) -> None:
-    """Hold the fields of a body or a query against their annotations, and bring them into one form.
+    """Check the fields of a body or a query against their annotations, and convert them to one form.
 
     Args:
-        body: The body, just made.
+        body: The new body or query.
 
     Raises:
         InputError: A field has another type; the message names it.
@@ -385,7 +385,7 @@ def normalize(body: Any) -> None:
 
 
 def holds_mapping(kind: Any) -> bool:
-    """Tell whether a field of a body may hold a dict, which has no hash, at any depth."""
+    """Return whether a field of a body may hold a dict, which has no hash, at any depth."""
     return any(
         _may_hold_mapping(each) for field in attrs.fields(kind) for each in _distinct(members(_bare(field.type)))
     )

@@ -1,4 +1,4 @@
-"""Which module of a package has which public name, read from the `__all__` of each without importing it."""
+"""Find the module that defines each public name of a package: read the `__all__` of modules without importing them."""
 
 import ast
 import functools
@@ -13,7 +13,7 @@ _ALL = re.compile(r"^__all__(?:: [^=\n]+)? = (\[[^\]]*\])", re.MULTILINE)
 
 
 def names(package: str, path: Iterable[str]) -> Mapping[str, str]:
-    """Return the public names of the modules of a package, each with the module that defines it.
+    """Return the public names of the modules of a package, mapped to the modules that define them.
 
     Args:
         package: The name of the package.
@@ -42,5 +42,5 @@ def _public_names(module: str) -> list[str]:
     source = loader.get_source(module) if hasattr(loader, "get_source") else None  # type: ignore[union-attr]
     if source and (stated := _ALL.search(source)):
         return [str(name) for name in ast.literal_eval(stated[1])]
-    # Without source, as in a frozen program, the module itself tells.
+    # There is no source, as in a frozen program: import the module.
     return list(importlib.import_module(module).__all__)

@@ -1,4 +1,4 @@
-"""Models that more than one group of the API uses."""
+"""Models that several groups of operations use."""
 
 from collections.abc import Iterator
 from typing import Generic, TypeVar
@@ -13,7 +13,7 @@ T = TypeVar("T")
 
 
 class Direction(OpenStrEnum):
-    """Which way a call, a message or a stream goes, seen from the account."""
+    """The direction of a call, a message or a stream, seen from the account."""
 
     INBOUND = "inbound"
     OUTBOUND = "outbound"
@@ -21,26 +21,26 @@ class Direction(OpenStrEnum):
 
 @frozen(kw_only=True)
 class Pagination(Model):
-    """Where a page stands among all."""
+    """The position of a page in the whole list."""
 
     current_page: int = field(default=None)
-    """Counted from 1."""
+    """The number of this page, counted from 1."""
     per_page: int = field(default=None)
     total: int = field(default=None)
-    """Records in all pages."""
+    """The number of records in all pages."""
     total_pages: int = field(default=None)
 
 
 @frozen(kw_only=True)
 class Page(Model, Generic[T]):
-    """One page of a list; iterate it for its items, `len(page)` counts them."""
+    """One page of a list; iterate over it for its items, `len(page)` counts them."""
 
     items: list[T] = field(default=None)
     pagination: Pagination = field(default=None)
 
     @property
     def has_next(self) -> bool:
-        """Whether there is a page after this one; False where the answer does not tell."""
+        """Whether there is a page after this one; False if the answer does not say."""
         current = getattr(self.pagination, "current_page", None)
         last = getattr(self.pagination, "total_pages", None)
         return type(current) is int and type(last) is int and current < last
@@ -57,8 +57,8 @@ class Page(Model, Generic[T]):
 
 @frozen(kw_only=True)
 class Success(Model):
-    """An answer that only confirms."""
+    """An answer that only confirms success."""
 
     success: bool = field(default=None)
     already_gone: bool = field(default=False, metadata={"wire": False})
-    """Whether an attempt with an unknown outcome turned out to have done the work: the next one found nothing."""
+    """Whether an earlier attempt without an answer had already succeeded, so that the retry found nothing."""

@@ -1,4 +1,4 @@
-"""Messages, sender IDs and opt-outs: what `/v3/messages` answers, and what it takes."""
+"""Messages, sender IDs and opt-outs: the requests and answers of `/v3/messages`."""
 
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
@@ -34,14 +34,14 @@ __all__ = [
 
 
 class MessageType(OpenStrEnum):
-    """Whether a message is text only."""
+    """The type of a message: text only (SMS) or with media (MMS)."""
 
     SMS = "sms"
     MMS = "mms"
 
 
 class MessageDeliveryStatus(OpenStrEnum):
-    """How far a message has come."""
+    """The delivery status of a message."""
 
     ACCEPTED = "accepted"
     PENDING = "pending"
@@ -54,7 +54,7 @@ class MessageDeliveryStatus(OpenStrEnum):
 
 
 class SenderIDType(OpenStrEnum):
-    """What a sender ID is made of."""
+    """The type of a sender ID: a phone number, a name or a short code."""
 
     NUMERIC = "numeric"
     ALPHANUMERIC = "alphanumeric"
@@ -62,7 +62,7 @@ class SenderIDType(OpenStrEnum):
 
 
 class SenderIDUseCase(OpenStrEnum):
-    """What the messages of a sender ID are for."""
+    """The purpose of the messages of a sender ID."""
 
     TRANSACTIONAL = "transactional"
     PROMO = "promo"
@@ -70,7 +70,7 @@ class SenderIDUseCase(OpenStrEnum):
 
 
 class MonthlyVolume(OpenStrEnum):
-    """How many messages a sender ID is expected to send in a month."""
+    """How many messages a sender ID is expected to send per month."""
 
     UP_TO_1000 = "1-1000"
     UP_TO_20000 = "1001-20000"
@@ -81,12 +81,12 @@ class MonthlyVolume(OpenStrEnum):
 
 @frozen(kw_only=True)
 class MessageBody(Model):
-    """The content of a message, as the API answers it (`MessageContent` is what it takes)."""
+    """The content of a message in an answer of the API (to send one, use `MessageContent`)."""
 
     text: str = field(default=None, repr=False)
     """The text. It may be a one-time code, so repr does not show it."""
     media: list[str] | None = None
-    """Links to the attached files; None or empty for an SMS."""
+    """Links to the attached files; None or an empty list for an SMS."""
 
 
 @frozen(kw_only=True)
@@ -94,36 +94,36 @@ class Message(Model):
     """An SMS or MMS message."""
 
     message_id: str = field(default=None)
-    """What `messages.get` takes."""
+    """The message's id, for `messages.get`."""
     message_type: MessageType = field(default=None)
     from_: Annotated[str, override(rename="from")] = field(default=None)
-    """The sender ID of an outbound message, the phone number of an inbound one."""
+    """The sender ID of an outbound message, or the phone number that sent an inbound one."""
     to: str = field(default=None)
     """The recipient's phone number."""
     direction: Direction | None = None
-    """Older answers to a sent message do not have it."""
+    """Older answers to a sent message do not contain it."""
     mcc: str | None = None
     """Mobile country code of the recipient's network."""
     mnc: str | None = None
     """Mobile network code of the recipient's network."""
     message_body: MessageBody = field(default=None)
     tag: str | None = None
-    """The tag given when it was sent."""
+    """The tag given when the message was sent."""
     status: MessageDeliveryStatus = field(default=None)
     segments: int = field(default=None)
     """SMS segments that were charged; 1 for an MMS."""
     charge: Decimal = field(default=None)
-    """In USD."""
+    """The price in USD."""
     carrier_fees: Decimal | None = None
-    """In USD; part of no other field."""
+    """The carrier's fees in USD; not included in any other field."""
     submitted_at: datetime = field(default=None)
-    """When the API accepted it; a time without a zone is taken as UTC."""
+    """When the API accepted the message; a time without a zone is read as UTC."""
     sent_at: datetime | None = None
-    """When it went to the carrier."""
+    """When the message went to the carrier."""
     delivered_at: datetime | None = None
-    """When the carrier reported delivery, or an inbound message was passed on."""
+    """When the carrier reported delivery, or when an inbound message was forwarded."""
     error_message: str | None = None
-    """Why it was not delivered."""
+    """Why the message was not delivered."""
 
 
 @frozen(kw_only=True)
@@ -148,12 +148,12 @@ class MessageList(PageQuery):
     sent_before: date | str | None = None
     """The last day, in UTC."""
     from_: Annotated[str | None, override(rename="from")] = None
-    """The sender ID of outbound messages, the phone number of inbound ones."""
+    """The sender ID of outbound messages, or the phone number that sent inbound ones."""
     to: str | None = None
     """The recipient's phone number."""
     status: MessageDeliveryStatus | str | None = None
     tag: str | None = None
-    """The tag of outbound messages, exactly."""
+    """The exact tag of outbound messages."""
     message_type: MessageType | str | None = None
 
 
@@ -168,7 +168,7 @@ class MessageContent(Body):
     text: str = field(repr=False)
     """The text. It may be a one-time code, so repr does not show it."""
     media: Annotated[Sequence[str] | None, override(omit_if_default=False)] = None
-    """Links to files to attach, at most five; with them it is an MMS (US and Canada only)."""
+    """Links to files to attach, at most five; they make the message an MMS (US and Canada only)."""
 
 
 @frozen(kw_only=True)
@@ -186,13 +186,13 @@ class MessageCreate(Body):
     message_body: MessageContent | Mapping[str, object]
     """The content: `MessageContent(text=...)`, or a mapping with the same keys."""
     callback_url: str | UnsetType = UNSET
-    """Where delivery reports are posted; http or https."""
+    """The http or https URL to which delivery reports are posted."""
     validity: int | UnsetType = UNSET
-    """Seconds after which delivery is no longer tried."""
+    """Seconds after which delivery attempts end."""
     tag: str | UnsetType = UNSET
-    """A tag of your own, to find the message by."""
+    """Your own tag, to find the message by."""
     smart_encoding: bool | UnsetType = UNSET
-    """Replace characters that would need Unicode, so that the text takes fewer segments."""
+    """Replace characters that need Unicode, so that the text takes fewer segments."""
 
 
 @frozen(kw_only=True)
@@ -200,12 +200,12 @@ class SenderID(Model):
     """A sender ID of the account."""
 
     id: str = field(default=None)
-    """The record's id: what `sender_ids.get` and `sender_ids.delete` take."""
+    """The record's id, for `sender_ids.get` and `sender_ids.delete`."""
     sender_id: str = field(default=None)
     """The name or phone number that recipients see."""
     type: SenderIDType = field(default=None)
     allowlisted_in: list[str] | None = None
-    """Countries in which it may be used, by their ISO codes of two letters."""
+    """Countries in which it may be used, as two-letter ISO codes."""
     usecase: SenderIDUseCase | None = None
     samples: list[str] | None = None
     """Sample messages."""
@@ -223,7 +223,7 @@ class SenderIDCreate(Body):
     """The name, 3 to 11 letters and digits, or the phone number that recipients see."""
     type: SenderIDType | str
     countries: Sequence[str]
-    """Where it shall be used: ISO codes of two letters."""
+    """Countries in which to use it, as two-letter ISO codes."""
     usecase: SenderIDUseCase | str
     monthly_volume: MonthlyVolume | str | UnsetType = UNSET
     samples: Sequence[str] | UnsetType = UNSET
@@ -236,9 +236,9 @@ class OptOutItem(Model):
 
     phone_number: str | None = None
     sender_id: str | None = None
-    """The sender ID that it opted out of; None: of all."""
+    """The sender ID that the number opted out of; None: all sender IDs."""
     campaign_id: str | None = None
-    """The 10DLC campaign that it opted out of."""
+    """The 10DLC campaign that the number opted out of."""
     created_at: datetime | None = None
 
 
@@ -267,7 +267,7 @@ class OptOutList(PageQuery):
 
 @frozen(kw_only=True)
 class OptOut(Body):
-    """A phone number to send no more messages to.
+    """A phone number that must not receive messages any more.
 
     Raises:
         InputError: A field has the wrong type.
@@ -276,4 +276,4 @@ class OptOut(Body):
     number: str
     """The phone number, with country code."""
     sender_id: str | UnsetType = UNSET
-    """The sender ID that it opts out of; left out: all."""
+    """The sender ID that the number opts out of; omitted: all sender IDs."""

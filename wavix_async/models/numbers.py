@@ -1,4 +1,4 @@
-"""Phone numbers: what `/v1/numbers` answers, and what it takes."""
+"""Phone numbers: the requests and answers of `/v1/numbers`."""
 
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
@@ -37,7 +37,7 @@ class NumberStatus(OpenStrEnum):
 
 
 class DocumentStatus(OpenStrEnum):
-    """Where the review of an uploaded document stands; only a rejected one can be replaced."""
+    """The review status of an uploaded document; only a rejected document can be replaced."""
 
     APPROVED = "approved"
     PENDING = "pending"
@@ -45,7 +45,7 @@ class DocumentStatus(OpenStrEnum):
 
 
 class DocumentTypeName(OpenStrEnum):
-    """The kinds of documents that activate a number."""
+    """The kind of a document that activates a number."""
 
     ID = "id"
     ADDRESS = "address"
@@ -53,7 +53,7 @@ class DocumentTypeName(OpenStrEnum):
 
 
 class InboundCallTransport(OpenIntEnum):
-    """What kind of address an inbound call is routed to."""
+    """The kind of address to which an inbound call is routed."""
 
     SIP_URI = 1
     PSTN = 4
@@ -62,16 +62,16 @@ class InboundCallTransport(OpenIntEnum):
 
 @frozen(kw_only=True)
 class InboundCallDestination(Model):
-    """Where a number's inbound calls go, as the API answers it (`NumberDestination` is what it takes)."""
+    """A destination of a number's inbound calls in an answer of the API (to set one, use `NumberDestination`)."""
 
     id: int = field(default=None)
     destination: str = field(default=None)
-    """A SIP URI (`[did]` stands for the number called), a phone number, or the login of a SIP trunk."""
+    """A SIP URI (`[did]` means the called number), a phone number, or the login of a SIP trunk."""
     priority: int = field(default=None)
-    """The lower, the earlier it is tried."""
+    """The destination with the lowest number is tried first."""
     transport: InboundCallTransport = field(default=None)
     trunk_id: int | None = None
-    """The SIP trunk's id when `transport` is SIP_TRUNK."""
+    """The SIP trunk's id if `transport` is SIP_TRUNK."""
     srtp: bool | None = None
     """Whether the media is encrypted."""
     trunk_label: str | None = None
@@ -84,14 +84,14 @@ class NumberDocument(Model):
     id: int = field(default=None)
     allow_replace: bool = field(default=None)
     did_number: str = field(default=None)
-    """The phone number that it was uploaded for."""
+    """The phone number for which it was uploaded."""
     doc_content_type: str = field(default=None)
-    """The MIME type that the platform found."""
+    """The MIME type that the platform detected."""
     doc_file_name: str = field(default=None)
     doc_type_id: int | None = None
-    """Its kind as 1 (identity), 2 (address) or 3 (business registration); older answers have it."""
+    """The kind of document: 1 (identity), 2 (address) or 3 (business registration); in older answers."""
     doc_type: DocumentTypeName | None = None
-    """Its kind by name; newer answers have it."""
+    """The kind of document by name; in newer answers."""
     status: DocumentStatus = field(default=None)
     url: str = field(default=None, repr=False)
     """A link to the file. Treat it as a secret: the API has put keys into such links."""
@@ -99,12 +99,12 @@ class NumberDocument(Model):
 
 @frozen(kw_only=True)
 class DocumentType(Model):
-    """A kind of document that the numbers of a page may need."""
+    """A kind of document that numbers of a page may need."""
 
     id: int = field(default=None)
     name: DocumentTypeName = field(default=None)
     title: str = field(default=None)
-    """Its name for people."""
+    """The name to show to people."""
 
 
 @frozen(kw_only=True)
@@ -112,35 +112,35 @@ class Number(Model):
     """A phone number of the account."""
 
     HINTS: ClassVar[Mapping[str, str]] = {
-        "destinations": "an answer has `destination`, a list; a change (`NumberUpdate`) has `destinations`",
+        "destinations": "an answer has the list `destination`; a change (`NumberUpdate`) has `destinations`",
     }
 
     id: int = field(default=None)
-    """The record's id: what `get`, `update` and `bulk_update` take."""
+    """The record's id, for `get`, `update` and `bulk_update`."""
     number: str = field(default=None)
-    """The phone number itself: digits, without a plus sign."""
+    """The phone number itself: digits without a plus sign."""
     activation_fee: Decimal = field(default=None)
-    """Paid once, in USD."""
+    """One-time fee in USD."""
     monthly_fee: Decimal = field(default=None)
-    """In USD."""
+    """Monthly fee in USD."""
     per_min: Decimal = field(default=None)
-    """Price of an inbound minute, in USD."""
+    """Price of an inbound minute in USD."""
     city: str = field(default=None)
     """City or rate center."""
     state: str | None = None
     """None outside the US."""
     country: str = field(default=None)
     country_short_name: str = field(default=None)
-    """ISO 3166 code of two letters."""
+    """Two-letter ISO 3166 code."""
     destination: list[InboundCallDestination] = field(default=None)
-    """Where inbound calls go (`NumberUpdate.destinations` sets it). Applied asynchronously after a change."""
+    """Where inbound calls go (`NumberUpdate.destinations` sets it). The API applies a change asynchronously."""
     channels: int = field(default=None)
-    """How many inbound calls it takes at once."""
+    """How many inbound calls the number takes at once."""
     require_docs: list[str] = field(default=None)
-    """Kinds of documents that activate it, by name (older answers: by id)."""
+    """Kinds of documents that activate the number, by name (in older answers: by id)."""
     documents: list[NumberDocument] = field(default=None)
     domestic_cli: bool | None = None
-    """Whether it may be shown as caller id on local calls."""
+    """Whether local calls may show the number as caller ID."""
     free_min: int | None = None
     """Free inbound minutes."""
     unlimited: bool | None = None
@@ -148,20 +148,21 @@ class Number(Model):
     """Set in the portal; this API cannot change it."""
     status: NumberStatus = field(default=None)
     seconds: str = field(default=None)
-    """Duration of this month's inbound calls in seconds, as the API writes it: a string."""
+    """Duration of this month's inbound calls in seconds, as a string (as the API sends it)."""
     added: datetime = field(default=None)
-    """When it was bought; a time without a zone is taken as UTC."""
+    """When the number was bought; a time without a zone is read as UTC."""
     paid_until: date = field(default=None)
     sms_enabled: bool = field(default=None)
     sms_relay_url: str | None = None
-    """Where inbound messages are posted; None: to the account's default. Applied asynchronously after a change."""
+    """The URL to which inbound messages are posted; None: the account's default. The API applies a change
+    asynchronously."""
     cnam: bool | None = None
     call_recording_enabled: bool = field(default=None)
     transcription_enabled: bool = field(default=None)
     transcription_threshold: int = field(default=None)
     """Calls shorter than this many seconds are not transcribed."""
     call_status_url: str | None = None
-    """Where call events are posted."""
+    """The URL to which call events are posted."""
 
 
 @frozen(kw_only=True)
@@ -170,28 +171,28 @@ class NumberPage(Page[Number]):
 
     items: list[Number] = field(default=None)
     doc_types: list[DocumentType] = field(default=None)
-    """The kinds of documents that the numbers of this page name."""
+    """The kinds of documents that the numbers of this page refer to."""
 
 
 @frozen(kw_only=True)
 class NumberBatch(Model):
-    """What a batch update answers."""
+    """The answer to a batch update."""
 
     items: list[Number] = field(default=None)
 
 
 @frozen(kw_only=True)
 class NumberDestination(Body):
-    """Where inbound calls shall go.
+    """A destination for inbound calls.
 
     Raises:
         InputError: A field has the wrong type, or `transport` is SIP_TRUNK and `trunk_id` is missing.
     """
 
     destination: str
-    """A SIP URI (`[did]` stands for the number called), a phone number, or the login of a SIP trunk."""
+    """A SIP URI (`[did]` means the called number), a phone number, or the login of a SIP trunk."""
     priority: int
-    """The lower, the earlier it is tried."""
+    """The destination with the lowest number is tried first."""
     transport: InboundCallTransport | int
     """1 SIP URI, 4 phone number, 5 SIP trunk."""
     trunk_id: int | UnsetType | None = UNSET
@@ -201,7 +202,7 @@ class NumberDestination(Body):
         super().__attrs_post_init__()
         if self.transport == InboundCallTransport.SIP_TRUNK and not self.trunk_id:
             raise InputError(
-                "NumberDestination.trunk_id is missing: transport 5 (SIP_TRUNK) routes to a trunk, pass its id."
+                "NumberDestination.trunk_id is missing: transport 5 (SIP_TRUNK) routes to a trunk; pass the trunk's id."
             )
 
 
@@ -216,54 +217,54 @@ class NumberList(PageQuery):
     search: str | None = None
     """A part of the phone number."""
     label: str | None = None
-    """The label, exactly."""
+    """The exact label."""
     label_present: bool | None = None
-    """True: only numbers with a label; False: only those without. Makes the API ignore `label`."""
+    """True: only numbers with a label; False: only those without. With this filter the API ignores `label`."""
     city_id: int | None = None
     """The id of the city or rate center."""
 
 
 @frozen(kw_only=True)
 class NumberUpdate(Body):
-    """What to change on a phone number; a field left out stays as it is, None clears it.
+    """What to change on a phone number; a field left out keeps its value, None clears it.
 
     Attributes:
-        APPLIED_LATE: The fields that the API applies some time after it has answered.
+        APPLIED_LATE: The fields that the API applies some time after its answer.
 
     Raises:
         InputError: A field has the wrong type.
     """
 
-    LEFT_OUT: ClassVar[str] = "; leave it out to keep it as it is"
+    LEFT_OUT: ClassVar[str] = "; leave it out to keep its value"
     APPLIED_LATE: ClassVar[frozenset[str]] = frozenset({"destinations", "sms_relay_url"})
     HINTS: ClassVar[Mapping[str, str]] = {
-        "destination": "a change has `destinations`, a list; an answer has `destination`",
+        "destination": "a change has the list `destinations`; an answer has `destination`",
         "label": "the API cannot change a label; set it in the portal",
     }
 
     sms_enabled: bool | UnsetType = UNSET
-    """Inbound SMS; the API refuses it (422) on numbers outside the US and Canada."""
+    """Whether inbound SMS is on; the API rejects this (422) for numbers outside the US and Canada."""
     destinations: Sequence[NumberDestination | Mapping[str, object]] | UnsetType = UNSET
     """Replaces the whole list: a destination that is not in it is deleted. Applied asynchronously."""
     sms_relay_url: str | UnsetType | None = UNSET
-    """Where inbound messages are posted; None: to the account's default. Applied asynchronously."""
+    """The URL to which inbound messages are posted; None: the account's default. Applied asynchronously."""
     call_recording_enabled: bool | UnsetType = UNSET
     transcription_enabled: bool | UnsetType = UNSET
     transcription_threshold: int | UnsetType = UNSET
-    """Shorter calls are not transcribed, in seconds."""
+    """Calls shorter than this many seconds are not transcribed."""
     call_status_url: str | UnsetType | None = UNSET
-    """Where call events are posted; None: nowhere."""
+    """The URL to which call events are posted; None: no events are posted."""
 
     def differs_from(self, number: Number) -> tuple[str, ...]:
-        """Name the fields that a number does not have as this update wants them.
+        """Return the names of the fields in which a number differs from this update.
 
         Args:
-            number: The number as the API answered it. Destinations and `sms_relay_url` are applied asynchronously: an
-                answer to the change itself may still have the old ones.
+            number: The number as the API returned it. The API applies `destinations` and `sms_relay_url`
+                asynchronously: the answer to the change itself may still have the old values.
 
         Returns:
-            Names of fields of this class; empty where there is nothing left to change. A list of destinations is equal
-            to another of the same destinations in any order.
+            Names of fields of this class; empty if the number matches the update. The order of destinations does not
+            matter.
         """
         names = [field.name for field in fields(NumberUpdate) if getattr(self, field.name) is not UNSET]
         return tuple(name for name in names if not _has(number, name, getattr(self, name)))
@@ -274,7 +275,7 @@ def _has(number: Number, name: str, wanted: Any) -> bool:
         return isinstance(number.destination, list) and _routes(number.destination) == _routes(wanted)
     value = getattr(number, name)
     if name in _URLS:
-        # The API answers "" for a URL that was cleared years ago.
+        # The API returns "" for a URL that was cleared years ago.
         return (value or None) == (wanted or None)
     return type(value) is type(wanted) and bool(value == wanted)
 
@@ -283,7 +284,7 @@ _URLS: Final = frozenset({"sms_relay_url", "call_status_url"})
 
 
 def _routes(destinations: list[Any]) -> list[tuple[str, ...]]:
-    """Return what a request can say of destinations; as text, since an answer may hold anything."""
+    """Return the settings of destinations that a request can set, as text, since an answer may hold any value."""
     names = ("destination", "priority", "transport")
     return sorted(
         (*(str(getattr(each, name, None)) for name in names), str(getattr(each, "trunk_id", None) or None))

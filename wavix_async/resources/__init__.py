@@ -1,4 +1,4 @@
-"""The operations of the API, one module for each group: `/v1/numbers` is `numbers.py`."""
+"""The operations of the API, one module for each group: `numbers.py` has those of `/v1/numbers`."""
 
 from wavix_async.resources._pagination import Paginator
 

@@ -20,10 +20,10 @@ P = TypeVar("P", bound=Page[Any])
 
 
 def refuse_empty(changes: Body) -> None:
-    """Refuse a change that sets no field.
+    """Reject a change that sets no field.
 
     Raises:
-        InputError: It is empty; the message names its fields.
+        InputError: The change is empty; the message names its fields.
     """
     if changes.is_empty():
         raise _empty(changes)
@@ -32,14 +32,14 @@ def refuse_empty(changes: Body) -> None:
 def _empty(changes: object) -> InputError:
     kind: Any = type(changes)
     names = ", ".join(field.name for field in attrs.fields(kind))
-    return InputError(f"{kind.__name__} is empty, it would change nothing: give at least one of {names}.")
+    return InputError(f"{kind.__name__} is empty and would change nothing: set at least one of {names}.")
 
 
 class Resource:
     """A group of operations under one path of the API."""
 
     _ids: ClassVar[tuple[Id, ...]] = ()
-    """The ids in the paths of the group, in their order."""
+    """The ids in the paths of the group, in order."""
 
     def __init__(self, client: BaseClient) -> None:
         self._client = client
@@ -58,17 +58,17 @@ class Resource:
         """Make one call of the group.
 
         Args:
-            operation: Which call.
+            operation: The operation to call.
             *ids: The values of the placeholders in its path, in order.
             query: A query model, or parameters by their wire names.
-            body: A body model, or what JSON takes.
+            body: A body model, or any JSON value.
             parts: The parts of a multipart body.
 
         Raises:
-            InputError: An id is of another kind than the group's, or a PATCH would change nothing.
+            InputError: An id is invalid for the group, or a PATCH would change nothing.
         """
         path = self._path(operation, ids) if ids else None
-        # isinstance of an abstract class costs as much as the rest of this method.
+        # No isinstance here: with an abstract class it costs as much as the rest of this method.
         if operation.method == "PATCH" and getattr(body, "is_empty", bool)():
             raise _empty(body)
         return self._client.call(
@@ -85,23 +85,23 @@ class Resource:
             words = frozenset(operation.reserved)
             for kind, value in zip(kinds, ids, strict=False):
                 if kind.check(value) in words:
-                    raise InputError(f"{kind.name} must not be {value!r}, which is another path: pass {kind.what}.")
+                    raise InputError(f"{kind.name} must not be {value!r}, which is a different path: pass {kind.what}.")
         if len(ids) == len(names) == 1 and kinds:
             return {names[0]: kinds[0].check(ids[0])}
         if len(ids) != len(names):
-            raise TypeError(f"{operation.name} has {len(names)} ids in its path, got {len(ids)}: {ids!r}.")
+            raise TypeError(f"{operation.name} needs {len(names)} ids in its path, got {len(ids)}: {ids!r}.")
         return {
             name: kinds[place].check(value) if place < len(kinds) else value
             for place, (name, value) in enumerate(zip(names, ids, strict=True))
         }
 
     def _pages(self, operation: Operation[P], *ids: object, query: PageQuery) -> Paginator[P, Any]:
-        """Return the list that an operation answers page by page.
+        """Return a paginator for an operation that returns a list page by page.
 
         Args:
-            operation: Which call.
+            operation: The operation to call.
             *ids: The values of the placeholders in its path, in order.
-            query: The query; `page`, `per_page` and `limit` steer the reading.
+            query: The query; `page`, `per_page` and `limit` control what is read.
         """
         filters = query_of(query)
         path = self._path(operation, ids) if ids else None

@@ -1,4 +1,4 @@
-"""Ids in paths: which kind each one is, checked in one place before anything is sent."""
+"""The kinds of ids in paths, checked in one place before anything is sent."""
 
 from typing import Final
 
@@ -9,7 +9,7 @@ from wavix_async.errors import InputError
 __all__ = ["Id", "IntId", "TextId", "positive_id"]
 
 _LARGEST_ID: Final = 10**100
-_PHONE_DIGITS: Final = 10  # a string of so many digits is more likely a phone number than an id
+_PHONE_DIGITS: Final = 10  # a string of this many digits is more likely a phone number than an id
 
 
 @attrs.frozen
@@ -33,7 +33,7 @@ class IntId:
         if type(value) is int and 0 < value <= _LARGEST_ID:
             return value
         if type(value) is int and value > _LARGEST_ID:
-            raise InputError(f"{self.name} is no id: it has more than 100 digits. Pass {self.what}.")
+            raise InputError(f"{self.name} is not an id: it has more than 100 digits. Pass {self.what}.")
         digits = value.strip() if isinstance(value, str) else ""
         is_id = digits.isascii() and digits.isdigit() and digits[0] != "0" and len(digits) < _PHONE_DIGITS
         hint = f" Without quotes: {digits}." if is_id else ""
@@ -56,7 +56,7 @@ class TextId:
         """Return the id.
 
         Raises:
-            InputError: It is no string, or an empty one.
+            InputError: It is not a string, is empty, or has blanks around it.
         """
         if isinstance(value, str) and value.strip() == value != "":
             return value
@@ -68,11 +68,11 @@ Id = IntId | TextId
 
 
 def positive_id(name: str, value: object, what: str = "the record's id") -> int:
-    """Return an id when it is one.
+    """Return `value` if it is an integer id.
 
     Args:
         name: The argument, for the message.
-        value: What was given.
+        value: The value that the caller passed.
         what: What to pass, for the message.
 
     Returns:

@@ -1,4 +1,4 @@
-"""`Paginator`: await it for one page, iterate it for everything; the next pages are fetched ahead, in order."""
+"""`Paginator`: await it for one page, iterate over it for all items; it fetches the next pages ahead, in order."""
 
 import asyncio
 import contextlib
@@ -20,10 +20,10 @@ _AHEAD: Final = 4
 
 
 class Paginator(Generic[P, T]):
-    """A list that has not been read yet.
+    """A list that is read page by page.
 
-    `await paginator` reads one page. `async for item in paginator` reads every item: the first page tells how many
-    there are, the next are fetched a few at a time while you work, and come in order.
+    `await paginator` reads one page. `async for item in paginator` reads every item, in order: the first page says how
+    many pages there are, and the paginator fetches a few of the next ones while you work.
     """
 
     def __init__(
@@ -50,10 +50,10 @@ class Paginator(Generic[P, T]):
         return self._fetch(self._page, per_page).__await__()
 
     def _size(self, wanted: int) -> int:
-        """Return how many items to ask for in one page, where that many are wanted.
+        """Return the page size to request when the caller wants `wanted` items.
 
-        The size says where a later page begins, so it is the same for every way of reading, unless reading begins at
-        the first page.
+        The size determines where a later page begins. So every way of reading requests the same size, unless it starts
+        with the first page.
         """
         return self._per_page or (min(wanted, MAX_PER_PAGE) if self._page in {None, 1} else MAX_PER_PAGE)
 
@@ -72,15 +72,15 @@ class Paginator(Generic[P, T]):
         return [item async for item in self]
 
     async def first(self) -> T | None:
-        """Read the first item; None where there is none."""
+        """Read the first item; None if there is none."""
         page = await self._fetch(self._page, self._size(1))
         return next(iter(items_of(page)), None)
 
     async def total(self) -> int:
-        """Ask how many items there are on all pages, whatever `limit` says.
+        """Read how many items there are on all pages, regardless of `limit`.
 
         Raises:
-            DecodeError: The answer does not tell.
+            DecodeError: The answer does not say.
         """
         page = await self._fetch(None, 1)
         total = getattr(page.pagination, "total", None)
@@ -89,9 +89,9 @@ class Paginator(Generic[P, T]):
         return total
 
     async def pages(self) -> AsyncGenerator[P, None]:
-        """Read page after page, in order; stops at the last one, at an empty one, or at the one that reaches `limit`.
+        """Read page after page, in order; stop at the last page, at an empty page, or at the page that reaches `limit`.
 
-        Where answers have no `pagination`, the list ends at an empty page, or where a page repeats the one before it.
+        If answers have no `pagination`, the list ends at an empty page, or when a page repeats an earlier one.
         """
         number, size = self._page or 1, self._size(self._limit or MAX_PER_PAGE)
         ahead: deque[asyncio.Task[P]] = deque()
@@ -104,13 +104,13 @@ class Paginator(Generic[P, T]):
                 last = _last_page(page)
                 if last is not None and number >= last:
                     return
-                # Without a count of pages only the next one is known to be worth asking for.
+                # Without a count of pages, more than the next page may not exist: fetch only that one ahead.
                 until = number + 1 if last is None else min(last, number + _AHEAD)
                 if left is not None:
                     left -= len(items)
                     if left <= 0:
                         return
-                    # A server may give less than it is asked for.
+                    # A server may return fewer items than requested.
                     until = min(until, number + -(-left // len(items)))
                 first = items if first is None else first
                 while fetched < until:
@@ -120,7 +120,7 @@ class Paginator(Generic[P, T]):
                 ahead.popleft()
                 number += 1
                 if last is None and items_of(page) in (items, first):
-                    # The server knows no pages: it answers the whole list to every call.
+                    # The server ignores pages: it returns the whole list to every call.
                     return
         finally:
             for task in ahead:
@@ -129,17 +129,19 @@ class Paginator(Generic[P, T]):
 
 
 def items_of(page: Any) -> list[Any]:
-    """Return the items of an answer, which must be a list: nothing can stand for the records of an account.
+    """Return the items of an answer; they must be a list, since missing items do not mean an empty account.
 
-    Null is an empty list, unless the answer counts records.
+    Null counts as an empty list, unless the answer says that there are records.
 
     Raises:
-        DecodeError: They are missing, or something else.
+        DecodeError: The items are missing, or not a list.
     """
     if page.items is None and _says_null(page):
         return []
     if type(page.items) is not list:
-        raise DecodeError(f"The answer has no list of items, but {type(page.items).__name__}.", retryable=False)
+        raise DecodeError(
+            f"The answer has no list of items: expected list, found {type(page.items).__name__}.", retryable=False
+        )
     return page.items
 
 

@@ -1,4 +1,4 @@
-"""`@unpack(Model)`: a method's keywords are the fields of a body or a query, spelled once, in the model's class."""
+"""`@unpack(Model)`: a method takes the fields of a body or a query as keywords, defined once, in the model's class."""
 
 import asyncio
 import functools
@@ -22,9 +22,9 @@ S = TypeVar("S")
 
 
 class unpack(Generic[P, B]):  # noqa: N801 - reads as a decorator
-    """Replace the last parameter of a method, a body or a query, by the model's own fields as keywords.
+    """Replace the last parameter of a method, a body or a query, with the model's fields as keywords.
 
-    Up to three ids may come before it. `help()` of the method lists the docs of the fields.
+    Up to three ids may come before it. `help()` of the method shows the docs of the fields.
 
     Args:
         model: The class of the body or the query.
@@ -32,7 +32,7 @@ class unpack(Generic[P, B]):  # noqa: N801 - reads as a decorator
 
     def __init__(self, model: Callable[P, B]) -> None:
         if "__attrs_attrs__" not in vars(model):
-            raise TypeError(f"{model!r} has no fields: put @frozen(kw_only=True) above the class.")
+            raise TypeError(f"{model!r} has no fields: decorate the class with @frozen(kw_only=True).")
         self._model = model
 
     @overload
@@ -49,7 +49,7 @@ class unpack(Generic[P, B]):  # noqa: N801 - reads as a decorator
         fields = inspect.signature(model).parameters
         declared = inspect.signature(method)
 
-        # Those may be given by name, too, although the types have them by position.
+        # Callers may also pass these by name, although the types say by position.
         own = list(declared.parameters)[1:-1]
         most = len(own) + 1
 
@@ -68,7 +68,7 @@ class unpack(Generic[P, B]):  # noqa: N801 - reads as a decorator
             try:
                 return method(*args, *mine, body)
             except TypeError:
-                # Either an argument is missing, and the signature names it, or the error is none of ours.
+                # If an argument is missing, `bind` raises an error that names it. Otherwise the error is the method's.
                 try:
                     call.__signature__.bind(*args, **keywords)  # type: ignore[attr-defined]
                 except TypeError as error:
@@ -85,7 +85,7 @@ class unpack(Generic[P, B]):  # noqa: N801 - reads as a decorator
 
 
 def _mark_coroutine_function(call: Any) -> None:
-    """Have `iscoroutinefunction` and mocks see what the method returns."""
+    """Mark `call` as a coroutine function for `iscoroutinefunction` and mocks."""
     if hasattr(inspect, "markcoroutinefunction"):
         inspect.markcoroutinefunction(call)
     else:  # Python 3.11
@@ -93,7 +93,7 @@ def _mark_coroutine_function(call: Any) -> None:
 
 
 def _too_many(name: str, model: Any, own: list[str], left: tuple[Any, ...]) -> str:
-    """Say how to pass what was given by position."""
+    """Return the error message for arguments that must be keywords."""
     ids = "".join(f"{each}, " for each in own)
     if isinstance(left[0], FieldsBase | Mapping):
         return f"{name}() takes the fields of {model.__name__} as keywords: write {name}({ids}**changes)."

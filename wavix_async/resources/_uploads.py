@@ -16,10 +16,10 @@ def read_document(source: object, filename: str | None) -> tuple[bytes, str]:
 
     Args:
         source: A path, bytes, or a file object open for reading bytes.
-        filename: The name to show; needed where the source has none.
+        filename: The name to show; needed if the source has none.
 
     Raises:
-        InputError: It is missing, empty, too large or of another type.
+        InputError: The document is missing, empty, too large or of another type.
     """
     if isinstance(source, bytes | bytearray | memoryview):
         content, name = bytes(source), filename
@@ -33,15 +33,15 @@ def read_document(source: object, filename: str | None) -> tuple[bytes, str]:
     if name is not None and not isinstance(name, str):
         raise InputError(f"filename must be a string, got {name!r}.")
     if not name:
-        raise InputError("filename is missing: with bytes, pass the name that the document shall have.")
+        raise InputError("filename is missing: pass a file name for the document, for example filename='id.pdf'.")
     if not name.isprintable():
-        raise InputError(f"filename holds control characters, which no header can carry: {name!r}.")
+        raise InputError(f"filename has control characters, which a header cannot contain: {name!r}.")
     if not name.lower().endswith(_SUFFIXES):
-        raise InputError(f"doc_attachment: {name} is none of PNG, JPG, JPEG, TIFF, BMP, PDF.")
+        raise InputError(f"doc_attachment: {name} must be a PNG, JPG, JPEG, TIFF, TIF, BMP or PDF file.")
     if not content:
         raise InputError(f"doc_attachment: {name} is empty.")
     if len(content) > _MAX_BYTES:
-        raise InputError(f"doc_attachment: {name} is larger than 10 MB, the most that the API takes.")
+        raise InputError(f"doc_attachment: {name} is larger than 10 MB, the API's limit.")
     return content, name
 
 
@@ -52,11 +52,11 @@ def _read_path(path: "str | os.PathLike[str]") -> bytes:
     except OSError as error:
         raise InputError(f"doc_attachment: cannot read {os.fspath(path)}: {error.strerror}.") from error
     except ValueError as error:
-        raise InputError(f"doc_attachment: {path!r} is no path: {error}.") from None
+        raise InputError(f"doc_attachment: {path!r} is not a path: {error}.") from None
 
 
 def _read_file(file: Any) -> bytes:
-    """Read to the end, or as far as a document may go; a raw stream gives less than it is asked for."""
+    """Read to the end, or just beyond the size limit; a raw stream may return less per read than requested."""
     content = b""
     try:
         while len(content) <= _MAX_BYTES and (chunk := file.read(_MAX_BYTES + 1 - len(content))):

@@ -54,7 +54,7 @@ class SenderIDs(Resource):
     _ids = (TextId("sender_id", "SenderID.id, the record's id, not the name"),)
 
     async def list(self) -> builtins.list[SenderID]:
-        """List the sender IDs (GET /v3/messages/sender-ids); they come all at once."""
+        """List the sender IDs (GET /v3/messages/sender-ids); there are no pages."""
         return await self._call(LIST_SENDER_IDS)
 
     @unpack(SenderIDCreate)
@@ -63,11 +63,11 @@ class SenderIDs(Resource):
         return await self._call(CREATE_SENDER_ID, body=sender_id)
 
     async def get(self, sender_id: str) -> SenderID:
-        """Read one sender ID, by its record id (GET /v3/messages/sender-ids/{id})."""
+        """Read one sender ID by its record id (GET /v3/messages/sender-ids/{id})."""
         return await self._call(GET_SENDER_ID, sender_id)
 
     async def delete(self, sender_id: str) -> Success:
-        """Delete a sender ID, by its record id (DELETE /v3/messages/sender-ids/{id})."""
+        """Delete a sender ID by its record id (DELETE /v3/messages/sender-ids/{id})."""
         return await self._call(DELETE_SENDER_ID, sender_id)
 
 
@@ -107,7 +107,7 @@ class Messages(Resource):
 
     @unpack(MessageCreate)
     async def send(self, message: MessageCreate) -> Message:
-        """Send one message (POST /v3/messages). It is charged, so it is never sent twice."""
+        """Send one message (POST /v3/messages). It costs money, so it is never sent twice."""
         return await self._call(SEND, body=message)
 
     async def get(self, message_id: str) -> Message:

@@ -67,17 +67,17 @@ class Papers(Resource):
             filename: The name to show; needed with bytes, and with a file object that has no name.
 
         Returns:
-            The documents, one for each number, with the state of their review.
+            The documents, one for each number, with their review status.
 
         Raises:
-            InputError: The file is missing, empty, too large or of another type, or there is no number.
+            InputError: The file is missing, empty, too large or of another type, or `did_ids` is empty.
             OutcomeUnknownError: The connection broke: the document may have been uploaded.
-            APIError: The API refused it.
+            APIError: The API rejected the document.
         """
         ids = _number_ids("did_ids", did_ids)
         kind = str(doc_id)
         if not (kind.isascii() and kind.isalnum()):
-            raise InputError(f"doc_id must be a kind of document like 'id' or 'address', got {doc_id!r}.")
+            raise InputError(f"doc_id must be a kind of document, such as 'id' or 'address', got {doc_id!r}.")
         content, name = await asyncio.to_thread(read_document, doc_attachment, filename)
         return await self._call(
             UPLOAD,
@@ -103,7 +103,7 @@ class Numbers(Resource):
     def list(self, query: NumberList) -> Paginator[NumberPage, Number]:
         """List the account's numbers (GET /v1/numbers).
 
-        `await` gives one page; `async for` gives every number, from `page` on, pages fetched ahead.
+        `await` returns one page; `async for` gives every number, from `page` on, and fetches pages ahead.
 
         Returns:
             A paginator.
@@ -130,10 +130,10 @@ class Numbers(Resource):
 
     @unpack(NumberUpdate)
     async def update(self, number_id: int, changes: NumberUpdate) -> Number:
-        """Change one phone number; a field left out stays as it is, None clears it (PATCH /v1/numbers/{id}).
+        """Change one phone number; a field left out keeps its value, None clears it (PATCH /v1/numbers/{id}).
 
-        The keywords are the fields of `NumberUpdate`. Safe to repeat, and repeated where that helps. Changes of
-        `destinations` and `sms_relay_url` are applied asynchronously: the answer may still show the old ones.
+        The keywords are the fields of `NumberUpdate`. The change is idempotent, so the client may retry it. The API
+        applies `destinations` and `sms_relay_url` asynchronously: the answer may still show the old values.
 
         Args:
             number_id: The record's id (`Number.id`), not the phone number.
@@ -142,9 +142,9 @@ class Numbers(Resource):
             The number after the change.
 
         Raises:
-            InputError: Nothing to change, a wrong type, or the id is not a positive integer.
+            InputError: There is nothing to change, a field has a wrong type, or the id is not a positive integer.
             NotFoundError: The account has no such number.
-            UnprocessableEntityError: The number cannot do that (SMS outside the US and Canada).
+            UnprocessableEntityError: The number does not support the change (SMS outside the US and Canada).
         """
         return await self._call(UPDATE, number_id, body=changes)
 
@@ -152,8 +152,8 @@ class Numbers(Resource):
     async def update_batch(self, ids: Sequence[int], changes: NumberUpdate) -> builtins.list[Number]:
         """Make the same change to several numbers in one request (PATCH /v1/numbers).
 
-        All or nothing as far as the API goes: one unknown id fails the batch. For many numbers, and for the truth
-        about each, use `bulk_update`.
+        The API changes all numbers or none: one unknown id fails the batch. For many numbers, and for an exact result
+        for each, use `bulk_update`.
 
         Args:
             ids: Record ids.
@@ -162,40 +162,40 @@ class Numbers(Resource):
             The numbers after the change.
 
         Raises:
-            InputError: No ids, nothing to change, or an id that is not a positive integer.
-            NotFoundError: The account lacks one of the numbers.
+            InputError: There are no ids, there is nothing to change, or an id is not a positive integer.
+            NotFoundError: The account does not have one of the numbers.
         """
         refuse_empty(changes)
         body = {"ids": _number_ids("ids", ids), **to_dict(changes)}
         return items_of(await self._call(UPDATE_BATCH, body=body))
 
     async def release(self, *, ids: Iterable[int] | None = None, dids: Iterable[str] | None = None) -> Success:
-        """Give numbers back; this cannot be undone (DELETE /v1/numbers).
+        """Release numbers; this cannot be undone (DELETE /v1/numbers). Pass either `ids` or `dids`.
 
-        Several ids are released one request at a time: servers of the API's kind read a repeated `ids` as its last
-        value only. A failure stops the rest; its notes name the ids that were released before it.
+        Several ids are released one request at a time, because many servers read only the last value of a repeated
+        `ids` parameter. If a request fails, the rest is not sent; the error's notes name the ids released before it.
 
         Args:
-            ids: Record ids; or
+            ids: Record ids.
             dids: Phone numbers, digits only.
 
         Returns:
-            The confirmation; `already_gone` where a first attempt without an answer turned out to have worked.
+            The confirmation; `already_gone` is True if an earlier attempt without an answer had already succeeded.
 
         Raises:
-            InputError: Neither or both are given, or one of them is not an id or a number.
+            InputError: Neither or both are given, or a value is not an id or a phone number.
             NotFoundError: The account has no such number.
         """
         if (ids is None) == (dids is None):
-            raise InputError("release() takes either ids=[...] or dids=[...], not both and not neither.")
+            raise InputError("release() takes either ids=[...] or dids=[...]: pass exactly one of them.")
         if dids is not None:
             if isinstance(dids, str) or not isinstance(dids, Iterable):
                 given = f"the string {dids!r}" if isinstance(dids, str) else repr(dids)
                 raise InputError(f"dids must be a list of phone numbers, got {given}: pass dids=['{dids}'].")
             numbers = [_did(value, f"dids[{i}]") for i, value in enumerate(dids)]
             if not numbers:
-                raise InputError("dids must name at least one number.")
-            # A 404 for several says that one of them is not there, and nothing of the others.
+                raise InputError("dids is empty: pass at least one phone number.")
+            # A 404 for several numbers says that one of them is missing, and nothing about the others.
             operation = RELEASE if len(numbers) == 1 else attrs.evolve(RELEASE, not_found_is_success=False)
             return await self._call(operation, query={"dids": ",".join(numbers)})
         return await self._release_each(_number_ids("ids", ids))
@@ -222,35 +222,36 @@ class Numbers(Resource):
         batch: Literal["auto"] | int | None = None,
         on_progress: "Callable[[BulkProgress], object] | None" = None,
     ) -> "BulkRun[int, Number]":
-        """Change many numbers at once, and tell the truth about each (PATCH /v1/numbers/{id} for every one).
+        """Change many numbers and get an exact result for each (PATCH /v1/numbers/{id} for every number).
 
-        Nothing is sent before the run is awaited or iterated. `await run` gives the report; `async for result in run`
-        gives each result as it lands. Memory stays bounded by `concurrency`, however many updates there are.
+        Nothing is sent until you await the run or iterate over it. `await run` returns the report; `async for result in
+        run` gives each result as soon as it is known. `concurrency` limits the memory, for any number of updates.
 
-        What no trustworthy answer came for is read back at the end, before it is called `unknown`. An outage in the
-        middle of a run is waited out for up to two minutes, in which little is begun; then the run stops.
+        If an update gets no trustworthy answer, the run reads the number at the end, before it reports `unknown`. In an
+        outage the run waits up to two minutes and starts few requests; then it stops.
 
-        A 401, 402 or 403 stops the run at the first; any other refusal fails its number only. A number that comes again
-        is written after its predecessor has ended, never at the same time.
+        The first 401, 402 or 403 stops the run; any other rejection fails only its own number. A second update of the
+        same number waits until the first one has ended.
 
         Args:
             updates: A mapping, an iterable or an async iterable of `(id, NumberUpdate)`. For the same change to many:
-                `dict.fromkeys(ids, NumberUpdate(...))`. A mapping or a sequence is checked as a whole here; a bad item
-                of any other iterable becomes that item's `failed` result.
-            concurrency: Requests on the wire at once. Waiting for the rate or for a backoff takes no place.
-            batch: How many equal changes may go out as one request (PATCH /v1/numbers): a number, or "auto", which
-                begins with 100 and finds out what the API takes. A batch that is refused is halved until the bad ids
-                are alone. Default: every number has a request of its own.
-            on_progress: Called with a `BulkProgress` some ten times a second, and at the end.
+                `dict.fromkeys(ids, NumberUpdate(...))`. A mapping or a sequence is checked completely in this call; an
+                invalid item of any other iterable gets a `failed` result.
+            concurrency: How many requests may be on the wire at once. An update that waits for the rate or backs off
+                does not count.
+            batch: How many equal changes to send in one request (PATCH /v1/numbers): a number, or "auto", which
+                starts with 100 and finds out how many the API accepts. A rejected batch is halved until the invalid ids
+                are alone. Default: one request for each number.
+            on_progress: Called with a `BulkProgress` about ten times a second, and at the end.
 
         Returns:
             The run.
 
         Raises:
-            InputError: An update is empty or no `NumberUpdate`, or an id is not a positive integer.
-            ConfigurationError: `concurrency` is less than 1, or `batch` less than 2.
+            InputError: An update is empty or not a `NumberUpdate`, or an id is not a positive integer.
+            ConfigurationError: `concurrency` is less than 1, or `batch` is less than 2.
         """
-        # Loaded by the first bulk run: most programs, and every import, do without.
+        # Only the first bulk run loads this module: most programs do not need it.
         from wavix_async.bulk import BulkRun
 
         return BulkRun(
@@ -266,7 +267,7 @@ class Numbers(Resource):
 def _check_update(number_id: object, changes: object) -> None:
     _NUMBER_ID.check(number_id)
     if not isinstance(changes, NumberUpdate):
-        raise InputError(f"the update of number {number_id} must be a NumberUpdate, got {type(changes).__name__}.")
+        raise InputError(f"number {number_id}: the update must be a NumberUpdate, got {type(changes).__name__}.")
     try:
         refuse_empty(changes)
     except InputError as error:
@@ -279,7 +280,7 @@ def _send(client: BaseClient, number_id: int, changes: NumberUpdate) -> Awaitabl
 
 async def _send_many(client: BaseClient, ids: list[int], changes: NumberUpdate) -> Mapping[int, Number]:
     batch = await client.call(UPDATE_BATCH, body={"ids": ids, **to_dict(changes)})
-    # What the API sends as a number, or as its id, may be anything.
+    # The API may send anything in place of a number or its id.
     return {number.id: number for number in items_of(batch) if isinstance(number, Number) and type(number.id) is int}
 
 
@@ -316,7 +317,7 @@ def _number_ids(name: str, values: object) -> list[int]:
         raise InputError(f"{name} must be a list of ids, got {values!r}: pass {name}=[{values!r}].")
     ids = [_number_id(value, f"{name}[{i}]") for i, value in enumerate(values)]
     if not ids:
-        raise InputError(f"{name} must name at least one number.")
+        raise InputError(f"{name} is empty: pass at least one id.")
     return ids
 
 
