@@ -359,7 +359,7 @@ def test_null_under_a_key_is_nothing() -> None:
 def test_an_error_is_no_answer_although_nothing_would_be_one() -> None:
     optional: Operation[Any] = Operation("GET", "/v1/call", Number | None)
 
-    with pytest.raises(DecodeError, match="that is no answer to"):
+    with pytest.raises(DecodeError, match="that is not an answer to"):
         read_response(optional, answer(200, {"error_code": 5}))
 
 

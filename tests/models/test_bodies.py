@@ -250,7 +250,7 @@ def test_subclasses_of_plain_types_are_taken() -> None:
 
 
 def test_a_field_that_hides_a_method_of_the_mapping_is_refused() -> None:
-    with pytest.raises(TypeError, match=r"would hide a method .* call the field items_"):
+    with pytest.raises(TypeError, match=r"would hide a method, .* name the field items_"):
 
         @attrs.frozen(kw_only=True)
         class Wrong(bodies.Body):
