@@ -53,7 +53,7 @@ def _write(value: Any) -> Any:
     if isinstance(value, FieldsBase):
         return _body_writer(type(value))(value)
     if isinstance(value, list | tuple):
-        # No field holds lists of lists: such a list is an undocumented value, returned as received.
+        # A list in a list is not a list of models: it is an undocumented value, returned as received.
         return [element if type(element) is list else _write(element) for element in value]
     if isinstance(value, Mapping):
         return {key: _write(each) for key, each in value.items()}

@@ -98,7 +98,7 @@ def _holds_text(kind: Any) -> bool:
 
 
 def _write_texts(value: Any) -> Any:
-    """Return a value as it would be written, as far as values with a text of their own are concerned."""
+    """Return a value with its decimals, dates and times in wire form, also in lists and dicts."""
     if type(value) is list:
         return [_write_texts(each) for each in value]
     if type(value) is dict:
@@ -120,13 +120,13 @@ class Field:
 
     @property
     def is_plain(self) -> bool:
-        """Whether it holds JSON as it came, without models or values of other types inside."""
+        """Whether it holds plain JSON as received, without models or converted values inside."""
         kind = self.kind
         return kind in _PLAIN or ((is_list(kind) or is_dict(kind)) and typing.get_args(kind)[-1] in _PLAIN)
 
     @property
     def holds_text(self) -> bool:
-        """Whether it is a list, a dict or a union in which a value may have a text of its own."""
+        """Whether it is a list, a dict or a union that may hold a decimal, a date or a time."""
         return self.kind not in TEXTUAL and _holds_text(self.kind)
 
 
@@ -138,7 +138,7 @@ class Shape:
     names: frozenset[str]
     required: frozenset[str]
     textual: tuple[tuple[str, str, type | None, Callable[[Any], Any]], ...]
-    """Name, wire name, type (None: any) and writer of the fields whose values may have a text of their own."""
+    """(Name, wire name, type, writer) of fields that may hold a decimal, a date or a time; type None: any type."""
 
     def keep_texts(self, model: Any, payload: Mapping[str, Any], absent: frozenset[str]) -> Origin:
         """Return what `to_dict` needs to restore `payload`."""

@@ -39,8 +39,8 @@ class Operation(Generic[T]):
     Attributes:
         method: HTTP method, in capitals: GET, POST, PUT, PATCH, DELETE or HEAD.
         path: Path with placeholders: `/v1/numbers/{id}`.
-        result: The type of a successful answer: a model, a list of models, `dict`, `list` or `object` for plain JSON, or
-            None to ignore the body. A union needs a cast, because type checkers cannot infer its type:
+        result: The type of a successful answer: a model, a list of models, `dict`, `list` or `object` for plain JSON,
+            or None to ignore the body. A union needs a cast, because type checkers cannot infer its type:
             `EITHER: Operation[A | B] = Operation("GET", "/v1/...", cast("Any", A | B))`.
         scope: The permission that the key needs (`numbers:write`), or None.
         idempotent: Whether sending it twice has the same effect as sending it once. The default is True for GET, HEAD,
