@@ -99,7 +99,7 @@ def test_a_class_without_fields_is_refused_when_the_method_is_made() -> None:
     class Undecorated:
         pass
 
-    with pytest.raises(TypeError, match=r"put @frozen\(kw_only=True\) above the class"):
+    with pytest.raises(TypeError, match=r"decorate the class with @frozen\(kw_only=True\)"):
         unpack(Undecorated)
 
 

@@ -85,7 +85,7 @@ class Resource:
             words = frozenset(operation.reserved)
             for kind, value in zip(kinds, ids, strict=False):
                 if kind.check(value) in words:
-                    raise InputError(f"{kind.name} must not be {value!r}, which is a different path: pass {kind.what}.")
+                    raise InputError(f"{kind.name} must not be {value!r}, which is another path: pass {kind.what}.")
         if len(ids) == len(names) == 1 and kinds:
             return {names[0]: kinds[0].check(ids[0])}
         if len(ids) != len(names):
