@@ -1,8 +1,8 @@
 """Code, comments, docs and help use plain words: no word of an old, private English is left in them.
 
-The rules: a sentence names its actor (caller, worker, server, client, process, timer, user), in the active voice and the
-present tense. This test finds the words that broke them most often. There are no exceptions. A letter in brackets, or a
-bar in a sample, keeps this file from matching itself.
+The rules: a sentence names its actor (caller, worker, server, client, process, timer, user), in the active voice and
+the present tense. This test finds the words that broke them most often. There are no exceptions. A letter in brackets,
+or a bar in a sample, keeps this file from matching itself.
 """
 
 from __future__ import annotations
