@@ -1,4 +1,4 @@
-"""docs/fastapi.md: the service and its test are short and pass as they stand, the other blocks do what is said."""
+"""docs/fastapi.md, docs/problems.md: the service and its test are short and pass, the other blocks do what they say."""
 
 from __future__ import annotations
 
@@ -24,9 +24,13 @@ from wavix_async.sandbox import Sandbox
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-TEXT = (Path(__file__).parents[2] / "docs" / "fastapi.md").read_text(encoding="utf-8")
-BLOCKS = re.findall(r"^```python\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
-SERVICE, TEST, OWN_LIFESPAN, WORKERS, DEADLINE, MODELS, WEBSOCKET, PROXY, OWN_HANDLER = BLOCKS[:9]
+DOCS = Path(__file__).parents[2] / "docs"
+TEXT = (DOCS / "fastapi.md").read_text(encoding="utf-8")
+PROBLEMS = (DOCS / "problems.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"^```python\n(.*?)^```$", TEXT + PROBLEMS, re.MULTILINE | re.DOTALL)
+# tests/fastapi/test_jobs_docs.py runs the one on bulk jobs.
+SERVICE, TEST, JOBS, OWN_LIFESPAN, DEADLINE, MODELS, WEBSOCKET, OWN_HANDLER = BLOCKS
+(WORKERS,) = re.findall(r"`rate=(RedisRateLimit\(.*?\))` from `wavix_async.redis`", TEXT)
 
 
 def lines(block: str) -> int:
@@ -83,34 +87,40 @@ async def sandbox(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Sandbox]:
         yield sandbox
 
 
-def app_of(block: str) -> Any:
-    # A name of its own, so that annotations are found where they are written.
+def app_of(*blocks: str) -> Any:
+    """Return the application of the service, with blocks added to it in the order of the page."""
+    # A name that no module has: pydantic looks up annotations in the module of that name.
     names: dict[str, Any] = {"__name__": "block"}
-    exec(compile(block, "fastapi.md", "exec"), names)
+    for block in (SERVICE, *blocks):
+        exec(compile(block, "fastapi.md", "exec"), names)
     return names["app"]
 
 
-def test_every_block_is_one_that_is_run() -> None:
-    # Those on bulk jobs are run by tests/fastapi/test_jobs_docs.py.
-    before = TEXT.partition("## Bulk jobs")[0]
-
-    assert [block for block in BLOCKS[9:] if block in before] == []
+def test_the_page_is_short_and_bulk_jobs_come_second() -> None:
+    assert len(TEXT.splitlines()) <= 260
+    assert re.findall(r"^## (.*)$", TEXT, re.MULTILINE)[:2] == ["A service", "Bulk jobs"]
 
 
 async def test_a_lifespan_of_ones_own(sandbox: Sandbox) -> None:
+    (options,) = re.findall(r"# or, with options: FastAPI\(lifespan=(.*)\)$", OWN_LIFESPAN, re.MULTILINE)
     async with serve(app_of(OWN_LIFESPAN)) as served:
+        assert served.state["lines"] == 4
+    # The page's first lifespan, decorated once.
+    block = OWN_LIFESPAN.replace("@wavix_lifespan\n", "").replace("lifespan=lifespan)", f"lifespan={options})")
+    async with serve(app_of(block)) as served:
         assert served.state["lines"] == 4
         assert served.state["wavix"].limits.snapshot().rate == 50
 
 
 async def test_a_limit_that_workers_share(sandbox: Sandbox) -> None:
     pytest.importorskip("redis")
-    async with serve(app_of(WORKERS)) as served:
+    block = "from wavix_async.redis import RedisRateLimit\n\napp = FastAPI(lifespan=wavix_lifespan(rate={}))"
+    async with serve(app_of(block.format(WORKERS))) as served:
         assert served.state["wavix"].base_url == sandbox.url
 
 
 async def test_a_deadline_for_a_route(sandbox: Sandbox) -> None:
-    app = app_of(DEADLINE.replace("deadline=5", "deadline=1"))
+    app = app_of(JOBS, DEADLINE.replace("deadline=5", "deadline=1"))
     async with serve(app) as served:
         assert (await served.http.get("/lines/1001")).json()["id"] == 1001
         sandbox.fail_next("stall")
@@ -118,18 +128,18 @@ async def test_a_deadline_for_a_route(sandbox: Sandbox) -> None:
         assert (late.status_code, late.json()["type"]) == (504, "/problems/upstream-timeout")
 
 
-async def test_a_wait_that_does_not_fit_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_wait_that_does_not_fit_is_answered_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     async with Sandbox(numbers=1, rate=1, burst=1, retry_after=1) as sandbox:
         monkeypatch.setenv("WAVIX_API_KEY", sandbox.api_key)
         monkeypatch.setenv("WAVIX_BASE_URL", sandbox.url)
-        async with serve(app_of(DEADLINE.replace("deadline=5", "deadline=0.9"))) as served:
+        async with serve(app_of(JOBS, DEADLINE.replace("deadline=5", "deadline=0.9"))) as served:
             answers = [await served.http.get("/lines/1001") for _ in range(2)]
     assert [answer.status_code for answer in answers] == [200, 429]
     assert answers[1].headers["Retry-After"] == "1"
 
 
 async def test_models_in_routes(sandbox: Sandbox) -> None:
-    async with serve(app_of(MODELS)) as served:
+    async with serve(app_of(JOBS, DEADLINE, MODELS)) as served:
         destination = {"destination": "[did]@sip.example.com", "priority": 1, "transport": 1}
         changed = await served.http.patch(
             "/lines/1001", json={"sms_enabled": True, "call_status_url": None, "destinations": [destination]}
@@ -148,7 +158,7 @@ async def test_models_in_routes(sandbox: Sandbox) -> None:
 
 
 async def test_a_websocket(sandbox: Sandbox) -> None:
-    async with serve(app_of(WEBSOCKET)) as served:
+    async with serve(app_of(JOBS, DEADLINE, MODELS, WEBSOCKET)) as served:
         messages = await served.websocket("/switch", "[1001, 1002]")
         sent = [message["text"] for message in messages if message["type"] == "websocket.send"]
         assert sorted(sent) == ['{"id":1001,"status":"updated"}', '{"id":1002,"status":"updated"}']
@@ -159,7 +169,8 @@ async def test_a_websocket(sandbox: Sandbox) -> None:
 
 
 async def test_a_session_through_a_proxy(sandbox: Sandbox) -> None:
-    async with serve(app_of(PROXY)) as served:
+    block = OWN_LIFESPAN.replace("lifespan=lifespan)", "lifespan=lifespan_with_proxy)")
+    async with serve(app_of(block)) as served:
         assert served.state["wavix"].base_url == sandbox.url
     assert served.state["wavix"].closed
 
@@ -179,7 +190,7 @@ async def test_a_handler_of_ones_own(sandbox: Sandbox) -> None:
 
 
 def rows() -> list[tuple[set[str], int, str, str]]:
-    table = re.search(r"^\| error \|.*?\n\n", TEXT, re.MULTILINE | re.DOTALL)
+    table = re.search(r"^\| error \|.*?\n\n", PROBLEMS, re.MULTILINE | re.DOTALL)
     assert table is not None
     found = []
     for line in table[0].splitlines()[2:]:
@@ -209,7 +220,7 @@ def test_the_table_is_what_is_answered() -> None:
 
 
 def test_the_example_is_such_a_problem() -> None:
-    (example,) = re.findall(r"^```json\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
+    (example,) = re.findall(r"^```json\n(.*?)^```$", PROBLEMS, re.MULTILINE | re.DOTALL)
     shown: dict[str, Any] = json.loads(example)
     error: WavixError = errors.RateLimitError("Too many.", request_id=shown["request_id"], retry_after=2)
     made = json.loads(bytes(problem_response(error).body))
