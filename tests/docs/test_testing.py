@@ -1,4 +1,4 @@
-"""docs/testing.md: its service and its tests run as they stand, and so does what needs no pytest."""
+"""docs/testing.md: its service, its tests and the scripts without pytest run as pasted."""
 
 import ast
 import inspect
@@ -20,7 +20,7 @@ TESTS = [block for block in OTHERS if "def test_" in block]
 SCRIPTS = [block for block in OTHERS if "def test_" not in block]
 
 
-def test_the_tests_pass_as_they_stand_and_the_first_is_short(tmp_path: Path) -> None:
+def test_the_tests_pass_as_pasted_and_the_first_is_short(tmp_path: Path) -> None:
     (tmp_path / "service.py").write_text(SERVICE)
     for at, block in enumerate(TESTS):
         (tmp_path / f"test_{at}.py").write_text(block)
@@ -52,4 +52,4 @@ async def test_what_needs_no_pytest_runs(script: str, capsys: pytest.CaptureFixt
 
 
 def test_there_are_examples() -> None:
-    assert (len(TESTS), len(SCRIPTS)) == (6, 2)
+    assert (len(TESTS), len(SCRIPTS)) == (7, 2)
