@@ -1,6 +1,7 @@
 """The Python blocks of docs/fleets.md run, in order and in one namespace, against one sandbox."""
 
 import ast
+import csv
 import inspect
 import re
 from pathlib import Path
@@ -11,7 +12,8 @@ from wavix_async import fleet
 from wavix_async.sandbox import Sandbox
 
 TEXT = (Path(__file__).parents[2] / "docs" / "fleets.md").read_text(encoding="utf-8")
-BLOCKS = re.findall(r"^```python\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
+FLAGS = re.MULTILINE | re.DOTALL
+BLOCKS = re.findall(r"^```python\n(.*?)^```$", TEXT, FLAGS)
 
 
 async def test_python_blocks_run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
@@ -34,9 +36,34 @@ async def test_python_blocks_run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     assert "sending 1" in shown
 
 
+@pytest.mark.wavix(numbers=412)
+def test_the_commands_print_what_the_page_shows(
+    wavix_sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    main = pytest.importorskip("wavix_async.cli").main
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "120")
+    wavix_sandbox.change(1004, call_status_url="https://calls.example.com/1004")
+    export, before, after = re.findall(r"^\$ wavix-async fleet (?:export|plan) fleet\.csv\n(.*?)^(?=[$`])", TEXT, FLAGS)
+    assert main(["fleet", "export", "fleet.csv"]) == 0
+    assert capsys.readouterr().err == export
+    assert main(["fleet", "plan", "fleet.csv"]) == 0
+    assert capsys.readouterr().out == before
+    with Path("fleet.csv").open(encoding="utf-8", newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    rows[0]["sms_enabled"] = rows[3]["sms_enabled"] = "true"
+    rows[3]["call_status_url"] = "https://hooks.example.com/calls"
+    with Path("fleet.csv").open("w", encoding="utf-8", newline="") as stream:
+        writer = csv.DictWriter(stream, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+    assert main(["fleet", "plan", "fleet.csv"]) == 0
+    assert capsys.readouterr().out == after
+
+
 def test_the_yaml_block_is_a_fleet(tmp_path: Path):
     pytest.importorskip("yaml")
-    (block,) = re.findall(r"^```yaml\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
+    (block,) = re.findall(r"^```yaml\n(.*?)^```$", TEXT, FLAGS)
     (tmp_path / "fleet.yaml").write_text(block)
     wanted = fleet.read(tmp_path / "fleet.yaml")
     assert (wanted.rows, len(wanted.selectors)) == (1, 2)

@@ -73,7 +73,6 @@ def test_every_requirement_is_registered_with_words() -> None:
     assert set(all_held()) <= set(range(1, 26))
 
 
-@pytest.mark.skipif(not DOCUMENT.exists(), reason="docs/reliability.md is not written yet")
 def test_every_requirement_is_named_in_the_documentation() -> None:
     text = DOCUMENT.read_text(encoding="utf-8")
     # By the mark, or as the number of a heading or a list item, or alone in the first cell of a row.
@@ -82,7 +81,16 @@ def test_every_requirement_is_named_in_the_documentation() -> None:
     assert [number for number in PROMISED if number not in named] == []
 
 
-def test_marks_are_found_wherever_they_can_stand() -> None:
+def test_the_tests_that_the_documentation_names_exist() -> None:
+    named = set(re.findall(r"`(test_\w+)`", DOCUMENT.read_text(encoding="utf-8")))
+    defined = set[str]()
+    for path in (ROOT / "tests").rglob("test_*.py"):
+        defined |= set(re.findall(r"^ *(?:async )?def (test_\w+)\(", path.read_text(encoding="utf-8"), re.MULTILINE))
+    assert len(named) > 40
+    assert named - defined == set()
+
+
+def test_marks_are_found_wherever_they_are() -> None:
     source = """
 import pytest
 pytestmark = [pytest.mark.req_01, pytest.mark.slow]
