@@ -63,6 +63,8 @@ TEXTS = (
     "somebody else has made this change",
     "changed since the plan was made: ",
     "changed by somebody else since: ",
+    "changed by somebody else meanwhile: ",
+    " and was left so: somebody else has changed it since",
     "not in effect yet: ",
     # the ends of the files of a job, and what is in them
     ".json",

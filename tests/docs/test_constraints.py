@@ -39,7 +39,7 @@ def direct() -> list[Any]:
 
 @pytest.mark.parametrize("line", LINES)
 def test_a_line_is_a_name_and_a_version(line: str) -> None:
-    """No address, no hash, no comment: whoever installs says where from."""
+    """No address, no hash, no comment: the user of the file chooses the index."""
     found = LINE.fullmatch(line)
     assert found
     assert "/" not in line
