@@ -57,7 +57,7 @@ BETWEEN = re.compile(r"""_|(?<=\n)\s*(?:\#|//|\*)\s|["']\s*\n\s*f?["']""")
 def files() -> Iterator[Path]:
     for place in PLACES:
         path = ROOT / place
-        found = sorted(path.rglob("*")) if path.is_dir() else [path]
+        found = sorted(path.rglob("*")) if path.is_dir() else [path]  # a file that is missing is left out below
         for each in found:
             if each.is_file() and (path.is_file() or each.suffix in SUFFIXES or path.name == ".ci"):
                 yield each
@@ -96,6 +96,8 @@ def report(name: str, text: str) -> list[str]:
 
 @pytest.mark.parametrize("place", PLACES)
 def test_files_use_plain_words(place: str) -> None:
+    if not (ROOT / place).exists():
+        pytest.skip("an sdist does not have it")
     of_place = [path for path in files() if path.relative_to(ROOT).parts[0] == place]
     assert of_place
     found = []
