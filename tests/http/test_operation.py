@@ -6,6 +6,7 @@ import copy
 import importlib
 import pickle
 import pkgutil
+from contextlib import suppress
 from decimal import Decimal
 from typing import Any, Optional, Union
 
