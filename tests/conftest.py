@@ -1,4 +1,4 @@
-"""What the HTTP tests share: aioresponses made to work with this aiohttp, a recorder of requests, a client."""
+"""For all tests: the marker `scale`, an API faked by aioresponses, and a client of that API."""
 
 from __future__ import annotations
 
@@ -23,11 +23,19 @@ if TYPE_CHECKING:
     from yarl import URL
 
 BASE: Final = "https://api.wavix.test"
-KEY: Final = "key-0f9c-that-nobody-may-see"
+KEY: Final = "key-0f9c-that-no-one-may-see"
 
 # aioresponses 0.7.9 does not know the argument `stream_writer` that aiohttp 3.14 requires. The test
 # `test_the_shim_for_aioresponses_is_still_needed` (tests/client/test_client.py) fails when this can go.
 SHIM: Final = functools.partial(aiohttp.ClientResponse, stream_writer=Mock(output_size=0))
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Deselect the proofs at full size, unless `-m` names their marker, as in `-m scale` or `-m "req_07 or scale"`."""
+    if "scale" not in config.option.markexpr:
+        full_size = [item for item in items if item.get_closest_marker("scale")]
+        config.hook.pytest_deselected(items=full_size)
+        items[:] = [item for item in items if item not in full_size]
 
 
 @attrs.frozen

@@ -1,4 +1,4 @@
-"""Jobs and the ends of what they live in: requests, applications, and other applications with the same directory."""
+"""Jobs outlive requests and applications, and other applications in the same directory can resume them."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ async def test_a_job_ends_in_order_with_its_application_and_is_resumed_by_the_ne
 
 
 @pytest.mark.parametrize("state", ["planning", "planned"])
-async def test_a_job_that_was_not_begun_is_planned_anew_by_the_next_application(state: str, tmp_path: Path):
+async def test_a_job_that_was_not_begun_is_planned_again_by_the_next_application(state: str, tmp_path: Path):
     async with Sandbox(**RUNNING) as sandbox:
         async with connect(application(sandbox, tmp_path)) as client:
             path = await post_job(client, range(1001, 1101), confirm=True)
@@ -57,7 +57,7 @@ async def test_a_job_that_was_not_begun_is_planned_anew_by_the_next_application(
             assert (await wait_for_state(client, path))["report"]["updated"] == 100
 
 
-async def test_a_plan_that_nobody_starts_is_not_kept_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+async def test_a_plan_that_no_one_starts_is_not_kept_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("wavix_async.fastapi._jobs.runner._START_TIMEOUT", 0.1)
     async with Sandbox(numbers=10) as sandbox, connect(application(sandbox, tmp_path)) as client:
         path = await post_job(client, [1001], confirm=True)
@@ -92,7 +92,7 @@ async def _settled() -> tuple[int, int]:
         await asyncio.sleep(0.2)
 
 
-async def test_the_signals_of_a_process_are_heard_and_left_to_who_handles_them():
+async def test_the_signals_of_a_process_are_heard_and_left_to_their_handlers():
     came: list[str] = []
     before = signal.signal(signal.SIGTERM, lambda *_: came.append("theirs"))
     theirs = signal.getsignal(signal.SIGTERM)
@@ -105,7 +105,7 @@ async def test_the_signals_of_a_process_are_heard_and_left_to_who_handles_them()
         assert signal.getsignal(signal.SIGTERM) is theirs
         with on_shutdown_signal(lambda: came.append("ours")):
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        # Who has taken it over meanwhile keeps it.
+        # A handler that has taken it over meanwhile keeps it.
         assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
         with on_shutdown_signal(lambda: came.append("ours")):
             assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
@@ -143,7 +143,7 @@ async def test_what_takes_longer_than_the_grace_is_cut_off_and_settled_later(tmp
 async def test_a_job_outlives_the_request_that_began_it():
     async with Sandbox(**RUNNING) as sandbox, connect_over_socket(application(sandbox)) as client:
         changes = [{"ids": list(range(1001, 1051)), "set": {"sms_enabled": True}}]
-        # Who leaves before the answer has come does not know the job, and it is there.
+        # A client that leaves before the answer has come does not know the job, and it is there.
         request = client.build_request("POST", "/fleet/jobs", json={"changes": changes})
         posting = asyncio.create_task(client.send(request))
         while not sandbox.stats.requests:

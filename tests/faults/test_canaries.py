@@ -1,4 +1,4 @@
-"""What aiohttp does that the transport relies on, one canary each: when one dies, read `_transport.py` again."""
+"""What the transport relies on in aiohttp, one canary each: if one fails, read `_http/transport.py` again."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ async def test_a_session_does_not_replay_what_is_not_idempotent(server: FaultSer
 
 @pytest.mark.req_03
 @pytest.mark.parametrize("method", ["PATCH", "POST"])
-async def test_a_write_to_a_closing_transport_is_told_and_never_sent(server: FaultServer, method: str) -> None:
+async def test_a_write_to_a_closing_transport_is_reported_and_never_sent(server: FaultServer, method: str) -> None:
     """Without a body the error comes bare; with one it is the cause of a ClientOSError."""
     for body in (None, CHANGE):
         server.reset()
@@ -176,7 +176,7 @@ async def test_a_failed_handshake_is_a_connector_error() -> None:
 
 @pytest.mark.req_03
 @pytest.mark.parametrize("bound", ["sock_connect", "connect"])
-async def test_a_connection_that_takes_too_long_is_told_apart(bound: str) -> None:
+async def test_a_connection_that_takes_too_long_can_be_distinguished(bound: str) -> None:
     """Both are `ConnectionTimeoutError`: the request has not left, which `ServerTimeoutError` would not say."""
     with socket.socket() as full:
         full.bind(("127.0.0.1", 0))
@@ -195,8 +195,8 @@ async def test_a_connection_that_takes_too_long_is_told_apart(bound: str) -> Non
 
 
 @pytest.mark.req_22
-async def test_closing_a_session_cancels_who_waits_for_a_look_up(server: FaultServer) -> None:
-    """Nobody has cancelled that task: the transport has to tell this from a cancellation of the caller's."""
+async def test_closing_a_session_cancels_a_caller_that_waits_for_a_look_up(server: FaultServer) -> None:
+    """No caller has cancelled that task: the transport has to tell this from a cancellation of the caller's."""
     resolver = Resolver()
     session = aiohttp.ClientSession("http://wavix.invalid", connector=aiohttp.TCPConnector(resolver=resolver))
     waiting = asyncio.create_task(send(session, "GET"))
@@ -238,7 +238,7 @@ async def test_a_request_that_left_never_fails_as_a_write_to_a_closing_transport
 
 @pytest.mark.req_01
 async def test_a_reset_in_the_middle_of_an_upload_is_no_write_to_a_closing_transport(server: FaultServer) -> None:
-    """A body of bytes: a part of it has left, and may have been enough for somebody."""
+    """A body of bytes: a part of it has left, and may have been enough for the server."""
     heads = []
 
     async def reset_at_once(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -290,7 +290,7 @@ async def test_an_answer_that_was_not_read_to_its_end_has_to_be_closed(server: F
 
 @pytest.mark.req_23
 async def test_read_has_no_cap(server: FaultServer) -> None:
-    """128 kB of gzip become 128 MB, and nobody objects."""
+    """128 kB of gzip become 128 MB, and aiohttp does not object."""
     server.set_schedule(["big_body", "gzip_bomb"])
     async with aiohttp.ClientSession(server.url) as session:
         assert len(await send(session, "GET")) > BIG_BODY_BYTES

@@ -1,4 +1,4 @@
-"""Operations: what is assumed of a new one, and what is stated of those that exist."""
+"""Operations: the defaults of a new one, and the reviewed properties of the existing ones."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ from wavix_async.resources import numbers
         ("PATCH", False, False),
     ],
 )
-def test_a_new_operation_is_safe_until_somebody_has_thought_about_it(
+def test_a_new_operation_is_safe_until_someone_has_thought_about_it(
     method: str, idempotent: bool, not_found_is_success: bool
 ) -> None:
     operation = Operation(method, "/v1/things/{id}", Success)
@@ -92,7 +92,7 @@ REVIEWED = {
 
 @pytest.mark.req_02
 def test_whether_a_call_may_be_repeated_has_been_reviewed_for_every_operation() -> None:
-    """A new operation fails here until somebody has written down what they think."""
+    """A new operation fails here until someone has written down what they think."""
     modules = [
         importlib.import_module(each.name)
         for each in pkgutil.iter_modules(resources.__path__, "wavix_async.resources.")

@@ -60,7 +60,7 @@ TEXTS = {
 }
 
 
-def test_the_log_is_what_observers_are_told(caplog: pytest.LogCaptureFixture) -> None:
+def test_the_log_has_what_observers_get(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG, "wavix_async")
     events = talk(a_429_and_a_503())
     assert {type(event) for event in events} >= {AttemptEvent, RetryEvent, PauseEvent}
@@ -129,7 +129,7 @@ def test_nothing_private_is_in_a_record(caplog: pytest.LogCaptureFixture) -> Non
 
 
 def test_a_library_is_silent_by_default() -> None:
-    """Not even by the handler of last resort, which prints warnings of whoever has none."""
+    """Not even by the handler of last resort, which prints warnings where no handler is configured."""
     code = """
 import asyncio
 from tests.support.stub import Reply, StubSession

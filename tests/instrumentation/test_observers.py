@@ -1,4 +1,4 @@
-"""Observers that are around attempts and bulk runs: when they are entered and left; their faults do nothing."""
+"""Observers around attempts and bulk runs: when they are entered and left; their exceptions change nothing."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ class Tracer:
             inside.reset(token)
 
 
-async def test_each_attempt_is_entered_and_its_event_told_inside(api: Api) -> None:
+async def test_each_attempt_is_entered_and_its_event_sent_inside(api: Api) -> None:
     tracer = Tracer()
     api.answer("PATCH", "/v1/numbers/1", {}, status=503)
     api.answer("PATCH", "/v1/numbers/1", ex.number())
@@ -96,7 +96,7 @@ async def test_each_attempt_is_entered_and_its_event_told_inside(api: Api) -> No
 async def test_a_cancelled_attempt_is_left(api: Api) -> None:
     tracer = Tracer()
     async with client(tracer) as wavix:
-        # Nobody answers: aioresponses refuses the connection, and the backoff of that is cancelled at any moment.
+        # No server answers: aioresponses refuses the connection, and the backoff of that is cancelled at any moment.
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.5):
                 await wavix.with_options(retry=RetryPolicy(backoff=8)).numbers.get(1)

@@ -1,4 +1,4 @@
-"""A sandbox in a thread of its own, and what a test author asks of it."""
+"""A sandbox in a thread of its own, and what the author of a test can ask of it."""
 
 import asyncio
 import gc
@@ -134,7 +134,7 @@ def _ignoring_key_errors(look: Any) -> None:
         pass
 
 
-def test_who_has_the_answer_finds_the_request() -> None:
+def test_a_client_that_has_the_answer_finds_the_request() -> None:
     with Sandbox(numbers=2) as sandbox:
         for nth in range(1, 301):
             status, headers, _ = send(sandbox, "GET", "/v1/numbers/1001")
@@ -231,5 +231,5 @@ def test_a_connection_that_comes_while_it_ends_is_closed() -> None:
                 connecting.connect_ex(("127.0.0.1", int(sandbox.url.rsplit(":", 1)[1])))
                 # Closed first, as the test is over that has made it.
                 sandbox.__exit__(None, None, None)
-            gc.collect()
+        gc.collect()
     assert [str(warning.message) for warning in came] == []

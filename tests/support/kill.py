@@ -1,15 +1,15 @@
-"""Kill the process that changes a fleet, resume it, and compare the end with what the sandbox has seen.
+"""Kill a process that changes a fleet, resume the run, and compare the end with what the sandbox saw.
 
-A sandbox in a process of its own has some numbers more than the plan, each with a callback URL of its own to be set by
-a PATCH of its own, and 3 % of its answers go wrong. A child process plans, applies with a journal, and verifies. At a
-random moment it is killed: half of the moments are drawn from the whole of its time, half from one phase, so that the
-short ones (the journal is created) are hit as well. New children resume it, some of them killed again; one in five
-runs is rolled back at its end, some of these killed again as well.
+The sandbox is a process of its own. It has a few more numbers than the plan, and 3 % of its answers fail. Each number
+gets its own callback URL by its own PATCH. A child process plans, applies with a journal, and verifies, and is killed
+at a random moment: half of the moments are drawn from its whole lifetime, half from one phase, so that short phases
+(such as creating the journal) are hit as well. New children resume the run, and some of them are killed again. One run
+in five is rolled back at its end, again with kills.
 
-What is held against the sandbox's own state and counters, after every kill and at the end of every run: that what the
-journal calls updated is updated, that nothing was sent before the journal knew of it, that every number is as planned
-at the end and no other one was touched, how often each was changed, that the values before are in the journal, and
-that the first state comes back when it is rolled back.
+After every kill and at the end of every run the sandbox's state and counters must confirm: what the journal calls
+updated is updated; nothing was sent before the journal recorded it; at the end every number is as planned and no other
+number changed; no number changed too often; the journal holds the values from before; and a roll-back restores the
+first state.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class Child:
         self.report: dict[str, Any] | None = None
         self.complaint = ""
         self._lines: queue.Queue[str | None] = queue.Queue()
-        # Of its own: a pipe that nobody reads could hold it up.
+        # Of its own: a pipe that no process reads could hold it up.
         self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115
         self._process = start("tests.support.kill", json.dumps(task), stderr=self._errors)
         self._reader = threading.Thread(target=self._read, daemon=True)
@@ -160,7 +160,7 @@ async def _work(task: dict[str, Any]) -> None:
                     say("resuming")
                     report = await fleet.resume(wavix, task["journal"], on_progress=follow)
                 except fleet.JournalError as error:
-                    # It was killed before there was anything to resume; it is the parent who knows that.
+                    # It was killed before there was anything to resume; only the parent knows that.
                     print(f"no journal: {error}".replace("\n", " "), flush=True)
                     report = await apply()
             case what:
@@ -348,7 +348,7 @@ class Killer:
         """Hold the end against the plan; `planned` is the first state, which a roll-back brings back."""
         from wavix_async import fleet
 
-        def shall_be(number: int, record: dict[str, Any]) -> dict[str, Any]:
+        def must_be(number: int, record: dict[str, Any]) -> dict[str, Any]:
             if planned is not None:
                 return planned.numbers[number]
             return {**record, FIELD: wanted_url(number)} if number in self._planned() else record
@@ -356,7 +356,7 @@ class Killer:
         name = "the roll-back" if planned else "the apply"
         complain = run.complaints.append
         off = [
-            number for number, record in before.numbers.items() if now.numbers.get(number) != shall_be(number, record)
+            number for number, record in before.numbers.items() if now.numbers.get(number) != must_be(number, record)
         ]
         run.lost += len(off)
         if off:
@@ -365,7 +365,7 @@ class Killer:
         if often := sum(count for many, count in times.items() if many > 2):
             complain(f"{name}: {often} numbers were changed more than twice")
         if strange := now.updates.keys() - set(self._planned()):
-            complain(f"{name}: {len(strange)} numbers were changed that nobody spoke of")
+            complain(f"{name}: {len(strange)} numbers were changed that are not in the plan")
         expected = {"finished": True, "total": self._numbers, "updated": self._numbers, "stopped_by": None}
         if wrong := {key: report.get(key) for key, value in expected.items() if report.get(key) != value}:
             complain(f"{name}: the report says {wrong}: {report}")
@@ -375,7 +375,7 @@ class Killer:
                 found += 1
                 (change,) = result.fields
                 said = (change.field, change.before, change.after)
-                true = (FIELD, before.numbers[result.id][FIELD], shall_be(result.id, before.numbers[result.id])[FIELD])
+                true = (FIELD, before.numbers[result.id][FIELD], must_be(result.id, before.numbers[result.id])[FIELD])
                 if said != true or result.status != "updated":
                     complain(f"{name}: the journal says {result} and not {true}")
                     break
