@@ -59,8 +59,8 @@ class BulkOperation(Generic[Key, Change, Result]):
     def __attrs_post_init__(self) -> None:
         if issubclass(self.change_type, dict | list | tuple | set):
             raise InputError(
-                f"change_type must not be {self.change_type.__name__}: a change would look like a collection of changes. "
-                "Use a Body, or a class of your own."
+                f"change_type must not be {self.change_type.__name__}: a change would look like a collection of "
+                "changes. Use a Body, or a class of your own."
             )
 
     @property
