@@ -138,7 +138,7 @@ def test_a_wait_that_comes_too_late_does_not_begin(kind: str) -> None:
 
 
 @pytest.mark.req_10
-def test_a_turn_is_given_back_when_it_is_set_by_an_observer_who_hears_of_the_turn() -> None:
+def test_a_turn_is_given_back_when_it_is_set_by_an_observer_that_hears_of_the_turn() -> None:
     async def main() -> None:
         session, stop = StubSession(latency=5), StopSignal()
         client = client_of(session, rate=100, max_connections=1)
@@ -177,7 +177,7 @@ def test_a_signal_that_is_set_lets_nothing_begin() -> None:
 
 
 @pytest.mark.req_10
-def test_a_cancellation_by_somebody_else_stays_one() -> None:
+def test_a_cancellation_by_someone_else_stays_one() -> None:
     async def main() -> None:
         stop = StopSignal()
         client = client_of(StubSession(), rate=0.1)
@@ -213,7 +213,7 @@ def test_a_stopped_bulk_run_names_every_input() -> None:
 
 
 @pytest.mark.req_25
-def test_an_observer_of_failures_is_not_told_of_successes() -> None:
+def test_an_observer_of_failures_does_not_hear_of_successes() -> None:
     class Failures(list[Any]):
         failures_only = True
 

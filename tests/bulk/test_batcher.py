@@ -164,7 +164,7 @@ def test_a_number_that_comes_again_waits_for_its_batch() -> None:
     assert [sorted(ids) for ids in of_first] == [[1, 2], [1], [1]]
 
 
-def test_doubts_of_a_batch_are_settled_one_by_one() -> None:
+def test_unknown_outcomes_of_a_batch_are_settled_one_by_one() -> None:
     """The API applies the batch and never answers: reads show the outcome."""
     done_unheard = Reply(error=aiohttp.ServerDisconnectedError(), applied=True)
     server = Server(lambda seen: done_unheard if seen.path == "/v1/numbers" else None)

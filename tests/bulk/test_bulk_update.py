@@ -493,7 +493,7 @@ async def test_six_hundred_updates_through_every_fault_all_end_updated() -> None
 
 @pytest.mark.req_09
 @pytest.mark.req_17
-async def test_an_outage_is_told_as_it_is() -> None:
+async def test_an_outage_is_reported_truthfully() -> None:
     """Nothing is updated, the report claims nothing, and the traffic stays limited."""
     async with Sandbox(numbers=200, faults=Faults(status_503=1.0)) as sandbox:
         async with client_of(sandbox, retry=RetryPolicy(backoff=0.01, max_backoff=0.05)) as client:
@@ -807,7 +807,7 @@ async def test_a_run_on_a_closed_client_sends_nothing() -> None:
 
 
 @pytest.mark.req_25
-async def test_progress_is_told_in_frozen_records_and_the_last_is_final() -> None:
+async def test_progress_comes_in_frozen_records_and_the_last_is_final() -> None:
     told: list[BulkProgress] = []
     async with Sandbox(numbers=120, latency=0.02) as sandbox, client_of(sandbox) as client:
         run = client.numbers.bulk_update({**dict.fromkeys(ids(120), ON), 9: ON}, concurrency=4, on_progress=told.append)

@@ -47,7 +47,7 @@ def test_an_empty_update_is_refused_and_the_fields_are_named(client: WavixClient
 
 
 @pytest.mark.parametrize("updates", [None, 17, "12", b"12", ON, pytest.param(object(), id="object")], ids=repr)
-def test_what_is_no_collection_at_all(client: WavixClient, updates: Any) -> None:
+def test_something_that_is_not_a_collection_at_all(client: WavixClient, updates: Any) -> None:
     with pytest.raises(InputError, match=r"updates must be a mapping \{id: NumberUpdate\}"):
         client.numbers.bulk_update(updates)
 

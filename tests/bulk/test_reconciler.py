@@ -339,7 +339,7 @@ def test_a_defect_while_settling_ends_the_run_and_loses_nothing(kind: Any) -> No
 
 @pytest.mark.req_17
 @pytest.mark.req_16
-def test_a_key_that_is_revoked_while_doubts_are_settled_stops_the_run() -> None:
+def test_a_key_that_is_revoked_while_unknown_outcomes_are_settled_stops_the_run() -> None:
     looked = False
 
     def answer(seen: Seen) -> Reply:

@@ -32,7 +32,7 @@ from wavix_async import (
 
 
 @pytest.mark.req_25
-def test_progress_is_told_some_ten_times_a_second() -> None:
+def test_progress_is_reported_some_ten_times_a_second() -> None:
     told: list[BulkProgress] = []
     session = StubSession(latency=0.05)
     run = fast_client(session).numbers.bulk_update(
@@ -45,7 +45,7 @@ def test_progress_is_told_some_ten_times_a_second() -> None:
     assert all(p.done == p.updated + p.failed + p.unknown + p.not_sent for p in told)
 
 
-def test_progress_is_told_at_the_end_of_a_cancelled_run_too() -> None:
+def test_progress_is_reported_at_the_end_of_a_cancelled_run_too() -> None:
     told: list[BulkProgress] = []
 
     async def main() -> BulkReport:
@@ -63,7 +63,7 @@ def test_progress_is_told_at_the_end_of_a_cancelled_run_too() -> None:
     assert told[-1].not_sent == report.not_sent > 50
 
 
-def test_progress_is_told_during_a_pause() -> None:
+def test_progress_is_reported_during_a_pause() -> None:
     async def main() -> None:
         replies: Iterator[Reply] = iter([Reply(429, headers={"Retry-After": "2"})])
         session = StubSession(lambda _: next(replies, Reply()))

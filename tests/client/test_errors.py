@@ -122,7 +122,7 @@ def test_errors_are_the_builtin_that_one_would_catch(kind: type[WavixError], bui
         (ServerError, "unknown", True),
     ],
 )
-def test_what_is_known_without_being_told(kind: type[WavixError], outcome: str, retryable: bool) -> None:
+def test_what_an_error_says_by_default(kind: type[WavixError], outcome: str, retryable: bool) -> None:
     error = kind("x")
 
     assert (error.outcome, error.retryable, error.attempts, error.elapsed) == (outcome, retryable, 0, 0.0)

@@ -222,7 +222,7 @@ def test_pydantic_takes_of_each_field_what_the_class_takes(body: Any) -> None:
                 assert adapter.validate_python(payload) == adapter.validate_json(json.dumps(payload)) == expected
 
 
-def test_all_errors_are_told_at_once_each_at_its_place() -> None:
+def test_all_errors_are_reported_at_once_each_at_its_place() -> None:
     told = problems(
         NumberUpdate,
         {
@@ -351,7 +351,7 @@ def test_values_of_python_are_taken_too() -> None:
     assert problems(Order, {"day": datetime(2026, 1, 2, tzinfo=UTC)}).keys() == {("day",)}
 
 
-def test_rules_of_our_own_are_told_where_their_message_says() -> None:
+def test_rules_of_our_own_are_reported_where_their_message_says() -> None:
     day = {"day": "2026-02-03"}
 
     assert problems(Order, {**day, "amount": "-1"}) == {
@@ -414,7 +414,7 @@ def test_what_deviates_from_the_documentation_is_written_as_it_came(case: ex.Dri
 
 @pytest.mark.parametrize("kind", [Number, Page[Number], Success], ids=named)
 @pytest.mark.parametrize("payload", [None, [], "x", 1, NumberUpdate()])
-def test_what_is_no_object_is_no_answer(kind: Any, payload: Any) -> None:
+def test_an_answer_that_is_not_an_object_is_not_an_answer(kind: Any, payload: Any) -> None:
     assert problems(kind, payload)[()][0] == "dict_type"
 
 
@@ -468,7 +468,7 @@ def test_integers_of_an_enum_have_their_names() -> None:
     ]
 
 
-def test_an_enum_on_its_own_coerces_as_pydantic_is_told() -> None:
+def test_an_enum_on_its_own_coerces_as_pydantic_is_configured() -> None:
     adapter = TypeAdapter(InboundCallTransport)
 
     assert adapter.validate_python("5") is InboundCallTransport.SIP_TRUNK

@@ -253,7 +253,7 @@ async def test_of_a_bulk_it_counts() -> None:
 
 
 @pytest.mark.parametrize("kind", sorted(CLASSES, key=lambda kind: kind.__name__))
-async def test_nothing_of_ours_is_told(kind: type[WavixError]) -> None:
+async def test_nothing_of_ours_is_disclosed(kind: type[WavixError]) -> None:
     error = kind(f"HTTP 400 for PATCH {SECRET}") if kind is not InputError else kind("page must be 1 or more.")
     error.details = SECRET if kind.__name__ in QUOTING else {"message": SECRET}
     error.code = "1042"
@@ -290,7 +290,7 @@ async def test_of_our_key_and_account_a_caller_cannot_tell() -> None:
         (None, None),
     ],
 )
-async def test_what_the_api_said_of_the_input_is_told(details: object, detail: str | None) -> None:
+async def test_what_the_api_said_of_the_input_is_passed_on(details: object, detail: str | None) -> None:
     body = details.encode() if isinstance(details, str) else json.dumps(details).encode()
     with pytest.raises(UnprocessableEntityError) as caught:
         read_response(UPDATE, Response(422, {}, body))
@@ -300,7 +300,7 @@ async def test_what_the_api_said_of_the_input_is_told(details: object, detail: s
     assert told.get("code") == caught.value.code
 
 
-async def test_our_own_message_about_the_input_is_told() -> None:
+async def test_our_own_message_about_the_input_is_passed_on() -> None:
     async with WavixClient("key", base_url="http://127.0.0.1:1") as wavix:
         with pytest.raises(InputError) as caught:
             await wavix.numbers.get(-5)
@@ -319,7 +319,7 @@ async def test_our_own_message_about_the_input_is_told() -> None:
         "ids must be numbers, got ['SECRET'\n, 1]: pass Number.id.",
     ],
 )
-async def test_a_value_that_may_be_the_services_own_is_not_told(message: str) -> None:
+async def test_a_value_that_may_be_the_services_own_is_not_passed_on(message: str) -> None:
     assert "SECRET" not in json.dumps(await problem(InputError(message)))
 
 
@@ -411,7 +411,7 @@ async def service() -> AsyncIterator[tuple[Served, Sandbox]]:
         ("garbage", 502, "upstream-error", "unknown"),
     ],
 )
-async def test_what_goes_wrong_there_is_told_here(
+async def test_what_goes_wrong_there_is_reported_here(
     service: tuple[Served, Sandbox], kind: str, status: int, type_: str, outcome: str
 ) -> None:
     served, sandbox = service

@@ -119,7 +119,7 @@ async def test_a_job_that_is_to_be_confirmed_waits_and_shows_its_plan():
         ([{"ids": [1], "sets": {}, "set": {"sms_enabled": True}}], ["changes.0.sets"]),
     ],
 )
-async def test_what_is_wrong_is_told_with_its_place(changes: Any, places: list[str]):
+async def test_what_is_wrong_is_reported_with_its_place(changes: Any, places: list[str]):
     async with Sandbox(numbers=10) as sandbox, connect(application(sandbox)) as client:
         answer = await client.post("/fleet/jobs", json={"changes": changes})
         assert answer.status_code == 422
@@ -131,7 +131,7 @@ async def test_what_is_wrong_is_told_with_its_place(changes: Any, places: list[s
 @pytest.mark.parametrize(
     "job_id", ["0" * 36, "..%2F..%2Fsecret", "%2E%2E", "secret", "A" * 36, "0" * 35, "0" * 36 + "%0A", "%00", "é" * 36]
 )
-async def test_an_id_that_nobody_has_is_a_problem_and_touches_no_file(job_id: str, tmp_path: Path):
+async def test_an_id_that_no_job_has_is_a_problem_and_touches_no_file(job_id: str, tmp_path: Path):
     (tmp_path / "secret.json").write_text("{}")
     async with Sandbox(numbers=1) as sandbox, connect(application(sandbox, tmp_path / "jobs")) as client:
         for method, end in (("GET", ""), ("GET", "/changes"), ("GET", "/results"), ("GET", "/events")):
@@ -267,7 +267,7 @@ async def test_a_job_is_rolled_back_where_numbers_still_have_what_it_has_written
 
 
 @pytest.mark.parametrize("confirm", [True, False])
-async def test_a_job_is_cancelled_while_it_is_planned_and_planned_anew(*, confirm: bool):
+async def test_a_job_is_cancelled_while_it_is_planned_and_planned_again(*, confirm: bool):
     async with Sandbox(numbers=1000, latency=0.02) as sandbox, connect(application(sandbox)) as client:
         path = await post_job(client, range(1001, 1101), confirm=confirm)
         if confirm:

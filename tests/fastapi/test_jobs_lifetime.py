@@ -41,7 +41,7 @@ async def test_a_job_ends_in_order_with_its_application_and_is_resumed_by_the_ne
 
 
 @pytest.mark.parametrize("state", ["planning", "planned"])
-async def test_a_job_that_was_not_begun_is_planned_anew_by_the_next_application(state: str, tmp_path: Path):
+async def test_a_job_that_was_not_begun_is_planned_again_by_the_next_application(state: str, tmp_path: Path):
     async with Sandbox(**RUNNING) as sandbox:
         async with connect(application(sandbox, tmp_path)) as client:
             path = await post_job(client, range(1001, 1101), confirm=True)
@@ -57,7 +57,7 @@ async def test_a_job_that_was_not_begun_is_planned_anew_by_the_next_application(
             assert (await wait_for_state(client, path))["report"]["updated"] == 100
 
 
-async def test_a_plan_that_nobody_starts_is_not_kept_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+async def test_a_plan_that_no_one_starts_is_not_kept_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("wavix_async.fastapi._jobs.runner._START_TIMEOUT", 0.1)
     async with Sandbox(numbers=10) as sandbox, connect(application(sandbox, tmp_path)) as client:
         path = await post_job(client, [1001], confirm=True)
@@ -92,7 +92,7 @@ async def _settled() -> tuple[int, int]:
         await asyncio.sleep(0.2)
 
 
-async def test_the_signals_of_a_process_are_heard_and_left_to_who_handles_them():
+async def test_the_signals_of_a_process_are_heard_and_left_to_their_handlers():
     came: list[str] = []
     before = signal.signal(signal.SIGTERM, lambda *_: came.append("theirs"))
     theirs = signal.getsignal(signal.SIGTERM)

@@ -62,7 +62,7 @@ async def test_a_body_that_is_too_large_is_not_read(
         ({"changes": [{"ids": [1001] * 30_000, "set": ON}]}, ["changes", 0, "ids", 1]),
     ],
 )
-async def test_of_very_much_that_is_wrong_only_the_first_is_found_and_told(
+async def test_of_very_much_that_is_wrong_only_the_first_is_found_and_reported(
     client: httpx.AsyncClient, body: Any, first: list[Any], monkeypatch: pytest.MonkeyPatch
 ):
     found: list[int] = []
@@ -80,7 +80,7 @@ async def test_of_very_much_that_is_wrong_only_the_first_is_found_and_told(
     assert len(answer.content) < 200_000
 
 
-async def test_what_is_wrong_is_told_without_what_stood_there(client: httpx.AsyncClient):
+async def test_what_is_wrong_is_reported_without_the_text_that_was_there(client: httpx.AsyncClient):
     body = b'{"changes": [{"ids": [NaN, 1e999, "secret"], "numbers": ["\\ud800"], "set": {"\\ud800": 1}}]}'
     answer = await client.post("/fleet/jobs", content=body, headers=JSON)
     assert answer.status_code == 422
@@ -92,12 +92,12 @@ async def test_what_is_wrong_is_told_without_what_stood_there(client: httpx.Asyn
     assert {name for problem in answer.json()["detail"] for name in problem} == {"type", "loc", "msg"}
 
 
-async def test_a_key_without_end_is_told_by_its_beginning(client: httpx.AsyncClient):
+async def test_a_key_without_end_is_named_by_its_beginning(client: httpx.AsyncClient):
     answer = await client.post("/fleet/jobs", json={"changes": [{"ids": [1], "set": ON}], "x" * 10_000: 1})
     assert [problem["loc"] for problem in answer.json()["detail"]] == [["body", "x" * 100]]
 
 
-async def test_half_a_character_is_refused_where_it_stands(client: httpx.AsyncClient):
+async def test_half_a_character_is_refused_at_its_place(client: httpx.AsyncClient):
     body = (
         b'{"changes": [{"numbers": ["\\ud800"], "set": {"sms_enabled": true}},'
         b'{"ids": [1001], "set": {"call_status_url": "https://a.example/\\ud800"}}]}'

@@ -93,7 +93,7 @@ async def test_a_server_is_killed_and_the_next_one_resumes(tmp_path: Path):
         assert_as_wanted(account)
 
 
-async def test_a_server_that_is_told_to_end_waits_for_no_reader_and_ends_its_jobs_in_order(tmp_path: Path):
+async def test_a_server_that_has_to_end_waits_for_no_reader_and_ends_its_jobs_in_order(tmp_path: Path):
     async with sandbox() as account:
         async with process(account, tmp_path) as (server, client):
             path = await post_job(client, IDS, concurrency=4)

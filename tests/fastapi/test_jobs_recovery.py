@@ -129,7 +129,7 @@ async def test_a_write_that_fails_leaves_no_half_of_a_file(tmp_path: Path, monke
     assert list(tmp_path.iterdir()) == []
 
 
-async def test_a_damaged_journal_is_told_as_one(tmp_path: Path, caplog: pytest.LogCaptureFixture):
+async def test_a_damaged_journal_is_reported_as_one(tmp_path: Path, caplog: pytest.LogCaptureFixture):
     async with sandbox() as account, connect(application(account, tmp_path)) as client:
         path = await half_done(account, client)
         job_id = path.rpartition("/")[2]
@@ -215,7 +215,7 @@ async def test_jobs_end_at_the_signal_whatever_the_server_waits_for():
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="modes are others there")
-async def test_nobody_else_can_read_the_files_in_a_directory_that_was_there_before(tmp_path: Path):
+async def test_no_one_else_can_read_the_files_in_a_directory_that_was_there_before(tmp_path: Path):
     tmp_path.chmod(0o755)
     mask = os.umask(0o022)
     try:

@@ -79,7 +79,7 @@ async def test_a_session_does_not_replay_what_is_not_idempotent(server: FaultSer
 
 @pytest.mark.req_03
 @pytest.mark.parametrize("method", ["PATCH", "POST"])
-async def test_a_write_to_a_closing_transport_is_told_and_never_sent(server: FaultServer, method: str) -> None:
+async def test_a_write_to_a_closing_transport_is_reported_and_never_sent(server: FaultServer, method: str) -> None:
     """Without a body the error comes bare; with one it is the cause of a ClientOSError."""
     for body in (None, CHANGE):
         server.reset()
@@ -176,7 +176,7 @@ async def test_a_failed_handshake_is_a_connector_error() -> None:
 
 @pytest.mark.req_03
 @pytest.mark.parametrize("bound", ["sock_connect", "connect"])
-async def test_a_connection_that_takes_too_long_is_told_apart(bound: str) -> None:
+async def test_a_connection_that_takes_too_long_can_be_distinguished(bound: str) -> None:
     """Both are `ConnectionTimeoutError`: the request has not left, which `ServerTimeoutError` would not say."""
     with socket.socket() as full:
         full.bind(("127.0.0.1", 0))
@@ -195,7 +195,7 @@ async def test_a_connection_that_takes_too_long_is_told_apart(bound: str) -> Non
 
 
 @pytest.mark.req_22
-async def test_closing_a_session_cancels_who_waits_for_a_look_up(server: FaultServer) -> None:
+async def test_closing_a_session_cancels_a_caller_that_waits_for_a_look_up(server: FaultServer) -> None:
     """Nobody has cancelled that task: the transport has to tell this from a cancellation of the caller's."""
     resolver = Resolver()
     session = aiohttp.ClientSession("http://wavix.invalid", connector=aiohttp.TCPConnector(resolver=resolver))

@@ -206,7 +206,7 @@ async def test_a_repeatable_call_survives_one_fault(
 )
 # A DELETE that was carried out is told as gone, see above: here it is left out.
 @pytest.mark.parametrize("operation", [GET, PATCH, PUT], ids=by_name)
-async def test_the_last_failure_is_told_with_the_true_count(
+async def test_the_last_failure_is_reported_with_the_true_count(
     faulty: FaultServer,
     make_client: Any,
     seen: Recorder,
@@ -402,7 +402,7 @@ async def test_a_stated_refusal_is_waited_out_for_every_method(
 
 
 @pytest.mark.req_07
-async def test_every_form_of_retry_after_is_heeded_on_the_wire(faulty: FaultServer, make_client: Any) -> None:
+async def test_every_form_of_retry_after_is_respected_on_the_wire(faulty: FaultServer, make_client: Any) -> None:
     """Header by header as the server writes them, at the same time, each with a client of its own."""
     there = int(time.time()) + 3600  # the server's clock is an hour ahead
     date = ("Date", formatdate(there, usegmt=True))

@@ -190,7 +190,7 @@ def test_a_bulk_sits_out_an_outage_that_is_shorter_than_its_patience(how: str, s
 
 @pytest.mark.req_05
 @pytest.mark.req_17
-def test_looking_whether_the_api_is_back_is_nobodys_attempt() -> None:
+def test_looking_whether_the_api_is_back_counts_as_no_attempt() -> None:
     """Changes cannot even be sent, reads are sent and lost: whoever tried to send the changes has not sent them."""
     lost = Reply(error=aiohttp.ServerDisconnectedError(), applied=False)
 

@@ -515,7 +515,7 @@ def test_a_run_does_not_end_before_its_input_does() -> None:
 
 
 @pytest.mark.req_17
-def test_an_item_in_doubt_takes_no_worker_with_it() -> None:
+def test_an_item_of_unknown_outcome_takes_no_worker_with_it() -> None:
     """Its backoff ended by a deadline, its change is sent again when it is settled: all others have their turn."""
     count = 13
     session = ModelSession(down=Down(0.0, 1.0, "stall"))
@@ -554,7 +554,7 @@ async def report_of(run: BulkRun) -> BulkReport:
 
 
 @pytest.mark.req_24
-def test_who_was_in_a_batch_that_was_given_up_is_told_how_often_it_was_sent() -> None:
+def test_an_item_of_a_batch_that_was_given_up_says_how_often_it_was_sent() -> None:
     async def main() -> None:
         client = client_of(ModelSession([Fate("stall")]))
         updates = dict.fromkeys(range(1, 5), NumberUpdate(transcription_threshold=100))

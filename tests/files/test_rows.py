@@ -27,7 +27,7 @@ def updates(content: str | bytes, layout: str = "csv") -> list[NumberUpdate]:
     return [row.change.update for row in rows]
 
 
-def test_what_stands_in_json_quotes_is_text():
+def test_a_value_in_json_quotes_is_text():
     assert updates('id,call_status_url\n1,"""null"""\n2,""" a\\n"""\n3,"""half"\n') == [
         NumberUpdate(call_status_url=text) for text in ("null", " a\n", '"half')
     ]

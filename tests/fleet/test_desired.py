@@ -80,7 +80,7 @@ class TestTables:
         assert len(desired("id,sms_enabled\n")) == 0
         assert desired("id,sms_enabled\n"), "an empty desired state is still true"
 
-    def test_all_that_is_wrong_is_told_at_once_in_the_order_of_the_lines(self):
+    def test_all_that_is_wrong_is_reported_at_once_in_the_order_of_the_lines(self):
         content = (
             "id,number,sms_enabled,transcription_threshold\n"
             "1001,,maybe,soon\n"
@@ -198,7 +198,7 @@ class TestSources:
             NumberUpdate(),
         ]
 
-    def test_wrong_pairs_are_told_by_their_index(self):
+    def test_wrong_pairs_are_reported_by_their_index(self):
         bad: list[Any] = [(1, ON), 5, (0, ON), ("x", ON), (2, {"sms_enabled": True}), (1, OFF), (True, ON)]
         with pytest.raises(FleetFileError) as caught:
             read(bad)

@@ -117,7 +117,7 @@ async def test_a_refusal_of_the_account_ends_a_run_at_the_first(
 @pytest.mark.req_14
 @pytest.mark.req_16
 @pytest.mark.parametrize("status", [401, 402, 403])
-async def test_what_was_refused_for_the_sake_of_the_account_is_sent_by_resume(
+async def test_what_was_refused_because_of_the_account_is_sent_by_resume(
     sandbox: Sandbox, wavix: WavixClient, tmp_path: Path, status: int
 ) -> None:
     sandbox.fail_next(f"status_{status}", 4, "PATCH")

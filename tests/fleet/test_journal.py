@@ -122,7 +122,7 @@ async def test_the_journal_of_another_plan_or_account_is_refused(
         "no directory",
     ],
 )
-async def test_what_is_no_journal_is_refused_and_left_as_it_is(
+async def test_a_file_that_is_not_a_journal_is_refused_and_left_unchanged(
     sandbox: Sandbox, wavix: WavixClient, tmp_path: Path, kind: str
 ) -> None:
     journal = tmp_path / "run.sqlite"

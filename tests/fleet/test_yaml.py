@@ -125,7 +125,7 @@ numbers:
 
 
 class TestProblems:
-    def test_all_that_is_wrong_is_told_at_once_with_line_and_column(self):
+    def test_all_that_is_wrong_is_reported_at_once_with_line_and_column(self):
         content = """\
 numbers:
 - select: {lable: x, channels: many}
@@ -216,7 +216,7 @@ nummbers: []
             (b"numbers:\n- {id: 1, set: {<<: 5}}\n", "line 2, column 21: << must be followed by a mapping"),
         ],
     )
-    def test_what_is_no_fleet(self, content: bytes, message: str):
+    def test_a_file_that_is_not_a_fleet(self, content: bytes, message: str):
         (problem,) = problems(content)
         assert problem.startswith(message)
 

@@ -120,7 +120,7 @@ async def test_strict_raises_the_same_error_for_an_upload(api: Api) -> None:
 
 
 @pytest.mark.req_25
-async def test_drift_is_told_once_for_each_kind(api: Api, caplog: pytest.LogCaptureFixture) -> None:
+async def test_drift_is_reported_once_for_each_kind(api: Api, caplog: pytest.LogCaptureFixture) -> None:
     drifting = ex.number(id="1", label=7, brand_new=1, destination=[ex.destination(id=None), ex.destination(id=None)])
     api.answer("GET", "/v1/numbers/1", drifting, repeat=True)
     api.answer("PATCH", "/v1/numbers/1", {**drifting, "id": None}, repeat=True)
@@ -147,7 +147,7 @@ async def test_drift_is_told_once_for_each_kind(api: Api, caplog: pytest.LogCapt
     assert {getattr(record, "drift", None) for record in records} == {str(event.drift) for event in told}
 
 
-async def test_each_client_tells_it_anew(api: Api, caplog: pytest.LogCaptureFixture) -> None:
+async def test_each_client_reports_it_again(api: Api, caplog: pytest.LogCaptureFixture) -> None:
     api.answer("GET", "/v1/numbers/1", ex.number(id="1"), repeat=True)
     for _ in range(2):
         async with client() as wavix:
@@ -156,7 +156,7 @@ async def test_each_client_tells_it_anew(api: Api, caplog: pytest.LogCaptureFixt
     assert len(caplog.records) == 2
 
 
-async def test_no_drift_is_told_where_there_is_none(api: Api, caplog: pytest.LogCaptureFixture) -> None:
+async def test_no_drift_is_reported_where_there_is_none(api: Api, caplog: pytest.LogCaptureFixture) -> None:
     api.answer("GET", "/v1/numbers/1", ex.number(status="new", label=None))
     async with client() as wavix:
         await wavix.numbers.get(1)

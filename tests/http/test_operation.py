@@ -43,7 +43,7 @@ from wavix_async.resources import numbers
         ("PATCH", False, False),
     ],
 )
-def test_a_new_operation_is_safe_until_somebody_has_thought_about_it(
+def test_a_new_operation_is_safe_until_someone_has_thought_about_it(
     method: str, idempotent: bool, not_found_is_success: bool
 ) -> None:
     operation = Operation(method, "/v1/things/{id}", Success)

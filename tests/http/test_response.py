@@ -331,7 +331,7 @@ def test_a_dict_under_a_key() -> None:
 
 
 @pytest.mark.req_25
-def test_what_stands_beside_the_key_is_drift_and_no_error() -> None:
+def test_a_field_beside_the_key_is_drift_and_no_error() -> None:
     value, drifts = read_response(WRAPPED, answer(200, {"call": ex.number(id="1", new=2), "next": "x", "meta": None}))
 
     assert dict(value.extra) == {"new": 2}
@@ -547,7 +547,7 @@ async def test_redirects_are_not_followed(api: Api, wavix: WavixClient, status: 
 
 @pytest.mark.req_07
 @pytest.mark.req_24
-async def test_retry_after_is_told(api: Api, wavix: WavixClient) -> None:
+async def test_retry_after_is_passed_on(api: Api, wavix: WavixClient) -> None:
     api.answer("GET", "/v1/numbers/1", {"message": "slow down"}, status=429, headers={"Retry-After": "7"})
 
     with pytest.raises(RateLimitError, match="slow down") as caught:

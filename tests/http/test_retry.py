@@ -214,7 +214,7 @@ def test_what_may_have_been_carried_out_says_so(failure: WavixError) -> None:
 
 @pytest.mark.req_01
 @pytest.mark.parametrize("failure", [status(404), status(429), ConnectError("refused"), InputError("x")])
-def test_what_was_not_carried_out_is_told_as_it_is(failure: WavixError) -> None:
+def test_what_was_not_carried_out_is_reported_as_such(failure: WavixError) -> None:
     said = verdict(failure, operation=UNSAFE, policy=RetryPolicy.none())
 
     assert isinstance(said, GiveUp)
@@ -665,7 +665,7 @@ def test_a_backoff_holds_no_connection() -> None:
 
 @pytest.mark.req_08
 @pytest.mark.parametrize("wait", ["backoff", "pause", "rate"])
-def test_who_waits_keeps_nobody_from_the_only_connection(wait: str) -> None:
+def test_a_waiting_call_keeps_no_other_from_the_only_connection(wait: str) -> None:
     """One connection, twenty calls that wait, and calls of another limit group that have it for themselves."""
     others = Operation("GET", "/v1/numbers/{id}", Number, limit_group="others")
 
@@ -762,5 +762,5 @@ def test_what_may_be_there_is_not_repeated_where_the_policy_says_so(failure: Wav
 
 
 @pytest.mark.parametrize("failure", [ConnectError("refused"), status(429), status(503, retry_after=1.0)])
-def test_what_was_not_carried_out_is_repeated_all_the_same(failure: WavixError) -> None:
+def test_what_was_not_carried_out_is_repeated_nevertheless(failure: WavixError) -> None:
     assert isinstance(verdict(failure, policy=RetryPolicy(repeat_unknown=False)), Wait)

@@ -60,7 +60,7 @@ TEXTS = {
 }
 
 
-def test_the_log_is_what_observers_are_told(caplog: pytest.LogCaptureFixture) -> None:
+def test_the_log_has_what_observers_get(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG, "wavix_async")
     events = talk(a_429_and_a_503())
     assert {type(event) for event in events} >= {AttemptEvent, RetryEvent, PauseEvent}

@@ -74,7 +74,7 @@ class Tracer:
             inside.reset(token)
 
 
-async def test_each_attempt_is_entered_and_its_event_told_inside(api: Api) -> None:
+async def test_each_attempt_is_entered_and_its_event_sent_inside(api: Api) -> None:
     tracer = Tracer()
     api.answer("PATCH", "/v1/numbers/1", {}, status=503)
     api.answer("PATCH", "/v1/numbers/1", ex.number())

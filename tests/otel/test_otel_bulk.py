@@ -211,7 +211,7 @@ class NoAttempts(Sampler):
         return "NoAttempts"
 
 
-async def test_a_run_does_not_link_to_what_nobody_keeps() -> None:
+async def test_a_run_does_not_link_to_spans_that_are_not_kept() -> None:
     seen = Seen(NoAttempts())
     async with Sandbox() as sandbox, seen.client(sandbox) as wavix:
         await wavix.numbers.bulk_update({1001: ON, 7: ON})

@@ -331,7 +331,7 @@ async def test_an_application_may_suppress_it(seen: Seen) -> None:
     assert len(seen.spans()) == 1
 
 
-async def test_without_sampling_there_are_metrics_all_the_same() -> None:
+async def test_without_sampling_there_are_still_metrics() -> None:
     seen = Seen(ALWAYS_OFF)
     async with Sandbox(retry_after=None) as sandbox, seen.client(sandbox) as wavix:
         sandbox.fail_next("status_503")
@@ -374,7 +374,7 @@ async def test_a_sampler_can_decide_by_what_is_known_at_the_start() -> None:
     assert sampler.asked == [same, {**same, "http.request.resend_count": 1}]
 
 
-def test_a_method_that_nobody_knows(seen: Seen) -> None:
+def test_an_unknown_method(seen: Seen) -> None:
     # An `Operation` of a later version may have one; today it refuses all but the usual six.
     start = AttemptStart(operation="PURGE /v1/cache", attempt=1, url=URL("https://api.wavix.com/v1/cache"))
     with seen.observer.around_attempt(start):

@@ -108,7 +108,7 @@ def test_no_text_raises_or_means_a_negative_or_endless_wait(text: str) -> None:
         ("later", None),
     ],
 )
-def test_reset_is_told_apart_by_its_size(reset: str, seconds: float | None) -> None:
+def test_the_kind_of_reset_follows_from_its_size(reset: str, seconds: float | None) -> None:
     hint = rate_hint(headers(("X-RateLimit-Remaining", "3"), ("X-RateLimit-Reset", reset)), NOW)
     assert hint == RateHint(remaining=3.0, reset=seconds)
 

@@ -64,7 +64,7 @@ def test_as_many_slots_as_callers_wait_and_no_more_than_ones_part_for_a_while() 
     assert slow.make_request(0.0, 9, -math.inf).slots == 1
 
 
-def test_a_late_slot_is_lost_and_not_made_good() -> None:
+def test_a_late_slot_is_lost_and_not_sent_later() -> None:
     lease = Lease(100.0)
     leased(lease, 0.0, 5, 0.0)
     assert lease.usable(0.019, -math.inf)

@@ -208,7 +208,7 @@ def test_one_of_four_alone_has_all_of_it() -> None:
     run_virtual(main())
 
 
-def test_who_calls_one_after_the_other_takes_nothing_from_others() -> None:
+def test_a_process_that_calls_one_after_the_other_takes_nothing_from_others() -> None:
     store = Store()
 
     async def main() -> None:
@@ -255,7 +255,7 @@ def test_the_pause_of_one_is_that_of_all() -> None:
     assert 2.0 - FRESH < others[0][1] <= 2.0
 
 
-def test_a_pause_is_told_although_nobody_waits_any_more() -> None:
+def test_a_pause_is_passed_on_although_no_caller_waits_any_more() -> None:
     store = Store()
 
     async def main() -> None:
@@ -269,7 +269,7 @@ def test_a_pause_is_told_although_nobody_waits_any_more() -> None:
 
 
 @pytest.mark.req_09
-def test_a_pause_that_another_began_fails_who_cannot_wait_so_long() -> None:
+def test_a_pause_that_another_began_fails_callers_that_cannot_wait_so_long() -> None:
     store = Store()
 
     async def main() -> None:
@@ -323,7 +323,7 @@ def test_the_store_is_gone_and_comes_back(how: str, caplog: pytest.LogCaptureFix
     assert "secret" not in caplog.text + str([record.__dict__ for record in caplog.records])
 
 
-def test_who_alone_was_cut_off_does_not_wait_for_the_others() -> None:
+def test_a_process_that_alone_was_cut_off_does_not_wait_for_the_others() -> None:
     store = Store()
 
     async def main() -> None:
@@ -391,7 +391,7 @@ def test_cancelled_callers_leave_nothing_behind() -> None:
 
 
 @pytest.mark.req_10
-def test_closing_ends_the_question_and_lets_who_waits_go_on() -> None:
+def test_closing_ends_the_question_and_lets_waiting_callers_go_on() -> None:
     store = Store()
     store.hangs = True
 
@@ -408,7 +408,7 @@ def test_closing_ends_the_question_and_lets_who_waits_go_on() -> None:
 
 
 @pytest.mark.req_10
-def test_a_question_that_somebody_cancels_lets_nobody_wait() -> None:
+def test_a_question_that_someone_cancels_lets_no_one_wait() -> None:
     store = Store()
     store.hangs = True
 
@@ -426,7 +426,7 @@ def test_a_question_that_somebody_cancels_lets_nobody_wait() -> None:
 
 
 @pytest.mark.req_22
-def test_a_second_loop_asks_anew_and_uses_nothing_of_the_first() -> None:
+def test_a_second_loop_asks_again_and_uses_nothing_of_the_first() -> None:
     store = Store()
     limiter = limiter_of(store)
     dead = VirtualLoop(start=500.0)
@@ -652,7 +652,7 @@ def test_a_bulk_run_under_a_shared_limit_that_fails_now_and_then() -> None:
     run_virtual(main())
 
 
-def test_what_is_no_rate_is_still_refused() -> None:
+def test_a_value_that_is_not_a_rate_is_still_refused() -> None:
     wrong: Any = object()
     with pytest.raises(ConfigurationError, match="RedisRateLimit"):
         WavixClient(KEY, rate=wrong)

@@ -69,7 +69,7 @@ def test_a_caller_that_keeps_its_position_goes_before_later_ones() -> None:
     run_virtual(main())
 
 
-def test_a_permit_is_renewed_before_those_who_came_later_and_not_before_its_time() -> None:
+def test_a_permit_is_renewed_before_later_ones_and_not_before_its_time() -> None:
     async def main() -> None:
         limiter = Limiter(10.0)
         first, second = limiter.join_queue(), limiter.join_queue()
@@ -198,7 +198,7 @@ def test_a_wait_for_answers_ends_at_the_deadline() -> None:
 
 
 @pytest.mark.req_06
-def test_nobody_leaves_in_a_pause_not_even_who_was_released_in_the_same_instant() -> None:
+def test_no_call_leaves_in_a_pause_not_even_one_released_in_the_same_instant() -> None:
     async def main() -> None:
         limiter = Limiter(10.0)
         permit = await limiter.acquire()
@@ -565,7 +565,7 @@ def test_each_client_and_each_limit_group_has_a_pause_of_its_own() -> None:
 
 
 @pytest.mark.req_25
-def test_pauses_and_rates_are_told_and_the_state_can_be_looked_at() -> None:
+def test_pauses_and_rates_are_reported_and_the_state_can_be_looked_at() -> None:
     events: list[Any] = []
 
     async def main() -> None:

@@ -31,7 +31,7 @@ def test_idle_time_is_not_saved_up() -> None:
 
 
 @pytest.mark.req_06
-def test_a_late_timer_is_made_good_within_bounds() -> None:
+def test_a_late_timer_is_caught_up_within_bounds() -> None:
     pacer = Pacer(100.0)
     pacer.send(0.0)
     pacer.send(0.015, late=0.01)
@@ -161,7 +161,7 @@ actions = st.lists(
 @pytest.mark.req_07
 @settings(max_examples=150, deadline=None)
 @given(actions, st.sampled_from([None, 0.5, 20.0, 1000.0]))
-def test_whatever_happens_nobody_leaves_in_a_pause_and_a_configured_rate_holds(
+def test_whatever_happens_no_call_leaves_in_a_pause_and_a_configured_rate_holds(
     steps: list[tuple[str, float, float]], rate: float | None
 ) -> None:
     pacer, now, told = Pacer(rate), 0.0, 0.0

@@ -80,7 +80,7 @@ def due(grant: LeaseGrant) -> float:
 # --- the script ---
 
 
-async def test_every_slot_is_handed_out_once_whoever_asks(processes: Processes) -> None:
+async def test_every_slot_is_handed_out_once_to_whichever_process_asks(processes: Processes) -> None:
     one, other = processes.open(), processes.open()
     first = await one.lease("default", request(5))
     second = await other.lease("default", request(10))
@@ -103,7 +103,7 @@ async def test_idle_time_is_not_saved_up_and_a_slot_is_not_due_before_the_answer
 
 
 @pytest.mark.req_06
-async def test_a_pause_is_everybodys_and_never_made_shorter(processes: Processes) -> None:
+async def test_a_pause_is_for_every_process_and_never_made_shorter(processes: Processes) -> None:
     one, other = processes.open(), processes.open()
     assert (await one.lease("default", request(0, pause=60.0))).pause == pytest.approx(60.0, abs=0.001)
     heard = await other.lease("default", request(3, pause=0.5))
@@ -113,7 +113,7 @@ async def test_a_pause_is_everybodys_and_never_made_shorter(processes: Processes
     assert (elsewhere.pause, due(elsewhere)) == (0.0, 0.0), "another limit group"
 
 
-async def test_one_key_that_expires_and_forgets_who_is_gone(processes: Processes) -> None:
+async def test_one_key_that_expires_and_forgets_processes_that_are_gone(processes: Processes) -> None:
     limit = processes.open()
     await limit.lease("default", request(1))
     names = [name async for name in processes.redis.scan_iter(f"{processes.key.rpartition(':')[0]}*")]
@@ -130,7 +130,7 @@ async def test_one_key_that_expires_and_forgets_who_is_gone(processes: Processes
     assert not await processes.redis.hexists(processes.key, "p:dead")
 
 
-async def test_a_clock_that_is_set_back_stops_nobody(processes: Processes) -> None:
+async def test_a_clock_that_is_set_back_stops_no_process(processes: Processes) -> None:
     limit = processes.open()
     await limit.lease("default", request(5, pause=60.0))
     for name in await processes.redis.hgetall(processes.key):
@@ -143,7 +143,7 @@ async def test_a_clock_that_is_set_back_stops_nobody(processes: Processes) -> No
     assert heard.processes == 2
 
 
-async def test_who_comes_back_waits_for_the_others(processes: Processes) -> None:
+async def test_a_process_that_comes_back_waits_for_the_others(processes: Processes) -> None:
     one, other, third = (processes.open() for _ in range(3))
     settle = PROBE + 2 * PATIENCE
     began = time.monotonic()
@@ -220,7 +220,7 @@ async def test_redis_that_is_gone_fails_no_call(redis_server: RedisServer, caplo
     assert "the-password" not in caplog.text + str(caplog.records[0].__dict__)
 
 
-async def test_redis_that_hangs_is_left_alone_and_its_late_answers_confuse_nobody(redis_server: RedisServer) -> None:
+async def test_redis_that_hangs_is_left_alone_and_its_late_answers_confuse_no_one(redis_server: RedisServer) -> None:
     from redis.asyncio import Redis
 
     limit = RedisRateLimit(redis_server.url, rate=200.0, scope=scope())
@@ -350,7 +350,7 @@ def test_a_wrong_setting_is_named(settings: dict[str, Any], named: str) -> None:
         RedisRateLimit("redis://127.0.0.1", **settings)
 
 
-def test_what_is_no_redis_is_refused() -> None:
+def test_a_server_that_is_not_redis_is_refused() -> None:
     wrong: Any = 5
     with pytest.raises(ConfigurationError, match="redis must be"):
         RedisRateLimit(wrong, rate=1)

@@ -282,7 +282,7 @@ async def test_list_iterated_is_every_number_in_order(api: Api, wavix: WavixClie
     ]
 
 
-async def test_iteration_begins_where_it_is_told_to(api: Api, wavix: WavixClient) -> None:
+async def test_iteration_begins_at_the_page_that_is_given(api: Api, wavix: WavixClient) -> None:
     api.answer("GET", "/v1/numbers", ex.number_page(pagination=ex.pagination(current_page=4, total_pages=5)))
     api.answer("GET", "/v1/numbers", ex.number_page(pagination=ex.pagination(current_page=5, total_pages=5)))
 

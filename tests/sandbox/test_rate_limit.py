@@ -33,7 +33,7 @@ def test_refused_requests_cost_no_token() -> None:
     assert sum(let_in(bucket, [i / 1000 for i in range(10_001)])) in (100, 101)
 
 
-def test_window_opens_anew() -> None:
+def test_window_opens_again() -> None:
     window = Window(limit=2, seconds=10)
     assert let_in(window, [0, 9.9, 9.9, 10, 19, 19.9, 45, 50]) == [True, True, False, True, True, False, True, True]
     assert window.wait(51) == 0

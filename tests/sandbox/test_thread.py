@@ -134,7 +134,7 @@ def _ignoring_key_errors(look: Any) -> None:
         pass
 
 
-def test_who_has_the_answer_finds_the_request() -> None:
+def test_a_client_that_has_the_answer_finds_the_request() -> None:
     with Sandbox(numbers=2) as sandbox:
         for nth in range(1, 301):
             status, headers, _ = send(sandbox, "GET", "/v1/numbers/1001")

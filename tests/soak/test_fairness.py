@@ -87,7 +87,7 @@ def test_a_crowd_leaves_in_the_order_in_which_it_came(
 @pytest.mark.req_08
 @pytest.mark.parametrize("limit", [None, 60.0], ids=["no limit", "a limit that is learned"])
 @pytest.mark.parametrize("options", [{}, {"rate": 50.0}], ids=["no rate", "a rate"])
-def test_those_who_keep_coming_do_not_pass_those_who_wait(limit: float | None, options: dict[str, Any]) -> None:
+def test_callers_that_keep_coming_do_not_pass_callers_that_wait(limit: float | None, options: dict[str, Any]) -> None:
     """Closed loops: 60 callers who come back at once when they are served get as much each."""
     served = [0] * 60
 

@@ -447,7 +447,7 @@ async def test_a_bulk_run_on_real_sockets_ends_with_the_client(faulty: FaultServ
 
 
 @pytest.mark.req_22
-def test_calls_that_a_dead_loop_has_left_keep_nobody_waiting() -> None:
+def test_calls_that_a_dead_loop_has_left_keep_no_one_waiting() -> None:
     client = WavixClient("key-of-a-test", base_url="http://127.0.0.1:9", max_connections=1, session=None)
 
     def leave_some() -> list[Any]:

@@ -110,7 +110,7 @@ def test_a_model_without_a_sample_gets_values_of_its_types() -> None:
     assert [type(car) for car in page.items] == [Car, Car]
 
 
-def test_numbers_are_told_apart_and_the_same_otherwise() -> None:
+def test_numbers_differ_in_their_ids_and_are_the_same_otherwise() -> None:
     numbers = [make_number() for _ in range(50)]
 
     assert len({number.id for number in numbers}) == len({number.number for number in numbers}) == 50

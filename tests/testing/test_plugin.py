@@ -47,7 +47,7 @@ async def test_reads_and_writes(wavix_client, wavix_sandbox):
     assert [request.json for request in wavix_sandbox.requests] == [{"sms_enabled": True}]
     await asyncio.gather(*(wavix_client.numbers.get(1001 + i) for i in range(20)))
 
-async def test_starts_anew(wavix_sandbox, wavix_client):
+async def test_starts_from_scratch(wavix_sandbox, wavix_client):
     assert wavix_sandbox.requests == () and len(wavix_sandbox.numbers) == 1000
     assert not wavix_sandbox.numbers[1001]["sms_enabled"]
 

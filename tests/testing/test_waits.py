@@ -48,7 +48,7 @@ async def test_a_limited_run_costs_what_it_would_cost() -> None:
     assert time.monotonic() - began < SOON
 
 
-async def test_who_keeps_to_the_rate_is_never_refused() -> None:
+async def test_a_caller_that_keeps_to_the_rate_is_never_refused() -> None:
     """The server's clock goes on as far as the client has waited, and no further while a request is on its way."""
     with Sandbox(numbers=60, rate=5, burst=6) as sandbox:
         wavix, waits = connect(sandbox, rate=5)
@@ -169,7 +169,7 @@ async def test_a_call_can_be_cancelled_in_any_round_and_others_go_on() -> None:
                     assert (await wavix.numbers.get(1001)).id == 1001
 
 
-async def test_an_advance_that_raises_stops_nobody() -> None:
+async def test_an_advance_that_raises_stops_no_one() -> None:
     told: list[Any] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context["exception"]))
 

@@ -201,7 +201,7 @@ def test_a_package_that_imports_its_files_is_no_cycle(tmp_path: Path, check: Che
     assert check(package) == (0, "5 modules, 4 imports: 0 cycles, 0 reaches into private files, 0 unreadable imports\n")
 
 
-def test_each_cycle_is_told_as_a_path(tmp_path: Path, check: Check) -> None:
+def test_each_cycle_is_reported_as_a_path(tmp_path: Path, check: Check) -> None:
     package = make(tmp_path, {"a": "import pack.b", "b": "import pack.c", "c": "def f():\n    import pack.a"})
 
     exit_code, out = check(package)
