@@ -30,6 +30,14 @@ KEY: Final = "key-0f9c-that-nobody-may-see"
 SHIM: Final = functools.partial(aiohttp.ClientResponse, stream_writer=Mock(output_size=0))
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Deselect the proofs at full size, unless `-m` names their marker, as in `-m scale` or `-m "req_07 or scale"`."""
+    if "scale" not in config.option.markexpr:
+        full_size = [item for item in items if item.get_closest_marker("scale")]
+        config.hook.pytest_deselected(items=full_size)
+        items[:] = [item for item in items if item not in full_size]
+
+
 @attrs.frozen
 class Sent:
     """One request as it was handed to aiohttp."""

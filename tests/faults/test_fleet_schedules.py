@@ -188,16 +188,24 @@ async def go(
 @pytest.mark.req_14
 @pytest.mark.req_17
 @pytest.mark.req_19
-@given(
-    wanted=wishes(),
-    weather=WEATHERS,
-    batch=st.sampled_from([None, None, "auto", 3]),
-    verify=st.booleans(),
-    concurrency=st.sampled_from([1, 3, 8]),
-    interruptions=st.lists(INTERRUPTIONS, max_size=4),
-)
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-def test_whatever_happens_the_journal_tells_the_truth(
+@pytest.mark.parametrize("examples", [10, pytest.param(100, marks=pytest.mark.scale)])
+def test_whatever_happens_the_journal_tells_the_truth(examples: int) -> None:
+    """Requirements 14, 17 and 19: each input has one outcome, which is true, at every stop and at the end."""
+    wait = settings(max_examples=examples, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    wait(given(**FLEETS)(the_journal_tells_the_truth))()
+
+
+FLEETS: dict[str, Any] = {
+    "wanted": wishes(),
+    "weather": WEATHERS,
+    "batch": st.sampled_from([None, None, "auto", 3]),
+    "verify": st.booleans(),
+    "concurrency": st.sampled_from([1, 3, 8]),
+    "interruptions": st.lists(INTERRUPTIONS, max_size=4),
+}
+
+
+def the_journal_tells_the_truth(
     wanted: dict[int, NumberUpdate],
     weather: Weather,
     batch: Any,
@@ -205,8 +213,6 @@ def test_whatever_happens_the_journal_tells_the_truth(
     concurrency: int,
     interruptions: list[Interruption],
 ) -> None:
-    """Requirements 14, 17 and 19: each input has one outcome, which is true, at every stop and at the end."""
-
     async def main(journal: Path) -> None:
         async with Sandbox(ACCOUNT) as sandbox, client_of(sandbox) as wavix:
             for number in list(sandbox.numbers)[::3]:

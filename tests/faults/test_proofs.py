@@ -85,7 +85,12 @@ async def test_two_thousand_posts_are_sent_once_each(faulty: FaultServer, make_c
 @pytest.mark.req_24
 @pytest.mark.parametrize(
     ("count", "retry"),
-    [pytest.param(20_000, FAST, id="retried"), pytest.param(2_000, RetryPolicy.none(), id="tried once")],
+    [
+        pytest.param(1_000, FAST, id="retried"),
+        pytest.param(1_000, RetryPolicy.none(), id="tried once"),
+        pytest.param(20_000, FAST, id="retried, at full size", marks=pytest.mark.scale),
+        pytest.param(20_000, RetryPolicy.none(), id="tried once, at full size", marks=pytest.mark.scale),
+    ],
 )
 async def test_a_bulk_of_thousands_under_faults_tells_the_truth_of_each(
     faulty: FaultServer, make_client: Any, count: int, retry: RetryPolicy

@@ -38,7 +38,7 @@ from wavix_async import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator, Callable, Iterator
 
     from wavix_async import BulkReport, BulkRun, Event
 
@@ -136,10 +136,13 @@ POLICIES = st.builds(
 )
 
 
-def whatever_happens(examples: int, **given_: Any) -> Any:
-    """Run a test for many schedules."""
+EXAMPLES = pytest.mark.parametrize("examples", [30, pytest.param(300, marks=pytest.mark.scale)])
+
+
+def whatever_happens(check: Callable[..., None], examples: int, strategies: dict[str, Any]) -> None:
+    """Run a check for that many random schedules."""
     wait = settings(max_examples=examples, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-    return lambda test: wait(given(**given_)(test))
+    wait(given(**strategies)(check))()
 
 
 async def nothing_is_left(client: WavixClient, session: ModelSession, connections: int) -> None:
@@ -221,16 +224,23 @@ async def make(client: WavixClient, ended: Ended, mine: asyncio.Semaphore) -> No
 @pytest.mark.req_10
 @pytest.mark.req_11
 @pytest.mark.req_24
-@whatever_happens(
-    300,
-    asks=few_or_many(ASKS, 20),
-    schedule=fates("429", "429", "403"),
-    connections=st.integers(1, 6),
-    policy=POLICIES,
-    rate=st.sampled_from([None, None, 10.0]),
+@EXAMPLES
+def test_whatever_happens_a_call_tells_the_truth(examples: int) -> None:
+    """Requirements 1, 5, 6, 10, 11 and 24."""
+    whatever_happens(a_call_tells_the_truth, examples, CALLS)
+
+
+CALLS: dict[str, Any] = {
+    "asks": few_or_many(ASKS, 20),
+    "schedule": fates("429", "429", "403"),
+    "connections": st.integers(1, 6),
+    "policy": POLICIES,
+    "rate": st.sampled_from([None, None, 10.0]),
     **SERVERS,
-)
-def test_whatever_happens_a_call_tells_the_truth(
+}
+
+
+def a_call_tells_the_truth(
     asks: list[Ask],
     schedule: list[Fate],
     connections: int,
@@ -239,8 +249,6 @@ def test_whatever_happens_a_call_tells_the_truth(
     bucket: Bucket | None,
     down: Down | None,
 ) -> None:
-    """Requirements 1, 5, 6, 10, 11 and 24."""
-
     async def main() -> None:
         session = ModelSession(schedule, bucket=bucket, down=down)
         client = client_of(session, max_connections=connections, retry=policy, rate=rate)
@@ -306,21 +314,30 @@ def is_true(ended: Ended, session: ModelSession) -> None:
 @pytest.mark.req_20
 @pytest.mark.req_21
 @pytest.mark.req_24
-@whatever_happens(
-    300,
-    numbers=few_or_many(st.integers(1, 15), 40),
-    schedule=fates("429", "429", "403"),
-    concurrency=st.integers(1, 8),
-    batch=maybe(st.sampled_from([2, 5, "auto"])),
-    connections=st.integers(1, 6),
-    kind=st.sampled_from(["mapping", "list", "generator", "async generator"]),
-    iterated=st.booleans(),
-    end=maybe(st.tuples(st.sampled_from(["cancel", "stop"]), moments(3), moments(2))),
-    policy=POLICIES,
-    timeouts=st.builds(Timeouts, attempt=st.sampled_from([0.3, 1.0]), deadline=st.sampled_from([1.0, 5.0, 60.0, None])),
+@EXAMPLES
+def test_whatever_happens_a_bulk_tells_the_truth(examples: int) -> None:
+    """Requirements 5, 6, 10, 17, 19, 20, 21 and 24."""
+    whatever_happens(a_bulk_tells_the_truth, examples, BULKS)
+
+
+BULKS: dict[str, Any] = {
+    "numbers": few_or_many(st.integers(1, 15), 40),
+    "schedule": fates("429", "429", "403"),
+    "concurrency": st.integers(1, 8),
+    "batch": maybe(st.sampled_from([2, 5, "auto"])),
+    "connections": st.integers(1, 6),
+    "kind": st.sampled_from(["mapping", "list", "generator", "async generator"]),
+    "iterated": st.booleans(),
+    "end": maybe(st.tuples(st.sampled_from(["cancel", "stop"]), moments(3), moments(2))),
+    "policy": POLICIES,
+    "timeouts": st.builds(
+        Timeouts, attempt=st.sampled_from([0.3, 1.0]), deadline=st.sampled_from([1.0, 5.0, 60.0, None])
+    ),
     **SERVERS,
-)
-def test_whatever_happens_a_bulk_tells_the_truth(
+}
+
+
+def a_bulk_tells_the_truth(
     numbers: list[int],
     schedule: list[Fate],
     concurrency: int,
@@ -334,7 +351,6 @@ def test_whatever_happens_a_bulk_tells_the_truth(
     bucket: Bucket | None,
     down: Down | None,
 ) -> None:
-    """Requirements 5, 6, 10, 17, 19, 20, 21 and 24."""
     if kind == "mapping":
         numbers = list(dict.fromkeys(numbers))
     inputs = list(different(numbers))
@@ -589,7 +605,7 @@ def test_what_a_batch_did_and_did_not_mention_is_not_called_failed() -> None:
 def test_what_is_being_sent_again_when_the_run_is_cancelled_is_unknown(seed: int) -> None:
     """Found by the test above: refused connections, settled by sending again, and cancelled on the wire."""
     random.seed(seed)  # of the jitter
-    test_whatever_happens_a_bulk_tells_the_truth.hypothesis.inner_test(
+    a_bulk_tells_the_truth(
         numbers=[1, 3, 1, 1, 1, 1, 2, 1, 1, 1, 1, 1, 1],
         schedule=[
             *[Fate("ok", 0.0, 0.5, None)] * 4,

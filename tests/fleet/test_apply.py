@@ -158,21 +158,30 @@ async def test_the_examples_are_applied_and_taken_back(
 # --- batches ---
 
 UNKNOWN = 20
+COUNTS = pytest.mark.parametrize("count", [1_000, pytest.param(10_000, marks=pytest.mark.scale)])
+
+
+@pytest.fixture
+def full_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a batch wait for its last numbers for a second: on a busy machine many would leave half full after 10 ms."""
+    monkeypatch.setattr("wavix_async.bulk._batcher._GATHER", 1.0)
 
 
 @pytest.mark.req_15
 @pytest.mark.req_17
 @pytest.mark.req_21
-async def test_ten_thousand_numbers_in_batches_and_the_unknown_ones_are_named(tmp_path: Path) -> None:
-    async with Sandbox(10_000, batch_limit=100) as sandbox, client_of(sandbox) as wavix:
-        unknown = [FIRST + 10_000 + 7 * place for place in range(UNKNOWN)]
-        known = ids(10_000)
+@pytest.mark.usefixtures("full_batches")
+@COUNTS
+async def test_thousands_of_numbers_in_batches_and_the_unknown_ones_are_named(tmp_path: Path, count: int) -> None:
+    async with Sandbox(count, batch_limit=100) as sandbox, client_of(sandbox) as wavix:
+        unknown = [FIRST + count + 7 * place for place in range(UNKNOWN)]
+        known = ids(count)
         file = tmp_path / "fleet.csv"
         rows = [f"{number},{url(number % 5)},{40 + number % 5}\n" for number in (*unknown, *known)]
         file.write_text("id,call_status_url,transcription_threshold\n" + "".join(rows))
 
         plan = await fleet.plan(wavix, file)
-        assert (len(plan), plan.missing_count) == (10_000, UNKNOWN)
+        assert (len(plan), plan.missing_count) == (count, UNKNOWN)
         assert list(plan.missing) == [
             f"{file}, line {line}, column 1 (id): the account has no number with the id {number}."
             for line, number in enumerate(unknown, 2)
@@ -185,11 +194,11 @@ async def test_ten_thousand_numbers_in_batches_and_the_unknown_ones_are_named(tm
         report = await fleet.apply(
             wavix, plan, journal=tmp_path / "run.sqlite", batch="auto", missing="skip", safety=ANY_SHARE
         )
-        assert counts(report) == {"updated": 10_000, "failed": UNKNOWN}
+        assert counts(report) == {"updated": count, "failed": UNKNOWN}
         assert {result.id for result in report.results("failed")} == set(unknown)
         assert all("no number" in (result.reason or "") for result in report.results("failed"))
         assert sandbox.stats.updates == dict.fromkeys(known, 1)
-        assert sandbox.stats.requests <= 500
+        assert sandbox.stats.requests <= count / 25 + 5 * UNKNOWN
         assert not await fleet.plan(wavix, five_changes(known))
         holds_together(report)
 
@@ -197,21 +206,25 @@ async def test_ten_thousand_numbers_in_batches_and_the_unknown_ones_are_named(tm
 @pytest.mark.req_15
 @pytest.mark.req_17
 @pytest.mark.req_21
+@pytest.mark.usefixtures("full_batches")
+@COUNTS
 @pytest.mark.parametrize("stale", ["skip", "write"])
-async def test_ten_thousand_numbers_of_which_twenty_are_released_meanwhile(tmp_path: Path, stale: Any) -> None:
-    async with Sandbox(10_000, batch_limit=100) as sandbox, client_of(sandbox) as wavix:
-        plan = await fleet.plan(wavix, five_changes(ids(10_000)))
-        gone = [FIRST + 450 * place for place in range(UNKNOWN)]
+async def test_thousands_of_numbers_of_which_twenty_are_released_meanwhile(
+    tmp_path: Path, stale: Any, count: int
+) -> None:
+    async with Sandbox(count, batch_limit=100) as sandbox, client_of(sandbox) as wavix:
+        plan = await fleet.plan(wavix, five_changes(ids(count)))
+        gone = [FIRST + count * 9 // 200 * place for place in range(UNKNOWN)]
         await wavix.numbers.release(ids=gone)
         before = sandbox.stats.requests
         report = await fleet.apply(
             wavix, plan, journal=tmp_path / "run.sqlite", batch="auto", stale=stale, safety=ANY_SHARE
         )
-        assert counts(report) == {"updated": 10_000 - UNKNOWN, "failed": UNKNOWN}
+        assert counts(report) == {"updated": count - UNKNOWN, "failed": UNKNOWN}
         assert {result.id for result in report.results("failed")} == set(gone)
         assert all(result.reason for result in report.results("failed"))
-        assert sandbox.stats.updates == dict.fromkeys((n for n in ids(10_000) if n not in set(gone)), 1)
-        assert sandbox.stats.requests - before <= 500
+        assert sandbox.stats.updates == dict.fromkeys((n for n in ids(count) if n not in set(gone)), 1)
+        assert sandbox.stats.requests - before <= count / 25 + 5 * UNKNOWN
         holds_together(report)
 
 

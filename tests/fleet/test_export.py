@@ -278,12 +278,19 @@ def exported(numbers: list[Number], layout: Layout) -> bytes:
         return (Path(directory) / "fleet").read_bytes()
 
 
+@pytest.mark.parametrize("examples", [25, pytest.param(200, marks=pytest.mark.scale)])
 @pytest.mark.parametrize("layout", ["csv", "ndjson", "yaml"])
-@given(payloads=st.lists(numbers, min_size=1, max_size=3))
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-def test_what_is_written_of_any_number_differs_from_it_in_nothing(layout: Layout, payloads: list[dict[str, Any]]):
+def test_what_is_written_of_any_number_differs_from_it_in_nothing(layout: Layout, examples: int):
     if layout == "yaml":
         pytest.importorskip("yaml")
+    wait = settings(max_examples=examples, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    wait(given(layout=st.just(layout), payloads=PAYLOADS)(what_is_written_differs_in_nothing))()
+
+
+PAYLOADS = st.lists(numbers, min_size=1, max_size=3)
+
+
+def what_is_written_differs_in_nothing(layout: Layout, payloads: list[dict[str, Any]]) -> None:
     account = [
         from_dict(Number, {**ex.number(number=f"1415555000{at}"), **payload, "id": at + 1})
         for at, payload in enumerate(payloads)
