@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from yarl import URL
 
 BASE: Final = "https://api.wavix.test"
-KEY: Final = "key-0f9c-that-nobody-may-see"
+KEY: Final = "key-0f9c-that-no-one-may-see"
 
 # aioresponses 0.7.9 does not know the argument `stream_writer` that aiohttp 3.14 requires. The test
 # `test_the_shim_for_aioresponses_is_still_needed` (tests/client/test_client.py) fails when this can go.

@@ -99,7 +99,7 @@ TEXTS = (
     "The state of the job does not allow it",
     "The content is too large",
 )
-"""Constants that are only written when something goes wrong, or late: those of them that the package has are told."""
+"""Constants that are written only when something fails, or late: the script lists those that the package has."""
 
 
 def modules() -> list[Any]:
@@ -206,7 +206,7 @@ async def file_names() -> dict[str, Any]:
 
 
 async def spans_and_metrics() -> dict[str, Any]:
-    """Return the names of what is told of a call that is refused once, and of a bulk run."""
+    """Return the names in the telemetry of a call that is refused once, and of a bulk run."""
     from opentelemetry.sdk.metrics import MeterProvider
     from opentelemetry.sdk.metrics.export import InMemoryMetricReader
     from opentelemetry.sdk.trace import TracerProvider

@@ -1,4 +1,4 @@
-"""`install_error_handlers`: what a caller is told of each error, what it is not told, and what the schema says."""
+"""`install_error_handlers`: what a caller hears of each error, what it does not hear, and what the schema says."""
 
 from __future__ import annotations
 

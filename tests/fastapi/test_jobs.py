@@ -299,12 +299,12 @@ async def test_only_the_latest_are_kept_where_there_is_no_directory(tmp_path: Pa
 
 
 async def test_rights_are_those_of_the_router():
-    def nobody() -> None:
+    def no_one() -> None:
         raise HTTPException(403)
 
     async with Sandbox(numbers=1) as sandbox:
         app = FastAPI(lifespan=wavix_lifespan(api_key=sandbox.api_key, base_url=sandbox.url))
-        app.include_router(fleet_jobs(), prefix="/fleet", dependencies=[Depends(nobody)])
+        app.include_router(fleet_jobs(), prefix="/fleet", dependencies=[Depends(no_one)])
         async with connect(app) as client:
             assert (await client.get("/fleet/jobs")).status_code == 403
             assert (await client.get(f"/fleet/jobs/{'0' * 36}/events")).status_code == 403

@@ -117,7 +117,7 @@ async def test_a_reader_that_leaves_is_freed_and_the_job_goes_on():
 
 
 async def test_a_reader_that_leaves_is_noticed_where_only_the_application_hears_of_it(tmp_path: Path):
-    """A server of the newer protocol does not cancel: it says so to who asks, or when something is sent."""
+    """A server of the newer protocol does not cancel: it says so when asked, or when something is sent."""
     async with Sandbox(numbers=10) as sandbox, serve(application(sandbox, tmp_path)) as served:
         path = await post_job(served.http, [1001], confirm=True)
         await wait_for_state(served.http, path, "planned")

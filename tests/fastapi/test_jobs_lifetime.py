@@ -105,7 +105,7 @@ async def test_the_signals_of_a_process_are_heard_and_left_to_their_handlers():
         assert signal.getsignal(signal.SIGTERM) is theirs
         with on_shutdown_signal(lambda: came.append("ours")):
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        # Who has taken it over meanwhile keeps it.
+        # A handler that has taken it over meanwhile keeps it.
         assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
         with on_shutdown_signal(lambda: came.append("ours")):
             assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
@@ -143,7 +143,7 @@ async def test_what_takes_longer_than_the_grace_is_cut_off_and_settled_later(tmp
 async def test_a_job_outlives_the_request_that_began_it():
     async with Sandbox(**RUNNING) as sandbox, connect_over_socket(application(sandbox)) as client:
         changes = [{"ids": list(range(1001, 1051)), "set": {"sms_enabled": True}}]
-        # Who leaves before the answer has come does not know the job, and it is there.
+        # A client that leaves before the answer has come does not know the job, and it is there.
         request = client.build_request("POST", "/fleet/jobs", json={"changes": changes})
         posting = asyncio.create_task(client.send(request))
         while not sandbox.stats.requests:

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
     from pathlib import Path
 
-KEY = "key-0f9c-that-nobody-may-see"
+KEY = "key-0f9c-that-no-one-may-see"
 BASE = "http://127.0.0.1:1"
 
 

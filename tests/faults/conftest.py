@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from wavix_async import Event
 
 FAST = RetryPolicy(backoff=0.01, max_backoff=0.05, budget_per_second=1e6)
-"""Quick, and with a budget that nobody exhausts."""
+"""Quick, and with a budget that no test exhausts."""
 
 
 class Recorder:
-    """An observer that keeps what it was told."""
+    """An observer that keeps its events."""
 
     def __init__(self) -> None:
         self.events: list[Event] = []
@@ -58,7 +58,7 @@ def faulty(fault_server_process: FaultServer) -> FaultServer:
 
 @pytest.fixture
 def seen() -> Recorder:
-    """What the observers of `make_client` were told."""
+    """The events that the observers of `make_client` got."""
     return Recorder()
 
 

@@ -196,7 +196,7 @@ async def test_a_connection_that_takes_too_long_can_be_distinguished(bound: str)
 
 @pytest.mark.req_22
 async def test_closing_a_session_cancels_a_caller_that_waits_for_a_look_up(server: FaultServer) -> None:
-    """Nobody has cancelled that task: the transport has to tell this from a cancellation of the caller's."""
+    """No caller has cancelled that task: the transport has to tell this from a cancellation of the caller's."""
     resolver = Resolver()
     session = aiohttp.ClientSession("http://wavix.invalid", connector=aiohttp.TCPConnector(resolver=resolver))
     waiting = asyncio.create_task(send(session, "GET"))
@@ -238,7 +238,7 @@ async def test_a_request_that_left_never_fails_as_a_write_to_a_closing_transport
 
 @pytest.mark.req_01
 async def test_a_reset_in_the_middle_of_an_upload_is_no_write_to_a_closing_transport(server: FaultServer) -> None:
-    """A body of bytes: a part of it has left, and may have been enough for somebody."""
+    """A body of bytes: a part of it has left, and may have been enough for the server."""
     heads = []
 
     async def reset_at_once(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -290,7 +290,7 @@ async def test_an_answer_that_was_not_read_to_its_end_has_to_be_closed(server: F
 
 @pytest.mark.req_23
 async def test_read_has_no_cap(server: FaultServer) -> None:
-    """128 kB of gzip become 128 MB, and nobody objects."""
+    """128 kB of gzip become 128 MB, and aiohttp does not object."""
     server.set_schedule(["big_body", "gzip_bomb"])
     async with aiohttp.ClientSession(server.url) as session:
         assert len(await send(session, "GET")) > BIG_BODY_BYTES

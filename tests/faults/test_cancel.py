@@ -148,7 +148,7 @@ def test_a_call_can_be_cancelled_anywhere(point: str, operation: Operation[Any],
 @pytest.mark.req_10
 @pytest.mark.parametrize("point", POINTS)
 def test_every_turn_of_the_loop_is_a_point(point: str) -> None:
-    """Not only when somebody waits: one call is cancelled after 0, 1, 2, ... turns, among others that go on."""
+    """Not only when a call waits: one call is cancelled after 0, 1, 2, ... turns, among others that go on."""
     answer, options = POINTS[point]
 
     async def main(turns: int) -> int:
@@ -182,7 +182,7 @@ def test_every_turn_of_the_loop_is_a_point(point: str) -> None:
 
 @pytest.mark.req_10
 def test_a_cancelled_waiter_gives_its_turn_to_the_next() -> None:
-    """Nobody behind waits longer for those that have gone, and nobody's turn is lost."""
+    """No call behind waits longer for those that have gone, and no turn is lost."""
 
     async def main() -> None:
         session = StubSession(latency=0.01)
@@ -251,7 +251,7 @@ def test_a_task_group_survives_an_attempt_that_timed_out() -> None:
 @pytest.mark.parametrize("operation", [PATCH, SEND], ids=lambda operation: operation.method)
 @pytest.mark.parametrize("point", POINTS)
 def test_a_deadline_ends_a_call_wherever_it_is(point: str, operation: Operation[Any], deadline: float) -> None:
-    """Never later than 50 ms; earlier only where the next wait would not fit; and what was sent is told."""
+    """Never later than 50 ms; earlier only where the next wait would not fit; and the error says what was sent."""
     answer, options = POINTS[point]
 
     async def main() -> None:
@@ -396,7 +396,7 @@ def test_a_second_cancellation_does_not_break_the_sums() -> None:
 
 @pytest.mark.req_10
 def test_a_run_that_two_tasks_await_ends_for_both() -> None:
-    """As with a task that two await: when one is cancelled so is the run, and the other is told at once."""
+    """As with a task that two await: when one is cancelled so is the run, and the other hears of it at once."""
 
     async def main() -> None:
         session = StubSession(latency=0.1)
@@ -464,7 +464,7 @@ async def test_cancelled_calls_leave_no_connection(faulty: FaultServer, make_cli
     counters = faulty.counters()
     assert counters["peak_in_flight"] <= 5
     assert counters["overlapping_writes"] == 0
-    # The server notices with some delay that nobody listens to a drip any more.
+    # The server notices with some delay that no client reads a drip any more.
     patience = time.monotonic() + SOON
     while faulty.counters()["open"] > 5 and time.monotonic() < patience:
         await asyncio.sleep(0.02)

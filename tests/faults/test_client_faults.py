@@ -72,7 +72,7 @@ GET = Operation("GET", PATH, Number)
 PATCH = Operation("PATCH", PATH, Number, idempotent=True)
 PUT = Operation("PUT", PATH, Number)
 DELETE = Operation("DELETE", PATH, Success)
-# A new PATCH is not repeatable until somebody has thought about it, and a PUT that costs money opts out.
+# A new PATCH is not repeatable until someone has thought about it, and a PUT that costs money opts out.
 NEW_PATCH = Operation("PATCH", PATH, Number)
 PAID_PUT = Operation("PUT", PATH, Number, idempotent=False)
 
@@ -130,7 +130,7 @@ async def test_a_login_from_netrc_is_named_and_nothing_is_sent(
     faulty: FaultServer, make_client: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     netrc = tmp_path / "netrc"
-    netrc.write_text("default login somebody password hunter2\n")
+    netrc.write_text("default login someone password hunter2\n")
     monkeypatch.setenv("NETRC", str(netrc))
     async with aiohttp.ClientSession(trust_env=True) as session:
         with pytest.raises(ConfigurationError, match="netrc") as caught:
@@ -149,7 +149,7 @@ async def test_the_password_of_a_proxy_is_not_shown(make_client: Any, deaf_port:
         writer.close()
 
     server = await asyncio.start_server(refuse, sock=deaf_port.dup())
-    url = url_of(deaf_port).replace("//", "//somebody:hunter2@") if proxy == "refuses" else "http://:hunter2@:x/"
+    url = url_of(deaf_port).replace("//", "//someone:hunter2@") if proxy == "refuses" else "http://:hunter2@:x/"
     async with aiohttp.ClientSession(proxy=url) as session:
         client = make_client(base_url="https://localhost:1", session=session, retry=RetryPolicy.none())
         with pytest.raises(
@@ -204,7 +204,7 @@ async def test_a_repeatable_call_survives_one_fault(
         ("status_503", ServerError, "unknown"),
     ],
 )
-# A DELETE that was carried out is told as gone, see above: here it is left out.
+# A DELETE that was carried out is reported as gone, see above: here it is left out.
 @pytest.mark.parametrize("operation", [GET, PATCH, PUT], ids=by_name)
 async def test_the_last_failure_is_reported_with_the_true_count(
     faulty: FaultServer,
@@ -298,7 +298,7 @@ async def test_a_delete_of_nothing_is_no_success(faulty: FaultServer, make_clien
 async def test_a_delete_that_answers_something_else_is_gone_where_it_says_so(
     faulty: FaultServer, make_client: Any
 ) -> None:
-    """Nobody can answer with a number that is gone, unless the operation says that gone is done."""
+    """No server can answer with a number that is gone, unless the operation says that gone is done."""
     for not_found_is_success in (False, True):
         faulty.reset(schedule=["reset_after"])
         operation = Operation("DELETE", PATH, Number)
@@ -371,7 +371,7 @@ async def test_what_must_not_be_repeated_is_sent_once(
 async def test_an_answer_that_is_too_long_leaves_the_outcome_unknown(
     faulty: FaultServer, make_client: Any, operation: Operation[Any]
 ) -> None:
-    """Nobody has read what it says; under a 502 it would be the same."""
+    """No server has read the request; under a 502 it would be the same."""
     faulty.set_schedule(["big_body"])
     try:
         with pytest.raises(OutcomeUnknownError):
@@ -389,7 +389,7 @@ async def test_an_answer_that_is_too_long_leaves_the_outcome_unknown(
 async def test_a_stated_refusal_is_waited_out_for_every_method(
     faulty: FaultServer, make_client: Any, seen: Recorder, operation: Operation[Any], fault: str
 ) -> None:
-    """429, and 503 with Retry-After, changed nothing; nobody comes back too early."""
+    """429, and 503 with Retry-After, changed nothing; no call comes back too early."""
     faulty.reset(retry_after=0.06)
     # One that is not paused would be caught by the gap in the server's log.
     faulty.set_schedule([Fault(fault, headers=(("Retry-After", "0.06"),))] * 2)
@@ -457,7 +457,7 @@ async def test_429s_do_not_use_up_attempts(faulty: FaultServer, make_client: Any
 
 @pytest.mark.req_06
 async def test_one_429_pauses_every_task(faulty: FaultServer, make_client: Any) -> None:
-    """Nobody sends before Retry-After, callers that start during the pause included."""
+    """No call is sent before Retry-After, callers that start during the pause included."""
     client = make_client()
     faulty.set_schedule([Fault("status_429", headers=(("Retry-After", "0.4"),))])
     first = asyncio.create_task(call(client, PATCH))
@@ -507,7 +507,7 @@ async def test_no_policy_repeats_nothing(faulty: FaultServer, make_client: Any, 
 
 @pytest.fixture
 def deaf_port() -> Iterator[socket.socket]:
-    """A port that is ours and refuses; `listen()` makes it an address where somebody is at home."""
+    """A port that is ours and refuses; `listen()` makes it an address that accepts connections."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         yield taken
@@ -707,7 +707,7 @@ async def test_a_timeout_while_connecting_was_never_sent(make_client: Any, bound
 
 @pytest.mark.req_03
 async def test_a_wait_for_the_pool_was_never_sent(faulty: FaultServer, make_client: Any) -> None:
-    """Somebody else may have taken the connections of a session of the user's own."""
+    """Other code may have taken the connections of a session of the user's own."""
     faulty.set_schedule(["stall"])
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=1)) as session:
         client, other = (make_client(session=session, retry=RetryPolicy.none()) for _ in range(2))
@@ -844,7 +844,7 @@ async def test_the_key_travels_in_one_header_and_nothing_comes_from_outside(
 @pytest.mark.req_23
 @pytest.mark.parametrize("fault", ["gzip_bomb", "big_body"])
 async def test_a_body_that_is_too_long_is_a_bounded_error(faulty: FaultServer, make_client: Any, fault: str) -> None:
-    """Over 16 MB reading stops, the error stays small, and nobody asks for it again."""
+    """Over 16 MB reading stops, the error stays small, and the client does not ask for it again."""
     faulty.set_schedule([fault])
     client = make_client(timeout=30)
     tracemalloc.start()
@@ -977,7 +977,7 @@ async def test_a_wait_for_a_connection_ends_at_the_deadline(faulty: FaultServer,
 
 @pytest.mark.req_11
 async def test_a_wait_for_the_learning_window_ends_at_the_deadline(faulty: FaultServer, make_client: Any) -> None:
-    """A new client has eight requests in flight at most; the ninth call has a deadline all the same."""
+    """A new client has eight requests in flight at most; the ninth call still has a deadline."""
     faulty.set_schedule(["stall"] * 8)
     client = make_client()
     stalled = [asyncio.create_task(call(client, GET, number)) for number in range(1, 9)]

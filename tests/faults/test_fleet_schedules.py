@@ -170,13 +170,13 @@ async def go(
         task.cancel()
     done, _ = await asyncio.wait([task], timeout=60)
     assert done, "it hangs"
-    # What has been sent already is carried out all the same.
+    # What has been sent already is still carried out.
     while sandbox.stats.in_flight:
         await asyncio.sleep(0.001)
     if task.cancelled():
         return None
     if error := task.exception():
-        # Whoever cannot even read the account has changed nothing of it.
+        # A client that cannot even read the account has changed nothing of it.
         assert isinstance(error, WavixError)
         assert not isinstance(error, fleet.JournalError), error
         return None
@@ -253,6 +253,6 @@ def the_journal_tells_the_truth(
 
 
 def client_of(sandbox: Sandbox) -> WavixClient:
-    """A client that has given up before anybody looks at the clock."""
+    """A client that gives up at once."""
     retry = RetryPolicy(attempts=3, backoff=0.001, max_backoff=0.002, budget_per_second=1e6)
     return WavixClient(sandbox.api_key, base_url=sandbox.url, retry=retry)

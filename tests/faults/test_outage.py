@@ -179,7 +179,7 @@ def bulk_through(how: str, seconds: float, count: int, **options: Any) -> tuple[
 @pytest.mark.parametrize("seconds", [1.0, 10.0])
 @pytest.mark.parametrize("how", DOWN)
 def test_a_bulk_sits_out_an_outage_that_is_shorter_than_its_patience(how: str, seconds: float) -> None:
-    """With the settings that nobody has changed: it costs its time, and no item."""
+    """With the default settings: it costs its time, and no item."""
     report, session = bulk_through(how, seconds, 5000)
     assert session.requests > 5000
     assert (report.updated, report.total, report.failures) == (5000, 5000, [])
@@ -191,7 +191,7 @@ def test_a_bulk_sits_out_an_outage_that_is_shorter_than_its_patience(how: str, s
 @pytest.mark.req_05
 @pytest.mark.req_17
 def test_looking_whether_the_api_is_back_counts_as_no_attempt() -> None:
-    """Changes cannot even be sent, reads are sent and lost: whoever tried to send the changes has not sent them."""
+    """Changes cannot even be sent, reads are sent and lost: a worker that tried to send a change has not sent it."""
     lost = Reply(error=aiohttp.ServerDisconnectedError(), applied=False)
 
     def answer(seen: Seen) -> Reply:

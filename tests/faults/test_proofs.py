@@ -51,7 +51,7 @@ DONE = ("reset_after", "close_after", "half_headers", "half_body", "chunked_cut"
 @pytest.mark.req_01
 @pytest.mark.req_05
 async def test_two_thousand_posts_are_sent_once_each(faulty: FaultServer, make_client: Any, seen: Recorder) -> None:
-    """Requirement 1: of every twentieth the answer is lost; just those are told as unknown, and none goes out twice."""
+    """Requirement 1: one answer in twenty is lost; just those are reported as unknown, and none goes out twice."""
     count = 2000
     faulty.reset(faults=dict.fromkeys(LOST, 0.025), seed=1, latency=0.01)
     client = make_client(max_connections=64)
@@ -205,7 +205,7 @@ async def test_a_thousand_cancellations_are_prompt_and_leave_nothing(
     # Both processes read the same clock; what was written before the cancellation may be read a little after it.
     late = [request["at"] - cancelled_at[request["path"]] for request in log if request["path"] in cancelled_at]
     assert max(late) <= SOON
-    # A server that drips learns only by the next byte that nobody listens any more.
+    # A server that drips learns only by the next byte that no client reads any more.
     patience = loop.time() + SOON
     while faulty.counters()["open"] != sockets_to(faulty.url) and loop.time() < patience:
         await asyncio.sleep(0.02)

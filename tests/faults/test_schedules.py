@@ -66,7 +66,7 @@ run_virtual = functools.partial(run_from_zero, start=START)
 
 @attrs.frozen
 class Ask:
-    """One call that somebody makes."""
+    """One call that a caller makes."""
 
     operation: str
     number: int
@@ -99,7 +99,7 @@ def few_or_many(items: st.SearchStrategy[Any], most: int) -> st.SearchStrategy[l
 
 def fates(*more: str) -> st.SearchStrategy[list[Fate]]:
     kinds = st.one_of(st.just("ok"), st.sampled_from([*FATES, *more]))
-    # Some are carried out so late that nobody waits any more.
+    # Some are carried out so late that no caller waits any more.
     before = st.one_of(seconds(0.2), seconds(0.2), seconds(8))
     return few_or_many(st.builds(Fate, kinds, before, seconds(0.5), maybe(seconds(4))), 40)
 
@@ -210,7 +210,7 @@ async def make(client: WavixClient, ended: Ended, mine: asyncio.Semaphore) -> No
     if task.cancelled():
         assert ended.cancelled_at is not None
     else:
-        # Who cancels must not be told of a success or a failure in place of it.
+        # A caller that cancels must get the cancellation, and not a success or a failure.
         assert ended.cancelled_at is None
         error = task.exception()
         assert error is None or isinstance(error, WavixError)
@@ -295,7 +295,7 @@ def is_true(ended: Ended, session: ModelSession) -> None:
     assert error.elapsed == pytest.approx(ended.ended - ended.began, abs=1e-6)
     assert isinstance(error, OutcomeUnknownError) <= (not operation.idempotent)
     if error.outcome != "unknown":
-        # One exception: what a first attempt has changed unheard may be deleted by somebody before the second.
+        # One exception: what a first attempt has changed unheard may be deleted by another call before the second.
         assert done == 0 or (error.status == 404 and ask.number in session.gone)
     if error.outcome == "not_sent":
         # What was refused for the rate, and then found no turn before its deadline.
@@ -426,7 +426,7 @@ async def end_it(run: BulkRun, task: asyncio.Task[None], end: tuple[str, float, 
 
     Args:
         run: The run.
-        task: Who waits for it.
+        task: The task that waits for it.
         end: How, when, and with what grace.
         more: Seconds that a stop may take after the grace.
     """
@@ -520,7 +520,7 @@ def test_a_run_is_as_wide_after_a_backoff_as_before() -> None:
 
 @pytest.mark.req_17
 def test_a_run_does_not_end_before_its_input_does() -> None:
-    """Both who back off find at the same moment that one of them is not needed any more."""
+    """Two workers that back off find at the same moment that one of them is not needed any more."""
     count = 14
     session = ModelSession(down=Down(0.0, 1.0, "refused"))
     policy = RetryPolicy(attempts=2, backoff=0.0, budget_ratio=0.0, budget_per_second=2.0)
@@ -538,7 +538,7 @@ def test_an_item_of_unknown_outcome_takes_no_worker_with_it() -> None:
     policy = RetryPolicy(attempts=2, backoff=0.1, budget_ratio=0.0, budget_per_second=2.0)
     client = client_of(session, max_connections=1, retry=policy, timeout=Timeouts(attempt=0.3, deadline=1.0))
     updates = [(2 if place == 1 else 1, NumberUpdate(transcription_threshold=100 + place)) for place in range(count)]
-    # What is drawn for the backoffs decides who waits when the deadline comes.
+    # What is drawn for the backoffs decides which worker waits when the deadline comes.
     random.seed(0)
     report = run_virtual(report_of(client.numbers.bulk_update(updates, concurrency=1)))
     assert (report.updated, report.total) == (count, count)
@@ -547,7 +547,7 @@ def test_an_item_of_unknown_outcome_takes_no_worker_with_it() -> None:
 @pytest.mark.req_10
 @pytest.mark.req_17
 def test_a_stop_in_the_middle_of_handing_out_loses_no_result() -> None:
-    """A generator that is not read to its end: what was counted was also given to whoever iterates."""
+    """A generator that is not read to its end: what was counted was also given to the iterating caller."""
 
     async def main() -> None:
         client = client_of(ModelSession())

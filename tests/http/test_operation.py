@@ -92,7 +92,7 @@ REVIEWED = {
 
 @pytest.mark.req_02
 def test_whether_a_call_may_be_repeated_has_been_reviewed_for_every_operation() -> None:
-    """A new operation fails here until somebody has written down what they think."""
+    """A new operation fails here until someone has written down what they think."""
     modules = [
         importlib.import_module(each.name)
         for each in pkgutil.iter_modules(resources.__path__, "wavix_async.resources.")

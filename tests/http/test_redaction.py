@@ -131,7 +131,7 @@ REPLIES = {
 
 @asynccontextmanager
 async def server(reply: bytes | None, *, hold: bool = False) -> AsyncIterator[str]:
-    """A server on a real socket that gives the same bytes to everybody, and hangs up; None: nobody listens.
+    """A server on a real socket that gives the same bytes to every client, and hangs up; None: no server listens.
 
     With `hold` it hangs up after the client has.
     """
@@ -245,7 +245,7 @@ async def test_a_server_that_echoes_the_key_does_not_spread_it(
 @pytest.mark.parametrize(("plain", "escaped"), [("/", "\\/"), ("+", "\\u002b"), ("&", "\\u0026")])
 async def test_a_server_that_escapes_the_key_does_not_spread_it(api: Api, plain: str, escaped: str) -> None:
     """JSON encoders escape slashes (PHP) and ampersands (Rails) by default, and keys in base64 have slashes."""
-    key = f"key{plain}that-nobody-may-see"
+    key = f"key{plain}that-no-one-may-see"
     body = b'{"message": "Unknown key %s"}' % key.replace(plain, escaped).encode()
     api.answer("GET", "/v1/numbers/1", body=body, status=401)
 

@@ -543,7 +543,7 @@ def test_a_429_is_waited_out_until_the_deadline_and_no_longer(operation: Operati
             await asyncio.wait_for(client.call(operation, path={"id": 1}), 100)
         assert session.requests == caught.value.attempts >= 8
         assert all(later - earlier >= 2 for earlier, later in itertools.pairwise(session.times))
-        # The next wait would not fit, so that nobody sits there for the rest.
+        # The next wait would not fit, so that the call does not wait for the rest.
         assert 18 <= caught.value.elapsed == asyncio.get_running_loop().time() <= 20
         assert caught.value.retry_after is not None
         assert caught.value.elapsed + caught.value.retry_after > 21
@@ -634,7 +634,7 @@ def test_an_outage_costs_little_traffic_and_is_over_when_it_is_over() -> None:
     random.seed(10)
     run_virtual(main())
     assert calls[True] > 2200
-    # Retries there are all the same: the budget is no switch.
+    # There are retries nevertheless: the budget is no switch.
     assert 1.1 <= requests[True] / calls[True] <= 1.3
     assert failed_late == 0
 
@@ -646,7 +646,7 @@ def test_a_backoff_holds_no_connection() -> None:
     began: dict[int, float] = {}
 
     def answer(seen: Seen) -> Reply:
-        # One in eight of the first four fifths, so that the end waits for nobody's backoff.
+        # One in eight of the first four fifths, so that the end waits for no backoff.
         failing = seen.id % 8 == 0 and seen.id <= 0.8 * count
         return Reply(503) if failing and seen.at < began.setdefault(seen.id, seen.at) + 2 else Reply()
 
@@ -696,7 +696,7 @@ def test_a_waiting_call_keeps_no_other_from_the_only_connection(wait: str) -> No
 @pytest.mark.req_11
 @pytest.mark.parametrize("queue", ["connection", "semaphore", "rate", "pause"])
 def test_an_attempt_begins_when_its_turn_has_come(queue: str) -> None:
-    """Twenty calls stand in line for seconds, each with 0.3 s for its attempt, and none of them times out."""
+    """Twenty calls wait in line for seconds, each with 0.3 s for its attempt, and none of them times out."""
 
     async def main() -> None:
         refusals = iter([Reply(429, headers={"Retry-After": "3"})] * (queue == "pause"))

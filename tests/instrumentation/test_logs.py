@@ -129,7 +129,7 @@ def test_nothing_private_is_in_a_record(caplog: pytest.LogCaptureFixture) -> Non
 
 
 def test_a_library_is_silent_by_default() -> None:
-    """Not even by the handler of last resort, which prints warnings of whoever has none."""
+    """Not even by the handler of last resort, which prints warnings where no handler is configured."""
     code = """
 import asyncio
 from tests.support.stub import Reply, StubSession

@@ -96,7 +96,7 @@ async def test_each_attempt_is_entered_and_its_event_sent_inside(api: Api) -> No
 async def test_a_cancelled_attempt_is_left(api: Api) -> None:
     tracer = Tracer()
     async with client(tracer) as wavix:
-        # Nobody answers: aioresponses refuses the connection, and the backoff of that is cancelled at any moment.
+        # No server answers: aioresponses refuses the connection, and the backoff of that is cancelled at any moment.
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.5):
                 await wavix.with_options(retry=RetryPolicy(backoff=8)).numbers.get(1)

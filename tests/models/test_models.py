@@ -270,7 +270,7 @@ def test_enums_are_open(kind: Any, known: Any, new: Any) -> None:
     assert {new: 1}[member] == 1
     assert f"{member}" == str(new)
     assert json.loads(json.dumps(member)) == new
-    assert member not in list(kind), "an unknown value must not become a member for everybody"
+    assert member not in list(kind), "an unknown value must not become a member for every caller"
     assert [each.value for each in kind] == [each.value for each in type(member)]
     for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
         again = pickle.loads(pickle.dumps(member, protocol))

@@ -40,7 +40,7 @@ from wavix_async.sandbox import Sandbox
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan
 
-KEY = "key-0f9c-that-nobody-may-see"
+KEY = "key-0f9c-that-no-one-may-see"
 ONCE = RetryPolicy.none()
 
 

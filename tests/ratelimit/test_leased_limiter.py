@@ -50,7 +50,7 @@ class Store:
         self.due = self.pause = self.granted = self.settled = -math.inf
         self.seen: dict[object, float] = {}
 
-    async def lease(self, who: object, request: LeaseRequest) -> LeaseGrant:
+    async def lease(self, process: object, request: LeaseRequest) -> LeaseGrant:
         latency = self.latency()
         await asyncio.sleep(latency / 2)
         if self.hangs:
@@ -58,11 +58,11 @@ class Store:
         if self.error is not None:
             raise self.error
         self.requests.append(request)
-        grant = self.answer(who, request, now() + AHEAD)
+        grant = self.answer(process, request, now() + AHEAD)
         await asyncio.sleep(latency / 2)
         return grant
 
-    def answer(self, who: object, request: LeaseRequest, at: float) -> LeaseGrant:
+    def answer(self, process: object, request: LeaseRequest, at: float) -> LeaseGrant:
         if request.pause:
             self.pause = max(self.pause, at + request.pause)
         settle_for = PROBE + 2 * PATIENCE
@@ -76,7 +76,7 @@ class Store:
             first = max(self.due, self.pause, at + request.ahead)
             mine = self.due = first + slots / self.rate
         self.seen = {other: until for other, until in self.seen.items() if until >= at - ALIVE}
-        self.seen[who] = mine
+        self.seen[process] = mine
         active = sum(until > at - 1.0 for until in self.seen.values())
         return LeaseGrant(at, first, slots, max(self.pause - at, 0.0), len(self.seen), active, settle)
 
@@ -563,7 +563,7 @@ class Source:
         return self.access
 
 
-KEY = "key-0f9c-that-nobody-may-see"
+KEY = "key-0f9c-that-no-one-may-see"
 
 
 def client_of(source: Source, session: StubSession, **more: Any) -> WavixClient:

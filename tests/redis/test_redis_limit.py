@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from tests.redis.server import RedisServer
     from wavix_async._ratelimit import LeaseGrant, SharedLimit
 
-KEY = "key-0f9c-that-nobody-may-see"
+KEY = "key-0f9c-that-no-one-may-see"
 
 
 def scope() -> str:

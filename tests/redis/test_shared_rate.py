@@ -51,7 +51,7 @@ def test_four_processes_keep_to_one_rate_and_use_it(redis_server: RedisServer) -
     assert run.most() <= RATE * (SLACK + late)
     assert run.used() >= 0.95 - late
     assert run.round_trips <= (0.35 + late) * len(run.times)
-    assert all(one["done"] >= (0.7 - late) * RATE for one in run.said), "everybody has a part"
+    assert all(one["done"] >= (0.7 - late) * RATE for one in run.said), "each process has a part"
     assert all(one["tasks"] == 0 for one in run.said)
     assert late or all(one["said"] == [] for one in run.said)
 

@@ -136,7 +136,7 @@ async def test_a_restart_while_connections_idle_sends_no_message_twice_and_loses
             )
             await server.end()
             await server.begin()
-            # The loop has not been told yet, or has: both happen.
+            # The loop may not have noticed yet: both happen.
             for _ in range(turn):
                 await asyncio.sleep(0)
         assert sorted(server.requests) == sorted(
@@ -186,7 +186,7 @@ TWO = pytest.mark.skipif(sys.platform != "linux", reason="127.0.0.2 is an addres
 
 @TWO
 async def test_a_new_address_is_followed_when_the_old_one_refuses(names: Names) -> None:
-    """A failover: nobody waits for the time that an address is remembered."""
+    """A failover: no call waits for the time that an address is remembered."""
     async with Small() as old, Small("127.0.0.2", old.port) as new, called_by_name(old.port) as client:
         await client.call(GET, path={"id": 1})
         names.address = "127.0.0.2"
@@ -244,7 +244,7 @@ def uvloop_run(main: Any) -> Any:
     return uvloop.run(main)
 
 
-# uvloop closes by itself what a loop leaves open when it ends, which nobody is told of before, and says that it did.
+# uvloop closes by itself what a loop leaves open when it ends, without a notice before, and says that it did.
 LEFT_TO_UVLOOP = pytest.mark.filterwarnings("ignore:unclosed resource <TCPTransport:ResourceWarning")
 RUNS: dict[str, Callable[[Any], Any]] = {"asyncio": asyncio.run, "uvloop": uvloop_run}
 

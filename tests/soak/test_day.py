@@ -1,8 +1,8 @@
 """A day of a service in virtual time, through one client: nothing grows, every call has a true end, each storm passes.
 
 The load is that of a web application with background jobs: a trickle and bursts of calls through a client made for each
-request, bulk runs, deadlines, callers who hang up, observers that fail. The API refuses storms of calls, fails for
-minutes, is gone for an hour at night, and repeats itself in no answer: each brings a field that nobody has documented.
+request, bulk runs, deadlines, callers that hang up, observers that fail. The API refuses storms of calls, fails for
+minutes, is gone for an hour at night, and repeats itself in no answer: each brings an undocumented field.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ SLACK = {"client: what they hold": 700, "client: containers": 60}
 ON = NumberUpdate(sms_enabled=True)
 METHODS = {"GET": GET, "PATCH": PATCH, "POST": SEND}
 UPTIME = 5_000_000.0
-"""The loop's clock at the start: a machine that has been up for two months. Far beyond, a clock that stands still while
+"""The loop's clock at the start: a machine that has been up for two months. Far beyond, a clock that stops while
 nothing waits would be too coarse for asyncio."""
 
 
@@ -64,12 +64,12 @@ class Day:
     calls: int = 0
     looks: dict[int, Counter[str]] = attrs.field(factory=dict)
     recoveries: list[tuple[Storm, float, float]] = attrs.field(factory=list)
-    """Of each storm: how long until nobody waited any more, and how long that takes at the limit."""
+    """Of each storm: how long until no caller waited any more, and how long that takes at the limit."""
     reports: Counter[str] = attrs.field(factory=Counter)
     memory: dict[str, int] = attrs.field(factory=dict)
     """Bytes that were allocated in two hours of the evening and are still there after them, by file of ours."""
     starved: int = 0
-    """Calls without a deadline of their own that were told to wait for longer than ten minutes."""
+    """Calls without a deadline of their own that had to wait for longer than ten minutes."""
 
     def __attrs_post_init__(self) -> None:
         self.dice = random.Random(self.seed)
@@ -281,7 +281,7 @@ def test_nothing_grows_from_morning_to_night(day: Day) -> None:
     _, first, *_, last = day.looks.values()
     for name, (before, after) in grown(first, last).items():
         assert after <= before + SLACK.get(name, 4), f"{name}: {before} -> {after}"
-    # The JSON decoder keeps the last 2,048 keys; a set of those who wait keeps the size of the largest crowd.
+    # The JSON decoder keeps the last 2,048 keys; a set of waiting calls keeps the size of the largest crowd.
     for name, most in {"_http/response.py": 200_000, "_aio/stop.py": 140_000}.items():
         assert day.memory.pop(name, 0) < most
     assert sum(day.memory.values()) < 32_000, day.memory
@@ -289,7 +289,7 @@ def test_nothing_grows_from_morning_to_night(day: Day) -> None:
 
 @pytest.mark.req_13
 def test_after_each_storm_the_service_is_as_fast_as_before(day: Day) -> None:
-    """Whether or not the API says for how long: who waited is served in less than twice the time that it takes.
+    """Whether or not the API says for how long: waiting calls are served in less than twice the time that it takes.
 
     The jitter is that of the day: one storm in forty takes longer, and none may take long.
     """

@@ -60,7 +60,7 @@ def positions(order: list[int]) -> int:
 def test_a_crowd_leaves_in_the_order_in_which_it_came(
     limit: float | None, options: dict[str, Any], out_of_turn: int
 ) -> None:
-    """Who was refused keeps his turn; and nobody waits longer than the last of a queue has to."""
+    """A refused call keeps its queue position; and no call waits longer than the last of a queue has to."""
     order: list[int] = []
     waits: list[float] = []
 
@@ -88,7 +88,7 @@ def test_a_crowd_leaves_in_the_order_in_which_it_came(
 @pytest.mark.parametrize("limit", [None, 60.0], ids=["no limit", "a limit that is learned"])
 @pytest.mark.parametrize("options", [{}, {"rate": 50.0}], ids=["no rate", "a rate"])
 def test_callers_that_keep_coming_do_not_pass_callers_that_wait(limit: float | None, options: dict[str, Any]) -> None:
-    """Closed loops: 60 callers who come back at once when they are served get as much each."""
+    """Closed loops: 60 callers that come back at once when they are served get as much each."""
     served = [0] * 60
 
     async def main() -> None:
@@ -107,7 +107,7 @@ def test_callers_that_keep_coming_do_not_pass_callers_that_wait(limit: float | N
 
 
 def alone(books: Books, client: WavixClient, waits: list[float]) -> Callable[[], Any]:
-    """Return a trickle: a call now and then, as of a person who waits for each."""
+    """Return a trickle: a call now and then, as of a person that waits for each."""
 
     async def trickle() -> None:
         loop = asyncio.get_running_loop()
@@ -134,7 +134,7 @@ def alone(books: Books, client: WavixClient, waits: list[float]) -> Callable[[],
 def test_single_calls_get_through_beside_a_bulk_run(
     limit: float | None, options: dict[str, Any], batch: Any, bound: float
 ) -> None:
-    """A run of concurrency 64 is 64 callers in the queue: who comes waits for those, and for nobody else."""
+    """A run of concurrency 64 is 64 callers in the queue: a new caller waits for those, and for no one else."""
     waits: list[float] = []
 
     async def main() -> None:

@@ -265,7 +265,7 @@ def test_a_run_that_has_ended_leaves_no_timer(monkeypatch: pytest.MonkeyPatch, h
 
 @pytest.mark.parametrize("how", ["twice", "together", "shorter", "cancelled", "in a task of a call"])
 def test_closing_may_be_asked_for_again_and_be_given_up(monkeypatch: pytest.MonkeyPatch, how: str) -> None:
-    """However it is asked for, the client is closed in the end and nobody waits for ever."""
+    """However it is asked for, the client is closed in the end and no caller waits for ever."""
 
     async def main() -> None:
         loop = asyncio.get_running_loop()
@@ -395,7 +395,7 @@ async def settled(server: FaultServer) -> dict[str, Any]:
 
 
 async def test_closing_ends_calls_that_still_connect() -> None:
-    """Nobody accepts: connecting would take a minute."""
+    """No server accepts: connecting would take a minute."""
     with socket.socket() as full:
         full.bind(("127.0.0.1", 0))
         full.listen(0)

@@ -1,4 +1,4 @@
-"""A stand-in for the API that keeps books of each call, so that every end can be held against what really happened."""
+"""A stand-in for the API that keeps books of each call, so that every end can be compared with what really happened."""
 
 from __future__ import annotations
 

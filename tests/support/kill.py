@@ -65,7 +65,7 @@ class Child:
         self.report: dict[str, Any] | None = None
         self.complaint = ""
         self._lines: queue.Queue[str | None] = queue.Queue()
-        # Of its own: a pipe that nobody reads could hold it up.
+        # Of its own: a pipe that no process reads could hold it up.
         self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115
         self._process = start("tests.support.kill", json.dumps(task), stderr=self._errors)
         self._reader = threading.Thread(target=self._read, daemon=True)
@@ -160,7 +160,7 @@ async def _work(task: dict[str, Any]) -> None:
                     say("resuming")
                     report = await fleet.resume(wavix, task["journal"], on_progress=follow)
                 except fleet.JournalError as error:
-                    # It was killed before there was anything to resume; it is the parent who knows that.
+                    # It was killed before there was anything to resume; only the parent knows that.
                     print(f"no journal: {error}".replace("\n", " "), flush=True)
                     report = await apply()
             case what:
@@ -348,7 +348,7 @@ class Killer:
         """Hold the end against the plan; `planned` is the first state, which a roll-back brings back."""
         from wavix_async import fleet
 
-        def shall_be(number: int, record: dict[str, Any]) -> dict[str, Any]:
+        def must_be(number: int, record: dict[str, Any]) -> dict[str, Any]:
             if planned is not None:
                 return planned.numbers[number]
             return {**record, FIELD: wanted_url(number)} if number in self._planned() else record
@@ -356,7 +356,7 @@ class Killer:
         name = "the roll-back" if planned else "the apply"
         complain = run.complaints.append
         off = [
-            number for number, record in before.numbers.items() if now.numbers.get(number) != shall_be(number, record)
+            number for number, record in before.numbers.items() if now.numbers.get(number) != must_be(number, record)
         ]
         run.lost += len(off)
         if off:
@@ -365,7 +365,7 @@ class Killer:
         if often := sum(count for many, count in times.items() if many > 2):
             complain(f"{name}: {often} numbers were changed more than twice")
         if strange := now.updates.keys() - set(self._planned()):
-            complain(f"{name}: {len(strange)} numbers were changed that nobody spoke of")
+            complain(f"{name}: {len(strange)} numbers were changed that are not in the plan")
         expected = {"finished": True, "total": self._numbers, "updated": self._numbers, "stopped_by": None}
         if wrong := {key: report.get(key) for key, value in expected.items() if report.get(key) != value}:
             complain(f"{name}: the report says {wrong}: {report}")
@@ -375,7 +375,7 @@ class Killer:
                 found += 1
                 (change,) = result.fields
                 said = (change.field, change.before, change.after)
-                true = (FIELD, before.numbers[result.id][FIELD], shall_be(result.id, before.numbers[result.id])[FIELD])
+                true = (FIELD, before.numbers[result.id][FIELD], must_be(result.id, before.numbers[result.id])[FIELD])
                 if said != true or result.status != "updated":
                     complain(f"{name}: the journal says {result} and not {true}")
                     break

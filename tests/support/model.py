@@ -2,7 +2,7 @@
 
 Each request says whose it is: by `?call=` in a single call, by number and value in a bulk run, where one request may be
 several owners'. So what the server saw and carried out for each of them is known, whatever the client believes. As with
-a real server, what has been received is carried out even if nobody waits for the answer any more.
+a real server, what has been received is carried out even if no client waits for the answer any more.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from yarl import URL
 
-KEY: Final = "key/5d1e-that-nobody-may-see"
+KEY: Final = "key/5d1e-that-no-one-may-see"
 ESCAPED: Final = KEY.replace("/", "\\/")
 """The same as some servers write it in JSON."""
 MISSING, UNFIT = 13, 11
@@ -145,12 +145,12 @@ class ModelSession(StubSession):
         self.done: Counter[str] = Counter()
         """Changes carried out, by owner."""
         self.late: set[str] = set()
-        """Owners of changes carried out when nobody waited for the answer any more."""
+        """Owners of changes carried out when no client waited for the answer any more."""
         self.refusals: Counter[str] = Counter()
         """Answers that say that nothing was done, and why, by owner."""
         self.fired: Counter[str] = Counter()
         self.intruders: list[str] = []
-        """Owners of requests that came while the client had been told to pause."""
+        """Owners of requests that came during a pause that the server had asked for."""
         self._closed_until = -1.0
 
     def request(self, method: str, url: URL, *, data: bytes | None = None, **options: Any) -> Any:

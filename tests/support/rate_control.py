@@ -99,7 +99,7 @@ class Outcome:
     unfair: float = 0.0
     """The longest wait, less what of it was a pause of all, in means."""
     overtaken: int = 0
-    """Callers who left later than one who came after them."""
+    """Callers that left later than one that came after them."""
     events: list[tuple[float, str, float]] = attrs.Factory(list)
     early: int = 0
     """Requests that left before the end of a pause."""
@@ -221,7 +221,7 @@ def rows() -> list[Row]:
         ("400/s b40 Retry-After 1", lambda: Bucket(400, 40, 1.0), {"share_429": 0.02, "times": 1.25}, 380),
         ("400/s b40 no header", lambda: Bucket(400, 40), {"share_429": 0.02, "times": 1.25}, 380),
         ("500 per 10 s Retry-After", lambda: Window(500, 10), {"share_429": 0.04, "times": 1.10}, 47.5),
-        # Nobody says when the next window begins, so those who wait for it wait for what probes find out.
+        # No answer says when the next window begins, so waiting calls wait for what probes find out.
         ("500 per 10 s no header", lambda: Window(500, 10, False), {"share_429": 0.06, "times": 1.10, "unfair": 6.0},
          47.5),
         # While the limit is a quarter, waits are four times as long.

@@ -1,6 +1,6 @@
 """A sandbox in a process of its own, that several others may be sent to: its state and its counters are the truth.
 
-It is told what to do by lines of JSON on its standard input, and answers each with one.
+It reads commands as lines of JSON from its standard input, and answers each with one.
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ async def _main() -> None:
             sandbox = await Sandbox(**options).start()
             answer = {"url": sandbox.url, "api_key": sandbox.api_key}
         else:
-            # What a killed process has sent is carried out all the same.
+            # What a killed process has sent is still carried out.
             while sandbox.stats.in_flight:
                 await asyncio.sleep(0.002)
             answer = {"updates": {number: times for number, times in sandbox.stats.updates.items() if times}}

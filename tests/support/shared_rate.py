@@ -1,7 +1,7 @@
 """Processes that share one rate through Redis, and a server that counts.
 
-Every process has 20 callers that call on and on, so each of them alone would use up the rate. The server counts: it
-notes when every request came, by one clock, and answers 20 ms later. "Most in a second" is over all seconds that begin
+Every process has 20 callers that call without a pause, so each of them alone would use up the rate. The server notes
+when every request came, by one clock, and answers 20 ms later. "Most in a second" is over all seconds that begin
 with a request, not over calendar seconds. With `rate` requests per second let through exactly on time there would be
 `rate`; what comes on top is how late the processes were, and the server.
 """
@@ -93,7 +93,7 @@ async def _serve() -> None:
 
 
 async def _work(url: str, redis: str, rate: float, seconds: float, callers: int) -> None:
-    """Call on and on; `redis` may be "-": then the rate is this process's own."""
+    """Call without a pause; `redis` may be "-": then the rate is this process's own."""
     import logging
 
     from wavix_async import RetryPolicy, WavixClient, WavixError
@@ -111,7 +111,7 @@ async def _work(url: str, redis: str, rate: float, seconds: float, callers: int)
     done = 0
     limit = rate if redis == "-" else RedisRateLimit(redis, rate=rate, scope="shared-rate")
     async with WavixClient("benchmark-key", base_url=url, rate=limit, retry=RetryPolicy(attempts=2)) as wavix:
-        # The imports are the slow part of a start; whoever came first would have the rate to itself for so long.
+        # The imports are the slow part of a start; the first process would have the rate to itself for so long.
         await wavix.with_options().numbers.get(1)
         print("ready", flush=True)
         await asyncio.get_running_loop().run_in_executor(None, sys.stdin.readline)

@@ -1,6 +1,6 @@
 """A stand-in for an aiohttp session: no sockets, so tests of waits run in virtual time (`tests/support/virtual.py`).
 
-It is what `WavixClient(session=...)` uses of a session and no more. What it saw is the truth that reports are held to.
+It has only what `WavixClient(session=...)` uses of a session. Tests compare reports with what it saw.
 """
 
 from __future__ import annotations

@@ -74,7 +74,7 @@ class Wheel(Model):
 
 @attrs.frozen(kw_only=True)
 class Car(Model):
-    """A model that nobody has written a sample for."""
+    """A model without a sample."""
 
     id: int = attrs.field(default=None)
     owner_id: int = attrs.field(default=None)

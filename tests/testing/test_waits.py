@@ -139,7 +139,7 @@ async def test_a_wait_that_is_cancelled_leaves_nothing() -> None:
             slow = asyncio.create_task(wavix.numbers.get(1001))
             while not sandbox.requests:
                 await asyncio.sleep(0)
-            # The slow one is on the wire: nobody passes over anything, and this one waits for its backoff.
+            # The slow one is on the wire: no virtual wait is skipped, and this one waits for its backoff.
             sandbox.fail_next(500)
             waiting = asyncio.create_task(wavix.numbers.get(1001))
             while len(sandbox.requests) < 2 or sandbox.requests[1].status is None:

@@ -176,7 +176,7 @@ def _play(sandbox: Any, place: Path, what: str, kill_after: int | None) -> None:
         os.kill(child.pid, signal.SIGKILL)
     code = child.wait()
     assert code == (0 if kill_after is None else -signal.SIGKILL), code
-    # What the killed process has sent is carried out all the same.
+    # What the killed process has sent is still carried out.
     while sandbox.stats.in_flight:
         time.sleep(0.01)
 
