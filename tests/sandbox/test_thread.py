@@ -231,5 +231,5 @@ def test_a_connection_that_comes_while_it_ends_is_closed() -> None:
                 connecting.connect_ex(("127.0.0.1", int(sandbox.url.rsplit(":", 1)[1])))
                 # Closed first, as the test is over that has made it.
                 sandbox.__exit__(None, None, None)
-            gc.collect()
+        gc.collect()
     assert [str(warning.message) for warning in came] == []
