@@ -1,4 +1,4 @@
-"""What the HTTP tests share: aioresponses made to work with this aiohttp, a recorder of requests, a client."""
+"""For all tests: the marker `scale`, an API faked by aioresponses, and a client of that API."""
 
 from __future__ import annotations
 

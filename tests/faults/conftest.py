@@ -1,4 +1,4 @@
-"""Fixtures for tests of the client against the fault server; each checks that its clients have left nothing behind."""
+"""For tests against the fault server: each checks that its clients leave nothing behind."""
 
 from __future__ import annotations
 

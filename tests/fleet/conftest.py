@@ -1,3 +1,5 @@
+"""For tests of fleets: a sandbox and a client of it."""
+
 from __future__ import annotations
 
 import asyncio

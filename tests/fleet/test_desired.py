@@ -147,7 +147,7 @@ class TestTables:
             peak = tracemalloc.get_traced_memory()[1]
         finally:
             tracemalloc.stop()
-        # tracemalloc does not see the memory of sqlite, which is limited. 4,096 updates are cached; the file has 80 MB.
+        # tracemalloc does not see the memory of sqlite, which is limited. 4,096 updates are cached; a row has 2 kB.
         assert peak < most < rows * 2000
 
 

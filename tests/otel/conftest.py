@@ -1,4 +1,4 @@
-"""Telemetry kept in memory."""
+"""For tests of OpenTelemetry: spans and metrics kept in memory."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A Redis server for these tests alone; without the program, or the library, they are skipped and say why."""
+"""For tests of the shared rate: one Redis server per process of pytest; without the program, or the library, skip."""
 
 from __future__ import annotations
 

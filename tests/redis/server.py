@@ -1,4 +1,4 @@
-"""A Redis server of one's own: on a free port of this machine, with nothing on disk, gone at the end."""
+"""A Redis server for tests: on a free port of this machine, with nothing on disk, ended with its test."""
 
 from __future__ import annotations
 

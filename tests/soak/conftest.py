@@ -1,4 +1,4 @@
-"""The fault server, for what needs real sockets."""
+"""For soak tests that need real sockets: the fault server."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A stand-in for the API that keeps books of each call, so that every end can be compared with what really happened."""
+"""A stub API that records each call, so that a test can compare how the call ended with what happened."""
 
 from __future__ import annotations
 

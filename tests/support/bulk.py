@@ -1,4 +1,4 @@
-"""What the tests of the bulk engine share: clients on the stub, and the two ways to the end of a run."""
+"""For tests of bulk runs: clients on the stub session, and both ways to finish a run (await it, iterate over it)."""
 
 from __future__ import annotations
 

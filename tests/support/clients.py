@@ -1,4 +1,4 @@
-"""A client of the faked API (`tests/conftest.py`) that sends everything once."""
+"""A client of the API that `tests/conftest.py` fakes; it sends every request once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Payloads as the API answers them, with values of our own, and the list of ways in which they can drift."""
+"""One payload of each model, as the API sends it with made-up values, and every way in which a payload can drift."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Fleets in tests: clients, changes, and what a sandbox and a report say of a run."""
+"""For tests of fleets: clients, changes, and what a sandbox and a report say about a run."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """A service with bulk jobs as a process of its own: `python -m tests.support.job_server DIRECTORY`.
 
-The account is that of the environment. It prints its URL when it is about to serve.
+The environment names the account. The process prints its URL just before it serves.
 """
 
 from __future__ import annotations

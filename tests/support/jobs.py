@@ -1,4 +1,4 @@
-"""What tests of the router of bulk jobs share: an application, clients of it, and jobs."""
+"""For tests of the router of bulk jobs: an application, clients for it, and jobs."""
 
 from __future__ import annotations
 

@@ -1,15 +1,15 @@
-"""Kill the process that changes a fleet, resume it, and compare the end with what the sandbox has seen.
+"""Kill a process that changes a fleet, resume the run, and compare the end with what the sandbox saw.
 
-A sandbox in a process of its own has some numbers more than the plan, each with a callback URL of its own to be set by
-a PATCH of its own, and 3 % of its answers go wrong. A child process plans, applies with a journal, and verifies. At a
-random moment it is killed: half of the moments are drawn from the whole of its time, half from one phase, so that the
-short ones (the journal is created) are hit as well. New children resume it, some of them killed again; one in five
-runs is rolled back at its end, some of these killed again as well.
+The sandbox is a process of its own. It has a few more numbers than the plan, and 3 % of its answers fail. Each number
+gets its own callback URL by its own PATCH. A child process plans, applies with a journal, and verifies, and is killed
+at a random moment: half of the moments are drawn from its whole lifetime, half from one phase, so that short phases
+(such as creating the journal) are hit as well. New children resume the run, and some of them are killed again. One run
+in five is rolled back at its end, again with kills.
 
-What is held against the sandbox's own state and counters, after every kill and at the end of every run: that what the
-journal calls updated is updated, that nothing was sent before the journal knew of it, that every number is as planned
-at the end and no other one was touched, how often each was changed, that the values before are in the journal, and
-that the first state comes back when it is rolled back.
+After every kill and at the end of every run the sandbox's state and counters must confirm: what the journal calls
+updated is updated; nothing was sent before the journal recorded it; at the end every number is as planned and no other
+number changed; no number changed too often; the journal holds the values from before; and a roll-back restores the
+first state.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""A Wavix that keeps the truth and misbehaves by a schedule, for tests in virtual time (`tests/support/virtual.py`).
+"""A model of the API that knows the truth and fails by a schedule, for virtual time (`tests/support/virtual.py`).
 
-Each request says whose it is: by `?call=` in a single call, by number and value in a bulk run, where one request may be
-several owners'. So what the server saw and carried out for each of them is known, whatever the client believes. As with
-a real server, what has been received is carried out even if no client waits for the answer any more.
+Each request names its owner: by `?call=` in a single call, by number and value in a bulk run, where one request may
+have several owners. So the model knows what it saw and carried out for each owner, whatever the client believes. As in
+a real server, a request that was received is carried out even if the client no longer waits for the answer.
 """
 
 from __future__ import annotations

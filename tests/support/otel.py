@@ -1,4 +1,4 @@
-"""What an application that has set OpenTelemetry up would see: spans and metrics kept in memory."""
+"""What an application with OpenTelemetry would see: spans and metrics, kept in memory."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Start modules of this repository in processes of their own."""
+"""Start a module of this repository as a process of its own."""
 
 from __future__ import annotations
 

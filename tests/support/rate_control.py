@@ -1,7 +1,8 @@
-"""The limiter against model servers, in virtual time.
+"""Run the rate limiter against model servers, in virtual time.
 
-Every row is one server (token bucket or fixed window), one latency and one crowd of workers. 1 % of what the server
-takes is answered 500 and repeated. Refusals are free, which is the harder case: nothing slows a client down.
+Each row is one server (token bucket or fixed window), one latency, and one number of workers. The server answers 500 to
+1 % of the requests that it accepts, and the workers repeat those. Refused requests cost nothing, which is the harder
+case: nothing slows a client down.
 """
 
 from __future__ import annotations

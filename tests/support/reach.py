@@ -1,4 +1,4 @@
-"""How much there is of everything that could grow: what a client holds, what our modules hold, what the loop holds."""
+"""Count everything that could grow: what a client, our modules and the event loop hold."""
 
 from __future__ import annotations
 

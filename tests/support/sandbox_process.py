@@ -1,6 +1,6 @@
-"""A sandbox in a process of its own, that several others may be sent to: its state and its counters are the truth.
+"""A sandbox in a process of its own, for several client processes: its state and its counters are the truth.
 
-It reads commands as lines of JSON from its standard input, and answers each with one.
+It reads commands as lines of JSON from its standard input, and answers each with one line.
 """
 
 from __future__ import annotations

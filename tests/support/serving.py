@@ -1,4 +1,4 @@
-"""What a server does for an application: runs its lifespan, and gives each request a copy of the state."""
+"""Act as a server does for an application: run its lifespan, and give each request a copy of the state."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""Processes that share one rate through Redis, and a server that counts.
+"""Processes that share one rate through Redis, and a server that counts their requests.
 
-Every process has 20 callers that call without a pause, so each of them alone would use up the rate. The server notes
-when every request came, by one clock, and answers 20 ms later. "Most in a second" is over all seconds that begin
-with a request, not over calendar seconds. With `rate` requests per second let through exactly on time there would be
-`rate`; what comes on top is how late the processes were, and the server.
+Every process has 20 callers that call without a pause, so each process alone would use up the rate. The server records
+the time of every request by one clock, and answers 20 ms later. "Most in a second" looks at every second that begins
+with a request, not at calendar seconds. If requests left exactly on time it would be `rate`; the rest is how late the
+processes and the server were.
 """
 
 from __future__ import annotations

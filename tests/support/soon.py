@@ -1,4 +1,4 @@
-"""How long a test lets real time pass before it calls something hanging."""
+"""The time limit after which a test calls something hanging."""
 
 SOON = 10.0
 """Real seconds for what takes a moment, on a machine that is busy with something else.

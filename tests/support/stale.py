@@ -1,7 +1,7 @@
-"""A stale connection made to order: closing, but not yet closed, at the moment of the write.
+"""Make a stale connection on purpose: at the moment of the write it is closing, but not closed.
 
-It is what a server's FIN does to the next request when it loses the race by a hair; left to chance it takes hundreds of
-tries. A trace hook has the connection close itself at the right moment of aiohttp's work.
+A server's FIN does the same to the next request when it arrives a moment too late; by chance that takes hundreds of
+tries. A trace hook closes the connection at the right moment of aiohttp's work.
 """
 
 from __future__ import annotations

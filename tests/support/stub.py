@@ -1,4 +1,4 @@
-"""A stand-in for an aiohttp session: no sockets, so tests of waits run in virtual time (`tests/support/virtual.py`).
+"""A stub of an aiohttp session without sockets, so tests of waits run in virtual time (`tests/support/virtual.py`).
 
 It has only what `WavixClient(session=...)` uses of a session. Tests compare reports with what it saw.
 """

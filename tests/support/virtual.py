@@ -1,4 +1,4 @@
-"""An event loop on virtual time: when nothing is ready, the clock jumps to the next timer instead of waiting."""
+"""An event loop in virtual time: when nothing is ready, the clock jumps to the next timer instead of waiting."""
 
 from __future__ import annotations
 
