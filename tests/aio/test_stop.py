@@ -1,4 +1,4 @@
-"""`StopSignal`: nothing more leaves, what is on the wire ends as it would, no other cancellation is swallowed."""
+"""`StopSignal`: nothing more is sent, requests in flight end normally, and other cancellations pass through."""
 
 from __future__ import annotations
 

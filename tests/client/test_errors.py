@@ -1,4 +1,4 @@
-"""The tree of exceptions: what is below what, what each carries, and that all of it survives a pickle."""
+"""The exceptions: their hierarchy, what each carries, and that a pickle keeps all of it."""
 
 from __future__ import annotations
 

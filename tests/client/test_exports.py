@@ -1,4 +1,4 @@
-"""What `wavix_async` shows, and what importing it costs."""
+"""The public names of `wavix_async`, and what importing it costs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Done when 5: whatever the API does to a Number, it decodes, and `to_dict` gives back what came in."""
+"""Whatever the API does to a number, the number decodes, and `to_dict` returns what was received."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Our models at the border to pydantic: what FastAPI takes, answers and documents without a second model."""
+"""Our models in pydantic: FastAPI accepts, returns and documents them without a second model."""
 
 import json
 import os
@@ -719,7 +719,7 @@ async def test_routes_take_bodies_in_every_form() -> None:
     ]
 
 
-async def test_enums_stand_in_a_query() -> None:
+async def test_enums_work_in_a_query() -> None:
     taken: list[Any] = []
     page = from_dict(NumberPage, ex.number_page())
 

@@ -1,4 +1,4 @@
-"""Answers of other kinds than one model: unions, dicts, lists of anything."""
+"""Answers that are not a single model: unions, dicts, lists of anything."""
 
 from __future__ import annotations
 

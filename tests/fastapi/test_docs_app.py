@@ -1,4 +1,4 @@
-"""The service of docs/fastapi.md under a real server: what the page says of starting, asking and ending it."""
+"""The service of docs/fastapi.md on a real server: it starts, answers and ends as the page says."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The router of bulk jobs: from a change set to a report, and what is refused on the way."""
+"""The router of bulk jobs: from a change set to a report, and the requests that it rejects."""
 
 from __future__ import annotations
 

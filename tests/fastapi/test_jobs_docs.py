@@ -1,4 +1,4 @@
-"""The section on bulk jobs of docs/fastapi.md: its blocks run, its tables are complete."""
+"""The section on bulk jobs in docs/fastapi.md: its code runs, and its tables are complete."""
 
 from __future__ import annotations
 

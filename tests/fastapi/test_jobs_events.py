@@ -1,4 +1,4 @@
-"""The event stream of a job: what goes over the wire, to readers that are fast, slow, late, or gone."""
+"""The event stream of a job: its bytes, for readers that are fast, slow, late, or gone."""
 
 from __future__ import annotations
 

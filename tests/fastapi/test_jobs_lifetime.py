@@ -1,4 +1,4 @@
-"""Jobs and the ends of what they live in: requests, applications, and other applications with the same directory."""
+"""Jobs outlive requests and applications, and other applications in the same directory can resume them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the router of bulk jobs does not take: bodies and queries that are too large, or that no answer can repeat."""
+"""Requests that the router of bulk jobs rejects: too large, or with values that no answer can repeat."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Jobs in server processes that are killed, told to end, or share a directory; what the sandbox saw is the truth."""
+"""Jobs in server processes that are killed, asked to end, or share a directory; the sandbox knows the truth."""
 
 from __future__ import annotations
 

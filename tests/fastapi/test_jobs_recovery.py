@@ -1,4 +1,4 @@
-"""Jobs where something is in the way: a roll-back that did not get far, a full disk, a damaged journal, a clock."""
+"""Jobs after something went wrong: an early end of a roll-back, a full disk, a damaged journal, a changed clock."""
 
 from __future__ import annotations
 

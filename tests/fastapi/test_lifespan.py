@@ -1,4 +1,4 @@
-"""`wavix_lifespan` and `WavixDep`: each run of the lifespan has one client, open around everything, then closed."""
+"""`wavix_lifespan` and `WavixDep`: each lifespan has one client, open from its start to its end."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A directory of jobs that the version before the new layout has left: what was under way goes on, the rest is shown.
+"""A directory of jobs from the version before the new layout: unfinished jobs continue, the others are shown.
 
 `tests/data/made_by_63b61a9/make.py` says how it was made.
 """

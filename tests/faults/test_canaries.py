@@ -1,4 +1,4 @@
-"""What aiohttp does that the transport relies on, one canary each: when one dies, read `_transport.py` again."""
+"""What the transport relies on in aiohttp, one canary each: if one fails, read `_http/transport.py` again."""
 
 from __future__ import annotations
 

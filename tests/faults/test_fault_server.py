@@ -1,4 +1,4 @@
-"""The fault server itself: a test held against it is worth what it is worth."""
+"""The fault server itself: tests against it prove something only if it works."""
 
 from __future__ import annotations
 

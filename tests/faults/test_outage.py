@@ -1,4 +1,4 @@
-"""The API is gone for a while: what that costs, how soon it is over, and what it leaves behind.
+"""The API is down for a while: what that costs, how soon calls work again, and what remains.
 
 In virtual time. The numbers in the docstrings are the requirements of docs/reliability.md.
 """

@@ -1,4 +1,4 @@
-"""Proofs by number, on real sockets: thousands of calls under faults, held to what the server saw of each.
+"""Proofs by number, on real sockets: thousands of calls under faults, each compared with what the server saw.
 
 The numbers in the docstrings are the requirements of docs/reliability.md.
 """

@@ -1,4 +1,4 @@
-"""Random schedules of faults against a server that knows the truth: what may never happen, whatever happens.
+"""Random schedules of faults against a server that knows the truth: rules that always hold.
 
 In virtual time, so that timeouts, pauses and backoffs of minutes cost nothing. The numbers in the docstrings are the
 requirements of docs/reliability.md.

@@ -1,4 +1,4 @@
-"""Selectors: which numbers meet their criteria."""
+"""Selectors: which numbers match their criteria."""
 
 from __future__ import annotations
 

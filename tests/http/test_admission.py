@@ -1,4 +1,4 @@
-"""What a request holds, and when: a permit first and its slots after it; the queue position stays over all attempts."""
+"""What a request holds, and when: first a permit, then its slots; it keeps its queue position over all attempts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One call over all its attempts: what is counted, what drifts, and what `strict` makes of it."""
+"""One call over all its attempts: its counts, the drift of its answer, and `strict`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What aiohttp raises, named: never sent, or perhaps carried out."""
+"""Exceptions of aiohttp are classified: never sent, or perhaps carried out."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Operations: what is assumed of a new one, and what is stated of those that exist."""
+"""Operations: the defaults of a new one, and the reviewed properties of the existing ones."""
 
 from __future__ import annotations
 

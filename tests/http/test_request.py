@@ -1,4 +1,4 @@
-"""From an operation to a request: pure."""
+"""From an operation to a request, without I/O."""
 
 from __future__ import annotations
 

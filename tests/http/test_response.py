@@ -1,4 +1,4 @@
-"""From a response to a result, or to an error: pure."""
+"""From a response to a result or an error, without I/O."""
 
 from __future__ import annotations
 

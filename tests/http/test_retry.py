@@ -1,4 +1,4 @@
-"""Whether a failed attempt is repeated: a pure decision, a budget, and both through a client in virtual time."""
+"""Whether a failed attempt is retried: the decision without I/O, the budget, and both in a client in virtual time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The events themselves: frozen records that show what they hold."""
+"""The events: frozen records whose repr shows their fields."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Observers that are around attempts and bulk runs: when they are entered and left; their faults do nothing."""
+"""Observers around attempts and bulk runs: when they are entered and left; their exceptions change nothing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What bodies and queries take: what people write is brought into one form, anything else is refused by name."""
+"""Values in bodies and queries: common spellings are normalized, anything else is rejected by name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Models and request bodies: what they take, what they refuse, and what they send."""
+"""Models and request bodies: what they accept, what they reject, and what they send."""
 
 from __future__ import annotations
 

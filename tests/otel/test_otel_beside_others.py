@@ -1,4 +1,4 @@
-"""Beside the instrumentation of aiohttp, in an application that sets itself up late, and where it is not wanted."""
+"""Together with the instrumentation of aiohttp, in an application that configures itself late, and switched off."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A bulk run is one span; its attempts are traces of their own, and both know each other by links."""
+"""A bulk run is one span; its attempts are traces of their own, and links connect both."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The metrics: what is counted, in which unit, and by how few attributes."""
+"""The metrics: what they count, in which unit, and with how few attributes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The spans of single calls: one per attempt, described as the conventions say, and with nothing that is secret."""
+"""The spans of single calls: one per attempt, described by the conventions, without anything secret."""
 
 from __future__ import annotations
 

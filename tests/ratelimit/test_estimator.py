@@ -1,4 +1,4 @@
-"""A rate that is not configured: what the estimator concludes from refusals, through a pacer; its histogram."""
+"""A rate that is not configured: what the estimator learns from refusals, through a pacer; its histogram."""
 
 import math
 from itertools import pairwise

@@ -1,4 +1,4 @@
-"""What the package shows, and what it loads: the modules of a shared limit only when one of their names is used."""
+"""The public names of the package; the modules of a shared limit load only when one of their names is used."""
 
 import subprocess
 import sys

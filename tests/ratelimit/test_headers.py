@@ -1,4 +1,4 @@
-"""Retry-After and rate headers: what servers really send, what no server should, and what a client makes of it."""
+"""Retry-After and rate headers, as real servers and broken ones send them, and how a client reads them."""
 
 import time
 from email.utils import formatdate

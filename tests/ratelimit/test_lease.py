@@ -1,4 +1,4 @@
-"""Leased slots: the offset of two clocks, what a lease holds and asks for, its pacer; no event loop."""
+"""Leased slots without an event loop: the offset of two clocks, what a lease holds and requests, its pacer."""
 
 import math
 from typing import Any

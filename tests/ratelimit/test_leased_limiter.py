@@ -1,4 +1,4 @@
-"""Several limiters on one store, the store out of reach, and a client: all in virtual time."""
+"""Several limiters on one store, an unreachable store, and a client, all in virtual time."""
 
 import asyncio
 import logging

@@ -1,4 +1,4 @@
-"""The limiter: its queue in virtual time, many callers against model servers, a client."""
+"""The limiter in virtual time: its queue, many callers against model servers, and a client."""
 
 import asyncio
 import math

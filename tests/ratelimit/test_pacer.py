@@ -1,4 +1,4 @@
-"""The arithmetic of pacing: a rate, pauses, what headers say; no event loop and no clock."""
+"""The arithmetic of pacing (a rate, pauses, headers), without event loop or clock."""
 
 import math
 from itertools import pairwise

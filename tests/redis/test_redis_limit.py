@@ -1,4 +1,4 @@
-"""`RedisRateLimit` against a Redis server: the script, a client's connections, what is shown, what is left behind."""
+"""`RedisRateLimit` against a Redis server: its script, its connections, its state, and what it leaves behind."""
 
 from __future__ import annotations
 

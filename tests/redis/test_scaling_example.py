@@ -1,4 +1,4 @@
-"""The example of docs/scaling.md, as it is run there."""
+"""The example of docs/scaling.md, run as the page runs it."""
 
 from __future__ import annotations
 

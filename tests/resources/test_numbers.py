@@ -1,4 +1,4 @@
-"""The requests that each operation on numbers sends, and what it makes of the answers."""
+"""The requests that each operation on numbers sends, and the results it makes of the answers."""
 
 from __future__ import annotations
 

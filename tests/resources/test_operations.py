@@ -1,4 +1,4 @@
-"""One row for each operation: the call, the request that it must send, and what it makes of the answer.
+"""One row for each operation: the call, the request that it must send, and the result of the answer.
 
 The contract test holds every `Operation` of the package against the vendor's description, where that is at hand.
 """

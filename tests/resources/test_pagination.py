@@ -1,4 +1,4 @@
-"""Reading lists: one page, all of them, some of them, and lists that end although the server does not say where."""
+"""Reading lists: one page, all pages, some pages, and lists whose end the server does not announce."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Giving numbers back: what a 404 says after an attempt without an answer."""
+"""Releasing numbers: what a 404 means after an attempt without an answer."""
 
 from __future__ import annotations
 

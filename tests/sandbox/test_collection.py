@@ -1,4 +1,4 @@
-"""Collections: what a description of records makes of requests."""
+"""Collections: requests are answered from a description of the records."""
 
 import json
 from datetime import UTC, datetime, timedelta

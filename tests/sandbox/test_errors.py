@@ -1,4 +1,4 @@
-"""Every refusal of the sandbox, with the API's own shapes."""
+"""Every error of the sandbox has the shape that the API uses."""
 
 import asyncio
 from io import BytesIO

@@ -1,4 +1,4 @@
-"""Every fault of the sandbox, as a client meets it, and the books that are kept of it."""
+"""Every fault of the sandbox, as a client meets it, and the counters for it."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""The operations of the sandbox, asked with a bare aiohttp session."""
+"""The operations of the sandbox, called with a bare aiohttp session."""
 
 import asyncio
 from collections.abc import AsyncIterator

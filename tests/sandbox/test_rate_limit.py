@@ -1,4 +1,4 @@
-"""The rate limits of the sandbox: the arithmetic on a made-up clock, and the answers on the wire."""
+"""The rate limits of the sandbox: the arithmetic on a fake clock, and the answers on the wire."""
 
 import asyncio
 import time

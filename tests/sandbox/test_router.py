@@ -1,4 +1,4 @@
-"""Routes: which handler answers, what a key may do, and what is counted."""
+"""Routes: which handler answers, what a key may do, and what the sandbox counts."""
 
 import asyncio
 from collections import Counter

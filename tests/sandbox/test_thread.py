@@ -1,4 +1,4 @@
-"""A sandbox in a thread of its own, and what a test author asks of it."""
+"""A sandbox in a thread of its own, and what the author of a test can ask of it."""
 
 import asyncio
 import gc

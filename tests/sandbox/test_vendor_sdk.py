@@ -1,4 +1,4 @@
-"""The vendor's own SDK, unchanged, against the sandbox.
+"""The vendor's own SDK, unmodified, against the sandbox.
 
 It checks every answer with pydantic models, so this is also an independent opinion on the shapes.
 """

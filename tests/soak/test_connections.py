@@ -1,4 +1,4 @@
-"""Connections over a long life: the server restarts, its address changes, the event loop is another one."""
+"""Connections over a long time: the server restarts, its address changes, the event loop changes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A thousand calls at once through one client: each has its turn, in the order in which they came."""
+"""A thousand calls at once through one client: each gets its turn in the order of arrival."""
 
 from __future__ import annotations
 

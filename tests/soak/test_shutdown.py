@@ -1,4 +1,4 @@
-"""Closing at any moment: every caller gets exactly one end, it is true, and nothing is left behind."""
+"""Closing at any moment: every caller gets exactly one true end, and nothing is left behind."""
 
 from __future__ import annotations
 

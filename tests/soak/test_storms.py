@@ -1,4 +1,4 @@
-"""What the limiter makes of refusals that say nothing of a rate, and of clocks that have run for long."""
+"""How the limiter reacts to refusals that say nothing about a rate, and to clocks that have run for a long time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The pytest plugin, in runs of pytest of their own: in every mode of pytest-asyncio, without it, and with anyio."""
+"""The pytest plugin in pytest processes of its own: in every mode of pytest-asyncio, without it, and with anyio."""
 
 from __future__ import annotations
 

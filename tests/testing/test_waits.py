@@ -1,4 +1,4 @@
-"""`skip_waits`: everything goes as it would, in no time."""
+"""`skip_waits`: everything behaves as usual and takes no time."""
 
 import asyncio
 import time

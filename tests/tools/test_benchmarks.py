@@ -1,4 +1,4 @@
-"""Every benchmark runs: each is run for about a second, in small, and has to print its table.
+"""Every benchmark runs: each runs for about a second at a small size, and must print its table.
 
 What they measure here says nothing: they run beside each other, and so few rounds are no measurement.
 """

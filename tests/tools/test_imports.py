@@ -1,4 +1,4 @@
-"""The import checks find what is planted: cycles of every kind, a wrong import in each layer, a reach into a file.
+"""The import checks find planted mistakes: cycles of every kind, a wrong import in each layer, a private file.
 
 `.ci/run` runs the same two checks: `.ci/imports.py` and import-linter with the contracts of pyproject.toml.
 """

@@ -1,4 +1,4 @@
-"""Run the type checkers over tests/typing: right calls are inferred as stated there, wrong ones are refused."""
+"""Run the type checkers over tests/typing: correct calls get the stated types, and wrong calls are rejected."""
 
 from __future__ import annotations
 
