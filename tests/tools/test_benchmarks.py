@@ -11,8 +11,8 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -54,8 +54,11 @@ def lacks(run: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def outputs() -> Iterator[dict[str, Future[subprocess.CompletedProcess[str]]]]:
-    """Start them beside each other, since most of them mostly wait."""
+def result_of() -> Iterator[Callable[[str], subprocess.CompletedProcess[str]]]:
+    """Run benchmarks beside each other, since most of them mostly wait.
+
+    A worker of pytest-xdist starts only what its tests ask for: the other workers have the other tests.
+    """
 
     def start(run: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
@@ -69,17 +72,19 @@ def outputs() -> Iterator[dict[str, Future[subprocess.CompletedProcess[str]]]]:
             timeout=PATIENCE,
         )
 
+    at_once = () if "PYTEST_XDIST_WORKER" in os.environ else RUNS
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        yield {run: pool.submit(start, run) for run in RUNS if not lacks(run)}
+        started = {run: pool.submit(start, run) for run in at_once if not lacks(run)}
+        yield lambda run: (started.get(run) or pool.submit(start, run)).result()
         pool.shutdown(cancel_futures=True)
 
 
 @pytest.mark.parametrize("run", RUNS)
-def test_a_benchmark_runs(run: str, outputs: dict[str, Future[subprocess.CompletedProcess[str]]]) -> None:
+def test_a_benchmark_runs(run: str, result_of: Callable[[str], subprocess.CompletedProcess[str]]) -> None:
     if missing := lacks(run):
         pytest.skip(f"{missing} is not installed")
 
-    done = outputs[run].result()
+    done = result_of(run)
 
     # A target that is missed ends with 1, and is no matter here.
     assert done.returncode in (0, 1), done.stdout
