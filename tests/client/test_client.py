@@ -137,7 +137,7 @@ async def test_a_session_of_the_callers_own_is_used_and_left_open(api: Api) -> N
 @pytest.mark.req_24
 @pytest.mark.filterwarnings("ignore:.* deprecated:DeprecationWarning", "ignore:.* removed:DeprecationWarning")
 async def test_a_session_with_a_login_of_its_own_is_refused() -> None:
-    async with aiohttp.ClientSession(auth=aiohttp.BasicAuth("somebody", "hunter2")) as session:
+    async with aiohttp.ClientSession(auth=aiohttp.BasicAuth("someone", "hunter2")) as session:
         with pytest.raises(ConfigurationError, match="create it without auth") as caught:
             client(session=session)
     assert "hunter2" not in str(caught.value)
