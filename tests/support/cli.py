@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import functools
 import os
 import pty
 import select
+import signal
 import subprocess
 import sys
 import threading
@@ -79,6 +81,8 @@ async def start(
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         env=environment,
+        # A shell starts a background job with SIGINT ignored, and its children inherit that.
+        preexec_fn=functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
     )
 
 
