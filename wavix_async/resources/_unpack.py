@@ -86,8 +86,9 @@ class unpack(Generic[P, B]):  # noqa: N801 - reads as a decorator
 
 def _mark_coroutine_function(call: Any) -> None:
     """Mark `call` as a coroutine function for `iscoroutinefunction` and mocks."""
-    if hasattr(inspect, "markcoroutinefunction"):
-        inspect.markcoroutinefunction(call)
+    mark = getattr(inspect, "markcoroutinefunction", None)
+    if mark is not None:
+        mark(call)
     else:  # Python 3.11
         call._is_coroutine = getattr(asyncio.coroutines, "_is_coroutine", None)
 
