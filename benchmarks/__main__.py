@@ -95,7 +95,10 @@ def _arguments() -> argparse.Namespace:
         "--turns", type=int, help=f"processes per case (decode: {decode.TURNS}, imports: {imports.TURNS})"
     )
     parser.add_argument(
-        "--seconds", type=float, default=soak.SERVICE, help="seconds of the service run of soak (default: %(default)g)"
+        "--seconds",
+        type=float,
+        default=soak.SERVICE,
+        help="how many seconds the service of soak runs (default: %(default)g)",
     )
     parser.add_argument(
         "--runs", type=int, default=3, help="runs of each scenario, each with its own seed (default: 3)"
@@ -111,8 +114,8 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--items",
         type=int,
-        help=f"items of the bulk run in the memory section ({memory.ITEMS:,}), items of each reliability scenario"
-        f" ({reliability.ITEMS}), or calls of each soak run ({soak.ITEMS:,})",
+        help=f"items in the bulk run of the memory section ({memory.ITEMS:,}), items in each reliability scenario"
+        f" ({reliability.ITEMS}), or calls in each soak run ({soak.ITEMS:,})",
     )
     parser.add_argument("--no-speedups", action="store_true", help="use wavix_async without orjson")
     parser.add_argument("--svg", type=Path, help="write the README's chart of speed or reliability to this file")

@@ -73,7 +73,7 @@ def render(results: dict[str, Any]) -> str:
 
 
 def render_reliability(results: dict[str, Any]) -> str:
-    """Draw how many items ended right in each scenario, and how many messages were sent more than once."""
+    """Draw how many items ended correctly in each scenario, and how many messages were sent more than once."""
     shown = [
         (heard, [(title, runs) for title, runs in heard["clients"].items() if title in KINDS])
         for heard in results["scenarios"].values()
@@ -92,7 +92,7 @@ def render_reliability(results: dict[str, Any]) -> str:
     )
     drawn, top, titles = [], MARGIN, []
     if groups:
-        titles.append("Items that ended right: done, and reported as done")
+        titles.append("Items that ended correctly: done, and reported as done")
         drawn += _draw_groups(Panel(titles[-1], "More is better; the server counts what is done", ()), groups, top)
         top += PANEL_HEAD + sum(_group_height(bars) for _, bars in groups) + 6
     if messages:

@@ -110,7 +110,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.decode", description=__doc__.partition("\n")[0])
     parser.add_argument("--turns", type=int, default=TURNS, help="number of processes for each reader")
     parser.add_argument(
-        "--seconds", type=float, default=SECONDS, help=f"seconds of each of the {REPEATS} repeats of a case"
+        "--seconds", type=float, default=SECONDS, help=f"how many seconds each of the {REPEATS} repeats of a case takes"
     )
     parser.add_argument("--reader", choices=READERS, help=argparse.SUPPRESS)
     options = parser.parse_args()

@@ -1,7 +1,9 @@
-"""Measure the CPU time of the reliability layer: microseconds per call beyond building, sending and reading it.
+"""Measure the CPU time of the reliability layer, in microseconds per call.
+
+What any client needs is not counted: building the request, sending it, and reading the response.
 
 There are no sockets: the session passed to `WavixClient(session=...)` responds at once with prepared bytes. So only
-Python runs, and CPU time is the only cost. Two ways to make the same call take turns:
+Python runs, and CPU time is the only cost. Two ways of making the same call alternate:
 
 - *whole*: `await client.numbers.update(1, sms_enabled=True)`;
 - *plain*: the same method of the same resource group, on a client whose `call` does only what any client must: build
@@ -426,7 +428,7 @@ def _replacing(places: list[tuple[Any, str, Any]], way: Way) -> Way:
 
 
 class _Zero(float):
-    """The result of every call of `_Nothing`, also when it is awaited."""
+    """What every method of `_Nothing` returns; awaiting it returns it again."""
 
     def __await__(self) -> Generator[None, None, _Zero]:
         return self
@@ -446,7 +448,7 @@ class _Nothing:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.layer", description=__doc__.partition("\n")[0])
     parser.add_argument("--rounds", type=int, default=ROUNDS)
-    parser.add_argument("--calls", type=int, default=CALLS, help="calls of each way in a round")
+    parser.add_argument("--calls", type=int, default=CALLS, help="how many calls to make per variant in each round")
     parser.add_argument("--process", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.process:

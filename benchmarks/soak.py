@@ -7,9 +7,10 @@ server received. Every write has its own number or path, so it is always clear w
 There are two runs: in `unpaced` calls queue for a connection; in `paced` a configured rate makes them queue for a
 permit, and most cancellations happen in that queue.
 
-After them a service runs for a minute (or `--seconds`) against the sandbox, which has faults and refuses requests above
-its rate: single calls, each through its own `with_options` client, bursts, bulk runs that are stopped or cancelled,
-callers that disconnect, and observers that fail. Its process is inspected five times while no call runs.
+After them a service runs for a minute (or `--seconds`) against the sandbox, which injects faults and refuses requests
+above its rate. The service makes single calls, each through its own `with_options` client, bursts, and bulk runs that
+are stopped or cancelled; some callers disconnect, and some observers fail. The process of the service is inspected five
+times while no call runs.
 """
 
 from __future__ import annotations
@@ -45,7 +46,8 @@ PROBE = 0.5  # seconds of latency while the usable slots are counted
 SERVICE_NUMBERS = 200_000
 SERVICE, RESTS = 60.0, 5  # seconds of the service, and the number of inspections
 LIMIT, SHARE = 120.0, 0.05  # requests per second that the sandbox accepts, and the share that gets a fault
-PATIENCE, SLOWEST = 60.0, 200.0  # seconds, and calls per second, that the client may need before it is killed
+# The client is killed after this many seconds, plus the time for its calls at this many per second.
+PATIENCE, SLOWEST = 60.0, 200.0
 RUNS: dict[str, dict[str, Any]] = {"unpaced": {}, "paced": {"rate": 800.0}}
 METHODS = {"GET": 30, "PATCH": 30, "PUT": 15, "DELETE": 10, "POST": 15}
 FAULTS = {
@@ -78,7 +80,7 @@ ENDS = {
     "n": "failed, never sent",
     WRONG: "got the response to another call",
     DEAF: "continued after cancel()",
-    FOREIGN: "raised another error than WavixError",
+    FOREIGN: "raised an error other than WavixError",
     LOST: "never ended",
 }
 LOOKS = {
@@ -522,7 +524,7 @@ class _Heap(ctypes.Structure):
 
 
 def _heap_kb() -> int:
-    """Return the C library's memory in use, which has Python's blocks of more than 512 bytes; 0 if it is unknown.
+    """Return the C library's memory in use, in kB, including Python's blocks of more than 512 bytes; 0 if unknown.
 
     First return the library's unused pages to the system, because RSS would count them.
     """
@@ -761,7 +763,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.soak", description=__doc__.partition("\n")[0])
     parser.add_argument("--items", type=int, default=ITEMS)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--seconds", type=float, default=SERVICE, help="seconds of the service run")
+    parser.add_argument("--seconds", type=float, default=SERVICE, help="how many seconds the service runs")
     parser.add_argument("--client", help=argparse.SUPPRESS)
     parser.add_argument("--service", help=argparse.SUPPRESS)
     options = parser.parse_args()

@@ -215,7 +215,7 @@ class _CurrentSpan:
     ) -> None:
         if self._token is None:
             return
-        # Python may close an abandoned coroutine in another context than its own, and with another error than
+        # Python may close an abandoned coroutine in a context other than its own, and with an error other than
         # GeneratorExit.
         if contexts.get_value(self._key) is self:
             contexts.detach(self._token)

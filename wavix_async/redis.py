@@ -217,7 +217,7 @@ def _connect(url: str) -> Redis:
             "RedisRateLimit needs redis, which is not installed: pip install 'wavix-async[redis]'"
         ) from None
     with contextlib.suppress(ValueError, TypeError):
-        # No retries by the library: the process would wait for them instead of continuing without Redis.
+        # redis-py must not retry: the process would wait for the retries instead of continuing without Redis.
         return library.Redis.from_url(url, retry=Retry(NoBackoff(), 0))
     # The original error may quote the password, so it must not be this error's context either.
     raise ConfigurationError(

@@ -1,4 +1,4 @@
-"""Try the service with a local Wavix that has a rate limit and faults. It needs no key and no network.
+"""Try the service with a local Wavix simulator that has a rate limit and faults. It needs no key and no network.
 
 python -m examples.fleet_service --numbers 2000 --rate 100
 """
@@ -31,7 +31,7 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=8000, help="the port on 127.0.0.1 (default: 8000)")
     parser.add_argument("--numbers", type=int, default=2000, help="how many numbers the account has (default: 2000)")
     parser.add_argument(
-        "--rate", type=float, default=100, help="how many requests per second the local Wavix accepts (default: 100)"
+        "--rate", type=float, default=100, help="how many requests per second the sandbox accepts (default: 100)"
     )
     parser.add_argument("--faults", type=float, default=0.03, help="the share of requests that fail (default: 0.03)")
     given = parser.parse_args()

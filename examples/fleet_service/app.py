@@ -1,7 +1,8 @@
 """A service for bulk changes of phone numbers, with a web page.
 
-To try it with a local Wavix, run `python -m examples.fleet_service`. To use it with your account, set WAVIX_API_KEY and
-run `uvicorn examples.fleet_service.app:app` behind your own login: the service itself has no access control.
+To try it with a local Wavix simulator, run `python -m examples.fleet_service`. To use it with your account, set
+WAVIX_API_KEY and run `uvicorn examples.fleet_service.app:app` behind your own login: the service itself has no access
+control.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""Change a fleet with several worker processes that share one rate limit, against a local Wavix.
+"""Change a fleet with several worker processes that share one rate limit, against a local Wavix simulator.
 
     python examples/scaling/run.py --numbers 1000 --workers 4 --rate 200
 
@@ -27,7 +27,7 @@ HERE = Path(__file__).parent
 CHUNK = 50
 """Numbers in a task. A task is a few seconds of work: when a worker dies, all of its task is repeated."""
 ROUNDS = 3
-"""How often the workers get the numbers that are not sent or unknown."""
+"""How many times the workers get the numbers that are not sent or unknown."""
 CHANGES = {"sms_enabled": True, "call_status_url": "https://example.com/status"}
 
 
@@ -151,7 +151,7 @@ if __name__ == "__main__":
     parser.add_argument("--numbers", type=int, default=1000, help="how many numbers to change (default: 1000)")
     parser.add_argument("--workers", type=int, default=4, help="how many worker processes to start (default: 4)")
     parser.add_argument(
-        "--rate", type=float, default=200.0, help="requests per second of all workers together (default: 200)"
+        "--rate", type=float, default=200.0, help="requests per second for all workers together (default: 200)"
     )
     options = parser.parse_args()
     sys.exit(asyncio.run(main(options.numbers, options.workers, options.rate)))

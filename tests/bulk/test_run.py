@@ -274,7 +274,7 @@ def reply_of(kind: str) -> Reply:
 
 
 def any_schedule(*kinds: str) -> Any:
-    """Run a test with random kinds of input, schedules of answers, and ends."""
+    """Run a test with random inputs, random schedules of answers, and random ways for the run to end."""
     strategy = given(
         replies=st.lists(st.sampled_from(kinds), max_size=60),
         numbers=st.lists(st.one_of(st.integers(1, 12), st.sampled_from([0, -1, "x", None])), max_size=40),

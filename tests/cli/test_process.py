@@ -129,7 +129,7 @@ async def test_the_sandbox_serves_until_ctrl_c():
     process.send_signal(signal.SIGINT)
     code, _, err = await end(process)
     assert code == 0
-    assert "A local Wavix with 5 numbers (ids from 1001) is running" in err
+    assert "A local Wavix simulator with 5 numbers (ids from 1001) is running" in err
     assert re.search(r"Requests +1 over 1 connections", err)
 
 

@@ -60,7 +60,7 @@ def test_each_phase_counts_from_zero_and_reading_shows_no_results():
 
 def test_a_pause_is_explained():
     (line,) = shown(("Sending", moment(3, 30, rate=50.0, paused_for=12.04)))
-    assert line.endswith("10/s of 50/s, paused 12.0 s, as the API asked (429)")
+    assert line.endswith("10/s of 50/s, paused for another 12.0 s, as the API asked (429)")
 
 
 def test_when_nothing_gets_through_it_says_so_and_for_how_long():

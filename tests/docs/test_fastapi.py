@@ -43,7 +43,7 @@ def run_tests(directory: Path, service: str) -> subprocess.CompletedProcess[str]
     (directory / "test_service.py").write_text(TEST)
     plugins = {point.value for point in importlib.metadata.entry_points(group="pytest11")}
     plugin = () if "wavix_async._pytest" in plugins else ("-p", "wavix_async._pytest")
-    # Unset, it is a warning of its own.
+    # If this option is not set, pytest-asyncio adds a warning of its own.
     scope = ("-o", "asyncio_default_fixture_loop_scope=function")
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("WAVIX", "PYTEST"))}
     return subprocess.run(

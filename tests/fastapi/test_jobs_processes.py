@@ -28,7 +28,7 @@ IDS = range(1001, 1251)
 
 @asynccontextmanager
 async def process(sandbox: Sandbox, directory: Path) -> AsyncIterator[tuple[Process, httpx.AsyncClient]]:
-    """Start a server, give it and a client of it, and leave neither."""
+    """Start a server, yield it and a client for it, and close both."""
     environment = {**os.environ, "WAVIX_API_KEY": sandbox.api_key, "WAVIX_BASE_URL": sandbox.url}
     server = await asyncio.create_subprocess_exec(
         sys.executable,
@@ -67,7 +67,7 @@ def assert_as_wanted(sandbox: Sandbox) -> None:
 
 @pytest.mark.req_14
 async def test_a_server_is_killed_and_the_next_one_resumes(tmp_path: Path):
-    """Requirement 14: nothing is lost by SIGKILL, and only what was on the wire can have gone out twice."""
+    """Requirement 14: a SIGKILL loses nothing, and only requests that were on the wire may be sent twice."""
     async with sandbox() as account:
         async with process(account, tmp_path) as (server, client):
             path = await post_job(client, IDS, concurrency=4)

@@ -358,7 +358,7 @@ def test_a_detached_session_does_not_complain_and_closed_sockets_do_not_either(s
     transport._sock = None
     connector._conns.clear()
     del session, connector, connections, protocol, transport
-    # A complaint would be heard here, as an error.
+    # Collect now, so that a warning would be raised in this test, as an error.
     gc.collect()
 
 

@@ -1196,7 +1196,7 @@ def test_a_client_works_in_a_second_event_loop(faulty: FaultServer, how: str) ->
             await call(client, GET)
 
     asyncio.run(third())
-    # Makes "Unclosed ..." heard here: all of the first two loops is garbage by now.
+    # All of the first two loops is garbage by now. Collect it, so that "Unclosed ..." warnings are raised in this test.
     gc.collect()
 
 
@@ -1231,7 +1231,7 @@ def test_a_loop_for_each_test_leaves_nothing_behind(faulty: FaultServer) -> None
     for turn in range(12):
         asyncio.run(one(turn))
     asyncio.run(shared.close())
-    # Makes "Unclosed ..." heard here.
+    # Collect now, so that "Unclosed ..." warnings are raised in this test.
     gc.collect()
     assert open_files() <= before
 
@@ -1285,7 +1285,7 @@ def test_a_second_event_loop_over_tls_leaves_nothing_behind(monkeypatch: pytest.
         for _ in range(3):
             asyncio.run(use(client))
         asyncio.run(client.close())
-        # Makes "unclosed transport" heard here.
+        # Collect now, so that "unclosed transport" warnings are raised in this test.
         gc.collect()
         assert open_files() < before
 

@@ -146,7 +146,7 @@ def whatever_happens(check: Callable[..., None], examples: int, strategies: dict
 
 
 async def nothing_is_left(client: WavixClient, session: ModelSession, connections: int) -> None:
-    """Requirements 10 and 22: slots, turns, connections and tasks are back; the next calls work at once."""
+    """Requirements 10 and 22: no slot, turn, connection or task is still held, and the next calls work at once."""
     snapshot = client.limits.snapshot()
     assert (snapshot.in_flight, snapshot.waiting, session.in_flight) == (0, 0, 0)
     assert asyncio.all_tasks() == {asyncio.current_task()}

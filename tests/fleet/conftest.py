@@ -1,4 +1,4 @@
-"""For tests of fleets: a sandbox and a client of it."""
+"""For tests of fleets: a sandbox and a client for it."""
 
 from __future__ import annotations
 

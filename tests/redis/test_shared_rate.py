@@ -24,7 +24,8 @@ SLACK = 1.05
 def run_watched(server: RedisServer, **options: Any) -> tuple[shared_rate.Run, float]:
     """Return what happened, and by how much the bounds on it are wider as the machine was busy: by nothing, as a rule.
 
-    A process that gets no turn for a tenth of a second uses a tenth of a second less, or makes up for it in the next.
+    A process that gets no CPU for a tenth of a second sends a tenth of a second's requests less, or makes up for them
+    in the next one.
     """
     latest, over = 0.0, threading.Event()
 

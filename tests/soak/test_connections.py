@@ -254,7 +254,7 @@ def nothing_left(more: int = 0) -> Iterator[None]:
     gc.collect()
     before = files()
     yield
-    # Makes "Unclosed ..." and "unclosed socket" heard here.
+    # Collect now, so that "Unclosed ..." and "unclosed socket" warnings are raised in this test.
     gc.collect()
     assert files() <= before + more
 

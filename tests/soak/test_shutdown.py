@@ -181,7 +181,7 @@ def test_what_was_refused_and_then_closed_was_rejected(monkeypatch: pytest.Monke
 @pytest.mark.parametrize("grace", GRACES)
 @pytest.mark.parametrize("batch", [None, "auto"])
 def test_closing_ends_a_bulk_run_in_order(monkeypatch: pytest.MonkeyPatch, batch: Any, grace: float) -> None:
-    """Each input has one end, and what is said of it is what the API saw."""
+    """Each input ends once, and its result agrees with what the API saw."""
     seen: Counter[str] = Counter()
     many = range(1, 201 if batch is None else 1001)
 
@@ -380,7 +380,7 @@ async def test_closing_on_real_sockets_is_true_to_what_the_server_saw(
         await asyncio.sleep(0.02)
         counters = faulty.counters()
     assert not counters["open"]
-    # Makes "Unclosed ..." heard here.
+    # Collect now, so that "Unclosed ..." warnings are raised in this test.
     del client, tasks
     gc.collect(1)
 

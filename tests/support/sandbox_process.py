@@ -23,7 +23,7 @@ class State:
 
     Attributes:
         numbers: The records by id, in wire form.
-        updates: How often each number was changed; one that was not is left out.
+        updates: How many times each number was changed; one that was not is left out.
         requests: How many requests came.
         faults: Faults played, by kind.
     """

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class StartFailedError(Exception):
-    """The lifespan has said that it cannot start."""
+    """The app reported in its lifespan that its startup failed."""
 
 
 class Served:

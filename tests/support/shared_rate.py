@@ -193,7 +193,7 @@ def ask_server(url: str, method: str = "GET") -> Any:
 
 
 def round_trips(redis: RedisServer) -> int:
-    """How often the script has run, as Redis counts."""
+    """How many times the script has run, as counted by Redis."""
     from redis import Redis
 
     with Redis.from_url(redis.url) as client:

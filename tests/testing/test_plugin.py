@@ -30,7 +30,7 @@ def run(tmp_path: Path) -> Run:
     def run(source: str, *options: str, ini: str = ASYNCIO) -> tuple[str, dict[str, int]]:
         (tmp_path / "pytest.ini").write_text(INI + ini)
         (tmp_path / "test_it.py").write_text("import asyncio, gc, os, sys, time\nimport pytest\n" + source)
-        # The plugin is there by its entry point, as it is for every user that has installed the package.
+        # The plugin is loaded through its entry point, as it is for every user who has installed the package.
         command = [sys.executable, "-m", "pytest", "-q", *options]
         environment = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST", "WAVIX"))}
         done = subprocess.run(

@@ -33,7 +33,8 @@ def test_pyright(tmp_path: Path) -> None:
     if not importlib.util.find_spec("pyright"):
         pytest.skip("pyright is not installed: pip install --group typing")
     settings = tmp_path / "pyrightconfig.json"
-    # `# type: ignore` is for mypy here, and an ignore that pyright does not need is an error.
+    # Pyright must pass over `# type: ignore`, which is for mypy, and must report as an error every `# pyright: ignore`
+    # that it does not need.
     settings.write_text(
         json.dumps(
             {

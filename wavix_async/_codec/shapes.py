@@ -39,8 +39,8 @@ def write_datetime(value: datetime) -> str:
     return value.isoformat()
 
 
-# Types whose wire form is a string in a format of its own: encoding a decoded value may give another text than the
-# one received (`1.0E1`, a time without a zone).
+# Types whose wire form is a string in a format of its own: encoding a decoded value may give a text other than
+# the one received (`1.0E1`, a time without a zone).
 TEXTUAL: Final[dict[type, Callable[[Any], Any]]] = {Decimal: str, datetime: write_datetime, date: date.isoformat}
 
 
@@ -98,7 +98,7 @@ def _holds_text(kind: Any) -> bool:
 
 
 def _write_texts(value: Any) -> Any:
-    """Return a value with its decimals, dates and times in wire form, also in lists and dicts."""
+    """Return a value with its decimals, dates and times in wire form, even inside lists and dicts."""
     if type(value) is list:
         return [_write_texts(each) for each in value]
     if type(value) is dict:

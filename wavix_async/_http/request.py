@@ -73,7 +73,7 @@ def build_request(
     if isinstance(query, _codec.FieldsBase):
         query = _codec.query_of(query)
     if query:
-        # To build a URL from its parts costs half as much as to parse it again.
+        # Building a URL from its parts costs half as much as parsing it again.
         url = URL.build(
             scheme=base_url.scheme,
             authority=base_url.raw_authority,

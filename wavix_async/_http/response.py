@@ -83,7 +83,7 @@ def _read_unwrapped(operation: Operation[T], response: Response, payload: Any) -
         if _codec.is_list(operation.result):
             return cast("T", []), []
     if not isinstance(inner, dict | list):
-        # The model itself may have a field of that name, a text or a number: then the body is the result, too.
+        # The model itself may have a text or number field of that name: in that case, too, the body is the result.
         return _decode(operation, response, payload)
     value, drifts = _decode(operation, response, inner)
     model = _codec.name_of(operation.result)

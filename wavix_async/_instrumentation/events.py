@@ -38,7 +38,7 @@ class AttemptStart(_Record):
     """One request is about to be sent.
 
     Attributes:
-        operation: `PATCH /v1/numbers/{id}`.
+        operation: The operation, such as `PATCH /v1/numbers/{id}`.
         attempt: 1 for the first attempt of the call.
         url: The URL of the request, including the query; it never holds the API key.
     """
@@ -53,7 +53,7 @@ class AttemptEvent(_Record):
     """One attempt has ended.
 
     Attributes:
-        operation: `PATCH /v1/numbers/{id}`.
+        operation: The operation, such as `PATCH /v1/numbers/{id}`.
         attempt: 1 for the first attempt of the call.
         status: The HTTP status; None if no answer came.
         error: The class name of the failure, or None.
@@ -76,7 +76,7 @@ class RetryEvent(_Record):
     """A failed attempt will be retried.
 
     Attributes:
-        operation: `PATCH /v1/numbers/{id}`.
+        operation: The operation, such as `PATCH /v1/numbers/{id}`.
         attempt: The attempt that failed.
         wait: Seconds of backoff; 0 if the retry only waits for the shared pause.
         reason: The class name of the failure.
@@ -121,7 +121,7 @@ class DriftEvent(_Record):
     """An answer is not as documented; the client reports each kind of drift once.
 
     Attributes:
-        operation: `GET /v1/numbers/{id}`.
+        operation: The operation, such as `GET /v1/numbers/{id}`.
         drift: What differs, and where.
     """
 
@@ -134,7 +134,7 @@ class BulkStart(_Record):
     """A bulk run begins.
 
     Attributes:
-        operation: The operation for each input: `PATCH /v1/numbers/{id}`.
+        operation: The operation for each input, such as `PATCH /v1/numbers/{id}`.
         total: The number of inputs; None if it is not known before the end.
         concurrency: How many requests may be on the wire at once.
     """
@@ -149,7 +149,7 @@ class BulkEvent(_Record):
     """A bulk run has ended.
 
     Attributes:
-        operation: The operation for each input: `PATCH /v1/numbers/{id}`.
+        operation: The operation for each input, such as `PATCH /v1/numbers/{id}`.
         updated: Inputs that the API confirmed.
         failed: Inputs that the API rejected, and invalid inputs.
         unknown: Inputs that were sent, with an unknown outcome.

@@ -93,7 +93,7 @@ class AcceptedHistogram:
             self._last = time
 
     def before(self, time: float) -> Iterator[tuple[int, float]]:
-        """Yield (accepted, seconds) of the spans that end at `time`, the shortest first."""
+        """Yield (accepted, seconds) for each span that ends at `time`, shortest first."""
         count, end = 0, time
         for half in ((self._bins, self._origin, self._width), self._older):
             if half is not None:

@@ -1,4 +1,6 @@
-"""`Limiter` holds requests back so that the server does not have to refuse them: the asyncio half of `pacer.py`.
+"""`Limiter` holds requests back so that the server does not have to refuse them.
+
+This is the asyncio side of rate control; `pacer.py` does the arithmetic.
 
 Callers wait in one queue, in the order in which they came, and *one* timer releases the head of the queue when its
 request is due. A pause, a new rate or a cancelled caller only moves that timer, so many callers never wake at once. A
@@ -51,7 +53,7 @@ class LimitSnapshot:
     source: Literal["configured", "shared", "learned", "unlimited"]
     """Where the rate comes from: `configured`, set by the user; `shared`, the rate of all processes together (while
     their store is out of reach, this process's part of it counts as configured); `learned`, from refusals or headers,
-    also if the server keeps refusing a configured rate; `unlimited`, there is no rate."""
+    even for a configured rate if the server keeps refusing it; `unlimited`, there is no rate."""
 
     paused_for: float
     """Seconds until the pause that the server asked for is over; 0.0 if there is no pause."""
@@ -77,7 +79,7 @@ class Limiter:
     """Holds requests back so that the server does not have to refuse them.
 
     Every request takes a permit (`try_acquire`, else `acquire`) and closes it once: with `accepted`, `refused` or
-    `no_answer` if it was sent, with `refund` if it was not.
+    `no_answer` after an attempt to send the request, with `refund` if there was no attempt.
     """
 
     def __init__(
@@ -182,7 +184,7 @@ class Limiter:
         self._after_pause(began=self._pacer.refused(permit, self._now(), retry_after))
 
     def no_answer(self, permit: float) -> None:  # noqa: ARG002  (every way to close a permit takes it)
-        """Close a permit without a verdict: the request was never sent, or no answer came."""
+        """Close a permit without a verdict: the attempt failed before or after the request was sent."""
         self._pacer.no_answer()
         self._release_waiters()
 

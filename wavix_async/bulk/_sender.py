@@ -107,7 +107,7 @@ class Sender:
 
     @property
     def extra_workers(self) -> int:
-        """How many extra workers may run because as many back off; 0 in an outage."""
+        """How many extra workers may run: one for each worker that is backing off; 0 in an outage."""
         return 0 if self._breaker.is_open() else self._backing_off
 
     @property
@@ -269,7 +269,7 @@ class Sender:
 
 
 def _record_error(log: AttemptLog, error: WavixError) -> None:
-    """Note what an error says of a call, whose attempts the observer misses when it goes through another client."""
+    """Note what an error says about a call: the observer misses the attempts of a call through another client."""
     if error.outcome == "unknown" and not log.maybe_done:
         log.maybe_done = True
         log.unanswered = error.status not in _ENDED

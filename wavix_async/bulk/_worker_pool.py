@@ -44,7 +44,7 @@ class WorkerPool:
         Args:
             work: The work of each worker.
             most: The most workers to start; None: the initial number.
-            every: Seconds between two calls of `on_interval`; None: call it only when workers end.
+            every: Seconds between two calls to `on_interval`; None: call it only when workers end.
             on_interval: Called while the workers run.
         """
         for _ in range(self._size if most is None else min(self._size, most)):

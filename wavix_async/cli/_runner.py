@@ -84,10 +84,10 @@ async def show_progress(display: Display, read_progress: ReadProgress) -> AsyncG
 
 @attrs.define
 class Interrupts:
-    """Counts how often the user pressed Ctrl-C.
+    """Counts how many times the user pressed Ctrl-C.
 
     Attributes:
-        count: How often.
+        count: How many times so far.
         run_ended: Whether the run has ended: another Ctrl-C then cancels nothing.
     """
 

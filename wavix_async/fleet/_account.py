@@ -67,7 +67,7 @@ class AccountReader:
         requests: Requests so far.
         rate_limited: Requests answered with 429.
         listings: How many times all pages were read.
-        is_complete: Whether the last listing is complete, because no number moved to another page during it.
+        is_complete: Whether the last listing is complete, that is, no number moved to another page during it.
     """
 
     def __init__(self, wavix: WavixClient, concurrency: int = 32) -> None:

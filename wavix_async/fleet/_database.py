@@ -63,7 +63,7 @@ class Database:
             return work(self.connection, *args, **kwargs)
 
     def stop_thread(self) -> None:
-        """End the thread; the next call of `run` starts a new one."""
+        """End the thread; the next call to `run` starts a new one."""
         if self._thread is not None:
             self._thread.shutdown(wait=False)
             self._thread = None

@@ -260,7 +260,7 @@ class Match:
 
     @property
     def problems(self) -> list[Problem]:
-        """The contradictions with the account found so far: the first thousand."""
+        """The first thousand contradictions with the account found so far."""
         return self._problems.kept
 
     def error(self) -> FleetFileError | None:
@@ -295,7 +295,7 @@ class Match:
         ]
 
     def unseen(self) -> Iterator[Target]:
-        """Yield the named numbers that no call of `updates` has included."""
+        """Yield the named numbers that no call to `updates` has covered."""
         for position, target in self._desired.positioned_targets():
             if not self._seen[position]:
                 yield target

@@ -17,7 +17,7 @@ class FleetFileError(InputError):
 
     Attributes:
         problems: The first thousand mistakes, with their places; the error text shows twenty.
-        count: The number of all mistakes.
+        count: How many mistakes there are in total.
     """
 
     def __init__(self, message: str = "", *, problems: Sequence[Problem] = (), count: int | None = None) -> None:
@@ -37,7 +37,7 @@ class StalePlanError(SafetyError):
 
     Attributes:
         numbers: One line for each of the first thousand numbers: the id, the field, and its current value.
-        count: The number of all such numbers.
+        count: How many such numbers there are in total.
     """
 
     def __init__(self, numbers: Sequence[str], count: int) -> None:
@@ -57,7 +57,7 @@ class MissingNumbersError(InputError):
 
     Attributes:
         numbers: One line for each of the first thousand numbers: the file, line, column, and the id or phone number.
-        count: The number of all such numbers.
+        count: How many such numbers there are in total.
     """
 
     def __init__(self, numbers: Sequence[str], count: int) -> None:
@@ -84,7 +84,7 @@ def _listed(lines: Sequence[str], count: int) -> str:
 
 
 class Problems:
-    """Collects problems: keeps the first thousand, and counts all."""
+    """Collects problems; keeps the first thousand, and counts all of them."""
 
     def __init__(self) -> None:
         self.kept: list[Problem] = []

@@ -73,7 +73,7 @@ class Plan:
 
     @property
     def missing(self) -> tuple[str, ...]:
-        """One line for each number that is not in the account, with its place in the file: the first thousand."""
+        """One line for each of the first thousand numbers that are not in the account, with its place in the file."""
         query = f"SELECT reason FROM missing LIMIT {_MOST_LISTED}"  # noqa: S608 - constants
         return tuple(reason for (reason,) in self._database.connection.execute(query))
 

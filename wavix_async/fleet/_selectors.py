@@ -92,8 +92,9 @@ class Selector:
 
     Attributes:
         criteria: Names with allowed values. A number must have one of the values of each criterion. None matches a
-            number without a value. A text may be a pattern with `*` and `?`, a phone number also with `[...]`;
-            `country` is the name or the two-letter code. A selector without criteria matches every number.
+            number without a value. A text may be a pattern with `*` and `?`; the pattern of a phone number may
+            also have `[...]`. `country` is the name or the two-letter code. A selector without criteria matches every
+            number.
         change: The desired settings.
         place: The place in the file.
     """

@@ -89,7 +89,7 @@ class Model(_Object, AnswerBase):
     """The base of every answer.
 
     A field whose type allows None may be missing or null in an answer. Every other field is documented as always
-    present. If the API omits it anyway, the field is None; if the API sends another type than documented, the field
+    present. If the API omits it anyway, the field is None; if the API sends a type other than the documented one, the field
     keeps the value as received (`WavixClient(strict=True)` raises `DecodeError` instead).
 
     Models compare by value. They are not hashable, because they may hold lists. `wavix_async.to_dict(model)` returns
@@ -131,7 +131,7 @@ class Body(_Object, FieldsBase):
     enum as the enum's member, and a mapping for another body as that body.
 
     Raises:
-        InputError: A field has another type than its annotation says; the message names the field.
+        InputError: A field does not have the type of its annotation; the message names the field.
     """
 
     LEFT_OUT: ClassVar[str] = ", or left out"
@@ -158,7 +158,7 @@ class Query(_Object, FieldsBase):
     """The base of the query parameters of an operation: a field that is None is not sent.
 
     Raises:
-        InputError: A field has another type than its annotation says; the message names the field.
+        InputError: A field does not have the type of its annotation; the message names the field.
     """
 
     def __attrs_post_init__(self) -> None:
@@ -170,7 +170,7 @@ class PageQuery(Query):
     """The query parameters of a list that the API returns in pages.
 
     Raises:
-        InputError: A field has another type than its annotation says, or is out of range.
+        InputError: A field does not have the type of its annotation, or is out of range.
     """
 
     page: int | None = None

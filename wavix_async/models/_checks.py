@@ -385,7 +385,7 @@ def normalize(body: Any) -> None:
 
 
 def holds_mapping(kind: Any) -> bool:
-    """Return whether a field of a body may hold a dict, which has no hash, at any depth."""
+    """Return whether a field of a body may hold a dict at any depth; a dict cannot be hashed."""
     return any(
         _may_hold_mapping(each) for field in attrs.fields(kind) for each in _distinct(members(_bare(field.type)))
     )

@@ -22,7 +22,7 @@ S = TypeVar("S")
 
 
 class unpack(Generic[P, B]):  # noqa: N801 - reads as a decorator
-    """Replace the last parameter of a method, a body or a query, with the model's fields as keywords.
+    """Replace the last parameter of a method (a body or a query) with the model's fields as keywords.
 
     Up to three ids may come before it. `help()` of the method shows the docs of the fields.
 

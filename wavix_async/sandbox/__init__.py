@@ -1,4 +1,4 @@
-"""A local Wavix: a stateful imitation of the API on a loopback port, with rate limits and faults on demand.
+"""A local Wavix simulator: it imitates the API on a loopback port, with state, rate limits and faults on demand.
 
 `Sandbox` is an asynchronous context manager. It needs no account and no network. It keeps every change, uses the API's
 own error format, and counts the requests it receives, so that a test can compare a client's report with the facts::
@@ -8,7 +8,7 @@ own error format, and counts the requests it receives, so that a test can compar
         assert sandbox.numbers[1001]["sms_enabled"] is True
         print(sandbox.stats.refused, sandbox.stats.faults)
 
-With `with` it runs in its own thread, for synchronous code and for tests (`docs/testing.md`).
+In a `with` block it runs in its own thread, for synchronous code and for tests (`docs/testing.md`).
 """
 
 from wavix_async.sandbox._sandbox import Sandbox

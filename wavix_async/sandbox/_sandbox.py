@@ -54,10 +54,10 @@ def _sockets_of(site: Any) -> list[Any]:
 
 
 class Sandbox:
-    """A local Wavix on a loopback port, with its state in memory.
+    """A local Wavix simulator on a loopback port, with its state in memory.
 
-    With `async with`, or with `start()` and `stop()`, the sandbox runs in the caller's event loop. With `with` it runs
-    in its own thread, for synchronous code and for tests that may block their event loop. Then `await stop()` and
+    With `async with`, or with `start()` and `stop()`, the sandbox runs in the caller's event loop. In a `with` block it
+    runs in its own thread, for synchronous code and for tests that may block their event loop. Then `await stop()` and
     `await start()` simulate an outage, from any event loop. All other methods work from any thread at any time.
 
     Every request first meets the rate limit, then the latency, then a fault or the API. A request that the rate limit

@@ -1,4 +1,4 @@
-"""`wavix-async demo`: update all numbers of a local Wavix with a rate limit and faults, and check every number."""
+"""`wavix-async demo`: update all numbers of a local Wavix simulator with a rate limit and faults."""
 
 import asyncio
 from collections.abc import Mapping
@@ -50,7 +50,7 @@ def demo(
     seed: int = 0,
     as_json: Json = False,
 ) -> ExitCode:
-    """Update numbers on a local Wavix with a rate limit and faults.
+    """Update numbers on a local Wavix simulator with limits and faults.
 
     The demo needs no API key and no network. The client does not know the rate limit: it learns the limit from 429
     responses. At the end the demo checks every number on the server against the client's report.
@@ -59,7 +59,7 @@ def demo(
 
     Args:
         numbers: How many phone numbers to change.
-        rate: How many requests per second the local server accepts.
+        rate: How many requests per second the simulator accepts.
         faults: The share of requests that fail (connection reset, truncated or broken response, 5xx), from 0 to 1.
         concurrency: How many requests may be in flight at once.
         seed: Seed for the data and the faults.
@@ -107,7 +107,7 @@ def _make_update(number_id: int) -> NumberUpdate:
 
 def _intro(scenario: _Scenario, url: str) -> Text:
     return Text(
-        f"A local Wavix at {url} accepts {scenario.rate:g} requests/s (burst {scenario.burst}) "
+        f"A local Wavix simulator at {url} accepts {scenario.rate:g} requests/s (burst {scenario.burst}) "
         f"and fails {scenario.faults:.1%} of them.\nThe client knows neither figure.\n",
         style="dim",
     )

@@ -1,4 +1,4 @@
-"""`wavix-async sandbox`: run a local Wavix server until Ctrl-C."""
+"""`wavix-async sandbox`: run a local Wavix simulator until Ctrl-C."""
 
 import asyncio
 import signal
@@ -30,7 +30,7 @@ def sandbox(
     seed: int = 0,
     as_json: Json = False,
 ) -> None:
-    """Run a local Wavix server for tests, until Ctrl-C.
+    """Run a local Wavix simulator for tests, until Ctrl-C.
 
     The server keeps its data in memory. It prints two `export` lines with its URL and key: paste them into another
     shell, and the commands there use this server.
@@ -76,7 +76,9 @@ async def _serve(local_wavix: Sandbox, port: int, *, as_json: bool) -> None:
             sys.stdout.flush()
             ids = f" (ids from {min(local_wavix.numbers)})" if local_wavix.numbers else ""
             numbers = format_count(len(local_wavix.numbers))
-            console.print(f"A local Wavix with {numbers}{ids} is running; press Ctrl-C to stop it.", style="dim")
+            console.print(
+                f"A local Wavix simulator with {numbers}{ids} is running; press Ctrl-C to stop it.", style="dim"
+            )
             await stop_event.wait()
     finally:
         await local_wavix.stop()

@@ -171,7 +171,7 @@ class Display:
         if progress.done == progress.total:
             return (f"{progress.elapsed:.1f} s", "")
         if round(progress.paused_for, 1):
-            return (f"paused {progress.paused_for:.1f} s, as the API asked (429)", "yellow")
+            return (f"paused for another {progress.paused_for:.1f} s, as the API asked (429)", "yellow")
         if progress.elapsed - since >= _STALLED:
             return (
                 f"no progress for {format_duration(round(progress.elapsed - since))}: retrying",

@@ -104,7 +104,10 @@ def _add_routes(router: APIRouter, manager: JobManager) -> None:
         responses={202: {"headers": _LOCATION}, **_TOO_LARGE},
     )
     async def create_job(changes: ChangeSet, request: Request, response: Response, wavix: WavixDep) -> Job:
-        """Plan the changes that give the numbers the wanted settings, and carry them out unless `confirm` is set."""
+        """Plan the changes that give the numbers the wanted settings, and carry them out.
+
+        The job sends the changes as soon as they are planned; with `confirm`, only after it is started.
+        """
         await asyncio.to_thread(check_change_set, changes)
         job = await manager.create(wavix, changes)
         response.headers["Location"] = f"{request.url.path.rstrip('/')}/{job.id}"
@@ -142,7 +145,7 @@ def _add_routes(router: APIRouter, manager: JobManager) -> None:
         offset: _Offset = 0,
         limit: _Limit = 100,
     ) -> ResultPage:
-        """Return how each number ended, also while the job runs; numbers that already matched are left out."""
+        """Return how each number ended, even while the job runs; numbers that already matched are left out."""
         return await manager.results(job_id, status, offset, limit)
 
     @router.get(

@@ -214,7 +214,7 @@ class JobResult(JobChange):
     """How one number ended."""
 
     status: FleetStatus = Field(description="How the change ended; `pending`, `unknown` and `not_sent` can be resumed.")
-    attempts: int = Field(description="How often the change was sent.")
+    attempts: int = Field(description="How many times the change was sent.")
     reason: str | None = Field(description="Why the change ended this way; null if the status says it all.")
 
     @classmethod

@@ -1,7 +1,7 @@
 """What happens to a request outside the API itself: the rate limit, the latency, the faults, and the counters.
 
-The server may run in another thread than the test. So any code that reads or changes a sandbox's state holds the lock,
-but never across an `await`.
+The server and the test may run in different threads. So any code that reads or changes a sandbox's state holds the
+lock, but never across an `await`.
 """
 
 import asyncio

@@ -67,9 +67,9 @@ class SandboxStats:
     faults: Counter[str] = field(factory=Counter)
     """Faults by kind."""
     updates: Counter[int] = field(factory=Counter)
-    """How often a PATCH with at least one field changed a number, by number id."""
+    """How many times a PATCH with at least one field changed a number, by number id."""
     charges: Counter[str] = field(factory=Counter)
-    """How often an operation that costs money was carried out, by operation, such as `POST /v3/messages`."""
+    """How many times an operation that costs money was carried out, by operation, such as `POST /v3/messages`."""
     in_flight: int = 0
     """Requests in flight now."""
     max_in_flight: int = 0

@@ -66,7 +66,8 @@ _THRESHOLDS = (6, 10, 12, 30)
 _TRUNKS = ((3107, "32882", "Main office"), (3108, "32883", "Call center"), (3110, "41200", "Backup"))
 
 _MASK = (1 << 64) - 1
-_STEP = 7_368_787  # coprime to MAX_NUMBERS (odd and not a multiple of 5), so no two numbers have the same subscriber
+# Coprime to MAX_NUMBERS (odd and not a multiple of 5), so no two phone numbers end in the same subscriber digits.
+_STEP = 7_368_787
 _BACK = pow(_STEP, -1, MAX_NUMBERS)
 
 
