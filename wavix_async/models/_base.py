@@ -89,8 +89,8 @@ class Model(_Object, AnswerBase):
     """The base of every answer.
 
     A field whose type allows None may be missing or null in an answer. Every other field is documented as always
-    present. If the API omits it anyway, the field is None; if the API sends a type other than the documented one, the field
-    keeps the value as received (`WavixClient(strict=True)` raises `DecodeError` instead).
+    present. If the API omits it anyway, the field is None; if the API sends a type other than the documented one,
+    the field keeps the value as received (`WavixClient(strict=True)` raises `DecodeError` instead).
 
     Models compare by value. They are not hashable, because they may hold lists. `wavix_async.to_dict(model)` returns
     the wire form, and `json.dumps(model, default=wavix_async.to_dict)` writes it.
