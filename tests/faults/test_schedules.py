@@ -502,7 +502,7 @@ def written(result: BulkResult) -> str:
 @pytest.mark.req_08
 @pytest.mark.req_13
 def test_a_run_is_as_wide_after_a_backoff_as_before() -> None:
-    """One helps out while another backs off, and one leaves when that is over: not two that end in one instant."""
+    """One worker helps out while another backs off; only one leaves after that, even if two backoffs end at once."""
     count, latency = 102, 0.02
 
     def answer(seen: Seen) -> Reply:
@@ -532,7 +532,7 @@ def test_a_run_does_not_end_before_its_input_does() -> None:
 
 @pytest.mark.req_17
 def test_an_item_of_unknown_outcome_takes_no_worker_with_it() -> None:
-    """Its backoff ended by a deadline, its change is sent again when it is settled: all others have their turn."""
+    """A deadline ends its backoff. Its change is sent again when it is settled, and all others have their turn."""
     count = 13
     session = ModelSession(down=Down(0.0, 1.0, "stall"))
     policy = RetryPolicy(attempts=2, backoff=0.1, budget_ratio=0.0, budget_per_second=2.0)

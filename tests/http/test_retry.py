@@ -605,7 +605,7 @@ def test_backoffs_are_spread_over_the_whole_of_what_is_allowed() -> None:
 
 @pytest.mark.req_09
 def test_an_outage_costs_little_traffic_and_is_over_when_it_is_over() -> None:
-    """150 calls a second and everything fails, for a while: at most 1.3 requests for each call after warm-up."""
+    """While 150 calls a second all fail, they cost at most 1.3 requests per call after warm-up."""
     outage, end, per_second = 20.0, 25.0, 150
     warm, failed_late = 5.0, 0
     calls: Counter[bool] = Counter()
@@ -641,7 +641,7 @@ def test_an_outage_costs_little_traffic_and_is_over_when_it_is_over() -> None:
 
 @pytest.mark.req_08
 def test_a_backoff_holds_no_connection() -> None:
-    """10 connections, a tenth of the calls failing for two seconds: at most 1.15 times the ideal."""
+    """With 10 connections, and a tenth of calls failing for two seconds, they take at most 1.15 times the ideal."""
     latency, count = 0.05, 2000
     began: dict[int, float] = {}
 

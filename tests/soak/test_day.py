@@ -2,7 +2,7 @@
 
 The load is that of a web application with background jobs: a trickle and bursts of calls through a client made for each
 request, bulk runs, deadlines, callers that hang up, observers that fail. The API refuses storms of calls, fails for
-minutes, is gone for an hour at night, and repeats itself in no answer: each brings an undocumented field.
+minutes, is gone for an hour at night, and repeats itself in no answer: each has a new undocumented field.
 """
 
 from __future__ import annotations

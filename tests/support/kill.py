@@ -83,7 +83,7 @@ class Child:
         self._lines.put(None)
 
     def run(self, kill_in: tuple[str, float] | None = None) -> str | None:
-        """Let it run to its end, or kill it so many seconds after it has said a word.
+        """Let it run to its end, or kill it so many seconds after it has printed a word.
 
         Returns:
             The phase in which it was killed, or None when it came to its end before.
@@ -192,10 +192,10 @@ class Run:
     kills: list[str] = field(default_factory=list)
     """The phases in which its children were killed."""
     began_again: int = 0
-    """How often there was no journal yet, so that it was applied again."""
+    """How many times there was no journal yet, so that the plan was applied again."""
     lost: int = 0
     times: Counter[int] = field(default_factory=Counter)
-    """How many numbers were changed how often by the apply."""
+    """How many numbers the apply changed once, twice, and so on."""
     times_back: Counter[int] = field(default_factory=Counter)
     """The same, by the roll-back."""
     rolled_back: bool = False

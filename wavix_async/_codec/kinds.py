@@ -60,7 +60,7 @@ class AnswerBase:
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
 class FieldsBase(Mapping[str, Any]):
-    """The base of bodies and queries: also a mapping of the fields that are set."""
+    """The base of bodies and queries, which are mappings of the fields that are set."""
 
     def __getitem__(self, name: str) -> Any:
         value = getattr(self, name, UNSET) if name in _names(type(self)) else UNSET

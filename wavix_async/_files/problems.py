@@ -59,7 +59,7 @@ def mistakes(name: str, lines: Iterable[str], count: int) -> str:
 
     Args:
         name: The name of the file.
-        lines: One line for each mistake: all of them, or at least the first twenty.
+        lines: One line for each mistake, or for at least the first twenty if there are more.
         count: The number of mistakes.
     """
     shown = [f"  {line}" for line, _ in zip(lines, range(_SHOWN), strict=False)]

@@ -91,7 +91,7 @@ def _lower(one: float | None, other: float | None) -> float | None:
 
 
 class Pacer:
-    """The arithmetic of one limiter: no clock, no event loop, no waiting."""
+    """The arithmetic of one limiter. It has no clock and no event loop, and never waits."""
 
     def __init__(self, rate: float | None = None) -> None:
         self.rate = rate

@@ -89,10 +89,10 @@ class FleetProgress:
         phase: The current phase.
         total: The number of numbers in this phase; None if it is not known.
         done: How many of them this phase has finished.
-        updated: Of all changes: confirmed so far.
-        failed: Of all changes: rejected so far.
-        unknown: Of all changes: outcome not known now.
-        not_sent: Of the changes that were tried: not sent.
+        updated: How many of all changes the API has confirmed so far.
+        failed: How many of all changes the API has rejected so far.
+        unknown: How many of all changes have an unknown outcome now.
+        not_sent: How many of the changes that were tried were not sent.
         requests: Requests sent by this process, including reads.
         rate_limited: Requests answered with 429.
         elapsed: Seconds since this process started the run.

@@ -75,7 +75,7 @@ function undone(report) {
 const took = (report) => (report ? `${count(report.requests)} requests in ${duration(report.elapsed)}.` : "");
 
 function underWay(progress) {
-  if (progress?.paused_for > 0) return `Paused for ${duration(progress.paused_for)}, as the API asked.`;
+  if (progress?.paused_for > 0) return `Paused for another ${duration(progress.paused_for)}, as the API asked.`;
   if (!progress?.total || !progress.done || progress.phase !== "sending") return "";
   const left = ((progress.total - progress.done) * progress.elapsed) / progress.done;
   return left < 1 ? "Nearly done." : `About ${duration(Math.round(left))} left.`;

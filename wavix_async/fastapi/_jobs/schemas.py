@@ -138,7 +138,7 @@ class JobPlan(_ResponseModel):
 class JobReport(_ResponseModel):
     """The outcome of a job; each number of the request is in exactly one of the first six counts."""
 
-    updated: int = Field(description="Changes that the API confirmed; with `verify`, also read back.")
+    updated: int = Field(description="Changes that the API confirmed; with `verify`, a read shows them, too.")
     unchanged: int = Field(description="Numbers that already matched.")
     failed: int = Field(description="Changes that the API rejected, and numbers that are not in the account.")
     unknown: int = Field(description="Changes that were sent but whose outcome could not be determined.")

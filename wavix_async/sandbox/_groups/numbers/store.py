@@ -1,4 +1,4 @@
-"""The state of the account: only the differences from the generated numbers."""
+"""The state of the account, kept as the differences from the generated numbers."""
 
 from bisect import bisect_left
 from collections import Counter
