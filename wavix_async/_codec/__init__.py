@@ -6,6 +6,7 @@ from wavix_async._codec.encoder import encode, query_of, to_dict
 from wavix_async._codec.json import dumps, loads
 from wavix_async._codec.kinds import NO_EXTRA, AnswerBase, FieldsBase, OpenEnum, OpenIntBase, OpenStrBase, Origin
 from wavix_async._codec.shapes import is_hidden, is_list, is_model, is_union, members, name_of, shape_of
+from wavix_async._codec.values import Value
 
 __all__ = [
     "NO_EXTRA",
@@ -16,6 +17,7 @@ __all__ = [
     "OpenIntBase",
     "OpenStrBase",
     "Origin",
+    "Value",
     "decode",
     "drift_error",
     "dumps",

@@ -4,13 +4,14 @@ from typing import Any, Literal
 
 import attrs
 
+from wavix_async._codec.values import Value
 from wavix_async.errors import DecodeError
 
 __all__ = ["Drift", "drift_error"]
 
 
-@attrs.frozen
-class Drift:
+@attrs.frozen(eq=False, repr=False)
+class Drift(Value):
     """One way in which an answer is not as documented."""
 
     model: str

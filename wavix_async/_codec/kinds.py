@@ -11,13 +11,14 @@ from typing import Any, Final, Self
 
 import attrs
 
+from wavix_async._codec.values import Value
 from wavix_async.types import UNSET
 
 __all__ = ["NO_EXTRA", "AnswerBase", "FieldsBase", "OpenEnum", "OpenIntBase", "OpenStrBase", "Origin"]
 
 
-@attrs.frozen
-class Origin:
+@attrs.frozen(eq=False, repr=False)
+class Origin(Value):
     """Details of an answer that the decoded fields lose; with them `to_dict` restores the answer exactly."""
 
     absent: frozenset[str] = frozenset()

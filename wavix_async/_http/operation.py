@@ -10,6 +10,7 @@ from typing import Any, Final, Generic, TypeVar
 import attrs
 
 from wavix_async import _codec
+from wavix_async._codec import Value
 from wavix_async.errors import InputError
 from wavix_async.models.common import Success
 
@@ -27,8 +28,8 @@ def _to_frozenset(words: Any) -> Any:
     return words if isinstance(words, str) or not isinstance(words, Iterable) else frozenset(words)
 
 
-@attrs.frozen
-class Operation(Generic[T]):
+@attrs.frozen(eq=False, repr=False)
+class Operation(Value, Generic[T]):
     """One API call: where it goes, what it returns, and what the client may do when it fails.
 
     Use it to call an operation that the SDK has no method for:

@@ -11,6 +11,7 @@ import attrs
 from yarl import URL
 
 from wavix_async import _codec
+from wavix_async._codec import Value
 from wavix_async._http.operation import Operation
 from wavix_async.errors import InputError
 from wavix_async.types import UNSET
@@ -20,8 +21,8 @@ __all__ = ["Part", "Query", "Request", "build_request"]
 Query: TypeAlias = Mapping[str, object]
 
 
-@attrs.frozen
-class Part:
+@attrs.frozen(eq=False, repr=False)
+class Part(Value):
     """One part of a multipart body."""
 
     name: str

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import attrs
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception
 
+from wavix_async._codec import Value
 from wavix_async._http.operation import Operation
 from wavix_async.config import RetryPolicy
 from wavix_async.errors import (
@@ -27,15 +28,15 @@ __all__ = ["GiveUp", "RetryBudget", "Wait", "decide", "is_free", "repeat"]
 T = TypeVar("T")
 
 
-@attrs.frozen
-class Wait:
+@attrs.frozen(eq=False, repr=False)
+class Wait(Value):
     """Retry after `seconds` of backoff."""
 
     seconds: float
 
 
-@attrs.frozen
-class GiveUp:
+@attrs.frozen(eq=False, repr=False)
+class GiveUp(Value):
     """End the call with `error`."""
 
     error: WavixError

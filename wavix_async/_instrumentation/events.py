@@ -1,12 +1,12 @@
 """Events for observers and the log: one frozen record per attempt, retry, pause, rate, drift and bulk run."""
 
 from contextlib import AbstractContextManager
-from typing import Any, Protocol, TypeAlias, cast
+from typing import Protocol, TypeAlias
 
 import attrs
 from yarl import URL
 
-from wavix_async._codec import Drift
+from wavix_async._codec import Drift, Value
 
 __all__ = [
     "AttemptEvent",
@@ -23,18 +23,8 @@ __all__ = [
 ]
 
 
-class _Record:
-    """Shows its fields, with one `__repr__` for all events: attrs would compile one per class, which slows imports."""
-
-    __slots__ = ()
-
-    def __repr__(self) -> str:
-        shown = (f"{field.name}={getattr(self, field.name)!r}" for field in attrs.fields(cast("Any", type(self))))
-        return f"{type(self).__name__}({', '.join(shown)})"
-
-
-@attrs.frozen(kw_only=True, repr=False)
-class AttemptStart(_Record):
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class AttemptStart(Value):
     """One request is about to be sent.
 
     Attributes:
@@ -48,8 +38,8 @@ class AttemptStart(_Record):
     url: URL
 
 
-@attrs.frozen(kw_only=True, repr=False)
-class AttemptEvent(_Record):
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class AttemptEvent(Value):
     """One attempt has ended.
 
     Attributes:
@@ -71,8 +61,8 @@ class AttemptEvent(_Record):
     request_id: str | None = None
 
 
-@attrs.frozen(kw_only=True, repr=False)
-class RetryEvent(_Record):
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class RetryEvent(Value):
     """A failed attempt will be retried.
 
     Attributes:
@@ -90,8 +80,8 @@ class RetryEvent(_Record):
     status: int | None
 
 
-@attrs.frozen(kw_only=True, repr=False)
-class PauseEvent(_Record):
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class PauseEvent(Value):
     """All calls of a limit group pause.
 
     Attributes:
@@ -103,8 +93,8 @@ class PauseEvent(_Record):
     seconds: float
 
 
-@attrs.frozen(kw_only=True, repr=False)
-class RateEvent(_Record):
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class RateEvent(Value):
     """The limiter has learned a new rate for a limit group.
 
     Attributes:
@@ -116,8 +106,8 @@ class RateEvent(_Record):
     rate: float
 
 
-@attrs.frozen(kw_only=True, repr=False)
-class DriftEvent(_Record):
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class DriftEvent(Value):
     """An answer is not as documented; the client reports each kind of drift once.
 
     Attributes:
@@ -129,8 +119,8 @@ class DriftEvent(_Record):
     drift: Drift
 
 
-@attrs.frozen(kw_only=True, repr=False)
-class BulkStart(_Record):
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class BulkStart(Value):
     """A bulk run begins.
 
     Attributes:
@@ -144,8 +134,8 @@ class BulkStart(_Record):
     concurrency: int
 
 
-@attrs.frozen(kw_only=True, repr=False)
-class BulkEvent(_Record):
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class BulkEvent(Value):
     """A bulk run has ended.
 
     Attributes:

@@ -20,6 +20,8 @@ from multidict import istr
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+from wavix_async._codec import Value
+
 __all__ = ["RateHint", "answered_at", "rate_hint", "retry_after", "wait_told"]
 
 MAX_WAIT = 366 * 86_400.0
@@ -40,8 +42,8 @@ _KEY = rf"[ \t]*({_QUOTED}|[A-Za-z0-9*][^;,=\" \t]*)(?:=([^;,\" \t]+))?[ \t]*"
 _compiled = functools.cache(re.compile)
 
 
-@attrs.frozen
-class RateHint:
+@attrs.frozen(eq=False, repr=False)
+class RateHint(Value):
     """What the server says is left; a part that it does not say is None."""
 
     remaining: float | None = None

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Literal
 import attrs
 
 from wavix_async._aio.clock import Clock
+from wavix_async._codec import Value
 from wavix_async._ratelimit.pacer import LATE, Pacer
 
 if TYPE_CHECKING:
@@ -43,8 +44,8 @@ class WaitTooLong(Exception):  # noqa: N818  (never leaves the package)
         self.paused = paused
 
 
-@attrs.frozen
-class LimitSnapshot:
+@attrs.frozen(eq=False, repr=False)
+class LimitSnapshot(Value):
     """What the limiter knows and does at one moment."""
 
     rate: float | None

@@ -10,6 +10,7 @@ import attrs
 
 from wavix_async._codec.docs import FieldDoc
 from wavix_async._codec.kinds import AnswerBase, FieldsBase, OpenIntBase, OpenStrBase
+from wavix_async._codec.values import Value
 from wavix_async.errors import InputError
 from wavix_async.models._checks import holds_mapping, normalize
 
@@ -42,7 +43,17 @@ class _PydanticHooks:
         return pydantic.describe(schema, handler)
 
 
-class _Object(_PydanticHooks):
+def _give(kind: type, **methods: object) -> None:
+    """Give a class the methods that it does not define itself; attrs compiles none that a class has.
+
+    Type checkers do not see them: they know the methods of attrs, which do the same.
+    """
+    for name, method in methods.items():
+        if name not in vars(kind):
+            setattr(kind, name, method)
+
+
+class _Object(Value, _PydanticHooks):
     """The common base of answers and bodies: pydantic's serializer, and the error for a wrong attribute name."""
 
     __slots__ = ()
@@ -63,6 +74,10 @@ class _Object(_PydanticHooks):
         def __getattr__(self, name: str) -> Any:
             # Without `obj`: with it, Python would add its own hint.
             raise AttributeError(_no_such_attribute(type(self), name), name=name)
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        _give(cls, __eq__=Value.__eq__, __hash__=Value.__hash__, __repr__=Value.__repr__)
 
     @classmethod
     def __attrs_init_subclass__(cls) -> None:
@@ -99,26 +114,15 @@ class Model(_Object, AnswerBase):
         extra: Keys of the answer that this version does not know, as received.
     """
 
-    @classmethod
-    def __attrs_init_subclass__(cls) -> None:
-        super().__attrs_init_subclass__()
-        # attrs gives every subclass a hash of its fields, which fails on lists.
-        _replace(cls, __hash__=None, __repr__=_repr)
-
-
-def _replace(kind: type, **methods: object) -> None:
-    """Replace methods that attrs has generated."""
-    for name, method in methods.items():
-        setattr(kind, name, method)
+    def __init_subclass__(cls, **options: Any) -> None:
+        # A hash would fail on lists.
+        _give(cls, __hash__=None, __repr__=_repr)
+        super().__init_subclass__(**options)
 
 
 def _repr(model: Model) -> str:
-    shown = [
-        f"{field.name}={getattr(model, field.name)!r}" for field in attrs.fields(type(model)) if field.repr is True
-    ]
-    if model.extra:
-        shown.append(f"extra={model.extra!r}")
-    return f"{type(model).__name__}({', '.join(shown)})"
+    text = Value.__repr__(model)
+    return f"{text[:-1]}, extra={model.extra!r})" if model.extra else text
 
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
@@ -150,7 +154,7 @@ class Body(_Object, FieldsBase):
                 f'with Annotated[..., override(rename="{word}")].'
             )
         if holds_mapping(cls):
-            _replace(cls, __hash__=None)
+            setattr(cls, "__hash__", None)  # noqa: B010 - an assignment would be a type error
 
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)

@@ -4,6 +4,7 @@ from typing import Final
 
 import attrs
 
+from wavix_async._codec import Value
 from wavix_async.errors import InputError
 
 __all__ = ["Id", "IntId", "TextId", "positive_id"]
@@ -12,8 +13,8 @@ _LARGEST_ID: Final = 10**100
 _PHONE_DIGITS: Final = 10  # a string of this many digits is more likely a phone number than an id
 
 
-@attrs.frozen
-class IntId:
+@attrs.frozen(eq=False, repr=False)
+class IntId(Value):
     """An id that is a positive integer.
 
     Attributes:
@@ -40,8 +41,8 @@ class IntId:
         raise InputError(f"{self.name} must be a positive integer, got {value!r}: pass {self.what}.{hint}")
 
 
-@attrs.frozen
-class TextId:
+@attrs.frozen(eq=False, repr=False)
+class TextId(Value):
     """An id that is a string, a UUID for example.
 
     Attributes:

@@ -28,7 +28,6 @@ from wavix_async.resources._base import Resource, refuse_empty
 from wavix_async.resources._ids import IntId, positive_id
 from wavix_async.resources._pagination import Paginator, items_of
 from wavix_async.resources._unpack import unpack
-from wavix_async.resources._uploads import read_document
 
 if TYPE_CHECKING:
     from wavix_async.bulk import BulkOperation, BulkProgress, BulkRun
@@ -78,6 +77,8 @@ class Papers(Resource):
         kind = str(doc_id)
         if not (kind.isascii() and kind.isalnum()):
             raise InputError(f"doc_id must be a kind of document, such as 'id' or 'address', got {doc_id!r}.")
+        from wavix_async.resources._uploads import read_document
+
         content, name = await asyncio.to_thread(read_document, doc_attachment, filename)
         return await self._call(
             UPLOAD,
