@@ -19,7 +19,8 @@ class TaskCoroutine(Coroutine[Any, Any, T_co]):
 
     def __init__(self) -> None:
         # asyncio names a task after them.
-        self.__name__ = self.__qualname__ = type(self).__name__
+        self.__name__: str = type(self).__name__
+        self.__qualname__: str = self.__name__
         self._steps: dict[asyncio.Task[Any] | None, Generator[Any, None, T_co]] = {}
 
     def __await__(self) -> Generator[Any, None, T_co]:
