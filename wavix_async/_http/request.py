@@ -71,7 +71,7 @@ def build_request(
         target += _fill(operation, path or {})
     elif path:
         raise InputError(f"{operation.name} has no placeholder for {_listed(path)} in its path.")
-    if isinstance(query, _codec.FieldsBase):
+    if query is not None and isinstance(query, _codec.FieldsBase):
         query = _codec.query_of(query)
     if query:
         # Building a URL from its parts costs half as much as parsing it again.

@@ -71,13 +71,7 @@ class Resource:
         # No isinstance here: with an abstract class it costs as much as the rest of this method.
         if operation.method == "PATCH" and getattr(body, "is_empty", bool)():
             raise _empty(body)
-        return self._client.call(
-            operation,
-            path=path,
-            query=query_of(query) if query is not None and isinstance(query, Query) else query,
-            body=body,
-            parts=parts,
-        )
+        return self._client.call(operation, path=path, query=query, body=body, parts=parts)
 
     def _path(self, operation: Operation[Any], ids: tuple[object, ...]) -> dict[str, object]:
         kinds, names = self._ids, operation.placeholders

@@ -7,7 +7,7 @@ import attrs
 from wavix_async._codec import Value
 from wavix_async.errors import InputError
 
-__all__ = ["Id", "IntId", "TextId", "positive_id"]
+__all__ = ["Id", "IntId", "TextId"]
 
 _LARGEST_ID: Final = 10**100
 _PHONE_DIGITS: Final = 10  # a string of this many digits is more likely a phone number than an id
@@ -66,20 +66,3 @@ class TextId(Value):
 
 
 Id = IntId | TextId
-
-
-def positive_id(name: str, value: object, what: str = "the record's id") -> int:
-    """Return `value` if it is an integer id.
-
-    Args:
-        name: The argument, for the message.
-        value: The value that the caller passed.
-        what: What to pass, for the message.
-
-    Returns:
-        The id.
-
-    Raises:
-        InputError: It is not a positive integer.
-    """
-    return IntId(name, what).check(value)

@@ -25,7 +25,7 @@ from wavix_async.models.numbers import (
     NumberUpdate,
 )
 from wavix_async.resources._base import Resource, refuse_empty
-from wavix_async.resources._ids import IntId, positive_id
+from wavix_async.resources._ids import IntId
 from wavix_async.resources._pagination import Paginator, items_of
 from wavix_async.resources._unpack import unpack
 
@@ -309,14 +309,10 @@ def _updates() -> "BulkOperation[int, NumberUpdate, Number]":
     )
 
 
-def _number_id(value: object, name: str = "number_id") -> int:
-    return positive_id(name, value, _NUMBER_ID.what)
-
-
 def _number_ids(name: str, values: object) -> list[int]:
     if not isinstance(values, Iterable):
         raise InputError(f"{name} must be a list of ids, got {values!r}: pass {name}=[{values!r}].")
-    ids = [_number_id(value, f"{name}[{i}]") for i, value in enumerate(values)]
+    ids = [IntId(f"{name}[{i}]", _NUMBER_ID.what).check(value) for i, value in enumerate(values)]
     if not ids:
         raise InputError(f"{name} is empty: pass at least one id.")
     return ids
