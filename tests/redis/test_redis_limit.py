@@ -87,8 +87,9 @@ async def test_every_slot_is_handed_out_once_to_whichever_process_asks(processes
     third = await one.lease("default", request(1))
     assert (first.slots, second.slots, third.slots) == (5, 10, 1)
     assert due(first) == 0.0
-    assert second.first == pytest.approx(first.first + 0.05, abs=2e-6)
-    assert third.first == pytest.approx(first.first + 0.15, abs=2e-6)
+    # A slot that fell due before the next process asked is not saved up: on a busy machine the schedule moves on.
+    assert second.first == pytest.approx(max(first.first + 0.05, second.now), abs=2e-6)
+    assert third.first == pytest.approx(max(second.first + 0.10, third.now), abs=2e-6)
     assert (first.processes, second.processes, third.active) == (1, 2, 2)
     assert first.now == pytest.approx(time.time(), abs=5.0)
 
