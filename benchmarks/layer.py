@@ -146,14 +146,14 @@ def _rest(codec: dict[str, Any]) -> float:
 
 
 class Answer:
-    """The parts of an aiohttp response that the client uses."""
+    """The parts of an aiohttp response that the client uses; it shows a number with the change of all calls here."""
 
     status = 200
 
-    def __init__(self) -> None:
+    def __init__(self, number_id: int) -> None:
         from multidict import CIMultiDict
 
-        self.body = json.dumps(number(1)).encode()
+        self.body = json.dumps(number(number_id)).encode()
         self.content_length = len(self.body)
         self.headers = CIMultiDict(
             {
@@ -173,6 +173,14 @@ class Answer:
         pass
 
 
+class _Answers(dict[str, Answer]):
+    """The answer to each path, about the id in it: built when it is first asked for, in the warm-up."""
+
+    def __missing__(self, path: str) -> Answer:
+        answer = self[path] = Answer(int(path.rpartition("/")[2]))
+        return answer
+
+
 class Session:
     """The parts of an aiohttp session that the client uses."""
 
@@ -180,10 +188,10 @@ class Session:
     connector = None
 
     def __init__(self) -> None:
-        self.answer = Answer()
+        self.answers = _Answers()
 
     async def request(self, method: str, url: Any, **_: Any) -> Answer:
-        return self.answer
+        return self.answers[url.raw_path]
 
 
 class TurningSession(Session):
@@ -191,7 +199,7 @@ class TurningSession(Session):
 
     async def request(self, method: str, url: Any, **_: Any) -> Answer:
         await _turn()
-        return self.answer
+        return self.answers[url.raw_path]
 
 
 @types.coroutine
@@ -310,7 +318,7 @@ def _ways(calls: int) -> dict[str, Way]:
             await plain.call(UPDATE, path={"id": number_id}, body=update)
 
     async def wire(times: int) -> None:
-        base_url, answer = plain.base_url, session.answer
+        base_url, answer = plain.base_url, Answer(1)
         for _ in range(times):
             request = build_request(UPDATE, base_url, {"id": 1}, None, NumberUpdate(sms_enabled=True))
             read_response(UPDATE, Response(answer.status, answer.headers, answer.body, request))
@@ -339,7 +347,7 @@ def _updates(numbers: Any) -> Way:
 
 def _only_session(plain: Plain) -> Way:
     async def way(times: int) -> None:
-        session, url, options = plain.session, plain.base_url, plain.options
+        session, url, options = plain.session, plain.base_url / "v1/numbers/1", plain.options
         for _ in range(times):
             answer = await session.request("PATCH", url, data=b"", **options)
             await answer.read()

@@ -1,8 +1,9 @@
 """The server for the clients: it does as little work per request as Python allows, in its own process.
 
-It has one response, prepared before the first request; only the id depends on the path. If the server were slower than
-the clients, the benchmark would measure the server. So the table also shows the speed of bare sockets, and the server's
-CPU time per request.
+A response is about the ids asked for and shows the values sent. The server prepares it when it first sees a body, so
+that the next request with the same body costs a lookup and a concatenation. If the server were slower than the clients,
+the benchmark would measure the server. So the table also shows the speed of bare sockets, and the server's CPU time per
+request.
 
 Under `/account/<n>` there is an account of n numbers, which never change: a list always returns the old settings, and
 the response to a change always returns the new ones.
@@ -12,12 +13,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import json
 import os
 import sys
 import threading
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from benchmarks.payload import CHANGE, number
 from benchmarks.process import start
@@ -25,17 +27,68 @@ from benchmarks.process import start
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_BEFORE_ID, _AFTER_ID = json.dumps(number(7_777_777), separators=(",", ":")).encode().split(b"7777777")
-# Keyed by the length of the id, so that a request needs only a lookup.
-_HEADS = {
-    length: b"HTTP/1.1 200 OK\r\nContent-Type: application/json; charset=utf-8\r\nContent-Length: %d\r\n\r\n%b"
-    % (len(_BEFORE_ID) + length + len(_AFTER_ID), _BEFORE_ID)
-    for length in range(1, 20)
-}
+_ID = 7_777_777
+"""Stands for the id in a prepared response; no other field has this text."""
+_ID_TEXT = b"%d" % _ID
+_KNOWN_BODIES = 64
+_LONGEST_ID = 19
+
+
+def _json(value: object) -> bytes:
+    return json.dumps(value, separators=(",", ":")).encode()
+
+
+def _head(size: int) -> bytes:
+    return b"HTTP/1.1 200 OK\r\nContent-Type: application/json; charset=utf-8\r\nContent-Length: %d\r\n\r\n" % size
+
+
+def _whole(body: bytes) -> bytes:
+    return _head(len(body)) + body
+
+
+class _Prepared:
+    """The response to one body: what stands before the id, by the length of the id, and what follows it."""
+
+    def __init__(self, body: bytes) -> None:
+        before, self.after = _json(_changed(json.loads(body) if body else {})).split(_ID_TEXT)
+        size = len(before) + len(self.after)
+        self.heads = {length: _head(size + length) + before for length in range(1, _LONGEST_ID + 1)}
+
+
+def _changed(body: dict[str, Any]) -> dict[str, Any]:
+    """Return a number with the values of a body, as the API shows them."""
+    shown = {name: value for name, value in body.items() if name not in ("ids", "destinations")}
+    if "destinations" in body:
+        shown["destination"] = [{"id": place, **each} for place, each in enumerate(body["destinations"], 1)]
+    return number(_ID) | shown
+
+
+_prepared: dict[bytes, _Prepared] = {}
+_new_ids = itertools.count(1)
+
+
+def _prepare(body: bytes) -> _Prepared:
+    prepared = _Prepared(body)
+    if len(_prepared) < _KNOWN_BODIES:
+        _prepared[body] = prepared
+    return prepared
+
+
+def _other(method: bytes, target: bytes, body: bytes) -> bytes:
+    """Answer everything but a request for one number: a list, a batch, a release, a POST."""
+    if method == b"DELETE":
+        return _whole(b'{"success":true}')
+    if method == b"GET":
+        return _page(target)
+    sent = json.loads(body)
+    if method == b"POST" or "ids" not in sent:
+        return _whole(_json({**sent, "success": True, "id": next(_new_ids)}))
+    one = _json(_changed(sent))
+    return _whole(b'{"items":[%b]}' % b",".join(one.replace(_ID_TEXT, b"%d" % each) for each in sent["ids"]))
+
 
 FIRST_ID = 1_000_000
-_NOT_YET = json.dumps(number(7_777_777) | {"sms_enabled": not CHANGE["sms_enabled"]}, separators=(",", ":")).encode()
-_LISTED = _NOT_YET.replace(b"7777777", b"%d")
+_LISTED = _json(number(_ID) | {"sms_enabled": not CHANGE["sms_enabled"]}).replace(_ID_TEXT, b"%d")
 
 
 def _page(target: bytes) -> bytes:
@@ -48,7 +101,11 @@ def _page(target: bytes) -> bytes:
         b",".join(_LISTED % number for number in ids),
         *(page, size, count, -(-count // size)),
     )
-    return b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
+    return _whole(body)
+
+
+_D = ord("D")
+"""The first letter of DELETE, which no other method has."""
 
 
 class Answering(asyncio.Protocol):
@@ -70,14 +127,18 @@ class Answering(asyncio.Protocol):
                 ends += int(buffer[length_at + 15 : buffer.find(b"\r\n", length_at)])
             if len(buffer) < ends:
                 break
-            target = buffer[: buffer.find(b" ", 8)]
+            method_ends = buffer.find(b" ")
+            target = buffer[method_ends + 1 : buffer.find(b" ", method_ends + 1)]
             if target.endswith(b"/cpu"):
                 self.send_cpu_time()
             else:
                 asked = target[target.rfind(b"/") + 1 :]
-                head = _HEADS.get(len(asked))
-                # A query is longer than any id.
-                answer = _page(target[4:]) if head is None else head + asked + _AFTER_ID
+                body = buffer[head_ends + 4 : ends]
+                if asked.isdigit() and buffer[0] != _D:
+                    prepared = _prepared.get(body) or _prepare(body)
+                    answer = prepared.heads[len(asked)] + asked + prepared.after
+                else:
+                    answer = _other(buffer[:method_ends], target, body)
                 if self.latency:
                     asyncio.get_running_loop().call_later(self.latency, self.transport.write, answer)
                 else:

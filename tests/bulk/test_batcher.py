@@ -52,8 +52,7 @@ class Server:
             return Reply(404, {"message": "Record not found"})
         if seen.method == "PATCH":
             self.changed.update(ids)
-        state = [{**NUMBER, "id": number, "sms_enabled": number in self.changed} for number in ids]
-        return said or Reply(body={"items": state} if seen.path == "/v1/numbers" else state[0])
+        return said or Reply()
 
     def update(self, ids: Any, **options: Any) -> BulkRun:
         return self.client.numbers.bulk_update(((number, ON) for number in ids), **{"batch": "auto", **options})

@@ -61,7 +61,7 @@ def test_the_shim_is_a_response_of_aiohttp() -> None:
 async def test_key_and_base_url_from_the_environment(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WAVIX_API_KEY", f" {KEY} \n")
     monkeypatch.setenv("WAVIX_BASE_URL", f"{BASE}/")
-    api.answer("GET", "/v1/numbers/1", ex.number())
+    api.answer("GET", "/v1/numbers/1", ex.number(id=1))
     async with WavixClient() as wavix:
         await wavix.numbers.get(1)
 
@@ -72,7 +72,7 @@ async def test_key_and_base_url_from_the_environment(api: Api, monkeypatch: pyte
 async def test_arguments_win_over_the_environment(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WAVIX_API_KEY", "another")
     monkeypatch.setenv("WAVIX_BASE_URL", "https://elsewhere.example.net")
-    api.answer("GET", "/v1/numbers/1", ex.number())
+    api.answer("GET", "/v1/numbers/1", ex.number(id=1))
     async with client() as wavix:
         await wavix.numbers.get(1)
 
@@ -90,7 +90,7 @@ async def test_the_environment_is_read_when_the_client_is_made(api: Api, monkeyp
     monkeypatch.setenv("WAVIX_API_KEY", KEY)
     wavix = WavixClient(base_url=BASE)
     monkeypatch.setenv("WAVIX_API_KEY", "later")
-    api.answer("GET", "/v1/numbers/1", ex.number())
+    api.answer("GET", "/v1/numbers/1", ex.number(id=1))
     await wavix.numbers.get(1)
     await wavix.close()
 
@@ -98,7 +98,7 @@ async def test_the_environment_is_read_when_the_client_is_made(api: Api, monkeyp
 
 
 async def test_a_path_in_the_base_url_stays(api: Api) -> None:
-    api.answer("GET", "/proxy/v1/numbers/1", ex.number())
+    api.answer("GET", "/proxy/v1/numbers/1", ex.number(id=1))
     async with WavixClient(KEY, base_url=f"{BASE}/proxy/") as wavix:
         await wavix.numbers.get(1)
 
@@ -127,7 +127,7 @@ async def test_closing(api: Api) -> None:
 
 @pytest.mark.req_22
 async def test_a_session_of_the_callers_own_is_used_and_left_open(api: Api) -> None:
-    api.answer("GET", "/v1/numbers/1", ex.number())
+    api.answer("GET", "/v1/numbers/1", ex.number(id=1))
     async with aiohttp.ClientSession() as session:
         async with client(session=session) as wavix:
             await wavix.numbers.get(1)
@@ -160,7 +160,7 @@ def test_a_client_that_was_not_finished_can_be_shown() -> None:
 
 
 async def test_with_options_shares_the_pool_and_leaves_the_first_alone(api: Api) -> None:
-    api.answer("GET", "/v1/numbers/1", ex.number(), repeat=True)
+    api.answer("GET", "/v1/numbers/1", ex.number(id=1), repeat=True)
     seen: list[Any] = []
     async with client() as wavix:
         other = wavix.with_options(
@@ -199,7 +199,7 @@ async def test_with_options_adds_to_what_is_there() -> None:
 
 async def test_the_semaphore_is_given_back(api: Api) -> None:
     semaphore = asyncio.Semaphore(1)
-    api.answer("GET", "/v1/numbers/1", ex.number())
+    api.answer("GET", "/v1/numbers/1", ex.number(id=1))
     api.answer("GET", "/v1/numbers/1", {}, status=404)
     async with client() as wavix:
         other = wavix.with_options(semaphore=semaphore)
@@ -216,7 +216,7 @@ async def test_a_failing_observer_is_contained_and_reported_once(api: Api, caplo
         raise RuntimeError("observer")
 
     seen: list[object] = []
-    api.answer("GET", "/v1/numbers/1", ex.number(), repeat=True)
+    api.answer("GET", "/v1/numbers/1", ex.number(id=1), repeat=True)
     async with client(observers=[broken, seen.append]) as wavix:
         for _ in range(3):
             await wavix.numbers.get(1)
@@ -236,7 +236,7 @@ async def test_a_failing_observer_is_reported_once_whatever_the_options(
         raise RuntimeError("another observer")
 
     seen: list[object] = []
-    api.answer("GET", "/v1/numbers/1", ex.number(), repeat=True)
+    api.answer("GET", "/v1/numbers/1", ex.number(id=1), repeat=True)
     async with client(observers=[broken]) as wavix:
         for _ in range(3):
             await wavix.with_options(observers=[seen.append]).numbers.get(1)

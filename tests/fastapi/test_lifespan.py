@@ -77,7 +77,7 @@ async def test_routes_get_the_client_of_the_process() -> None:
     async with serve(line_app(wavix_lifespan(client=stubbed(session, made)))) as served:
         answers = [await served.http.get(f"/lines/{line}") for line in (1, 2, 3)]
         assert (await served.http.get("/same")).json() is True
-        assert [answer.json() for answer in answers] == [{"id": 1, "number": NUMBER["number"]}] * 3
+        assert [answer.json() for answer in answers] == [{"id": n, "number": NUMBER["number"]} for n in (1, 2, 3)]
         assert served.state == {"wavix": made[0]}
         assert not made[0].closed
     assert len(made) == 1

@@ -290,6 +290,8 @@ class Request:
     @property
     def number(self) -> int | None:
         found = re.fullmatch(r"/v1/numbers/(\d+)", self.path)
+        if self.method == "DELETE" and self.path == "/v1/numbers" and self.query.get("ids", "").isdigit():
+            return int(self.query["ids"])
         return int(found[1]) if found else None
 
 
@@ -594,10 +596,14 @@ class Server:
             return 200, self._page(request.query)
         if request.path == "/v1/numbers" and request.method == "PATCH":
             changes = json.loads(request.body)
-            return 200, {"items": [self._change(number, changes) for number in changes.pop("ids")]}
+            ids = changes.pop("ids")
+            if not self.deleted.isdisjoint(ids):
+                return 404, {"success": False, "message": "Number not found"}
+            return 200, {"items": [self._change(number, changes) for number in ids]}
         if request.method == "POST":
             self.posted[request.path] += 1
-            return 200, {"success": True, "id": self.posted.total()}
+            named = request.path.rpartition("/")[2]
+            return 200, {"success": True, "id": int(named) if named.isdigit() else self.posted.total()}
         return 200, {"success": True}
 
     def _one(self, number: int, request: Request) -> Any:

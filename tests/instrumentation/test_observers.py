@@ -77,7 +77,7 @@ class Tracer:
 async def test_each_attempt_is_entered_and_its_event_sent_inside(api: Api) -> None:
     tracer = Tracer()
     api.answer("PATCH", "/v1/numbers/1", {}, status=503)
-    api.answer("PATCH", "/v1/numbers/1", ex.number())
+    api.answer("PATCH", "/v1/numbers/1", ex.number(id=1))
     async with client(tracer) as wavix:
         await wavix.numbers.update(1, sms_enabled=True)
 
@@ -144,7 +144,7 @@ async def test_a_run_that_is_stopped_says_by_what(api: Api) -> None:
 
 async def test_observers_of_a_call_go_around_it_too(api: Api) -> None:
     first, second = Tracer(), Tracer()
-    api.answer("GET", "/v1/numbers/1", ex.number(), repeat=True)
+    api.answer("GET", "/v1/numbers/1", ex.number(id=1), repeat=True)
     async with client(first) as wavix:
         await wavix.with_options(observers=[second]).numbers.get(1)
         await wavix.numbers.get(1)
@@ -196,11 +196,11 @@ class Swallows(FailsToBegin):
 async def test_a_tracer_that_fails_changes_nothing(
     api: Api, caplog: pytest.LogCaptureFixture, kind: type[FailsToBegin], status: int
 ) -> None:
-    api.answer("GET", "/v1/numbers/1", ex.number() if status == 200 else {}, status=status, repeat=True)
+    api.answer("GET", "/v1/numbers/1", ex.number(id=1) if status == 200 else {}, status=status, repeat=True)
     async with client(kind()) as wavix:
         for _ in range(3):
             if status == 200:
-                assert (await wavix.numbers.get(1)).id == ex.number()["id"]
+                assert (await wavix.numbers.get(1)).id == 1
             else:
                 with pytest.raises(ServerError):
                     await wavix.with_options(retry=RetryPolicy.none()).numbers.get(1)
@@ -210,7 +210,7 @@ async def test_a_tracer_that_fails_changes_nothing(
 
 async def test_a_plain_observer_makes_no_context(api: Api) -> None:
     seen: list[Event] = []
-    api.answer("GET", "/v1/numbers/1", ex.number())
+    api.answer("GET", "/v1/numbers/1", ex.number(id=1))
     async with client(seen.append) as wavix:
         assert not wavix.observers.trace_attempts
         assert not wavix.observers.trace_bulk

@@ -11,6 +11,7 @@ import pytest
 
 from tests.conftest import KEY
 from tests.support import examples as ex
+from tests.support.stub import shown
 from wavix_async import (
     DocumentTypeName,
     InboundCallTransport,
@@ -88,7 +89,7 @@ async def test_get(api: Api, wavix: WavixClient) -> None:
 
 
 async def test_get_takes_an_id_of_any_size(api: Api, wavix: WavixClient) -> None:
-    api.answer("GET", f"/v1/numbers/{2**70}", ex.number())
+    api.answer("GET", f"/v1/numbers/{2**70}", ex.number(id=2**70))
     await wavix.numbers.get(2**70)
 
     assert api.last.path == f"/v1/numbers/{2**70}"
@@ -150,7 +151,7 @@ async def test_a_number_that_is_not_there(api: Api, wavix: WavixClient) -> None:
 async def test_update_sends_what_is_given_and_no_more(
     api: Api, wavix: WavixClient, changes: dict[str, Any], body: dict[str, Any]
 ) -> None:
-    api.answer("PATCH", "/v1/numbers/501", ex.number(label="after"))
+    api.answer("PATCH", "/v1/numbers/501", ex.number(label="after", **shown(body)))
     number = await wavix.numbers.update(501, **changes)
 
     assert number.label == "after"
@@ -338,7 +339,7 @@ async def test_iterating_over_a_page_without_items_is_not_an_empty_account(api: 
 
 
 async def test_update_batch(api: Api, wavix: WavixClient) -> None:
-    api.answer("PATCH", "/v1/numbers", {"items": [ex.number(id=1), ex.number(id=2)]})
+    api.answer("PATCH", "/v1/numbers", {"items": [ex.number(id=each, sms_enabled=False) for each in (1, 2)]})
     numbers = await wavix.numbers.update_batch(
         [1, 2],
         sms_enabled=False,
@@ -683,7 +684,12 @@ async def test_a_bulk_update_sends_the_same_requests(api: Api, wavix: WavixClien
 # --- drift, through the whole client ---
 
 
-@pytest.mark.parametrize("case", ex.drift_cases()[::9], ids=lambda case: case.name)
+# An answer without the id asked for, or without the value sent, is doubted, so these two do not drift here.
+@pytest.mark.parametrize(
+    "case",
+    [case for case in ex.drift_cases() if case.where[0] not in ("id", "sms_enabled")][::9],
+    ids=lambda case: case.name,
+)
 @pytest.mark.parametrize(
     "call",
     [lambda numbers: numbers.get(501), lambda numbers: numbers.update(501, sms_enabled=True)],

@@ -73,7 +73,7 @@ class Books(StubSession):
         finally:
             self.in_flight -= 1
             self._on_the_wire.discard(wire)
-        return _Answer(reply, lambda: None)
+        return _Answer(self._filled(reply, seen), lambda: None)
 
     async def close(self) -> None:
         """End what is on the wire, as closing the connections does."""

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 LATENCY = 0.02
 CALLERS = 20
-NUMBER = json.dumps(number()).encode()
+BEFORE_ID, AFTER_ID = json.dumps(number(id=7_777_777)).encode().split(b"7777777")
 
 
 # ------------------------------------------------------------------------------------------------- the counting server
@@ -70,7 +70,8 @@ class _Counting(asyncio.Protocol):
                     kind.refused.append(now)
                     self.answer(b"429 Too Many Requests", b'{"message": "too many"}', extra)
                 else:
-                    asyncio.get_running_loop().call_later(LATENCY, self.answer, b"200 OK", NUMBER)
+                    asked = BEFORE_ID + path.rpartition(b"/")[2] + AFTER_ID
+                    asyncio.get_running_loop().call_later(LATENCY, self.answer, b"200 OK", asked)
 
     def answer(self, status: bytes, body: bytes, extra: bytes = b"") -> None:
         if not self.transport.is_closing():

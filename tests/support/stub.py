@@ -54,6 +54,7 @@ class Reply:
 
     status: int = 200
     body: Any = None
+    """None under a 200: the answer that an honest API gives to this request."""
     headers: dict[str, str] = field(default_factory=dict)
     before: float = 0.0
     after: float = 0.0
@@ -67,8 +68,7 @@ class _Answer:
     """An answer; its connection is back when it has been read, released or closed."""
 
     def __init__(self, reply: Reply, leave: Callable[[], None]) -> None:
-        body = NUMBER if reply.body is None and reply.status == 200 else reply.body
-        self._data = b"" if body is None else json.dumps(body).encode()
+        self._data = b"" if reply.body is None else json.dumps(reply.body).encode()
         self._leave: Callable[[], None] | None = leave
         self.status = reply.status
         self.headers = CIMultiDict({"Content-Type": "application/json", **reply.headers})
@@ -105,7 +105,10 @@ class _Exchange:
 
 
 class StubSession:
-    """Answers every request as `answer` says; by default 200 and a number, `latency` seconds later."""
+    """Answers every request as `answer` says, `latency` seconds later.
+
+    The default is a 200 about the id asked for, which shows the values sent, and those of the changes before.
+    """
 
     def __init__(self, answer: Callable[[Seen], Reply] | None = None, *, latency: float = 0.0) -> None:
         self._answer = answer or (lambda _: Reply())
@@ -121,6 +124,8 @@ class StubSession:
         self.applied: Counter[str] = Counter()
         """Changes carried out by path."""
         self.bodies: dict[str, list[Any]] = {}
+        self._values: dict[int, dict[str, Any]] = {}
+        """What the changes carried out have left, by number."""
         self.in_flight = 0
         self.peak = 0
         self.overlaps = 0
@@ -157,6 +162,7 @@ class StubSession:
             if carried_out and seen.method != "GET":
                 self.applied[seen.path] += 1
                 self.bodies.setdefault(seen.path, []).append(seen.body)
+                self._change(seen)
             if reply.after:
                 await asyncio.sleep(reply.after)
             if reply.error is not None:
@@ -165,19 +171,42 @@ class StubSession:
             self._leave(seen)
             raise
         self.statuses[reply.status] += 1
-        if reply.status == 200 and reply.body is None and seen.method == "GET":
-            reply = replace(reply, body=self._read(seen))
-        return _Answer(reply, lambda: self._leave(seen))
+        return _Answer(self._filled(reply, seen), lambda: self._leave(seen))
 
-    def _read(self, seen: Seen) -> dict[str, Any]:
-        """Return a number as the changes carried out have left it."""
-        number = {**NUMBER, "sms_enabled": False}
-        for body in self.bodies.get(seen.path, ()):
-            number.update(body or {})
-        return number
+    def _filled(self, reply: Reply, seen: Seen) -> Reply:
+        """Return the reply with a body: its own, or the one that an honest API gives."""
+        return replace(reply, body=self._honest(seen)) if reply.status == 200 and reply.body is None else reply
+
+    def _honest(self, seen: Seen) -> dict[str, Any]:
+        if seen.method == "DELETE":
+            return {"success": True}
+        number = int(seen.path.rpartition("/")[2]) if seen.path[-1].isdigit() else NUMBER["id"]
+        if seen.method == "GET":
+            return self._number(number)
+        body = seen.body if isinstance(seen.body, dict) else {}
+        if "ids" in body:
+            return {"items": [self._number(each, body) for each in body["ids"]]}
+        return self._number(number, body) | ({"success": True} if seen.method == "POST" else {})
+
+    def _number(self, number: int, sent: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Return a number as the changes carried out have left it, with the values sent."""
+        return {**NUMBER, "sms_enabled": False, "id": number, **self._values.get(number, {}), **shown(sent or {})}
+
+    def _change(self, seen: Seen) -> None:
+        if seen.method in ("PATCH", "PUT") and isinstance(seen.body, dict):
+            for number in seen.body.get("ids") or [seen.id]:
+                self._values[number] = {**self._values.get(number, {}), **shown(seen.body)}
 
     def _leave(self, seen: Seen) -> None:
         self.in_flight -= 1
         self._by_path[seen.path] -= 1
         if not self._by_path[seen.path]:
             del self._by_path[seen.path]
+
+
+def shown(body: dict[str, Any]) -> dict[str, Any]:
+    """Return the values of a request as an answer shows them."""
+    values = {name: value for name, value in body.items() if name not in ("ids", "destinations")}
+    if "destinations" in body:
+        values["destination"] = [{"id": place, **each} for place, each in enumerate(body["destinations"], 1)]
+    return values
