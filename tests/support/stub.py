@@ -139,6 +139,11 @@ class StubSession:
         """From now on, answer like this."""
         self._answer = answer
 
+    def forget(self) -> None:
+        """Forget each request and change, for tests that measure what the client keeps."""
+        for kept in (self.seen, self.writes, self.applied, self.bodies, self.times, self._values):
+            kept.clear()
+
     def request(self, method: str, url: URL, *, data: bytes | None = None, **_: Any) -> _Exchange:
         now = asyncio.get_running_loop().time()
         if self._began is None:
