@@ -47,7 +47,7 @@ def _whole(body: bytes) -> bytes:
 
 
 class _Prepared:
-    """The response to one body: what stands before the id, by the length of the id, and what follows it."""
+    """The response to one body: the bytes before the id, by the length of the id, and the bytes after it."""
 
     def __init__(self, body: bytes) -> None:
         before, self.after = _json(_changed(json.loads(body) if body else {})).split(_ID_TEXT)
