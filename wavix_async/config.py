@@ -53,6 +53,13 @@ def _statuses(instance: object, attribute: Any, value: object) -> None:
         )
 
 
+_STATUSES: Final = frozenset({408, 499, *range(500, 600)})
+
+
+def _show_statuses(value: object) -> str:
+    return "<408, 499 and every 5xx>" if value == _STATUSES else repr(value)
+
+
 @attrs.frozen(kw_only=True)
 class Timeouts:
     """How long to wait, in seconds. A wait for the rate or a slot counts for the deadline, not for an attempt.
@@ -86,7 +93,8 @@ class RetryPolicy:
         backoff: Upper limit of the first backoff in seconds. The limit doubles with each retry, and each wait is random
             between 0 and the limit ("full jitter"). Default 0.5.
         max_backoff: Upper limit of any backoff, in seconds. Default 8.
-        statuses: HTTP statuses after which the client retries. Default 408, 500, 502, 503, 504.
+        statuses: HTTP statuses after which the client retries. Default 408, 499 and every 5xx. A page of a proxy under
+            another 4xx, in place of an answer of the API, counts as a 502.
         repeat_unknown: Whether to retry an idempotent change that may have been carried out. False: its call fails
             instead, and `bulk_update` reads the number before it sends the change again. Default True.
         budget_ratio: Retries allowed per request, over all calls of the client. Default 0.2: at most 20 % more
@@ -101,7 +109,7 @@ class RetryPolicy:
     backoff: float = attrs.field(default=0.5, validator=_number(above=0, or_equal=True))
     max_backoff: float = attrs.field(default=8.0, validator=_number(above=0, or_equal=True))
     statuses: frozenset[int] = attrs.field(
-        default=frozenset({408, 500, 502, 503, 504}), converter=_to_frozenset, validator=_statuses
+        default=_STATUSES, converter=_to_frozenset, validator=_statuses, repr=_show_statuses
     )
     repeat_unknown: bool = attrs.field(default=True, validator=_true_or_false)
     budget_ratio: float = attrs.field(default=0.2, validator=_number(above=0, or_equal=True))

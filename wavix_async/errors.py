@@ -12,7 +12,7 @@
     ├── DeadlineExceededError (TimeoutError)  the deadline of the whole call has passed
     ├── OutcomeUnknownError               sent, not idempotent, and may have been carried out
     ├── DecodeError                       an answer could not be read
-    ├── APIError                          the API answered with an error
+    ├── APIError                          the API, or a proxy, answered with an error
     │   ├── BadRequestError               400
     │   ├── AuthenticationError           401
     │   ├── PaymentRequiredError          402
@@ -73,6 +73,8 @@ class WavixError(Exception):
         attempts: How many times the request was sent.
         elapsed: Seconds from the start of the call to this error.
         retry_after: Seconds that the API asked to wait, or None.
+        not_retried: Why the client did not repeat a call that it may repeat: its attempts, its retry budget or its
+            deadline were used up, or a setting forbids it. Part of `str(error)`; None if there is nothing to say.
         retryable: Whether the same call may succeed later, unchanged.
         outcome: `not_sent` (no byte reached the API), `rejected` (the API rejected the request and changed nothing) or
             `unknown` (the request may have been carried out).
@@ -110,9 +112,10 @@ class WavixError(Exception):
         self.details = details
         self.attempts = 0
         self.elapsed: float = 0.0
+        self.not_retried: str | None = None
 
     def __str__(self) -> str:
-        return self.message
+        return f"{self.message} {self.not_retried}" if self.not_retried else self.message
 
 
 class InputError(WavixError, ValueError):
@@ -191,51 +194,73 @@ class DecodeError(WavixError):
 
 
 class APIError(WavixError):
-    """The API answered with an error status, or with an error inside a 2xx answer."""
+    """The API answered with an error status, or with an error inside a 2xx answer.
+
+    A subclass tells the status. This class itself is raised for any other 4xx of the API, and for an answer that is not
+    the API's own or does not show what the API did: 1xx, 3xx, 408, 499, and a 4xx whose body is neither JSON nor empty,
+    such as the 404 page of a proxy. Then `is_refusal` is False, and `outcome` is `unknown`.
+
+    Attributes:
+        is_refusal: Whether this answer rejects the request, so that it changed nothing. `outcome` may still be
+            `unknown`, because of an earlier attempt.
+    """
 
     default_outcome: ClassVar[Outcome] = "rejected"
 
+    def __init__(self, message: str = "", **facts: object) -> None:
+        super().__init__(message, **facts)  # type: ignore[arg-type]
+        self.is_refusal = self.outcome != "unknown"
+
 
 class BadRequestError(APIError):
-    """400: a parameter is missing or invalid."""
+    """400: a parameter is missing or invalid. The API itself says so, in JSON or with an empty body."""
 
 
 class AuthenticationError(APIError):
-    """401: the key is wrong, revoked, or restricted to other IP addresses."""
+    """401: the key is wrong, revoked, or restricted to other IP addresses.
+
+    With a page instead of JSON, a firewall blocks the client; the message then does not doubt the key.
+    """
 
 
 class PaymentRequiredError(APIError):
-    """402: the balance does not cover the call."""
+    """402: the balance does not cover the call; with a page instead of JSON, a proxy blocks the client."""
 
 
 class PermissionDeniedError(APIError):
-    """403: the key lacks the scope that the message names, or the account lacks the feature."""
+    """403: the key lacks the scope that the message names, or the account lacks the feature.
+
+    With a page instead of JSON, a firewall blocks the client; the message then names no scope.
+    """
 
 
 class NotFoundError(APIError):
-    """404: there is no such object on this account."""
+    """404: there is no such object on this account. The API itself says so, in JSON or with an empty body."""
 
 
 class ConflictError(APIError):
-    """409: the object's state does not allow the call."""
+    """409: the object's state does not allow the call. The API itself says so, in JSON or with an empty body."""
 
 
 class ContentTooLargeError(APIError):
-    """413: the body is larger than the API accepts."""
+    """413: the body is larger than the API, or a proxy before it, accepts."""
 
 
 class UnprocessableEntityError(APIError):
-    """422: the parameters are well-formed, but the API cannot apply them."""
+    """422: the parameters are well-formed, but the API cannot apply them; said in JSON or with an empty body."""
 
 
 class RateLimitError(APIError):
-    """429, or a wait for the rate that would exceed the deadline; `retry_after` is its length in seconds."""
+    """429, or a wait for the rate that would exceed the deadline; `retry_after` is its length in seconds.
+
+    A 429 counts whatever its body is: proxies limit rates, too.
+    """
 
     default_retryable = True
 
 
 class ServerError(APIError):
-    """5xx: the API failed, but it may have carried out the change."""
+    """5xx, those of proxies (520 to 530) too: the API failed, but it may have carried out the change."""
 
     default_outcome: ClassVar[Outcome] = "unknown"
     default_retryable = True
@@ -255,7 +280,7 @@ _BY_STATUS: Final[dict[int, type[APIError]]] = {
 
 
 def error_for_status(status: int) -> type[APIError]:
-    """Return the error class for an HTTP status.
+    """Return the error class for an HTTP status that the API itself answered with.
 
     Args:
         status: An HTTP status; a status below 400 gives `APIError`.

@@ -46,10 +46,13 @@ def test_retry_policy_by_default() -> None:
         attempts=4,
         backoff=0.5,
         max_backoff=8.0,
-        statuses=frozenset({408, 500, 502, 503, 504}),
+        statuses=frozenset({408, 499, *range(500, 600)}),
+        repeat_unknown=True,
         budget_ratio=0.2,
         budget_per_second=10.0,
     )
+    assert repr(RetryPolicy()).count("statuses=<408, 499 and every 5xx>") == 1, "a hundred numbers tell a reader less"
+    assert "statuses=frozenset({502})" in repr(RetryPolicy(statuses=frozenset({502})))
     assert RetryPolicy.none().attempts == 1
     assert RetryPolicy(statuses=[500, 599]).statuses == frozenset({500, 599})  # type: ignore[arg-type]
 

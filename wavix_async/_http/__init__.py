@@ -9,6 +9,7 @@ The path of a call, top to bottom:
     transport.py     Transport.send()       the only file that touches aiohttp's session
     failures.py      name_failure()         aiohttp's failures -> our errors
     response.py      read_response()        response -> result, or one of our errors
+    refusals.py      is_refusal()           whether an answer shows that the API rejected the request
     retry.py         decide()               whether to retry a failed attempt, and when
 
 `operation.py` defines a call, `options.py` what can differ from call to call, and `state.py` what all calls of a client
@@ -16,13 +17,14 @@ share. `redaction.py` keeps the API key out of errors and events.
 """
 
 from wavix_async._http.base_client import BaseClient, Limits
-from wavix_async._http.failures import REQUEST_ERROR_STATUSES, add_context, name_failure
+from wavix_async._http.failures import add_context, name_failure
 from wavix_async._http.operation import Operation
 from wavix_async._http.options import CallOptions
 from wavix_async._http.redaction import Redactor
+from wavix_async._http.refusals import REQUEST_ERROR_STATUSES, is_no_answer, is_request_error
 from wavix_async._http.request import Part, Request, build_request
 from wavix_async._http.response import Response, read_response
-from wavix_async._http.retry import GiveUp, RetryBudget, Wait, decide, repeat
+from wavix_async._http.retry import GiveUp, RetryBudget, Wait, decide, is_worth_repeating, repeat
 from wavix_async._http.state import ClientState
 from wavix_async._http.transport import MAX_BODY, Transport
 
@@ -45,6 +47,9 @@ __all__ = [
     "add_context",
     "build_request",
     "decide",
+    "is_no_answer",
+    "is_request_error",
+    "is_worth_repeating",
     "name_failure",
     "read_response",
     "repeat",

@@ -219,7 +219,7 @@ class Call(Generic[T]):
             take_retry=lambda: self._state.budget.take(now, self._deadline - now),
         )
         if isinstance(verdict, _retry.GiveUp):
-            self._with_context(verdict.error)
+            self._with_context(verdict.error).not_retried = verdict.reason
         else:
             self._options.observers.notify(
                 RetryEvent(

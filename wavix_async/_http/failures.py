@@ -5,6 +5,7 @@ from typing import Final
 
 import aiohttp
 
+from wavix_async._http.refusals import is_request_error
 from wavix_async._http.request import Request
 from wavix_async.errors import (
     AttemptTimeoutError,
@@ -17,11 +18,7 @@ from wavix_async.errors import (
     WavixError,
 )
 
-__all__ = ["REQUEST_ERROR_STATUSES", "add_context", "name_failure", "shows_a_login"]
-
-REQUEST_ERROR_STATUSES: Final = frozenset({400, 404, 413, 422})
-"""Statuses that depend on the request alone. The API gives the same answer to every attempt, so an earlier attempt
-without an answer was not carried out either."""
+__all__ = ["add_context", "name_failure", "shows_a_login"]
 
 _LOGIN: Final = re.compile(r"//\S*@")
 _NEVER_SENT: Final = (
@@ -124,7 +121,7 @@ def add_context(
     error.elapsed = elapsed
     if error.outcome == "unknown":
         return error
-    if ambiguous and error.status not in REQUEST_ERROR_STATUSES:
+    if ambiguous and not is_request_error(error):
         error.outcome = "unknown"
     elif refused and error.outcome == "not_sent" and not isinstance(error, ConnectError):
         error.outcome, error.status = "rejected", 429

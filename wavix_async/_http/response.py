@@ -7,10 +7,12 @@ import attrs
 
 from wavix_async import _codec
 from wavix_async._http.operation import Operation
+from wavix_async._http.refusals import is_refusal
 from wavix_async._http.request import Request
 from wavix_async._ratelimit import answered_at
-from wavix_async.errors import APIError, DecodeError, error_for_status
+from wavix_async.errors import APIError, DecodeError, ServerError, error_for_status
 from wavix_async.models.common import Success
+from wavix_async.types import Outcome
 
 __all__ = ["Response", "error_context", "read_response"]
 
@@ -149,27 +151,48 @@ def _plain(text: str) -> str:
 
 
 def _api_error(operation: Operation[Any], response: Response) -> APIError:
+    status = response.status
+    from_api = not response.body.strip()
     try:
         details: Any = _codec.loads(response.body)
     except (ValueError, RecursionError):
         details = _excerpt(response.body)
+    else:
+        # A lone word or number is JSON by chance, unless it is declared as JSON.
+        from_api = isinstance(details, dict | list) or "json" in response.headers.get("Content-Type", "").lower()
     said = (_message_in(details) or "no reason given").rstrip(". ") + "."
-    name = _name(operation, response)
-    hint = ""
-    if response.status == 401:
-        hint = " Check api_key, and the IP addresses that may use the key."
-    elif 300 <= response.status < 400:
-        hint = " Redirects are not followed: check base_url."
-    elif response.status == 403 and operation.scope:
-        hint = f" The key needs the scope {operation.scope}."
-    return error_for_status(response.status)(
-        f"HTTP {response.status} for {name}: {said}{hint}",
+    kind: type[APIError] = error_for_status(status)
+    outcome: Outcome | None = None  # as the class says
+    if not 200 <= status < 300 and kind is not ServerError:
+        refusal = is_refusal(status, from_api=from_api)
+        outcome = "rejected" if refusal else "unknown"
+        kind = kind if refusal else APIError
+    return kind(
+        f"HTTP {status} for {_name(operation, response)}: {said}{_hint(operation, status, outcome, from_api=from_api)}",
         **error_context(response),
         code=_code_in(details),
-        outcome="unknown" if response.status == 408 else None,
+        outcome=outcome,
+        # A 429 and a 5xx have what their class says; of the others only those without a refusal may go better.
+        retryable=True if outcome == "unknown" else None,
         reason=None if isinstance(details, str) else _message_in(details) or None,
         details=details,
     )
+
+
+def _hint(operation: Operation[Any], status: int, outcome: Outcome | None, *, from_api: bool) -> str:
+    """Return what the caller should know or do about an error."""
+    if 300 <= status < 400:
+        return " Redirects are not followed: check base_url. The request may have been carried out."
+    if outcome == "unknown":
+        by = "" if from_api else " The body is not JSON: a proxy may have sent it, not the API."
+        return f"{by} The request may have been carried out."
+    if status in (401, 402, 403) and not from_api:
+        return " The body is not JSON: a firewall or proxy seems to block this client, not the API."
+    if status == 401:
+        return " Check api_key, and the IP addresses that may use the key."
+    if status == 403 and operation.scope:
+        return f" The key needs the scope {operation.scope}."
+    return ""
 
 
 def _name(operation: Operation[Any], response: Response) -> str:

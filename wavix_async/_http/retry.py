@@ -5,7 +5,7 @@ A success costs nothing: the first attempt runs outside tenacity, which is set u
 
 from collections.abc import Awaitable, Callable
 from math import inf
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import attrs
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception
@@ -23,9 +23,12 @@ from wavix_async.errors import (
     WavixError,
 )
 
-__all__ = ["GiveUp", "RetryBudget", "Wait", "decide", "is_free", "repeat"]
+__all__ = ["GiveUp", "RetryBudget", "Wait", "decide", "is_free", "is_worth_repeating", "repeat"]
 
 T = TypeVar("T")
+
+_DEFAULT: Final = RetryPolicy()
+_OWN_MEANING: Final = frozenset({408, 499})
 
 
 @attrs.frozen(eq=False, repr=False)
@@ -37,9 +40,10 @@ class Wait(Value):
 
 @attrs.frozen(eq=False, repr=False)
 class GiveUp(Value):
-    """End the call with `error`."""
+    """End the call with `error`; `reason` says what kept a call that may be repeated from being repeated."""
 
     error: WavixError
+    reason: str | None = None
 
 
 class RetryBudget:
@@ -114,14 +118,13 @@ def decide(
     Returns:
         `Wait` or `GiveUp`.
     """
-    if policy.attempts > 1 and _may_repeat(operation, policy, failure):
-        if isinstance(failure, RateLimitError) or is_free(failure):
-            # The limiter has paused all callers already: a second wait here would only delay this call.
-            return Wait(0.0)
-        wait = _backoff(policy, counted, jitter, time_left, take_retry)
-        if wait < time_left:
-            return Wait(wait)
-    return GiveUp(_last_word(operation, failure))
+    if policy.attempts == 1 or not _may_repeat(operation, policy, failure):
+        return GiveUp(_last_word(operation, failure), _forbidden_by(operation, policy, failure))
+    if isinstance(failure, RateLimitError) or is_free(failure):
+        # The limiter has paused all callers already: a second wait here would only delay this call.
+        return Wait(0.0)
+    wait = _backoff(policy, counted, jitter, time_left, take_retry)
+    return Wait(wait) if isinstance(wait, float) else GiveUp(_last_word(operation, failure), wait)
 
 
 def is_free(failure: WavixError) -> bool:
@@ -131,14 +134,22 @@ def is_free(failure: WavixError) -> bool:
 
 def _backoff(
     policy: RetryPolicy, counted: int, jitter: float, time_left: float, take_retry: Callable[[], float | None]
-) -> float:
-    """Return the seconds until the next attempt; infinity means that there must be none."""
+) -> float | str:
+    """Return the seconds until the next attempt, or the reason why there must be none."""
     bound: float = min(policy.max_backoff, policy.backoff * 2 ** min(counted - 1, 60))
     wait = bound * jitter
+    if counted >= policy.attempts:
+        return f"Not retried again: it has failed {counted} times, and RetryPolicy.attempts is {policy.attempts}."
     # Take from the budget last: a retry that is taken must be sent.
-    if counted >= policy.attempts or wait >= time_left or (queue := take_retry()) is None:
-        return inf
-    return max(wait, queue)
+    queue = None if wait >= time_left else take_retry()
+    if wait >= time_left or (queue is not None and queue >= time_left):
+        return f"Not retried: the next attempt would come after the deadline, which ends in {max(time_left, 0):.1f} s."
+    if queue is None:
+        return (
+            "Not retried: too many calls of this client fail, and its retry budget is used up "
+            "(RetryPolicy.budget_ratio and budget_per_second)."
+        )
+    return float(max(wait, queue))
 
 
 def _may_repeat(operation: Operation[Any], policy: RetryPolicy, failure: WavixError) -> bool:
@@ -149,10 +160,39 @@ def _may_repeat(operation: Operation[Any], policy: RetryPolicy, failure: WavixEr
         return failure.outcome == "not_sent" or idempotent
     if isinstance(failure, DecodeError):
         return failure.retryable and idempotent
-    if isinstance(failure, APIError) and failure.status in policy.statuses:
+    if isinstance(failure, APIError):
         refused = failure.status == 503 and failure.retry_after is not None
-        return idempotent or refused
+        return (idempotent or refused) and is_worth_repeating(policy, failure, read_back=False)
     return False
+
+
+def is_worth_repeating(policy: RetryPolicy, failure: APIError, *, read_back: bool) -> bool:
+    """Return whether the policy allows a retry after this answer; whether a retry is safe is another question.
+
+    Args:
+        policy: The policy.
+        failure: The answer.
+        read_back: Whether reads have shown that the API is there, and that the request was not carried out. Otherwise a
+            redirect is not worth a retry: it most likely means a wrong `base_url`.
+    """
+    status = failure.status
+    if status in policy.statuses or status is None:
+        return status is not None
+    is_redirect = 300 <= status < 400
+    # A proxy has answered in place of the API, as with a 502.
+    is_foreign = not failure.is_refusal and status < 500 and status not in _OWN_MEANING
+    return is_foreign and 502 in policy.statuses and (read_back or not is_redirect)
+
+
+def _forbidden_by(operation: Operation[Any], policy: RetryPolicy, failure: WavixError) -> str | None:
+    """Return which setting keeps the client from a retry that the default policy allows, if one does."""
+    if not _may_repeat(operation, _DEFAULT, failure):
+        return None
+    if policy.attempts == 1:
+        return "Not retried: RetryPolicy.attempts is 1."
+    if isinstance(failure, APIError) and not is_worth_repeating(policy, failure, read_back=False):
+        return f"Not retried: RetryPolicy.statuses allows no retry after a {failure.status}."
+    return "Not retried: RetryPolicy.repeat_unknown is False."
 
 
 def _last_word(operation: Operation[Any], failure: WavixError) -> WavixError:

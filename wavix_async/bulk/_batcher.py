@@ -25,10 +25,12 @@ from wavix_async.bulk._results import KEY_REFUSED
 from wavix_async.errors import (
     APIError,
     AttemptTimeoutError,
+    BadRequestError,
     InputError,
     OutcomeUnknownError,
     RateLimitError,
     StoppedError,
+    UnprocessableEntityError,
     WavixError,
 )
 from wavix_async.types import Outcome
@@ -39,6 +41,8 @@ FIRST_SIZE: Final = 100
 _GATHER: Final = 0.01
 """Seconds to wait for more changes before a batch is sent."""
 _TOO_LARGE: Final = frozenset({413, 414})
+_GATEWAY_TIMEOUTS: Final = frozenset({504, 524})
+_MAY_SAY_TOO_MANY: Final = (BadRequestError, UnprocessableEntityError)
 _GROW_AFTER: Final = 8
 _USELESS_AFTER: Final = 10
 _OF_NO_KEY: Final = (*KEY_REFUSED, RateLimitError)
@@ -224,8 +228,9 @@ class Batcher:
 
     def _is_too_much(self, error: WavixError, size: int) -> bool:
         """Return whether a smaller batch may succeed; if so, reduce the size."""
-        says = isinstance(error, APIError) and error.status in {400, 422} and self._says_too_many.search(error.message)
-        slow = (isinstance(error, AttemptTimeoutError) or error.status == 504) and not self._is_outage()
+        # By class, because only the API itself knows the limit: a proxy's page under a 400 is no BadRequestError.
+        says = isinstance(error, _MAY_SAY_TOO_MANY) and self._says_too_many.search(error.message)
+        slow = (isinstance(error, AttemptTimeoutError) or error.status in _GATEWAY_TIMEOUTS) and not self._is_outage()
         if not (error.status in _TOO_LARGE or says or slow):
             return False
         self.size = min(self.size, max(size // 2, 1))

@@ -16,7 +16,8 @@ from typing import Any, Final
 
 from wavix_async._aio.clock import Clock
 from wavix_async._aio.stop import StopSignal
-from wavix_async.errors import DecodeError, ServerError, TransportError, WavixError
+from wavix_async._http import is_no_answer
+from wavix_async.errors import DecodeError, WavixError
 
 __all__ = ["CircuitBreaker"]
 
@@ -25,8 +26,6 @@ _NEVER_ANSWERED: Final = 30.0
 _FIRST_PROBE: Final = 0.25
 _LONGEST_PROBE: Final = 4.0
 _FEW: Final = 8
-
-_NO_ANSWER: Final = (TransportError, ServerError, DecodeError)
 
 
 class CircuitBreaker:
@@ -95,7 +94,7 @@ class CircuitBreaker:
         if isinstance(error, DecodeError) and not error.retryable:
             # The API answered, although not as documented.
             self.record_answer()
-        no_outage = not isinstance(error, _NO_ANSWER) or not self.answers or answers != self.answers
+        no_outage = not is_no_answer(error) or not self.answers or answers != self.answers
         if self._probe is None or no_outage or self.has_given_up:
             return False
         self._stop.check()
@@ -128,7 +127,7 @@ class CircuitBreaker:
                 if answers == self.answers:
                     await probe(key)
             except WavixError as error:
-                if isinstance(error, _NO_ANSWER):
+                if is_no_answer(error):
                     confirmed = True
                     continue
                 # A rejection, or a closed client: the change that is sent again gets the same error.

@@ -13,7 +13,7 @@ import attrs
 
 from wavix_async._aio.clock import Clock
 from wavix_async._aio.stop import StopSignal
-from wavix_async._http import REQUEST_ERROR_STATUSES
+from wavix_async._http import is_request_error
 from wavix_async.bulk._attempts import AttemptLog
 from wavix_async.bulk._operation import BulkOperation
 from wavix_async.bulk._results import BulkResult, BulkStatus, bare
@@ -149,8 +149,7 @@ class Reconciler:
         error = result.error
         if rejected and not log.maybe_done:
             return attrs.evolve(result, status=BulkStatus.FAILED)
-        refused = error is not None and error.status in REQUEST_ERROR_STATUSES
-        if not refused and (not log.maybe_done or log.unanswered or self._operation.read is None):
+        if not is_request_error(error) and (not log.maybe_done or log.unanswered or self._operation.read is None):
             return _unknown_if_maybe_done(result, log)
         if error is not None and error.outcome != "rejected":
             error.outcome = "rejected"

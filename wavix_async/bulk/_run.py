@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic
 import attrs
 
 from wavix_async._aio.stop import StopSignal
-from wavix_async._http import REQUEST_ERROR_STATUSES
+from wavix_async._http import is_request_error
 from wavix_async._instrumentation.events import BulkEvent, BulkStart
 from wavix_async._instrumentation.logs import logger
 from wavix_async._ratelimit.limiter import LimitSnapshot
@@ -439,7 +439,7 @@ class BulkRun(TaskCoroutine[BulkReport[Key, Result]], Generic[Key, Result]):
         if status is BulkStatus.FAILED and isinstance(error, StoppedError | ClientClosedError):
             # The API rejected the attempt only for now, and the stop prevented a retry.
             status = BulkStatus.NOT_SENT
-        if log.maybe_done and error.status not in REQUEST_ERROR_STATUSES:
+        if log.maybe_done and not is_request_error(error):
             # An earlier call, before an outage, may have been carried out; this error is about the last call only.
             status = BulkStatus.UNKNOWN
         reason: WavixError | None = error

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import attrs
 
 from wavix_async._aio.stop import StopSignal
+from wavix_async._http import is_worth_repeating
 from wavix_async._instrumentation.events import AttemptEvent, Event, RetryEvent
 from wavix_async.bulk._attempts import AttemptLog
 from wavix_async.bulk._circuit_breaker import CircuitBreaker
@@ -233,7 +234,9 @@ class Sender:
             return False
 
     def _may_repeat(self, error: WavixError) -> bool:
-        return self._repeats and (not isinstance(error, APIError) or error.status in self._policy.statuses)
+        return self._repeats and (
+            not isinstance(error, APIError) or is_worth_repeating(self._policy, error, read_back=True)
+        )
 
     def _count_success(self, log: AttemptLog, key: Hashable) -> None:
         log.attempts += 1
