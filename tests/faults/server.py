@@ -80,7 +80,7 @@ KINDS = frozenset(
         "redirect",
     }
 )
-STATUS = re.compile(r"status_(?P<code>[2-5]\d\d)(?P<how>_after|_retry_after)?")
+STATUS = re.compile(r"status_(?P<code>[1-5]\d\d)(?P<how>_after|_retry_after)?")
 REASONS = {200: "OK", 204: "No Content", 307: "Temporary Redirect", 404: "Not Found", 429: "Too Many Requests"}
 BOMB_MEGABYTES = 128
 BIG_BODY_BYTES = 20_000_000
@@ -93,7 +93,7 @@ class Fault:
 
     kind: str
     headers: tuple[tuple[str, str], ...] = ()
-    """Sent as they are, repeated ones too; a Retry-After here takes the place of the server's own."""
+    """Sent as they are, repeated ones too; a Retry-After or Content-Type here takes the place of the server's own."""
     body: str | None = None
     delay: float | None = None
 
@@ -678,10 +678,12 @@ def _answer(
 ) -> bytes:
     data = body.encode() if isinstance(body, str) else body
     lines = [f"HTTP/1.1 {status} {REASONS.get(status, 'Whatever')}", f"X-Request-Id: fault-{next(_request_ids)}"]
-    if status != 204:
-        lines += [f"Content-Type: {content_type}", f"Content-Length: {len(data)}"]
+    has_body = status >= 200 and status not in (204, 304)
+    if has_body:
+        own = any(name.lower() == "content-type" for name, _ in headers)
+        lines += [*([] if own else [f"Content-Type: {content_type}"]), f"Content-Length: {len(data)}"]
     lines += [f"{name}: {value}" for name, value in headers]
-    return "\r\n".join([*lines, "Connection: keep-alive", "", ""]).encode() + (b"" if status == 204 else data)
+    return "\r\n".join([*lines, "Connection: keep-alive", "", ""]).encode() + (data if has_body else b"")
 
 
 @functools.cache

@@ -54,7 +54,7 @@ class Reply:
 
     status: int = 200
     body: Any = None
-    """None under a 200: the answer that an honest API gives to this request."""
+    """None under a 200: the answer that an honest API gives to this request. Bytes are sent as they are."""
     headers: dict[str, str] = field(default_factory=dict)
     before: float = 0.0
     after: float = 0.0
@@ -68,7 +68,8 @@ class _Answer:
     """An answer; its connection is back when it has been read, released or closed."""
 
     def __init__(self, reply: Reply, leave: Callable[[], None]) -> None:
-        self._data = b"" if reply.body is None else json.dumps(reply.body).encode()
+        body = reply.body
+        self._data = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
         self._leave: Callable[[], None] | None = leave
         self.status = reply.status
         self.headers = CIMultiDict({"Content-Type": "application/json", **reply.headers})
