@@ -158,8 +158,9 @@ def _api_error(operation: Operation[Any], response: Response) -> APIError:
     except (ValueError, RecursionError):
         details = _excerpt(response.body)
     else:
-        # A lone word or number is JSON by chance, unless it is declared as JSON.
-        from_api = isinstance(details, dict | list) or "json" in response.headers.get("Content-Type", "").lower()
+        # A lone word or number in a text is JSON by chance.
+        declared = response.headers.get("Content-Type", "")
+        from_api = isinstance(details, dict | list) or not declared or "json" in declared.lower()
     said = (_message_in(details) or "no reason given").rstrip(". ") + "."
     kind: type[APIError] = error_for_status(status)
     outcome: Outcome | None = None  # as the class says
