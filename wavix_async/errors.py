@@ -74,7 +74,7 @@ class WavixError(Exception):
         elapsed: Seconds from the start of the call to this error.
         retry_after: Seconds that the API asked to wait, or None.
         not_retried: Why the client did not repeat a call that it may repeat: its attempts, its retry budget or its
-            deadline were used up, or a setting forbids it. Part of `str(error)`; None if there is nothing to say.
+            deadline were used up, or a setting forbids it. The message ends with it. None if there is nothing to say.
         retryable: Whether the same call may succeed later, unchanged.
         outcome: `not_sent` (no byte reached the API), `rejected` (the API rejected the request and changed nothing) or
             `unknown` (the request may have been carried out).
@@ -115,7 +115,7 @@ class WavixError(Exception):
         self.not_retried: str | None = None
 
     def __str__(self) -> str:
-        return f"{self.message} {self.not_retried}" if self.not_retried else self.message
+        return self.message
 
 
 class InputError(WavixError, ValueError):

@@ -53,6 +53,7 @@ FACTS = (
     "outcome",
     "reason",
     "details",
+    "not_retried",
 )
 
 
@@ -191,7 +192,7 @@ def filled(kind: type[WavixError]) -> WavixError:
 @pytest.mark.parametrize("kind", ALL)
 def test_every_error_survives_a_pickle_with_all_its_facts(kind: type[WavixError], protocol: int) -> None:
     error = filled(kind)
-    error.attempts, error.elapsed = 3, 1.25
+    error.attempts, error.elapsed, error.not_retried = 3, 1.25, "Not retried."
     error.add_note("on the way")
 
     for again in (pickle.loads(pickle.dumps(error, protocol)), copy.copy(error), copy.deepcopy(error)):

@@ -770,3 +770,102 @@ def test_what_may_be_there_is_not_repeated_where_the_policy_says_so(failure: Wav
 @pytest.mark.parametrize("failure", [ConnectError("refused"), status(429), status(503, retry_after=1.0)])
 def test_what_was_not_carried_out_is_repeated_nevertheless(failure: WavixError) -> None:
     assert isinstance(verdict(failure, policy=RetryPolicy(repeat_unknown=False)), Wait)
+
+
+# --- why it was not repeated ---
+
+
+def error_of(client: WavixClient, operation: Operation[Any] = GET) -> WavixError:
+    async def main() -> WavixError:
+        with pytest.raises(WavixError) as caught:
+            await client.call(operation, path={"id": 7})
+        return caught.value
+
+    return run_virtual(main())
+
+
+def failing(*replies: Reply, **policy: Any) -> WavixClient:
+    """A client whose requests fail like this, the last reply again and again."""
+    left = list(replies or [Reply(500)])
+    session = StubSession(lambda _: left.pop(0) if len(left) > 1 else left[0], latency=0.01)
+    return client_of(session, retry=RetryPolicy(**{"budget_per_second": 1e6, **policy}))
+
+
+REFUSED = Reply(error=aiohttp.ClientConnectorError(None, OSError("refused")), applied=False)  # type: ignore[arg-type]
+LOST = Reply(error=aiohttp.ServerDisconnectedError())
+DAILY = Operation("POST", "/v1/nudges/{id}", Success, fail_fast_on_429=True)
+NO_BUDGET = {"budget_ratio": 0, "budget_per_second": 0}
+
+
+@pytest.mark.req_09
+@pytest.mark.req_24
+@pytest.mark.parametrize(
+    ("client", "operation", "reason", "attempts"),
+    [
+        (failing(), GET, "4 attempts failed", 4),
+        (failing(LOST), GET, "4 attempts failed", 4),
+        (failing(Reply(404, b"<p>")), GET, "4 attempts failed", 4),
+        (failing(Reply(429, headers={"Retry-After": "1"}), Reply(500)), GET, "4 attempts failed", 5),
+        (failing(attempts=2), SAFE, "2 attempts failed", 2),
+        (failing(REFUSED), BUY, "4 attempts failed", 0),
+        (failing(attempts=1), GET, "RetryPolicy.attempts is 1", 1),
+        (failing(Reply(429), attempts=1), BUY, "RetryPolicy.attempts is 1", 1),
+        (failing(**NO_BUDGET), GET, "retry budget is used up", 2),
+        (failing(LOST, **NO_BUDGET), SAFE, "retry budget is used up", 2),
+        (failing(REFUSED, **NO_BUDGET), BUY, "retry budget is used up", 0),
+        (failing(backoff=1e9, max_backoff=1e9), GET, "deadline", 1),
+        (failing(statuses={503}), GET, "RetryPolicy.statuses allows no retry after a 500", 1),
+        (failing(repeat_unknown=False), SAFE, "RetryPolicy.repeat_unknown is False", 1),
+        (failing(LOST, repeat_unknown=False), SAFE, "RetryPolicy.repeat_unknown is False", 1),
+        (failing(Reply(429)), DAILY, "quota is used up", 1),
+    ],
+)
+def test_an_error_says_why_its_call_was_not_repeated(
+    client: WavixClient, operation: Operation[Any], reason: str, attempts: int
+) -> None:
+    error = error_of(client, operation)
+
+    assert error.not_retried is not None
+    assert error.not_retried.startswith("Not retried")
+    assert reason in error.not_retried
+    assert str(error).endswith(f" {error.not_retried}")
+    assert error.args == (str(error),)
+    assert error.attempts == attempts
+
+
+@pytest.mark.req_24
+@pytest.mark.parametrize(
+    ("reply", "operation"),
+    [
+        (Reply(404, {"message": "no"}), GET),
+        (Reply(403, b"<p>"), GET),
+        (Reply(302), GET),
+        (Reply(500), BUY),
+        (LOST, BUY),
+        (Reply(404, b"<p>"), BUY),
+    ],
+)
+def test_what_is_never_repeated_needs_no_reason(reply: Reply, operation: Operation[Any]) -> None:
+    error = error_of(failing(reply, attempts=1), operation)
+
+    assert error.not_retried is None
+    assert "Not retried" not in str(error)
+
+
+@pytest.mark.req_09
+def test_the_last_error_of_many_says_that_the_budget_is_used_up() -> None:
+    """In an outage a caller sees why a call was tried less often than the policy allows."""
+
+    async def main() -> list[WavixError]:
+        client = client_of(StubSession(lambda _: Reply(503), latency=0.01))
+        calls = (client.call(GET, path={"id": number}) for number in range(1, 301))
+        return [
+            error for error in await asyncio.gather(*calls, return_exceptions=True) if isinstance(error, ServerError)
+        ]
+
+    errors = run_virtual(main())
+    assert len(errors) == 300
+    fewer = [error for error in errors if error.attempts < 4]
+    assert len(fewer) > 50
+    assert all("retry budget is used up" in str(error) for error in fewer)
+    assert all("4 attempts failed" in str(error) for error in errors if error not in fewer)

@@ -219,7 +219,11 @@ class Call(Generic[T]):
             take_retry=lambda: self._state.budget.take(now, self._deadline - now),
         )
         if isinstance(verdict, _retry.GiveUp):
-            self._with_context(verdict.error).not_retried = verdict.reason
+            error = self._with_context(verdict.error)
+            if verdict.reason is not None:
+                error.not_retried = verdict.reason
+                error.message = f"{error.message} {verdict.reason}"
+                error.args = (error.message,)
         else:
             self._options.observers.notify(
                 RetryEvent(

@@ -139,15 +139,15 @@ def _backoff(
     bound: float = min(policy.max_backoff, policy.backoff * 2 ** min(counted - 1, 60))
     wait = bound * jitter
     if counted >= policy.attempts:
-        return f"Not retried again: it has failed {counted} times, and RetryPolicy.attempts is {policy.attempts}."
+        return f"Not retried again: {counted} attempts failed, and RetryPolicy.attempts allows no more."
     # Take from the budget last: a retry that is taken must be sent.
     queue = None if wait >= time_left else take_retry()
     if wait >= time_left or (queue is not None and queue >= time_left):
-        return f"Not retried: the next attempt would come after the deadline, which ends in {max(time_left, 0):.1f} s."
+        return "Not retried: the next attempt would come after the deadline of the call."
     if queue is None:
         return (
-            "Not retried: too many calls of this client fail, and its retry budget is used up "
-            "(RetryPolicy.budget_ratio and budget_per_second)."
+            "Not retried: too many calls of this client fail, and its retry budget is used up (budget_ratio and "
+            "budget_per_second of RetryPolicy)."
         )
     return float(max(wait, queue))
 
@@ -186,6 +186,8 @@ def is_worth_repeating(policy: RetryPolicy, failure: APIError, *, read_back: boo
 
 def _forbidden_by(operation: Operation[Any], policy: RetryPolicy, failure: WavixError) -> str | None:
     """Return which setting keeps the client from a retry that the default policy allows, if one does."""
+    if isinstance(failure, RateLimitError) and failure.status == 429 and operation.fail_fast_on_429:
+        return "Not retried: a 429 of this operation means that its quota is used up, which does not change soon."
     if not _may_repeat(operation, _DEFAULT, failure):
         return None
     if policy.attempts == 1:

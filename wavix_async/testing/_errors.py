@@ -13,7 +13,7 @@ E = TypeVar("E", bound=WavixError)
 _STATUSES: Final[dict[type, int]] = {
     error_for_status(status): status for status in (500, 400, 401, 402, 403, 404, 409, 413, 422, 429)
 }
-_CALL_ATTRIBUTES: Final = ("attempts", "elapsed")
+_CALL_ATTRIBUTES: Final = ("attempts", "elapsed", "not_retried")
 
 
 def make_error(kind: type[E], message: str = "", /, **facts: object) -> E:
@@ -24,9 +24,9 @@ def make_error(kind: type[E], message: str = "", /, **facts: object) -> E:
     Args:
         kind: The class, such as `RateLimitError`.
         message: The message. Default: a text that says it was made for a test.
-        **facts: The arguments of the class (`retry_after=3`, `details=...`), and `attempts` and `elapsed`. Default: the
-            status that belongs to the class, a request id, and one attempt of 50 ms if the class implies that something
-            was sent.
+        **facts: The arguments of the class (`retry_after=3`, `details=...`), and `attempts`, `elapsed` and
+            `not_retried`. Default: the status that belongs to the class, a request id, and one attempt of 50 ms if the
+            class implies that something was sent.
 
     Returns:
         The error, not raised.
