@@ -11,6 +11,7 @@ import pytest
 pytest.importorskip("cyclopts")
 
 from wavix_async import (
+    APIError,
     BulkReport,
     ConfigurationError,
     ConnectError,
@@ -18,6 +19,7 @@ from wavix_async import (
     NotFoundError,
     NumberUpdate,
     OutcomeUnknownError,
+    PermissionDeniedError,
     RateLimitError,
     ServerError,
     WavixError,
@@ -50,6 +52,9 @@ def test_codes_of_reports(counts: dict[str, int], code: int):
     [
         (ConfigurationError("x"), 2),
         (NotFoundError("x"), 1),
+        (APIError("an own 405", status=405), 1),
+        (APIError("a page under a 404", status=404, outcome="unknown", retryable=True), 5),
+        (PermissionDeniedError("a page under a 403", status=403, is_page=True), 1),
         (RateLimitError("x"), 5),
         (ServerError("x"), 5),
         (ConnectError("x"), 5),

@@ -75,7 +75,7 @@ async def make(client: WavixClient, operation: Operation[Any], number: int) -> A
 async def test_every_status_tells_the_truth(
     faulty: FaultServer, make_client: Any, operation: Operation[Any], bodies: str
 ) -> None:
-    """The server carries out what it does not refuse, and answers so: no failure is false, and no POST goes out twice."""
+    """The server carries out what it does not refuse, and answers so: no failure is false, no POST goes out twice."""
     client = make_client()
     for place, status in enumerate(STATUSES):
         body = list(BODIES)[place % len(BODIES)] if bodies == IN_TURN else bodies

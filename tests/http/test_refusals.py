@@ -120,6 +120,7 @@ def test_every_status_with_every_body(body: str) -> None:
         assert type(error) is class_of(status, body), where
         assert error.outcome == ("rejected" if rejects(status, body) else "unknown"), where
         assert error.is_refusal is rejects(status, body), where
+        assert error.is_page is (body in OF_A_PROXY), where
         assert error.retryable is (status == 429 or not rejects(status, body)), where
         assert is_no_answer(error) is not rejects(status, body), where
         assert is_request_error(error) is (status == 413 or (status in {400, 404, 422} and body in OF_THE_API)), where

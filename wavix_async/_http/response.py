@@ -177,6 +177,7 @@ def _api_error(operation: Operation[Any], response: Response) -> APIError:
         retryable=True if outcome == "unknown" else None,
         reason=None if isinstance(details, str) else _message_in(details) or None,
         details=details,
+        is_page=not from_api,
     )
 
 

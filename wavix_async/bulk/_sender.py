@@ -15,7 +15,7 @@ from wavix_async.bulk._circuit_breaker import CircuitBreaker
 from wavix_async.bulk._operation import BulkOperation
 from wavix_async.bulk._results import BulkResult
 from wavix_async.config import RetryPolicy
-from wavix_async.errors import APIError, ConfigurationError, StoppedError, WavixError
+from wavix_async.errors import APIError, ConfigurationError, OutcomeUnknownError, StoppedError, WavixError
 
 if TYPE_CHECKING:
     from wavix_async._http import BaseClient
@@ -273,6 +273,12 @@ class Sender:
 
 def _record_error(log: AttemptLog, error: WavixError) -> None:
     """Note what an error says about a call: the observer misses the attempts of a call through another client."""
-    if error.outcome == "unknown" and not log.maybe_done:
+    if error.outcome != "unknown":
+        return
+    if not log.maybe_done:
         log.maybe_done = True
         log.unanswered = error.status not in _ENDED
+    answer = error.__cause__ if isinstance(error, OutcomeUnknownError) else error
+    if isinstance(answer, APIError) and answer.is_page:
+        # A proxy sent this 500 or 503, and the API may still be at work.
+        log.unanswered = True
