@@ -43,7 +43,19 @@ class Down:
 
 
 @pytest.mark.parametrize("length", [3, 30, 100])
-@pytest.mark.parametrize("reply", [Reply(503), REFUSED, DROPPED], ids=["503", "refused", "dropped"])
+@pytest.mark.parametrize(
+    "reply",
+    [
+        Reply(503),
+        REFUSED,
+        DROPPED,
+        *(
+            pytest.param(Reply(status, b"<p>No such app"), marks=pytest.mark.req_27)
+            for status in (302, 404, 499, 520, 530)
+        ),
+    ],
+    ids=["503", "refused", "dropped", "redirected", "404 page", "499", "520", "530"],
+)
 def test_an_outage_is_waited_out_and_nothing_new_is_begun(reply: Reply, length: float) -> None:
     server = Down(2, 2 + length, reply)
     report = run_virtual(finish(server.run(2000, concurrency=16)))

@@ -124,7 +124,7 @@ def decide(
         # The limiter has paused all callers already: a second wait here would only delay this call.
         return Wait(0.0)
     wait = _backoff(policy, counted, jitter, time_left, take_retry)
-    return Wait(wait) if isinstance(wait, float) else GiveUp(_last_word(operation, failure), wait)
+    return GiveUp(_last_word(operation, failure), wait) if isinstance(wait, str) else Wait(wait)
 
 
 def is_free(failure: WavixError) -> bool:
@@ -149,7 +149,7 @@ def _backoff(
             "Not retried: too many calls of this client fail, and its retry budget is used up (budget_ratio and "
             "budget_per_second of RetryPolicy)."
         )
-    return float(max(wait, queue))
+    return max(wait, queue)
 
 
 def _may_repeat(operation: Operation[Any], policy: RetryPolicy, failure: WavixError) -> bool:
