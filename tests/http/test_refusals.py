@@ -277,3 +277,19 @@ def test_statuses_of_ones_own_mean_what_they_say(statuses: set[int], status: int
         by_setting = status not in {404, 409} or body == "a page"
         assert (caught.value.not_retried is not None) is by_setting
     assert session.requests == requests
+
+
+@pytest.mark.req_01
+@pytest.mark.parametrize("body", BODIES)
+def test_a_503_of_the_api_with_retry_after_is_a_promise_and_a_page_is_none(body: str) -> None:
+    """The API did not carry out what it asks to send later; a proxy cannot know."""
+    busy = reply(503, body)
+    busy.headers["Retry-After"] = "1"
+    session, client = client_that_gets(busy)
+    if body in OF_THE_API:
+        run_virtual(make(client, POST))
+        assert session.requests == 2
+        return
+    with pytest.raises(OutcomeUnknownError) as caught:
+        run_virtual(make(client, POST))
+    assert (caught.value.status, caught.value.retry_after, session.requests) == (503, 1.0, 1)

@@ -28,7 +28,8 @@ __all__ = ["GiveUp", "RetryBudget", "Wait", "decide", "is_free", "is_worth_repea
 T = TypeVar("T")
 
 _DEFAULT: Final = RetryPolicy()
-_OWN_MEANING: Final = frozenset({408, 499})
+_BY_NUMBER: Final = frozenset({408, 499})
+"""Statuses below 500 that no refusal has, and that `RetryPolicy.statuses` has or lacks by their number."""
 
 
 @attrs.frozen(eq=False, repr=False)
@@ -161,7 +162,8 @@ def _may_repeat(operation: Operation[Any], policy: RetryPolicy, failure: WavixEr
     if isinstance(failure, DecodeError):
         return failure.retryable and idempotent
     if isinstance(failure, APIError):
-        refused = failure.status == 503 and failure.retry_after is not None
+        # A proxy may send its page, even with Retry-After, while the API is still at work.
+        refused = failure.status == 503 and failure.retry_after is not None and not failure.is_page
         return (idempotent or refused) and is_worth_repeating(policy, failure, read_back=False)
     return False
 
@@ -180,7 +182,7 @@ def is_worth_repeating(policy: RetryPolicy, failure: APIError, *, read_back: boo
         return status is not None
     is_redirect = 300 <= status < 400
     # A proxy has answered in place of the API, as with a 502.
-    is_foreign = not failure.is_refusal and status < 500 and status not in _OWN_MEANING
+    is_foreign = not failure.is_refusal and status < 500 and status not in _BY_NUMBER
     return is_foreign and 502 in policy.statuses and (read_back or not is_redirect)
 
 
