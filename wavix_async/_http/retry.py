@@ -164,26 +164,18 @@ def _may_repeat(operation: Operation[Any], policy: RetryPolicy, failure: WavixEr
     if isinstance(failure, APIError):
         # A proxy may send its page, even with Retry-After, while the API is still at work.
         refused = failure.status == 503 and failure.retry_after is not None and not failure.is_page
-        return (idempotent or refused) and is_worth_repeating(policy, failure, read_back=False)
+        return (idempotent or refused) and is_worth_repeating(policy, failure)
     return False
 
 
-def is_worth_repeating(policy: RetryPolicy, failure: APIError, *, read_back: bool) -> bool:
-    """Return whether the policy allows a retry after this answer; whether a retry is safe is another question.
-
-    Args:
-        policy: The policy.
-        failure: The answer.
-        read_back: Whether reads have shown that the API is there, and that the request was not carried out. Otherwise a
-            redirect is not worth a retry: it most likely means a wrong `base_url`.
-    """
+def is_worth_repeating(policy: RetryPolicy, failure: APIError) -> bool:
+    """Return whether the policy allows a retry after this answer; whether a retry is safe is another question."""
     status = failure.status
     if status in policy.statuses or status is None:
         return status is not None
-    is_redirect = 300 <= status < 400
-    # A proxy has answered in place of the API, as with a 502.
-    is_foreign = not failure.is_refusal and status < 500 and status not in _BY_NUMBER
-    return is_foreign and 502 in policy.statuses and (read_back or not is_redirect)
+    # A proxy has answered in place of the API, as with a 502. A redirect most likely means a wrong `base_url`.
+    is_foreign = not failure.is_refusal and status < 500 and status not in _BY_NUMBER and not 300 <= status < 400
+    return is_foreign and 502 in policy.statuses
 
 
 def _forbidden_by(operation: Operation[Any], policy: RetryPolicy, failure: WavixError) -> str | None:
@@ -194,7 +186,7 @@ def _forbidden_by(operation: Operation[Any], policy: RetryPolicy, failure: Wavix
         return None
     if policy.attempts == 1:
         return "Not retried: RetryPolicy.attempts is 1."
-    if isinstance(failure, APIError) and not is_worth_repeating(policy, failure, read_back=False):
+    if isinstance(failure, APIError) and not is_worth_repeating(policy, failure):
         return f"Not retried: RetryPolicy.statuses allows no retry after a {failure.status}."
     return "Not retried: RetryPolicy.repeat_unknown is False."
 

@@ -34,6 +34,7 @@ _MOST_BATCHES: Final = 32
 _LARGEST_BATCH: Final = 1000
 # Only these statuses show that the API has finished the request; others come from a proxy, or are unclear.
 _ENDED: Final = frozenset({500, 501, 503})
+_REDIRECTS: Final = frozenset(range(300, 400))
 
 
 class _FailureObserver:
@@ -72,7 +73,11 @@ class Sender:
         stop: StopSignal,
         on_backoff: Callable[[], None],
     ) -> None:
-        policy = self._policy = client.retry
+        policy = client.retry
+        if 502 in policy.statuses:
+            # One call reports a redirect at once. In a run of thousands one is most likely stray, as a 502 is.
+            policy = attrs.evolve(policy, statuses=policy.statuses | _REDIRECTS)
+        self._policy = reconciling = policy
         self._repeats = policy.attempts > 1
         if self._repeats:
             # At a fault rate of a few percent, some of several thousand changes fail four times in a row.
@@ -86,7 +91,7 @@ class Sender:
             stop=stop,
             retry=policy,
         )
-        self._reconciling = self._client.with_options(retry=client.retry)
+        self._reconciling = self._client.with_options(retry=reconciling)
         self._probing = self._client.with_options(retry=RetryPolicy.none())
         self._batching = self._client.with_options(
             retry=attrs.evolve(policy, attempts=min(policy.attempts, _BATCH_ATTEMPTS))
@@ -234,9 +239,7 @@ class Sender:
             return False
 
     def _may_repeat(self, error: WavixError) -> bool:
-        return self._repeats and (
-            not isinstance(error, APIError) or is_worth_repeating(self._policy, error, read_back=True)
-        )
+        return self._repeats and (not isinstance(error, APIError) or is_worth_repeating(self._policy, error))
 
     def _count_success(self, log: AttemptLog, key: Hashable) -> None:
         log.attempts += 1
