@@ -151,13 +151,17 @@ class ConnectError(TransportError):
 
     Attributes:
         was_idle: Whether the connection came from the client's own pool and the server had closed it while idle.
+        local_limit: Whether this machine had no file descriptor, port or memory for another connection.
     """
 
     default_outcome: ClassVar[Outcome] = "not_sent"
 
-    def __init__(self, message: str = "", *, was_idle: bool = False, **facts: object) -> None:
+    def __init__(
+        self, message: str = "", *, was_idle: bool = False, local_limit: bool = False, **facts: object
+    ) -> None:
         super().__init__(message, **facts)  # type: ignore[arg-type]
         self.was_idle = was_idle
+        self.local_limit = local_limit
 
 
 class DisconnectedError(TransportError):

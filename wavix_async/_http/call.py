@@ -21,6 +21,7 @@ from wavix_async._http.state import ClientState
 from wavix_async._instrumentation import AttemptEvent, AttemptStart, DriftEvent, RetryEvent
 from wavix_async._ratelimit import wait_told
 from wavix_async.errors import (
+    AttemptTimeoutError,
     ClientClosedError,
     ConnectError,
     DeadlineExceededError,
@@ -44,6 +45,7 @@ class Call(Generic[T]):
         "_admission",
         "_ambiguous",
         "_counted",
+        "_crowded_out",
         "_deadline",
         "_fresh",
         "_operation",
@@ -54,6 +56,7 @@ class Call(Generic[T]):
         "_state",
         "_time",
         "_tries",
+        "_waited_for_room",
     )
 
     _admission: Admission
@@ -68,6 +71,8 @@ class Call(Generic[T]):
         self._counted = 0  # attempts that count against the retry policy
         self._tries = 0  # attempts, numbered for observers
         self._sent = 0  # attempts that reached the wire
+        self._crowded_out: ConnectError | None = None  # the last attempt found no descriptor for its connection
+        self._waited_for_room = False
 
     async def run(self) -> T:
         """Make the call.
@@ -147,11 +152,11 @@ class Call(Generic[T]):
         """Send the request and read its answer."""
         state, options = self._state, self._options
         try:
-            timeouts, until = options.timeouts, self._deadline
+            timeouts, until, skipped = options.timeouts, self._deadline, state.clock.skipped
             if began + timeouts.attempt < until:
                 until = began + timeouts.attempt
-            until -= state.clock.skipped
-            response = await state.transport.send(self._request, until, timeouts.connect, fresh=self._fresh)
+            until, deadline = until - skipped, self._deadline - skipped
+            response = await state.transport.send(self._request, until, deadline, timeouts.connect, fresh=self._fresh)
         except BaseException as error:
             self._no_answer(permit, began, error)
             raise
@@ -168,11 +173,18 @@ class Call(Generic[T]):
         return value
 
     def _no_answer(self, permit: float, began: float, error: BaseException) -> None:
+        if isinstance(error, ConnectError) and error.local_limit:
+            # Waiting for a free descriptor is like waiting for a slot: no attempt was made.
+            self._sent -= 1
+            self._tries -= 1
+            self._admission.give_back(permit, ())
+            return
         self._admission.no_answer(permit)
         outcome = error.outcome if isinstance(error, WavixError) else "unknown"
         if outcome == "not_sent":
             self._sent -= 1
-        self._fresh = isinstance(error, ConnectError | DisconnectedError)
+        # A timeout may mean that the connection is dead, and others of the pool with it.
+        self._fresh = isinstance(error, ConnectError | DisconnectedError | AttemptTimeoutError)
         self._options.observers.notify(self._attempt_event(began, None, error, outcome))
 
     # --- the answer ---
@@ -206,6 +218,11 @@ class Call(Generic[T]):
     def _decide(self, failure: WavixError) -> _retry.Wait | _retry.GiveUp:
         if self._admission.too_late:
             return _retry.GiveUp(failure)
+        self._crowded_out = failure if isinstance(failure, ConnectError) and failure.local_limit else None
+        if self._crowded_out is not None:
+            if not self._waited_for_room:
+                self._options.observers.notify(self._retry_event(self._tries + 1, 0.0, failure))
+            return _retry.Wait(0.0)
         if not isinstance(failure, RateLimitError) and not _retry.is_free(failure):
             self._counted += 1
         now = self._time()
@@ -225,25 +242,44 @@ class Call(Generic[T]):
                 error.message = f"{error.message} {verdict.reason}"
                 error.args = (error.message,)
         else:
-            self._options.observers.notify(
-                RetryEvent(
-                    operation=self._operation.name,
-                    attempt=self._tries,
-                    wait=verdict.seconds,
-                    reason=type(failure).__name__,
-                    status=failure.status,
-                )
-            )
+            self._options.observers.notify(self._retry_event(self._tries, verdict.seconds, failure))
         return verdict
 
+    def _retry_event(self, attempt: int, wait: float, failure: WavixError) -> RetryEvent:
+        return RetryEvent(
+            operation=self._operation.name,
+            attempt=attempt,
+            wait=wait,
+            reason=type(failure).__name__,
+            status=failure.status,
+        )
+
     async def _back_off(self, seconds: float) -> None:
+        crowded_out, self._crowded_out = self._crowded_out, None
         try:
-            await self._admission.unless_stopped(self._state.clock.sleep(seconds))
+            if crowded_out is None:
+                await self._admission.unless_stopped(self._state.clock.sleep(seconds))
+            else:
+                await self._wait_for_room(crowded_out)
         except (StoppedError, ClientClosedError) as stopped:
             if self._ambiguous:
                 sent = "The call ended before it could be retried; an earlier attempt may have been carried out."
                 raise self._with_context(type(stopped)(sent)) from None
             raise self._with_context(stopped) from None
+
+    async def _wait_for_room(self, failure: ConnectError) -> None:
+        """Wait until this machine may have a descriptor for one more connection."""
+        time_left = self._deadline - self._time()
+        room = self._state.transport.wait_for_room(
+            time_left, self._options.timeouts.connect, fresh=self._fresh, again=self._waited_for_room
+        )
+        self._waited_for_room = True
+        if await self._admission.unless_stopped(room):
+            return
+        if self._time() >= self._deadline:
+            late = f"{self._operation.name} reached its deadline before it could be sent. {failure.message}"
+            raise self._with_context(DeadlineExceededError(late, outcome="not_sent"))
+        raise self._with_context(failure)
 
     def _with_context(self, error: WavixError) -> WavixError:
         now = self._time()

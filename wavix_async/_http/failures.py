@@ -1,6 +1,9 @@
 """Failures as our own errors: translate aiohttp's failures, and add to every error what only the call knows."""
 
+import errno
+import os
 import re
+import socket
 from typing import Final
 
 import aiohttp
@@ -21,6 +24,7 @@ from wavix_async.errors import (
 __all__ = ["add_context", "name_failure", "shows_a_login"]
 
 _LOGIN: Final = re.compile(r"//\S*@")
+_LOCAL_LIMITS: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL})
 _NEVER_SENT: Final = (
     aiohttp.ClientConnectorError,
     aiohttp.ConnectionTimeoutError,
@@ -30,7 +34,9 @@ _NEVER_SENT: Final = (
 )
 
 
-def name_failure(error: Exception, request: Request, *, next_is_fresh: bool) -> WavixError:
+def name_failure(
+    error: Exception, request: Request, *, next_is_fresh: bool, others_in_flight: bool = False
+) -> WavixError:
     """Translate a failure of aiohttp; the error says whether the request was never sent or may have been carried out.
 
     Args:
@@ -38,13 +44,21 @@ def name_failure(error: Exception, request: Request, *, next_is_fresh: bool) -> 
         request: The request.
         next_is_fresh: Whether the next attempt opens a new connection. If it does, a pooled connection that the server
             has closed does not count as an attempt.
+        others_in_flight: Whether other requests of the client are on the wire.
 
     Returns:
         The error to raise instead.
     """
     host = request.url.host
     if isinstance(error, _NEVER_SENT):
-        return ConnectError(f"Cannot connect to {host}: {_reason(error)}. Nothing was sent.")
+        number = _local_limit(error)
+        if number is None:
+            return ConnectError(f"Cannot connect to {host}: {_reason(error)}. Nothing was sent.")
+        # Without other requests, "no address" rather means that the address itself is wrong, for example without IPv6.
+        return ConnectError(
+            f"Cannot connect to {host}: {os.strerror(number)}. Nothing was sent. {_advice(number)}",
+            local_limit=number != errno.EADDRNOTAVAIL or others_in_flight,
+        )
     # A body of bytes leaves in one write with the headers; parts of a form may have left before the failure.
     if _is_closing_write(error) or (request.parts is None and _is_closing_write(error.__cause__)):
         return ConnectError(
@@ -71,6 +85,46 @@ def name_failure(error: Exception, request: Request, *, next_is_fresh: bool) -> 
 def shows_a_login(error: Exception) -> bool:
     """Return whether a traceback with this error may show the password of a proxy."""
     return isinstance(error, aiohttp.InvalidURL) or (not isinstance(error, OSError) and "@" in str(error))
+
+
+def _local_limit(error: BaseException) -> int | None:
+    """Return the error number if this machine, and not the network, could not open one more connection."""
+    cause = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else None
+    if cause is None:
+        return None
+    if cause.errno in _LOCAL_LIMITS:
+        return cause.errno
+    if isinstance(error, aiohttp.ClientConnectorDNSError):
+        # The resolver of the system reports a lack of descriptors as a host that it does not find.
+        try:
+            socket.socket().close()
+        except OSError as refused:
+            return refused.errno if refused.errno in _LOCAL_LIMITS else None
+    return None
+
+
+def _advice(number: int) -> str:
+    if number == errno.EMFILE:
+        return (
+            f"This process has all its {_open_files()}file descriptors in use: lower max_connections, close what the "
+            "program keeps open, or raise the limit (`ulimit -n`)."
+        )
+    if number == errno.ENFILE:
+        return "All file descriptors of this machine are in use: raise the limit (`sysctl fs.file-max`)."
+    if number == errno.EADDRNOTAVAIL:
+        return (
+            "This machine has no free local port, or no local address for this host: close what opens so many "
+            "connections, or check the network settings."
+        )
+    return "This machine has no memory for another connection: lower max_connections, or close other connections."
+
+
+def _open_files() -> str:
+    try:
+        import resource
+    except ImportError:
+        return ""
+    return f"{resource.getrlimit(resource.RLIMIT_NOFILE)[0]} "
 
 
 def _is_closing_write(error: BaseException | None) -> bool:

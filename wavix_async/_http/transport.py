@@ -22,11 +22,20 @@ from multidict import CIMultiDict
 
 from wavix_async._aio import Watchdog
 from wavix_async._http.failures import name_failure, shows_a_login
+from wavix_async._http.pool import close_idle, guard
 from wavix_async._http.request import Part, Request
 from wavix_async._http.response import Response
+from wavix_async._http.room import WaitingRoom
 from wavix_async._version import __version__
 from wavix_async.config import Secret
-from wavix_async.errors import AttemptTimeoutError, ClientClosedError, DecodeError
+from wavix_async.errors import (
+    AttemptTimeoutError,
+    ClientClosedError,
+    ConnectError,
+    DecodeError,
+    TransportError,
+    WavixError,
+)
 
 __all__ = ["MAX_BODY", "Transport"]
 
@@ -57,6 +66,7 @@ class Transport:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._slots = asyncio.Semaphore(self._max_connections)
         self._watch: Watchdog
+        self._room: WaitingRoom
         self._closed = False
         headers = {
             hdrs.AUTHORIZATION: Secret(f"Bearer {api_key}"),
@@ -75,6 +85,7 @@ class Transport:
         )
         if session is not None:
             session._retry_connection = False
+            guard(session.connector)
 
     @property
     def closed(self) -> bool:
@@ -101,12 +112,15 @@ class Transport:
             self._enter_loop()
         return self._slots
 
-    async def send(self, request: Request, deadline: float, connect: float, *, fresh: bool = False) -> Response:
+    async def send(
+        self, request: Request, until: float, deadline: float, connect: float, *, fresh: bool = False
+    ) -> Response:
         """Send one request once and read its answer to the end.
 
         Args:
             request: What to send.
-            deadline: When to give up, in the loop's time.
+            until: When the attempt ends, in the loop's time. Time in which the process did not run is added to it.
+            deadline: When the call ends: `until` is never moved beyond it.
             connect: Seconds to look up the host, and to open a connection.
             fresh: Open a connection for this request alone, if the session is our own.
 
@@ -116,15 +130,18 @@ class Transport:
         Raises:
             ConnectError: No byte left this machine.
             DisconnectedError: The connection broke after the request had left, or may have left.
-            AttemptTimeoutError: The deadline passed.
+            AttemptTimeoutError: No complete answer came in time.
             DecodeError: The answer is longer than `MAX_BODY`, or cut off.
         """
         fresh = fresh and self._owns_session
         session = self._session_here(fresh=fresh)
         headers = self._headers if request.body is None else self._json_headers
         data = request.body if request.parts is None else _multipart(request.parts)
-        watch = self._watch
-        watched = watch.enter(deadline)
+        watch, loop = self._watch, self._loop
+        assert loop is not None
+        began = loop.time()
+        watched = watch.enter(until, deadline)
+        crowded_out = False
         try:
             answer = await session.request(
                 request.method,
@@ -133,7 +150,7 @@ class Transport:
                 headers=headers,
                 allow_redirects=False,
                 raise_for_status=False,
-                timeout=self._connecting_within(connect, deadline),
+                timeout=self._connecting_within(connect, until - began),
             )
             try:
                 return Response(answer.status, answer.headers, await _read(answer), request)
@@ -152,29 +169,72 @@ class Transport:
                 # When aiohttp is closed, it cancels its look-ups of hosts, and with them the tasks that wait for them.
                 raise ClientClosedError("The client was closed before the request could be sent.") from None
             if watched.timed_out():
+                self._close_idle(session, request, loop.time() - began)
                 raise AttemptTimeoutError(
                     f"No complete answer from {request.url.host} in time; the request may have been carried out."
                 ) from None
             raise
         except (aiohttp.ClientError, OSError, ValueError, RuntimeError) as error:
-            failure = name_failure(error, request, next_is_fresh=self._owns_session and not fresh)
+            failure = name_failure(
+                error, request, next_is_fresh=self._owns_session and not fresh, others_in_flight=len(watch) > 1
+            )
+            crowded_out = isinstance(failure, ConnectError) and failure.local_limit
+            if not crowded_out:
+                self._suspect(session, failure, request, loop.time() - began)
             try:
                 raise failure from (None if shows_a_login(error) else error)
             finally:
                 del failure
         finally:
             watch.leave(watched)
+            if self._room and not crowded_out:
+                self._room.request_ended()
 
-    def _connecting_within(self, connect: float, deadline: float) -> aiohttp.ClientTimeout:
+    async def wait_for_room(self, time_left: float, patience: float, *, fresh: bool, again: bool) -> bool:
+        """Wait until there may be a connection for a call, after this machine had no descriptor for one more.
+
+        Args:
+            time_left: Seconds to wait at most.
+            patience: Seconds to wait at most while no request of this client is in flight.
+            fresh: Whether the call needs a new connection: then an idle one makes room for it.
+            again: Whether the call has waited before.
+
+        Returns:
+            Whether to try again.
+        """
+        if fresh and self._session is not None and self._owns_session and close_idle(self._session.connector, most=1):
+            # The event loop closes the socket in its next turn.
+            await asyncio.sleep(0)
+            return True
+        return await self._room.wait(time_left, patience, again=again)
+
+    def _connecting_within(self, connect: float, left: float) -> aiohttp.ClientTimeout:
         """Return aiohttp's timeouts. Only aiohttp knows that it was still connecting, so that nothing was sent."""
-        assert self._loop is not None
-        left = deadline - self._loop.time()
         if connect == self._connect_timeout and left > connect:
             # Without `connect`, which sets a timer for every request, even on an open connection.
             return self._timeout
         return aiohttp.ClientTimeout(
             total=None, connect=max(min(left - 0.005, connect), 0.001), ceil_threshold=math.inf
         )
+
+    def _suspect(self, session: aiohttp.ClientSession, failure: WavixError, request: Request, seconds: float) -> None:
+        """After a failure of the network, forget what may be wrong by now: idle connections, and addresses."""
+        if not isinstance(failure, TransportError):
+            return
+        self._close_idle(session, request, seconds)
+        if isinstance(failure, ConnectError) and self._owns_session:
+            # The host may have another address by now.
+            connector = session.connector
+            if isinstance(connector, aiohttp.TCPConnector):
+                connector.clear_dns_cache()
+
+    def _close_idle(self, session: aiohttp.ClientSession, request: Request, seconds: float) -> None:
+        """After a failure, close the connections to that host that were idle all the while: they may be dead, too.
+
+        Otherwise the following calls would find this out one by one, each with a timeout of its own.
+        """
+        pool = session if session is not self._fresh or self._session is None else self._session
+        close_idle(pool.connector, seconds, request.url.raw_host)
 
     def _session_here(self, *, fresh: bool) -> aiohttp.ClientSession:
         """Return the session; `fresh`: one without a pool, since after a failure the pooled connections are suspect."""
@@ -198,7 +258,8 @@ class Transport:
             self._session = self._fresh = None
         self._loop = asyncio.get_running_loop()
         self._slots = asyncio.Semaphore(self._max_connections)
-        self._watch = Watchdog(self._loop)
+        self._watch = watch = Watchdog(self._loop)
+        self._room = WaitingRoom(self._loop, watch.__len__)
 
     def _new_session(self, *, force_close: bool) -> aiohttp.ClientSession:
         session = aiohttp.ClientSession(
@@ -213,6 +274,7 @@ class Transport:
             trust_env=False,
         )
         session._retry_connection = False
+        guard(session.connector)
         return session
 
     async def close(self) -> None:

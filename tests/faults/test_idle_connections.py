@@ -1,0 +1,411 @@
+"""What happens to a pooled connection while it is idle: bytes come, it dies silently, it is closed."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+import aiohttp
+import pytest
+
+from tests.faults.conftest import FAST
+from tests.support.books import GET, PATCH, SEND
+from tests.support.raw import RawConnection, RawServer, Seen, anonymous_tls, answer
+from tests.support.soon import SOON
+from wavix_async import (
+    AttemptTimeoutError,
+    ConnectError,
+    DisconnectedError,
+    OutcomeUnknownError,
+    RetryPolicy,
+    WavixClient,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from wavix_async import Operation
+
+pytestmark = [pytest.mark.req_28]
+
+LATE_408 = b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+HINT = b"HTTP/1.1 103 Early Hints\r\nLink: </style.css>; rel=preload\r\n\r\n"
+
+NOISE: dict[str, Callable[[int], bytes]] = {
+    "a second answer": answer,
+    "half of a second answer": lambda number: answer(number)[:60],
+    "only its first line": lambda number: answer(number)[:12],
+    "its head": lambda number: answer(number).partition(b"\r\n\r\n")[0] + b"\r\n\r\n",
+    "two more answers": lambda number: 2 * answer(number),
+    "408": lambda _: LATE_408,
+    "103": lambda _: HINT,
+    "100": lambda _: b"HTTP/1.1 100 Continue\r\n\r\n",
+    "an empty line": lambda _: b"\r\n",
+    "no HTTP": lambda _: b"\x00\x01\x02",
+    "204": lambda _: b"HTTP/1.1 204 No Content\r\n\r\n",
+}
+
+
+async def update(client: WavixClient, number: int, operation: Operation[Any] = PATCH) -> Any:
+    return await client.call(operation, path={"id": number}, body=None if operation is GET else {"label": str(number)})
+
+
+async def until(condition: Callable[[], object]) -> None:
+    async with asyncio.timeout(SOON):
+        while not condition():
+            await asyncio.sleep(0.005)
+
+
+def noisy(server: RawServer, noise: Callable[[int], bytes], when: str, sent: threading.Event) -> Callable[..., None]:
+    """Serve; the first connection sends something more behind its first answer."""
+
+    def serve(connection: RawConnection) -> None:
+        while (seen := server.next(connection)) is not None:
+            more = noise(seen.id) if connection.number == 0 and connection.requests == 1 else b""
+            if when == "in the same segment":
+                connection.send(answer(seen.id) + more)
+            elif when == "with the end of the answer":
+                whole = answer(seen.id)
+                connection.send(whole[:-5])
+                time.sleep(0.05)
+                connection.send(whole[-5:] + more)
+            else:
+                connection.send(answer(seen.id))
+                if more:
+                    time.sleep(0.03)
+                    connection.send(more)
+            sent.set()
+
+    return serve
+
+
+@pytest.mark.parametrize("when", ["while idle", "unread", "in the same segment", "with the end of the answer"])
+@pytest.mark.parametrize(
+    ("noise", "tls", "own"),
+    [
+        *((noise, False, True) for noise in NOISE),
+        *((noise, True, True) for noise in ("a second answer", "408", "only its first line")),
+        *((noise, False, False) for noise in ("a second answer", "408", "only its first line")),
+    ],
+)
+async def test_bytes_on_an_idle_connection_are_no_answer(
+    noise: str, tls: bool, own: bool, when: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each call gets its own answer, and its request has left. An empty line in the segment of an answer means
+    nothing."""
+    server_side, client_side = anonymous_tls()
+    monkeypatch.setattr("aiohttp.connector._SSL_CONTEXT_VERIFIED", client_side)
+    sent = threading.Event()
+    with RawServer(tls=server_side if tls else None) as server:
+        server._serve = noisy(server, NOISE[noise], when, sent)
+        async with aiohttp.ClientSession() as session:
+            options: dict[str, Any] = {} if own else {"session": session}
+            async with WavixClient("key", base_url=server.url, retry=RetryPolicy.none(), **options) as client:
+                if noise == "no HTTP" and when == "in the same segment":
+                    # aiohttp reads none of it.
+                    with pytest.raises(DisconnectedError):
+                        await update(client, 1001)
+                else:
+                    assert (await update(client, 1001)).id == 1001
+                if when == "unread":
+                    # The event loop does not run: the bytes wait in the socket.
+                    time.sleep(0.15)
+                else:
+                    await asyncio.sleep(0.15)
+                for number in (1002, 1003):
+                    assert (await update(client, number)).id == number
+                assert (await update(client, 1004, SEND)).success
+    assert sent.is_set()
+    assert [seen.id for seen in server.requests] == [1001, 1002, 1003, 1004]
+    assert [seen.body for seen in server.requests[:3]] == [b'{"label":"%d"}' % number for number in (1001, 1002, 1003)]
+    lost = len(server.connections) - 1
+    # What the parser swallows together with an answer cannot be seen; it harms nothing unless the rest follows.
+    swallowed = when in ("in the same segment", "with the end of the answer") and noise in (
+        "an empty line",
+        "only its first line",
+        "half of a second answer",
+    )
+    assert lost == 1 or (swallowed and lost == 0)
+
+
+@pytest.mark.req_01
+async def test_the_end_of_a_connection_that_is_still_unread_is_seen_before_the_request() -> None:
+    """A server closes an idle connection while the event loop is blocked: a message is sent once, and not lost."""
+
+    def serve(connection: RawConnection) -> None:
+        while (seen := server.next(connection)) is not None:
+            connection.send(answer(seen.id))
+            if connection.number == 0:
+                return
+
+    with RawServer(serve) as server:
+        async with WavixClient("key", base_url=server.url, retry=RetryPolicy.none()) as client:
+            await update(client, 1)
+            time.sleep(0.1)
+            assert (await update(client, 2, SEND)).success
+    assert [(seen.connection, seen.id) for seen in server.requests] == [(0, 1), (1, 2)]
+
+
+@pytest.mark.req_01
+@pytest.mark.parametrize("end", ["close", "reset", "408 and close", "half close"])
+async def test_an_idle_connection_that_ends_costs_nothing(end: str) -> None:
+    def serve(connection: RawConnection) -> None:
+        while (seen := server.next(connection)) is not None:
+            connection.send(answer(seen.id, head="Connection: keep-alive\r\nKeep-Alive: timeout=600\r\n"))
+            if connection.number == 0:
+                time.sleep(0.03)
+                if end == "reset":
+                    connection.reset()
+                elif end == "half close":
+                    connection.sock.shutdown(1)
+                    continue
+                elif end == "408 and close":
+                    connection.send(LATE_408)
+                return
+
+    with RawServer(serve) as server:
+        async with WavixClient("key", base_url=server.url, retry=RetryPolicy.none()) as client:
+            await update(client, 1)
+            await asyncio.sleep(0.15)
+            assert (await update(client, 2, SEND)).success
+    assert [(seen.connection, seen.id) for seen in server.requests] == [(0, 1), (1, 2)]
+
+
+async def test_a_server_that_announces_the_end_and_stays_is_taken_at_its_word() -> None:
+    def serve(connection: RawConnection) -> None:
+        while (seen := server.next(connection)) is not None:
+            connection.send(answer(seen.id, head="Connection: close\r\n"))
+
+    with RawServer(serve) as server:
+        async with WavixClient("key", base_url=server.url, retry=RetryPolicy.none()) as client:
+            for number in (1, 2, 3):
+                assert (await update(client, number)).id == number
+    assert [seen.connection for seen in server.requests] == [0, 1, 2]
+
+
+async def test_hints_before_the_answer_are_no_answer() -> None:
+    def serve(connection: RawConnection) -> None:
+        while (seen := server.next(connection)) is not None:
+            connection.send(HINT + b"HTTP/1.1 102 Processing\r\n\r\n")
+            time.sleep(0.02)
+            connection.send(HINT)
+            connection.send(answer(seen.id))
+
+    with RawServer(serve) as server:
+        async with WavixClient("key", base_url=server.url, retry=RetryPolicy.none()) as client:
+            for number in (1, 2):
+                assert (await update(client, number)).id == number
+    assert [seen.connection for seen in server.requests] == [0, 0]
+
+
+async def test_an_answer_before_the_end_of_the_body_uses_up_the_connection() -> None:
+    """The rest of the body is not sent: the next request would be a part of it."""
+    firsts: list[bytes] = []
+
+    def serve(connection: RawConnection) -> None:
+        data = b""
+        while b"\r\n\r\n" not in data:
+            data += connection.sock.recv(4096)
+        firsts.append(data.partition(b" ")[0])
+        if connection.number == 0:
+            connection.send(
+                b"HTTP/1.1 413 Content Too Large\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
+            )
+            connection.hold()
+        connection.send(answer(7))
+        connection.hold()
+
+    with RawServer(serve) as server:
+        async with WavixClient("key", base_url=server.url, retry=RetryPolicy.none()) as client:
+            with pytest.raises(Exception, match=".") as caught:
+                await client.numbers.papers.upload(
+                    did_ids=[1], doc_attachment=b"x" * 8_000_000, doc_id="id", filename="a.pdf"
+                )
+            assert getattr(caught.value, "status", None) in (413, None)
+            assert (await update(client, 7)).id == 7
+    assert firsts == [b"POST", b"PATCH"]
+
+
+# ------------------------------------------------------------------------------------------- connections that are dead
+
+
+class Dying:
+    """A server whose connections die on command: they take every byte and answer nothing."""
+
+    def __init__(self) -> None:
+        self.alive = RawServer(self._serve)
+        self.dead = -1
+        """Connections up to this number are dead."""
+        self.lost: list[Seen] = []
+        self.delay = 0.0
+
+    def _serve(self, connection: RawConnection) -> None:
+        while (seen := connection.read()) is not None:
+            if connection.number <= self.dead:
+                self.lost.append(seen)
+                connection.hold()
+                return
+            self.alive.requests.append(seen)
+            time.sleep(self.delay)
+            connection.send(answer(seen.id))
+
+    async def fill(self, client: WavixClient, connections: int) -> None:
+        """Open connections, and let all of them die."""
+        client, self.delay = client.with_options(timeout=60), 0.3
+        while len(self.alive.connections) < connections:
+            # The number in flight grows from eight.
+            await asyncio.gather(*(update(client, number, GET) for number in range(connections)))
+        assert len(self.alive.connections) == connections
+        self.delay = 0.0
+        self.alive.requests.clear()
+        self.dead = connections - 1
+
+
+@pytest.mark.parametrize("own", [True, False], ids=["own pool", "a session of the user's"])
+async def test_a_call_meets_one_dead_connection_and_the_next_calls_none(own: bool) -> None:
+    dying = Dying()
+    with dying.alive as server:
+        async with aiohttp.ClientSession() as session:
+            options: dict[str, Any] = {} if own else {"session": session}
+            async with WavixClient("key", base_url=server.url, retry=FAST, timeout=0.4, **options) as client:
+                await dying.fill(client, 6)
+                for number in range(1, 11):
+                    assert (await update(client, number)).id == number
+    assert [seen.id for seen in dying.lost] == [1]
+    assert [seen.id for seen in server.requests] == list(range(1, 11))
+
+
+async def test_a_message_that_meets_a_dead_connection_is_sent_once_and_the_next_gets_through() -> None:
+    dying = Dying()
+    with dying.alive as server:
+        async with WavixClient("key", base_url=server.url, retry=FAST, timeout=0.4) as client:
+            await dying.fill(client, 4)
+            with pytest.raises(OutcomeUnknownError) as caught:
+                await update(client, 1, SEND)
+            assert isinstance(caught.value.__cause__, AttemptTimeoutError)
+            assert (await update(client, 2, SEND)).success
+    assert ([seen.id for seen in dying.lost], [seen.id for seen in server.requests]) == ([1], [2])
+
+
+async def test_a_pool_of_dead_connections_costs_one_timeout() -> None:
+    """32 dead connections, and a hundred calls at once: no call meets two, and all of it takes little longer than
+    one timeout."""
+    dying = Dying()
+    attempt = 3.0
+    with dying.alive as server:
+        async with WavixClient("key", base_url=server.url, retry=FAST, timeout=attempt, max_connections=32) as client:
+            await dying.fill(client, 32)
+            began = time.monotonic()
+            numbers = await asyncio.gather(*(update(client, number) for number in range(100)))
+            took = time.monotonic() - began
+    assert [number.id for number in numbers] == list(range(100))
+    assert len({seen.id for seen in dying.lost}) == len(dying.lost) <= 32
+    assert sorted(seen.id for seen in server.requests) == list(range(100))
+    assert attempt * 0.9 <= took < 2 * attempt
+
+
+async def test_connections_that_answered_meanwhile_are_not_suspected() -> None:
+    """One slow answer says nothing against connections that were in use after its request was sent."""
+
+    def serve(connection: RawConnection) -> None:
+        while (seen := server.next(connection)) is not None:
+            if seen.id == 13:
+                connection.hold()
+                return
+            connection.send(answer(seen.id))
+
+    with RawServer(serve) as server:
+        async with WavixClient("key", base_url=server.url, retry=RetryPolicy.none()) as client:
+            slow = asyncio.create_task(update(client.with_options(timeout=0.5), 13))
+            await until(lambda: server.requests)
+            for number in range(5):
+                await update(client, number)
+            with pytest.raises(AttemptTimeoutError):
+                await slow
+            await update(client, 5)
+    assert [seen.connection for seen in server.requests] == [0, 1, 1, 1, 1, 1, 1]
+
+
+async def test_a_reset_makes_the_idle_connections_suspect_too() -> None:
+    """A new server behind the same address resets each old connection at the first byte: one call pays for that."""
+    over = threading.Event()
+
+    def serve(connection: RawConnection) -> None:
+        while (seen := server.next(connection)) is not None:
+            if over.is_set() and connection.number < 5:
+                connection.reset()
+                return
+            if not over.is_set():
+                time.sleep(0.2)
+            connection.send(answer(seen.id))
+
+    with RawServer(serve) as server:
+        async with WavixClient("key", base_url=server.url, retry=RetryPolicy.none()) as client:
+            await asyncio.gather(*(update(client, number) for number in range(5)))
+            over.set()
+            with pytest.raises(OutcomeUnknownError) as caught:
+                await update(client, 1, SEND)
+            assert isinstance(caught.value.__cause__, DisconnectedError)
+            for number in range(2, 6):
+                assert (await update(client, number, SEND)).success
+
+
+async def test_after_the_machine_slept_no_connection_is_used_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The clock of the event loop stands still meanwhile, the clock on the wall does not."""
+    dying = Dying()
+    wall = time.time
+    with dying.alive as server:
+        async with WavixClient("key", base_url=server.url, retry=RetryPolicy.none(), timeout=5) as client:
+            await dying.fill(client, 3)
+            monkeypatch.setattr(time, "time", lambda: wall() + 3600)
+            for number in range(3):
+                assert (await update(client, number, SEND)).success
+    assert dying.lost == []
+    assert len(server.connections) == 4
+
+
+async def test_a_dead_first_address_costs_no_call() -> None:
+    """Two addresses, of which the first takes no connection: the second gets its turn after a moment."""
+    from tests.faults.test_client_faults import silent_port
+
+    class Two(aiohttp.abc.AbstractResolver):
+        async def resolve(self, host: str, port: int = 0, family: int = 0) -> Any:
+            places = [("127.0.0.1", silent), ("127.0.0.1", server.port)]
+            return [
+                {"hostname": host, "host": ip, "port": at, "family": 2, "proto": 6, "flags": 0} for ip, at in places
+            ]
+
+        async def close(self) -> None:
+            pass
+
+    async with silent_port() as url:
+        silent = int(url.rpartition(":")[2])
+        with RawServer() as server:
+            async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(resolver=Two())) as session:
+                client = WavixClient("key", base_url="http://localhost", session=session, retry=RetryPolicy.none())
+                async with client:
+                    assert (await asyncio.wait_for(update(client, 1), SOON)).id == 1
+
+
+async def test_a_failed_connection_forgets_the_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a failover the name has another address: the next call looks it up again, and not in a minute."""
+    asked: list[int] = []
+    with RawServer() as old, RawServer() as new:
+        ports = [old.port]
+
+        async def resolve(_: object, host: str, port: int = 0, family: int = 0) -> Any:
+            asked.append(ports[-1])
+            return [{"hostname": host, "host": "127.0.0.1", "port": asked[-1], "family": 2, "proto": 6, "flags": 0}]
+
+        monkeypatch.setattr(aiohttp.ThreadedResolver, "resolve", resolve)
+        async with WavixClient("key", base_url="http://localhost", retry=RetryPolicy.none()) as client:
+            await update(client, 1)
+            old.__exit__()
+            ports.append(new.port)
+            await asyncio.sleep(0.1)
+            with pytest.raises(ConnectError):
+                await update(client, 2)
+            assert (await update(client, 3)).id == 3
+    assert len(asked) == 2
