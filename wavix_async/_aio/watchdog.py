@@ -21,7 +21,7 @@ _LATE: Final = 0.1
 """Seconds. A timer that is later than this means that the event loop did not run; less is load."""
 _GRACE: Final = 0.02
 """Seconds that the event loop gets to read the answers that came while it did not run."""
-_MOST_STALLS: Final = 20
+_MOST_STALLS: Final = 10
 """How many stalls are added to one deadline. Otherwise an event loop that is always late would have no timeouts."""
 
 
