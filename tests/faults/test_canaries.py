@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
+import functools
 import gc
 import socket
+import time
+from collections import deque
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
 import pytest
 from aiohttp.abc import AbstractResolver
+from aiohttp.client_proto import ResponseHandler
 
 from tests.faults.server import BIG_BODY_BYTES, BOMB_MEGABYTES, Fault, FaultServer
+from tests.support.raw import RawConnection, RawServer, answer
+from tests.support.soon import SOON
 from tests.support.stale import close_on_reuse
 from wavix_async.config import Secret
 
@@ -286,6 +293,107 @@ async def test_an_answer_that_was_not_read_to_its_end_has_to_be_closed(server: F
         assert not session.connector._acquired
         await send(session, "GET")
     assert server.counters()["connections"] == 2
+
+
+@pytest.mark.req_28
+async def test_aiohttp_takes_bytes_on_an_idle_connection_for_the_next_answer() -> None:
+    """The parser of the last request goes on reading: the reason why `_http/pool.py` takes it away."""
+    with RawServer() as server:
+
+        def serve(connection: RawConnection) -> None:
+            while (seen := server.next(connection)) is not None:
+                connection.send(answer(seen.id))
+                time.sleep(0.03)
+                if connection.requests == 1:
+                    connection.send(answer(666))
+
+        server._serve = serve
+        async with aiohttp.ClientSession(server.url) as session:
+            assert b'"id": 7' in await send(session, "GET")
+            await asyncio.sleep(0.1)
+            assert b'"id": 666' in await send(session, "GET", "/v1/numbers/8")
+
+
+@pytest.mark.req_28
+async def test_a_pool_asks_each_connection_when_it_comes_back_and_when_it_is_used_again(
+    server: FaultServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And makes its connections with `_factory`, and a parser for each request."""
+    asked: list[str] = []
+    before = ResponseHandler.should_close.fget  # type: ignore[attr-defined]
+    is_connected, set_params = ResponseHandler.is_connected, ResponseHandler.set_response_params
+
+    def come_back(self: ResponseHandler) -> Any:
+        asked.append("should_close")
+        return before(self)
+
+    def use(self: ResponseHandler) -> bool:
+        asked.append("is_connected")
+        return is_connected(self)
+
+    def begin(self: ResponseHandler, **options: Any) -> None:
+        self._parser = None
+        set_params(self, **options)
+        assert self._parser is not None
+        asked.append("parser")
+
+    monkeypatch.setattr(ResponseHandler, "should_close", property(come_back))
+    monkeypatch.setattr(ResponseHandler, "is_connected", use)
+    monkeypatch.setattr(ResponseHandler, "set_response_params", begin)
+    async with aiohttp.ClientSession(server.url) as session:
+        connector: Any = session.connector
+        assert isinstance(connector._factory, functools.partial)
+        assert connector._factory.func is ResponseHandler
+        assert connector._factory.keywords == {"loop": asyncio.get_running_loop()}
+        assert connector._keepalive_timeout == 15
+        await send(session, "GET")
+        await send(session, "GET")
+        assert asked == ["parser", "should_close", "is_connected", "parser", "should_close"]
+        ((key, connections),) = connector._conns.items()
+        assert key.host == "127.0.0.1"
+        assert isinstance(connections, deque)
+        ((protocol, since),) = connections
+        assert abs(time.monotonic() - since) < SOON
+        protocol.abort()
+        assert not protocol.is_connected()
+
+
+@pytest.mark.req_28
+async def test_without_a_parser_bytes_are_kept_and_not_read(server: FaultServer) -> None:
+    async with aiohttp.ClientSession(server.url) as session:
+        connector: Any = session.connector
+        await send(session, "GET")
+        ((protocol, _),) = next(iter(connector._conns.values()))
+        protocol._parser = None
+        protocol.data_received(answer(7))
+        assert protocol._tail == answer(7)
+        assert not protocol._buffer
+
+
+@pytest.mark.req_28
+async def test_a_second_answer_in_the_same_segment_waits_in_the_buffer(server: FaultServer) -> None:
+    """Although the connection is back in the pool: it came back in the middle of the segment."""
+    async with aiohttp.ClientSession(server.url) as session:
+        connector: Any = session.connector
+        await send(session, "GET")
+        ((protocol, _),) = next(iter(connector._conns.values()))
+        protocol.data_received(2 * answer(7))
+        assert len(protocol._buffer) == 2
+        assert protocol.should_close
+
+
+@pytest.mark.req_03
+async def test_a_lack_of_descriptors_is_a_connector_error_with_its_number(server: FaultServer) -> None:
+    """A look-up that fails has a class of its own."""
+
+    def refuse(_: object) -> socket.socket:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    async with aiohttp.ClientSession(server.url, connector=aiohttp.TCPConnector(socket_factory=refuse)) as session:
+        with pytest.raises(aiohttp.ClientConnectorError) as caught:
+            await send(session, "POST", json={})
+    assert caught.value.os_error.errno == errno.EMFILE
+    assert issubclass(aiohttp.ClientConnectorDNSError, aiohttp.ClientConnectorError)
 
 
 @pytest.mark.req_23

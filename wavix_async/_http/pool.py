@@ -8,10 +8,11 @@ aiohttp takes any open connection from its pool. An open connection may still be
 
 `guard` makes a connector check each idle connection before it is used again. `close_idle` closes the connections that
 were idle while a request failed. Both use private attributes of aiohttp; a canary test checks each. If an attribute is
-missing, `guard` changes nothing and returns False, and aiohttp decides as it always did.
+missing, both change nothing, and aiohttp decides as it always did.
 """
 
 import asyncio
+import contextlib
 import functools
 import select
 import time
@@ -23,7 +24,7 @@ from typing import Any, Final
 import aiohttp
 from aiohttp.client_proto import ResponseHandler
 
-__all__ = ["close_idle", "guard", "idle_connections"]
+__all__ = ["close_idle", "guard"]
 
 _NEEDED: Final = ("_buffer", "_parser", "_payload", "_should_close", "_tail", "_upgraded")
 
@@ -115,11 +116,6 @@ def _is_known(loop: asyncio.AbstractEventLoop) -> bool:
     return all(hasattr(handler, name) for name in _NEEDED)
 
 
-def idle_connections(connector: object, host: str | None = None) -> int:
-    """Return how many idle connections a pool has, to one host or in all."""
-    return sum(len(connections) for _, connections in _pools(connector, host))
-
-
 def close_idle(connector: object, seconds: float = 0.0, host: str | None = None, most: float = inf) -> int:
     """Close connections of a pool that have been idle for at least so long.
 
@@ -134,27 +130,20 @@ def close_idle(connector: object, seconds: float = 0.0, host: str | None = None,
     """
     closed = 0
     before = time.monotonic() - seconds
-    for pool, connections in _pools(connector, host):
-        kept = deque[Any]()
-        for entry in connections:
-            protocol, since = entry[:2]
-            if since <= before and closed < most:
-                protocol.close()
-                closed += 1
-            else:
-                kept.append(entry)
-        connections.clear()
-        connections.extend(kept)
-        del pool
+    with contextlib.suppress(AttributeError, TypeError, ValueError):
+        for connections in _pools(connector, host):
+            for entry in list(connections):
+                protocol, since = entry
+                if since <= before and closed < most:
+                    connections.remove(entry)
+                    # `close` would say goodbye first, over TLS, and wait for an answer.
+                    protocol.abort()
+                    closed += 1
     return closed
 
 
-def _pools(connector: object, host: str | None) -> list[tuple[Any, deque[Any]]]:
+def _pools(connector: object, host: str | None) -> list[deque[tuple[Any, float]]]:
     pools = getattr(connector, "_conns", None)
     if not isinstance(pools, dict):
         return []
-    return [
-        (key, connections)
-        for key, connections in pools.items()
-        if isinstance(connections, deque) and (host is None or getattr(key, "host", None) == host)
-    ]
+    return [connections for key, connections in pools.items() if host is None or getattr(key, "host", None) == host]

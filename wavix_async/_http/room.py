@@ -30,15 +30,12 @@ class WaitingRoom:
     def __init__(self, loop: asyncio.AbstractEventLoop, in_flight: Callable[[], int]) -> None:
         self._loop = loop
         self._in_flight = in_flight
-        self._waiting = deque[tuple[asyncio.Future[bool], float]]()
+        self.waiting: deque[tuple[asyncio.Future[bool], float]] = deque()
+        """The futures of the calls, each with its patience in seconds."""
         self._timer: asyncio.TimerHandle | None = None
         self._interval = _FIRST
         self._refused_at = 0.0
         self._alone_since: float | None = None
-
-    def __len__(self) -> int:
-        """Return how many calls wait."""
-        return len(self._waiting)
 
     async def wait(self, time_left: float, patience: float, *, again: bool) -> bool:
         """Wait until a connection may be free, or a descriptor for a new one.
@@ -52,14 +49,14 @@ class WaitingRoom:
             Whether to try again.
         """
         self._refused_at = self._loop.time()
-        if not self._waiting and not again:
+        if not self.waiting and not again:
             self._alone_since, self._interval = None, _FIRST
         waiter: asyncio.Future[bool] = self._loop.create_future()
         entry = waiter, patience
         if again:
-            self._waiting.appendleft(entry)
+            self.waiting.appendleft(entry)
         else:
-            self._waiting.append(entry)
+            self.waiting.append(entry)
         self._set_timer()
         woken = False
         try:
@@ -68,8 +65,8 @@ class WaitingRoom:
         except TimeoutError:
             return False
         finally:
-            if entry in self._waiting:
-                self._waiting.remove(entry)
+            if entry in self.waiting:
+                self.waiting.remove(entry)
             elif not woken and waiter.done() and not waiter.cancelled() and waiter.result():
                 # This call was cancelled after it was woken: the next one takes its place.
                 self._wake(1)
@@ -81,8 +78,8 @@ class WaitingRoom:
         self._wake(2 if self._loop.time() - self._refused_at > _GROWS_AFTER else 1)
 
     def _wake(self, calls: int) -> None:
-        while calls and self._waiting:
-            waiter, _ = self._waiting.popleft()
+        while calls and self.waiting:
+            waiter, _ = self.waiting.popleft()
             if not waiter.done():
                 waiter.set_result(True)
                 calls -= 1
@@ -100,9 +97,9 @@ class WaitingRoom:
         elif self._alone_since is None:
             self._alone_since = now
         else:
-            for waiter, patience in self._waiting:
+            for waiter, patience in self.waiting:
                 if now - self._alone_since >= patience and not waiter.done():
                     waiter.set_result(False)
         self._wake(1)
-        if self._waiting:
+        if self.waiting:
             self._set_timer()

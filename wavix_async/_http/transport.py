@@ -187,7 +187,7 @@ class Transport:
                 del failure
         finally:
             watch.leave(watched)
-            if self._room and not crowded_out:
+            if self._room.waiting and not crowded_out:
                 self._room.request_ended()
 
     async def wait_for_room(self, time_left: float, patience: float, *, fresh: bool, again: bool) -> bool:
