@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+import ssl
 import threading
 import time
 from typing import TYPE_CHECKING, Any
@@ -150,8 +152,17 @@ async def test_the_end_of_a_connection_that_is_still_unread_is_seen_before_the_r
 
 
 @pytest.mark.req_01
-@pytest.mark.parametrize("end", ["close", "reset", "408 and close", "half close"])
-async def test_an_idle_connection_that_ends_costs_nothing(end: str) -> None:
+@pytest.mark.parametrize(
+    ("end", "tls"),
+    [
+        *((end, False) for end in ("close", "reset", "408 and close", "half close")),
+        *((end, True) for end in ("close", "reset", "408 and close", "close_notify")),
+    ],
+)
+async def test_an_idle_connection_that_ends_costs_nothing(end: str, tls: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    server_side, client_side = anonymous_tls()
+    monkeypatch.setattr("aiohttp.connector._SSL_CONTEXT_VERIFIED", client_side)
+
     def serve(connection: RawConnection) -> None:
         while (seen := server.next(connection)) is not None:
             connection.send(answer(seen.id, head="Connection: keep-alive\r\nKeep-Alive: timeout=600\r\n"))
@@ -160,13 +171,17 @@ async def test_an_idle_connection_that_ends_costs_nothing(end: str) -> None:
                 if end == "reset":
                     connection.reset()
                 elif end == "half close":
-                    connection.sock.shutdown(1)
+                    connection.sock.shutdown(socket.SHUT_WR)
                     continue
+                elif end == "close_notify":
+                    assert isinstance(connection.sock, ssl.SSLSocket)
+                    connection.sock.unwrap()
+                    time.sleep(1)
                 elif end == "408 and close":
                     connection.send(LATE_408)
                 return
 
-    with RawServer(serve) as server:
+    with RawServer(serve, tls=server_side if tls else None) as server:
         async with WavixClient("key", base_url=server.url, retry=RetryPolicy.none()) as client:
             await update(client, 1)
             await asyncio.sleep(0.15)
@@ -227,6 +242,16 @@ async def test_an_answer_before_the_end_of_the_body_uses_up_the_connection() -> 
             assert caught.value.status == 413
             assert (await update(client, 7)).id == 7
     assert firsts == [b"POST", b"PATCH"]
+
+
+async def test_with_another_aiohttp_the_pool_is_as_it_always_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The check needs private attributes: without one of them there is no check, and calls still work."""
+    monkeypatch.setattr("wavix_async._http.pool._NEEDED", ("_parser", "_gone_in_4_0"))
+    with RawServer() as server:
+        async with WavixClient("key", base_url=server.url, retry=RetryPolicy.none()) as client:
+            for number in (1, 2, 3):
+                assert (await update(client, number)).id == number
+    assert [seen.connection for seen in server.requests] == [0, 0, 0]
 
 
 # ------------------------------------------------------------------------------------------- connections that are dead
