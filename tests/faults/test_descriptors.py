@@ -197,20 +197,31 @@ async def test_the_wait_for_a_descriptor_can_be_ended(
 
 
 async def test_a_new_connection_after_a_failure_takes_the_descriptor_of_an_idle_one(
-    faulty: FaultServer, make_client: Any, descriptors: Descriptors
+    faulty: FaultServer,
+    make_client: Any,
+    seen: Recorder,
+    descriptors: Descriptors,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """After a broken connection the next attempt opens its own, although the pool has all descriptors."""
-    faulty.reset(latency=0.1)
-    client = make_client()
+    monkeypatch.setattr("random.random", lambda: 0.99)
+    faulty.reset(latency=0.3)
+    client = make_client(retry=RetryPolicy(backoff=0.5))
     await calls(client, 4, GET)
-    descriptors.leave(0)
     faulty.set_schedule(["reset_after"])
-    slow = asyncio.create_task(client.call(PATCH, path={"id": 9}, body={}))
-    await asyncio.sleep(0.05)
-    # These keep the other connections from being suspects.
+    broken = asyncio.create_task(client.call(PATCH, path={"id": 9}, body={}))
+    await asyncio.sleep(0.1)
+    # These connections are used after the broken one, so they are not suspects.
     await calls(client, 3, GET)
-    assert (await asyncio.wait_for(slow, SOON)).id == 9
+    async with asyncio.timeout(SOON):
+        while not seen.retries:
+            await asyncio.sleep(0.01)
+    descriptors.leave(0)
+    assert (await asyncio.wait_for(broken, SOON)).id == 9
     descriptors.give_back()
+    assert [event.reason for event in seen.retries] == ["DisconnectedError", "ConnectError"]
+    assert faulty.counters()["connections"] == 5
+    assert faulty.counters()["total"] == 9
 
 
 async def test_a_look_up_without_descriptors_is_no_unknown_host(
