@@ -6,16 +6,19 @@ import asyncio
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import textwrap
 import time
 from pathlib import Path
+from typing import Any
 
+import aiohttp
 import pytest
 
 from tests.support.books import PATCH
-from tests.support.raw import RawConnection, RawServer, answer
+from tests.support.raw import RawConnection, RawServer, anonymous_tls, answer
 from tests.support.soon import SOON
 from wavix_async import AttemptTimeoutError, DeadlineExceededError, RetryPolicy, Timeouts, WavixClient
 
@@ -77,6 +80,33 @@ async def test_the_deadline_includes_the_time_in_which_the_loop_was_blocked() ->
 async def test_a_deadline_that_passed_meanwhile_does_not_lose_an_answer_that_is_there() -> None:
     with slow_server(0.2) as server:
         assert await blocked(server, Timeouts(attempt=30, deadline=2.0), 2.4) == list(range(CALLS))
+
+
+async def test_a_connection_that_was_being_opened_is_opened_once_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    """aiohttp has a timer of its own for that; nothing was sent, and no attempt is lost."""
+    server_side, client_side = anonymous_tls()
+    monkeypatch.setattr("aiohttp.connector._SSL_CONTEXT_VERIFIED", client_side)
+    opened = []
+
+    def open_and_block(info: Any) -> socket.socket:
+        opened.append(info)
+        if len(opened) == 1:
+            # The loop stops before the handshake.
+            asyncio.get_running_loop().call_soon(time.sleep, 1.5)
+        return socket.socket(*info[:3])
+
+    timeout = Timeouts(attempt=SOON, connect=1.0)
+    connector = aiohttp.TCPConnector(socket_factory=open_and_block)
+    with RawServer(tls=server_side) as server:
+        async with (
+            aiohttp.ClientSession(connector=connector) as session,
+            WavixClient(
+                "key", base_url=server.url, session=session, retry=RetryPolicy.none(), timeout=timeout
+            ) as client,
+        ):
+            assert (await client.call(PATCH, path={"id": 7}, body={})).id == 7
+    assert len(opened) == 2
+    assert len(server.requests) == 1
 
 
 CLIENT = """

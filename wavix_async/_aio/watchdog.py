@@ -56,6 +56,8 @@ class Watchdog:
         self._watched: set[Watched] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = _NEVER
+        self.stalled_at = -_NEVER
+        """When the event loop last went on after it had not run for a while, in the loop's time."""
 
     def __len__(self) -> int:
         """Return how many attempts are watched."""
@@ -106,6 +108,8 @@ class Watchdog:
         now = self._loop.time()
         missed = now - self._timer_at
         self._timer_at = earliest = _NEVER
+        if missed > _LATE:
+            self.stalled_at = now
         for watched in self._watched:
             if watched.expired:
                 continue

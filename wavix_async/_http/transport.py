@@ -175,6 +175,9 @@ class Transport:
                 ) from None
             raise
         except (aiohttp.ClientError, OSError, ValueError, RuntimeError) as error:
+            if isinstance(error, aiohttp.ConnectionTimeoutError) and watch.stalled_at > began:
+                # aiohttp's timer counts time in which the process did not run. Nothing was sent: begin again.
+                return await self.send(request, watched.deadline, deadline, connect, fresh=fresh)
             failure = name_failure(
                 error, request, next_is_fresh=self._owns_session and not fresh, others_in_flight=len(watch) > 1
             )
