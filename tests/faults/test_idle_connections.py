@@ -79,6 +79,7 @@ def noisy(server: RawServer, noise: Callable[[int], bytes], when: str, sent: thr
                 if more:
                     time.sleep(0.03)
                     connection.send(more)
+            # Not before: a second answer that comes when the next request has left cannot be seen.
             sent.set()
 
     return serve
@@ -114,9 +115,10 @@ async def test_bytes_on_an_idle_connection_are_no_answer(
                     assert (await update(client, 1001)).id == 1001
                 if when == "unread":
                     # The event loop does not run: the bytes wait in the socket.
-                    time.sleep(0.15)
+                    assert sent.wait(SOON)
                 else:
-                    await asyncio.sleep(0.15)
+                    await until(sent.is_set)
+                    await asyncio.sleep(0.02)
                 for number in (1002, 1003):
                     assert (await update(client, number)).id == number
                 assert (await update(client, 1004, SEND)).success
@@ -137,16 +139,21 @@ async def test_bytes_on_an_idle_connection_are_no_answer(
 async def test_the_end_of_a_connection_that_is_still_unread_is_seen_before_the_request() -> None:
     """A server closes an idle connection while the event loop is blocked: a message is sent once, and not lost."""
 
+    closed = threading.Event()
+
     def serve(connection: RawConnection) -> None:
         while (seen := server.next(connection)) is not None:
             connection.send(answer(seen.id))
             if connection.number == 0:
+                time.sleep(0.03)
+                connection.close()
+                closed.set()
                 return
 
     with RawServer(serve) as server:
         async with WavixClient("key", base_url=server.url, retry=RetryPolicy.none()) as client:
             await update(client, 1)
-            time.sleep(0.1)
+            assert closed.wait(SOON)
             assert (await update(client, 2, SEND)).success
     assert [(seen.connection, seen.id) for seen in server.requests] == [(0, 1), (1, 2)]
 
@@ -163,6 +170,8 @@ async def test_an_idle_connection_that_ends_costs_nothing(end: str, tls: bool, m
     server_side, client_side = anonymous_tls()
     monkeypatch.setattr("aiohttp.connector._SSL_CONTEXT_VERIFIED", client_side)
 
+    ended = threading.Event()
+
     def serve(connection: RawConnection) -> None:
         while (seen := server.next(connection)) is not None:
             connection.send(answer(seen.id, head="Connection: keep-alive\r\nKeep-Alive: timeout=600\r\n"))
@@ -172,19 +181,23 @@ async def test_an_idle_connection_that_ends_costs_nothing(end: str, tls: bool, m
                     connection.reset()
                 elif end == "half close":
                     connection.sock.shutdown(socket.SHUT_WR)
+                    ended.set()
                     continue
                 elif end == "close_notify":
                     assert isinstance(connection.sock, ssl.SSLSocket)
                     connection.sock.unwrap()
+                    ended.set()
                     time.sleep(1)
                 elif end == "408 and close":
                     connection.send(LATE_408)
+                connection.close()
+                ended.set()
                 return
 
     with RawServer(serve, tls=server_side if tls else None) as server:
         async with WavixClient("key", base_url=server.url, retry=RetryPolicy.none()) as client:
             await update(client, 1)
-            await asyncio.sleep(0.15)
+            await until(ended.is_set)
             assert (await update(client, 2, SEND)).success
     assert [(seen.connection, seen.id) for seen in server.requests] == [(0, 1), (1, 2)]
 
@@ -295,7 +308,7 @@ async def test_a_call_meets_one_dead_connection_and_the_next_calls_none(own: boo
     with dying.alive as server:
         async with aiohttp.ClientSession() as session:
             options: dict[str, Any] = {} if own else {"session": session}
-            async with WavixClient("key", base_url=server.url, retry=FAST, timeout=0.4, **options) as client:
+            async with WavixClient("key", base_url=server.url, retry=FAST, timeout=1.0, **options) as client:
                 await dying.fill(client, 6)
                 for number in range(1, 11):
                     assert (await update(client, number)).id == number
@@ -306,13 +319,26 @@ async def test_a_call_meets_one_dead_connection_and_the_next_calls_none(own: boo
 async def test_a_message_that_meets_a_dead_connection_is_sent_once_and_the_next_gets_through() -> None:
     dying = Dying()
     with dying.alive as server:
-        async with WavixClient("key", base_url=server.url, retry=FAST, timeout=0.4) as client:
+        async with WavixClient("key", base_url=server.url, retry=FAST, timeout=1.0) as client:
             await dying.fill(client, 4)
             with pytest.raises(OutcomeUnknownError) as caught:
                 await update(client, 1, SEND)
             assert isinstance(caught.value.__cause__, AttemptTimeoutError)
             assert (await update(client, 2, SEND)).success
     assert ([seen.id for seen in dying.lost], [seen.id for seen in server.requests]) == ([1], [2])
+
+
+async def test_a_caller_that_loses_patience_first_meets_one_dead_connection_too() -> None:
+    """With a timeout of its own, the caller cancels the call before its attempt times out."""
+    dying = Dying()
+    with dying.alive as server:
+        async with WavixClient("key", base_url=server.url, retry=FAST) as client:
+            await dying.fill(client, 4)
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(update(client, 1), 1.2)
+            for number in (2, 3, 4):
+                assert (await asyncio.wait_for(update(client, number), SOON)).id == number
+    assert [seen.id for seen in dying.lost] == [1]
 
 
 async def test_a_pool_of_dead_connections_costs_one_timeout() -> None:
@@ -356,21 +382,21 @@ async def test_connections_that_answered_meanwhile_are_not_suspected() -> None:
 
 async def test_a_reset_makes_the_idle_connections_suspect_too() -> None:
     """A new server behind the same address resets each old connection at the first byte: one call pays for that."""
-    over = threading.Event()
+    old = 0
 
     def serve(connection: RawConnection) -> None:
         while (seen := server.next(connection)) is not None:
-            if over.is_set() and connection.number < 5:
+            if connection.number < old:
                 connection.reset()
                 return
-            if not over.is_set():
+            if not old:
                 time.sleep(0.2)
             connection.send(answer(seen.id))
 
     with RawServer(serve) as server:
         async with WavixClient("key", base_url=server.url, retry=RetryPolicy.none()) as client:
             await asyncio.gather(*(update(client, number) for number in range(5)))
-            over.set()
+            old = len(server.connections)
             with pytest.raises(OutcomeUnknownError) as caught:
                 await update(client, 1, SEND)
             assert isinstance(caught.value.__cause__, DisconnectedError)
@@ -379,7 +405,7 @@ async def test_a_reset_makes_the_idle_connections_suspect_too() -> None:
 
 
 async def test_after_the_machine_slept_no_connection_is_used_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The clock of the event loop stands still meanwhile, the clock on the wall does not."""
+    """The clock of the event loop pauses meanwhile, the clock on the wall does not."""
     dying = Dying()
     wall = time.time
     with dying.alive as server:

@@ -42,6 +42,9 @@ __all__ = ["MAX_BODY", "Transport"]
 MAX_BODY: Final = 16 * 1024 * 1024
 """The longest answer that the client reads, in bytes after decompression."""
 
+_SUSPICIOUS: Final = 1.0
+"""Seconds without an answer, after which a cancelled request makes the idle connections suspect."""
+
 _USER_AGENT: Final = (
     f"wavix-async/{__version__} aiohttp/{aiohttp.__version__} python/{sys.version_info.major}.{sys.version_info.minor}"
 )
@@ -173,6 +176,9 @@ class Transport:
                 raise AttemptTimeoutError(
                     f"No complete answer from {request.url.host} in time; the request may have been carried out."
                 ) from None
+            if loop.time() - began > _SUSPICIOUS:
+                # The caller may have a timeout of its own.
+                self._close_idle(session, request, loop.time() - began)
             raise
         except (aiohttp.ClientError, OSError, ValueError, RuntimeError) as error:
             if isinstance(error, aiohttp.ConnectionTimeoutError) and watch.stalled_at > began:
