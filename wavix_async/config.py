@@ -65,7 +65,8 @@ class Timeouts:
     """How long to wait, in seconds. A wait for the rate or a slot counts for the deadline, not for an attempt.
 
     Attributes:
-        attempt: The limit for one attempt, from connecting to the last byte of the answer. Default 30.
+        attempt: The limit for one attempt, from connecting to the last byte of the answer. Time in which the process
+            did not run (suspended, stopped, or with a blocked event loop) does not count. Default 30.
         connect: The limit for looking up the host, and again for opening a connection (including TLS). Default 10. If
             it is set for a call (`with_options`), it limits both together.
         deadline: The limit for the whole call: all attempts, backoffs and waits for the rate. None: no limit. Default
