@@ -9,6 +9,7 @@ The path of a call, top to bottom:
     transport.py     Transport.send()       the only file that touches aiohttp's session
     failures.py      name_failure()         aiohttp's failures -> our errors
     response.py      read_response()        response -> result, or one of our errors
+    evidence.py      find_contradiction()   what a 2xx must show before it is believed
     retry.py         decide()               whether to retry a failed attempt, and when
 
 `operation.py` defines a call, `options.py` what can differ from call to call, and `state.py` what all calls of a client
@@ -16,6 +17,7 @@ share. `redaction.py` keeps the API key out of errors and events.
 """
 
 from wavix_async._http.base_client import BaseClient, Limits
+from wavix_async._http.evidence import Difference, describe
 from wavix_async._http.failures import REQUEST_ERROR_STATUSES, add_context, name_failure
 from wavix_async._http.operation import Operation
 from wavix_async._http.options import CallOptions
@@ -32,6 +34,7 @@ __all__ = [
     "BaseClient",
     "CallOptions",
     "ClientState",
+    "Difference",
     "GiveUp",
     "Limits",
     "Operation",
@@ -45,6 +48,7 @@ __all__ = [
     "add_context",
     "build_request",
     "decide",
+    "describe",
     "name_failure",
     "read_response",
     "repeat",

@@ -7,7 +7,8 @@ Every item gets its own answer.
 The API accepts or rejects a batch as a whole. The batcher halves a rejected batch until each bad key is alone and gets
 its own rejection: a bad key costs a few requests, and the other keys succeed. It also halves a batch that is too large
 or too slow, and remembers the smaller size. It sends keys that the answer omits again, one by one. For an operation
-that is not idempotent, it does not halve a batch that may have been carried out, and omitted keys end as unknown.
+that is not idempotent, it does not halve a batch that may have been carried out, and omitted keys end as unknown. A key
+whose record in the answer contradicts the change is unknown, too: the run reads it back.
 """
 
 import asyncio
@@ -19,6 +20,7 @@ from typing import Any, Final
 import attrs
 
 from wavix_async._codec import encode
+from wavix_async._http import describe
 from wavix_async.bulk._attempts import AttemptLog
 from wavix_async.bulk._operation import BulkOperation
 from wavix_async.bulk._results import KEY_REFUSED
@@ -83,6 +85,7 @@ class Batcher:
         self._refused = 0
         self._send_many = send_many
         self._send_one = send_one
+        self._operation = operation
         self._may_send_twice = operation.idempotent
         self._says_too_many = re.compile(
             rf"too many|batch (size|limit)|(at most|no more than|maximum of|up to) \d+ ({_nouns(operation)})",
@@ -203,7 +206,7 @@ class Batcher:
         missing = []
         for member in part:
             if member.key in values:
-                _succeed(member, values[member.key])
+                self._judge(member, change, values[member.key])
             else:
                 # The API accepted the batch, so it may have changed this key even if the answer omits it.
                 member.log.maybe_done = True
@@ -213,6 +216,24 @@ class Batcher:
         for member in missing:
             _fail(member, OutcomeUnknownError("It was sent in a batch whose answer does not mention it."))
         return []
+
+    def _judge(self, member: _Member, change: Any, value: Any) -> None:
+        """Give a member its record of the answer, unless the record contradicts the change."""
+        differences = self._operation.differences(change, value, late=False)
+        if not differences:
+            _succeed(member, value)
+            return
+        member.log.maybe_done = True
+        noun, told = self._operation.noun, describe(differences)
+        _fail(
+            member,
+            OutcomeUnknownError(
+                f"The answer to a batch with {noun} {member.key} cannot be believed: {told.words}.",
+                status=200,
+                answer=value,
+                differing=told.differing,
+            ),
+        )
 
     async def _send_alone(self, member: _Member, change: Any) -> None:
         try:

@@ -14,7 +14,7 @@ from wavix_async.bulk._circuit_breaker import CircuitBreaker
 from wavix_async.bulk._operation import BulkOperation
 from wavix_async.bulk._results import BulkResult
 from wavix_async.config import RetryPolicy
-from wavix_async.errors import APIError, ConfigurationError, StoppedError, WavixError
+from wavix_async.errors import APIError, ConfigurationError, OutcomeUnknownError, StoppedError, WavixError
 
 if TYPE_CHECKING:
     from wavix_async._http import BaseClient
@@ -33,6 +33,8 @@ _MOST_BATCHES: Final = 32
 _LARGEST_BATCH: Final = 1000
 # Only these statuses show that the API has finished the request; others come from a proxy, or are unclear.
 _ENDED: Final = frozenset({500, 501, 503})
+# The error of an attempt whose answer contradicts the change. The API has answered, so it is no outage.
+_CONTRADICTED: Final = OutcomeUnknownError.__name__
 
 
 class _FailureObserver:
@@ -255,7 +257,8 @@ class Sender:
                 self._on_backoff()
 
     def _count_failure(self, log: AttemptLog, event: AttemptEvent) -> None:
-        if event.outcome == "rejected":
+        contradicted = event.error == _CONTRADICTED
+        if event.outcome == "rejected" or contradicted:
             self._breaker.record_answer()
         else:
             self._breaker.record_failure(self._client.clock.time())
@@ -263,13 +266,18 @@ class Sender:
         if event.outcome != "not_sent":
             log.attempts += 1
             log.maybe_done = log.maybe_done or event.outcome == "unknown"
-            log.unanswered = log.unanswered or (event.outcome == "unknown" and event.status not in _ENDED)
+            ended = contradicted or event.status in _ENDED
+            log.unanswered = log.unanswered or (event.outcome == "unknown" and not ended)
             self.requests += 1
             self.rate_limited += event.status == 429
 
 
 def _record_error(log: AttemptLog, error: WavixError) -> None:
     """Note what an error says about a call: the observer misses the attempts of a call through another client."""
+    contradicted = isinstance(error, OutcomeUnknownError) and error.answer is not None
     if error.outcome == "unknown" and not log.maybe_done:
         log.maybe_done = True
-        log.unanswered = error.status not in _ENDED
+        log.unanswered = not contradicted and error.status not in _ENDED
+    if isinstance(error, OutcomeUnknownError) and error.other_record:
+        # That answer belongs to another request: the API may still carry out this one.
+        log.unanswered = True

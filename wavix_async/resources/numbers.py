@@ -37,8 +37,25 @@ __all__ = ["Numbers", "Papers"]
 LIST: Final = Operation("GET", "/v1/numbers", NumberPage, scope="numbers:read")
 GET: Final = Operation("GET", "/v1/numbers/{id}", Number, scope="numbers:read")
 # Setting a field twice to the same value changes nothing, so both updates are safe to repeat.
-UPDATE: Final = Operation("PATCH", "/v1/numbers/{id}", Number, scope="numbers:write", idempotent=True)
-UPDATE_BATCH: Final = Operation("PATCH", "/v1/numbers", NumberBatch, scope="numbers:write", idempotent=True)
+UPDATE: Final = Operation(
+    "PATCH",
+    "/v1/numbers/{id}",
+    Number,
+    scope="numbers:write",
+    idempotent=True,
+    applied_late=NumberUpdate.APPLIED_LATE,
+)
+UPDATE_BATCH: Final = Operation(
+    "PATCH",
+    "/v1/numbers",
+    NumberBatch,
+    scope="numbers:write",
+    idempotent=True,
+    applied_late=NumberUpdate.APPLIED_LATE,
+    batch_ids="ids",
+)
+# A bulk run compares each record of a batch by itself.
+_UPDATE_EACH: Final = attrs.evolve(UPDATE_BATCH, batch_ids=None)
 RELEASE: Final = Operation("DELETE", "/v1/numbers", Success, scope="numbers:write")
 UPLOAD: Final = Operation("POST", "/v1/numbers/papers", list[NumberDocument], scope="numbers:write")
 
@@ -280,13 +297,17 @@ def _send(client: BaseClient, number_id: int, changes: NumberUpdate) -> Awaitabl
 
 
 async def _send_many(client: BaseClient, ids: list[int], changes: NumberUpdate) -> Mapping[int, Number]:
-    batch = await client.call(UPDATE_BATCH, body={"ids": ids, **to_dict(changes)})
+    batch = await client.call(_UPDATE_EACH, body={"ids": ids, **to_dict(changes)})
     # The API may send anything in place of a number or its id.
     return {number.id: number for number in items_of(batch) if isinstance(number, Number) and type(number.id) is int}
 
 
 def _read(client: BaseClient, number_id: int) -> Awaitable[Number]:
     return client.call(GET, path={"id": number_id})
+
+
+def _values(changes: NumberUpdate, number: Number, name: str) -> tuple[object, object]:
+    return getattr(changes, name), getattr(number, "destination" if name == "destinations" else name)
 
 
 @functools.cache
@@ -300,6 +321,7 @@ def _updates() -> "BulkOperation[int, NumberUpdate, Number]":
         send_many=_send_many,
         read=_read,
         differs=NumberUpdate.differs_from,
+        values=_values,
         applied_late=NumberUpdate.APPLIED_LATE,
         idempotent=UPDATE.idempotent,
         limit_group=UPDATE.limit_group,
