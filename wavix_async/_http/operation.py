@@ -58,13 +58,13 @@ class Operation(Value, Generic[T]):
         wrap: The key under which the request body is sent: `{"voice_campaign": {...}}`.
         reserved: Words that a placeholder must not have as its value, because the path would be that of another
             operation: `("all",)` for `/v3/messages/{id}`.
-        answer_id: The field of the answer, by its name on the wire, that repeats the last id of the path; an empty text:
-            none does. Default: if the result is a model, its field with the name of the placeholder; for a placeholder
-            `id` at the end of the path, `id`, the noun before it (`message_id` for `/v3/messages/{id}`) or `uuid`. An
-            answer that shows another id, or none, is not believed.
-        echoes: The fields of the body, by their names on the wire, that the answer repeats: an answer with another value
-            is not believed. Default: those that the body and the result have in common for PUT and PATCH if the result
-            is a model, otherwise none.
+        answer_id: The field of the answer, by its name on the wire, that repeats the last id of the path; an empty
+            text: none does. An answer that shows another id, or none, is not believed. Default: if the result is a
+            model, its field with the name of the placeholder; for a placeholder `id` at the end of the path, `id`, the
+            noun before it (`message_id` for `/v3/messages/{id}`) or `uuid`.
+        echoes: The fields of the body, by their names on the wire, that the answer repeats. An answer with another
+            value is not believed. Default: for PUT and PATCH, if the result is a model, the fields that it has in common
+            with the body; otherwise none.
         applied_late: Fields that the API may apply after its answer, so that they prove nothing.
         batch_ids: The key of the body that lists the ids of several records, each of which the answer must show: `ids`.
 

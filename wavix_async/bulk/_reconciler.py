@@ -193,9 +193,7 @@ class Reconciler:
 
 
 def _shows_other_values(error: WavixError | None) -> bool:
-    """Return whether an error reports an answer with other values than the change sets: old ones, or the same ones in
-    another form.
-    """
+    """Return whether an answer showed other values than the change sets: the old ones, or the new ones changed."""
     return isinstance(error, OutcomeUnknownError) and bool(error.differing)
 
 
