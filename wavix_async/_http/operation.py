@@ -63,8 +63,8 @@ class Operation(Value, Generic[T]):
             model, its field with the name of the placeholder; for a placeholder `id` at the end of the path, `id`, the
             noun before it (`message_id` for `/v3/messages/{id}`) or `uuid`.
         echoes: The fields of the body, by their names on the wire, that the answer repeats. An answer with another
-            value is not believed. Default: for PUT and PATCH, if the result is a model, the fields that it has in common
-            with the body; otherwise none.
+            value is not believed. Default: for PUT and PATCH, if the result is a model, all fields that it shares with
+            the body; otherwise none.
         applied_late: Fields that the API may apply after its answer, so that they prove nothing.
         batch_ids: The key of the body that lists the ids of several records, each of which the answer must show: `ids`.
 

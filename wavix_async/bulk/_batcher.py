@@ -67,6 +67,7 @@ class Batcher:
         operation: The operation to send.
         send_many: Sends one change to several keys, and returns the values of the answer by key.
         send_one: Sends the change of one key.
+        hide_key: Hides the API key in an error.
         is_outage: Returns whether the API currently answers nothing, so that slow answers do not point to the size.
     """
 
@@ -76,9 +77,11 @@ class Batcher:
         operation: BulkOperation[Any, Any, Any],
         send_many: Callable[[list[Any], Any, AttemptLog], Awaitable[Mapping[Any, Any]]],
         send_one: Callable[[Any, Any, AttemptLog], Awaitable[Any]],
+        hide_key: Callable[[WavixError], WavixError],
         is_outage: Callable[[], bool],
     ) -> None:
         self.size = self._most = size
+        self._hide_key = hide_key
         self._is_outage = is_outage
         self._taken = 0  # batches of the present size accepted in a row
         self._ever_taken = False
@@ -224,16 +227,15 @@ class Batcher:
             _succeed(member, value)
             return
         member.log.maybe_done = True
-        noun, told = self._operation.noun, describe(differences)
-        _fail(
-            member,
-            OutcomeUnknownError(
-                f"The answer to a batch with {noun} {member.key} cannot be believed: {told.words}.",
-                status=200,
-                answer=value,
-                differing=told.differing,
-            ),
+        told = describe(differences)
+        error = OutcomeUnknownError(
+            f"HTTP 200 for a batch with {self._operation.noun} {member.key}, but the answer cannot be believed: "
+            f"{told.words}.",
+            status=200,
+            answer=value,
+            differing=told.differing,
         )
+        _fail(member, self._hide_key(error))
 
     async def _send_alone(self, member: _Member, change: Any) -> None:
         try:

@@ -54,6 +54,7 @@ class Reconciler:
         operation: The operation of the run.
         read: Reads the record of a key.
         send: Sends a change again, given its result, and counts its attempts; returns None if it must not be repeated.
+        hide_key: Hides the API key in an error.
         stop: Ends the wait between two reads.
         clock: The client's clock.
     """
@@ -63,12 +64,14 @@ class Reconciler:
         operation: BulkOperation[Any, Any, Any],
         read: Callable[[Any], Awaitable[Any]],
         send: Callable[[BulkResult, Any, AttemptLog], Awaitable[Any] | None],
+        hide_key: Callable[[WavixError], WavixError],
         stop: StopSignal,
         clock: Clock,
     ) -> None:
         self._operation = operation
         self._read = read
         self._send = send
+        self._hide_key = hide_key
         self._stop = stop
         self._clock = clock
         self._unresolved: dict[Hashable, _Unresolved] = {}
@@ -164,7 +167,7 @@ class Reconciler:
         undecided = not log.maybe_done or log.unanswered or record is None
         if not refused and (undecided or (contradicted and record is not None and not record.shows_no_third_value)):
             result = _unknown_if_maybe_done(result, log)
-            return attrs.evolve(result, error=_with_values(result.error, record))
+            return attrs.evolve(result, error=self._with_values(result.error, record))
         if error is not None and error.outcome != "rejected":
             if isinstance(error, OutcomeUnknownError):
                 error = _as_refusal(error)
@@ -191,6 +194,17 @@ class Reconciler:
                 break
         return record
 
+    def _with_values(self, error: WavixError | None, record: _Record | None) -> WavixError | None:
+        """Return the error of an unknown outcome with the values that a read shows."""
+        if not isinstance(error, OutcomeUnknownError) or record is None or not record.differences:
+            return error
+        told = copy.copy(error)
+        told.message = (
+            f"{error.message} A read does not decide it: {describe(record.differences).words}, which may be the old "
+            "value, or the new one in another form."
+        )
+        return self._hide_key(told)
+
 
 def _shows_other_values(error: WavixError | None) -> bool:
     """Return whether an answer showed other values than the change sets: the old ones, or the new ones changed."""
@@ -210,19 +224,6 @@ def _as_refusal(error: OutcomeUnknownError) -> WavixError:
     )
     refusal.attempts, refusal.elapsed, refusal.__cause__ = error.attempts, error.elapsed, error
     return refusal
-
-
-def _with_values(error: WavixError | None, record: _Record | None) -> WavixError | None:
-    """Return the error of an unknown outcome with the values that a read shows."""
-    if not isinstance(error, OutcomeUnknownError) or record is None or not record.differences:
-        return error
-    told = copy.copy(error)
-    told.message = (
-        f"{error.message} A read does not decide it: {describe(record.differences).words}, which may be the old value "
-        "or the new one in another form."
-    )
-    told.args = (told.message,)
-    return told
 
 
 def _unknown_if_maybe_done(result: BulkResult, log: AttemptLog) -> BulkResult:

@@ -196,7 +196,9 @@ class Sender:
         from wavix_async.bulk._batcher import FIRST_SIZE, Batcher
 
         size = FIRST_SIZE if batch == "auto" else batch
-        return Batcher(size, self._operation, self._send_many, self._send_one, self._breaker.is_open)
+        return Batcher(
+            size, self._operation, self._send_many, self._send_one, self._client.hide_key, self._breaker.is_open
+        )
 
     async def _send_one(self, key: Any, change: Any, log: AttemptLog) -> Any:
         """Send the change of one key of a batch, on behalf of the worker that waits for it."""

@@ -18,6 +18,7 @@ from wavix_async import (
     BulkResult,
     BulkRun,
     NumberUpdate,
+    OutcomeUnknownError,
     PaymentRequiredError,
     PermissionDeniedError,
     StopSignal,
@@ -130,6 +131,8 @@ class Executor:
         self._sent = False
         self._stopped_by: WavixError | None = None
         self._unsaved: list[Outcome] = []
+        # Numbers whose answer showed other values than the change sets.
+        self._contradicted: set[int] = set()
         self._conflict_status = "unchanged" if journal.run.kind == "roll_back" else "failed"
         self._bulk: BulkRun | None = None
         self._bulk_requests = requests
@@ -190,6 +193,11 @@ class Executor:
                 attempts = int(each.recorded == "sent")
                 if each.needs_no_request:
                     self._record(each.id, "updated", attempts, "read back")
+                elif each.state == "conflict" and each.id in self._contradicted:
+                    # The API answered this change with a third value, so it may be the API's own form of ours.
+                    self._record(
+                        each.id, "unknown", attempts, f"{each.difference}, which is neither the old nor the new value"
+                    )
                 elif each.state == "conflict" and self._stale != "write":
                     self._record(
                         each.id,
@@ -268,6 +276,8 @@ class Executor:
         status, error = FleetStatus(result.status), result.error
         reason = None if error is None else str(error)
         is_account_error = isinstance(error, _ACCOUNT_ERRORS)
+        if isinstance(error, OutcomeUnknownError) and error.differing:
+            self._contradicted.add(result.id)
         if status is FleetStatus.FAILED and error is not None and (is_account_error or error.retryable):
             # The change itself may be valid: it may succeed later, or with another API key.
             self._record(result.id, "again", result.attempts, reason)
