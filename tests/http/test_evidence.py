@@ -190,7 +190,7 @@ def test_a_page_is_about_no_record(payload: dict[str, Any]) -> None:
 def test_an_object_that_does_not_say_success_confirms_nothing(
     payload: dict[str, Any], operation: Operation[Success]
 ) -> None:
-    with pytest.raises(OutcomeUnknownError, match="the answer cannot be believed: it (says|does not say)") as caught:
+    with pytest.raises(OutcomeUnknownError, match=r"the answer cannot be believed: it (says|does not say)") as caught:
         read(operation, payload)
 
     assert caught.value.answer == payload
