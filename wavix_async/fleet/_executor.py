@@ -47,6 +47,8 @@ _SAMPLE_EVERY: Final = 1.0
 _FIRST_VERIFY_WAIT: Final = 0.5
 _LONGEST_VERIFY_WAIT: Final = 2.0
 _MOST_LISTED: Final = 1_000
+_THIRD_VALUE: Final = ", which is neither the old nor the new value"
+"""The end of the reason for an unknown change that the API may have stored in another form."""
 _ACCOUNT_ERRORS: Final = (AuthenticationError, PaymentRequiredError, PermissionDeniedError)
 
 
@@ -186,6 +188,8 @@ class Executor:
 
     async def _reconcile(self) -> None:
         """Read back changes with an unknown outcome, and record how they ended; those not applied become open again."""
+        stored_otherwise = await self._journal.ids(f"o.state = 'unknown' AND o.reason LIKE '%{_THIRD_VALUE}'")
+        self._contradicted.update(stored_otherwise.unseen())
         async for comparisons, gone in self._compare_with_account("settling", UNCERTAIN):
             self._record_gone(gone)
             for each in comparisons:
@@ -195,9 +199,7 @@ class Executor:
                     self._record(each.id, "updated", attempts, "read back")
                 elif each.state == "conflict" and each.id in self._contradicted:
                     # The API answered this change with a third value, so it may be the API's own form of ours.
-                    self._record(
-                        each.id, "unknown", attempts, f"{each.difference}, which is neither the old nor the new value"
-                    )
+                    self._record(each.id, "unknown", attempts, f"{each.difference}{_THIRD_VALUE}")
                 elif each.state == "conflict" and self._stale != "write":
                     self._record(
                         each.id,
