@@ -152,7 +152,9 @@ class _Evidence:
         for echo in self.echoes:
             asked, shown = self.read_body(request.asked, echo.key), self.read_answer(value, echo.name)
             if not _codec.shows(shown, asked):
-                yield Difference(echo.wire, *(("<hidden>",) * 2 if echo.is_hidden else (asked, shown)))
+                if echo.is_hidden:
+                    asked = shown = "<hidden>"
+                yield Difference(echo.wire, asked, shown)
 
 
 def find_contradiction(operation: Operation[Any], request: Request, value: Any) -> Contradiction | None:

@@ -77,7 +77,7 @@ class BulkOperation(Generic[Key, Change, Result]):
             late: Whether fields that the API may apply later count.
         """
         names = () if self.differs is None else self.differs(change, value)
-        found = []
+        found: list[Difference] = []
         for name in names:
             if late or name not in self.applied_late:
                 asked, shown = (None, None) if self.values is None else self.values(change, value, name)

@@ -268,8 +268,10 @@ class NumberUpdate(Body):
             Names of fields of this class; empty if the number matches the update. The order of destinations does not
             matter.
         """
-        wanted = [(name, getattr(self, name)) for name in _names(NumberUpdate)]
-        return tuple(name for name, value in wanted if value is not UNSET and not _has(number, name, value))
+        names = _names(NumberUpdate)
+        # A list costs half as much as a generator, and a batch compares every number.
+        differing = [name for name in names if (v := getattr(self, name)) is not UNSET and not _has(number, name, v)]
+        return tuple(differing)
 
 
 @functools.cache

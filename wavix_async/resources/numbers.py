@@ -163,6 +163,8 @@ class Numbers(Resource):
             InputError: There is nothing to change, a field has a wrong type, or the id is not a positive integer.
             NotFoundError: The account has no such number.
             UnprocessableEntityError: The number does not support the change (SMS outside the US and Canada).
+            OutcomeUnknownError: The answer is about another number, shows another value, or reports an error in an odd
+                form: read the number before you repeat the call. Its `answer` is that answer.
         """
         return await self._call(UPDATE, number_id, body=changes)
 
@@ -182,6 +184,7 @@ class Numbers(Resource):
         Raises:
             InputError: There are no ids, there is nothing to change, or an id is not a positive integer.
             NotFoundError: The account does not have one of the numbers.
+            OutcomeUnknownError: The answer does not show all numbers with the change. Its `answer` is that answer.
         """
         refuse_empty(changes)
         body = {"ids": _number_ids("ids", ids), **to_dict(changes)}
@@ -203,6 +206,7 @@ class Numbers(Resource):
         Raises:
             InputError: Neither or both are given, or a value is not an id or a phone number.
             NotFoundError: The account has no such number.
+            OutcomeUnknownError: The answer does not confirm the release. Its `answer` is that answer.
         """
         if (ids is None) == (dids is None):
             raise InputError("release() takes either ids=[...] or dids=[...]: pass exactly one of them.")
@@ -245,8 +249,8 @@ class Numbers(Resource):
         Nothing is sent until you await the run or iterate over it. `await run` returns the report; `async for result in
         run` gives each result as soon as it is known. `concurrency` limits the memory, for any number of updates.
 
-        If an update gets no trustworthy answer, the run reads the number at the end, before it reports `unknown`. In an
-        outage the run waits up to two minutes and starts few requests; then it stops.
+        If an update gets no answer, or one that contradicts the change, the run reads the number at the end, before it
+        reports `unknown`. In an outage the run waits up to two minutes and starts few requests; then it stops.
 
         The first 401, 402 or 403 stops the run; any other rejection fails only its own number. A second update of the
         same number waits until the first one has ended.
