@@ -212,6 +212,33 @@ def test_an_object_that_says_success_confirms(payload: dict[str, Any]) -> None:
     assert type(read(numbers.RELEASE, payload)) is Success
 
 
+@pytest.mark.parametrize(
+    ("operation", "path", "query", "payload", "believed"),
+    [
+        (numbers.RELEASE, None, {"ids": 7}, {"success": True, "id": 7}, True),
+        (numbers.RELEASE, None, {"ids": 7}, {"success": True, "id": "7"}, True),
+        (numbers.RELEASE, None, {"ids": 7}, {"success": True, "id": 8}, False),
+        (numbers.RELEASE, None, {"dids": "14155550123"}, {"success": True, "id": 8}, True),
+        (messages.DELETE_SENDER_ID, {"id": "5a4c"}, None, {"success": True, "id": "5A4C"}, True),
+        (messages.DELETE_SENDER_ID, {"id": "5a4c"}, None, {"success": True, "id": "5a4d"}, False),
+        # The id of a new record, and that of another object.
+        (Operation("POST", "/v1/things/{id}", Success), {"id": 1}, None, {"success": True, "id": 2}, True),
+        (Operation("PUT", "/v1/cdrs/{id}/retranscribe", Success), {"id": 1}, None, {"success": True, "id": 2}, True),
+    ],
+)
+def test_a_confirmation_that_names_another_record_confirms_nothing(
+    operation: Operation[Any], path: Any, query: Any, payload: dict[str, Any], believed: bool
+) -> None:
+    request = build_request(operation, URL("https://api.wavix.test"), path, query)
+    response = Response(200, {}, json.dumps(payload).encode(), request)
+    if believed:
+        assert read_response(operation, response)[0].success is True
+        return
+    with pytest.raises(OutcomeUnknownError, match=r"it is about id .* instead of") as caught:
+        read_response(operation, response)
+    assert caught.value.other_record
+
+
 @pytest.mark.parametrize("payload", [{"success": False}, {"error": True}, {"success": False, "errors": ["no"]}])
 def test_the_apis_own_form_of_an_error_is_a_rejection(payload: dict[str, Any]) -> None:
     with pytest.raises(APIError) as caught:

@@ -165,6 +165,8 @@ def find_contradiction(operation: Operation[Any], request: Request, value: Any) 
         request: The request, with the ids in its path and its body.
         value: The decoded answer.
     """
+    if type(value) is Success:
+        return _find_in_confirmation(operation, request, value) if value.extra else None
     evidence = operation._evidence.get((type(request.asked), type(value))) or _evidence(
         operation, type(request.asked), type(value)
     )
@@ -294,6 +296,23 @@ def _id_field(operation: Operation[Any], placeholder: str, fields: Mapping[str, 
         return None
     noun = operation.path.split("/")[-2].removesuffix("s").replace("-", "_")
     return next((name for name in ("id", f"{noun}_id", "uuid") if name in fields), None)
+
+
+def _find_in_confirmation(operation: Operation[Any], request: Request, value: Success) -> Contradiction | None:
+    """Compare an id beside `success: true` with that of the request. After a POST it may be that of a new record."""
+    wire = operation.answer_id or "id"
+    shown = value.extra.get(wire)
+    if shown is None or operation.method == "POST":
+        return None
+    asked: list[object] = []
+    if operation.batch_ids is not None:
+        # yarl parses the query only here: few answers repeat the id.
+        asked = [*request.url.query.getall(operation.batch_ids, [])]
+    elif request.path and operation.placeholders and operation.path.endswith(f"{{{operation.placeholders[-1]}}}"):
+        asked = [request.path[operation.placeholders[-1]]]
+    if not asked or any(_codec.is_same_id(shown, each) for each in asked):
+        return None
+    return describe([Difference(wire, asked[0] if len(asked) == 1 else asked, shown, is_id=True)])
 
 
 def _find_in_batch(operation: Operation[Any], key: str, request: Request, value: Any) -> Contradiction | None:

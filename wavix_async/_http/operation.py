@@ -66,7 +66,8 @@ class Operation(Value, Generic[T]):
             value is not believed. Default: for PUT and PATCH, if the result is a model, all fields that it shares with
             the body; otherwise none.
         applied_late: Fields that the API may apply after its answer, so that they prove nothing.
-        batch_ids: The key of the body that lists the ids of several records, each of which the answer must show: `ids`.
+        batch_ids: The key of the body that lists the ids of several records, each of which the answer must show: `ids`;
+            or the key of the query that lists ids, if the answer only confirms.
 
     Raises:
         InputError: The method, the path, the result or a setting is invalid.

@@ -56,7 +56,7 @@ UPDATE_BATCH: Final = Operation(
 )
 # A bulk run compares each record of a batch by itself.
 _UPDATE_EACH: Final = attrs.evolve(UPDATE_BATCH, batch_ids=None)
-RELEASE: Final = Operation("DELETE", "/v1/numbers", Success, scope="numbers:write")
+RELEASE: Final = Operation("DELETE", "/v1/numbers", Success, scope="numbers:write", batch_ids="ids")
 UPLOAD: Final = Operation("POST", "/v1/numbers/papers", list[NumberDocument], scope="numbers:write")
 
 _NUMBER_ID: Final = IntId("number_id", "Number.id, the record's id, not the phone number")
