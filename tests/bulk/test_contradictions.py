@@ -167,6 +167,16 @@ def test_a_change_that_the_api_ignores_is_unknown_where_there_may_be_a_third_val
     assert "A read does not decide it: it shows transcription_threshold=6 instead of 12" in str(result.error)
 
 
+def test_a_change_of_which_the_api_makes_a_part_is_unknown() -> None:
+    change = NumberUpdate(sms_enabled=True, call_recording_enabled=True)
+    server = Liar(stores=lambda values: {"sms_enabled": True})
+    result = run_one(server, change)
+    assert str(result.status) == "unknown"
+
+    server = Liar(lambda number, _: number)
+    assert str(run_one(server, change).status) == "failed"
+
+
 def test_a_change_that_the_api_refuses_after_a_lie_has_failed() -> None:
     server = Liar(lambda number, nth: number if nth == 1 else Reply(422, {"message": "no"}))
     result = run_one(server, NumberUpdate(transcription_threshold=12))

@@ -47,7 +47,7 @@ def shows(shown: Any, asked: Any) -> bool:
     if isinstance(asked, _NUMBERS) or isinstance(shown, _NUMBERS):
         return _number(asked) == _number(shown) is not None
     if isinstance(asked, str) or isinstance(shown, str):
-        return asked == shown or _digits(asked) == _digits(shown) is not None
+        return asked == shown or _is_same_phone(asked, shown)
     if isinstance(asked, FieldsBase | Mapping):
         return _has_fields(shown, asked)
     return isinstance(shown, list | tuple) and _has_items(list(shown), asked)
@@ -86,12 +86,18 @@ def _number(value: Any) -> Decimal | None:
     return number if number is not None and number.is_finite() else None
 
 
-def _digits(value: Any) -> str | None:
-    """Return the digits of a phone number; None if the value is none."""
+def _is_same_phone(asked: Any, shown: Any) -> bool:
+    """Return whether two texts are one phone number; one of them may lack the country code, or have zeros before it."""
+    left, right = _digits(asked), _digits(shown)
+    return bool(left and right) and (left.endswith(right) or right.endswith(left))
+
+
+def _digits(value: Any) -> str:
+    """Return the digits of a phone number without zeros before it; an empty text if the value is none."""
     if not isinstance(value, str) or not _PHONE.fullmatch(value):
-        return None
-    digits = _NO_DIGIT.sub("", value)
-    return digits if len(digits) >= _FEWEST_DIGITS else None
+        return ""
+    digits = _NO_DIGIT.sub("", value).lstrip("0")
+    return digits if len(digits) >= _FEWEST_DIGITS else ""
 
 
 def _has_fields(shown: Any, asked: FieldsBase | Mapping[str, Any]) -> bool:

@@ -7,7 +7,7 @@ change.
 
 import copy
 from collections import deque
-from collections.abc import Awaitable, Callable, Hashable
+from collections.abc import Awaitable, Callable, Hashable, Mapping
 from typing import Any, Final
 
 import attrs
@@ -41,10 +41,16 @@ class _Record:
     differences: list[Difference] = attrs.field(factory=list)
     """The fields in which it differs from the change; empty if the change is applied."""
 
-    @property
-    def shows_no_third_value(self) -> bool:
-        """Whether the fields that differ have the old value for certain: true and false are the only two."""
-        return all(type(each.asked) is bool and type(each.shown) is bool for each in self.differences)
+    def is_unchanged(self, change: Any) -> bool:
+        """Return whether the record has its old values for certain, although the run does not know them.
+
+        True and false are the only two values, so the one that was not asked for is the old one. A field that matches the
+        change may have matched before, or may be the half of the change that was made.
+        """
+        set_fields = len(change) if isinstance(change, Mapping) else None
+        return set_fields == len(self.differences) and all(
+            type(each.asked) is bool and type(each.shown) is bool for each in self.differences
+        )
 
 
 class Reconciler:
@@ -165,7 +171,9 @@ class Reconciler:
             return attrs.evolve(result, status=BulkStatus.FAILED)
         refused = error is not None and error.status in REQUEST_ERROR_STATUSES
         undecided = not log.maybe_done or log.unanswered or record is None
-        if not refused and (undecided or (contradicted and record is not None and not record.shows_no_third_value)):
+        if record is not None and contradicted:
+            undecided = undecided or not record.is_unchanged(unresolved.change)
+        if not refused and undecided:
             result = _unknown_if_maybe_done(result, log)
             return attrs.evolve(result, error=self._with_values(result.error, record))
         if error is not None and error.outcome != "rejected":
