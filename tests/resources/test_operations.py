@@ -21,6 +21,8 @@ import pytest
 
 from tests.support.examples import MESSAGE, OPT_OUT, SENDER_ID
 from wavix_async import Operation, Success, WavixClient, resources, to_dict
+from wavix_async._codec import is_model, shape_of
+from wavix_async._http import find_id_field
 from wavix_async.models import MessageContent
 
 if TYPE_CHECKING:
@@ -190,6 +192,31 @@ def test_every_operation_has_a_row_or_a_test_of_its_own() -> None:
     rows = {re.sub(r"/[0-9a-f]{4,}$", "/{id}", row.request) for row in ROWS}
 
     assert operations().keys() - own == rows
+
+
+@pytest.mark.req_26
+def test_every_answer_about_one_record_shows_its_id() -> None:
+    """An operation whose path ends with an id has a model with that id, or only confirms."""
+    evidence = {
+        name: find_id_field(operation)
+        for name, operation in operations().items()
+        if operation.path.endswith("}") and operation.result is not Success
+    }
+    assert evidence == {
+        "GET /v1/numbers/{id}": "id",
+        "PATCH /v1/numbers/{id}": "id",
+        "GET /v3/messages/{id}": "message_id",
+        "GET /v3/messages/sender-ids/{id}": "id",
+    }
+
+
+@pytest.mark.req_26
+def test_what_an_operation_declares_of_its_answer_is_in_its_model() -> None:
+    for name, operation in operations().items():
+        if is_model(operation.result):
+            names = shape_of(operation.result).names
+            assert set(operation.echoes or ()) <= names, name
+            assert not operation.answer_id or operation.answer_id in names, name
 
 
 def described() -> dict[str, Any]:

@@ -17,7 +17,7 @@ share. `redaction.py` keeps the API key out of errors and events.
 """
 
 from wavix_async._http.base_client import BaseClient, Limits
-from wavix_async._http.evidence import Difference, describe
+from wavix_async._http.evidence import Difference, describe, find_id_field
 from wavix_async._http.failures import REQUEST_ERROR_STATUSES, add_context, name_failure
 from wavix_async._http.operation import Operation
 from wavix_async._http.options import CallOptions
@@ -49,6 +49,7 @@ __all__ = [
     "build_request",
     "decide",
     "describe",
+    "find_id_field",
     "name_failure",
     "read_response",
     "repeat",

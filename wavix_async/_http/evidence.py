@@ -8,7 +8,7 @@ was not saved, although the answer shows it) only a later read can find.
 
 import enum
 import reprlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any, Final
 
 import attrs
@@ -19,7 +19,7 @@ from wavix_async._http.request import Request
 from wavix_async.models.common import Success
 from wavix_async.types import UNSET
 
-__all__ = ["Contradiction", "Difference", "denial", "describe", "find_contradiction"]
+__all__ = ["Contradiction", "Difference", "denial", "describe", "find_contradiction", "find_id_field"]
 
 
 @attrs.frozen(eq=False, repr=False)
@@ -215,7 +215,7 @@ def _make_evidence(operation: Operation[Any], body: type, result: type) -> _Evid
     fields = {field.wire: field for field in _codec.shape_of(result).fields}
     ids = []
     for placeholder in operation.placeholders:
-        wire = _id_field(operation, placeholder, fields)
+        wire = _id_field(operation, placeholder, fields.keys())
         if wire is not None:
             ids.append(_Id(placeholder, fields[wire].name, wire, fields[wire].optional))
     wanted: Iterable[str] = operation.echoes or ()
@@ -285,7 +285,14 @@ def _is_secret(kind: type, name: str) -> bool:
     return name in fields and fields[name].repr is False
 
 
-def _id_field(operation: Operation[Any], placeholder: str, fields: Mapping[str, Any]) -> str | None:
+def find_id_field(operation: Operation[Any]) -> str | None:
+    """Return the field of the answer that repeats the last id of the path, by its name on the wire; None: none does."""
+    if not operation.placeholders or not _codec.is_model(operation.result):
+        return operation.answer_id or None
+    return _id_field(operation, operation.placeholders[-1], _codec.shape_of(operation.result).names)
+
+
+def _id_field(operation: Operation[Any], placeholder: str, fields: Collection[str]) -> str | None:
     """Return the field of the answer that repeats an id of the path, by its name on the wire."""
     if operation.answer_id is not None and placeholder == operation.placeholders[-1]:
         return operation.answer_id if operation.answer_id in fields else None

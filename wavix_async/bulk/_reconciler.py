@@ -44,8 +44,8 @@ class _Record:
     def is_unchanged(self, change: Any) -> bool:
         """Return whether the record has its old values for certain, although the run does not know them.
 
-        True and false are the only two values, so the one that was not asked for is the old one. A field that matches the
-        change may have matched before, or may be the half of the change that was made.
+        True and false are the only two values, so the one that was not asked for is the old one. A field that matches
+        the change may have matched before, or may be the part of the change that was made.
         """
         set_fields = len(change) if isinstance(change, Mapping) else None
         return set_fields == len(self.differences) and all(
