@@ -167,11 +167,10 @@ def find_contradiction(operation: Operation[Any], request: Request, value: Any) 
     """
     if type(value) is Success:
         return _find_in_confirmation(operation, request, value) if value.extra else None
-    evidence = operation._evidence.get((type(request.asked), type(value))) or _evidence(
-        operation, type(request.asked), type(value)
-    )
     if operation.batch_ids is not None:
         return _find_in_batch(operation, operation.batch_ids, request, value)
+    kinds = type(request.asked), type(value)
+    evidence = operation._evidence.get(kinds) or _evidence(operation, *kinds)
     if evidence.supports(request.path, request.asked, value):
         return None
     return describe(evidence.differences(request, value))
@@ -324,8 +323,10 @@ def _find_in_confirmation(operation: Operation[Any], request: Request, value: Su
 
 def _find_in_batch(operation: Operation[Any], key: str, request: Request, value: Any) -> Contradiction | None:
     """Compare the records of an answer to a batch with the ids and the values of the request."""
-    body: Any = request.asked
-    ids = body.get(key, ())
+    body = request.asked
+    ids = body.get(key) if isinstance(body, Mapping) else None
+    if not isinstance(ids, list | tuple):
+        return None
     records = value if isinstance(value, list) else getattr(value, "items", None)
     found = {}
     for record in records if isinstance(records, list) else ():
