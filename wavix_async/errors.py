@@ -10,7 +10,7 @@
     │   ├── DisconnectedError             the connection broke before the answer was complete
     │   └── AttemptTimeoutError (TimeoutError)
     ├── DeadlineExceededError (TimeoutError)  the deadline of the whole call has passed
-    ├── OutcomeUnknownError               sent, not idempotent, and may have been carried out
+    ├── OutcomeUnknownError               sent, may have been carried out, and not repeated
     ├── DecodeError                       an answer could not be read
     ├── APIError                          the API, or a proxy, answered with an error
     │   ├── BadRequestError               400
@@ -179,10 +179,33 @@ class DeadlineExceededError(WavixError, TimeoutError):
 
 
 class OutcomeUnknownError(WavixError):
-    """A call that must not be repeated was sent and got no trustworthy answer: it may have been carried out.
+    """A call was sent and may have been carried out: it got no answer that can be believed, and was not repeated.
 
-    Check the account (or wait for the webhook) before you send it again. `__cause__` is the failure itself.
+    Either no answer came, and the call must not be repeated: `__cause__` is the failure. Or the API answered 2xx, and
+    the answer contradicts the request: it is about another record, shows another value, or reports an error. Then
+    `answer` is that answer. Check the account (or wait for the webhook) before you send it again.
+
+    Attributes:
+        answer: The answer that contradicts the request: the model, or the parsed JSON if it reports an error. None if
+            no answer came.
+        differing: The fields, by their names on the wire, in which the answer contradicts the request.
+        other_record: Whether the answer is about another record. It may belong to an earlier request, so this one may
+            still be in progress.
     """
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        answer: object = None,
+        differing: tuple[str, ...] = (),
+        other_record: bool = False,
+        **facts: object,
+    ) -> None:
+        super().__init__(message, **facts)  # type: ignore[arg-type]
+        self.answer = answer
+        self.differing = differing
+        self.other_record = other_record
 
 
 class DecodeError(WavixError):

@@ -7,8 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.support import examples
+from tests.support.bulk import client_of as client_on
 from tests.support.fleets import (
     ANY_SHARE,
+    FAST,
     FIRST,
     begun,
     client_of,
@@ -22,7 +25,8 @@ from tests.support.fleets import (
     url,
     urls,
 )
-from wavix_async import AuthenticationError, StopSignal, fleet
+from tests.support.stub import Reply, Seen, StubSession
+from wavix_async import AuthenticationError, NumberUpdate, StopSignal, fleet
 from wavix_async.sandbox import Sandbox
 
 if TYPE_CHECKING:
@@ -185,3 +189,53 @@ async def test_a_run_that_is_stopped_goes_on_where_it_was(tmp_path: Path, how: s
         )
         await fleet.roll_back(wavix, journal, batch=batch)
         assert standing(sandbox) == before
+
+
+class Stored:
+    """An API that stores the text of a URL in small letters, or ignores a change; it answers truly, and 200."""
+
+    def __init__(self, count: int, *, ignores: frozenset[int] = frozenset()) -> None:
+        self.numbers = {each: examples.number(id=each, call_status_url=None) for each in ids(count)}
+        self.ignores = ignores
+        self.session = StubSession(self._answer)
+        self.client = client_on(self.session, retry=FAST)
+
+    def _answer(self, seen: Seen) -> Reply:
+        if seen.path == "/v1/numbers":
+            items = list(self.numbers.values())
+            return Reply(body={"items": items, "doc_types": [], "pagination": examples.pagination(total=len(items))})
+        number = self.numbers[seen.id]
+        if seen.method == "PATCH" and seen.id not in self.ignores:
+            number["call_status_url"] = seen.body["call_status_url"].lower()
+        return Reply(body=number)
+
+
+@pytest.mark.req_26
+async def test_a_value_that_is_stored_in_another_form_is_unknown_and_not_the_change_of_another(tmp_path: Path) -> None:
+    server = Stored(20)
+    wanted = {
+        FIRST: NumberUpdate(call_status_url="https://Hooks.example.com"),
+        FIRST + 1: NumberUpdate(call_status_url=url(2)),
+    }
+    async with server.client as wavix:
+        report = await fleet.apply(
+            wavix, await fleet.plan(wavix, wanted), journal=tmp_path / "run.sqlite", safety=ANY_SHARE
+        )
+
+    assert counts(report) == {"updated": 1, "unknown": 1}
+    (result,) = report.results("unknown")
+    assert result.id == FIRST
+    assert result.reason is not None
+    assert "https://hooks.example.com" in result.reason
+    assert "neither the old nor the new value" in result.reason
+
+
+@pytest.mark.req_26
+async def test_a_change_that_the_api_ignores_is_not_reported_as_made(tmp_path: Path) -> None:
+    server = Stored(20, ignores=frozenset({FIRST}))
+    async with server.client as wavix:
+        plan = await fleet.plan(wavix, urls(ids(3)))
+        report = await fleet.apply(wavix, plan, journal=tmp_path / "run.sqlite", safety=ANY_SHARE)
+        assert counts(report) == {"updated": 2, "not_sent": 1}
+        server.ignores = frozenset()
+        assert counts(await fleet.resume(wavix, tmp_path / "run.sqlite")) == {"updated": 3}

@@ -136,7 +136,7 @@ from tests.support.stub import Reply, StubSession
 from wavix_async import WavixClient
 
 async def main():
-    replies = iter([Reply(429, {}, {"Retry-After": "0"}), Reply(body={"id": "drift"})])
+    replies = iter([Reply(429, {}, {"Retry-After": "0"}), Reply(body={"id": 1, "channels": "drift"})])
     async with WavixClient("k", base_url="http://127.0.0.1:1", session=StubSession(lambda _: next(replies))) as wavix:
         await wavix.numbers.get(1)
 

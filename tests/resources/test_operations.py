@@ -21,6 +21,8 @@ import pytest
 
 from tests.support.examples import MESSAGE, OPT_OUT, SENDER_ID
 from wavix_async import Operation, Success, WavixClient, resources, to_dict
+from wavix_async._codec import is_model, shape_of
+from wavix_async._http import find_id_field
 from wavix_async.models import MessageContent
 
 if TYPE_CHECKING:
@@ -44,6 +46,9 @@ class Row:
     """What `to_dict` of the result gives; None: the answer itself."""
 
 
+SHORT_MESSAGE: Final = {**MESSAGE, "message_id": "3f0d7d3e"}
+SHORT_SENDER_ID: Final = {**SENDER_ID, "id": "5a4c"}
+
 ROWS: Final = [
     Row(
         lambda w: w.messages.list(
@@ -60,8 +65,13 @@ ROWS: Final = [
             "per_page": "30",
         },
     ),
-    Row(lambda w: w.messages.get("3f0d7d3e"), "GET /v3/messages/3f0d7d3e", MESSAGE),
-    Row(lambda w: w.messages.get("3f0d7d3e"), "GET /v3/messages/3f0d7d3e", {"message": MESSAGE}, result=MESSAGE),
+    Row(lambda w: w.messages.get("3f0d7d3e"), "GET /v3/messages/3f0d7d3e", SHORT_MESSAGE),
+    Row(
+        lambda w: w.messages.get("3f0d7d3e"),
+        "GET /v3/messages/3f0d7d3e",
+        {"message": SHORT_MESSAGE},
+        result=SHORT_MESSAGE,
+    ),
     Row(
         lambda w: w.messages.send(
             from_="Acme", to="447700900123", message_body={"text": "Hello"}, validity=3600, smart_encoding=True
@@ -81,7 +91,7 @@ ROWS: Final = [
             from_="Acme", to="1", message_body=MessageContent(text="Look", media=["https://media.example.com/1.png"])
         ),
         "POST /v3/messages",
-        MESSAGE,
+        {**MESSAGE, "to": "1"},
         body={
             "from": "Acme",
             "to": "1",
@@ -108,7 +118,7 @@ ROWS: Final = [
             "monthly_volume": "1-1000",
         },
     ),
-    Row(lambda w: w.messages.sender_ids.get("5a4c"), "GET /v3/messages/sender-ids/5a4c", SENDER_ID),
+    Row(lambda w: w.messages.sender_ids.get("5a4c"), "GET /v3/messages/sender-ids/5a4c", SHORT_SENDER_ID),
     Row(lambda w: w.messages.sender_ids.delete("5a4c"), "DELETE /v3/messages/sender-ids/5a4c", {"success": True}),
     Row(
         lambda w: w.messages.opt_outs.list(campaign_id="C123456", created_before="2026-02-01", page=2, per_page=10),
@@ -140,7 +150,7 @@ async def test_the_request_and_the_answer(api: Api, wavix: WavixClient, row: Row
 
 
 async def test_a_message_reads_as_what_it_means(api: Api, wavix: WavixClient) -> None:
-    api.answer("GET", "/v3/messages/3f0d7d3e", MESSAGE)
+    api.answer("GET", "/v3/messages/3f0d7d3e", SHORT_MESSAGE)
 
     message = await wavix.messages.get("3f0d7d3e")
 
@@ -182,6 +192,31 @@ def test_every_operation_has_a_row_or_a_test_of_its_own() -> None:
     rows = {re.sub(r"/[0-9a-f]{4,}$", "/{id}", row.request) for row in ROWS}
 
     assert operations().keys() - own == rows
+
+
+@pytest.mark.req_26
+def test_every_answer_about_one_record_shows_its_id() -> None:
+    """An operation whose path ends with an id has a model with that id, or only confirms."""
+    evidence = {
+        name: find_id_field(operation)
+        for name, operation in operations().items()
+        if operation.path.endswith("}") and operation.result is not Success
+    }
+    assert evidence == {
+        "GET /v1/numbers/{id}": "id",
+        "PATCH /v1/numbers/{id}": "id",
+        "GET /v3/messages/{id}": "message_id",
+        "GET /v3/messages/sender-ids/{id}": "id",
+    }
+
+
+@pytest.mark.req_26
+def test_what_an_operation_declares_of_its_answer_is_in_its_model() -> None:
+    for name, operation in operations().items():
+        if is_model(operation.result):
+            names = shape_of(operation.result).names
+            assert set(operation.echoes or ()) <= names, name
+            assert not operation.answer_id or operation.answer_id in names, name
 
 
 def described() -> dict[str, Any]:

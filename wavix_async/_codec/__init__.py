@@ -1,5 +1,6 @@
 """JSON to models and back."""
 
+from wavix_async._codec.compare import is_same_id, shows
 from wavix_async._codec.decoder import decode, fits, from_dict, is_about
 from wavix_async._codec.drift import Drift, drift_error
 from wavix_async._codec.encoder import encode, query_of, to_dict
@@ -28,11 +29,13 @@ __all__ = [
     "is_hidden",
     "is_list",
     "is_model",
+    "is_same_id",
     "is_union",
     "loads",
     "members",
     "name_of",
     "query_of",
     "shape_of",
+    "shows",
     "to_dict",
 ]

@@ -9,6 +9,7 @@ The path of a call, top to bottom:
     transport.py     Transport.send()       the only file that touches aiohttp's session
     failures.py      name_failure()         aiohttp's failures -> our errors
     response.py      read_response()        response -> result, or one of our errors
+    evidence.py      find_contradiction()   what a 2xx must show before it is believed
     refusals.py      is_refusal()           whether an answer shows that the API rejected the request
     retry.py         decide()               whether to retry a failed attempt, and when
 
@@ -17,6 +18,7 @@ share. `redaction.py` keeps the API key out of errors and events.
 """
 
 from wavix_async._http.base_client import BaseClient, Limits
+from wavix_async._http.evidence import Difference, describe, find_id_field
 from wavix_async._http.failures import add_context, name_failure
 from wavix_async._http.operation import Operation
 from wavix_async._http.options import CallOptions
@@ -34,6 +36,7 @@ __all__ = [
     "BaseClient",
     "CallOptions",
     "ClientState",
+    "Difference",
     "GiveUp",
     "Limits",
     "Operation",
@@ -47,6 +50,8 @@ __all__ = [
     "add_context",
     "build_request",
     "decide",
+    "describe",
+    "find_id_field",
     "is_no_answer",
     "is_request_error",
     "is_worth_repeating",

@@ -25,6 +25,7 @@ from wavix_async.errors import (
     ClientClosedError,
     ConnectError,
     DeadlineExceededError,
+    DecodeError,
     DisconnectedError,
     NotFoundError,
     RateLimitError,
@@ -166,6 +167,8 @@ class Call(Generic[T]):
         try:
             value = self._read(response)
         except WavixError as error:
+            # After an answer that cannot be read, or to another request, the connection may hold the rest of another.
+            self._fresh = self._fresh or isinstance(error, DecodeError)
             options.observers.notify(self._attempt_event(began, response.status, error, error.outcome))
             raise
         if options.observers.want_success():

@@ -58,6 +58,16 @@ class Operation(Value, Generic[T]):
         wrap: The key under which the request body is sent: `{"voice_campaign": {...}}`.
         reserved: Words that a placeholder must not have as its value, because the path would be that of another
             operation: `("all",)` for `/v3/messages/{id}`.
+        answer_id: The field of the answer, by its name on the wire, that repeats the last id of the path; an empty
+            text: none does. An answer that shows another id, or none, is not believed. Default: if the result is a
+            model, its field with the name of the placeholder; for a placeholder `id` at the end of the path, `id`, the
+            noun before it (`message_id` for `/v3/messages/{id}`) or `uuid`.
+        echoes: The fields of the body, by their names on the wire, that the answer repeats. An answer with another
+            value is not believed. Default: for PUT and PATCH, if the result is a model, all fields that it shares with
+            the body; otherwise none.
+        applied_late: Fields that the API may apply after its answer, so that they prove nothing.
+        batch_ids: The key of the body that lists the ids of several records, each of which the answer must show: `ids`;
+            or the key of the query that lists ids, if the answer only confirms.
 
     Raises:
         InputError: The method, the path, the result or a setting is invalid.
@@ -80,6 +90,10 @@ class Operation(Value, Generic[T]):
     unwrap: str | None = attrs.field(default=None, kw_only=True)
     wrap: str | None = attrs.field(default=None, kw_only=True)
     reserved: Iterable[str] = attrs.field(default=frozenset(), converter=_to_frozenset, kw_only=True)
+    answer_id: str | None = attrs.field(default=None, kw_only=True)
+    echoes: Iterable[str] | None = attrs.field(default=None, converter=_to_frozenset, kw_only=True)
+    applied_late: Iterable[str] = attrs.field(default=frozenset(), converter=_to_frozenset, kw_only=True)
+    batch_ids: str | None = attrs.field(default=None, kw_only=True)
 
     placeholders: tuple[str, ...] = attrs.field(init=False, repr=False, eq=False)
     """The names of the placeholders in the path, from left to right."""
@@ -87,6 +101,8 @@ class Operation(Value, Generic[T]):
     # placeholder its name and the text after it.
     _start: str = attrs.field(init=False, repr=False, eq=False)
     _rest: tuple[tuple[str, str], ...] = attrs.field(init=False, repr=False, eq=False)
+    # What answers must show, by the class of the body and of the result; `evidence.py` fills it in at the first answer.
+    _evidence: dict[tuple[type, type], Any] = attrs.field(init=False, factory=dict, repr=False, eq=False)
 
     def __attrs_post_init__(self) -> None:
         if self.method not in _METHODS:
@@ -100,7 +116,15 @@ class Operation(Value, Generic[T]):
             if key is not None and (not isinstance(key, str) or not key):
                 raise InputError(f"{self.name}: {name} must be a key such as 'call', or None; got {key!r}.")
         if self.reserved:
-            _check_reserved(self.name, self.reserved)
+            _check_names(self.name, "reserved", "path words such as ['all']", self.reserved)
+        for name in ("echoes", "applied_late"):
+            if getattr(self, name):
+                _check_names(self.name, name, "fields of the body such as ['to']", getattr(self, name))
+        for name in ("answer_id", "batch_ids"):
+            if not isinstance(getattr(self, name), str | None):
+                raise InputError(
+                    f"{self.name}: {name} must be a key such as 'id', or None; got {getattr(self, name)!r}."
+                )
         _check_result(self.name, self.result)
 
     @property
@@ -136,9 +160,9 @@ def _split(path: object) -> tuple[str, tuple[tuple[str, str], ...]]:
     return literals[0], tuple(zip(names, literals[1:], strict=True))
 
 
-def _check_reserved(operation: str, words: object) -> None:
-    if not isinstance(words, frozenset) or not all(isinstance(word, str) and word for word in words):
-        raise InputError(f"{operation}: reserved must be a list of path words such as ['all']; got {words!r}.")
+def _check_names(operation: str, setting: str, what: str, names: object) -> None:
+    if not isinstance(names, frozenset) or not all(isinstance(name, str) and name for name in names):
+        raise InputError(f"{operation}: {setting} must be a list of {what}; got {names!r}.")
 
 
 def _check_result(operation: str, kind: object) -> None:

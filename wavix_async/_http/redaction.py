@@ -4,10 +4,10 @@ from typing import Any, Final
 
 import attrs
 
-from wavix_async._codec import Drift
+from wavix_async._codec import AnswerBase, Drift, decode, to_dict
 from wavix_async._http.response import Response
 from wavix_async.config import HiddenBytes, Secret
-from wavix_async.errors import WavixError
+from wavix_async.errors import OutcomeUnknownError, WavixError
 
 __all__ = ["Redactor"]
 
@@ -28,7 +28,7 @@ class Redactor:
         self._escaped = Secret(key.replace("/", "\\/"))
 
     def hide(self, value: Any) -> Any:
-        """Return a text, or a parsed JSON value, without the key."""
+        """Return a text, a parsed JSON value or a model without the key."""
         if not self._key:
             return value
         if isinstance(value, str):
@@ -37,6 +37,10 @@ class Redactor:
             return type(value)(map(self.hide, value))
         if isinstance(value, dict):
             return {self.hide(name): self.hide(item) for name, item in value.items()}
+        if isinstance(value, AnswerBase):
+            payload = to_dict(value)
+            hidden = self.hide(payload)
+            return value if hidden == payload else decode(type(value), hidden)[0]
         return value
 
     def response(self, response: Response) -> Response:
@@ -51,10 +55,11 @@ class Redactor:
         for name in ("message", "code", "reason", "request_id"):
             setattr(error, name, self.hide(getattr(error, name)))
         error.args = (error.message,)
-        try:
-            error.details = self.hide(error.details)
-        except RecursionError:
-            error.details = None
+        for name in ("details", "answer") if isinstance(error, OutcomeUnknownError) else ("details",):
+            try:
+                setattr(error, name, self.hide(getattr(error, name)))
+            except RecursionError:
+                setattr(error, name, None)
 
     def drift(self, drift: Drift) -> Drift:
         """Return a drift whose field and path do not show the key."""

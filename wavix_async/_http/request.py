@@ -40,6 +40,10 @@ class Request:
     url: URL
     body: bytes | None = None
     parts: tuple[Part, ...] | None = None
+    path: Mapping[str, object] | None = attrs.field(default=None, repr=False)
+    """The values of the placeholders: the answer must be about them."""
+    asked: object = attrs.field(default=None, repr=False)
+    """The body before it was written as JSON: the answer must show its values."""
 
 
 def build_request(
@@ -89,6 +93,8 @@ def build_request(
         url,
         None if body is None else _encode(operation, body),
         None if parts is None else tuple(parts),
+        path,
+        body,
     )
 
 

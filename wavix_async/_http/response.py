@@ -6,11 +6,12 @@ from typing import Any, Final, TypeVar, cast
 import attrs
 
 from wavix_async import _codec
+from wavix_async._http.evidence import Contradiction, denial, find_contradiction
 from wavix_async._http.operation import Operation
 from wavix_async._http.refusals import is_refusal
 from wavix_async._http.request import Request
 from wavix_async._ratelimit import answered_at
-from wavix_async.errors import APIError, DecodeError, ServerError, error_for_status
+from wavix_async.errors import APIError, DecodeError, OutcomeUnknownError, ServerError, WavixError, error_for_status
 from wavix_async.models.common import Success
 from wavix_async.types import Outcome
 
@@ -21,6 +22,7 @@ T = TypeVar("T")
 _EXCERPT: Final = 2000
 _LONGEST_ID: Final = 200  # characters of an id or a code; the server or a proxy may send any text
 _FLAGS: Final = frozenset({"success", "error"})  # keys that the API may add to any answer
+_READS: Final = frozenset({"GET", "HEAD"})
 _REQUEST_ID_HEADERS: Final = ("X-Request-Id", "X-Amzn-Trace-Id", "CF-Ray")
 
 
@@ -47,7 +49,8 @@ def read_response(operation: Operation[T], response: Response) -> tuple[T, list[
 
     Raises:
         APIError: The status is an error, or the body of a 2xx says that the call failed.
-        DecodeError: The body of a 2xx is not the JSON result of this operation.
+        DecodeError: The body of a 2xx is not the JSON result of this operation, or of another record.
+        OutcomeUnknownError: The body of a 2xx contradicts the change, or reports an error in another form.
     """
     if not 200 <= response.status < 300:
         raise _api_error(operation, response)
@@ -56,12 +59,38 @@ def read_response(operation: Operation[T], response: Response) -> tuple[T, list[
     if operation.result is None:
         return cast("T", None), []
     payload = _payload(response)
-    says_no = type(payload) is dict and (payload.get("success") is False or payload.get("error") is True)
-    if says_no and not operation.error_flag_is_data:
-        raise _api_error(operation, response)
-    if operation.unwrap is not None:
-        return _read_unwrapped(operation, response, payload)
-    return _decode(operation, response, payload)
+    if type(payload) is dict and not operation.error_flag_is_data:
+        if payload.get("success") is False or payload.get("error") is True:
+            raise _api_error(operation, response)
+        words = denial(operation, payload)
+        if words is not None:
+            raise _unbelievable(operation, response, words, payload)
+    read = _decode if operation.unwrap is None else _read_unwrapped
+    value, drifts = read(operation, response, payload)
+    if response.request is not None:
+        found = find_contradiction(operation, response.request, value)
+        if found is not None:
+            raise _unbelievable(operation, response, found.words, value, found)
+    return value, drifts
+
+
+def _unbelievable(
+    operation: Operation[Any], response: Response, words: str, answer: object, found: Contradiction | None = None
+) -> WavixError:
+    """Return the error for a 2xx whose body contradicts the request, or says no."""
+    said = f"HTTP {response.status} for {_name(operation, response)}, but the answer cannot be believed: {words}."
+    facts: dict[str, Any] = {**error_context(response), "details": None}
+    if found is None:
+        facts |= {"code": _code_in(answer), "reason": _message_in(answer) or None, "details": answer}
+    if operation.method in _READS:
+        return DecodeError(said, retryable=True, **facts)
+    return OutcomeUnknownError(
+        f"{said} The request may have been carried out: check the account before you send it again.",
+        answer=answer,
+        differing=() if found is None else found.differing,
+        other_record=found is not None and found.other_record,
+        **facts,
+    )
 
 
 def _decode(operation: Operation[T], response: Response, payload: Any) -> tuple[T, list[_codec.Drift]]:

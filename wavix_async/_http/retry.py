@@ -193,7 +193,7 @@ def _forbidden_by(operation: Operation[Any], policy: RetryPolicy, failure: Wavix
 
 def _last_word(operation: Operation[Any], failure: WavixError) -> WavixError:
     """Return the error for the caller; it says so if the call may have been carried out and must not be repeated."""
-    if operation.idempotent or failure.outcome != "unknown":
+    if operation.idempotent or failure.outcome != "unknown" or isinstance(failure, OutcomeUnknownError):
         return failure
     if isinstance(failure, DecodeError) and failure.paths:
         # The API reported success; only the form of its answer was not as documented.

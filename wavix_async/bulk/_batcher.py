@@ -7,7 +7,8 @@ Every item gets its own answer.
 The API accepts or rejects a batch as a whole. The batcher halves a rejected batch until each bad key is alone and gets
 its own rejection: a bad key costs a few requests, and the other keys succeed. It also halves a batch that is too large
 or too slow, and remembers the smaller size. It sends keys that the answer omits again, one by one. For an operation
-that is not idempotent, it does not halve a batch that may have been carried out, and omitted keys end as unknown.
+that is not idempotent, it does not halve a batch that may have been carried out, and omitted keys end as unknown. A key
+whose record in the answer contradicts the change is unknown, too: the run reads it back.
 """
 
 import asyncio
@@ -19,6 +20,7 @@ from typing import Any, Final
 import attrs
 
 from wavix_async._codec import encode
+from wavix_async._http import describe
 from wavix_async.bulk._attempts import AttemptLog
 from wavix_async.bulk._operation import BulkOperation
 from wavix_async.bulk._results import KEY_REFUSED
@@ -69,6 +71,7 @@ class Batcher:
         operation: The operation to send.
         send_many: Sends one change to several keys, and returns the values of the answer by key.
         send_one: Sends the change of one key.
+        hide_key: Hides the API key in an error.
         is_outage: Returns whether the API currently answers nothing, so that slow answers do not point to the size.
     """
 
@@ -78,15 +81,18 @@ class Batcher:
         operation: BulkOperation[Any, Any, Any],
         send_many: Callable[[list[Any], Any, AttemptLog], Awaitable[Mapping[Any, Any]]],
         send_one: Callable[[Any, Any, AttemptLog], Awaitable[Any]],
+        hide_key: Callable[[WavixError], WavixError],
         is_outage: Callable[[], bool],
     ) -> None:
         self.size = self._most = size
+        self._hide_key = hide_key
         self._is_outage = is_outage
         self._taken = 0  # batches of the present size accepted in a row
         self._ever_taken = False
         self._refused = 0
         self._send_many = send_many
         self._send_one = send_one
+        self._operation = operation
         self._may_send_twice = operation.idempotent
         self._says_too_many = re.compile(
             rf"too many|batch (size|limit)|(at most|no more than|maximum of|up to) \d+ ({_nouns(operation)})",
@@ -207,7 +213,7 @@ class Batcher:
         missing = []
         for member in part:
             if member.key in values:
-                _succeed(member, values[member.key])
+                self._judge(member, change, values[member.key])
             else:
                 # The API accepted the batch, so it may have changed this key even if the answer omits it.
                 member.log.maybe_done = True
@@ -217,6 +223,23 @@ class Batcher:
         for member in missing:
             _fail(member, OutcomeUnknownError("It was sent in a batch whose answer does not mention it."))
         return []
+
+    def _judge(self, member: _Member, change: Any, value: Any) -> None:
+        """Give a member its record of the answer, unless the record contradicts the change."""
+        differences = self._operation.differences(change, value, late=False)
+        if not differences:
+            _succeed(member, value)
+            return
+        member.log.maybe_done = True
+        told = describe(differences)
+        error = OutcomeUnknownError(
+            f"HTTP 200 for a batch with {self._operation.noun} {member.key}, but the answer cannot be believed: "
+            f"{told.words}.",
+            status=200,
+            answer=value,
+            differing=told.differing,
+        )
+        _fail(member, self._hide_key(error))
 
     async def _send_alone(self, member: _Member, change: Any) -> None:
         try:

@@ -5,6 +5,7 @@ from typing import Any, Generic, TypeVar
 
 import attrs
 
+from wavix_async._http import Difference
 from wavix_async.bulk._results import BulkStatus
 from wavix_async.errors import InputError
 
@@ -30,6 +31,9 @@ class BulkOperation(Generic[Key, Change, Result]):
         read: Returns the current record. None: the API has no way to read it.
         differs: Returns the names of the fields in which a record differs from a change; empty if the change is
             applied. None: if the record can be read, the change is applied.
+        values: Returns the value of a field that a change sets and the value that a record shows, given the change, the
+            record and a name that `differs` returns. Messages quote them, and a record whose values are both true or
+            false is known to be unchanged: there is no third value. None: no values are known.
         applied_late: Names returned by `differs` that the API may apply only some time after its answer.
         idempotent: Whether sending a change twice has the same effect as sending it once.
         limit_group: The rate limit group of the operation, for progress and pauses.
@@ -47,6 +51,7 @@ class BulkOperation(Generic[Key, Change, Result]):
     send_many: Callable[[Any, list[Key], Change], Awaitable[Mapping[Key, Result]]] | None = None
     read: Callable[[Any, Key], Awaitable[Result]] | None = None
     differs: Callable[[Change, Result], Collection[str]] | None = None
+    values: Callable[[Change, Result, str], tuple[object, object]] | None = None
     applied_late: frozenset[str] = frozenset()
     idempotent: bool = False
     limit_group: str = "default"
@@ -62,6 +67,22 @@ class BulkOperation(Generic[Key, Change, Result]):
                 f"change_type must not be {self.change_type.__name__}: a change would look like a collection of "
                 "changes. Use a Body, or a class of your own."
             )
+
+    def differences(self, change: Change, value: Result, *, late: bool = True) -> list[Difference]:
+        """Return the fields in which a record differs from a change.
+
+        Args:
+            change: The change.
+            value: The record.
+            late: Whether fields that the API may apply later count.
+        """
+        names = () if self.differs is None else self.differs(change, value)
+        found: list[Difference] = []
+        for name in names:
+            if late or name not in self.applied_late:
+                asked, shown = (None, None) if self.values is None else self.values(change, value, name)
+                found.append(Difference(name, asked, shown))
+        return found
 
     @property
     def pair(self) -> str:

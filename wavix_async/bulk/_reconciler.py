@@ -5,19 +5,20 @@ outage only add load. If the input has another change for such a key, the run re
 change.
 """
 
+import copy
 from collections import deque
-from collections.abc import Awaitable, Callable, Hashable
+from collections.abc import Awaitable, Callable, Hashable, Mapping
 from typing import Any, Final
 
 import attrs
 
 from wavix_async._aio.clock import Clock
 from wavix_async._aio.stop import StopSignal
-from wavix_async._http import is_request_error
+from wavix_async._http import Difference, describe, is_request_error
 from wavix_async.bulk._attempts import AttemptLog
 from wavix_async.bulk._operation import BulkOperation
 from wavix_async.bulk._results import BulkResult, BulkStatus, bare
-from wavix_async.errors import ClientClosedError, NotFoundError, StoppedError, WavixError
+from wavix_async.errors import APIError, ClientClosedError, NotFoundError, OutcomeUnknownError, StoppedError, WavixError
 
 __all__ = ["Reconciler"]
 
@@ -33,10 +34,23 @@ class _Unresolved:
 
 
 @attrs.frozen(eq=False, repr=False)
-class _Found:
-    """A record in which the change is applied."""
+class _Record:
+    """A record as a read shows it, or the answer to a change that was sent again."""
 
     value: Any
+    differences: list[Difference] = attrs.field(factory=list)
+    """The fields in which it differs from the change; empty if the change is applied."""
+
+    def is_unchanged(self, change: Any) -> bool:
+        """Return whether the record has its old values for certain, although the run does not know them.
+
+        True and false are the only two values, so the one that was not asked for is the old one. A field that matches
+        the change may have matched before, or may be the part of the change that was made.
+        """
+        set_fields = len(change) if isinstance(change, Mapping) else None
+        return set_fields == len(self.differences) and all(
+            type(each.asked) is bool and type(each.shown) is bool for each in self.differences
+        )
 
 
 class Reconciler:
@@ -46,6 +60,7 @@ class Reconciler:
         operation: The operation of the run.
         read: Reads the record of a key.
         send: Sends a change again, given its result, and counts its attempts; returns None if it must not be repeated.
+        hide_key: Hides the API key in an error.
         stop: Ends the wait between two reads.
         clock: The client's clock.
     """
@@ -55,12 +70,14 @@ class Reconciler:
         operation: BulkOperation[Any, Any, Any],
         read: Callable[[Any], Awaitable[Any]],
         send: Callable[[BulkResult, Any, AttemptLog], Awaitable[Any] | None],
+        hide_key: Callable[[WavixError], WavixError],
         stop: StopSignal,
         clock: Clock,
     ) -> None:
         self._operation = operation
         self._read = read
         self._send = send
+        self._hide_key = hide_key
         self._stop = stop
         self._clock = clock
         self._unresolved: dict[Hashable, _Unresolved] = {}
@@ -111,7 +128,8 @@ class Reconciler:
 
         Returns:
             A success if the change is applied, perhaps after it was sent again. `failed` if it is not applied and the
-            API answered every attempt with an error. Otherwise the result is unchanged: the API may still apply it.
+            API answered every attempt with an error, or with values that can only be the old ones. Otherwise the result
+            is unknown: the API may still apply the change, or it may have stored the value in another form.
         """
         result = await self._reconcile(self._unresolved[key])
         # Only now, because a report made during the await must count this key.
@@ -121,27 +139,29 @@ class Reconciler:
     async def _reconcile(self, unresolved: _Unresolved) -> BulkResult:
         result, log = unresolved.result, unresolved.log
         rejected = False
+        contradicted = _shows_other_values(result.error)
         try:
-            found = await self._read_until_changed(unresolved)
-            if found is None:
+            record = await self._read_until_changed(unresolved)
+            if record is None or record.differences:
                 try:
                     sending = self._send(result, unresolved.change, log)
-                    found = None if sending is None else _Found(await sending)
+                    record = record if sending is None else _Record(await sending)
                 except WavixError as again:
                     if again.outcome != "not_sent":
                         result = attrs.evolve(result, error=bare(again), attempts=log.attempts)
                     rejected = again.outcome == "rejected" and not isinstance(again, StoppedError | ClientClosedError)
                     if again.outcome == "unknown":
-                        found = await self._read_until_changed(unresolved)
+                        contradicted = contradicted or _shows_other_values(again)
+                        record = await self._read_until_changed(unresolved)
         except WavixError as unread:
             self._failed_reads += not isinstance(unread, NotFoundError)
             return _unknown_if_maybe_done(result, log)
         self._failed_reads = 0
-        if found is not None:
+        if record is not None and not record.differences:
             return attrs.evolve(
                 result,
                 status=self._operation.success,
-                value=found.value,
+                value=record.value,
                 error=None,
                 attempts=log.attempts,
                 settled=True,
@@ -149,28 +169,68 @@ class Reconciler:
         error = result.error
         if rejected and not log.maybe_done:
             return attrs.evolve(result, status=BulkStatus.FAILED)
-        if not is_request_error(error) and (not log.maybe_done or log.unanswered or self._operation.read is None):
-            return _unknown_if_maybe_done(result, log)
+        undecided = not log.maybe_done or log.unanswered or record is None
+        if record is not None and contradicted:
+            undecided = undecided or not record.is_unchanged(unresolved.change)
+        if not is_request_error(error) and undecided:
+            result = _unknown_if_maybe_done(result, log)
+            return attrs.evolve(result, error=self._with_values(result.error, record))
         if error is not None and error.outcome != "rejected":
+            if isinstance(error, OutcomeUnknownError):
+                error = _as_refusal(error)
             error.outcome = "rejected"
             error.add_note(f"A read shows that the {self._operation.noun} is unchanged.")
-        return attrs.evolve(result, status=BulkStatus.FAILED, attempts=log.attempts, settled=True)
+        return attrs.evolve(result, status=BulkStatus.FAILED, error=error, attempts=log.attempts, settled=True)
 
-    async def _read_until_changed(self, unresolved: _Unresolved) -> _Found | None:
-        """Return the record if the change is applied now or within a second: the API applies some fields late."""
+    async def _read_until_changed(self, unresolved: _Unresolved) -> _Record | None:
+        """Read the record again after a second if the change is not applied: the API applies some fields late.
+
+        Returns:
+            The record; None if the operation cannot read.
+        """
         operation = self._operation
         if operation.read is None:
             return None
         for wait in (0.0, _READ_AGAIN_AFTER):
             await self._stop.end(self._clock.sleep(wait))
             value = await self._read(unresolved.result.id)
-            differing = () if operation.differs is None else operation.differs(unresolved.change, value)
-            if not differing:
-                return _Found(value)
-            if not unresolved.log.unanswered and operation.applied_late.isdisjoint(differing):
+            record = _Record(value, operation.differences(unresolved.change, value))
+            late = any(each.wire in operation.applied_late for each in record.differences)
+            if not record.differences or (not unresolved.log.unanswered and not late):
                 # Every attempt has ended and no late field is missing, so the record will not change any more.
-                return None
-        return None
+                break
+        return record
+
+    def _with_values(self, error: WavixError | None, record: _Record | None) -> WavixError | None:
+        """Return the error of an unknown outcome with the values that a read shows."""
+        if not isinstance(error, OutcomeUnknownError) or record is None or not record.differences:
+            return error
+        told = copy.copy(error)
+        told.message = (
+            f"{error.message} A read does not decide it: {describe(record.differences).words}, which may be the old "
+            "value, or the new one in another form."
+        )
+        return self._hide_key(told)
+
+
+def _shows_other_values(error: WavixError | None) -> bool:
+    """Return whether an answer showed other values than the change sets: the old ones, or the new ones changed."""
+    return isinstance(error, OutcomeUnknownError) and bool(error.differing)
+
+
+def _as_refusal(error: OutcomeUnknownError) -> WavixError:
+    """Return the error of a change that the API answered with 2xx and, as a read shows, did not make."""
+    refusal = APIError(
+        f"The API answered, but did not make the change. {error.message}",
+        status=error.status,
+        code=error.code,
+        request_id=error.request_id,
+        date=error.date,
+        reason=error.reason,
+        details=error.details,
+    )
+    refusal.attempts, refusal.elapsed, refusal.__cause__ = error.attempts, error.elapsed, error
+    return refusal
 
 
 def _unknown_if_maybe_done(result: BulkResult, log: AttemptLog) -> BulkResult:

@@ -114,7 +114,9 @@ class BulkRun(TaskCoroutine[BulkReport[Key, Result]], Generic[Key, Result]):
         self._last_progress = 0.0
         self._progress_failed = False
         self._late: list[BulkResult[Key, Result]] = []
-        self._reconciler = Reconciler(operation, self._sender.read, self._sender.send_again, self._stop, client.clock)
+        self._reconciler = Reconciler(
+            operation, self._sender.read, self._sender.send_again, client.hide_key, self._stop, client.clock
+        )
         self._cut_short = False
 
     # --- public API ---

@@ -35,6 +35,8 @@ _LARGEST_BATCH: Final = 1000
 # Only these statuses show that the API has finished the request; others come from a proxy, or are unclear.
 _ENDED: Final = frozenset({500, 501, 503})
 _REDIRECTS: Final = frozenset(range(300, 400))
+# The error of an attempt whose answer contradicts the change. The API has answered, so it is no outage.
+_CONTRADICTED: Final = OutcomeUnknownError.__name__
 
 
 class _FailureObserver:
@@ -200,7 +202,9 @@ class Sender:
         from wavix_async.bulk._batcher import FIRST_SIZE, Batcher
 
         size = FIRST_SIZE if batch == "auto" else batch
-        return Batcher(size, self._operation, self._send_many, self._send_one, self._breaker.is_open)
+        return Batcher(
+            size, self._operation, self._send_many, self._send_one, self._client.hide_key, self._breaker.is_open
+        )
 
     async def _send_one(self, key: Any, change: Any, log: AttemptLog) -> Any:
         """Send the change of one key of a batch, on behalf of the worker that waits for it."""
@@ -261,7 +265,8 @@ class Sender:
                 self._on_backoff()
 
     def _count_failure(self, log: AttemptLog, event: AttemptEvent) -> None:
-        if event.outcome == "rejected":
+        contradicted = event.error == _CONTRADICTED
+        if event.outcome == "rejected" or contradicted:
             self._breaker.record_answer()
         else:
             self._breaker.record_failure(self._client.clock.time())
@@ -269,7 +274,8 @@ class Sender:
         if event.outcome != "not_sent":
             log.attempts += 1
             log.maybe_done = log.maybe_done or event.outcome == "unknown"
-            log.unanswered = log.unanswered or (event.outcome == "unknown" and event.status not in _ENDED)
+            ended = contradicted or event.status in _ENDED
+            log.unanswered = log.unanswered or (event.outcome == "unknown" and not ended)
             self.requests += 1
             self.rate_limited += event.status == 429
 
@@ -278,10 +284,13 @@ def _record_error(log: AttemptLog, error: WavixError) -> None:
     """Note what an error says about a call: the observer misses the attempts of a call through another client."""
     if error.outcome != "unknown":
         return
+    contradicted = isinstance(error, OutcomeUnknownError) and error.answer is not None
     if not log.maybe_done:
         log.maybe_done = True
-        log.unanswered = error.status not in _ENDED
+        log.unanswered = not contradicted and error.status not in _ENDED
     answer = error.__cause__ if isinstance(error, OutcomeUnknownError) else error
-    if isinstance(answer, APIError) and answer.is_page:
-        # A proxy sent this 500 or 503, and the API may still be at work.
+    is_page = isinstance(answer, APIError) and answer.is_page
+    if is_page or (isinstance(error, OutcomeUnknownError) and error.other_record):
+        # A proxy sent this 500 or 503, or the answer belongs to another request: the API may still be at work.
+        log.unanswered = True
         log.unanswered = True

@@ -18,6 +18,7 @@ from wavix_async import (
     BulkResult,
     BulkRun,
     NumberUpdate,
+    OutcomeUnknownError,
     PaymentRequiredError,
     PermissionDeniedError,
     StopSignal,
@@ -46,6 +47,8 @@ _SAMPLE_EVERY: Final = 1.0
 _FIRST_VERIFY_WAIT: Final = 0.5
 _LONGEST_VERIFY_WAIT: Final = 2.0
 _MOST_LISTED: Final = 1_000
+_THIRD_VALUE: Final = ", which is neither the old nor the new value"
+"""The end of the reason for an unknown change that the API may have stored in another form."""
 _ACCOUNT_ERRORS: Final = (AuthenticationError, PaymentRequiredError, PermissionDeniedError)
 
 
@@ -130,6 +133,8 @@ class Executor:
         self._sent = False
         self._stopped_by: WavixError | None = None
         self._unsaved: list[Outcome] = []
+        # Numbers whose answer showed other values than the change sets.
+        self._contradicted: set[int] = set()
         self._conflict_status = "unchanged" if journal.run.kind == "roll_back" else "failed"
         self._bulk: BulkRun | None = None
         self._bulk_requests = requests
@@ -183,6 +188,8 @@ class Executor:
 
     async def _reconcile(self) -> None:
         """Read back changes with an unknown outcome, and record how they ended; those not applied become open again."""
+        stored_otherwise = await self._journal.ids(f"o.state = 'unknown' AND o.reason LIKE '%{_THIRD_VALUE}'")
+        self._contradicted.update(stored_otherwise.unseen())
         async for comparisons, gone in self._compare_with_account("settling", UNCERTAIN):
             self._record_gone(gone)
             for each in comparisons:
@@ -190,6 +197,9 @@ class Executor:
                 attempts = int(each.recorded == "sent")
                 if each.needs_no_request:
                     self._record(each.id, "updated", attempts, "read back")
+                elif each.state == "conflict" and each.id in self._contradicted:
+                    # The API answered this change with a third value, so it may be the API's own form of ours.
+                    self._record(each.id, "unknown", attempts, f"{each.difference}{_THIRD_VALUE}")
                 elif each.state == "conflict" and self._stale != "write":
                     self._record(
                         each.id,
@@ -268,6 +278,8 @@ class Executor:
         status, error = FleetStatus(result.status), result.error
         reason = None if error is None else str(error)
         is_account_error = isinstance(error, _ACCOUNT_ERRORS)
+        if isinstance(error, OutcomeUnknownError) and error.differing:
+            self._contradicted.add(result.id)
         if status is FleetStatus.FAILED and error is not None and (is_account_error or error.retryable):
             # The change itself may be valid: it may succeed later, or with another API key.
             self._record(result.id, "again", result.attempts, reason)

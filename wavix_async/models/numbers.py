@@ -1,12 +1,14 @@
 """Phone numbers: the requests and answers of `/v1/numbers`."""
 
+import functools
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar
 
 from attrs import field, fields, frozen
 
+from wavix_async._codec.compare import shows
 from wavix_async.errors import InputError
 from wavix_async.models._base import Body, Model, OpenIntEnum, OpenStrEnum, PageQuery
 from wavix_async.models.common import Page
@@ -266,21 +268,21 @@ class NumberUpdate(Body):
             Names of fields of this class; empty if the number matches the update. The order of destinations does not
             matter.
         """
-        names = [field.name for field in fields(NumberUpdate) if getattr(self, field.name) is not UNSET]
-        return tuple(name for name in names if not _has(number, name, getattr(self, name)))
+        names = _names(NumberUpdate)
+        # A list costs half as much as a generator, and a batch compares every number.
+        differing = [name for name in names if (v := getattr(self, name)) is not UNSET and not _has(number, name, v)]
+        return tuple(differing)
+
+
+@functools.cache
+def _names(kind: Any) -> tuple[str, ...]:
+    return tuple(field.name for field in fields(kind))
 
 
 def _has(number: Number, name: str, wanted: Any) -> bool:
     if name == "destinations":
         return isinstance(number.destination, list) and _routes(number.destination) == _routes(wanted)
-    value = getattr(number, name)
-    if name in _URLS:
-        # The API returns "" for a URL that was cleared years ago.
-        return (value or None) == (wanted or None)
-    return type(value) is type(wanted) and bool(value == wanted)
-
-
-_URLS: Final = frozenset({"sms_relay_url", "call_status_url"})
+    return shows(getattr(number, name), wanted)
 
 
 def _routes(destinations: list[Any]) -> list[tuple[str, ...]]:

@@ -37,9 +37,26 @@ __all__ = ["Numbers", "Papers"]
 LIST: Final = Operation("GET", "/v1/numbers", NumberPage, scope="numbers:read")
 GET: Final = Operation("GET", "/v1/numbers/{id}", Number, scope="numbers:read")
 # Setting a field twice to the same value changes nothing, so both updates are safe to repeat.
-UPDATE: Final = Operation("PATCH", "/v1/numbers/{id}", Number, scope="numbers:write", idempotent=True)
-UPDATE_BATCH: Final = Operation("PATCH", "/v1/numbers", NumberBatch, scope="numbers:write", idempotent=True)
-RELEASE: Final = Operation("DELETE", "/v1/numbers", Success, scope="numbers:write")
+UPDATE: Final = Operation(
+    "PATCH",
+    "/v1/numbers/{id}",
+    Number,
+    scope="numbers:write",
+    idempotent=True,
+    applied_late=NumberUpdate.APPLIED_LATE,
+)
+UPDATE_BATCH: Final = Operation(
+    "PATCH",
+    "/v1/numbers",
+    NumberBatch,
+    scope="numbers:write",
+    idempotent=True,
+    applied_late=NumberUpdate.APPLIED_LATE,
+    batch_ids="ids",
+)
+# A bulk run compares each record of a batch by itself.
+_UPDATE_EACH: Final = attrs.evolve(UPDATE_BATCH, batch_ids=None)
+RELEASE: Final = Operation("DELETE", "/v1/numbers", Success, scope="numbers:write", batch_ids="ids")
 UPLOAD: Final = Operation("POST", "/v1/numbers/papers", list[NumberDocument], scope="numbers:write")
 
 _NUMBER_ID: Final = IntId("number_id", "Number.id, the record's id, not the phone number")
@@ -146,6 +163,8 @@ class Numbers(Resource):
             InputError: There is nothing to change, a field has a wrong type, or the id is not a positive integer.
             NotFoundError: The account has no such number.
             UnprocessableEntityError: The number does not support the change (SMS outside the US and Canada).
+            OutcomeUnknownError: The answer is about another number, shows another value, or reports an error in an odd
+                form: read the number before you repeat the call. Its `answer` is that answer.
         """
         return await self._call(UPDATE, number_id, body=changes)
 
@@ -165,6 +184,7 @@ class Numbers(Resource):
         Raises:
             InputError: There are no ids, there is nothing to change, or an id is not a positive integer.
             NotFoundError: The account does not have one of the numbers.
+            OutcomeUnknownError: The answer does not show all numbers with the change. Its `answer` is that answer.
         """
         refuse_empty(changes)
         body = {"ids": _number_ids("ids", ids), **to_dict(changes)}
@@ -186,6 +206,7 @@ class Numbers(Resource):
         Raises:
             InputError: Neither or both are given, or a value is not an id or a phone number.
             NotFoundError: The account has no such number.
+            OutcomeUnknownError: The answer does not confirm the release. Its `answer` is that answer.
         """
         if (ids is None) == (dids is None):
             raise InputError("release() takes either ids=[...] or dids=[...]: pass exactly one of them.")
@@ -228,8 +249,8 @@ class Numbers(Resource):
         Nothing is sent until you await the run or iterate over it. `await run` returns the report; `async for result in
         run` gives each result as soon as it is known. `concurrency` limits the memory, for any number of updates.
 
-        If an update gets no trustworthy answer, the run reads the number at the end, before it reports `unknown`. In an
-        outage the run waits up to two minutes and starts few requests; then it stops.
+        If an update gets no answer, or one that contradicts the change, the run reads the number at the end, before it
+        reports `unknown`. In an outage the run waits up to two minutes and starts few requests; then it stops.
 
         The first 401, 402 or 403 stops the run; any other rejection fails only its own number. A second update of the
         same number waits until the first one has ended.
@@ -280,13 +301,17 @@ def _send(client: BaseClient, number_id: int, changes: NumberUpdate) -> Awaitabl
 
 
 async def _send_many(client: BaseClient, ids: list[int], changes: NumberUpdate) -> Mapping[int, Number]:
-    batch = await client.call(UPDATE_BATCH, body={"ids": ids, **to_dict(changes)})
+    batch = await client.call(_UPDATE_EACH, body={"ids": ids, **to_dict(changes)})
     # The API may send anything in place of a number or its id.
     return {number.id: number for number in items_of(batch) if isinstance(number, Number) and type(number.id) is int}
 
 
 def _read(client: BaseClient, number_id: int) -> Awaitable[Number]:
     return client.call(GET, path={"id": number_id})
+
+
+def _values(changes: NumberUpdate, number: Number, name: str) -> tuple[object, object]:
+    return getattr(changes, name), getattr(number, "destination" if name == "destinations" else name)
 
 
 @functools.cache
@@ -300,6 +325,7 @@ def _updates() -> "BulkOperation[int, NumberUpdate, Number]":
         send_many=_send_many,
         read=_read,
         differs=NumberUpdate.differs_from,
+        values=_values,
         applied_late=NumberUpdate.APPLIED_LATE,
         idempotent=UPDATE.idempotent,
         limit_group=UPDATE.limit_group,
