@@ -258,12 +258,26 @@ def test_what_never_left_is_repeated_without_a_look() -> None:
 
 
 @pytest.mark.req_17
-@pytest.mark.parametrize(("status", "ending"), [(401, "unknown"), (403, "unknown"), (404, "failed"), (422, "failed")])
-def test_a_refusal_after_an_attempt_that_may_have_worked(status: int, ending: str) -> None:
-    replies = iter([Reply(error=aiohttp.ServerDisconnectedError()), Reply(status)])
-    client = client_of(StubSession(lambda _: next(replies)), retry=RetryPolicy(backoff=0.01))
-    report = run_virtual(finish(client.numbers.bulk_update({1: ON})))
-    assert report.failures[0].status == ending
+@pytest.mark.parametrize(
+    ("status", "applied", "read", "ending"),
+    [
+        (401, True, 401, "unknown"),
+        (403, True, 403, "unknown"),
+        (404, False, 404, "failed"),
+        (404, True, 200, "updated"),
+        (422, False, 200, "failed"),
+        (422, True, 200, "updated"),
+        (400, True, 200, "updated"),
+        (413, False, 200, "failed"),
+        (422, True, 404, "failed"),
+    ],
+)
+def test_a_refusal_after_an_attempt_that_may_have_worked(status: int, applied: bool, read: int, ending: str) -> None:
+    """The refusal says nothing about the attempt before it: a read decides, unless the refusal stops the run."""
+    replies = iter([Reply(error=aiohttp.ServerDisconnectedError(), applied=applied), Reply(status)])
+    client = client_of(StubSession(lambda _: next(replies, Reply(read))), retry=RetryPolicy(backoff=0.01))
+    (result,) = run_virtual(results_of(client.numbers.bulk_update({1: ON})))
+    assert result.status == ending
 
 
 TWICE = RetryPolicy(attempts=2, backoff=0.01)

@@ -154,7 +154,10 @@ class Reconciler:
                         contradicted = contradicted or _shows_other_values(again)
                         record = await self._read_until_changed(unresolved)
         except WavixError as unread:
-            self._failed_reads += not isinstance(unread, NotFoundError)
+            gone = isinstance(unread, NotFoundError)
+            self._failed_reads += not gone
+            if gone and is_request_error(result.error):
+                return attrs.evolve(result, status=BulkStatus.FAILED, attempts=log.attempts)
             return _unknown_if_maybe_done(result, log)
         self._failed_reads = 0
         if record is not None and not record.differences:

@@ -441,8 +441,8 @@ class BulkRun(TaskCoroutine[BulkReport[Key, Result]], Generic[Key, Result]):
         if status is BulkStatus.FAILED and isinstance(error, StoppedError | ClientClosedError):
             # The API rejected the attempt only for now, and the stop prevented a retry.
             status = BulkStatus.NOT_SENT
-        if log.maybe_done and not is_request_error(error):
-            # An earlier call, before an outage, may have been carried out; this error is about the last call only.
+        if log.maybe_done and (self._operation.read is not None or not is_request_error(error)):
+            # An earlier attempt may have been carried out; this error is about the last one only.
             status = BulkStatus.UNKNOWN
         reason: WavixError | None = error
         if isinstance(error, StoppedError) and status is BulkStatus.NOT_SENT:
