@@ -64,6 +64,7 @@ OF_A_PROXY = {
     "a text": (b"error code: 1020", TEXT),
     "a number as a text": (b"404", TEXT),
     "half an object": (b'{"message": "n', JSON),
+    "a quoted word as a text": (b'"no"', TEXT),
 }
 BODIES = {**OF_THE_API, **OF_A_PROXY}
 # Written out once more, and not imported: the table of the promise.

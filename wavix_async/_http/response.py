@@ -180,16 +180,11 @@ def _plain(text: str) -> str:
 
 
 def _api_error(operation: Operation[Any], response: Response) -> APIError:
-    status = response.status
-    from_api = not response.body.strip()
     try:
         details: Any = _codec.loads(response.body)
     except (ValueError, RecursionError):
         details = _excerpt(response.body)
-    else:
-        # A lone word or number in a text is JSON by chance.
-        declared = response.headers.get("Content-Type", "")
-        from_api = isinstance(details, dict | list) or not declared or "json" in declared.lower()
+    status, from_api = response.status, _is_from_api(response, details)
     said = (_message_in(details) or "no reason given").rstrip(". ") + "."
     kind: type[APIError] = error_for_status(status)
     outcome: Outcome | None = None  # as the class says
@@ -208,6 +203,22 @@ def _api_error(operation: Operation[Any], response: Response) -> APIError:
         details=details,
         is_page=not from_api,
     )
+
+
+def _is_from_api(response: Response, details: Any) -> bool:
+    """Return whether the body of an error is one that the API itself sends: JSON, or empty.
+
+    Args:
+        response: The answer.
+        details: Its body as JSON, or as a text if it is not JSON.
+    """
+    if isinstance(details, dict | list) or not response.body.strip():
+        return True
+    if isinstance(details, str) and not response.body.lstrip().startswith(b'"'):
+        return False
+    # A lone word or number in a text is JSON by chance.
+    declared = response.headers.get("Content-Type", "")
+    return not declared or "json" in declared.lower()
 
 
 def _hint(operation: Operation[Any], status: int, outcome: Outcome | None, *, from_api: bool) -> str:
