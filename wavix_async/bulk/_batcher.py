@@ -221,7 +221,9 @@ class Batcher:
         if self._may_send_twice:
             await asyncio.gather(*(self._send_alone(member, change) for member in missing))
         for member in missing:
-            _fail(member, OutcomeUnknownError("It was sent in a batch whose answer does not mention it."))
+            omitted = OutcomeUnknownError("It was sent in a batch whose answer does not mention it.")
+            omitted.attempts = member.log.attempts
+            _fail(member, omitted)
         return []
 
     def _judge(self, member: _Member, change: Any, value: Any) -> None:
@@ -239,6 +241,7 @@ class Batcher:
             answer=value,
             differing=told.differing,
         )
+        error.attempts = member.log.attempts
         _fail(member, self._hide_key(error))
 
     async def _send_alone(self, member: _Member, change: Any) -> None:
