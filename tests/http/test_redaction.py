@@ -319,14 +319,17 @@ def test_the_key_is_hidden_in_everything_that_an_answer_can_hold() -> None:
 
 
 @pytest.mark.req_24
-def test_a_response_is_copied_only_where_it_holds_the_key() -> None:
+def test_an_excerpt_holds_no_key_and_no_part_of_one() -> None:
     redactor = Redactor(Secret(KEY))
-    clean = Response(200, {}, b"nothing of it")
-    found = Response(401, {"X": "y"}, b"Unknown key " + KEY.encode())
 
-    assert redactor.response(clean) is clean
-    other = redactor.response(found)
-    assert (other.status, other.headers, other.body) == (401, {"X": "y"}, b"Unknown key <hidden>")
+    assert redactor.excerpt("nothing of it", 7) == "nothing"
+    assert redactor.excerpt("Unknown key " + KEY, 100) == "Unknown key <hidden>"
+    for most in range(60):
+        for text in (KEY, f"an unknown key {KEY} and {KEY} more " * 3, f"{'x' * 20}{KEY}"):
+            shown = redactor.excerpt(text, most)
+            assert len(shown) <= most
+            for part in range(4, len(KEY)):
+                assert not shown.endswith(KEY[:part])
 
 
 @pytest.mark.req_24

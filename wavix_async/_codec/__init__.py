@@ -1,6 +1,6 @@
 """JSON to models and back."""
 
-from wavix_async._codec.decoder import TooMuchDrift, decode, fits, from_dict, is_about
+from wavix_async._codec.decoder import NO_DRIFTS, TooMuchDrift, decode, fits, from_dict, is_about
 from wavix_async._codec.drift import Drift, Drifts, drift_error
 from wavix_async._codec.encoder import encode, query_of, to_dict
 from wavix_async._codec.json import dumps, loads, loads_odd
@@ -9,6 +9,7 @@ from wavix_async._codec.shapes import holds_plain, is_hidden, is_list, is_model,
 from wavix_async._codec.values import Value
 
 __all__ = [
+    "NO_DRIFTS",
     "NO_EXTRA",
     "AnswerBase",
     "Drift",

@@ -38,7 +38,7 @@ from wavix_async._codec.shapes import (
 )
 from wavix_async.errors import InputError
 
-__all__ = ["TooMuchDrift", "decode", "fits", "from_dict", "is_about"]
+__all__ = ["NO_DRIFTS", "TooMuchDrift", "decode", "fits", "from_dict", "is_about"]
 
 T = TypeVar("T")
 
@@ -417,7 +417,7 @@ def decode(kind: type[T], payload: object, most: float = inf) -> tuple[T, Drifts
         TooMuchDrift: The payload has more than `most` drifts.
     """
     try:
-        return _reader.get_structure_hook(kind)(payload, kind), _NO_DRIFTS
+        return _reader.get_structure_hook(kind)(payload, kind), NO_DRIFTS
     except _Mismatch:
         pass
     salvage = TolerantReader(most)
@@ -425,7 +425,7 @@ def decode(kind: type[T], payload: object, most: float = inf) -> tuple[T, Drifts
     return value, salvage.drifts
 
 
-_NO_DRIFTS: Final = Drifts()
+NO_DRIFTS: Final = Drifts()
 
 
 def from_dict(kind: type[T], payload: object, *, strict: bool = False) -> T:
