@@ -45,7 +45,7 @@ async def export(wavix: WavixClient, path: str | os.PathLike[str], *, layout: La
     Raises:
         InputError: The file cannot be written, or it has another suffix and `layout` is not given.
         APIError: The API rejected the request to list the numbers.
-        DecodeError: The API returned a number without a usable id.
+        DecodeError: The API returned a number without a usable id, or fewer numbers than it counts. No file is written.
     """
     target, chosen = _check_target(path, layout)
     line_of = _WRITERS[chosen]
@@ -60,6 +60,7 @@ async def export(wavix: WavixClient, path: str | os.PathLike[str], *, layout: La
         if reader.is_complete:
             # Delete numbers that an earlier listing found, and that are no longer in the account.
             await database.run(sqlite3.Connection.execute, "DELETE FROM lines WHERE listing < ?", (reader.listings,))
+        await database.run(_check_complete, reader.total)
         return await database.run(_write, target, chosen, stopped)
     except OSError as error:
         raise InputError(f"Cannot write {os.fspath(path)}: {error.strerror or error}.") from error
@@ -93,6 +94,16 @@ def _add_page(
         "INSERT OR REPLACE INTO lines VALUES (?, ?, ?)", ((number.id, line_of(number), listing) for number in numbers)
     )
     connection.execute("COMMIT")
+
+
+def _check_complete(connection: sqlite3.Connection, total: int | None) -> None:
+    """Refuse to write fewer numbers than the account has: pages that overlap hide others."""
+    (found,) = connection.execute("SELECT count(*) FROM lines").fetchone()
+    if total is not None and found < total:
+        raise DecodeError(
+            f"The account has {total:,} numbers, and its pages held {found:,} different ones. Export it again.",
+            retryable=True,
+        )
 
 
 def _write(connection: sqlite3.Connection, target: Path, layout: Layout, stopped: threading.Event) -> int:
