@@ -11,6 +11,7 @@ import logging
 import pickle
 import pprint
 import reprlib
+import string
 import traceback
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any
@@ -333,7 +334,7 @@ async def test_a_key_in_a_name_that_is_not_documented(
 @pytest.mark.parametrize("length", [8, 16, 79, 80, 81, 200])
 async def test_a_key_of_any_length_is_hidden_by_what_shows_locals(length: int) -> None:
     """Rich shortens long texts by a slice; `reprlib`, `pprint` and `traceback` have ways of their own."""
-    key = "".join(chr(33 + place % 90) for place in range(length))
+    key = (string.ascii_letters * 4)[:length]
     async with (
         server(b"HTTP/1.1 200 OK\r\n\r\n") as url,
         WavixClient(key, base_url=url, retry=RetryPolicy.none()) as wavix,

@@ -5,6 +5,7 @@ range of a float, a byte order mark, UTF-16. `loads_odd` reads these, too. Only 
 """
 
 import json
+import math
 import os
 from collections.abc import Callable
 from typing import Any, Final
@@ -21,16 +22,33 @@ def loads_odd(body: bytes) -> Any:
     """Return the value of a JSON body that `loads` rejects.
 
     A byte that is not UTF-8 becomes a lone surrogate (`surrogateescape`), so that no byte is lost and one text in another
-    encoding does not make a whole answer unreadable.
+    encoding does not make a whole answer unreadable. What is no number for JSON or Python (NaN, Infinity, 1e400, 5,000
+    digits) stays the text that came: it can be compared, and written as JSON again.
 
     Raises:
         ValueError: The body is not JSON.
         RecursionError: The body is nested too deep.
     """
     try:
-        return json.loads(body)
+        return _read_odd(body)
     except UnicodeDecodeError:
-        return json.loads(body.decode("utf-8", "surrogateescape"))
+        return _read_odd(body.decode("utf-8", "surrogateescape"))
+
+
+def _read_odd(body: bytes | str) -> Any:
+    return json.loads(body, parse_constant=str, parse_float=_float_or_text, parse_int=_int_or_text)
+
+
+def _float_or_text(text: str) -> float | str:
+    value = float(text)
+    return value if math.isfinite(value) else text
+
+
+def _int_or_text(text: str) -> int | str:
+    try:
+        return int(text)
+    except ValueError:
+        return text
 
 
 _loads: Callable[[bytes], Any] = json.loads

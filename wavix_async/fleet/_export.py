@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import IO, Any, Final
 
 from wavix_async import DecodeError, InputError, Number, WavixClient
-from wavix_async._files import FIELDS, KINDS, WrongValues, digits_of, is_id, make_update, settings_of
+from wavix_async._files import FIELDS, KINDS, WrongValues, digits_of, is_id, is_text, make_update, settings_of
 from wavix_async.fleet._account import AccountReader
 from wavix_async.fleet._database import Database
 from wavix_async.fleet._desired import LAYOUTS, Layout
@@ -232,7 +232,7 @@ def _is_settable(name: str, value: Any) -> bool:
             return _round_trips(name, _json(value))
         except (TypeError, ValueError, RecursionError):
             return False
-    return type(value) in KINDS[name] and (type(value) is not str or _is_text(value))
+    return type(value) in KINDS[name] and (type(value) is not str or is_text(value))
 
 
 # Most numbers of an account have the same few destinations.
@@ -242,12 +242,4 @@ def _round_trips(name: str, text: str) -> bool:
         make_update({name: json.loads(text)})
     except WrongValues:
         return False
-    return _is_text(text)
-
-
-def _is_text(value: str) -> bool:
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
+    return is_text(text)
