@@ -69,18 +69,16 @@ class _Copy:
         return f"{shown}…" if len(text) > most else shown
 
     def _object(self, given: dict[str, Any], depth: int) -> dict[str, Any]:
-        kept: dict[str, Any] = {}
+        kept: dict[str, tuple[str, Any]] = {}
         for name in chain((name for name in _FIRST if name in given), given):
             if name in kept:
                 continue
             if self._is_full(depth):
                 break
-            kept[name] = self.value(given[name], depth + 1)
-        whole = len(kept) == len(given)
-        shown = {self._text(name, _NAME): kept[name] for name in (given if whole else kept)}
-        if not whole:
-            shown["…"] = f"{len(given) - len(kept):,} more"
-        return shown
+            kept[name] = self._text(name, _NAME), self.value(given[name], depth + 1)
+        if len(kept) == len(given):
+            return dict(kept[name] for name in given)
+        return {**dict(kept.values()), "…": f"{len(given) - len(kept):,} more"}
 
     def _list(self, given: list[Any], depth: int) -> list[Any]:
         shown: list[Any] = []
