@@ -182,7 +182,8 @@ def nested(depth: int, kind: str) -> str:
 def test_an_error_body_of_any_depth(kind: str, status: int, around: str) -> None:
     for depth in DEPTHS:
         response = answer(around.replace("@", nested(depth, kind)).encode(), status)
-        for operation in (GET, LIST, UPDATE_BATCH, PLAIN, ANY, WRAPPED):
+        # The body of an error is read in the same way for every operation.
+        for operation in (GET, LIST, UPDATE_BATCH, PLAIN, ANY, WRAPPED) if status == 200 else (GET,):
             try:
                 read_response(operation, response)
             except WavixError as error:
@@ -343,9 +344,8 @@ DRIFTING = {
 
 
 @pytest.mark.req_29
-@pytest.mark.parametrize("name", DRIFTING)
-@pytest.mark.parametrize("strict", [False, True])
-async def test_an_answer_of_nothing_but_drift_costs_little(name: str, *, strict: bool) -> None:
+@pytest.mark.parametrize(("name", "strict"), [*((name, False) for name in DRIFTING), ("new keys", True)])
+async def test_an_answer_of_nothing_but_drift_costs_little(name: str, strict: bool) -> None:
     events: list[object] = []
     async with client_of(DRIFTING[name], strict=strict, observers=[events.append], timeout=60) as wavix:
         tracemalloc.start()
