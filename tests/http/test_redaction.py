@@ -36,7 +36,7 @@ from wavix_async import (
     WavixClient,
     WavixError,
 )
-from wavix_async._http import Redactor, Response
+from wavix_async._http import Redactor
 from wavix_async.config import Secret
 
 if TYPE_CHECKING:
@@ -203,8 +203,7 @@ ECHOES = {
     "a chunk size": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n@@\r\n",
     "the end of a chunk": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n@@\r\n",
     "a content encoding": b"HTTP/1.1 200 OK\r\nContent-Encoding: @@\r\nContent-Length: 1\r\n\r\nx",
-    "a body that is no gzip": b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 400\r\n\r\n"
-    + b"@@" * 200,
+    "a body that is no gzip": b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 400\r\n\r\n" + b"@@" * 200,
     "a content length": b"HTTP/1.1 200 OK\r\nContent-Length: @@\r\n\r\n",
     "a content type": b"HTTP/1.1 200 OK\r\nContent-Type: text/@@\r\nContent-Length: 1\r\n\r\nx",
     "a header of an error": b"HTTP/1.1 500 Oops\r\nX-Echo: @@\r\nX-@@: 1\r\nContent-Length: 0\r\n\r\n",

@@ -8,7 +8,6 @@ import pytest
 
 from tests.support import examples as ex
 from wavix_async import DecodeError, InputError, Number, NumberPage, Paginator, from_dict
-
 from wavix_async.sandbox import Sandbox
 
 if TYPE_CHECKING:
@@ -252,37 +251,79 @@ def honest(page: int, **lies: Any) -> dict[str, Any]:
 
 
 LIES: dict[str, tuple[Lie, str, int]] = {
-    "the first page for ever": (lambda page: listed(span(1), current_page=page, total_pages=10**9, total=10**11),
-                                "page 2 repeats an earlier page", 100),
-    "the first page, and it says so": (lambda page: listed(span(1), total_pages=10**9, total=10**11),
-                                       "page 2 was requested, and page 1 came", 100),
+    "the first page for ever": (
+        lambda page: listed(span(1), current_page=page, total_pages=10**9, total=10**11),
+        "page 2 repeats an earlier page",
+        100,
+    ),
+    "the first page, and it says so": (
+        lambda page: listed(span(1), total_pages=10**9, total=10**11),
+        "page 2 was requested, and page 1 came",
+        100,
+    ),
     "the same page in another order": (
         lambda page: listed([*span(1)][page:] + [*span(1)][:page], current_page=page, total_pages=9, total=900),
-        "page 2 repeats", 100),
-    "two pages in turn": (lambda page: listed(span(2 - page % 2, 100, 900), current_page=page, total_pages=9, total=900),
-                          "page 3 repeats", 200),
+        "page 2 repeats",
+        100,
+    ),
+    "two pages in turn": (
+        lambda page: listed(span(2 - page % 2, 100, 900), current_page=page, total_pages=9, total=900),
+        "page 3 repeats",
+        200,
+    ),
     "two pages in turn, and no counts": (
-        lambda page: {"items": listed(span(1 if page == 1 else 3 - page % 2, 2, 90))["items"]}, "page 4 repeats", 6),
-    "the last page again": (lambda page: listed(span(min(page, 2), 100, 900), current_page=page, total_pages=9, total=900),
-                            "page 3 repeats", 200),
-    "one page of many": (lambda page: listed(span(page, 100, 100), current_page=page, total=1000, total_pages=1),
-                         "it ended after 100 of 1,000 records", 100),
-    "one page of many, again and again": (lambda page: listed(span(1), current_page=page, total=1000, total_pages=1),
-                                          "it ended after 100 of 1,000 records", 100),
+        lambda page: {"items": listed(span(1 if page == 1 else 3 - page % 2, 2, 90))["items"]},
+        "page 4 repeats",
+        6,
+    ),
+    "the last page again": (
+        lambda page: listed(span(min(page, 2), 100, 900), current_page=page, total_pages=9, total=900),
+        "page 3 repeats",
+        200,
+    ),
+    "one page of many": (
+        lambda page: listed(span(page, 100, 100), current_page=page, total=1000, total_pages=1),
+        "it ended after 100 of 1,000 records",
+        100,
+    ),
+    "one page of many, again and again": (
+        lambda page: listed(span(1), current_page=page, total=1000, total_pages=1),
+        "it ended after 100 of 1,000 records",
+        100,
+    ),
     "an empty page in the middle": (
-        lambda page: listed(span(page) if page != 2 else (), current_page=page), "it ended after 100 of 250", 100),
+        lambda page: listed(span(page) if page != 2 else (), current_page=page),
+        "it ended after 100 of 250",
+        100,
+    ),
     "an empty page in the middle, without a total": (
-        lambda page: listed(span(page) if page != 2 else (), current_page=page, total=None), "page 2 of 3 is empty", 100),
+        lambda page: listed(span(page) if page != 2 else (), current_page=page, total=None),
+        "page 2 of 3 is empty",
+        100,
+    ),
     "nothing of many": (lambda page: listed((), current_page=page), "it ended after 0 of 250", 0),
     "a last page that lacks some": (
-        lambda page: listed([*span(page)][: 100 if page < 3 else 20], current_page=page), "it ended after 220 of 250", 220),
+        lambda page: listed([*span(page)][: 100 if page < 3 else 20], current_page=page),
+        "it ended after 220 of 250",
+        220,
+    ),
     "pages in the wrong order": (lambda page: listed(span(4 - page), current_page=4 - page), "page 3 came", 0),
-    "another page once": (lambda page: honest(page, current_page=page + (page == 2)), "page 2 was requested, and page 3", 100),
-    "new records without an end": (lambda page: listed(span(page, 100, 10**9), current_page=page, total_pages=10**9),
-                                   "it has 250 records, and 400 came without an end", 300),
-    "one record for ever": (lambda page: listed([7], current_page=page, total_pages=10**9, total=10**9, per_page=1),
-                            "repeats an earlier page", 4),
-}  # fmt: skip
+    "another page once": (
+        lambda page: honest(page, current_page=page + (page == 2)),
+        "page 2 was requested, and page 3",
+        100,
+    ),
+    "new records without an end": (
+        lambda page: listed(span(page, 100, 10**9), current_page=page, total_pages=10**9),
+        "it has 250 records, and 400 came without an end",
+        300,
+    ),
+    "one record for ever": (
+        lambda page: listed([7], current_page=page, total_pages=10**9, total=10**9, per_page=1),
+        "repeats an earlier page",
+        4,
+    ),
+}
 
 
 @pytest.mark.req_29
@@ -310,24 +351,38 @@ TRUE: dict[str, tuple[Lie, int]] = {
     "too few pages": (lambda page: honest(page, total_pages=1), 250),
     "too many pages": (lambda page: honest(page, total_pages=10**9), 250),
     "a smaller page than requested": (
-        lambda page: listed(span(page, 50), current_page=page, per_page=50, total_pages=5), 250),
+        lambda page: listed(span(page, 50), current_page=page, per_page=50, total_pages=5),
+        250,
+    ),
     "a smaller page than counted": (lambda page: listed(span(page, 50), current_page=page), 250),
     "a size of zero": (lambda page: honest(page, per_page=0), 250),
-    "a list that grows": (lambda page: listed(span(page, 100, 230 + 10 * page), current_page=page, total=230 + 10 * page),
-                          260),
+    "a list that grows": (
+        lambda page: listed(span(page, 100, 230 + 10 * page), current_page=page, total=230 + 10 * page),
+        260,
+    ),
     "a list that grows by a page": (
-        lambda page: listed(span(page, 100, 290 + 5 * page), current_page=page, total=290 + 5 * page,
-                            total_pages=3 if page < 3 else 4), 310),
-    "a list that shrinks": (lambda page: listed(span(page, 100, 280 - 10 * page), current_page=page,
-                                                total=280 - 10 * page), 250),
+        lambda page: listed(
+            span(page, 100, 290 + 5 * page), current_page=page, total=290 + 5 * page, total_pages=3 if page < 3 else 4
+        ),
+        310,
+    ),
+    "a list that shrinks": (
+        lambda page: listed(span(page, 100, 280 - 10 * page), current_page=page, total=280 - 10 * page),
+        250,
+    ),
     "a list that shrinks by a page": (
-        lambda page: listed(span(page, 100, 210 - 5 * page), current_page=page, total=210 - 5 * page,
-                            total_pages=3 if page < 2 else 2), 200),
+        lambda page: listed(
+            span(page, 100, 210 - 5 * page), current_page=page, total=210 - 5 * page, total_pages=3 if page < 2 else 2
+        ),
+        200,
+    ),
     "an empty list": (lambda _: listed((), total=0, total_pages=1), 0),
     "an empty list without a total": (lambda _: listed((), total=None, total_pages=1), 0),
     "records without ids": (
-        lambda page: {**honest(page), "items": [{**ex.number(number=f"{n}"), "id": None} for n in span(page)]}, 250),
-}  # fmt: skip
+        lambda page: {**honest(page), "items": [{**ex.number(number=f"{n}"), "id": None} for n in span(page)]},
+        250,
+    ),
+}
 
 
 @pytest.mark.req_29
@@ -361,7 +416,7 @@ async def test_an_item_that_is_no_record_is_an_error(api: Api, wavix: WavixClien
     for _ in range(3):
         api.answer("GET", "/v1/numbers", page)
 
-    with pytest.raises(DecodeError, match="not a list of records: expected Number, found .* at 1") as caught:
+    with pytest.raises(DecodeError, match=r"not a list of records: expected Number, found .* at 1") as caught:
         await wavix.numbers.list().to_list()
     assert caught.value.paths[0].startswith("$.items[1]: expected Number, found ")
     with pytest.raises(DecodeError, match="not a list of records"):

@@ -5,7 +5,17 @@ from wavix_async._codec.drift import Drift, Drifts, drift_error
 from wavix_async._codec.encoder import encode, query_of, to_dict
 from wavix_async._codec.json import dumps, loads, loads_odd
 from wavix_async._codec.kinds import NO_EXTRA, AnswerBase, FieldsBase, OpenEnum, OpenIntBase, OpenStrBase, Origin
-from wavix_async._codec.shapes import holds_plain, is_hidden, is_list, is_model, is_nested, is_union, members, name_of, shape_of
+from wavix_async._codec.shapes import (
+    holds_plain,
+    is_hidden,
+    is_list,
+    is_model,
+    is_nested,
+    is_union,
+    members,
+    name_of,
+    shape_of,
+)
 from wavix_async._codec.values import Value
 
 __all__ = [

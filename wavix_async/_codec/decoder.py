@@ -320,7 +320,7 @@ class TolerantReader:
     def field_by_field(self, payload: dict[str, Any], model: type[AnswerBase], path: Path) -> AnswerBase:
         """Read the known keys of an object one by one."""
         shape, values, owner = shape_of(model), {}, model.__name__
-        for field, read in _fields_with_hooks(model):
+        for field, read in _fields_with_hooks(typing.cast("Any", model)):
             value = payload.get(field.wire)
             if value is not None:
                 try:

@@ -1,7 +1,8 @@
 """JSON bytes to values and back: with orjson if it is installed, otherwise with the standard library.
 
-orjson rejects what one odd value can put into an answer: half of a character (`"\\ud83d"`), NaN, a number beyond the
-range of a float, a byte order mark, UTF-16. `loads_odd` reads these, too. Only a body that `loads` rejects pays for it.
+orjson rejects what one odd value can put into an answer: half of a character (an escaped surrogate), NaN, a number
+beyond the range of a float, a byte order mark, UTF-16. `loads_odd` reads these, too. Only a body that `loads` rejects
+pays for it.
 """
 
 import json
@@ -21,9 +22,9 @@ def stdlib_dumps(value: Any) -> bytes:
 def loads_odd(body: bytes) -> Any:
     """Return the value of a JSON body that `loads` rejects.
 
-    A byte that is not UTF-8 becomes a lone surrogate (`surrogateescape`), so that no byte is lost and one text in another
-    encoding does not make a whole answer unreadable. What is no number for JSON or Python (NaN, Infinity, 1e400, 5,000
-    digits) stays the text that came: it can be compared, and written as JSON again.
+    A byte that is not UTF-8 becomes a lone surrogate (`surrogateescape`): no byte is lost, and one text in another
+    encoding does not make a whole answer unreadable. A number that JSON or Python cannot represent (NaN, Infinity,
+    1e400, 5,000 digits) stays the text that came: it can be compared, and written as JSON again.
 
     Raises:
         ValueError: The body is not JSON.

@@ -210,8 +210,8 @@ class Call(Generic[T]):
                 value, drifts = await self._state.closing.end(reading)
         except TimeoutError:
             raise AttemptTimeoutError(
-                f"The answer of {len(response.body):,} bytes came, but could not be read in time; the request may have been "
-                "carried out."
+                f"The answer of {len(response.body):,} bytes came, but could not be read in time; the request may have "
+                "been carried out."
             ) from None
         except ClientClosedError:
             raise ClientClosedError(

@@ -35,8 +35,8 @@ _FIRST: Final = (
 def bounded(payload: Any, excerpt: Callable[[str, int], str]) -> Any:
     """Return parsed JSON with at most about `DETAILS` characters, and eight levels.
 
-    A payload within these limits comes back as it is. Otherwise long texts end with `…`, and `…` says in lists and objects
-    how many more entries there were.
+    A payload within these limits comes back as it is. Otherwise long texts end with `…`, and in lists and objects `…`
+    says how many more entries there were.
 
     Args:
         payload: The parsed JSON.

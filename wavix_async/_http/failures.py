@@ -96,7 +96,7 @@ def clean_cause(error: BaseException | None) -> BaseException | None:
             return None
         error.args = ()
         if hasattr(error, "message"):
-            error.message = ""
+            setattr(error, "message", "")  # noqa: B010 - an assignment would be a type error
     return error
 
 

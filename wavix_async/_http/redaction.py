@@ -1,7 +1,7 @@
 """Hide the API key: it must not reach an error, an event or a log, even if a server repeats it.
 
-Servers repeat the key in many spellings: escaped in JSON, HTML or a URL, in base64, in lower case as the name of a header,
-or only its beginning. Nothing here runs for a call that succeeds as documented.
+Servers repeat the key in many spellings: escaped in JSON, HTML or a URL, in base64, in lower case as the name of a
+header, or only its beginning. Nothing here runs for a call that succeeds as documented.
 
 Every text of a server passes `excerpt` before it is cut: a key that a limit cuts in two would not be found afterwards.
 """

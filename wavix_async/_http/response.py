@@ -22,8 +22,8 @@ __all__ = ["LARGE", "Response", "error_context", "read_large", "read_response"]
 T = TypeVar("T")
 
 LARGE: Final = 128 * 1024
-"""Bytes of a body from which reading it can hold the event loop for long: a page of 100 numbers has 107 kB and takes 1 ms,
-and the worst body of this size 50 ms."""
+"""Bytes of a body that may hold the event loop for long: a page of 100 numbers has 107 kB and takes 1 ms, and the worst
+body of this size takes 50 ms."""
 _MOST_CONTAINERS: Final = 100_000
 """Lists and objects in a large body. The parser stops all threads: 16 MB of empty lists would take it two seconds."""
 _MOST_VALUES: Final = 500_000
@@ -53,9 +53,7 @@ class Response:
     """The request that it answers, for the messages of errors."""
 
 
-def read_response(
-    operation: Operation[T], response: Response, redactor: Redactor = NO_KEY
-) -> tuple[T, _codec.Drifts]:
+def read_response(operation: Operation[T], response: Response, redactor: Redactor = NO_KEY) -> tuple[T, _codec.Drifts]:
     """Read a response as the operation's result.
 
     Args:
@@ -105,9 +103,7 @@ def read_large(operation: Operation[T], response: Response, redactor: Redactor) 
     return read_response(operation, response, redactor)
 
 
-def _decode(
-    operation: Operation[T], response: Response, payload: Any, redactor: Redactor
-) -> tuple[T, _codec.Drifts]:
+def _decode(operation: Operation[T], response: Response, payload: Any, redactor: Redactor) -> tuple[T, _codec.Drifts]:
     result: Any = operation.result
     try:
         value, drifts = _codec.decode(result, payload, _MOST_DRIFTS)
@@ -168,9 +164,7 @@ def _nothing(operation: Operation[T], response: Response, redactor: Redactor) ->
 def _payload(response: Response, redactor: Redactor) -> Any:
     kind = response.headers.get("Content-Type", "")
     if kind and "json" not in kind.lower():
-        raise _unreadable(
-            response, f"content type {redactor.excerpt(kind, 100)!r} where JSON was expected", redactor
-        )
+        raise _unreadable(response, f"content type {redactor.excerpt(kind, 100)!r} where JSON was expected", redactor)
     try:
         return _codec.loads(response.body)
     except (ValueError, RecursionError):

@@ -43,7 +43,7 @@ def err() -> Console:
 
 
 def printable(text: str) -> str:
-    """Escape unprintable characters: the settings of a number may contain terminal control codes, or half characters."""
+    """Escape unprintable characters: a text of the API may contain terminal control codes, or half characters."""
     return "".join(each if each.isprintable() or each == "\n" else f"\\u{ord(each):04x}" for each in text)
 
 
@@ -89,5 +89,7 @@ def show_facts(console: Console, title: str, facts: Mapping[str, str | Text], *,
     grid.add_column()
     for label, value in facts.items():
         grid.add_row(label, value)
-    panel = Panel(Group(grid, *after), title=Text(title, style="bold"), title_align="left", expand=False, padding=(1, 2))
+    panel = Panel(
+        Group(grid, *after), title=Text(title, style="bold"), title_align="left", expand=False, padding=(1, 2)
+    )
     console.print(panel)

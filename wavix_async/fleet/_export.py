@@ -168,8 +168,8 @@ def _cell(settings: dict[str, Any], name: str) -> str:
     value = settings[name]
     if not isinstance(value, str):
         return _json(value)
-    # Quote text that would be read as something else, or that is hard to see.
-    plain = value.isprintable() and value == value.strip() and value not in {"", "null"} and value[0] != '"'
+    # Quote text that would be read as something else (a spreadsheet reads formulas), or that is hard to see.
+    plain = value.isprintable() and value == value.strip() and value not in {"", "null"} and value[0] not in '"=+-@'
     return value if plain else json.dumps(value)
 
 

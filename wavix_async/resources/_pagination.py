@@ -99,8 +99,8 @@ class Paginator(Generic[P, T]):
         before it.
 
         Raises:
-            DecodeError: The list is not whole: it ends before its own count of records, a page repeats an earlier one, an
-                answer is another page than the requested one, or an item is not a record. The pages before are good.
+            DecodeError: The list is not whole: it ends before its own count of records, a page repeats an earlier one,
+                another page came than the requested one, or an item is not a record. The pages before are good.
         """
         number, size = self._page or 1, self._size(self._limit or MAX_PER_PAGE)
         ahead: deque[asyncio.Task[P]] = deque()
@@ -237,7 +237,8 @@ def _count(counts: Any, name: str) -> int | None:
 
 def _mark(items: list[Any]) -> int:
     """Return a number that is the same for a page with the same records, in any order."""
-    key_of, all_of = _keys(type(items[0]))
+    kind: Any = type(items[0])
+    key_of, all_of = _keys(kind)
     try:
         keys = frozenset(map(key_of, items))
         if len(keys) < len(items):
@@ -265,8 +266,8 @@ def records_of(page: Any) -> list[Any]:
     Raises:
         DecodeError: The items are missing, or not a list, or one of them is not a record.
     """
-    items = items_of(page)
-    kind = _kind_of_items(type(page))
+    items, pages = items_of(page), typing.cast("Any", type(page))
+    kind = _kind_of_items(pages)
     if kind is not None:
         for place, item in enumerate(items):
             if type(item) is not kind:

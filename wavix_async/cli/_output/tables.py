@@ -47,7 +47,9 @@ def _cell(value: Any) -> Text:
         case bool():
             return Text("yes", style="green") if value else Text("no", style="dim")
         case list() | dict():
-            return Text(printable(json.dumps(value, ensure_ascii=False)) if value else "-", style="" if value else "dim")
+            return Text(
+                printable(json.dumps(value, ensure_ascii=False)) if value else "-", style="" if value else "dim"
+            )
         case _:
             return Text(printable(str(value)))
 
