@@ -370,7 +370,7 @@ async def test_an_answer_of_nothing_but_drift_costs_little(name: str, strict: bo
 
 
 @pytest.mark.req_29
-async def test_how_much_drift_there_was_is_told() -> None:
+async def test_events_and_errors_count_the_drifts_that_are_not_kept() -> None:
     events: list[Any] = []
     items = [{**ex.number(id=place), "sms_enabled": None} for place in range(1, 150)]
     items.append({**ex.number(id=150), "label": 5, "new": 1})
