@@ -11,7 +11,7 @@ import os
 from collections.abc import Callable
 from typing import Any, Final
 
-__all__ = ["dumps", "loads", "loads_odd", "stdlib_dumps"]
+__all__ = ["dumps", "loads", "loads_odd", "stdlib_dumps", "stdlib_loads"]
 
 
 def stdlib_dumps(value: Any) -> bytes:
@@ -52,7 +52,15 @@ def _int_or_text(text: str) -> int | str:
         return text
 
 
-_loads: Callable[[bytes], Any] = json.loads
+_decoder: Final = json.JSONDecoder(parse_constant=str, parse_float=_float_or_text)
+
+
+def stdlib_loads(body: bytes) -> Any:
+    """Return the value of a JSON body in UTF-8; like orjson, it makes no NaN and no infinity."""
+    return _decoder.decode(body.decode())
+
+
+_loads: Callable[[bytes], Any] = stdlib_loads
 _dumps: Callable[[Any], bytes] = stdlib_dumps
 if not os.environ.get("WAVIX_ASYNC_NO_SPEEDUPS"):
     try:
