@@ -474,12 +474,15 @@ async def test_the_deadline_ends_the_reading_of_a_large_answer(monkeypatch: pyte
 @pytest.mark.req_10
 @pytest.mark.req_29
 async def test_cancelling_ends_the_reading_of_a_large_answer(monkeypatch: pytest.MonkeyPatch) -> None:
-    async with client_of(NUMBER) as wavix, Reading(monkeypatch) as reading:
+    events: list[Any] = []
+    async with client_of(NUMBER, observers=[events.append]) as wavix, Reading(monkeypatch) as reading:
         call = asyncio.create_task(wavix.numbers.get(1))
         await reading.began.wait()
         call.cancel()
         with pytest.raises(asyncio.CancelledError):
             await asyncio.wait_for(call, SOON)
+        # The request was on the wire, so observers count it.
+        assert [(event.status, event.outcome) for event in events] == [(200, "unknown")]
         reading.go_on.set()
         assert (await wavix.numbers.get(1)).id == 1
 

@@ -160,6 +160,9 @@ class Call(Generic[T]):
             until, deadline = until - skipped, self._deadline - skipped
             response = await state.transport.send(self._request, until, deadline, timeouts.connect, fresh=self._fresh)
         except BaseException as error:
+            if isinstance(error, WavixError):
+                # Before observers see it.
+                state.redactor.error(error)
             self._no_answer(permit, began, error)
             raise
         finally:
@@ -167,8 +170,9 @@ class Call(Generic[T]):
         self._admission.answered(permit, response)
         try:
             value = self._read(response) if len(response.body) < LARGE else await self._read_aside(response)
-        except WavixError as error:
-            options.observers.notify(self._attempt_event(began, response.status, error, error.outcome))
+        except BaseException as error:
+            outcome = error.outcome if isinstance(error, WavixError) else "unknown"
+            options.observers.notify(self._attempt_event(began, response.status, error, outcome))
             raise
         if options.observers.want_success():
             options.observers.notify_success(self._attempt_event(began, response.status))
