@@ -263,7 +263,7 @@ async def _measure(rounds: int, calls: int) -> dict[str, Any]:
     if parts["send"] is not None:
         parts["send"] -= parts["watch"] or 0.0
     return {
-        "codec": "json" if _codec.loads is json.loads else "orjson",
+        "codec": "orjson" if _codec.loads.__module__ == "orjson" else "json",
         "pairs": {pair: _pair(times[pair], times[plain]) for pair, (_, plain) in PAIRS.items()},
         "shares": {
             "wire": middle["wire"],

@@ -4,7 +4,7 @@ import hashlib
 import ipaddress
 import os
 from collections.abc import Callable, Iterable
-from typing import Any, Final
+from typing import Any, Final, SupportsIndex
 
 import attrs
 from yarl import URL
@@ -123,21 +123,18 @@ class RetryPolicy:
 
 
 class Secret(str):
-    """A string whose repr hides its value, so that dumps of locals and headers do not show it."""
+    """A string whose repr hides its value, so that dumps of locals and headers do not show it.
+
+    A part of it is as secret: tools that shorten what they show take a slice and its repr.
+    """
 
     __slots__ = ()
 
     def __repr__(self) -> str:
         return "'<hidden>'"
 
-
-class HiddenBytes(bytes):
-    """Bytes whose repr hides their value."""
-
-    __slots__ = ()
-
-    def __repr__(self) -> str:
-        return "b'<hidden>'"
+    def __getitem__(self, index: SupportsIndex | slice) -> "Secret":
+        return Secret(str.__getitem__(self, index))
 
 
 def read_api_key(api_key: str | None) -> Secret:
@@ -170,23 +167,35 @@ def read_base_url(base_url: str | None) -> URL:
     Raises:
         ConfigurationError: It is not an absolute URL, or it uses http for a host that is not loopback.
     """
-    text = base_url if base_url is not None else os.environ.get("WAVIX_BASE_URL") or DEFAULT_BASE_URL
-    try:
-        url = URL(str(text).strip())
-    except (ValueError, IndexError) as error:
-        raise ConfigurationError(f"base_url is not a URL: {error}. Pass a URL such as {DEFAULT_BASE_URL}.") from None
+    # Its text may hold a login, or be the key itself (arguments in the wrong order): no message repeats it.
+    given = Secret(str(base_url if base_url is not None else os.environ.get("WAVIX_BASE_URL") or DEFAULT_BASE_URL))
+    del base_url
+    url = _parse_url(given)
+    if url is None:
+        raise ConfigurationError(f"base_url is not a URL. Pass a URL such as {DEFAULT_BASE_URL}.")
     if url.scheme not in {"http", "https"} or not url.host:
-        raise ConfigurationError(
-            f"base_url must be an absolute http(s) URL such as {DEFAULT_BASE_URL}, got {str(text)!r}."
-        )
+        missing = "it has no host" if url.scheme in {"http", "https"} else "it does not begin with https://"
+        del url
+        raise ConfigurationError(f"base_url must be an absolute http(s) URL such as {DEFAULT_BASE_URL}: {missing}.")
     if url.scheme == "http" and not _is_loopback(url.host):
+        host = url.host
+        del url
         raise ConfigurationError(
-            f"base_url must use https: {url.host} is not this machine, and the API key would be sent unencrypted. "
-            f"Use https://{url.host}."
+            f"base_url must use https: {host} is not this machine, and the API key would be sent unencrypted. "
+            f"Use https://{host}."
         )
     if url.user or url.password or url.query_string or url.fragment:
+        del url
         raise ConfigurationError("base_url must be a scheme, a host and an optional path: no user, query or fragment.")
     return url.with_path(url.raw_path.rstrip("/"), encoded=True)
+
+
+def _parse_url(text: Secret) -> URL | None:
+    try:
+        return URL(str(text).strip())
+    except (ValueError, IndexError):
+        # The message of the parser repeats a part of the text, so it is dropped.
+        return None
 
 
 def account_of(api_key: str, base_url: URL) -> str:

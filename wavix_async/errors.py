@@ -79,7 +79,9 @@ class WavixError(Exception):
         outcome: `not_sent` (no byte reached the API), `rejected` (the API rejected the request and changed nothing) or
             `unknown` (the request may have been carried out).
         reason: The API's own reason, at most 500 characters; None if it gave none, or not in JSON.
-        details: The parsed body of an API error, or its first 2,000 characters; None if there was no body.
+        details: The parsed body of an API error, or its first 2,000 characters if it is not JSON; None if there was no
+            body. A long or deeply nested body is shortened to about 2,000 characters: the reason comes first, and `…`
+            marks what was left out.
     """
 
     default_outcome: ClassVar[Outcome] = "unknown"

@@ -262,5 +262,11 @@ def _shown(redis: str | Redis) -> str:
     if not isinstance(redis, str):
         return type(redis).__name__
     parts = urlsplit(str(redis))
-    port = f":{parts.port}" if parts.port else ""
+    try:
+        port = f":{parts.port}" if parts.port else ""
+    except ValueError:
+        port = ":"
+    if port == ":" or "@" in parts.path:
+        # A password with a slash that is not escaped: its parts are in the wrong places.
+        return f"{parts.scheme}://<hidden>"
     return f"{parts.scheme}://{parts.hostname or ''}{port}{parts.path}"

@@ -420,3 +420,25 @@ class TestDemo:
         ran = cli("demo", "--numbers", 10, "--rate", 1000, "--faults", 0)
         assert ran.code == 1
         assert ran.out.splitlines()[-1] == "10 updated, 1 lost."
+
+
+@pytest.mark.req_29
+@pytest.mark.parametrize(
+    "text", ["half \ud83d", "\x1b[31mred", "\u202eright to left", "[bold]no markup[/bold]"], ids=ascii
+)
+@pytest.mark.parametrize("field", ["number", "label", "city", "destination"])
+def test_what_the_api_says_is_text(cli: Cli, sandbox: Sandbox, text: str, field: str) -> None:
+    """Never a terminal escape, never markup, and never an error of the terminal's encoding."""
+    value = [{**ROUTE, "destination": text}] if field == "destination" else text
+    sandbox.change(1001, **{field: value})
+    safe = "".join(each if each.isprintable() else f"\\u{ord(each):04x}" for each in text)
+    for command in (["numbers", "list", "--limit", 1], ["numbers", "get", 1001]):
+        ran = cli(*command)
+        assert ran.code == 0
+        ran.out.encode()
+        assert "\x1b" not in ran.out
+        assert "\u202e" not in ran.out
+        if command[1] == "get":
+            assert safe in ran.out
+        found = json.loads(cli(*command, "--json").out)
+        assert (found[field][0]["destination"] if field == "destination" else found[field]) == text

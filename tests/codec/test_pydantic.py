@@ -838,3 +838,14 @@ def test_without_pydantic_a_model_has_nothing_for_it(monkeypatch: pytest.MonkeyP
     monkeypatch.delattr(wavix_async._codec, "pydantic", raising=False)
 
     assert not hasattr(NumberUpdate(), "__pydantic_serializer__")
+
+
+@pytest.mark.req_29
+@pytest.mark.parametrize("name", ["label", "city", "new"])
+def test_half_a_character_can_be_sent_as_json(name: str) -> None:
+    read = from_dict(Number, ex.number(**{name: "cut \ud83d, whole \U0001f600"}))
+    adapter = TypeAdapter(list[Number])
+
+    assert adapter.dump_python([read])[0][name] == "cut \ud83d, whole \U0001f600"
+    assert adapter.dump_python([read], mode="json")[0][name] == "cut \ufffd, whole \U0001f600"
+    assert json.loads(adapter.dump_json([read]))[0][name] == "cut \ufffd, whole \U0001f600"

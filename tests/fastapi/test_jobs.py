@@ -377,3 +377,17 @@ async def test_the_same_router_serves_one_lifespan_after_another():
             async with connect(app) as client:
                 assert (await wait_for_state(client, await post_job(client, [number_id])))["state"] == "done"
                 assert len((await client.get("/fleet/jobs")).json()["items"]) == 1
+
+
+@pytest.mark.req_29
+async def test_half_a_character_in_a_value_before_is_replaced(tmp_path: Path):
+    async with Sandbox(numbers=20) as sandbox, connect(application(sandbox, tmp_path)) as client:
+        sandbox.change(1001, call_status_url="https://a.example/\ud83d")
+        asked = {"changes": [{"ids": [1001], "set": {"call_status_url": "https://a.example/b"}}]}
+        path = (await client.post("/fleet/jobs", json=asked)).headers["location"]
+        assert (await wait_for_state(client, path))["state"] == "done"
+
+        for kind in ("changes", "results"):
+            (change,) = (await client.get(f"{path}/{kind}")).json()["items"]
+            (field,) = change["fields"]
+            assert (field["before"], field["after"]) == ("https://a.example/?", "https://a.example/b")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import csv
 import io
 import stat
 import tempfile
@@ -10,6 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -26,7 +29,7 @@ from wavix_async import (
     WavixClient,
     from_dict,
 )
-from wavix_async.fleet import Layout, Match, export, read
+from wavix_async.fleet import Layout, Match, apply, export, plan, read, roll_back
 from wavix_async.models import Page, Pagination
 from wavix_async.resources.numbers import Numbers
 from wavix_async.sandbox import Sandbox
@@ -175,6 +178,91 @@ async def test_a_number_that_moves_to_another_page_is_written_once(
     monkeypatch.setattr(type(wavix.numbers), "list", lambda self, **_: Pages())
     assert await export(wavix, tmp_path / "a.csv") == 250
     assert [target.id for target in read(tmp_path / "a.csv").targets()] == list(range(FIRST, FIRST + 250))
+
+
+class TestListsThatAreNotWhole:
+    """An export is the whole account, or an error that leaves the old file."""
+
+    @pytest.mark.req_29
+    @pytest.mark.parametrize(
+        ("pages", "why"),
+        [
+            ([(0, 100, 1000)], "has 1,000 numbers, and its pages held 100 different ones"),
+            ([(0, 100, 250), (0, 100, 250), (200, 250, 250)], "has 250 numbers, and its pages held 150"),
+            ([(0, 100, 250), (50, 150, 250), (150, 200, 250)], "has 250 numbers, and its pages held 200"),
+        ],
+        ids=["short", "repeated", "overlapping"],
+    )
+    async def test_pages_that_hide_numbers(
+        self,
+        wavix: WavixClient,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        pages: list[tuple[int, int, int]],
+        why: str,
+    ):
+        numbers = await account(wavix)
+
+        class Pages:
+            async def pages(self) -> AsyncIterator[Any]:
+                for start, end, total in pages:
+                    yield Page(items=numbers[start:end], pagination=Pagination(total=total))
+
+        (path := tmp_path / "a.csv").write_text("old")
+        monkeypatch.setattr(type(wavix.numbers), "list", lambda self, **_: Pages())
+        with pytest.raises(DecodeError, match=why):
+            await export(wavix, path)
+        assert path.read_text() == "old"
+        assert list(tmp_path.iterdir()) == [path]
+
+    @pytest.mark.req_29
+    @pytest.mark.parametrize("lie", ["one page", "the same page", "null"])
+    async def test_an_api_that_lies_about_its_pages(self, tmp_path: Path, lie: str):
+        (path := tmp_path / "a.csv").write_text("old")
+
+        async def pages(request: web.Request) -> web.Response:
+            number = int(request.query.get("page", 1))
+            items: list[Any] = [ex.number(id=one) for one in range(1, 101)]
+            counts = ex.pagination(current_page=number, per_page=100, total=1000, total_pages=10)
+            if lie == "one page":
+                counts["total_pages"], items = 1, items if number == 1 else []
+            elif lie == "null":
+                items[7] = None
+            return web.json_response({"items": items, "doc_types": [], "pagination": counts})
+
+        app = web.Application()
+        app.router.add_get("/v1/numbers", pages)
+        async with TestServer(app) as server, WavixClient("a-key", base_url=str(server.make_url("/"))) as wavix:
+            with pytest.raises(DecodeError, match=r"not a (whole list|list of records)"):
+                await export(wavix, path)
+        assert path.read_text() == "old"
+        assert list(tmp_path.iterdir()) == [path]
+
+
+ODD_TEXTS = ["half \ud83d", "\udc00", "\x00", "\x1b[31m", "\u202e", "=1+1", "[bold]"]
+
+
+@pytest.mark.req_29
+@pytest.mark.parametrize("text", ODD_TEXTS, ids=ascii)
+async def test_an_odd_text_disturbs_no_file_and_no_run(tmp_path: Path, text: str):
+    fields = ("number", "label", "city", "sms_relay_url", "call_status_url")
+    async with Sandbox(20) as sandbox, WavixClient(sandbox.api_key, base_url=sandbox.url) as wavix:
+        for number_id, field in enumerate(fields, FIRST):
+            sandbox.change(number_id, **{field: text})
+        for suffix in ("csv", "ndjson"):
+            assert await export(wavix, tmp_path / f"a.{suffix}") == 20
+            assert len(list(read(tmp_path / f"a.{suffix}").targets())) == 20
+        for row in csv.reader(io.StringIO((tmp_path / "a.csv").read_text())):
+            assert not any(cell.startswith(("=", "+", "-", "@")) for cell in row)
+        wanted = NumberUpdate(sms_relay_url="https://x.test/a", call_status_url="https://x.test/b")
+        planned = await plan(wavix, dict.fromkeys(range(FIRST, FIRST + len(fields)), wanted))
+        planned.table().encode()
+        report = await apply(wavix, planned, journal=tmp_path / "journal")
+        assert report.updated == len(fields)
+        back = await roll_back(wavix, tmp_path / "journal")
+        # No request can set what was there before: such a number is reported, and no other is left out.
+        assert back.updated + back.failed == len(fields)
+        assert back.failed <= 2
 
 
 class TestExamples:

@@ -3,21 +3,31 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import html
+import io
+import json
 import logging
 import pickle
+import pprint
+import reprlib
+import string
 import traceback
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, quote_plus
 
 import aiohttp
 import pytest
 
 from tests.conftest import BASE, KEY
+from tests.support import examples as ex
 from tests.support.clients import client
 from wavix_async import (
     AuthenticationError,
     ConfigurationError,
     DecodeError,
+    DriftEvent,
     Number,
     NumberUpdate,
     Operation,
@@ -26,7 +36,7 @@ from wavix_async import (
     WavixClient,
     WavixError,
 )
-from wavix_async._http import Redactor, Response
+from wavix_async._http import Redactor
 from wavix_async.config import Secret
 
 if TYPE_CHECKING:
@@ -176,6 +186,210 @@ async def test_the_key_is_not_in_failures_of_a_real_connection(name: str, caplog
     assert KEY not in caplog.text
 
 
+# --- a server that repeats the key wherever an answer has room for it ---
+
+SLOT = b"@@"
+"""Where the answers below repeat the key."""
+
+ECHOES = {
+    "the status line": b"HTTP/1.1 @@\r\n\r\n",
+    "the version": b"@@ 200 OK\r\n\r\n",
+    "the reason of a status": b"HTTP/1.1 500 @@\r\nContent-Length: 0\r\n\r\n",
+    "a bad header": b"HTTP/1.1 200 OK\r\n@@\r\n\r\n",
+    "the name of a bad header": b"HTTP/1.1 200 OK\r\nX @@: 1\r\n\r\n",
+    "the value of a bad header": b"HTTP/1.1 200 OK\r\nX: \x00@@\r\n\r\n",
+    "a header that is too long": b"HTTP/1.1 200 OK\r\nX: @@" + b"a" * 10_000 + b"\r\n\r\n",
+    "a header that ends in the middle": b"HTTP/1.1 200 OK\r\nX: @@\r\nY",
+    "a chunk size": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n@@\r\n",
+    "the end of a chunk": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n@@\r\n",
+    "a content encoding": b"HTTP/1.1 200 OK\r\nContent-Encoding: @@\r\nContent-Length: 1\r\n\r\nx",
+    "a body that is no gzip": b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 400\r\n\r\n" + b"@@" * 200,
+    "a content length": b"HTTP/1.1 200 OK\r\nContent-Length: @@\r\n\r\n",
+    "a content type": b"HTTP/1.1 200 OK\r\nContent-Type: text/@@\r\nContent-Length: 1\r\n\r\nx",
+    "a header of an error": b"HTTP/1.1 500 Oops\r\nX-Echo: @@\r\nX-@@: 1\r\nContent-Length: 0\r\n\r\n",
+    "the id of a request": b"HTTP/1.1 500 Oops\r\nX-Request-Id: @@\r\nContent-Length: 0\r\n\r\n",
+    "the end of a long id": b"HTTP/1.1 500 Oops\r\nX-Request-Id: " + b"a" * 190 + b"@@\r\nContent-Length: 0\r\n\r\n",
+    "a place to go": b"HTTP/1.1 302 Found\r\nLocation: http://localhost:1/?appid=@@\r\nContent-Length: 0\r\n\r\n",
+    "a time to wait": b"HTTP/1.1 429 Slow\r\nRetry-After: @@\r\nContent-Length: 0\r\n\r\n",
+    "a cookie": b"HTTP/1.1 500 Oops\r\nSet-Cookie: @@=@@; path=@@\r\nContent-Length: 0\r\n\r\n",
+    "the start of a long answer": b"HTTP/1.1 200 OK\r\nContent-Length: 17000000\r\n\r\n@@" + b" " * 17_000_000,
+    "the place where a long answer is cut": b"HTTP/1.1 200 OK\r\nContent-Length: 17000000\r\n\r\n"
+    + b" " * 1990
+    + b"@@" * 5
+    + b" " * 17_000_000,
+}
+
+
+@pytest.mark.req_24
+@pytest.mark.parametrize("name", ECHOES)
+@pytest.mark.parametrize("spelled", [str, str.upper], ids=["as it is", "in capitals"])
+async def test_a_key_that_a_server_repeats_anywhere_in_its_answer(
+    name: str, spelled: Callable[[str], str], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    events: list[object] = []
+    said = spelled(KEY)
+    asyncio.get_running_loop().set_debug(True)
+    async with (
+        server(ECHOES[name].replace(SLOT, said.encode())) as url,
+        WavixClient(KEY, base_url=url, retry=RetryPolicy.none(), timeout=5, observers=[events.append]) as wavix,
+    ):
+        with pytest.raises(WavixError) as caught:
+            await wavix.with_options(deadline=5).numbers.get(1)
+
+    assert_hidden(caught.value, said)
+    for text in (repr(events), *map(repr, caplog.records), *(repr(vars(record)) for record in caplog.records)):
+        assert said not in text
+        assert KEY not in text
+    # No part of the key that a limit has left over.
+    for text in (str(caught.value), repr(vars(caught.value)), repr(caught.value.__cause__)):
+        assert said[:12] not in text
+
+
+BODIES = {
+    "json": '{"message": "Unknown key @@", "errors": {"@@": ["@@"]}, "code": "@@"}',
+    "a list": '[{"code": "@@", "message": "@@"}]',
+    "nested": '{"error": {"message": "no", "a": {"b": {"c": {"d": "@@"}}}}}',
+    "a page": "<pre>Authorization: Bearer @@</pre>",
+    "the end of what is kept": "x" * 1990 + "@@" + "x" * 5000,
+    "the end of what is quoted": "x" * 190 + "@@" + "x" * 5000,
+    "the end of a long text": '{"message": "' + "x" * 990 + '@@", "y": "' + "x" * 5000 + '"}',
+    "the end of a reason": '{"message": "' + "x" * 490 + '@@"}',
+    "the end of a name": '{"errors": {"' + "x" * 90 + '@@": "bad"}}',
+    "half a text": '{"message": "Unknown key @@',
+}
+
+
+def escaped(key: str) -> dict[str, str]:
+    """How programs write a text into other texts."""
+    pairs = base64.b64encode(f"user:{key}".encode()).decode()
+    return {
+        "as it is": key,
+        "json": json.dumps(key)[1:-1],
+        "json in json": json.dumps(json.dumps(key))[3:-3],
+        "php": key.replace("/", "\\/"),
+        "rails": key.replace("&", "\\u0026").replace("+", "\\u002B"),
+        "a url": quote(key, safe=""),
+        "a query": quote_plus(key).lower(),
+        "a url in a url": quote(quote(key, safe=""), safe=""),
+        "html": html.escape(key),
+        "html by numbers": "".join(each if each.isalnum() else f"&#{ord(each)};" for each in key),
+        "html by hex": "".join(each if each.isalnum() else f"&#x{ord(each):X};" for each in key),
+        "base64": base64.b64encode(key.encode()).decode().rstrip("="),
+        "basic": pairs.rstrip("="),
+        "bearer": base64.b64encode(f"Bearer {key}".encode()).decode(),
+        "a url with base64": base64.urlsafe_b64encode(key.encode()).decode(),
+        "lower case": key.lower(),
+        "its beginning": key[: len(key) - 3],
+    }
+
+
+ODD_KEY = "aB3/x+y&z<'=\"KeyThatNoOneMaySee-0123456789"
+
+
+@pytest.mark.req_24
+@pytest.mark.parametrize("spelling", escaped(ODD_KEY))
+@pytest.mark.parametrize("name", BODIES)
+@pytest.mark.parametrize("status", [200, 422])
+async def test_a_key_in_any_spelling_in_any_place_of_a_body(
+    api: Api, caplog: pytest.LogCaptureFixture, name: str, spelling: str, status: int
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    said = escaped(ODD_KEY)[spelling]
+    body = BODIES[name].replace("@@", json.dumps(said)[1:-1]).encode()
+    api.answer("GET", "/v1/numbers/1", body=body, status=status)
+
+    async with WavixClient(ODD_KEY, base_url=BASE, retry=RetryPolicy.none()) as wavix:
+        with pytest.raises(WavixError) as caught:
+            await wavix.numbers.get(1)
+
+    error = caught.value
+    for text in (*shown(error), json.dumps(error.details), pickle.dumps(error).decode("latin-1"), caplog.text):
+        for part in (ODD_KEY, said, said[:20], json.dumps(said)[1:21]):
+            assert part not in text
+
+
+@pytest.mark.req_24
+@pytest.mark.parametrize("strict", [False, True])
+async def test_a_key_in_a_name_that_is_not_documented(
+    api: Api, caplog: pytest.LogCaptureFixture, *, strict: bool
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    events: list[object] = []
+    api.answer("GET", "/v1/numbers/1", {**ex.number(), KEY: 1, "x" * 190 + KEY + "x" * 100_000: 2})
+
+    async with WavixClient(KEY, base_url=BASE, strict=strict, observers=[events.append]) as wavix:
+        with suppress(DecodeError):
+            await wavix.numbers.get(1)
+
+    drifts = [event.drift for event in events if isinstance(event, DriftEvent)]
+    assert len(drifts) == (0 if strict else 2)
+    assert all(len(f"{drift}{drift.field}") < 1000 for drift in drifts)
+    for text in (repr(events), *(repr(vars(record)) for record in caplog.records)):
+        assert KEY[:12] not in text
+
+
+@pytest.mark.req_24
+@pytest.mark.parametrize("length", [16, 81, 200])
+async def test_a_key_of_any_length_is_hidden_by_what_shows_locals(length: int) -> None:
+    """Rich shortens long texts by a slice; `reprlib`, `pprint` and `traceback` have ways of their own."""
+    key = (string.ascii_letters * 4)[:length]
+    async with (
+        server(b"HTTP/1.1 200 OK\r\n\r\n") as url,
+        WavixClient(key, base_url=url, retry=RetryPolicy.none()) as wavix,
+    ):
+        with pytest.raises(WavixError) as caught:
+            await wavix.numbers.get(1)
+    secret = Secret(key)
+    told = [str(repr(secret[:80])), repr(secret[0]), reprlib.repr(secret), pprint.pformat([secret])]
+    with suppress(ImportError):
+        from rich.console import Console
+        from rich.pretty import pretty_repr
+        from rich.traceback import Traceback
+
+        trace = Traceback.extract(type(caught.value), caught.value, caught.value.__traceback__, show_locals=True)
+        for stack in trace.stacks:
+            stack.frames = [frame for frame in stack.frames if not frame.filename.startswith(__file__)]
+        console = Console(width=500, record=True, file=io.StringIO())
+        console.print(Traceback(trace))
+        told += [console.export_text(), pretty_repr(secret, max_string=10), pretty_repr({"a": [secret]}, max_string=80)]
+    assert_hidden(caught.value, key)
+    for text in told:
+        assert key[:8] not in text
+
+
+@pytest.mark.req_24
+@pytest.mark.parametrize(
+    "url",
+    [
+        "api.wavix.com/hunter2",
+        "ftp://user:hunter2@api.wavix.com",
+        "https://user:hunter2@",
+        "https://user:hunter2/x@api.wavix.com",
+        "https://user:x/hunter2@api.wavix.com",
+        "https://user:hun?ter2@api.wavix.com:port",
+        "http://user:hunter2@api.wavix.com",
+        "https://user:hunter2@api.wavix.com",
+        "https://[::1:hunter2@api.wavix.com",
+        "user:hunter2@api.wavix.com",
+        "https://api.wavix.com?appid=hunter2",
+        "//hunter2",
+        KEY,
+    ],
+)
+@pytest.mark.parametrize("source", ["argument", "environment"])
+def test_a_wrong_base_url_is_not_repeated(monkeypatch: pytest.MonkeyPatch, url: str, source: str) -> None:
+    monkeypatch.setattr(WavixClient, "__repr__", object.__repr__)
+    if source == "environment":
+        monkeypatch.setenv("WAVIX_BASE_URL", url)
+    with pytest.raises(ConfigurationError) as caught:
+        WavixClient("another-key-of-no-one", base_url=url if source == "argument" else None)
+
+    for text in shown(caught.value):
+        assert "hunter2" not in text
+        assert KEY not in text
+
+
 ENDS: dict[str, Callable[[WavixClient], Coroutine[Any, Any, Any]]] = {
     "a form": lambda wavix: wavix.numbers.papers.upload(
         did_ids=[1], doc_id="id", doc_attachment=b"x" * 100, filename="a.pdf"
@@ -319,14 +533,17 @@ def test_the_key_is_hidden_in_everything_that_an_answer_can_hold() -> None:
 
 
 @pytest.mark.req_24
-def test_a_response_is_copied_only_where_it_holds_the_key() -> None:
+def test_an_excerpt_holds_no_key_and_no_part_of_one() -> None:
     redactor = Redactor(Secret(KEY))
-    clean = Response(200, {}, b"nothing of it")
-    found = Response(401, {"X": "y"}, b"Unknown key " + KEY.encode())
 
-    assert redactor.response(clean) is clean
-    other = redactor.response(found)
-    assert (other.status, other.headers, other.body) == (401, {"X": "y"}, b"Unknown key <hidden>")
+    assert redactor.excerpt("nothing of it", 7) == "nothing"
+    assert redactor.excerpt("Unknown key " + KEY, 100) == "Unknown key <hidden>"
+    for most in range(60):
+        for text in (KEY, f"an unknown key {KEY} and {KEY} more " * 3, f"{'x' * 20}{KEY}"):
+            shown = redactor.excerpt(text, most)
+            assert len(shown) <= most
+            for part in range(4, len(KEY)):
+                assert not shown.endswith(KEY[:part])
 
 
 @pytest.mark.req_24

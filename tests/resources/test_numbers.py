@@ -285,7 +285,8 @@ async def test_list_iterated_is_every_number_in_order(api: Api, wavix: WavixClie
 
 async def test_iteration_begins_at_the_page_that_is_given(api: Api, wavix: WavixClient) -> None:
     api.answer("GET", "/v1/numbers", ex.number_page(pagination=ex.pagination(current_page=4, total_pages=5)))
-    api.answer("GET", "/v1/numbers", ex.number_page(pagination=ex.pagination(current_page=5, total_pages=5)))
+    more = [ex.number(id=503), ex.number(id=504)]
+    api.answer("GET", "/v1/numbers", ex.number_page(*more, pagination=ex.pagination(current_page=5, total_pages=5)))
 
     assert len([number async for number in wavix.numbers.list(page=4, per_page=2)]) == 4
     assert [dict(sent.query) for sent in api.sent] == [{"page": "4", "per_page": "2"}, {"page": "5", "per_page": "2"}]

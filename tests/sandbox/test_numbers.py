@@ -359,3 +359,12 @@ async def test_looking_at_the_state_cannot_change_it() -> None:
         copy["destination"][0]["destination"] = "mine"
         assert sandbox.numbers[1001]["label"] != "mine"
         assert sandbox.numbers[1001]["destination"][0]["destination"] == "x@y"
+
+
+async def test_half_a_character_is_sent_as_an_escape() -> None:
+    async with Sandbox(2) as sandbox, ClientSession(headers={"Authorization": f"Bearer {sandbox.api_key}"}) as session:
+        sandbox.change(1001, label="cut \ud83d")
+        for path in ("/v1/numbers/1001", "/v1/numbers"):
+            async with session.get(sandbox.url + path) as answer:
+                assert answer.status == 200
+                assert b'"cut \\ud83d"' in await answer.read()

@@ -2,24 +2,29 @@
 
 The fast path comes first: hooks that cattrs generates check every type strictly and raise `_Mismatch` at the first
 deviation. Only after a mismatch does the tolerant path read the answer again, field by field. It loses nothing
-(`extra` and `_origin` of a model keep what its fields cannot), invents nothing, and reports every deviation as a
+(`extra` and `_origin` of a model keep what its fields cannot), invents nothing, and reports deviations as
 `Drift`.
+
+An answer may be hostile: the tolerant path keeps a bounded number of drifts and counts the rest.
 """
 
+import functools
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime
 from decimal import Decimal, InvalidOperation
-from typing import Any, Final, Literal, TypeVar
+from math import inf
+from typing import Any, Final, Literal, TypeAlias, TypeVar
 
 import attrs
 import cattrs
 
-from wavix_async._codec.drift import Drift, drift_error
+from wavix_async._codec.drift import Drift, Drifts, drift_error
 from wavix_async._codec.kinds import NO_EXTRA, AnswerBase, OpenIntBase, OpenStrBase
 from wavix_async._codec.shapes import (
     EXACT,
     TEXTUAL,
+    Field,
     is_dict,
     is_hidden,
     is_list,
@@ -33,15 +38,25 @@ from wavix_async._codec.shapes import (
 )
 from wavix_async.errors import InputError
 
-__all__ = ["decode", "fits", "from_dict", "is_about"]
+__all__ = ["NO_DRIFTS", "TooMuchDrift", "decode", "fits", "from_dict", "is_about"]
 
 T = TypeVar("T")
 
 _set = object.__setattr__
 
 
+_KEPT: Final = 100
+"""Drifts of one answer that are kept, plus as many of further kinds; the rest is counted."""
+_LONGEST_NAME: Final = 1000
+"""Characters of a key in a drift. Callers remove secrets and then cut further."""
+
+
 class _Mismatch(Exception):  # noqa: N818 - a signal between the two paths, never seen outside
     pass
+
+
+class TooMuchDrift(Exception):  # noqa: N818 - becomes a DecodeError, which says more
+    """A payload has more drifts than `decode` was told to accept."""
 
 
 # --- scalars ---
@@ -254,55 +269,67 @@ _reader.register_structure_hook_factory(is_model, _model_hook)
 # --- the tolerant path ---
 
 
+_CONTAINERS: Final = frozenset({dict, list})
+
+Path: TypeAlias = "tuple[Path, str | int] | None"
+"""The place of a value: the place of what holds it, and its key or index; None is the answer itself."""
+
+
 class TolerantReader:
     """Read a payload field by field, keep values that do not fit, and note why they do not."""
 
-    def __init__(self) -> None:
-        self.drifts: list[Drift] = []
+    def __init__(self, most: float) -> None:
+        self.drifts = Drifts()
+        self._most = most
+        self._kinds: set[tuple[str, str, str]] = set()
 
-    def value(self, value: Any, kind: Any, owner: str, field: str, path: str) -> Any:
-        if is_union(kind) and type(value) in {dict, list}:
+    def value(self, value: Any, kind: Any, owner: str, field: str, path: Path) -> Any:
+        if is_union(kind) and type(value) in _CONTAINERS:
             kind = _closest(kind, value)
         if is_model(kind) and type(value) is dict:
             return self.model(value, kind, path)
         if is_dict(kind) and type(value) is dict:
             bare = without_none(typing.get_args(kind)[1])
-            return {key: self.value(each, bare, owner, field, f"{path}.{key}") for key, each in value.items()}
+            return {key: self.value(each, bare, owner, field, (path, key)) for key, each in value.items()}
         if is_list(kind) and type(value) is list:
             (item,) = typing.get_args(kind)
             bare = without_none(item)
-            return [self.value(element, bare, owner, field, f"{path}[{i}]") for i, element in enumerate(value)]
+            return [self.value(element, bare, owner, field, (path, i)) for i, element in enumerate(value)]
         try:
             return _reader.get_structure_hook(kind)(value, kind)
         except _Mismatch:
-            self.note(owner, field, "type", path, name_of(kind), value)
+            self.note(owner, field, "type", path, kind, value)
             return value
 
-    def model(self, payload: dict[str, Any], model: type[AnswerBase], path: str) -> AnswerBase:
+    def model(self, payload: dict[str, Any], model: type[AnswerBase], path: Path) -> AnswerBase:
         shape = shape_of(model)
-        extra = {key: found for key, found in payload.items() if key not in shape.names} or NO_EXTRA
-        for key, found in extra.items():
-            self.note(model.__name__, key, "unknown", f"{path}.{key}", "no such key", found)
-        known = {key: found for key, found in payload.items() if key in shape.names} if extra else payload
+        extra: Mapping[str, Any] = NO_EXTRA
+        if not payload.keys() <= shape.names:
+            extra = {key: found for key, found in payload.items() if key not in shape.names}
+            for key, found in extra.items():
+                self.note(model.__name__, key, "unknown", (path, key), _NO_KEY, found)
+            payload = {key: found for key, found in payload.items() if key in shape.names}
         try:
             # New keys are by far the most common drift: without them the fast path works again.
-            made: AnswerBase = _reader.get_structure_hook(model)(known, model)
+            made: AnswerBase = _reader.get_structure_hook(model)(payload, model)
         except _Mismatch:
-            made = self.field_by_field(known, model, path)
+            made = self.field_by_field(payload, model, path)
         _set(made, "extra", extra)
         return made
 
-    def field_by_field(self, payload: dict[str, Any], model: type[AnswerBase], path: str) -> AnswerBase:
+    def field_by_field(self, payload: dict[str, Any], model: type[AnswerBase], path: Path) -> AnswerBase:
         """Read the known keys of an object one by one."""
         shape, values, owner = shape_of(model), {}, model.__name__
-        for field in shape.fields:
+        for field, read in _fields_with_hooks(typing.cast("Any", model)):
             value = payload.get(field.wire)
-            where = f"{path}.{field.wire}"
             if value is not None:
-                value = self.value(value, field.kind, owner, field.wire, where)
+                try:
+                    value = read(value, field.kind)
+                except _Mismatch:
+                    value = self.value(value, field.kind, owner, field.wire, (path, field.wire))
             elif not field.optional:
                 missing = field.wire not in payload
-                self.note(owner, field.wire, "missing" if missing else "null", where, name_of(field.kind), value)
+                self.note(owner, field.wire, "missing" if missing else "null", (path, field.wire), field.kind, value)
             values[field.name] = value
         made: AnswerBase = typing.cast("Any", model)(**values)
         _set(made, "_origin", shape.keep_texts(made, payload, shape.names - payload.keys()))
@@ -313,12 +340,48 @@ class TolerantReader:
         owner: str,
         field: str,
         kind: Literal["missing", "null", "type", "unknown"],
-        path: str,
-        expected: str,
+        path: Path,
+        expected: Any,
         found: object,
     ) -> None:
+        drifts = self.drifts
+        kept = len(drifts)
+        if kept >= _KEPT and (kept >= 2 * _KEPT or not self._is_new_kind(owner, field, kind)):
+            drifts.more += 1
+            if drifts.more >= self._most:
+                raise TooMuchDrift
+            return
         seen = "nothing" if kind == "missing" else "null" if found is None else type(found).__name__
-        self.drifts.append(Drift(owner, field, kind, path, expected, seen))
+        wanted = expected if expected is _NO_KEY else name_of(expected)
+        drifts.append(Drift(owner, field[:_LONGEST_NAME], kind, _written(path), wanted, seen))
+
+    def _is_new_kind(self, owner: str, field: str, kind: str) -> bool:
+        """Return whether an answer with many drifts has none of this kind yet."""
+        kinds = self._kinds
+        if not kinds:
+            kinds.update((drift.model, drift.field, drift.kind) for drift in self.drifts)
+        key = (owner, field, kind)
+        if key in kinds:
+            return False
+        kinds.add(key)
+        return True
+
+
+_NO_KEY: Final = "no such key"
+
+
+def _written(path: Path) -> str:
+    """Return a place as a JSON path: `$.items[3].status`."""
+    steps = []
+    while path is not None:
+        path, step = path
+        steps.append(f"[{step}]" if type(step) is int else f".{str(step)[:_LONGEST_NAME]}")
+    return "$" + "".join(reversed(steps))
+
+
+@functools.cache
+def _fields_with_hooks(model: Any) -> tuple[tuple[Field, Callable[[Any, Any], Any]], ...]:
+    return tuple((field, _reader.get_structure_hook(field.kind)) for field in shape_of(model).fields)
 
 
 def _closest(kind: Any, value: Any) -> Any:
@@ -339,26 +402,30 @@ def _likeness(model: Any, payload: dict[str, Any]) -> tuple[int, int]:
 # --- public API of the package ---
 
 
-def decode(kind: type[T], payload: object) -> tuple[T, list[Drift]]:
+def decode(kind: type[T], payload: object, most: float = inf) -> tuple[T, Drifts]:
     """Read a payload as `kind` (a model, or a list of models), and list what is not as documented.
 
     Args:
         kind: The type of the operation's result.
         payload: The parsed JSON.
+        most: How many drifts to accept.
 
     Returns:
         The value, and its drifts; an empty list if there are none.
+
+    Raises:
+        TooMuchDrift: The payload has more than `most` drifts.
     """
     try:
-        return _reader.get_structure_hook(kind)(payload, kind), _NO_DRIFTS
+        return _reader.get_structure_hook(kind)(payload, kind), NO_DRIFTS
     except _Mismatch:
         pass
-    salvage = TolerantReader()
-    value = salvage.value(payload, kind, name_of(kind), "", "$")
+    salvage = TolerantReader(most)
+    value = salvage.value(payload, kind, name_of(kind), "", None)
     return value, salvage.drifts
 
 
-_NO_DRIFTS: Final[list[Drift]] = []
+NO_DRIFTS: Final = Drifts()
 
 
 def from_dict(kind: type[T], payload: object, *, strict: bool = False) -> T:
@@ -380,7 +447,7 @@ def from_dict(kind: type[T], payload: object, *, strict: bool = False) -> T:
         raise InputError(f"from_dict reads models of answers, such as Number or list[Number]; got {name_of(kind)}.")
     value, drifts = decode(kind, payload)
     if drifts and (strict or not fits(kind, value)):
-        raise drift_error(drifts)
+        raise drift_error(drifts, more=drifts.more)
     return value
 
 

@@ -7,7 +7,7 @@ import attrs
 from wavix_async._codec.values import Value
 from wavix_async.errors import DecodeError
 
-__all__ = ["Drift", "drift_error"]
+__all__ = ["Drift", "Drifts", "drift_error"]
 
 
 @attrs.frozen(eq=False, repr=False)
@@ -28,8 +28,16 @@ class Drift(Value):
         return f"{self.path}: expected {self.expected}, found {self.found}"
 
 
-def drift_error(drifts: list[Drift], **facts: Any) -> DecodeError:
-    """Return the error that strict decoding raises for these drifts."""
+class Drifts(list[Drift]):
+    """The drifts of one answer: the first ones, one of each further kind, and how many more there were."""
+
+    more: int = 0
+    """Drifts of the answer that are not in the list: an answer of nothing but drift must not fill the memory."""
+
+
+def drift_error(drifts: list[Drift], *, more: int = 0, **facts: Any) -> DecodeError:
+    """Return the error that strict decoding raises for these drifts, and for `more` that were not kept."""
     paths = tuple(map(str, drifts))
-    more = f" (and {len(paths) - 3} more)" if len(paths) > 3 else ""
-    return DecodeError(f"The answer is not as documented: {'; '.join(paths[:3])}{more}", paths=paths, **facts)
+    count = len(paths) - 3 + more
+    more_of_them = f" (and {count:,} more)" if count > 0 else ""
+    return DecodeError(f"The answer is not as documented: {'; '.join(paths[:3])}{more_of_them}", paths=paths, **facts)

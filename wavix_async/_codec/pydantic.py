@@ -305,7 +305,16 @@ def _write(value: Any, info: core_schema.SerializationInfo) -> Any:
     include, exclude = typing.cast("Any", (info.include, info.exclude))
     if include is not None or exclude is not None:
         written = to_jsonable_python(written, include=include, exclude=exclude)
-    return written
+    return _without_half_characters(written) if info.mode == "json" else written
+
+
+def _without_half_characters(value: Any) -> Any:
+    """Replace lone surrogates, which the API may send and UTF-8 cannot represent: one would make a response fail."""
+    if type(value) is str:
+        return value if value.isascii() else value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    if type(value) is dict:
+        return {_without_half_characters(name): _without_half_characters(each) for name, each in value.items()}
+    return list(map(_without_half_characters, value)) if type(value) is list else value
 
 
 def _without_null(value: Any) -> Any:

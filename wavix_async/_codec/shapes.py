@@ -15,10 +15,13 @@ from wavix_async._codec.kinds import AnswerBase, Origin
 __all__ = [
     "EXACT",
     "TEXTUAL",
+    "Field",
+    "holds_plain",
     "is_dict",
     "is_hidden",
     "is_list",
     "is_model",
+    "is_nested",
     "is_union",
     "members",
     "name_of",
@@ -87,6 +90,7 @@ def name_of(kind: Any) -> str:
 
 
 _PLAIN: Final = (dict, list, object, Any)
+_CONTAINERS: Final = frozenset({dict, list})
 
 
 def _holds_text(kind: Any) -> bool:
@@ -95,6 +99,30 @@ def _holds_text(kind: Any) -> bool:
     if is_list(kind) or is_dict(kind):
         return _holds_text(typing.get_args(kind)[-1])
     return is_union(kind) and any(map(_holds_text, members(kind)))
+
+
+def _holds_plain(kind: Any) -> bool:
+    """Return whether a type is or holds plain JSON: lists and objects of any depth, kept as received."""
+    if is_model(kind):
+        return any(_holds_plain(field.kind) for field in shape_of(kind).fields)
+    if is_list(kind) or is_dict(kind) or is_union(kind):
+        return any(map(_holds_plain, typing.get_args(kind)))
+    return kind in _PLAIN
+
+
+def is_nested(payload: Any, deepest: int) -> bool:
+    """Return whether JSON is nested deeper than `deepest`; level by level, because recursion has a limit of its own."""
+    level = [payload] if type(payload) in _CONTAINERS else []
+    for _ in range(deepest):
+        if not level:
+            return False
+        level = [
+            inner
+            for outer in level
+            for inner in (outer.values() if type(outer) is dict else outer)
+            if type(inner) in _CONTAINERS
+        ]
+    return bool(level)
 
 
 def _write_texts(value: Any) -> Any:
@@ -149,7 +177,15 @@ class Shape:
                 continue
             if write(value) != (raw := payload[wire]):
                 texts[wire] = (value, raw)
-        return Origin(absent, texts) if absent or texts else EXACT
+        if texts:
+            return Origin(absent, texts)
+        return _origin_without(frozenset(absent)) if absent else EXACT
+
+
+@functools.lru_cache(maxsize=1024)
+def _origin_without(absent: frozenset[str]) -> Origin:
+    """Return the origin of an object without these fields: in a list, most objects lack the same ones."""
+    return Origin(absent)
 
 
 def is_hidden(attribute: Any) -> bool:
@@ -192,5 +228,7 @@ def _make_wire_names(kind: Any) -> tuple[tuple[str, str], ...]:
 
 shape_of: Final[Callable[[Any], Shape]] = functools.cache(_make_shape)
 """Return the shape of a model, a body or a query class."""
+holds_plain: Final[Callable[[Any], bool]] = functools.cache(_holds_plain)
+"""Return whether a type is or holds plain JSON: lists and objects of any depth, kept as received."""
 wire_names: Final[Callable[[Any], tuple[tuple[str, str], ...]]] = functools.cache(_make_wire_names)
 """Return (attribute, wire name) pairs of a body or query class, without attributes that are not sent."""

@@ -1,6 +1,6 @@
 """Read and check files of phone numbers, and lock files: shared by `fleet`, `cli` and the job router."""
 
-from wavix_async._files.fields import FIELDS, settings_of, to_json, update_from, update_from_json
+from wavix_async._files.fields import FIELDS, is_text, settings_of, to_json, update_from, update_from_json
 from wavix_async._files.lock import Lock, is_held
 from wavix_async._files.problems import Place, Problem, did_you_mean, mistakes
 from wavix_async._files.rows import (
@@ -24,6 +24,7 @@ __all__ = [
     # settings
     "FIELDS",
     "KINDS",
+    "is_text",
     "settings_of",
     "to_json",
     "update_from",

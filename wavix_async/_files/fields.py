@@ -9,7 +9,7 @@ import attrs
 
 from wavix_async import InboundCallDestination, InputError, Number, NumberDestination, NumberUpdate
 
-__all__ = ["FIELDS", "settings_of", "to_json", "update_from", "update_from_json"]
+__all__ = ["FIELDS", "is_text", "settings_of", "to_json", "update_from", "update_from_json"]
 
 FIELDS: Final = tuple(field.name for field in attrs.fields(NumberUpdate))
 """The fields that a request can set, in the order of `NumberUpdate`."""
@@ -84,4 +84,15 @@ def update_from_json(text: str) -> NumberUpdate:
 
 def to_json(settings: Any) -> str:
     """Return settings as one line of JSON, equal for equal settings."""
-    return json.dumps(settings, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
+    text = json.dumps(settings, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
+    # Half a character has no bytes, so no database or file takes it: it stays an escape, as the API sent it.
+    return text if is_text(text) else json.dumps(settings, separators=(",", ":"), sort_keys=True)
+
+
+def is_text(value: str) -> bool:
+    """Return whether a text can be written: the API may send half of a character."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -102,8 +102,9 @@ class BaseClient:
         strict: bool = False,
         observers: Iterable[Observer] = (),
     ) -> None:
-        # Rebind the name, so that no frame of a traceback holds the key as a plain string.
+        # Rebind the name, so that no frame of a traceback holds the key, or a login in the URL, as a plain string.
         api_key = Secret(api_key) if isinstance(api_key, str) else api_key
+        base_url = Secret(base_url) if isinstance(base_url, str) else base_url
         api_key = read_api_key(api_key)
         check_session(session)
         timeouts = merge_timeout(Timeouts(), timeout)

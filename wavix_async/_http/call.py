@@ -16,7 +16,7 @@ from wavix_async._http.failures import add_context
 from wavix_async._http.operation import Operation
 from wavix_async._http.options import CallOptions
 from wavix_async._http.request import Request
-from wavix_async._http.response import Response, error_context, read_response
+from wavix_async._http.response import LARGE, Response, error_context, read_large, read_response
 from wavix_async._http.state import ClientState
 from wavix_async._instrumentation import AttemptEvent, AttemptStart, DriftEvent, RetryEvent
 from wavix_async._ratelimit import wait_told
@@ -135,7 +135,9 @@ class Call(Generic[T]):
                 return await self._exchange(permit, slots, began)
             return await self._traced(permit, slots, began)
         except WavixError as error:
-            raise self._with_context(error) from error.__cause__
+            cause = error.__cause__
+            self._state.redactor.error(error)
+            raise self._with_context(error).with_traceback(None) from cause
 
     async def _traced(self, permit: float, slots: Slots, began: float) -> T:
         """Make the exchange inside the contexts of the observers."""
@@ -159,17 +161,21 @@ class Call(Generic[T]):
             until, deadline = until - skipped, self._deadline - skipped
             response = await state.transport.send(self._request, until, deadline, timeouts.connect, fresh=self._fresh)
         except BaseException as error:
+            if isinstance(error, WavixError):
+                # Before observers see it.
+                state.redactor.error(error)
             self._no_answer(permit, began, error)
             raise
         finally:
             leave(slots)
         self._admission.answered(permit, response)
         try:
-            value = self._read(response)
-        except WavixError as error:
+            value = self._read(response) if len(response.body) < LARGE else await self._read_aside(response)
+        except BaseException as error:
             # After an answer that cannot be read, or to another request, the connection may hold the rest of another.
             self._fresh = self._fresh or isinstance(error, DecodeError)
-            options.observers.notify(self._attempt_event(began, response.status, error, error.outcome))
+            outcome = error.outcome if isinstance(error, WavixError) else "unknown"
+            options.observers.notify(self._attempt_event(began, response.status, error, outcome))
             raise
         if options.observers.want_success():
             options.observers.notify_success(self._attempt_event(began, response.status))
@@ -192,29 +198,50 @@ class Call(Generic[T]):
 
     # --- the answer ---
 
-    def _read(self, response: Response, *, redacted: bool = False) -> T:
+    def _read(self, response: Response) -> T:
         try:
-            value, drifts = read_response(self._operation, response)
+            value, drifts = read_response(self._operation, response, self._state.redactor)
         except WavixError as error:
-            redactor = self._state.redactor
-            clean = response if redacted else redactor.response(response)
-            if clean is response:
-                error.retry_after = wait_told(response.status, response.headers, time.time())
-                redactor.error(error)
-                raise
-        else:
-            if drifts:
-                self._report(drifts, response)
-            return value
-        # The answer repeats the API key: make the error again, from an answer without the key.
-        return self._read(clean, redacted=True)
+            self._add_wait(error, response)
+            raise
+        if drifts:
+            self._report(drifts, response)
+        return value
 
-    def _report(self, drifts: list[_codec.Drift], response: Response) -> None:
-        hide = self._state.redactor.drift
+    async def _read_aside(self, response: Response) -> T:
+        """Read a large answer in a thread: the event loop stays free, and the call still ends at its deadline."""
+        left = None if self._deadline == NO_DEADLINE else self._deadline - self._time()
+        reading = asyncio.to_thread(read_large, self._operation, response, self._state.redactor)
+        try:
+            async with asyncio.timeout(left):
+                value, drifts = await self._state.closing.end(reading)
+        except TimeoutError:
+            raise AttemptTimeoutError(
+                f"The answer of {len(response.body):,} bytes came, but could not be read in time; the request may have "
+                "been carried out."
+            ) from None
+        except ClientClosedError:
+            raise ClientClosedError(
+                "The client was closed while it read the answer; the request may have been carried out.",
+                outcome="unknown",
+            ) from None
+        except WavixError as error:
+            self._add_wait(error, response)
+            raise
+        if drifts:
+            self._report(drifts, response)
+        return value
+
+    def _add_wait(self, error: WavixError, response: Response) -> None:
+        error.retry_after = wait_told(response.status, response.headers, time.time())
+
+    def _report(self, drifts: _codec.Drifts, response: Response) -> None:
+        redactor = self._state.redactor
         if self._state.strict:
-            raise _codec.drift_error([hide(drift) for drift in drifts], **error_context(response))
-        for drift in map(hide, filter(self._state.is_new_drift, drifts)):
-            self._options.observers.notify(DriftEvent(operation=self._operation.name, drift=drift))
+            shown = [redactor.drift(drift) for drift in drifts]
+            raise _codec.drift_error(shown, more=drifts.more, **error_context(response, redactor))
+        for drift in map(redactor.drift, filter(self._state.is_new_drift, drifts)):
+            self._options.observers.notify(DriftEvent(operation=self._operation.name, drift=drift, more=drifts.more))
 
     # --- after a failure ---
 

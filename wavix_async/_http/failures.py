@@ -21,7 +21,7 @@ from wavix_async.errors import (
     WavixError,
 )
 
-__all__ = ["add_context", "name_failure", "shows_a_login"]
+__all__ = ["add_context", "clean_cause", "name_failure"]
 
 _LOGIN: Final = re.compile(r"//\S*@")
 _LOCAL_LIMITS: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL})
@@ -82,9 +82,22 @@ def name_failure(
     return TransportError(f"No answer from {host} ({_reason(error)}).")
 
 
-def shows_a_login(error: Exception) -> bool:
-    """Return whether a traceback with this error may show the password of a proxy."""
-    return isinstance(error, aiohttp.InvalidURL) or (not isinstance(error, OSError) and "@" in str(error))
+def clean_cause(error: BaseException | None) -> BaseException | None:
+    """Return an exception of aiohttp in a form to keep as a cause: without frames and without any text of a server.
+
+    Its frames may hold the key (in the bytes of the request), and its text may repeat the key or the login of a proxy.
+    """
+    if error is None or isinstance(error, aiohttp.InvalidURL | aiohttp.ClientResponseError):
+        return None
+    error.__traceback__ = error.__context__ = None
+    error.__cause__ = clean_cause(error.__cause__)
+    if not isinstance(error, OSError):
+        if "@" in str(error):
+            return None
+        error.args = ()
+        if hasattr(error, "message"):
+            setattr(error, "message", "")  # noqa: B010 - an assignment would be a type error
+    return error
 
 
 def _local_limit(error: BaseException) -> int | None:
@@ -135,9 +148,15 @@ def _reason(error: BaseException) -> str:
     # aiohttp's own message repeats the host, and mentions TLS even without TLS.
     if isinstance(error, aiohttp.ClientConnectorError):
         error = error.os_error
-    if isinstance(error, aiohttp.ClientResponseError):
+    if isinstance(error, aiohttp.ClientHttpProxyError):
         # The message repeats the URL, which for a proxy holds the password.
         return f"status {error.status}, {error.message}" if error.message else f"status {error.status}"
+    if isinstance(error, aiohttp.ClientResponseError):
+        # aiohttp quotes a part of the answer: it may be a part of the key.
+        return f"the answer is not valid HTTP: {type(error.__cause__ or error).__name__}"
+    if isinstance(error, aiohttp.ServerDisconnectedError):
+        # Its message may be the head of an incomplete answer.
+        return "Server disconnected"
     if isinstance(error, aiohttp.InvalidURL):
         return f"{type(error).__name__}, in the URL of the proxy or the API"
     reason = getattr(error, "strerror", None) or str(error) or type(error).__name__

@@ -1,38 +1,71 @@
-"""Hide the API key: it must not reach an error, an event or a log, even if a server repeats it."""
+"""Hide the API key: it must not reach an error, an event or a log, even if a server repeats it.
 
+Servers repeat the key in many spellings: escaped in JSON, HTML or a URL, in base64, in lower case as the name of a
+header, or only its beginning. Nothing here runs for a call that succeeds as documented.
+
+Every text of a server passes `excerpt` before it is cut: a key that a limit cuts in two would not be found afterwards.
+"""
+
+import base64
+import html
+import re
 from typing import Any, Final
 
 import attrs
 
 from wavix_async._codec import AnswerBase, Drift, decode, to_dict
-from wavix_async._http.response import Response
-from wavix_async.config import HiddenBytes, Secret
+from wavix_async._http.details import DETAILS
+from wavix_async.config import Secret
 from wavix_async.errors import OutcomeUnknownError, WavixError
 
-__all__ = ["Redactor"]
+__all__ = ["NO_KEY", "Redactor"]
 
 _SHORTEST_KEY: Final = 8
 """Characters. A shorter key is not real: a test uses a short word, which any answer may contain."""
+_SHORTEST_PART: Final = 16
+"""Characters of the beginning of a key that are hidden even without its end."""
+_LONGEST_SPELLING: Final = 10
+"""Characters that one character of the key may become, as in `&#x0002f;`."""
+_LONGEST_NAME: Final = 200
+"""Characters of a field or a path in a drift."""
+
+
+class _Pattern:
+    """A compiled pattern. Its own repr would show the key."""
+
+    __slots__ = ("search", "sub")
+
+    def __init__(self, source: str) -> None:
+        compiled = re.compile(source, re.IGNORECASE)
+        self.sub = compiled.sub
+        self.search = compiled.search
+
+    def __reduce__(self) -> str:
+        raise TypeError("The pattern of an API key cannot be pickled.")
 
 
 class Redactor:
     """Replaces the key of one client by `<hidden>`, only in failed calls and in answers with drift."""
 
-    __slots__ = ("_bytes", "_escaped", "_key")
+    __slots__ = ("_key", "_made")
 
     def __init__(self, api_key: Secret) -> None:
-        key = api_key if len(api_key) >= _SHORTEST_KEY else Secret("")
-        self._key = key
-        self._bytes = HiddenBytes(key.encode())
-        # JSON may write a slash as two characters (PHP does).
-        self._escaped = Secret(key.replace("/", "\\/"))
+        self._key = api_key if len(api_key) >= _SHORTEST_KEY else Secret("")
+        self._made: _Pattern | None = None
+
+    @property
+    def _pattern(self) -> _Pattern:
+        # Compiling takes longer than a request, and most clients never need it.
+        if self._made is None:
+            self._made = _Pattern("|".join(_spellings(self._key)))
+        return self._made
 
     def hide(self, value: Any) -> Any:
         """Return a text, a parsed JSON value or a model without the key."""
         if not self._key:
             return value
         if isinstance(value, str):
-            return value.replace(self._key, "<hidden>").replace(self._escaped, "<hidden>")
+            return self._pattern.sub("<hidden>", value)
         if isinstance(value, list | tuple):
             return type(value)(map(self.hide, value))
         if isinstance(value, dict):
@@ -43,24 +76,82 @@ class Redactor:
             return value if hidden == payload else decode(type(value), hidden)[0]
         return value
 
-    def response(self, response: Response) -> Response:
-        """Return the response, or a copy without the key if its body holds the key."""
-        if not self._bytes or response.body.find(self._bytes) < 0:
-            return response
-        body = response.body.replace(self._bytes, b"<hidden>")
-        return Response(response.status, response.headers, body, response.request)
+    def excerpt(self, text: str, most: int) -> str:
+        """Return the first `most` characters of a text, without the key and without a part of it at the cut."""
+        if not self._key:
+            return text[:most]
+        margin = len(self._key) * _LONGEST_SPELLING
+        window = text[: most + margin]
+        hidden: str = self._pattern.sub("<hidden>", window)
+        # Only the margin of a window that is not the whole text can hold a key that is cut in two.
+        return hidden[:most] if len(window) == len(text) else hidden[: min(most, max(len(hidden) - margin, 0))]
 
     def error(self, error: WavixError) -> None:
-        """Hide the key in every text that an error shows."""
+        """Hide the key in every text that an error shows, and drop what led to it: frames and errors of libraries.
+
+        They may hold the answer itself, and a stored error would keep it. `__cause__` stays: the transport cleans it.
+        """
+        error.__traceback__ = error.__context__ = None
         for name in ("message", "code", "reason", "request_id"):
             setattr(error, name, self.hide(getattr(error, name)))
         error.args = (error.message,)
-        for name in ("details", "answer") if isinstance(error, OutcomeUnknownError) else ("details",):
+        try:
+            details = error.details
+            error.details = self.excerpt(details, DETAILS) if isinstance(details, str) else self.hide(details)
+        except RecursionError:
+            error.details = None
+        if isinstance(error, OutcomeUnknownError):
             try:
-                setattr(error, name, self.hide(getattr(error, name)))
+                error.answer = self.hide(error.answer)
             except RecursionError:
-                setattr(error, name, None)
+                error.answer = None
 
     def drift(self, drift: Drift) -> Drift:
-        """Return a drift whose field and path do not show the key."""
-        return attrs.evolve(drift, field=self.hide(drift.field), path=self.hide(drift.path))
+        """Return a drift whose field and path are short and do not show the key."""
+        field, path = self.excerpt(drift.field, _LONGEST_NAME), self.excerpt(drift.path, 2 * _LONGEST_NAME)
+        return attrs.evolve(drift, field=field, path=path)
+
+
+NO_KEY: Final = Redactor(Secret(""))
+"""Hides nothing, and still cuts."""
+
+
+# --- spellings of a key ---
+
+
+def _spellings(key: str) -> list[str]:
+    """Return patterns for the key as it is, escaped in any way, or in base64."""
+    found = [_beginning([_spelled(char) for char in key])]
+    for before in range(3):
+        # The text before the key shifts its bits; the first and the last character may hold bits of its neighbours.
+        encoded = base64.b64encode(b"\0" * before + key.encode()).decode()
+        whole = encoded[-(-before * 8 // 6) : (before + len(key)) * 8 // 6]
+        found.append(_beginning([_in_base64(char) for char in whole]))
+    return found
+
+
+def _beginning(chars: list[str]) -> str:
+    """Return the pattern of a text, or of its first half if that is long enough to be no other word."""
+    part = max(_SHORTEST_PART, len(chars) // 2)
+    rest = "".join(f"(?:{char}" for char in chars[part:]) + ")?" * len(chars[part:])
+    return "".join(chars[:part]) + rest
+
+
+def _spelled(char: str) -> str:
+    """Return the pattern of one character of a key, as it is or escaped in JSON, in a URL or in HTML."""
+    code = ord(char)
+    named = html.escape(char)
+    plain = r"\\*" + re.escape(char)
+    if char.isalnum():
+        return re.escape(char)
+    escaped = [plain, rf"\\+u{code:04x}", rf"%(?:25)*{code:02x}", rf"&(?:amp;)?#x0*{code:x};", rf"&(?:amp;)?#0*{code};"]
+    if named != char:
+        escaped.append(re.escape(named))
+    return f"(?:{'|'.join(escaped)})"
+
+
+def _in_base64(char: str) -> str:
+    """Return the pattern of one character in either alphabet of base64."""
+    if char == "+":
+        return f"(?:{_spelled('+')}|-)"
+    return f"(?:{_spelled('/')}|_)" if char == "/" else char

@@ -103,6 +103,8 @@ def _encode(operation: Operation[Any], body: object) -> bytes:
         if operation.wrap is not None:
             body = {operation.wrap: _codec.to_dict(body) if isinstance(body, _codec.FieldsBase) else body}
         return _codec.encode(body)
+    except RecursionError:
+        raise InputError(f"The body of {operation.name} cannot be written as JSON: it is nested too deep.") from None
     except (TypeError, ValueError) as error:
         raise InputError(f"The body of {operation.name} cannot be written as JSON: {error}.") from None
 

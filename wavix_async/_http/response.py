@@ -1,13 +1,16 @@
 """From a response to a result, or to an error that says what happened: pure functions without I/O, clock or client."""
 
+import re
 from collections.abc import Mapping
 from typing import Any, Final, TypeVar, cast
 
 import attrs
 
 from wavix_async import _codec
+from wavix_async._http.details import DETAILS, bounded
 from wavix_async._http.evidence import Contradiction, denial, find_contradiction
 from wavix_async._http.operation import Operation
+from wavix_async._http.redaction import NO_KEY, Redactor
 from wavix_async._http.refusals import is_refusal
 from wavix_async._http.request import Request
 from wavix_async._ratelimit import answered_at
@@ -15,14 +18,31 @@ from wavix_async.errors import APIError, DecodeError, OutcomeUnknownError, Serve
 from wavix_async.models.common import Success
 from wavix_async.types import Outcome
 
-__all__ = ["Response", "error_context", "read_response"]
+__all__ = ["LARGE", "Response", "error_context", "read_large", "read_response"]
 
 T = TypeVar("T")
 
-_EXCERPT: Final = 2000
+LARGE: Final = 128 * 1024
+"""Bytes of a body that may hold the event loop for long: a page of 100 numbers has 107 kB and takes 1 ms, and the worst
+body of this size takes 50 ms."""
+_MOST_CONTAINERS: Final = 100_000
+"""Lists and objects in a large body. The parser stops all threads: 16 MB of empty lists would take it two seconds."""
+_MOST_VALUES: Final = 500_000
+_LONGEST_ERROR: Final = 1024 * 1024
+"""Bytes of an error's body that are parsed; of a longer one an error only keeps the beginning."""
+_DEEPEST: Final = 100
+"""Levels of an answer. `to_dict`, pickle and `repr` cannot go much deeper; JSON libraries often stop here, too."""
+_MOST_DRIFTS: Final = 20_000
+"""Drifts after which an answer is not one of this API: a page of 100 numbers with every field changed has 6,000."""
 _LONGEST_ID: Final = 200  # characters of an id or a code; the server or a proxy may send any text
+_MOST_SIBLINGS: Final = 100  # keys beside the result that are reported as drift
 _FLAGS: Final = frozenset({"success", "error"})  # keys that the API may add to any answer
 _READS: Final = frozenset({"GET", "HEAD"})
+_LONGEST_ANSWER_KEPT: Final = 16 * 1024
+"""Bytes of an answer that an error keeps as a model; of a longer one it keeps the beginning."""
+_UNPRINTABLE: Final = re.compile(
+    "[\\x00-\\x08\\x0b\\x0c\\x0e-\\x1f\\x7f-\\x9f\\u202a-\\u202e\\u2066-\\u2069\\ud800-\\udfff]"
+)
 _REQUEST_ID_HEADERS: Final = ("X-Request-Id", "X-Amzn-Trace-Id", "CF-Ray")
 
 
@@ -31,18 +51,19 @@ class Response:
     """An answer of the API, read to its end."""
 
     status: int
-    headers: Mapping[str, str]
+    headers: Mapping[str, str] = attrs.field(repr=False)
     body: bytes = attrs.field(repr=False)
     request: Request | None = attrs.field(default=None, repr=False)
     """The request that it answers, for the messages of errors."""
 
 
-def read_response(operation: Operation[T], response: Response) -> tuple[T, list[_codec.Drift]]:
+def read_response(operation: Operation[T], response: Response, redactor: Redactor = NO_KEY) -> tuple[T, _codec.Drifts]:
     """Read a response as the operation's result.
 
     Args:
         operation: The call.
         response: The response of the API.
+        redactor: Hides the key in what an error quotes.
 
     Returns:
         The result, and everything in it that is not as documented.
@@ -53,39 +74,47 @@ def read_response(operation: Operation[T], response: Response) -> tuple[T, list[
         OutcomeUnknownError: The body of a 2xx contradicts the change, or reports an error in another form.
     """
     if not 200 <= response.status < 300:
-        raise _api_error(operation, response)
+        raise _api_error(operation, response, redactor)
     if not response.body:
-        return _nothing(operation, response)
+        return _nothing(operation, response, redactor)
     if operation.result is None:
-        return cast("T", None), []
-    payload = _payload(response)
+        return cast("T", None), _codec.NO_DRIFTS
+    payload = _payload(response, redactor)
     if type(payload) is dict and not operation.error_flag_is_data:
         if payload.get("success") is False or payload.get("error") is True:
-            raise _api_error(operation, response)
+            raise _api_error(operation, response, redactor)
         words = denial(operation, payload)
         if words is not None:
-            raise _unbelievable(operation, response, words, payload)
+            raise _unbelievable(operation, response, redactor, words, payload)
     read = _decode if operation.unwrap is None else _read_unwrapped
-    value, drifts = read(operation, response, payload)
+    value, drifts = read(operation, response, payload, redactor)
     if response.request is not None:
         found = find_contradiction(operation, response.request, value)
         if found is not None:
-            raise _unbelievable(operation, response, found.words, value, found)
+            answer = value if len(response.body) <= _LONGEST_ANSWER_KEPT else payload
+            raise _unbelievable(operation, response, redactor, found.words, answer, found)
     return value, drifts
 
 
 def _unbelievable(
-    operation: Operation[Any], response: Response, words: str, answer: object, found: Contradiction | None = None
+    operation: Operation[Any],
+    response: Response,
+    redactor: Redactor,
+    words: str,
+    answer: object,
+    found: Contradiction | None = None,
 ) -> WavixError:
     """Return the error for a 2xx whose body contradicts the request, or says no."""
     said = f"HTTP {response.status} for {_name(operation, response)}, but the answer cannot be believed: {words}."
-    facts: dict[str, Any] = {**error_context(response), "details": None}
+    facts: dict[str, Any] = {**error_context(response, redactor), "details": None}
+    if isinstance(answer, dict | list):
+        answer = bounded(answer, redactor.excerpt)
     if found is None:
-        facts |= {"code": _code_in(answer), "reason": _message_in(answer) or None, "details": answer}
+        facts |= {"code": _code_in(answer), "reason": _printable(_message_in(answer)) or None, "details": answer}
     if operation.method in _READS:
-        return DecodeError(said, retryable=True, **facts)
+        return DecodeError(_printable(said), retryable=True, **facts)
     return OutcomeUnknownError(
-        f"{said} The request may have been carried out: check the account before you send it again.",
+        f"{_printable(said)} The request may have been carried out: check the account before you send it again.",
         answer=answer,
         differing=() if found is None else found.differing,
         other_record=found is not None and found.other_record,
@@ -93,37 +122,67 @@ def _unbelievable(
     )
 
 
-def _decode(operation: Operation[T], response: Response, payload: Any) -> tuple[T, list[_codec.Drift]]:
+def read_large(operation: Operation[T], response: Response, redactor: Redactor) -> tuple[T, _codec.Drifts]:
+    """Read a response with a large body, for a thread: `read_response` after a check that no step will take long.
+
+    Raises:
+        APIError: The status is an error, or the body of a 2xx says that the call failed.
+        DecodeError: The body of a 2xx is not the JSON result of this operation, or holds too many values.
+    """
+    if 200 <= response.status < 300:
+        containers = values = 0
+        for start in range(0, len(response.body), _LONGEST_ERROR):
+            # Part by part, so that other threads run in between.
+            part = response.body[start : start + _LONGEST_ERROR]
+            containers += part.count(b"{") + part.count(b"[")
+            values += part.count(b",")
+            if containers > _MOST_CONTAINERS or values > _MOST_VALUES:
+                what = f"a body of over {_MOST_CONTAINERS:,} objects and lists, or {_MOST_VALUES:,} values"
+                raise _unreadable(response, what, redactor)
+    return read_response(operation, response, redactor)
+
+
+def _decode(operation: Operation[T], response: Response, payload: Any, redactor: Redactor) -> tuple[T, _codec.Drifts]:
     result: Any = operation.result
-    value, drifts = _codec.decode(result, payload)
+    try:
+        value, drifts = _codec.decode(result, payload, _MOST_DRIFTS)
+    except _codec.TooMuchDrift:
+        what = f"JSON that differs from the documentation in over {_MOST_DRIFTS:,} places"
+        raise _unreadable(response, what, redactor) from None
+    # A model without plain JSON, read without drift, is as deep as its class.
+    if (drifts or _codec.holds_plain(result)) and _codec.is_nested(payload, _DEEPEST):
+        raise _unreadable(response, f"JSON that is nested deeper than {_DEEPEST} levels", redactor)
     if drifts and not (_codec.fits(result, value) and _says_something(result, payload)):
         raise _unreadable(
-            response, f"a JSON {type(payload).__name__} that is not an answer to {_name(operation, response)}"
+            response, f"a JSON {type(payload).__name__} that is not an answer to {_name(operation, response)}", redactor
         )
     return value, drifts
 
 
-def _read_unwrapped(operation: Operation[T], response: Response, payload: Any) -> tuple[T, list[_codec.Drift]]:
+def _read_unwrapped(
+    operation: Operation[T], response: Response, payload: Any, redactor: Redactor
+) -> tuple[T, _codec.Drifts]:
     """Read the result under the key `unwrap`; if the answer lacks the key, the body itself is the result."""
     key = operation.unwrap
     inner = payload.get(key) if type(payload) is dict else None
     if inner is None and type(payload) is dict and key in payload:
         # Null means None, or an empty list.
         if type(None) in _codec.members(operation.result):
-            return cast("T", None), []
+            return cast("T", None), _codec.NO_DRIFTS
         if _codec.is_list(operation.result):
-            return cast("T", []), []
+            return cast("T", []), _codec.NO_DRIFTS
     if not isinstance(inner, dict | list):
         # The model itself may have a text or number field of that name: in that case, too, the body is the result.
-        return _decode(operation, response, payload)
-    value, drifts = _decode(operation, response, inner)
+        return _decode(operation, response, payload, redactor)
+    value, drifts = _decode(operation, response, inner, redactor)
     model = _codec.name_of(operation.result)
-    found = [attrs.evolve(drift, path=f"$.{key}{drift.path[1:]}") for drift in drifts]
-    found += [
-        _codec.Drift(model, name, "unknown", f"$.{name}", "no such key", type(sibling).__name__)
-        for name, sibling in payload.items()
-        if name != key and name not in _FLAGS
-    ]
+    found = _codec.Drifts(attrs.evolve(drift, path=f"$.{key}{drift.path[1:]}") for drift in drifts)
+    siblings = [name for name in payload if name != key and name not in _FLAGS]
+    found += (
+        _codec.Drift(model, name, "unknown", f"$.{name}", "no such key", type(payload[name]).__name__)
+        for name in siblings[:_MOST_SIBLINGS]
+    )
+    found.more = drifts.more + len(siblings[_MOST_SIBLINGS:])
     return value, found
 
 
@@ -132,60 +191,89 @@ def _says_something(result: Any, payload: Any) -> bool:
     return result is Success or _codec.is_about(result, payload)
 
 
-def _nothing(operation: Operation[T], response: Response) -> tuple[T, list[_codec.Drift]]:
+def _nothing(operation: Operation[T], response: Response, redactor: Redactor) -> tuple[T, _codec.Drifts]:
     """Read an empty 2xx: valid if the call only confirms, a broken answer if it must return something."""
     if operation.result is None:
-        return cast("T", None), []
+        return cast("T", None), _codec.NO_DRIFTS
     if operation.result is not Success:
-        raise _unreadable(response, "an empty body")
-    return cast("T", Success(success=True)), []
+        raise _unreadable(response, "an empty body", redactor)
+    return cast("T", Success(success=True)), _codec.NO_DRIFTS
 
 
-def _payload(response: Response) -> Any:
+def _payload(response: Response, redactor: Redactor) -> Any:
     kind = response.headers.get("Content-Type", "")
     if kind and "json" not in kind.lower():
-        raise _unreadable(response, f"content type {kind[:100]!r} where JSON was expected")
+        raise _unreadable(response, f"content type {redactor.excerpt(kind, 100)!r} where JSON was expected", redactor)
     try:
         return _codec.loads(response.body)
     except (ValueError, RecursionError):
-        raise _unreadable(response, "a body that is not JSON, or incomplete JSON") from None
+        pass
+    try:
+        return _codec.loads_odd(response.body)
+    except (ValueError, RecursionError):
+        raise _unreadable(response, "a body that is not JSON, or incomplete JSON", redactor) from None
 
 
-def _unreadable(response: Response, what: str) -> DecodeError:
+def _unreadable(response: Response, what: str, redactor: Redactor) -> DecodeError:
+    began = _excerpt(response.body, redactor)
     return DecodeError(
-        f"HTTP {response.status} with {what}. It began: {_excerpt(response.body)[:200]!r}",
-        **error_context(response),
+        f"HTTP {response.status} with {what}. It began: {began[:200]!r}",
+        **error_context(response, redactor),
         retryable=True,
-        details=_excerpt(response.body),
+        details=began,
     )
 
 
-def _excerpt(body: bytes) -> str:
-    return body[:_EXCERPT].decode("utf-8", "replace")
+def _excerpt(body: bytes, redactor: Redactor) -> str:
+    # A character has at most four bytes; the excerpt needs more than it returns, to find a key at its end.
+    return redactor.excerpt(body[: 16 * DETAILS].decode("utf-8", "replace"), DETAILS)
 
 
-def error_context(response: Response) -> dict[str, Any]:
+def error_context(response: Response, redactor: Redactor) -> dict[str, Any]:
     """Return what every error says about the answer: its status, the request's id, the server's time."""
     headers = response.headers
     return {
         "status": response.status,
-        "request_id": next((_plain(value) for name in _REQUEST_ID_HEADERS if (value := headers.get(name))), None),
+        "request_id": next(
+            (
+                _ascii(redactor.excerpt(value, _LONGEST_ID))
+                for name in _REQUEST_ID_HEADERS
+                if (value := headers.get(name))
+            ),
+            None,
+        ),
         "date": answered_at(headers),
     }
 
 
-def _plain(text: str) -> str:
-    """Return a header's text in a form that is safe for logs and JSON: short, with escapes for bytes beyond ASCII."""
-    return text[:_LONGEST_ID].encode("ascii", "backslashreplace").decode()
+def _ascii(text: str) -> str:
+    """Return a header's text in a form that is safe for logs and JSON, with escapes for bytes beyond ASCII."""
+    return text.encode("ascii", "backslashreplace").decode()
 
 
-def _api_error(operation: Operation[Any], response: Response) -> APIError:
-    try:
-        details: Any = _codec.loads(response.body)
-    except (ValueError, RecursionError):
-        details = _excerpt(response.body)
-    status, from_api = response.status, _is_from_api(response, details)
-    said = (_message_in(details) or "no reason given").rstrip(". ") + "."
+def _printable(text: str) -> str:
+    """Return a text of a server without half characters and terminal escapes: people print the message of an error."""
+    return _UNPRINTABLE.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+
+
+def _details(response: Response, redactor: Redactor) -> tuple[Any, bool]:
+    """Return what an error keeps of a body, and whether the body is JSON."""
+    body = response.body
+    if len(body) > _LONGEST_ERROR:
+        return _excerpt(body, redactor), "json" in response.headers.get("Content-Type", "").lower()
+    for loads in (_codec.loads, _codec.loads_odd):
+        try:
+            return bounded(loads(body), redactor.excerpt), True
+        except (ValueError, RecursionError):
+            continue
+    return _excerpt(body, redactor), False
+
+
+def _api_error(operation: Operation[Any], response: Response, redactor: Redactor) -> APIError:
+    details, is_json = _details(response, redactor)
+    status, from_api = response.status, _is_from_api(response, details, is_json=is_json)
+    reason = _printable(_message_in(details))
+    said = (reason or "no reason given").rstrip(". ") + "."
     kind: type[APIError] = error_for_status(status)
     outcome: Outcome | None = None  # as the class says
     if not 200 <= status < 300 and kind is not ServerError:
@@ -194,31 +282,24 @@ def _api_error(operation: Operation[Any], response: Response) -> APIError:
         kind = kind if refusal else APIError
     return kind(
         f"HTTP {status} for {_name(operation, response)}: {said}{_hint(operation, status, outcome, from_api=from_api)}",
-        **error_context(response),
+        **error_context(response, redactor),
         code=_code_in(details),
         outcome=outcome,
         # A 429 and a 5xx have what their class says; of the others only those without a refusal may go better.
         retryable=True if outcome == "unknown" else None,
-        reason=None if isinstance(details, str) else _message_in(details) or None,
+        reason=None if isinstance(details, str) else reason or None,
         details=details,
         is_page=not from_api,
     )
 
 
-def _is_from_api(response: Response, details: Any) -> bool:
-    """Return whether the body of an error is one that the API itself sends: JSON, or empty.
-
-    Args:
-        response: The answer.
-        details: Its body as JSON, or as a text if it is not JSON.
-    """
-    if isinstance(details, dict | list) or not response.body.strip():
-        return True
-    if isinstance(details, str) and not response.body.lstrip().startswith(b'"'):
-        return False
+def _is_from_api(response: Response, details: Any, *, is_json: bool) -> bool:
+    """Return whether the body of an error is one that the API itself sends: JSON, or empty."""
+    if not is_json:
+        return not response.body.strip()
     # A lone word or number in a text is JSON by chance.
     declared = response.headers.get("Content-Type", "")
-    return not declared or "json" in declared.lower()
+    return isinstance(details, dict | list) or not declared or "json" in declared.lower()
 
 
 def _hint(operation: Operation[Any], status: int, outcome: Outcome | None, *, from_api: bool) -> str:
@@ -278,5 +359,5 @@ def _code_in(details: Any) -> str | None:
         return None
     for key in ("error_code", "code", "error_class"):
         if isinstance(details.get(key), str | int) and not isinstance(details.get(key), bool):
-            return str(details[key])[:_LONGEST_ID]
+            return _printable(str(details[key])[:_LONGEST_ID])
     return None

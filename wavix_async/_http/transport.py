@@ -21,7 +21,8 @@ from aiohttp import hdrs
 from multidict import CIMultiDict
 
 from wavix_async._aio import Watchdog
-from wavix_async._http.failures import name_failure, shows_a_login
+from wavix_async._http.details import DETAILS
+from wavix_async._http.failures import clean_cause, name_failure
 from wavix_async._http.pool import close_idle, guard
 from wavix_async._http.request import Part, Request
 from wavix_async._http.response import Response
@@ -145,6 +146,7 @@ class Transport:
         began = loop.time()
         watched = watch.enter(until, deadline)
         crowded_out = False
+        failure: WavixError
         try:
             answer = await session.request(
                 request.method,
@@ -190,14 +192,16 @@ class Transport:
             crowded_out = isinstance(failure, ConnectError) and failure.local_limit
             if not crowded_out:
                 self._suspect(session, failure, request, loop.time() - began)
-            try:
-                raise failure from (None if shows_a_login(error) else error)
-            finally:
-                del failure
+            failure.__cause__ = clean_cause(error)
         finally:
             watch.leave(watched)
             if self._room.waiting and not crowded_out:
                 self._room.request_ended()
+        try:
+            # Outside of the handler: in it, the failure would refer to aiohttp's error, and to all of its frames.
+            raise failure
+        finally:
+            del failure
 
     async def wait_for_room(self, time_left: float, patience: float, *, fresh: bool, again: bool) -> bool:
         """Wait until there may be a connection for a call, after this machine had no descriptor for one more.
@@ -362,7 +366,8 @@ async def _read(answer: aiohttp.ClientResponse) -> bytes:
             raise DecodeError(
                 f"The answer is longer than {MAX_BODY // 2**20} MB: reading stopped.",
                 status=answer.status,
-                details=b"".join(chunks)[:2000].decode("utf-8", "replace"),
+                # More than an error keeps: the call removes the key before it cuts.
+                details=b"".join(chunks)[: 16 * DETAILS].decode("utf-8", "replace"),
             )
         chunks.append(chunk)
     return b"".join(chunks)

@@ -113,10 +113,13 @@ class DriftEvent(Value):
     Attributes:
         operation: The operation, such as `GET /v1/numbers/{id}`.
         drift: What differs, and where.
+        more: Drifts of the same answer that were only counted: the client keeps the first hundred, and one of each
+            further kind.
     """
 
     operation: str
     drift: Drift
+    more: int = 0
 
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)

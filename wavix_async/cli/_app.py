@@ -9,7 +9,7 @@ from rich.text import Text
 from wavix_async import WavixError, __version__
 from wavix_async.cli._commands import bulk_update, demo, get, list_, release, sandbox, update
 from wavix_async.cli._commands import fleet as _fleet
-from wavix_async.cli._console import err, out, suppress_broken_pipe
+from wavix_async.cli._console import err, out, printable, suppress_broken_pipe
 from wavix_async.cli._exit import ExitCode, Quit, code_for_error
 from wavix_async.cli._options import with_option_names
 
@@ -92,5 +92,5 @@ def run(argv: Sequence[str]) -> int:
 
 def _fail(code: ExitCode, message: str) -> int:
     with suppress(BrokenPipeError):
-        err().print(Text(f"wavix-async: {message}"), soft_wrap=True)
+        err().print(Text(printable(f"wavix-async: {message}")), soft_wrap=True)
     return code

@@ -11,7 +11,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-__all__ = ["err", "out", "suppress_broken_pipe", "show_facts", "write_json"]
+__all__ = ["err", "out", "printable", "suppress_broken_pipe", "show_facts", "write_json"]
 
 _WIDE = 240
 
@@ -42,6 +42,11 @@ def err() -> Console:
     return _Err(stderr=True, highlight=False)
 
 
+def printable(text: str) -> str:
+    """Escape unprintable characters: a text of the API may contain terminal control codes, or half characters."""
+    return "".join(each if each.isprintable() or each == "\n" else f"\\u{ord(each):04x}" for each in text)
+
+
 def write_json(value: object) -> None:
     """Write a value to stdout as one line of JSON."""
     sys.stdout.write(json.dumps(value) + "\n")
@@ -69,6 +74,9 @@ def show_facts(console: Console, title: str, facts: Mapping[str, str | Text], *,
         after: Lines below the facts.
     """
     width = max(map(len, facts))
+    title = printable(title)
+    # rich reads markup in a plain string, and a fact may be a text of the API.
+    facts = {label: Text(printable(value)) if isinstance(value, str) else value for label, value in facts.items()}
     if not console.is_terminal:
         console.print(Text(title), soft_wrap=True)
         for label, value in facts.items():
@@ -81,5 +89,7 @@ def show_facts(console: Console, title: str, facts: Mapping[str, str | Text], *,
     grid.add_column()
     for label, value in facts.items():
         grid.add_row(label, value)
-    panel = Panel(Group(grid, *after), title=f"[bold]{title}[/]", title_align="left", expand=False, padding=(1, 2))
+    panel = Panel(
+        Group(grid, *after), title=Text(title, style="bold"), title_align="left", expand=False, padding=(1, 2)
+    )
     console.print(panel)

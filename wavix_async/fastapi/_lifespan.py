@@ -81,9 +81,11 @@ def wavix_lifespan(
         ConfigurationError: `lifespan` is not a lifespan, `grace` is not a number of 0 or more, or both `client` and
             options are given.
     """
+    # The closure keeps the options for the application's lifetime, and a dump of them must not show a secret.
     if "api_key" in options and isinstance(options["api_key"], str):
-        # The closure keeps the options for the application's lifetime, and a dump of them must not show the key.
         options["api_key"] = Secret(options["api_key"])
+    if "base_url" in options and isinstance(options["base_url"], str):
+        options["base_url"] = Secret(options["base_url"])
     _check_lifespan(lifespan)
     grace = check_seconds("grace", grace)
     client_factory = _client_factory(client, options)

@@ -67,6 +67,7 @@ class AccountReader:
         requests: Requests so far.
         rate_limited: Requests answered with 429.
         listings: How many times all pages were read.
+        total: The number of numbers in the account, as the last page says; None if it does not say.
         is_complete: Whether the last listing is complete, that is, no number moved to another page during it.
     """
 
@@ -76,6 +77,7 @@ class AccountReader:
         self.requests = 0
         self.rate_limited = 0
         self.listings = 0
+        self.total: int | None = None
         self.is_complete = False
 
     def count_failure(self, event: Any) -> None:
@@ -88,8 +90,8 @@ class AccountReader:
         """Return the number of numbers in the account."""
         page = await self._wavix.numbers.list(page=1, per_page=1)
         self.requests += 1
-        total = getattr(page.pagination, "total", None)
-        return total if type(total) is int else len(page.items)
+        total = _total(page)
+        return len(page) if total is None else total
 
     async def all_pages(self) -> AsyncGenerator[list[Number], None]:
         """Yield all numbers of the account, page by page. A number that moves to another page may occur twice.
@@ -104,7 +106,8 @@ class AccountReader:
                 async for page in pages:
                     self.requests += 1
                     count += len(page.items)
-                    totals.add(getattr(page.pagination, "total", None))
+                    self.total = _total(page)
+                    totals.add(self.total)
                     yield page.items
             if totals in ({count}, {None}, set()):
                 self.is_complete = True
@@ -151,12 +154,17 @@ class AccountReader:
         return number
 
     async def _search(self, phone: str) -> Number | None:
-        page = await self._wavix.numbers.list(search=phone, per_page=_SEARCH_PAGE)
+        found = await self._wavix.numbers.list(search=phone, per_page=_SEARCH_PAGE, limit=_SEARCH_PAGE).to_list()
         self.requests += 1
-        for number in page.items:
+        for number in found:
             if isinstance(number.number, str) and digits_of(number.number) == phone:
                 return number
         return None
+
+
+def _total(page: Any) -> int | None:
+    total = getattr(page.pagination, "total", None)
+    return total if type(total) is int and total >= 0 else None
 
 
 async def _in_parallel(

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import IO, Any, Final
 
 from wavix_async import DecodeError, InputError, Number, WavixClient
-from wavix_async._files import FIELDS, KINDS, WrongValues, digits_of, is_id, make_update, settings_of
+from wavix_async._files import FIELDS, KINDS, WrongValues, digits_of, is_id, is_text, make_update, settings_of
 from wavix_async.fleet._account import AccountReader
 from wavix_async.fleet._database import Database
 from wavix_async.fleet._desired import LAYOUTS, Layout
@@ -45,7 +45,7 @@ async def export(wavix: WavixClient, path: str | os.PathLike[str], *, layout: La
     Raises:
         InputError: The file cannot be written, or it has another suffix and `layout` is not given.
         APIError: The API rejected the request to list the numbers.
-        DecodeError: The API returned a number without a usable id.
+        DecodeError: The API returned a number without a usable id, or fewer numbers than it counts. No file is written.
     """
     target, chosen = _check_target(path, layout)
     line_of = _WRITERS[chosen]
@@ -60,6 +60,7 @@ async def export(wavix: WavixClient, path: str | os.PathLike[str], *, layout: La
         if reader.is_complete:
             # Delete numbers that an earlier listing found, and that are no longer in the account.
             await database.run(sqlite3.Connection.execute, "DELETE FROM lines WHERE listing < ?", (reader.listings,))
+        await database.run(_check_complete, reader.total)
         return await database.run(_write, target, chosen, stopped)
     except OSError as error:
         raise InputError(f"Cannot write {os.fspath(path)}: {error.strerror or error}.") from error
@@ -93,6 +94,16 @@ def _add_page(
         "INSERT OR REPLACE INTO lines VALUES (?, ?, ?)", ((number.id, line_of(number), listing) for number in numbers)
     )
     connection.execute("COMMIT")
+
+
+def _check_complete(connection: sqlite3.Connection, total: int | None) -> None:
+    """Refuse to write fewer numbers than the account has: pages that overlap hide others."""
+    (found,) = connection.execute("SELECT count(*) FROM lines").fetchone()
+    if total is not None and found < total:
+        raise DecodeError(
+            f"The account has {total:,} numbers, and its pages held {found:,} different ones. Export it again.",
+            retryable=True,
+        )
 
 
 def _write(connection: sqlite3.Connection, target: Path, layout: Layout, stopped: threading.Event) -> int:
@@ -157,8 +168,8 @@ def _cell(settings: dict[str, Any], name: str) -> str:
     value = settings[name]
     if not isinstance(value, str):
         return _json(value)
-    # Quote text that would be read as something else, or that is hard to see.
-    plain = value.isprintable() and value == value.strip() and value not in {"", "null"} and value[0] != '"'
+    # Quote text that would be read as something else (a spreadsheet reads formulas), or that is hard to see.
+    plain = value.isprintable() and value == value.strip() and value not in {"", "null"} and value[0] not in '"=+-@'
     return value if plain else json.dumps(value)
 
 
@@ -221,7 +232,7 @@ def _is_settable(name: str, value: Any) -> bool:
             return _round_trips(name, _json(value))
         except (TypeError, ValueError, RecursionError):
             return False
-    return type(value) in KINDS[name] and (type(value) is not str or _is_text(value))
+    return type(value) in KINDS[name] and (type(value) is not str or is_text(value))
 
 
 # Most numbers of an account have the same few destinations.
@@ -231,12 +242,4 @@ def _round_trips(name: str, text: str) -> bool:
         make_update({name: json.loads(text)})
     except WrongValues:
         return False
-    return _is_text(text)
-
-
-def _is_text(value: str) -> bool:
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
+    return is_text(text)

@@ -10,7 +10,7 @@ from itertools import islice
 from typing import Any, Final
 
 from wavix_async import Number, WavixClient, to_dict
-from wavix_async._files import is_id, settings_of, to_json
+from wavix_async._files import is_id, is_text, settings_of, to_json
 from wavix_async.fleet._account import AccountReader
 from wavix_async.fleet._database import Database, transaction
 from wavix_async.fleet._desired import DesiredState, Match, Source, Target, read
@@ -309,7 +309,7 @@ def _compare(_: sqlite3.Connection, builder: PlanBuilder, match: Match, numbers:
             unchanged.append(number.id)
             continue
         settings, after = settings_of(number), to_dict(update)
-        phone = number.number if isinstance(number.number, str) else None
+        phone = number.number if isinstance(number.number, str) and is_text(number.number) else None
         rows.append(
             (
                 number.id,

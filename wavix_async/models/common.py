@@ -40,10 +40,15 @@ class Page(Model, Generic[T]):
 
     @property
     def has_next(self) -> bool:
-        """Whether there is a page after this one; False if the answer does not say."""
-        current = getattr(self.pagination, "current_page", None)
-        last = getattr(self.pagination, "total_pages", None)
-        return type(current) is int and type(last) is int and current < last
+        """Whether there is a page after this one; False if the answer does not say, and after an empty page."""
+        current, last, size, total = (
+            getattr(self.pagination, name, None) for name in ("current_page", "total_pages", "per_page", "total")
+        )
+        if type(current) is not int:
+            return False
+        # The count of pages alone is not proof: it may say 1 beside a total of 1,000.
+        more = type(size) is int and type(total) is int and size > 0 and current * size < total and len(self) > 0
+        return more or (type(last) is int and current < last)
 
     def __iter__(self) -> Iterator[T]:
         return iter(self.items or ())

@@ -497,7 +497,7 @@ def _page_writer(output: Path | None) -> WritePage:
 
     def write(make: Callable[[], str]) -> None:
         try:
-            output.write_text(make(), encoding="utf-8")
+            output.write_text(make(), encoding="utf-8", errors="backslashreplace")
         except OSError as error:
             raise Quit(ExitCode.FAILED, f"Cannot write --output {output}: {error.strerror}.") from None
 

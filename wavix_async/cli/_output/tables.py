@@ -8,6 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from wavix_async import InboundCallDestination, Number, to_dict
+from wavix_async.cli._console import printable
 
 __all__ = ["number_facts", "number_table"]
 
@@ -29,7 +30,7 @@ def number_table(numbers: Iterable[Number]) -> Table:
             _cell(number.label),
             _cell(number.sms_enabled),
             _cell(number.status),
-            Text(", ".join(map(_route, routes))),
+            Text(printable(", ".join(map(_route, routes)))),
         )
     return table
 
@@ -46,9 +47,11 @@ def _cell(value: Any) -> Text:
         case bool():
             return Text("yes", style="green") if value else Text("no", style="dim")
         case list() | dict():
-            return Text(json.dumps(value, ensure_ascii=False) if value else "-", style="" if value else "dim")
+            return Text(
+                printable(json.dumps(value, ensure_ascii=False)) if value else "-", style="" if value else "dim"
+            )
         case _:
-            return Text(str(value))
+            return Text(printable(str(value)))
 
 
 def _route(route: Any) -> str:

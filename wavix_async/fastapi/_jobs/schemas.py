@@ -1,9 +1,10 @@
 """The requests and responses of the job router, as pydantic models, which define its OpenAPI schema."""
 
+import json
 import re
 from collections.abc import Iterator
 from datetime import datetime
-from typing import Annotated, Final, Literal, Self, TypeAlias
+from typing import Annotated, Any, Final, Literal, Self, TypeAlias
 
 import attrs
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
@@ -188,6 +189,16 @@ class JobList(_ResponseModel):
     items: list[Job]
 
 
+def _without_half_characters(value: Any) -> Any:
+    """Replace lone surrogates, which the API may send and a response cannot hold."""
+    text = json.dumps(value, ensure_ascii=False)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return json.loads(text.encode("utf-8", "replace"))
+    return value
+
+
 class JobField(_ResponseModel):
     """The change of one field."""
 
@@ -206,7 +217,10 @@ class JobChange(_ResponseModel):
     @classmethod
     def of(cls, change: Change | FleetResult) -> Self:
         """Make the response model."""
-        fields = [JobField(field=each.field, before=each.before, after=each.after) for each in change.fields]
+        fields = [
+            JobField(field=each.field, before=_without_half_characters(each.before), after=each.after)
+            for each in change.fields
+        ]
         return cls(id=change.id, number=change.number, fields=fields)
 
 
