@@ -316,7 +316,7 @@ async def test_a_key_in_a_name_that_is_not_documented(
 ) -> None:
     caplog.set_level(logging.DEBUG)
     events: list[object] = []
-    api.answer("GET", "/v1/numbers/1", {**ex.number(), KEY: 1, "x" * 190 + KEY + "x" * 100_000: 2})
+    api.answer("GET", "/v1/numbers/1", {**ex.number(id=1), KEY: 1, "x" * 190 + KEY + "x" * 100_000: 2})
 
     async with WavixClient(KEY, base_url=BASE, strict=strict, observers=[events.append]) as wavix:
         with suppress(DecodeError):
