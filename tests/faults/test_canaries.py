@@ -368,6 +368,10 @@ async def test_without_a_parser_bytes_are_kept_and_not_read(server: FaultServer)
         protocol.data_received(answer(7))
         assert protocol._tail == answer(7)
         assert not protocol._buffer
+        # The next request reads them, by `_drain_tail`.
+        protocol.set_response_params()
+        assert protocol._tail == b""
+        assert len(protocol._buffer) == 1
 
 
 @pytest.mark.req_28

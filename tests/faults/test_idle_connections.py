@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 import ssl
 import threading
@@ -133,6 +134,50 @@ async def test_bytes_on_an_idle_connection_are_no_answer(
         "half of a second answer",
     )
     assert lost == 1 or (swallowed and lost == 0)
+
+
+@pytest.mark.req_01
+@pytest.mark.parametrize("operation", [PATCH, GET, SEND], ids=lambda operation: operation.method)
+@pytest.mark.parametrize("when", ["on a new connection", "on a pooled one"])
+async def test_bytes_that_came_before_the_request_are_no_answer(when: str, operation: Operation[Any]) -> None:
+    """A proxy without room says 503 as soon as it is called; a session with trace hooks takes its time."""
+    sent = threading.Event()
+
+    def serve(connection: RawConnection) -> None:
+        if connection.number == 0 and when == "on a new connection":
+            connection.send(answer(666))
+            sent.set()
+        while (seen := server.next(connection)) is not None:
+            connection.send(answer(seen.id))
+            if connection.number == 0:
+                taken.wait(SOON)
+                connection.send(answer(666))
+                sent.set()
+
+    taken = threading.Event()
+
+    async def wait(*_: object) -> None:
+        taken.set()
+        await until(sent.is_set)
+        await asyncio.sleep(0.02)
+
+    trace = aiohttp.TraceConfig()
+    (trace.on_connection_create_end if when == "on a new connection" else trace.on_connection_reuseconn).append(wait)
+    with RawServer(serve) as server:
+        async with (
+            aiohttp.ClientSession(trace_configs=[trace]) as session,
+            WavixClient("key", base_url=server.url, session=session, retry=FAST) as client,
+        ):
+            if when == "on a pooled one":
+                await update(client, 1)
+            if operation is SEND:
+                # With Python 3.11 aiohttp cannot tell that the body has not left.
+                with contextlib.suppress(OutcomeUnknownError):
+                    await update(client, 7, SEND)
+            else:
+                assert (await update(client, 7, operation)).id == 7
+    left = [(seen.connection, seen.id) for seen in server.requests if seen.id == 7]
+    assert left == [(1, 7)] or (operation is SEND and not left)
 
 
 @pytest.mark.req_01
@@ -341,21 +386,23 @@ async def test_a_caller_that_loses_patience_first_meets_one_dead_connection_too(
     assert [seen.id for seen in dying.lost] == [1]
 
 
-async def test_a_pool_of_dead_connections_costs_one_timeout() -> None:
-    """32 dead connections, and a hundred calls at once: no call meets two, and all of it takes little longer than
-    one timeout."""
+@pytest.mark.parametrize("at_once", [4, 100])
+async def test_a_pool_of_dead_connections_costs_one_timeout(at_once: int) -> None:
+    """32 dead connections, and a hundred calls: those that are on the wire first time out, and none after them."""
     dying = Dying()
     attempt = 3.0
     with dying.alive as server:
         async with WavixClient("key", base_url=server.url, retry=FAST, timeout=attempt, max_connections=32) as client:
             await dying.fill(client, 32)
+            few = client.with_options(semaphore=asyncio.Semaphore(at_once))
             began = time.monotonic()
-            numbers = await asyncio.gather(*(update(client, number) for number in range(100)))
+            numbers = await asyncio.gather(*(update(few, number) for number in range(100)))
             took = time.monotonic() - began
     assert [number.id for number in numbers] == list(range(100))
-    assert len({seen.id for seen in dying.lost}) == len(dying.lost) <= 32
-    assert sorted(seen.id for seen in server.requests) == list(range(100))
-    assert attempt * 0.9 <= took < 2 * attempt
+    # No call meets two.
+    assert len({seen.id for seen in dying.lost}) == len(dying.lost) <= min(at_once, 32)
+    assert {seen.id for seen in server.requests} == set(range(100))
+    assert attempt * 0.9 <= took < attempt + SOON
 
 
 async def test_connections_that_answered_meanwhile_are_not_suspected() -> None:

@@ -72,6 +72,14 @@ class GuardedConnection(ResponseHandler):
         # Bytes that the event loop has not read yet, or the end of the connection.
         return self._unread is None or not self._unread(0)
 
+    def _drain_tail(self) -> None:
+        """Close the connection if bytes came before the request: aiohttp would read them as the answer to it."""
+        if self._tail and not self._upgraded and self._payload_parser is None and self.transport is not None:
+            self._tail = b""
+            # aiohttp refuses to write to a closing transport, so the request does not leave.
+            self.transport.close()
+        super()._drain_tail()
+
 
 _should_close: Final[Callable[[ResponseHandler], bool]] = ResponseHandler.should_close.fget  # type: ignore[attr-defined]
 
