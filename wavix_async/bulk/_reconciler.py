@@ -2,7 +2,8 @@
 
 The run reconciles such changes after all others: by then the cause, such as an outage, may be over, and reads during an
 outage only add load. If the input has another change for such a key, the run reconciles the key before it sends that
-change.
+change. If more than `_MOST_UNRESOLVED` changes wait, the run reconciles the oldest ones before it takes the next items, so that
+memory does not grow with the number of such changes.
 """
 
 from collections import deque
@@ -23,6 +24,7 @@ __all__ = ["Reconciler"]
 
 _READ_AGAIN_AFTER: Final = 1.0
 _MOST_FAILED_READS: Final = 20
+_MOST_UNRESOLVED: Final = 1_000
 
 
 @attrs.frozen(eq=False, repr=False)
@@ -48,6 +50,7 @@ class Reconciler:
         send: Sends a change again, given its result, and counts its attempts; returns None if it must not be repeated.
         stop: Ends the wait between two reads.
         clock: The client's clock.
+        concurrency: The most reads in flight at once.
     """
 
     def __init__(
@@ -57,6 +60,7 @@ class Reconciler:
         send: Callable[[BulkResult, Any, AttemptLog], Awaitable[Any] | None],
         stop: StopSignal,
         clock: Clock,
+        concurrency: int,
     ) -> None:
         self._operation = operation
         self._read = read
@@ -66,6 +70,9 @@ class Reconciler:
         self._unresolved: dict[Hashable, _Unresolved] = {}
         self._todo: deque[Hashable] = deque()
         self._failed_reads = 0
+        # At the start of an outage this many reads can fail before the circuit breaker knows of it.
+        self._most_failed_early = max(_MOST_FAILED_READS, concurrency)
+        self._unread = 0  # changes to give up without a read, after too many failed reads
 
     def __len__(self) -> int:
         return len(self._unresolved)
@@ -98,6 +105,44 @@ class Reconciler:
         self._unresolved.clear()
         return results
 
+    def is_full(self) -> bool:
+        """Return whether so many changes wait that the run must reconcile some before it takes the next items."""
+        return len(self._unresolved) > _MOST_UNRESOLVED
+
+    def next_early(self, try_acquire: Callable[[Hashable], bool]) -> Any:
+        """Return the key that has waited longest, of those that can be locked; None if there is none."""
+        return next(filter(try_acquire, self._unresolved), None)
+
+    def forget_failed_reads(self) -> None:
+        """Forget failed reads: an outage is over."""
+        self._failed_reads = 0
+
+    async def reconcile_early(self, key: Hashable, is_outage: Callable[[], bool]) -> BulkResult | None:
+        """Find out during the run how the unresolved change of a key ended.
+
+        Args:
+            key: A locked key.
+            is_outage: Returns whether the API currently answers nothing.
+
+        Returns:
+            As `reconcile`; None if the record could not be read, so that the change waits further. After too many failed
+            reads outside of an outage, the changes that have waited longest end without a read.
+        """
+        unresolved = self._unresolved[key]
+        if self._unread:
+            self._unread -= 1
+            result = _unknown_if_maybe_done(unresolved.result, unresolved.log)
+        else:
+            result, was_read = await self._reconcile(unresolved)
+            if not was_read:
+                if is_outage() or self._failed_reads < self._most_failed_early:
+                    del self._unresolved[key]
+                    self._unresolved[key] = unresolved
+                    return None
+                self._unread, self._failed_reads = _MOST_UNRESOLVED, 0
+        del self._unresolved[key]
+        return attrs.evolve(result, attempts=unresolved.log.attempts)
+
     def begin(self) -> None:
         """Queue the remaining keys, and forget earlier failed reads."""
         self._todo, self._failed_reads = deque(self._unresolved), 0
@@ -113,12 +158,13 @@ class Reconciler:
             A success if the change is applied, perhaps after it was sent again. `failed` if it is not applied and the
             API answered every attempt with an error. Otherwise the result is unchanged: the API may still apply it.
         """
-        result = await self._reconcile(self._unresolved[key])
+        result, _ = await self._reconcile(self._unresolved[key])
         # Only now, because a report made during the await must count this key.
         del self._unresolved[key]
         return result
 
-    async def _reconcile(self, unresolved: _Unresolved) -> BulkResult:
+    async def _reconcile(self, unresolved: _Unresolved) -> tuple[BulkResult, bool]:
+        """Return the result, and whether the record could be read."""
         result, log = unresolved.result, unresolved.log
         rejected = False
         try:
@@ -134,9 +180,13 @@ class Reconciler:
                     if again.outcome == "unknown":
                         found = await self._read_until_changed(unresolved)
         except WavixError as unread:
-            self._failed_reads += not isinstance(unread, NotFoundError)
-            return _unknown_if_maybe_done(result, log)
+            was_read = isinstance(unread, NotFoundError)
+            self._failed_reads += not was_read
+            return _unknown_if_maybe_done(result, log), was_read
         self._failed_reads = 0
+        return self._decided(result, found, log, rejected=rejected), True
+
+    def _decided(self, result: BulkResult, found: _Found | None, log: AttemptLog, *, rejected: bool) -> BulkResult:
         if found is not None:
             return attrs.evolve(
                 result,

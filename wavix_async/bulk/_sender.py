@@ -169,6 +169,21 @@ class Sender:
         assert self._operation.read is not None
         return await self._with_log(AttemptLog(), key, self._operation.read(self._reconciling, key))
 
+    def is_outage(self) -> bool:
+        """Return whether the API currently answers nothing."""
+        return self._breaker.is_open()
+
+    async def wait_out_outage(self, key: Hashable) -> bool:
+        """Wait for the end of an outage; return whether there was one that has ended.
+
+        Args:
+            key: A key to probe with if none has been answered yet.
+
+        Raises:
+            StoppedError: The run was stopped during the wait.
+        """
+        return self._breaker.is_open() and await self._breaker.wait_for_probe(key)
+
     def end_backoff(self, log: AttemptLog) -> None:
         """Note that a change no longer backs off."""
         if log.backing_off:

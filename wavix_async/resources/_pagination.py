@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from typing import Any, Final, Generic, TypeVar
 
+from wavix_async._aio import UnawaitedWarning
 from wavix_async._codec import shape_of
 from wavix_async.errors import DecodeError
 from wavix_async.models._base import MAX_PER_PAGE
@@ -23,7 +24,8 @@ class Paginator(Generic[P, T]):
     """A list that is read page by page.
 
     `await paginator` reads one page. `async for item in paginator` reads every item, in order: the first page says how
-    many pages there are, and the paginator fetches a few of the next ones while you work.
+    many pages there are, and the paginator fetches a few of the next ones while you work. A paginator that is thrown away
+    before it read anything warns (`RuntimeWarning`).
     """
 
     def __init__(
@@ -34,7 +36,14 @@ class Paginator(Generic[P, T]):
         limit: int | None = None,
         name: str = "a list",
     ) -> None:
-        self._fetch = fetch
+        unawaited = UnawaitedWarning(f"{name} was never awaited, so it read nothing: await it, or iterate over it.")
+
+        def note_and_fetch(page: int | None, per_page: int | None) -> Awaitable[P]:
+            # Not `self`: a cycle would delay the warning to the next garbage collection.
+            unawaited.cancel()
+            return fetch(page, per_page)
+
+        self._fetch = note_and_fetch
         self._page = page
         self._per_page = per_page
         self._limit = limit
