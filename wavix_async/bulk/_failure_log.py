@@ -21,6 +21,7 @@ __all__ = ["KEPT", "FailureLog"]
 KEPT: Final = 1_000
 """The most results that a report keeps."""
 _LONGEST_KEY: Final = 500
+_LONGEST_ERROR: Final = 2_000
 _FORMULA_BEGINS: Final = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 _NUMBER: Final = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?")
 _COLUMNS: Final = ("id", "status", "attempts", "error", "kind", "http_status", "code", "request_id")
@@ -103,7 +104,7 @@ def _row(result: BulkResult) -> dict[str, Any]:
         "id": _key(result.id),
         "status": str(result.status),
         "attempts": result.attempts,
-        "error": None if error is None else str(error),
+        "error": None if error is None else str(error)[:_LONGEST_ERROR],
         "kind": None if error is None else type(error).__name__,
         "http_status": None if error is None else error.status,
         "code": None if error is None else error.code,

@@ -70,8 +70,8 @@ class Reconciler:
         self._unresolved: dict[Hashable, _Unresolved] = {}
         self._todo: deque[Hashable] = deque()
         self._failed_reads = 0
-        # At the start of an outage this many reads can fail before the circuit breaker knows of it.
-        self._most_failed_early = max(_MOST_FAILED_READS, concurrency)
+        # At the start of an outage one read of each worker can fail before the circuit breaker knows of it.
+        self._most_failed_early = max(_MOST_FAILED_READS, 4 * concurrency)
         self._unread = 0  # changes to give up without a read, after too many failed reads
 
     def __len__(self) -> int:

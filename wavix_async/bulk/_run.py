@@ -412,12 +412,11 @@ class BulkRun(TaskCoroutine[BulkReport[Key, Result]], Generic[Key, Result]):
             await self._record(result)
 
     async def _make_room(self) -> bool:
-        """Reconcile one change now, because too many wait for the end of the run.
-
-        An outage is waited out first, and a change whose record cannot be read in it waits further.
+        """Reconcile one change now, because too many wait for the end of the run; wait for the end of an outage first.
 
         Returns:
-            Whether to look again before the next item. False if other workers reconcile all that there is.
+            Whether to look again before the next item. False if there is nothing to reconcile, or the record could not
+            be read: if the API is out of reach, sending the next item shows it, and that item waits.
         """
         key = self._reconciler.next_early(self._locks.try_acquire)
         if key is None:
@@ -426,9 +425,10 @@ class BulkRun(TaskCoroutine[BulkReport[Key, Result]], Generic[Key, Result]):
             if await self._sender.wait_out_outage(key):
                 self._reconciler.forget_failed_reads()
             result = await self._reconciler.reconcile_early(key, self._sender.is_outage)
-            if result is not None:
-                self._stop_if_needed(result.error)
-                await self._record(result)
+            if result is None:
+                return False
+            self._stop_if_needed(result.error)
+            await self._record(result)
         except StoppedError:
             pass
         except Exception as error:
