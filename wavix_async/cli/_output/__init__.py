@@ -1,7 +1,7 @@
 """Format what the commands show: tables, progress, reports and summaries."""
 
-from wavix_async.cli._output.fleet_report import change_json, printable, show_run, write_report
-from wavix_async.cli._output.format import format_count, format_duration, format_time
+from wavix_async.cli._output.fleet_report import change_json, show_run, write_report
+from wavix_async.cli._output.format import format_count, format_duration, format_time, printable
 from wavix_async.cli._output.progress import Display, ReadProgress, RunProgress
 from wavix_async.cli._output.report import format_counts, report_json, show_report
 from wavix_async.cli._output.results import result_file

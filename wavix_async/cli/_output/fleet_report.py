@@ -9,11 +9,11 @@ from rich.console import Console
 from rich.text import Text
 
 from wavix_async.cli._console import show_facts
-from wavix_async.cli._output.format import format_duration, format_time
+from wavix_async.cli._output.format import format_duration, format_time, printable
 from wavix_async.cli._output.summary import failure_reasons, status_label, stop_reason, summarize
 from wavix_async.fleet import Change, FieldChange, FleetReport, FleetResult, FleetStatus
 
-__all__ = ["change_json", "printable", "show_run", "write_report"]
+__all__ = ["change_json", "show_run", "write_report"]
 
 _MAX_REASONS: Final = 10
 _STYLES: Final = {
@@ -26,11 +26,6 @@ _STYLES: Final = {
 }
 _ALWAYS_SHOWN: Final = frozenset({FleetStatus.UPDATED, FleetStatus.FAILED})
 _SUMMARY_STYLES: Final = {"good": "bold green", "bad": "bold red", "open": "bold yellow", "running": "bold"}
-
-
-def printable(text: str) -> str:
-    """Escape unprintable characters: the settings of a number may contain terminal control codes."""
-    return "".join(each if each.isprintable() or each == "\n" else f"\\u{ord(each):04x}" for each in text)
 
 
 def show_run(console: Console, report: FleetReport, *, interrupted: bool = False) -> None:

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-__all__ = ["format_count", "format_duration", "format_time"]
+__all__ = ["format_count", "format_duration", "format_time", "printable"]
 
 
 def format_duration(seconds: float) -> str:
@@ -30,3 +30,8 @@ def format_time(epoch: float) -> str:
 def format_count(count: int) -> str:
     """Return `1 number`, or `1,234 numbers`."""
     return f"{count:,} number{'s' * (count != 1)}"
+
+
+def printable(text: str) -> str:
+    """Escape unprintable characters: settings of a number and messages of the API may contain terminal control codes."""
+    return "".join(each if each.isprintable() or each == "\n" else f"\\u{ord(each):04x}" for each in text)
