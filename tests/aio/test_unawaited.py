@@ -20,9 +20,13 @@ from wavix_async import ConfigurationError, InputError, WavixClient
 
 ROOT = Path(__file__).parents[2]
 MAKERS: list[Any] = [
-    pytest.param(lambda client: client.numbers.bulk_update({1: ON}), r"bulk run of PATCH /v1/numbers/\{id\}", id="bulk"),
+    pytest.param(
+        lambda client: client.numbers.bulk_update({1: ON}), r"bulk run of PATCH /v1/numbers/\{id\}", id="bulk"
+    ),
     pytest.param(lambda client: client.numbers.bulk_update(iter([(1, ON)])), "so it sent nothing", id="generator"),
-    pytest.param(lambda client: aiter(client.numbers.bulk_update({1: ON})), "was never awaited", id="bulk, not iterated"),
+    pytest.param(
+        lambda client: aiter(client.numbers.bulk_update({1: ON})), "was never awaited", id="bulk, not iterated"
+    ),
     pytest.param(lambda client: client.numbers.list(), "GET /v1/numbers was never awaited, so it read", id="list"),
     pytest.param(lambda client: aiter(client.numbers.list()), "GET /v1/numbers was never", id="list, not iterated"),
     pytest.param(lambda client: client.numbers.get(1), "was never awaited", id="a call"),
@@ -143,7 +147,12 @@ client = WavixClient("key", base_url="http://127.0.0.1:1")
 pages = client.numbers.list()
 """
     done = subprocess.run(
-        [sys.executable, "-W", "always", "-c", program], cwd=ROOT, capture_output=True, text=True, check=False, timeout=60
+        [sys.executable, "-W", "always", "-c", program],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 

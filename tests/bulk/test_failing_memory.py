@@ -149,11 +149,14 @@ def test_nothing_of_a_failed_item_stays(way: str) -> None:
     last = first + 600
     report, held = run_failing(WAYS[way], last, (first, last))
     assert report.total == last
-    assert report.total - report.succeeded == {
-        BulkStatus.FAILED: report.failed,
-        BulkStatus.UNKNOWN: report.unknown,
-        BulkStatus.NOT_SENT: report.not_sent,
-    }[WAYS[way].status]
+    assert (
+        report.total - report.succeeded
+        == {
+            BulkStatus.FAILED: report.failed,
+            BulkStatus.UNKNOWN: report.unknown,
+            BulkStatus.NOT_SENT: report.not_sent,
+        }[WAYS[way].status]
+    )
     assert len(report.failures) == 1_000
     assert report.failures_total == report.total - report.succeeded
     assert held[last] - held[first] < 300, held

@@ -46,7 +46,7 @@ def lines(path: Path) -> list[dict[str, Any]]:
 
 def test_a_report_keeps_the_first_thousand_failures_and_counts_all() -> None:
     session = StubSession(lambda seen: Reply(422, NO) if seen.id % 3 == 0 else Reply(404, NO), latency=0.01)
-    run = fast_client(session).numbers.bulk_update(((number, ON) for number in range(1, 1_501)))
+    run = fast_client(session).numbers.bulk_update((number, ON) for number in range(1, 1_501))
     results = run_from_1000(results_of(run))
     report = run.report
     assert counts(report) == (0, 1_500, 0, 0)
@@ -68,7 +68,7 @@ def test_a_report_during_the_run_counts_what_waits_to_be_read() -> None:
     async def main() -> None:
         session = StubSession(lambda seen: Reply(before=5) if seen.method == "GET" else dropped(applied=False))
         run = fast_client(session, retry=RetryPolicy(attempts=1)).numbers.bulk_update(
-            ((number, ON) for number in range(1, 11))
+            (number, ON) for number in range(1, 11)
         )
         task = asyncio.ensure_future(finish(run))
         await asyncio.sleep(2)
@@ -99,7 +99,7 @@ def test_a_report_of_a_caller_counts_its_own_failures() -> None:
 def test_each_failure_is_one_line(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
     session = all_fail(**{"X-Request-Id": "r1"})
-    run = fast_client(session).numbers.bulk_update({number: ON for number in range(1, 1_201)}, failures_to=str(path))
+    run = fast_client(session).numbers.bulk_update(dict.fromkeys(range(1, 1201), ON), failures_to=str(path))
     report = run_from_1000(finish(run))
     rows = lines(path)
     assert len(rows) == report.failures_total == 1_200
@@ -158,7 +158,9 @@ def test_it_is_whole_when_the_run_ends_early(tmp_path: Path, how: str) -> None:
 
     async def main() -> BulkReport:
         session = StubSession(lambda seen: Reply(404, NO) if seen.id <= 10 else Reply(before=60))
-        run = fast_client(session).numbers.bulk_update(dict.fromkeys(range(1, 101), ON), concurrency=8, failures_to=path)
+        run = fast_client(session).numbers.bulk_update(
+            dict.fromkeys(range(1, 101), ON), concurrency=8, failures_to=path
+        )
         if how == "left early":
             async for _ in run:
                 break
@@ -180,7 +182,7 @@ def test_it_is_whole_when_the_run_ends_early(tmp_path: Path, how: str) -> None:
 
 
 @pytest.mark.parametrize("path", [3, b"failed.csv", True, "", object()], ids=repr)
-def test_what_is_no_path_is_refused_at_once(path: Any) -> None:
+def test_anything_but_a_path_is_refused_at_once(path: Any) -> None:
     with pytest.raises(ConfigurationError, match="failures_to must be the path of a file, got"):
         fast_client(StubSession()).numbers.bulk_update({1: ON}, failures_to=path)
 
@@ -199,7 +201,7 @@ def test_what_cannot_be_written_is_refused_before_anything_is_sent(tmp_path: Pat
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is full")
 @pytest.mark.req_16
 def test_a_disk_that_is_full_stops_the_run_and_the_report_says_so() -> None:
-    """Nobody would learn of further failures."""
+    """Otherwise later failures would be lost."""
     session = all_fail()
     run = fast_client(session).numbers.bulk_update(
         dict.fromkeys(range(1, 1_001), ON), concurrency=4, failures_to="/dev/full"

@@ -92,7 +92,9 @@ def test_an_outage_that_begins_while_changes_wait_is_waited_out(seconds: float) 
     count = 1_400
     session = StubSession(answer, latency=0.01)
     client = quick_client(session, retry=FAST, timeout=Timeouts(attempt=1))
-    report = run_virtual(finish(client.numbers.bulk_update(((each, ON) for each in range(1, count + 1)), concurrency=16)))
+    report = run_virtual(
+        finish(client.numbers.bulk_update(((each, ON) for each in range(1, count + 1)), concurrency=16))
+    )
     assert counts(report) == (count, 0, 0, 0)
     assert report.stopped_by is None
     # Those in flight at its start, then one probe at a time.
@@ -153,7 +155,9 @@ def test_a_fifth_of_the_reads_failing_loses_no_change() -> None:
 
     session = StubSession(answer, latency=0.01)
     client = quick_client(session)
-    report = run_virtual(finish(client.numbers.bulk_update(((each, ON) for each in range(1, SOME + 1)), concurrency=16)))
+    report = run_virtual(
+        finish(client.numbers.bulk_update(((each, ON) for each in range(1, SOME + 1)), concurrency=16))
+    )
     assert counts(report) == (SOME, 0, 0, 0)
 
 
@@ -187,7 +191,7 @@ def test_a_run_that_ends_while_it_reads_early_loses_nothing(how: str) -> None:
 
     async def main() -> BulkReport:
         client = quick_client(session, timeout=Timeouts(attempt=100))
-        run = client.numbers.bulk_update({each: ON for each in range(1, SOME + 1)}, concurrency=16)
+        run = client.numbers.bulk_update(dict.fromkeys(range(1, SOME + 1), ON), concurrency=16)
         task = asyncio.ensure_future(finish(run))
         await asyncio.sleep(5)
         assert run.report.total < 1_500
@@ -215,7 +219,7 @@ def test_a_defect_of_an_early_read_ends_the_run() -> None:
 
     async def main() -> BulkReport:
         run = quick_client(StubSession(answer, latency=0.01)).numbers.bulk_update(
-            {each: ON for each in range(1, SOME + 1)}, concurrency=16
+            dict.fromkeys(range(1, SOME + 1), ON), concurrency=16
         )
         with pytest.raises(Odd):
             await run

@@ -1,4 +1,4 @@
-"""Event loop helpers: waits that tests can skip, waits that end together, one timer for many deadlines, forgotten awaits."""
+"""Event loop helpers: waits that tests can skip, waits that end together, timers for deadlines, forgotten awaits."""
 
 from wavix_async._aio.clock import Clock
 from wavix_async._aio.stop import ClosingSignal, StopSignal

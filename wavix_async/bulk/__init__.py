@@ -4,4 +4,13 @@ from wavix_async.bulk._operation import BulkOperation
 from wavix_async.bulk._results import BulkError, BulkProgress, BulkReport, BulkResult, BulkStatus, FailureKind
 from wavix_async.bulk._run import BulkRun
 
-__all__ = ["BulkError", "BulkOperation", "BulkProgress", "BulkReport", "BulkResult", "BulkRun", "BulkStatus", "FailureKind"]
+__all__ = [
+    "BulkError",
+    "BulkOperation",
+    "BulkProgress",
+    "BulkReport",
+    "BulkResult",
+    "BulkRun",
+    "BulkStatus",
+    "FailureKind",
+]

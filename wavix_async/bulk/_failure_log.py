@@ -31,7 +31,7 @@ class FailureLog:
     """The failures of one run.
 
     Args:
-        path: A file for all failures: CSV if its name ends in `.csv`, otherwise one JSON object per line. None: no file.
+        path: A file for all failures: CSV if its name ends in `.csv`, otherwise one JSON object per line. Or None.
 
     Raises:
         ConfigurationError: `path` is not a path.

@@ -2,8 +2,8 @@
 
 The run reconciles such changes after all others: by then the cause, such as an outage, may be over, and reads during an
 outage only add load. If the input has another change for such a key, the run reconciles the key before it sends that
-change. If more than `_MOST_UNRESOLVED` changes wait, the run reconciles the oldest ones before it takes the next items, so that
-memory does not grow with the number of such changes.
+change. If more than `_MOST_UNRESOLVED` changes wait, the run reconciles the oldest ones before it takes the next items:
+memory must not grow with the number of such changes.
 """
 
 from collections import deque
@@ -125,7 +125,7 @@ class Reconciler:
             is_outage: Returns whether the API currently answers nothing.
 
         Returns:
-            As `reconcile`; None if the record could not be read, so that the change waits further. After too many failed
+            As `reconcile`; None if the record could not be read and the change waits further. After too many failed
             reads outside of an outage, the changes that have waited longest end without a read.
         """
         unresolved = self._unresolved[key]

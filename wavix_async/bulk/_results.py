@@ -232,9 +232,9 @@ class BulkError(WavixError):
 
 
 def bare(error: WavixError) -> WavixError:
-    """Remove what an error refers to and nobody reads, and return it: a report may keep a thousand errors.
+    """Remove what makes an error large, and return the error: a report may keep a thousand of them.
 
-    That is every traceback, whose frames keep answers alive, and exceptions that keep a whole answer: those of decoding.
+    Tracebacks go, because their frames keep answers alive. So do the causes that quote a whole answer.
     """
     known: list[BaseException] = [error]
     for each in known:

@@ -69,8 +69,8 @@ class BulkRun(TaskCoroutine[BulkReport[Key, Result]], Generic[Key, Result]):
     `await run` returns the `BulkReport`. `async for result in run` yields each `BulkResult` when its item ends;
     `await run` after the loop returns the report. You can pass a run directly to `asyncio.create_task` and
     `TaskGroup.create_task`. A run runs only once. If the awaiting task is cancelled, the run ends at once, and `report`
-    has the results up to then; `stop()` ends it gracefully. A run that is thrown away before it started has sent nothing,
-    and warns (`RuntimeWarning`).
+    has the results up to then; `stop()` ends it gracefully. A run that is thrown away before it starts sends
+    nothing, and warns (`RuntimeWarning`).
 
     Args:
         client: The client to send with.
@@ -124,7 +124,9 @@ class BulkRun(TaskCoroutine[BulkReport[Key, Result]], Generic[Key, Result]):
         self._progress_failed = False
         self._late: deque[BulkResult[Key, Result]] = deque()
         self._undelivered: list[BulkResult[Key, Result]] = []
-        self._reconciler = Reconciler(operation, self._sender.read, self._sender.send_again, self._stop, client.clock, self._concurrency)
+        self._reconciler = Reconciler(
+            operation, self._sender.read, self._sender.send_again, self._stop, client.clock, self._concurrency
+        )
         self._cut_short = False
         # The last step: a run whose construction failed must not warn.
         self._unawaited = UnawaitedWarning(
@@ -217,7 +219,7 @@ class BulkRun(TaskCoroutine[BulkReport[Key, Result]], Generic[Key, Result]):
             self._pool.end_within(grace)
 
     def close(self) -> None:
-        """Close the current task's iterator, as `close` of a coroutine does; a run that has not started warns no more."""
+        """Close the current task's iterator, as a coroutine does. A run closed before its start does not warn."""
         self._unawaited.cancel()
         super().close()
 
@@ -551,7 +553,7 @@ class BulkRun(TaskCoroutine[BulkReport[Key, Result]], Generic[Key, Result]):
             self._stop_if_unwritten()
 
     def _stop_if_unwritten(self) -> None:
-        """Stop the run if the file of failures cannot be written: nobody would learn of the failures that follow."""
+        """Stop the run if the file of failures cannot be written: later failures would be lost."""
         error = self._failures.write_error
         if error is not None and self._stopped_by is None:
             self._stopped_by = error

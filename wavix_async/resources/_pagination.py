@@ -24,8 +24,8 @@ class Paginator(Generic[P, T]):
     """A list that is read page by page.
 
     `await paginator` reads one page. `async for item in paginator` reads every item, in order: the first page says how
-    many pages there are, and the paginator fetches a few of the next ones while you work. A paginator that is thrown away
-    before it read anything warns (`RuntimeWarning`).
+    many pages there are, and the paginator fetches a few of the next ones while you work. A paginator that is never
+    read warns (`RuntimeWarning`).
     """
 
     def __init__(

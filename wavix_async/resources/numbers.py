@@ -227,8 +227,8 @@ class Numbers(Resource):
         """Change many numbers and get an exact result for each (PATCH /v1/numbers/{id} for every number).
 
         Nothing is sent until you await the run or iterate over it. `await run` returns the report; `async for result in
-        run` gives each result as soon as it is known. `concurrency` limits the memory, for any number of updates, and of
-        failures.
+        run` gives each result as soon as it is known. `concurrency` limits the memory, for any number of updates and
+        of failures.
 
         If an update gets no trustworthy answer, the run reads the number at the end, before it reports `unknown`. In an
         outage the run waits up to two minutes and starts few requests; then it stops.

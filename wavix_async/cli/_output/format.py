@@ -33,5 +33,5 @@ def format_count(count: int) -> str:
 
 
 def printable(text: str) -> str:
-    """Escape unprintable characters: settings of a number and messages of the API may contain terminal control codes."""
+    """Escape unprintable characters: settings and messages of the API may contain terminal control codes."""
     return "".join(each if each.isprintable() or each == "\n" else f"\\u{ord(each):04x}" for each in text)

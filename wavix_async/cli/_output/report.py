@@ -77,7 +77,9 @@ def _kind_lines(report: BulkReport) -> list[Text]:
     rest = sum(number for _, number in ranked[_MAX_REASONS:])
     more = f", {rest:,} others" if rest else ""
     return [
-        Text(f"These reasons are of the first {shown:,} of {count:,} failures; --failures-to FILE lists every failure."),
+        Text(
+            f"These reasons are of the first {shown:,} of {count:,} failures; --failures-to FILE lists every failure."
+        ),
         Text(f"All failures: {kinds}{more}."),
     ]
 
