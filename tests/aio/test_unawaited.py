@@ -41,7 +41,6 @@ def told(make: Callable[[WavixClient], object]) -> list[warnings.WarningMessage]
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         make(client)
-        gc.collect()
     return caught
 
 
@@ -135,6 +134,25 @@ def test_a_construction_that_failed_does_not_warn(wrong: Callable[[WavixClient],
             wrong(client)
 
     assert told(make) == []
+
+
+def test_a_program_that_forgot_it_says_so_even_if_it_ends_at_once() -> None:
+    program = """
+import asyncio
+from wavix_async import NumberUpdate, WavixClient
+async def main():
+    async with WavixClient("key", base_url="http://127.0.0.1:1") as client:
+        run = client.numbers.bulk_update({1: NumberUpdate(sms_enabled=True)})
+        pages = client.numbers.list()
+asyncio.run(main())
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False, timeout=60
+    )
+    assert (done.returncode, done.stdout) == (0, "")
+    first, second = sorted(done.stderr.splitlines())
+    assert first.startswith("<string>:6: RuntimeWarning: bulk run of PATCH /v1/numbers/{id} was never awaited")
+    assert second.startswith("<string>:7: RuntimeWarning: GET /v1/numbers was never awaited")
 
 
 @pytest.mark.parametrize("place", ["run", "kept[0]"])

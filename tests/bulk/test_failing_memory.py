@@ -125,8 +125,7 @@ def run_failing(way: Way, count: int, measured: tuple[int, ...], **options: Any)
     async def items() -> AsyncIterator[Any]:
         for number in range(1, count + 1):
             if number in measured:
-                for kept in (session.seen, session.writes, session.applied, session.bodies, session.times):
-                    kept.clear()
+                session.forget()
                 gc.collect()
                 held[number] = sys.getallocatedblocks()
             yield way.item(number)
@@ -175,8 +174,7 @@ def test_nothing_of_a_failed_item_stays_when_the_caller_iterates() -> None:
     async def items() -> AsyncIterator[Any]:
         for number in range(1, 2_001):
             if number in (1_500, 2_000):
-                for kept in (session.seen, session.writes, session.times):
-                    kept.clear()
+                session.forget()
                 gc.collect()
                 held.append(sys.getallocatedblocks())
             yield number, ON

@@ -102,7 +102,7 @@ class BulkRun(TaskCoroutine[BulkReport[Key, Result]], Generic[Key, Result]):
         super().__init__()
         self._concurrency = check_count("concurrency", concurrency)
         self._stop = StopSignal()
-        self._sender = Sender(client, operation, self._concurrency, batch, self._stop, self._replace_worker)
+        self._sender = Sender(client, operation, self._concurrency, batch, self._stop)
         self._source = Source(items, operation)
         self._base = client
         self._operation = operation
@@ -251,6 +251,8 @@ class BulkRun(TaskCoroutine[BulkReport[Key, Result]], Generic[Key, Result]):
 
     def _start(self) -> asyncio.Task[None]:
         self._task = asyncio.ensure_future(self._run())
+        # Not before the start: the reference back to the run would delay the warning of a run that is never awaited.
+        self._sender.on_backoff = self._replace_worker
         self._unawaited.cancel()
         return self._task
 

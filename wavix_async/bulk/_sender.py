@@ -61,7 +61,6 @@ class Sender:
         concurrency: The most requests in flight at once.
         batch: None, "auto", or the most changes to send in one request.
         stop: Ends all waits.
-        on_backoff: Called when a change, and its worker, back off.
     """
 
     def __init__(
@@ -71,7 +70,6 @@ class Sender:
         concurrency: int,
         batch: Any,
         stop: StopSignal,
-        on_backoff: Callable[[], None],
     ) -> None:
         policy = client.retry
         if 502 in policy.statuses:
@@ -100,8 +98,9 @@ class Sender:
         # Without a probe or without idempotence, send one item at a time in an outage, so that few items fail.
         self._cautious = operation.read is None or not operation.idempotent
         self._batcher = self._make_batcher(batch)
-        self._on_backoff = on_backoff
         self._backing_off = 0
+        self.on_backoff: Callable[[], object] = lambda: None
+        """Called when a change, and its worker, back off."""
         self.requests = 0
         """Requests sent."""
         self.rate_limited = 0
@@ -273,7 +272,7 @@ class Sender:
             self._backing_off += 1
             # With batches there are many more workers than requests, so every slot stays in use.
             if self._batcher is None and not self._breaker.is_open():
-                self._on_backoff()
+                self.on_backoff()
 
     def _count_failure(self, log: AttemptLog, event: AttemptEvent) -> None:
         if event.outcome == "rejected":
