@@ -153,7 +153,7 @@ class BulkReport(Generic[Key, Result]):
         failures: The results of the first 1,000 items that were tried and did not succeed, in the order in which they
             ended. To get all, iterate over the run, or pass `failures_to`.
         failures_by_kind: How many items were tried and did not succeed, by the class of the error and the HTTP status.
-            It counts all of them: `report.failures_by_kind["NotFoundError", 404]`.
+            It counts all of them: `report.failures_by_kind[FailureKind("NotFoundError", 404)]`.
         requests: Requests sent: all attempts, and the reads of changes with an unknown outcome.
         rate_limited: Requests answered with 429.
         elapsed: Seconds from the start to the end of the run.

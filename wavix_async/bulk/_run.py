@@ -452,13 +452,18 @@ class BulkRun(TaskCoroutine[BulkReport[Key, Result]], Generic[Key, Result]):
     async def _record(self, result: BulkResult[Key, Result]) -> None:
         """Count a result, and pass it to the caller if it iterates over the run."""
         self._count(result)
-        if self._results is not None:
-            await self._deliver(result, self._results)
+        results = self._results
+        if results is not None:
+            if results.full():
+                await self._deliver(result, results)
+            else:
+                results.put_nowait(result)
         self._tell_progress_now_and_then()
 
     async def _deliver(
         self, result: BulkResult[Key, Result], results: "asyncio.Queue[BulkResult[Key, Result] | None]"
     ) -> None:
+        """Wait until the caller takes a result; if the wait is cancelled, keep the result for the end of the run."""
         try:
             await results.put(result)
         except asyncio.CancelledError:
