@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import json
+import socket
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
@@ -16,7 +17,18 @@ import pytest
 from tests.support import failing_bulk
 from tests.support.bulk import ON, dropped, fast_client, finish, run_from_1000
 from tests.support.stub import NUMBER, Reply, Seen, StubSession
-from wavix_async import BulkReport, BulkRun, BulkStatus, NumberUpdate, Operation, RetryPolicy, Success, Timeouts
+from wavix_async import (
+    BulkReport,
+    BulkRun,
+    BulkStatus,
+    ConnectError,
+    NumberUpdate,
+    Operation,
+    RetryPolicy,
+    Success,
+    Timeouts,
+    WavixClient,
+)
 from wavix_async.bulk import BulkOperation
 
 pytestmark = [pytest.mark.req_12, pytest.mark.req_29]
@@ -220,12 +232,31 @@ def test_an_error_in_a_report_keeps_neither_frames_nor_bodies() -> None:
     report = run_from_1000(finish(fast_client(session, retry=ONCE).numbers.bulk_update(iter(items))))
     assert len(report.failures) == 10
     for failure in report.failures:
-        known: list[Any] = [failure.error]
-        for each in known:
-            assert each.__traceback__ is None
-            assert not isinstance(each, json.JSONDecodeError | UnicodeError)
-            known += [one for one in (each.__cause__, each.__context__) if one is not None]
-            known += [one for one in vars(each).values() if isinstance(one, BaseException)]
+        check_small(failure.error)
+
+
+async def test_an_error_of_a_real_connection_keeps_no_frames() -> None:
+    """`localhost` has two addresses, so the system's error is a group of two."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        url = f"http://localhost:{taken.getsockname()[1]}"
+        async with WavixClient("key", base_url=url, retry=ONCE) as client:
+            report = await client.numbers.bulk_update({1: ON, 2: ON})
+    assert [type(failure.error) for failure in report.failures] == [ConnectError] * 2
+    for failure in report.failures:
+        assert check_small(failure.error) > 1
+
+
+def check_small(error: BaseException | None) -> int:
+    """Check that nothing that an error refers to keeps frames or a body; return how many errors there are."""
+    known: list[Any] = [error]
+    for each in known:
+        assert each.__traceback__ is None
+        assert not isinstance(each, json.JSONDecodeError | UnicodeError)
+        known += [one for one in (each.__cause__, each.__context__) if one is not None]
+        known += [one for one in vars(each).values() if isinstance(one, BaseException)]
+        known += each.exceptions if isinstance(each, BaseExceptionGroup) else ()
+    return len(known)
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads the memory of a process from /proc")
