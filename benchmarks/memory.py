@@ -1,5 +1,7 @@
 """Measure how much memory a bulk update from an async generator needs above that of the idle process.
 
+Every item succeeds; then every item fails, with small error bodies and with bodies of 10 kB (a tenth of the items).
+
 python -m benchmarks.memory [--items 100000]
 """
 
@@ -16,20 +18,31 @@ from typing import TYPE_CHECKING, Any
 from benchmarks.contenders import KEY, TASKS
 from benchmarks.payload import CHANGE
 from benchmarks.process import ask, peak_rss_mb, rss_mb
+from tests.support import failing_bulk
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
 
 ITEMS = 100_000
+LARGE = 10_000
+"""Bytes of a large error body."""
 
 
-def measure(url: str, items: int = ITEMS) -> dict[str, Any]:
-    """Return the peak memory of a new process that changes `items` numbers."""
-    try:
-        measured: dict[str, Any] = json.loads(ask("memory", "--url", url, "--items", str(items)))
-    except RuntimeError as error:
-        return {"items": items, "error": str(error)}
+def measure(url: str, items: int = ITEMS) -> list[dict[str, Any]]:
+    """Return the peak memory of new processes that change `items` numbers: all changes succeed, or all fail."""
+    few = max(1, items // 10)
+    cases = [
+        ("all succeed", items, lambda: json.loads(ask("memory", "--url", url, "--items", str(items)))),
+        ("all fail", items, lambda: failing_bulk.measure(items, 0)),
+        ("all fail, error bodies of 10 kB", few, lambda: failing_bulk.measure(few, LARGE)),
+    ]
+    measured = []
+    for title, count, run in cases:
+        try:
+            measured.append({"title": title, **run()})
+        except RuntimeError as error:
+            measured.append({"title": title, "items": count, "error": str(error)})
     return measured
 
 
@@ -72,7 +85,7 @@ def main() -> None:
     with server.running() as url:
         results = measure(url, options.items)
     print("\n".join(report.render_memory(results)))
-    sys.exit(1 if "error" in results else 0)
+    sys.exit(1 if any("error" in each for each in results) else 0)
 
 
 if __name__ == "__main__":

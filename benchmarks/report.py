@@ -125,17 +125,18 @@ def _decode(section: dict[str, Any]) -> Iterator[str]:
     yield from (f"{reader['title']} FAILED: {reader['error']}" for reader in readers if "error" in reader)
 
 
-def render_memory(section: dict[str, Any]) -> Iterator[str]:
-    """Yield the memory that was used above that of the idle process."""
-    title = f"bulk_update of {section['items']:,} items from an async generator"
-    if "error" in section:
-        yield f"{title} FAILED: {section['error']}"
-        return
-    yield (
-        f"{title}: {section['above_idle_mb']:.1f} MB above the idle process"
-        f" ({section['idle_mb']:.0f} -> {section['peak_mb']:.0f} MB), {section['seconds']:.0f} s,"
-        f" {section['per_second']:,.0f} items/s"
-    )
+def render_memory(section: Sequence[dict[str, Any]]) -> Iterator[str]:
+    """Yield the memory that was used above that of the idle process, one line for each case."""
+    for case in section:
+        title = f"bulk_update of {case['items']:,} items from an async generator, {case['title']}"
+        if "error" in case:
+            yield f"{title} FAILED: {case['error']}"
+            continue
+        yield (
+            f"{title}: {case['above_idle_mb']:.1f} MB above the idle process"
+            f" ({case['idle_mb']:.0f} -> {case['peak_mb']:.0f} MB), {case['seconds']:.0f} s,"
+            f" {case['per_second']:,.0f} items/s"
+        )
 
 
 def _imports(section: dict[str, Any]) -> Iterator[str]:

@@ -210,6 +210,8 @@ async def test_a_run_that_is_never_started_sends_nothing() -> None:
         assert run.progress.total == 10
         await asyncio.sleep(0.02)
         assert sandbox.stats.requests == 0
+        with pytest.warns(RuntimeWarning, match="was never awaited, so it sent nothing"):
+            del run
 
 
 @pytest.mark.req_17

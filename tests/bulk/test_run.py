@@ -406,3 +406,43 @@ def hold_to_the_truth(
                 assert session.seen[path]
 
     run_from_1000(main())
+
+
+@pytest.mark.req_10
+@pytest.mark.req_17
+@pytest.mark.parametrize("how", ["cancelled", "left", "whole"])
+def test_what_an_iteration_did_not_yield_is_at_hand(how: str) -> None:
+    """A slow consumer is cut off: results wait in the queue, workers wait to pass theirs on, others are in flight."""
+    received: list[BulkResult] = []
+
+    async def consume(run: BulkRun) -> None:
+        async for result in run:
+            received.append(result)
+            if how == "left" and len(received) == 20:
+                break
+            if how != "whole" and len(received) >= 10:
+                await asyncio.sleep(0.1)
+
+    async def main() -> BulkRun:
+        session = StubSession(lambda seen: Reply(404) if seen.id % 3 == 0 else Reply(), latency=0.01)
+        run = fast_client(session).numbers.bulk_update(iter([(each, ON) for each in range(1, 200)]), concurrency=8)
+        assert run.undelivered == []
+        task = asyncio.create_task(consume(run))
+        if how == "cancelled":
+            await asyncio.sleep(1)
+            assert run.undelivered == []
+            task.cancel()
+        await asyncio.wait([task])
+        await asyncio.sleep(0.1)
+        return run
+
+    run = run_virtual(main())
+    report = run.report
+    assert len(run.undelivered) == (0 if how == "whole" else report.total - len(received))
+    together = [*received, *run.undelivered]
+    assert len({result.id for result in together}) == len(together) == report.total
+    assert Counter(str(result.status) for result in together) == +Counter(
+        updated=report.updated, failed=report.failed, unknown=report.unknown, not_sent=report.not_sent
+    )
+    # Two queued and one in the hand of each worker, and one in flight.
+    assert len(run.undelivered) <= 4 * 8

@@ -284,6 +284,25 @@ class TestBulkUpdate:
         assert last.endswith("... 3 more)")
 
     @pytest.mark.req_17
+    @pytest.mark.req_29
+    def test_more_failures_than_a_report_keeps(self, cli: Cli, sandbox: Sandbox, tmp_path: Path):
+        """The report says of how many failures it speaks, and the file has all of them."""
+        failed = tmp_path / "failed.csv"
+        ids = list(range(1, 1_000)) + list(range(1001, 1011)) + list(range(2_000, 2_201))
+        stdin = "".join(f"{number}\n" for number in ids)
+        ran = cli("numbers", "bulk-update", "-", "--sms-enabled", "--yes", "--failures-to", failed, stdin=stdin)
+        assert ran.code == 1
+        reasons, note, kinds = ran.out.splitlines()[-3:]
+        assert reasons.startswith("1,000 failed: HTTP 404")
+        assert note == "These reasons are of the first 1,000 of 1,200 failures; --failures-to FILE lists every failure."
+        assert kinds == "All failures: 1,200 NotFoundError (HTTP 404)."
+        rows = list(csv.DictReader(io.StringIO(failed.read_text())))
+        assert {int(row["id"]) for row in rows} == set(ids) - set(range(1001, 1011))
+        ran = cli("numbers", "bulk-update", "-", "--sms-enabled", "--yes", "--json", stdin=stdin)
+        assert (ran.json["failed"], ran.json["failures_total"], len(ran.json["failures"])) == (1_200, 1_200, 1_000)
+        assert ran.json["failures_by_kind"] == [{"error": "NotFoundError", "http_status": 404, "count": 1_200}]
+
+    @pytest.mark.req_17
     @pytest.mark.parametrize("suffix", ["csv", "ndjson"])
     def test_every_result_in_a_file(self, cli: Cli, sandbox: Sandbox, table: Path, tmp_path: Path, suffix: str):
         output = tmp_path / f"results.{suffix}"
@@ -364,6 +383,9 @@ class TestBulkUpdate:
             (["--output", "results.txt"], "the suffix must be one of .csv, .ndjson, .jsonl"),
             (["--output", "missing/results.csv"], "Cannot write --output missing/results.csv: No such file"),
             (["--output", "numbers.csv"], "--output numbers.csv is the input file: choose another file."),
+            (["--failures-to", "missing/failed.csv"], "Cannot write --failures-to missing/failed.csv: No such file"),
+            (["--failures-to", "numbers.csv"], "--failures-to numbers.csv is the input file: choose another file."),
+            (["--failures-to", "a.csv", "--output", "a.csv"], "--output and --failures-to are the same file"),
             (["--concurrency", "0"], 'Invalid value "0" for --concurrency'),
             (["--sms-enabled"], "column 2 (sms_enabled): is also given as a flag"),
         ],

@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from datetime import date, datetime
 from decimal import Decimal
+from pathlib import Path
 from typing import Any, assert_type
 
 from wavix_async import (
@@ -18,6 +19,7 @@ from wavix_async import (
     BulkResult,
     BulkRun,
     BulkStatus,
+    FailureKind,
     InboundCallDestination,
     InboundCallTransport,
     Number,
@@ -99,6 +101,10 @@ async def bulk(wavix: WavixClient, ids: list[int], changes: AsyncIterator[tuple[
     assert_type(report.requests, int)
     assert_type(report.elapsed, float)
     assert_type(report.failures, list[BulkResult[int, Number]])
+    assert_type(report.failures_by_kind[FailureKind("NotFoundError", 404)], int)
+    assert_type([(kind.error, kind.status) for kind in report.failures_by_kind], list[tuple[str | None, int | None]])
+    assert_type(report.failures_total, int)
+    assert_type(run.undelivered, list[BulkResult[int, Number]])
     assert_type(report.stopped_by, WavixError | None)
     report.raise_for_failures()
     async for result in wavix.numbers.bulk_update(changes):
@@ -114,7 +120,9 @@ async def bulk(wavix: WavixClient, ids: list[int], changes: AsyncIterator[tuple[
         assert_type(progress.total, int | None)
 
     await wavix.numbers.bulk_update(((number, NumberUpdate()) for number in ids), on_progress=tell)
-    await wavix.numbers.bulk_update([(1, NumberUpdate())])
+    await wavix.numbers.bulk_update([(1, NumberUpdate())], failures_to="failed.csv")
+    await wavix.numbers.bulk_update([(1, NumberUpdate())], failures_to=Path("failed.csv"))
+    await wavix.numbers.bulk_update([(1, NumberUpdate())], failures_to=b"failed.csv")  # type: ignore[arg-type]
     assert_type(asyncio.create_task(run), asyncio.Task[BulkReport[int, Number]])
     async with asyncio.TaskGroup() as group:
         assert_type(group.create_task(run), asyncio.Task[BulkReport[int, Number]])

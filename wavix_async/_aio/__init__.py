@@ -1,7 +1,8 @@
-"""Event loop helpers: waits that tests can skip, waits that end together, one timer for many deadlines."""
+"""Event loop helpers: waits that tests can skip, waits that end together, timers for deadlines, forgotten awaits."""
 
 from wavix_async._aio.clock import Clock
 from wavix_async._aio.stop import ClosingSignal, StopSignal
+from wavix_async._aio.unawaited import UnawaitedWarning
 from wavix_async._aio.watchdog import Watchdog, Watched
 
-__all__ = ["Clock", "ClosingSignal", "StopSignal", "Watchdog", "Watched"]
+__all__ = ["Clock", "ClosingSignal", "StopSignal", "UnawaitedWarning", "Watchdog", "Watched"]

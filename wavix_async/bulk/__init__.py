@@ -1,7 +1,16 @@
 """Send many changes concurrently, with one outcome for each. This package depends on no API resource."""
 
 from wavix_async.bulk._operation import BulkOperation
-from wavix_async.bulk._results import BulkError, BulkProgress, BulkReport, BulkResult, BulkStatus
+from wavix_async.bulk._results import BulkError, BulkProgress, BulkReport, BulkResult, BulkStatus, FailureKind
 from wavix_async.bulk._run import BulkRun
 
-__all__ = ["BulkError", "BulkOperation", "BulkProgress", "BulkReport", "BulkResult", "BulkRun", "BulkStatus"]
+__all__ = [
+    "BulkError",
+    "BulkOperation",
+    "BulkProgress",
+    "BulkReport",
+    "BulkResult",
+    "BulkRun",
+    "BulkStatus",
+    "FailureKind",
+]

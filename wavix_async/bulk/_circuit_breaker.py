@@ -97,6 +97,16 @@ class CircuitBreaker:
         no_outage = not is_no_answer(error) or not self.answers or answers != self.answers
         if self._probe is None or no_outage or self.has_given_up:
             return False
+        return await self.wait_for_probe(key)
+
+    async def wait_for_probe(self, key: Hashable) -> bool:
+        """Probe until the API answers; return whether it does so in time, after an outage.
+
+        Raises:
+            StoppedError: The run was stopped during the wait.
+        """
+        if self._probe is None:
+            return False
         self._stop.check()
         if self._probing is None or self._probing.done():
             healthy = key if self._healthy is None else self._healthy

@@ -2,7 +2,8 @@
 
 The run reconciles such changes after all others: by then the cause, such as an outage, may be over, and reads during an
 outage only add load. If the input has another change for such a key, the run reconciles the key before it sends that
-change.
+change. If more than `_MOST_UNRESOLVED` changes wait, the run reconciles the oldest ones before it takes the next items:
+memory must not grow with the number of such changes.
 """
 
 import copy
@@ -24,6 +25,7 @@ __all__ = ["Reconciler"]
 
 _READ_AGAIN_AFTER: Final = 1.0
 _MOST_FAILED_READS: Final = 20
+_MOST_UNRESOLVED: Final = 1_000
 
 
 @attrs.frozen(eq=False, repr=False)
@@ -63,6 +65,7 @@ class Reconciler:
         hide_key: Hides the API key in an error.
         stop: Ends the wait between two reads.
         clock: The client's clock.
+        concurrency: The most reads in flight at once.
     """
 
     def __init__(
@@ -73,6 +76,7 @@ class Reconciler:
         hide_key: Callable[[WavixError], WavixError],
         stop: StopSignal,
         clock: Clock,
+        concurrency: int,
     ) -> None:
         self._operation = operation
         self._read = read
@@ -83,6 +87,9 @@ class Reconciler:
         self._unresolved: dict[Hashable, _Unresolved] = {}
         self._todo: deque[Hashable] = deque()
         self._failed_reads = 0
+        # At the start of an outage one read of each worker can fail before the circuit breaker knows of it.
+        self._most_failed_early = max(_MOST_FAILED_READS, 4 * concurrency)
+        self._unread = 0  # changes to give up without a read, after too many failed reads
 
     def __len__(self) -> int:
         return len(self._unresolved)
@@ -115,6 +122,44 @@ class Reconciler:
         self._unresolved.clear()
         return results
 
+    def is_full(self) -> bool:
+        """Return whether so many changes wait that the run must reconcile some before it takes the next items."""
+        return len(self._unresolved) > _MOST_UNRESOLVED
+
+    def next_early(self, try_acquire: Callable[[Hashable], bool]) -> Any:
+        """Return the key that has waited longest, of those that can be locked; None if there is none."""
+        return next(filter(try_acquire, self._unresolved), None)
+
+    def forget_failed_reads(self) -> None:
+        """Forget failed reads: an outage is over."""
+        self._failed_reads = 0
+
+    async def reconcile_early(self, key: Hashable, is_outage: Callable[[], bool]) -> BulkResult | None:
+        """Find out during the run how the unresolved change of a key ended.
+
+        Args:
+            key: A locked key.
+            is_outage: Returns whether the API currently answers nothing.
+
+        Returns:
+            As `reconcile`; None if the record could not be read and the change waits further. After too many failed
+            reads outside of an outage, the changes that have waited longest end without a read.
+        """
+        unresolved = self._unresolved[key]
+        if self._unread:
+            self._unread -= 1
+            result = _unknown_if_maybe_done(unresolved.result, unresolved.log)
+        else:
+            result, was_read = await self._reconcile(unresolved)
+            if not was_read:
+                if is_outage() or self._failed_reads < self._most_failed_early:
+                    del self._unresolved[key]
+                    self._unresolved[key] = unresolved
+                    return None
+                self._unread, self._failed_reads = _MOST_UNRESOLVED, 0
+        del self._unresolved[key]
+        return attrs.evolve(result, attempts=unresolved.log.attempts)
+
     def begin(self) -> None:
         """Queue the remaining keys, and forget earlier failed reads."""
         self._todo, self._failed_reads = deque(self._unresolved), 0
@@ -131,12 +176,13 @@ class Reconciler:
             API answered every attempt with an error, or with values that can only be the old ones. Otherwise the result
             is unknown: the API may still apply the change, or it may have stored the value in another form.
         """
-        result = await self._reconcile(self._unresolved[key])
+        result, _ = await self._reconcile(self._unresolved[key])
         # Only now, because a report made during the await must count this key.
         del self._unresolved[key]
         return result
 
-    async def _reconcile(self, unresolved: _Unresolved) -> BulkResult:
+    async def _reconcile(self, unresolved: _Unresolved) -> tuple[BulkResult, bool]:
+        """Return the result, and whether the record could be read."""
         result, log = unresolved.result, unresolved.log
         rejected = False
         contradicted = _shows_other_values(result.error)
@@ -154,12 +200,18 @@ class Reconciler:
                         contradicted = contradicted or _shows_other_values(again)
                         record = await self._read_until_changed(unresolved)
         except WavixError as unread:
-            gone = isinstance(unread, NotFoundError)
-            self._failed_reads += not gone
-            if gone and is_request_error(result.error):
-                return attrs.evolve(result, status=BulkStatus.FAILED, attempts=log.attempts)
-            return _unknown_if_maybe_done(result, log)
+            was_read = isinstance(unread, NotFoundError)
+            self._failed_reads += not was_read
+            if was_read and is_request_error(result.error):
+                return attrs.evolve(result, status=BulkStatus.FAILED, attempts=log.attempts), True
+            return _unknown_if_maybe_done(result, log), was_read
         self._failed_reads = 0
+        return self._decided(unresolved, result, record, rejected=rejected, contradicted=contradicted), True
+
+    def _decided(
+        self, unresolved: _Unresolved, result: BulkResult, record: _Record | None, *, rejected: bool, contradicted: bool
+    ) -> BulkResult:
+        log = unresolved.log
         if record is not None and not record.differences:
             return attrs.evolve(
                 result,

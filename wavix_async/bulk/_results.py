@@ -1,7 +1,10 @@
 """The results of a bulk run: one result for each item, progress during the run, a report at the end, and an error."""
 
 import enum
-from typing import TYPE_CHECKING, Any, Final, Generic
+import json
+from collections import Counter
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple
 
 import attrs
 
@@ -19,7 +22,16 @@ else:
     Key = TypeVar("Key")
     Result = TypeVar("Result")
 
-__all__ = ["BulkError", "BulkProgress", "BulkReport", "BulkResult", "BulkStatus", "KEY_REFUSED", "bare"]
+__all__ = [
+    "BulkError",
+    "BulkProgress",
+    "BulkReport",
+    "BulkResult",
+    "BulkStatus",
+    "FailureKind",
+    "KEY_REFUSED",
+    "bare",
+]
 
 
 KEY_REFUSED: Final = (AuthenticationError, PaymentRequiredError, PermissionDeniedError)
@@ -73,6 +85,24 @@ class BulkResult(Generic[Key, Result]):
         return self.status in _SUCCESSES
 
 
+class FailureKind(NamedTuple):
+    """What failures that are counted together have in common; it compares equal to a plain tuple of both."""
+
+    error: str | None
+    """The name of the error's class, such as `NotFoundError`; None if the caller cancelled the item."""
+    status: int | None
+    """The HTTP status; None if there was no answer."""
+
+    @classmethod
+    def of(cls, error: WavixError | None) -> "FailureKind":
+        """Return the kind of a failure with this error."""
+        return cls(None, None) if error is None else cls(type(error).__name__, error.status)
+
+    def __str__(self) -> str:
+        name = "no error" if self.error is None else self.error
+        return name if self.status is None else f"{name} (HTTP {self.status})"
+
+
 @attrs.frozen(kw_only=True)
 class BulkProgress:
     """The progress of a run.
@@ -120,12 +150,15 @@ class BulkReport(Generic[Key, Result]):
         failed: Items that the API rejected, or that were invalid.
         unknown: Items that the API may or may not have carried out.
         not_sent: Items that were not sent.
-        failures: The results of all items that were tried and did not succeed, in the order in which they ended.
+        failures: The results of the first 1,000 items that were tried and did not succeed, in the order in which they
+            ended. To get all, iterate over the run, or pass `failures_to`.
+        failures_by_kind: How many items were tried and did not succeed, by the class of the error and the HTTP status.
+            It counts all of them: `report.failures_by_kind[FailureKind("NotFoundError", 404)]`.
         requests: Requests sent: all attempts, and the reads of changes with an unknown outcome.
         rate_limited: Requests answered with 429.
         elapsed: Seconds from the start to the end of the run.
         stopped_by: The error that stopped the run early, or None: a 401, 402 or 403, a closed client, an outage that
-            did not end, or a pause longer than the deadline of a call.
+            did not end, a pause longer than the deadline of a call, or a file `failures_to` that could not be written.
         cut_short: Whether a stopped run left items of a generator unread, because the generator did not end within the
             grace period of `stop()` (30 seconds after a 401, 402 or 403). No count includes these items.
         success: The run's status for success: `updated`, `accepted` or `done`.
@@ -142,11 +175,22 @@ class BulkReport(Generic[Key, Result]):
     stopped_by: WavixError | None = None
     cut_short: bool = False
     success: BulkStatus = BulkStatus.UPDATED
+    failures_by_kind: Mapping[FailureKind, int] = attrs.field(
+        repr=False,
+        default=attrs.Factory(
+            lambda self: Counter(FailureKind.of(result.error) for result in self.failures), takes_self=True
+        ),
+    )
 
     @property
     def updated(self) -> int:
         """Items that ended as `updated`: equal to `succeeded` in a run of updates, otherwise 0."""
         return self.succeeded if self.success is BulkStatus.UPDATED else 0
+
+    @property
+    def failures_total(self) -> int:
+        """How many items were tried and did not succeed; `failures` has the first 1,000 of them."""
+        return sum(self.failures_by_kind.values())
 
     @property
     def total(self) -> int:
@@ -162,7 +206,11 @@ class BulkReport(Generic[Key, Result]):
         if self.succeeded == self.total:
             return
         reason = self.stopped_by or next((result.error for result in self.failures if result.error), None)
-        raise BulkError(f"{self}. First reason: {reason}" if reason else str(self), report=self)
+        text = f"{self}. First reason: {reason}" if reason else str(self)
+        shown, count = len(self.failures), self.failures_total
+        if shown < count:
+            text = f"{text.removesuffix('.')}. report.failures has {shown:,} of {count:,} failures."
+        raise BulkError(text, report=self)
 
     def __str__(self) -> str:
         return (
@@ -184,10 +232,25 @@ class BulkError(WavixError):
 
 
 def bare(error: WavixError) -> WavixError:
-    """Remove the tracebacks of an error, and return it: a report may keep thousands, and frames use much memory."""
-    known: list[BaseException | None] = [error]
+    """Remove what makes an error large, and return the error: a report may keep a thousand of them.
+
+    Tracebacks go, because their frames keep answers alive. So do the causes that quote a whole answer.
+    """
+    known: list[BaseException] = [error]
     for each in known:
-        if each is not None:
-            each.__traceback__ = None
-            known += [other for other in (each.__cause__, each.__context__) if other not in known]
+        each.__traceback__ = None
+        if isinstance(each.__cause__, _KEEP_INPUT):
+            each.__cause__ = None
+        # A suppressed context is never shown.
+        if each.__suppress_context__ or isinstance(each.__context__, _KEEP_INPUT):
+            each.__context__ = None
+        found: list[BaseException | None] = [each.__cause__, each.__context__]
+        if isinstance(each, BaseExceptionGroup):
+            found += each.exceptions
+        # aiohttp keeps the system's error in its own, too.
+        found += [value for value in vars(each).values() if isinstance(value, BaseException)]
+        known += [other for other in found if other is not None and all(other is not one for one in known)]
     return error
+
+
+_KEEP_INPUT: Final = (json.JSONDecodeError, UnicodeError)

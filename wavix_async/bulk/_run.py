@@ -1,24 +1,27 @@
 """`BulkRun`: the engine of a bulk run, with a few workers, one semaphore, and one outcome for each item.
 
 A limited number of workers pulls items from the input, so memory depends on the concurrency, not on the number of
-items. Only a request in flight holds the semaphore.
+items, and not on how many of them fail. Only a request in flight holds the semaphore.
 """
 
 import asyncio
 import inspect
-from collections import Counter
+import os
+from collections import Counter, deque
 from collections.abc import AsyncGenerator, Callable, Generator
 from typing import TYPE_CHECKING, Any, Final, Generic
 
 import attrs
 
 from wavix_async._aio.stop import StopSignal
+from wavix_async._aio.unawaited import UnawaitedWarning
 from wavix_async._http import is_request_error
 from wavix_async._instrumentation.events import BulkEvent, BulkStart
 from wavix_async._instrumentation.logs import logger
 from wavix_async._ratelimit.limiter import LimitSnapshot
 from wavix_async.bulk._attempts import AttemptLog
 from wavix_async.bulk._coroutine import TaskCoroutine
+from wavix_async.bulk._failure_log import KEPT, FailureLog
 from wavix_async.bulk._input import END, Source
 from wavix_async.bulk._keyed_lock import KeyedLock
 from wavix_async.bulk._operation import BulkOperation
@@ -29,6 +32,7 @@ from wavix_async.bulk._results import (
     BulkReport,
     BulkResult,
     BulkStatus,
+    FailureKind,
     Key,
     Result,
     bare,
@@ -65,7 +69,8 @@ class BulkRun(TaskCoroutine[BulkReport[Key, Result]], Generic[Key, Result]):
     `await run` returns the `BulkReport`. `async for result in run` yields each `BulkResult` when its item ends;
     `await run` after the loop returns the report. You can pass a run directly to `asyncio.create_task` and
     `TaskGroup.create_task`. A run runs only once. If the awaiting task is cancelled, the run ends at once, and `report`
-    has the results up to then; `stop()` ends it gracefully.
+    has the results up to then; `stop()` ends it gracefully. A run that is thrown away before it starts sends
+    nothing, and warns (`RuntimeWarning`).
 
     Args:
         client: The client to send with.
@@ -74,10 +79,13 @@ class BulkRun(TaskCoroutine[BulkReport[Key, Result]], Generic[Key, Result]):
         concurrency: The most requests in flight at once. Default 32.
         batch: None, "auto", or the most equal changes to send in one request. Default None: one change per request.
         on_progress: Called with a `BulkProgress` about ten times a second, and at the end.
+        failures_to: A file for all failures, not only the first 1,000: CSV if its name ends in `.csv`, otherwise one
+            JSON object per line. The start of the run empties it; it gets each failure when the item ends.
 
     Raises:
         InputError: An item is invalid, or `items` is not a collection.
-        ConfigurationError: `concurrency` is less than 1, `batch` is less than 2, or the operation has no batches.
+        ConfigurationError: `concurrency` is less than 1, `batch` is less than 2, or the operation has no batches. When
+            the run starts, before it sends anything: `failures_to` cannot be written.
     """
 
     def __init__(
@@ -89,11 +97,12 @@ class BulkRun(TaskCoroutine[BulkReport[Key, Result]], Generic[Key, Result]):
         concurrency: int = 32,
         batch: Any = None,
         on_progress: Callable[[BulkProgress], object] | None = None,
+        failures_to: str | os.PathLike[str] | None = None,
     ) -> None:
         super().__init__()
         self._concurrency = check_count("concurrency", concurrency)
         self._stop = StopSignal()
-        self._sender = Sender(client, operation, self._concurrency, batch, self._stop, self._replace_worker)
+        self._sender = Sender(client, operation, self._concurrency, batch, self._stop)
         self._source = Source(items, operation)
         self._base = client
         self._operation = operation
@@ -101,7 +110,7 @@ class BulkRun(TaskCoroutine[BulkReport[Key, Result]], Generic[Key, Result]):
             raise ConfigurationError(f"on_progress must be a function that is not async, got {on_progress!r}.")
         self._on_progress = on_progress
         self._counts: Counter[BulkStatus] = Counter()
-        self._failures: list[BulkResult[Key, Result]] = []
+        self._failures = FailureLog(failures_to)
         self._stopped_by: WavixError | None = None
         self._broken: BaseException | None = None
         self._stopping = False
@@ -113,11 +122,22 @@ class BulkRun(TaskCoroutine[BulkReport[Key, Result]], Generic[Key, Result]):
         self._ended: float | None = None
         self._last_progress = 0.0
         self._progress_failed = False
-        self._late: list[BulkResult[Key, Result]] = []
+        self._late: deque[BulkResult[Key, Result]] = deque()
+        self._undelivered: list[BulkResult[Key, Result]] = []
         self._reconciler = Reconciler(
-            operation, self._sender.read, self._sender.send_again, client.hide_key, self._stop, client.clock
+            operation,
+            self._sender.read,
+            self._sender.send_again,
+            client.hide_key,
+            self._stop,
+            client.clock,
+            self._concurrency,
         )
         self._cut_short = False
+        # The last step: a run whose construction failed must not warn.
+        self._unawaited = UnawaitedWarning(
+            f"bulk run of {operation.name} was never awaited, so it sent nothing: await it, or iterate over it."
+        )
 
     # --- public API ---
 
@@ -138,23 +158,38 @@ class BulkRun(TaskCoroutine[BulkReport[Key, Result]], Generic[Key, Result]):
             await task
         finally:
             await self._end(task)
+            while not results.empty():
+                if (left := results.get_nowait()) is not None:
+                    self._undelivered.append(left)
+            self._undelivered += self._late
+            self._late.clear()
+
+    @property
+    def undelivered(self) -> list[BulkResult[Key, Result]]:
+        """Results that an iteration which ended early has not yielded; empty until it has ended.
+
+        They are few for each request in flight, and the counts of the report include them.
+        """
+        return self._undelivered
 
     @property
     def report(self) -> BulkReport[Key, Result]:
         """The report so far; after the end, the report that `await run` returns."""
         counts, unresolved = self._counts, self._reconciler.results()
+        by_kind = self._failures.by_kind + Counter(FailureKind.of(each.error) for each in unresolved)
         return BulkReport(
             succeeded=counts[self._operation.success],
             failed=counts[BulkStatus.FAILED],
             unknown=counts[BulkStatus.UNKNOWN] + sum(each.status is BulkStatus.UNKNOWN for each in unresolved),
             not_sent=counts[BulkStatus.NOT_SENT] + sum(each.status is BulkStatus.NOT_SENT for each in unresolved),
-            failures=[*self._failures, *unresolved],
+            failures=[*self._failures.first, *unresolved][:KEPT],
             requests=self._sender.requests,
             rate_limited=self._sender.rate_limited,
             elapsed=self._elapsed(),
             stopped_by=self._stopped_by,
             cut_short=self._cut_short,
             success=self._operation.success,
+            failures_by_kind=by_kind,
         )
 
     @property
@@ -185,8 +220,14 @@ class BulkRun(TaskCoroutine[BulkReport[Key, Result]], Generic[Key, Result]):
                 `cut_short` is true if the generator did not end in time.
         """
         self._halt()
+        self._unawaited.cancel()
         if self._task is not None and not self._task.done():
             self._pool.end_within(grace)
+
+    def close(self) -> None:
+        """Close the current task's iterator, as a coroutine does. A run closed before its start does not warn."""
+        self._unawaited.cancel()
+        super().close()
 
     def __repr__(self) -> str:
         total = self._source.total
@@ -216,6 +257,9 @@ class BulkRun(TaskCoroutine[BulkReport[Key, Result]], Generic[Key, Result]):
 
     def _start(self) -> asyncio.Task[None]:
         self._task = asyncio.ensure_future(self._run())
+        # Not before the start: the reference back to the run would delay the warning of a run that is never awaited.
+        self._sender.on_backoff = self._replace_worker
+        self._unawaited.cancel()
         return self._task
 
     async def _end(self, task: asyncio.Task[None]) -> None:
@@ -246,6 +290,7 @@ class BulkRun(TaskCoroutine[BulkReport[Key, Result]], Generic[Key, Result]):
         self._began = self._last_progress = loop.time()
         every = None if self._on_progress is None else _PROGRESS_EVERY
         try:
+            self._failures.open()
             await self._pool.run_workers(self._work, self._source.total, every, self._tell_progress_now_and_then)
             self._reconciler.begin()
             await self._pool.run_workers(
@@ -253,11 +298,16 @@ class BulkRun(TaskCoroutine[BulkReport[Key, Result]], Generic[Key, Result]):
             )
             self._give_up_unresolved()
             if self._results is not None:
-                for result in self._late:
-                    await self._results.put(result)
+                while self._late:
+                    await self._results.put(self._late[0])
+                    self._late.popleft()
             await self._skip_rest()
         finally:
-            await self._clean_up()
+            try:
+                await self._clean_up()
+            finally:
+                self._failures.close()
+                self._stop_if_unwritten()
             self._ended = loop.time()
             self._tell_progress()
             self._base.observers.notify(self._end_event())
@@ -326,7 +376,7 @@ class BulkRun(TaskCoroutine[BulkReport[Key, Result]], Generic[Key, Result]):
             result = BulkResult[Key, Result](key, BulkStatus.NOT_SENT, error=self._stopped_by)
             self._count(result)
             if self._results is not None:
-                await self._results.put(result)
+                await self._deliver(result, self._results)
             elif self._counts.total() % 1000 == 0:
                 # A plain generator of a million items must not block the other tasks.
                 await asyncio.sleep(0)
@@ -337,6 +387,8 @@ class BulkRun(TaskCoroutine[BulkReport[Key, Result]], Generic[Key, Result]):
     async def _work(self) -> None:
         log = self._sender.new_log()
         while not self._stopping and not self._pool.leave_if_too_many(self._sender.extra_workers):
+            if self._reconciler.is_full() and await self._make_room():
+                continue
             try:
                 pulled = await self._source.pull()
             except Exception as error:
@@ -369,6 +421,36 @@ class BulkRun(TaskCoroutine[BulkReport[Key, Result]], Generic[Key, Result]):
             self._stop_if_needed(result.error)
             await self._record(result)
 
+    async def _make_room(self) -> bool:
+        """Reconcile one change now, because too many wait for the end of the run; wait for the end of an outage first.
+
+        Returns:
+            Whether to look again before the next item. False if there is nothing to reconcile, or the record could not
+            be read: if the API is out of reach, sending the next item shows it, and that item waits.
+        """
+        key = self._reconciler.next_early(self._locks.try_acquire)
+        if key is None:
+            return False
+        try:
+            if await self._sender.wait_out_outage(key):
+                self._reconciler.forget_failed_reads()
+            result = await self._reconciler.reconcile_early(key, self._sender.is_outage)
+            if result is None:
+                return False
+            self._stop_if_needed(result.error)
+            await self._record(result)
+        except StoppedError:
+            pass
+        except Exception as error:
+            self._abort(error)
+        except asyncio.CancelledError as error:
+            if is_cancelled():
+                raise
+            self._abort(foreign_cancel(error))
+        finally:
+            self._locks.release(key)
+        return True
+
     def _give_up_unresolved(self) -> None:
         for result in self._reconciler.give_up():
             self._record_late(result)
@@ -376,18 +458,29 @@ class BulkRun(TaskCoroutine[BulkReport[Key, Result]], Generic[Key, Result]):
     async def _record(self, result: BulkResult[Key, Result]) -> None:
         """Count a result, and pass it to the caller if it iterates over the run."""
         self._count(result)
-        if self._results is not None:
-            try:
-                await self._results.put(result)
-            except asyncio.CancelledError:
-                self._late.append(result)
-                raise
+        results = self._results
+        if results is not None:
+            if results.full():
+                await self._deliver(result, results)
+            else:
+                results.put_nowait(result)
         self._tell_progress_now_and_then()
 
+    async def _deliver(
+        self, result: BulkResult[Key, Result], results: "asyncio.Queue[BulkResult[Key, Result] | None]"
+    ) -> None:
+        """Wait until the caller takes a result; if the wait is cancelled, keep the result for the end of the run."""
+        try:
+            await results.put(result)
+        except asyncio.CancelledError:
+            self._late.append(result)
+            raise
+
     def _record_late(self, result: BulkResult[Key, Result]) -> None:
-        """Count a result now, and pass it to the caller at the end of the run."""
+        """Count a result now, and pass it to the caller, if it iterates over the run, at the end of the run."""
         self._count(result)
-        self._late.append(result)
+        if self._results is not None:
+            self._late.append(result)
 
     async def _handle(self, pulled: Any, log: AttemptLog) -> BulkResult[Key, Result] | None:
         """Return the result of an item, or None if the reconciler has to find out how it ended."""
@@ -398,7 +491,7 @@ class BulkRun(TaskCoroutine[BulkReport[Key, Result]], Generic[Key, Result]):
                 self._operation.check(key, change)
                 _check_hash(self._operation.key_name, key)
         except InputError as error:
-            return BulkResult(named, BulkStatus.FAILED, error=error)
+            return BulkResult(named, BulkStatus.FAILED, error=bare(error))
         except Exception as error:
             wrong = InputError(f"the item is not a pair {self._operation.pair}: {type(error).__name__}.")
             return BulkResult(named, BulkStatus.FAILED, error=wrong)
@@ -435,7 +528,7 @@ class BulkRun(TaskCoroutine[BulkReport[Key, Result]], Generic[Key, Result]):
 
     def _failed(self, key: Key, error: WavixError, log: AttemptLog) -> BulkResult[Key, Result]:
         if isinstance(error, InputError):
-            return BulkResult(key, BulkStatus.FAILED, error=error)
+            return BulkResult(key, BulkStatus.FAILED, error=bare(error))
         self._stop_if_needed(error)
         status = _STATUS[error.outcome]
         if status is BulkStatus.FAILED and isinstance(error, StoppedError | ClientClosedError):
@@ -469,7 +562,17 @@ class BulkRun(TaskCoroutine[BulkReport[Key, Result]], Generic[Key, Result]):
         if status is self._operation.success:
             return
         if status is not BulkStatus.NOT_SENT or (result.error is not None and result.error is not self._stopped_by):
-            self._failures.append(result)
+            self._failures.add(result)
+            self._stop_if_unwritten()
+
+    def _stop_if_unwritten(self) -> None:
+        """Stop the run if the file of failures cannot be written: later failures would be lost."""
+        error = self._failures.write_error
+        if error is not None and self._stopped_by is None:
+            self._stopped_by = error
+            if not self._stopping:
+                self._halt()
+                self._pool.end_within(_READ_ON)
 
     def _tell_progress_now_and_then(self) -> None:
         if self._on_progress is not None and asyncio.get_running_loop().time() - self._last_progress >= _PROGRESS_EVERY:

@@ -63,7 +63,6 @@ class Sender:
         concurrency: The most requests in flight at once.
         batch: None, "auto", or the most changes to send in one request.
         stop: Ends all waits.
-        on_backoff: Called when a change, and its worker, back off.
     """
 
     def __init__(
@@ -73,7 +72,6 @@ class Sender:
         concurrency: int,
         batch: Any,
         stop: StopSignal,
-        on_backoff: Callable[[], None],
     ) -> None:
         policy = client.retry
         if 502 in policy.statuses:
@@ -102,8 +100,9 @@ class Sender:
         # Without a probe or without idempotence, send one item at a time in an outage, so that few items fail.
         self._cautious = operation.read is None or not operation.idempotent
         self._batcher = self._make_batcher(batch)
-        self._on_backoff = on_backoff
         self._backing_off = 0
+        self.on_backoff: Callable[[], object] = lambda: None
+        """Called when a change, and its worker, back off."""
         self.requests = 0
         """Requests sent."""
         self.rate_limited = 0
@@ -170,6 +169,21 @@ class Sender:
         """Read a record; the read does not count as an attempt of the change."""
         assert self._operation.read is not None
         return await self._with_log(AttemptLog(), key, self._operation.read(self._reconciling, key))
+
+    def is_outage(self) -> bool:
+        """Return whether the API currently answers nothing."""
+        return self._breaker.is_open()
+
+    async def wait_out_outage(self, key: Hashable) -> bool:
+        """Wait for the end of an outage; return whether there was one that has ended.
+
+        Args:
+            key: A key to probe with if none has been answered yet.
+
+        Raises:
+            StoppedError: The run was stopped during the wait.
+        """
+        return self._breaker.is_open() and await self._breaker.wait_for_probe(key)
 
     def end_backoff(self, log: AttemptLog) -> None:
         """Note that a change no longer backs off."""
@@ -262,7 +276,7 @@ class Sender:
             self._backing_off += 1
             # With batches there are many more workers than requests, so every slot stays in use.
             if self._batcher is None and not self._breaker.is_open():
-                self._on_backoff()
+                self.on_backoff()
 
     def _count_failure(self, log: AttemptLog, event: AttemptEvent) -> None:
         contradicted = event.error == _CONTRADICTED

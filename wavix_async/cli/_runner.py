@@ -2,7 +2,7 @@
 
 import asyncio
 import signal
-from collections.abc import AsyncGenerator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import aclosing, asynccontextmanager, contextmanager, suppress
 from typing import Any
 
@@ -23,6 +23,8 @@ class RunOutcome:
 
     report: BulkReport
     interrupted: bool
+    undelivered: Sequence[BulkResult]
+    """Results that the second Ctrl-C cut off: `on_result` did not get them."""
     input_error: Exception | None = None
     """The error that ended the input early, if any."""
 
@@ -68,7 +70,7 @@ async def run_bulk(
                 input_error = error
             finally:
                 interrupts.run_ended = True
-    return RunOutcome(run.report, interrupts.count > 0, input_error)
+    return RunOutcome(run.report, interrupts.count > 0, run.undelivered, input_error)
 
 
 @asynccontextmanager

@@ -9,6 +9,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from operator import attrgetter
 from typing import Any, Final, Generic, TypeVar
 
+from wavix_async._aio import UnawaitedWarning
 from wavix_async._codec import is_list, is_model, members, shape_of
 from wavix_async.errors import DecodeError
 from wavix_async.models._base import MAX_PER_PAGE
@@ -27,7 +28,8 @@ class Paginator(Generic[P, T]):
     """A list that is read page by page.
 
     `await paginator` reads one page. `async for item in paginator` reads every item, in order: the first page says how
-    many pages there are, and the paginator fetches a few of the next ones while you work.
+    many pages there are, and the paginator fetches a few of the next ones while you work. A paginator that is never
+    read warns (`RuntimeWarning`).
     """
 
     def __init__(
@@ -38,7 +40,14 @@ class Paginator(Generic[P, T]):
         limit: int | None = None,
         name: str = "a list",
     ) -> None:
-        self._fetch = fetch
+        unawaited = UnawaitedWarning(f"{name} was never awaited, so it read nothing: await it, or iterate over it.")
+
+        def note_and_fetch(page: int | None, per_page: int | None) -> Awaitable[P]:
+            # Not `self`: a cycle would delay the warning to the next garbage collection.
+            unawaited.cancel()
+            return fetch(page, per_page)
+
+        self._fetch = note_and_fetch
         self._page = page
         self._per_page = per_page
         self._limit = limit

@@ -243,11 +243,13 @@ class Numbers(Resource):
         concurrency: int = 32,
         batch: Literal["auto"] | int | None = None,
         on_progress: "Callable[[BulkProgress], object] | None" = None,
+        failures_to: str | os.PathLike[str] | None = None,
     ) -> "BulkRun[int, Number]":
         """Change many numbers and get an exact result for each (PATCH /v1/numbers/{id} for every number).
 
         Nothing is sent until you await the run or iterate over it. `await run` returns the report; `async for result in
-        run` gives each result as soon as it is known. `concurrency` limits the memory, for any number of updates.
+        run` gives each result as soon as it is known. `concurrency` limits the memory, for any number of updates and
+        of failures.
 
         If an update gets no answer, or one that contradicts the change, the run reads the number at the end, before it
         reports `unknown`. In an outage the run waits up to two minutes and starts few requests; then it stops.
@@ -265,13 +267,17 @@ class Numbers(Resource):
                 starts with 100 and finds out how many the API accepts. A rejected batch is halved until the invalid ids
                 are alone. Default: one request for each number.
             on_progress: Called with a `BulkProgress` about ten times a second, and at the end.
+            failures_to: A file for all failures, because the report keeps only the first 1,000: CSV if its name ends in
+                `.csv`, otherwise one JSON object per line. The start of the run empties it; it gets each failure when
+                its number ends.
 
         Returns:
             The run.
 
         Raises:
             InputError: An update is empty or not a `NumberUpdate`, or an id is not a positive integer.
-            ConfigurationError: `concurrency` is less than 1, or `batch` is less than 2.
+            ConfigurationError: `concurrency` is less than 1, or `batch` is less than 2. When the run starts, before it
+                sends anything: `failures_to` cannot be written.
         """
         # Only the first bulk run loads this module: most programs do not need it.
         from wavix_async.bulk import BulkRun
@@ -283,6 +289,7 @@ class Numbers(Resource):
             concurrency=concurrency,
             batch=batch,
             on_progress=on_progress,
+            failures_to=failures_to,
         )
 
 

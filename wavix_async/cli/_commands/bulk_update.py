@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated, Final, Literal
@@ -35,6 +36,7 @@ def bulk_update(
     dry_run: DryRun = False,
     yes: Yes = False,
     output: Path | None = None,
+    failures_to: Path | None = None,
     layout: Annotated[Layout | None, Parameter(name="--format")] = None,
     as_json: Json = False,
     connection: Connection = CONNECTION,
@@ -56,6 +58,8 @@ def bulk_update(
             can read.
         yes: Do not ask for confirmation. Required without a terminal.
         output: Write the result of each number (id, status, attempts, error) to a .csv, .ndjson or .jsonl file.
+        failures_to: Write each number that failed to this file, as soon as it fails: CSV for a .csv file, otherwise one
+            JSON object per line. Without it, the report has the first 1,000.
         layout: The format of FILE [default: from the suffix or the first character].
         as_json: Print the report as one JSON object.
         connection: How to reach the API.
@@ -68,14 +72,14 @@ def bulk_update(
         if dry_run:
             _show_dry_run(rows, checked, as_json=as_json)
             return ExitCode.DONE
-        if output is not None and file != "-" and output.exists() and output.samefile(file):
-            raise Quit(ExitCode.USAGE, f"--output {output} is the input file: choose another file.")
+        _check_outputs(file, {"--output": output, "--failures-to": failures_to})
         wavix = connection.client()
         fields = ", ".join(checked.fields)
         confirm(f"{format_count(checked.total)} at {wavix.base_url} will be changed ({fields}).", yes=yes)
+        _check_writable(failures_to)
         write_result = stack.enter_context(result_file(output))
         tracked = TrackedRows(rows, checked.total, write_result)
-        outcome = asyncio.run(_update(wavix, tracked, concurrency, "auto" if batch else None))
+        outcome = asyncio.run(_update(wavix, tracked, concurrency, "auto" if batch else None, failures_to))
         # If the reader closes the pipe early (`| head`), the exit code still reports how the run ended.
         with suppress_broken_pipe():
             if as_json:
@@ -83,18 +87,43 @@ def bulk_update(
             else:
                 show_report(out(), outcome.report, interrupted=outcome.interrupted)
         if output is not None:
-            tracked.finish(outcome.report.failures)
+            tracked.finish(outcome.undelivered)
         if outcome.input_error is not None:
             raise Quit(ExitCode.FAILED, f"The run stopped early: {outcome.input_error}")
     return ExitCode.INTERRUPTED if outcome.interrupted else code_for_report(outcome.report)
 
 
 async def _update(
-    wavix: WavixClient, tracked: TrackedRows, concurrency: int, batch: Literal["auto"] | None
+    wavix: WavixClient,
+    tracked: TrackedRows,
+    concurrency: int,
+    batch: Literal["auto"] | None,
+    failures_to: Path | None,
 ) -> RunOutcome:
     async with wavix:
-        run = wavix.numbers.bulk_update(tracked, concurrency=concurrency, batch=batch)
+        run = wavix.numbers.bulk_update(tracked, concurrency=concurrency, batch=batch, failures_to=failures_to)
         return await run_bulk(run, Display(err()), tracked.on_result, tracked.stop)
+
+
+def _check_outputs(file: str, outputs: Mapping[str, Path | None]) -> None:
+    """Refuse to write two files to one path, or over the input."""
+    named = {option: path for option, path in outputs.items() if path is not None and path.exists()}
+    for option, path in named.items():
+        if file != "-" and path.samefile(file):
+            raise Quit(ExitCode.USAGE, f"{option} {path} is the input file: choose another file.")
+    paths = [path.resolve() for path in outputs.values() if path is not None]
+    if len(set(paths)) < len(paths) and not all(path.is_char_device() for path in paths):
+        raise Quit(ExitCode.USAGE, f"{' and '.join(outputs)} are the same file: choose another file.")
+
+
+def _check_writable(failures_to: Path | None) -> None:
+    if failures_to is None:
+        return
+    try:
+        with failures_to.open("a", encoding="utf-8"):
+            pass
+    except OSError as error:
+        raise Quit(ExitCode.USAGE, f"Cannot write --failures-to {failures_to}: {error.strerror}.") from None
 
 
 def _check_rows(rows: Rows) -> RowCheck:

@@ -87,8 +87,7 @@ async def _run_demo(sandbox: Sandbox, scenario: _Scenario, concurrency: int, *, 
         console.print(_intro(scenario, sandbox.url), soft_wrap=True)
         outcome = await run_bulk(run, Display(console), on_result)
     report = outcome.report
-    # Only the report has the results that a second Ctrl-C cut off.
-    statuses.update((result.id, result.status) for result in report.failures)
+    statuses.update((result.id, result.status) for result in outcome.undelivered)
     audit = _audit(sandbox, before, updates, statuses)
     if as_json:
         write_json(_demo_json(scenario, report, sandbox.stats, audit))

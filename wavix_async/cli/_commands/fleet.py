@@ -15,11 +15,11 @@ from rich.text import Text
 
 from wavix_async import WavixClient, fleet
 from wavix_async.cli._commands.fleet_runner import FleetRunOutcome, OnProgress, StartRun, run_fleet, with_progress
-from wavix_async.cli._console import err, out, suppress_broken_pipe, write_json
+from wavix_async.cli._console import err, out, printable, suppress_broken_pipe, write_json
 from wavix_async.cli._exit import ExitCode, Quit, code_for_fleet
 from wavix_async.cli._html import plan_page, run_page
 from wavix_async.cli._options import CONNECTION, AtLeastOne, Connection, Json, Yes, with_option_names
-from wavix_async.cli._output import change_json, format_count, printable, show_run, write_report
+from wavix_async.cli._output import change_json, format_count, show_run, write_report
 from wavix_async.cli._prompts import confirm
 from wavix_async.fleet import (
     FleetFileError,

@@ -1,6 +1,6 @@
 """Feed rows to a bulk run, and track the rows without a result."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 
 from wavix_async import BulkResult, BulkStatus, InputError, NumberUpdate
@@ -45,13 +45,13 @@ class TrackedRows:
         self._pending.discard(result.id)
         self._on_result(result)
 
-    def finish(self, failures: list[BulkResult]) -> None:
+    def finish(self, undelivered: Iterable[BulkResult]) -> None:
         """Pass on a result for every row without one: Ctrl-C cut it off, or the run did not reach it.
 
         Args:
-            failures: The failures in the report.
+            undelivered: The results that Ctrl-C cut off.
         """
-        for result in failures:
+        for result in undelivered:
             if result.id in self._pending:
                 self.on_result(result)
         for number_id in self._pending:

@@ -1,6 +1,6 @@
 """Format what the commands show: tables, progress, reports and summaries."""
 
-from wavix_async.cli._output.fleet_report import change_json, printable, show_run, write_report
+from wavix_async.cli._output.fleet_report import change_json, show_run, write_report
 from wavix_async.cli._output.format import format_count, format_duration, format_time
 from wavix_async.cli._output.progress import Display, ReadProgress, RunProgress
 from wavix_async.cli._output.report import format_counts, report_json, show_report
@@ -34,7 +34,6 @@ __all__ = [
     "group_reasons",
     "number_facts",
     "number_table",
-    "printable",
     "report_json",
     "result_file",
     "show_report",

@@ -13,7 +13,7 @@ from wavix_async.cli._output.format import format_duration, format_time
 from wavix_async.cli._output.summary import failure_reasons, status_label, stop_reason, summarize
 from wavix_async.fleet import Change, FieldChange, FleetReport, FleetResult, FleetStatus
 
-__all__ = ["change_json", "printable", "show_run", "write_report"]
+__all__ = ["change_json", "show_run", "write_report"]
 
 _MAX_REASONS: Final = 10
 _STYLES: Final = {

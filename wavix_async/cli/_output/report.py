@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.text import Text
 
 from wavix_async import BulkReport, BulkResult
-from wavix_async.cli._console import show_facts
+from wavix_async.cli._console import printable, show_facts
 
 __all__ = ["format_counts", "report_json", "result_json", "show_report"]
 
@@ -42,10 +42,10 @@ def show_report(console: Console, report: BulkReport, *, interrupted: bool = Fal
         f"{report.rate_limited:,} throttled with 429",
     }
     if report.stopped_by is not None:
-        facts["Ended early"] = str(report.stopped_by)
+        facts["Ended early"] = printable(str(report.stopped_by))
     elif interrupted and (report.unknown or report.not_sent):
         facts["Ended early"] = "Stopped by you (Ctrl-C)."
-    show_facts(console, "Bulk update", facts, after=_reason_lines(report.failures))
+    show_facts(console, "Bulk update", facts, after=[*_reason_lines(report.failures), *_kind_lines(report)])
 
 
 def _reason_lines(failures: Iterable[BulkResult]) -> list[Text]:
@@ -59,10 +59,28 @@ def _reason_lines(failures: Iterable[BulkResult]) -> list[Text]:
     lines = []
     for reason, ids in ranked[:_MAX_REASONS]:
         more = f", ... {len(ids) - _MAX_IDS:,} more" if len(ids) > _MAX_IDS else ""
-        lines.append(Text(f"{len(ids):,} {reason} (id {', '.join(map(str, ids[:_MAX_IDS]))}{more})"))
+        shown = ", ".join(map(str, ids[:_MAX_IDS]))
+        lines.append(Text(f"{len(ids):,} {printable(reason)} (id {shown}{more})"))
     if len(ranked) > _MAX_REASONS:
         lines.append(Text(f"... and {len(ranked) - _MAX_REASONS:,} more reasons; --output FILE lists every number"))
     return lines
+
+
+def _kind_lines(report: BulkReport) -> list[Text]:
+    """Return what the report says of all failures, if it has only the first of them."""
+    shown, count = len(report.failures), report.failures_total
+    if shown == count:
+        return []
+    ranked = sorted(report.failures_by_kind.items(), key=lambda item: -item[1])
+    kinds = ", ".join(f"{number:,} {kind}" for kind, number in ranked[:_MAX_REASONS])
+    rest = sum(number for _, number in ranked[_MAX_REASONS:])
+    more = f", {rest:,} others" if rest else ""
+    return [
+        Text(
+            f"These reasons are of the first {shown:,} of {count:,} failures; --failures-to FILE lists every failure."
+        ),
+        Text(f"All failures: {kinds}{more}."),
+    ]
 
 
 def result_json(result: BulkResult) -> dict[str, Any]:
@@ -86,4 +104,9 @@ def report_json(report: BulkReport, *, interrupted: bool) -> dict[str, Any]:
         "cut_short": report.cut_short,
         "stopped_by": None if report.stopped_by is None else str(report.stopped_by),
         "failures": [result_json(result) for result in report.failures],
+        "failures_total": report.failures_total,
+        "failures_by_kind": [
+            {"error": kind.error, "http_status": kind.status, "count": count}
+            for kind, count in report.failures_by_kind.items()
+        ],
     }

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import IO, Final
 
 from wavix_async import BulkResult
+from wavix_async.cli._console import printable
 from wavix_async.cli._exit import ExitCode, Quit
 from wavix_async.cli._output.report import result_json
 
@@ -46,7 +47,12 @@ def result_file(path: Path | None) -> Iterator[Callable[[BulkResult], object]]:
 def _csv(stream: IO[str]) -> Callable[[BulkResult], object]:
     writer: csv.DictWriter[str] = csv.DictWriter(stream, _COLUMNS, lineterminator="\n")
     writer.writeheader()
-    return lambda result: writer.writerow(result_json(result))
+
+    def write(result: BulkResult) -> object:
+        row = result_json(result)
+        return writer.writerow({**row, "error": row["error"] and printable(row["error"])})
+
+    return write
 
 
 def _ndjson(stream: IO[str]) -> Callable[[BulkResult], object]:
