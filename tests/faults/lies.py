@@ -38,7 +38,7 @@ LATE: Final = 0.02
 
 @dataclass(frozen=True)
 class Asked:
-    """What a lie is told about.
+    """The request of a lie, and the truth.
 
     Attributes:
         letter: The kind of request, see above.

@@ -144,8 +144,8 @@ class FaultServer:
         retry_after: Seconds that every 429 and `status_NNN_retry_after` says; None leaves the header out.
         latency: Added to every answer.
         numbers: How many phone numbers `GET /v1/numbers` lists. Any positive id can be read and changed, listed or not.
-        lies: Kinds, and to which requests they are told (letters, see `lies.py`). They are dealt like cards: each kind
-            once, in seeded order, before any comes again.
+        lies: Kinds, and the requests that may get them (letters, see `lies.py`). The server deals them like cards: each
+            kind once, in seeded order, before any comes again.
         lie_share: Of the requests that neither the schedule nor `faults` rules, how many get a card.
         tls: Serve HTTPS without a certificate; `tls_without_certificates` is the client's side of it.
     """
@@ -247,7 +247,11 @@ class FaultServer:
         return {int(number): state for number, state in self._ask("numbers").items()}
 
     def log(self) -> list[dict[str, Any]]:
-        """Every request in order: at (time.monotonic), connection, method, path, fault, headers (lower case), body."""
+        """Every request in order.
+
+        Each has at (time.monotonic), connection, method, path, fault, headers (lower case), body, and carried_out once
+        it has been answered.
+        """
         log: list[dict[str, Any]] = self._ask("log")
         return log
 
@@ -299,6 +303,7 @@ class Request:
     target: str
     headers: dict[str, str]
     body: bytes
+    carried_out: bool = False
 
     @property
     def path(self) -> str:
@@ -472,17 +477,17 @@ class Server:
         limited = self._over_rate()
         fault = OK if limited else self._choose(request)
         self.requests[f"{request.method} {request.path}"] += 1
-        self.history.append(
-            {
-                "at": time.monotonic(),
-                "connection": connection.serial,
-                "method": request.method,
-                "path": request.target,
-                "fault": "limited" if limited else fault.kind,
-                "headers": request.headers,
-                "body": request.body.decode("utf-8", "replace"),
-            }
-        )
+        entry = {
+            "at": time.monotonic(),
+            "connection": connection.serial,
+            "method": request.method,
+            "path": request.target,
+            "fault": "limited" if limited else fault.kind,
+            "headers": request.headers,
+            "body": request.body.decode("utf-8", "replace"),
+            "carried_out": False,
+        }
+        self.history.append(entry)
         self.in_flight += 1
         self.peak_in_flight = max(self.peak_in_flight, self.in_flight)
         written = request.number if request.method != "GET" else None
@@ -499,6 +504,7 @@ class Server:
                 self.fired[fault.kind] += 1
                 await self._do(fault, connection, request)
         finally:
+            entry["carried_out"] = request.carried_out
             if not connection.forgotten:
                 self.in_flight -= 1
                 if written is not None:
@@ -532,7 +538,7 @@ class Server:
         return OK
 
     def _deal(self, request: Request) -> Fault:
-        """Take the next card that can be told to this request; a card that cannot waits for another."""
+        """Take the next card that fits this request; a card that does not fit waits for another request."""
         letter = request.letter
         if not letter or not self.deleted.isdisjoint(request.ids):
             return OK
@@ -594,6 +600,7 @@ class Server:
         asked = Asked(request.letter, copy.deepcopy(honest), before, json.loads(request.body or b"{}"))
         if status != 200:
             return await connection.send(_answer(status, json.dumps(honest)))
+        request.carried_out = after
         if not after:
             self._take_back(request, before)
         told = lie.tell(asked)
@@ -690,6 +697,11 @@ class Server:
     # -- the API ---------------------------------------------------------------------------------------------------
 
     def _apply(self, request: Request) -> tuple[int, Any]:
+        status, payload = self._result(request)
+        request.carried_out = status == 200 and request.method != "GET"
+        return status, payload
+
+    def _result(self, request: Request) -> tuple[int, Any]:
         number = request.number
         if number is not None:
             if number in self.deleted or number < 1:
