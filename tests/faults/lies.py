@@ -94,12 +94,14 @@ class Lie:
         shown: The answers in which it shows itself if nothing was carried out.
         shown_after: The same if the request was carried out; an honest answer in an odd form counts.
         store: What the server stores in place of the values sent.
+        only_first: Without `_after`, only the first number of a batch is not carried out.
     """
 
     tell: Callable[[Asked], Told]
     shown: str = ALL
     shown_after: str = ALL
     store: Callable[[dict[str, Any]], dict[str, Any]] | None = None
+    only_first: bool = False
 
 
 def _each(change: Callable[[dict[str, Any]], dict[str, Any]], answer: Any) -> Any:
@@ -173,9 +175,9 @@ LIES: Final[dict[str, Lie]] = {
     "other_id": Lie(_other_id, "GPBD", "GPBD"),
     "half_record": Lie(_without_values, "GPB", "GPB"),
     "value_as_text": Lie(_as_text, "PB", "PB"),
-    "missing_item": Lie(_without_first, "B", "B"),
-    "item_twice": Lie(_second_twice, "B", "B"),
-    "foreign_item": Lie(_foreign_item, "B", "B"),
+    "missing_item": Lie(_without_first, "B", "B", only_first=True),
+    "item_twice": Lie(_second_twice, "B", "B", only_first=True),
+    "foreign_item": Lie(_foreign_item, "B", "B", only_first=True),
     "normalised": Lie(_honest(), "P", "P", store=_normalised),
     "half_done": Lie(_honest(), "P", "P", store=_half),
     # An error under a 200.

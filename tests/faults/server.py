@@ -602,7 +602,7 @@ class Server:
             return await connection.send(_answer(status, json.dumps(honest)))
         request.carried_out = after
         if not after:
-            self._take_back(request, before)
+            self._take_back(request, {"items": before["items"][:1]} if lie.only_first else before)
         told = lie.tell(asked)
         answer = told.before + (
             _answer(told.status, told.body, told.headers, told.content_type, told.missing)

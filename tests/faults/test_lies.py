@@ -237,7 +237,7 @@ async def test_a_page_of_a_firewall_stops_a_run_and_blames_no_scope(faulty: Faul
 
 
 @pytest.mark.req_28
-@pytest.mark.parametrize("kind", ["late_answer", "late_answer_deaf", "late_408"])
+@pytest.mark.parametrize("kind", ["late_answer_after", "late_answer_deaf_after", "late_408_after"])
 @pytest.mark.parametrize("way", ["update", "release", "send"])
 async def test_what_came_on_an_idle_connection_answers_no_call(faulty: FaultServer, kind: str, way: str) -> None:
     """The next call opens a connection of its own, and is carried out once."""
