@@ -547,9 +547,11 @@ class Server:
                 cards = [kind for kind, letters in self.settings.lies.items() if letter in letters]
                 self.random.shuffle(cards)
                 self.deck += cards
-            for place, kind in enumerate(self.deck):
-                if letter in self.settings.lies[kind]:
-                    return Fault(self.deck.pop(place))
+            if fitting := [kind for kind in self.deck if letter in self.settings.lies[kind]]:
+                # The pickiest first: fewer requests will come that it fits.
+                kind = min(fitting, key=lambda kind: len(self.settings.lies[kind]))
+                self.deck.remove(kind)
+                return Fault(kind)
         return OK
 
     # -- what can happen to a request -----------------------------------------------------------------------------
