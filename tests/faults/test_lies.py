@@ -158,7 +158,7 @@ async def update_in_bulk(
 
 async def update_in_batches(client: WavixClient, verdicts: Verdicts, numbers: Iterable[int]) -> None:
     # Every fourth number has the same change.
-    await update_in_bulk(client, verdicts, numbers, batch=5)
+    await update_in_bulk(client, verdicts, numbers, batch=3)
 
 
 async def release(client: WavixClient, verdicts: Verdicts, numbers: Iterable[int]) -> None:
