@@ -399,7 +399,8 @@ class Server:
         options["schedule"] = [_fault(x) for x in options.get("schedule", ())]
         self.settings = Settings(**options)
         self.random = random.Random(self.settings.seed)
-        self.deck: list[str] = []
+        self.deck = list(self.settings.lies)
+        self.random.shuffle(self.deck)
         self.late = 0
         self.by_path: dict[str, deque[Fault]] = {}
         self.scheduled = deque(self.settings.schedule)
