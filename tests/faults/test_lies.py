@@ -334,8 +334,8 @@ async def test_no_lie_makes_an_update_of_none(lying: FaultServer, seed: int, sha
         and number < last
         and not any(each.rpartition(" ")[2] in UNSETTLED for each in told[False, number])
     ]
-    # A bulk run settles by reading, and reads lie here, too.
-    assert len(open_ends) <= share.updates * 0.01, [told[False, number] for number in open_ends]
+    # A bulk run settles by reading, and a third of the reads lie here, too.
+    assert len(open_ends) <= share.updates * 0.03, [told[False, number] for number in open_ends]
     # A single update that repeats what may be repeated gets through in most cases.
     assert verdicts.counts()[DONE] > share.updates * 0.8
 
