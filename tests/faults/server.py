@@ -721,7 +721,8 @@ class Server:
         if request.method == "POST":
             self.posted[request.path] += 1
             named = request.path.rpartition("/")[2]
-            return 200, {"success": True, "id": int(named) if named.isdigit() else self.posted.total()}
+            made = int(named) if named.isdigit() else self.posted.total()
+            return 200, {"success": True, "id": made} | ({"message_id": str(made)} if named == "messages" else {})
         return 200, {"success": True}
 
     def _answer_to_read(self, request: Request) -> Any:

@@ -8,6 +8,7 @@ those that no client can see through; docs/reliability.md names these.
 from __future__ import annotations
 
 import asyncio
+import json
 import random
 import re
 from collections import Counter
@@ -81,10 +82,13 @@ class Verdicts:
     def wrong(self) -> list[str]:
         """Return what is wrong with a call, and the answers that it got: a false success, a POST carried out twice."""
         state, counters, told = self.server.numbers(), self.server.counters(), stories(self.server)
+        sent = Counter(
+            _message_of(each) for each in self.server.log() if each["method"] == "POST" and each["carried_out"]
+        )
         found = []
         for (letter, number), said in self.said.items():
             if letter == "S":
-                times = counters["posted"].get(f"/v1/messages/{number}", 0)
+                times = sent[number]
             elif letter == "D":
                 times = counters["applied"].get(number, 0)
             else:
@@ -100,6 +104,12 @@ class Verdicts:
 
     def counts(self) -> Counter[str]:
         return Counter(self.said.values())
+
+
+def _message_of(request: dict[str, Any]) -> int:
+    """Return the number of a message: in its path, or the end of its recipient."""
+    last = request["path"].rpartition("/")[2]
+    return int(last) if last.isdigit() else int(json.loads(request["body"])["to"][-5:])
 
 
 def _incoherence(error: WavixError | None, *, settled: bool) -> str:
@@ -119,12 +129,12 @@ def _read(record: dict[str, Any]) -> Number:
 
 def stories(server: FaultServer) -> dict[tuple[bool, int], list[str]]:
     """Return what the server told about each number and each message: method and kind, in order."""
-    import json
-
     told: dict[tuple[bool, int], list[str]] = {}
     for request in server.log():
         last = request["path"].partition("?")[0].rpartition("/")[2]
-        if last.isdigit():
+        if request["method"] == "POST":
+            ids = [_message_of(request)]
+        elif last.isdigit():
             ids = [int(last)]
         elif request["path"].startswith("/v1/numbers?ids="):
             ids = [int(request["path"].partition("=")[2])]
@@ -161,6 +171,14 @@ async def update_in_batches(client: WavixClient, verdicts: Verdicts, numbers: It
     await update_in_bulk(client, verdicts, numbers, batch=3)
 
 
+async def update_batch(client: WavixClient, verdicts: Verdicts, numbers: Iterable[int]) -> None:
+    """All or nothing is known of a batch, so one error is the end of each number."""
+    numbers = list(numbers)
+    batch = asyncio.ensure_future(client.numbers.update_batch(numbers, **_fields(numbers[0])))
+    for number in numbers:
+        await verdicts.hear("P", number, asyncio.shield(batch))
+
+
 async def release(client: WavixClient, verdicts: Verdicts, numbers: Iterable[int]) -> None:
     for number in numbers:
         await verdicts.hear("D", number, client.numbers.release(ids=[number]))
@@ -169,6 +187,12 @@ async def release(client: WavixClient, verdicts: Verdicts, numbers: Iterable[int
 async def send(client: WavixClient, verdicts: Verdicts, numbers: Iterable[int]) -> None:
     for number in numbers:
         await verdicts.hear("S", number, client.call(SEND, path={"id": number}, body={"text": "hello"}))
+
+
+async def send_message(client: WavixClient, verdicts: Verdicts, numbers: Iterable[int]) -> None:
+    for number in numbers:
+        message = client.messages.send(from_="Wavix", to=f"155512{number:05}", message_body={"text": "hello"})
+        await verdicts.hear("S", number, message)
 
 
 def _fields(number: int) -> dict[str, Any]:
@@ -180,8 +204,10 @@ WAYS: Final[dict[str, tuple[str, Callable[..., Awaitable[None]], tuple[int, ...]
     "update": ("P", update_one, (7,)),
     "bulk_update": ("P", update_in_bulk, (7,)),
     "bulk_update in batches": ("B", update_in_batches, (7, 27, 47)),
+    "update_batch": ("B", update_batch, (7, 27, 47)),
     "release": ("D", release, (7,)),
     "send": ("S", send, (7,)),
+    "messages.send": ("S", send_message, (7,)),
 }
 
 
