@@ -249,8 +249,7 @@ class FaultServer:
     def log(self) -> list[dict[str, Any]]:
         """Every request in order.
 
-        Each has at (time.monotonic), connection, method, path, fault, headers (lower case), body, and carried_out once
-        it has been answered.
+        Each has at (time.monotonic), connection, method, path, fault, headers (lower case), body, and carried_out.
         """
         log: list[dict[str, Any]] = self._ask("log")
         return log
@@ -303,7 +302,8 @@ class Request:
     target: str
     headers: dict[str, str]
     body: bytes
-    carried_out: bool = False
+    entry: dict[str, Any] = field(default_factory=dict)
+    """Of the log."""
 
     @property
     def path(self) -> str:
@@ -478,7 +478,7 @@ class Server:
         limited = self._over_rate()
         fault = OK if limited else self._choose(request)
         self.requests[f"{request.method} {request.path}"] += 1
-        entry = {
+        request.entry = {
             "at": time.monotonic(),
             "connection": connection.serial,
             "method": request.method,
@@ -488,7 +488,7 @@ class Server:
             "body": request.body.decode("utf-8", "replace"),
             "carried_out": False,
         }
-        self.history.append(entry)
+        self.history.append(request.entry)
         self.in_flight += 1
         self.peak_in_flight = max(self.peak_in_flight, self.in_flight)
         written = request.number if request.method != "GET" else None
@@ -505,7 +505,6 @@ class Server:
                 self.fired[fault.kind] += 1
                 await self._do(fault, connection, request)
         finally:
-            entry["carried_out"] = request.carried_out
             if not connection.forgotten:
                 self.in_flight -= 1
                 if written is not None:
@@ -603,7 +602,7 @@ class Server:
         asked = Asked(request.letter, copy.deepcopy(honest), before, json.loads(request.body or b"{}"))
         if status != 200:
             return await connection.send(_answer(status, json.dumps(honest)))
-        request.carried_out = after
+        request.entry["carried_out"] = after
         if not after:
             self._take_back(request, {"items": before["items"][:1]} if lie.only_first else before)
         told = lie.tell(asked)
@@ -701,7 +700,7 @@ class Server:
 
     def _apply(self, request: Request) -> tuple[int, Any]:
         status, payload = self._result(request)
-        request.carried_out = status == 200 and request.method != "GET"
+        request.entry["carried_out"] = status == 200 and request.method != "GET"
         return status, payload
 
     def _result(self, request: Request) -> tuple[int, Any]:
