@@ -218,15 +218,18 @@ LIES: Final[dict[str, Lie]] = {
     "silent_loss": Lie(_honest(), "", ""),
 }
 
+REFUSALS: Final = (
+    *(f"status_{code}" for code in (400, 404, 409, 413, 422, 431)),
+    *("html_413", "html_431", "refused_with_200"),
+)
+"""The API refuses. Dealt as a card it comes only before the change: a refusal after it convinces any client."""
 _UNKNOWN: Final = (101, 300, 302, 303, 304, 307, 308, 408, 499, 500, 502, 504, 506, *range(520, 531), 599)
-_REFUSALS: Final = (400, 404, 409, 413, 422, 431)
 _PAGES: Final = (200, 400, 404, 405, 409, 418, 499, 503, 520)
 STATUSES: Final[dict[str, tuple[str, str]]] = {
     **{f"status_{code}": (ALL, ALL) for code in _UNKNOWN},
-    # The API says that it did not: after a change that is a lie which convinces. A 404 says that the number is gone.
-    **{f"status_{code}": ("PBDS" if code != 404 else "PBS", "") for code in _REFUSALS},
+    # A 404 under a DELETE says that the number is gone.
+    **{kind: ("PBS" if kind == "status_404" else "PBDS", "") for kind in REFUSALS if kind not in LIES},
     **{f"html_{code}": (ALL, ALL) for code in _PAGES},
-    **{f"html_{code}": ("PBDS", "") for code in (413, 431)},
 }
 """Kinds of the fault server that are statuses, and in which answers they show themselves, as in `Lie`."""
 STOPPING: Final[dict[str, str]] = {f"html_{code}": "PDS" for code in (401, 402, 403)}
@@ -234,9 +237,7 @@ STOPPING: Final[dict[str, str]] = {f"html_{code}": "PDS" for code in (401, 402, 
 
 CONVINCING: Final[dict[str, str]] = {
     "silent_loss": "GPBDS",
-    "refused_with_200_after": "PBDS",
-    **{f"status_{code}_after": "PBDS" for code in _REFUSALS},
-    **{f"html_{code}_after": "PBDS" for code in (401, 402, 403, 413, 431)},
+    **{f"{kind}_after": "PBDS" for kind in (*REFUSALS, *STOPPING)},
     "old_value": "G",
     "status_404": "GD",
     "empty_object": "DS",

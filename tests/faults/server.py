@@ -55,7 +55,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tests.faults.lies import KIND, LATE, LIES, PAGE, Asked, Told
+from tests.faults.lies import KIND, LATE, LIES, PAGE, REFUSALS, Asked, Told
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -542,12 +542,14 @@ class Server:
         letter = request.letter
         if not letter or not self.deleted.isdisjoint(request.ids):
             return OK
+        changed = any(self.applied[number] for number in request.ids)
         for renewed in (False, True):
             if renewed:
                 cards = [kind for kind, letters in self.settings.lies.items() if letter in letters]
                 self.random.shuffle(cards)
                 self.deck += cards
-            if fitting := [kind for kind in self.deck if letter in self.settings.lies[kind]]:
+            fitting = [kind for kind in self.deck if letter in self.settings.lies[kind]]
+            if fitting := [kind for kind in fitting if not (changed and kind in REFUSALS)]:
                 # The pickiest first: fewer requests will come that it fits.
                 kind = min(fitting, key=lambda kind: len(self.settings.lies[kind]))
                 self.deck.remove(kind)
