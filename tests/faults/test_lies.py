@@ -258,6 +258,28 @@ async def test_a_lie_under_a_read_settles_nothing(faulty: FaultServer, kind: str
         assert verdicts.said["P", 7] in (DONE, UNKNOWN)
 
 
+@pytest.mark.parametrize(
+    ("way", "kind"),
+    [
+        *(("bulk_update", kind) for kind in ("old_value", "status_is_error")),
+        *(("bulk_update in batches", kind) for kind in ("old_value", "status_is_error", "missing_item")),
+    ],
+)
+async def test_what_no_read_settles_is_unknown_and_coherent(faulty: FaultServer, kind: str, way: str) -> None:
+    """Every later answer about each of these numbers lies, too."""
+    letter, act, numbers = WAYS[way]
+    if letter == "B":
+        faulty.set_schedule([kind], path="/v1/numbers")
+    for number in numbers:
+        first = [kind] if letter == "P" else []
+        faulty.set_schedule([*first, *["status_is_error"] * 50], path=f"/v1/numbers/{number}")
+    verdicts = Verdicts(faulty)
+    async with client_of(faulty, retry=attrs.evolve(FAST, attempts=2)) as client:
+        await act(client, verdicts, numbers)
+    assert verdicts.wrong() == []
+    assert UNKNOWN in verdicts.said.values()
+
+
 async def test_a_page_of_a_firewall_stops_a_run_and_blames_no_scope(faulty: FaultServer) -> None:
     faulty.reset(faults={"html_403": 1.0})
     async with client_of(faulty) as client:
