@@ -337,7 +337,7 @@ SMALL: Final = Share(200, 150, 60, 0.45)
 FULL: Final = Share(2000, 1500, 600, 0.35)
 
 
-@pytest.fixture(scope="module", params=["http", "https"])
+@pytest.fixture(scope="module")
 def lying(request: pytest.FixtureRequest) -> Iterator[FaultServer]:
     with pytest.MonkeyPatch.context() as patch, FaultServer(tls=request.param == "https") as server:
         if request.param == "https":
@@ -355,12 +355,16 @@ def deal(server: FaultServer, letters: str, calls: int, share: Share, seed: int)
 
 
 SEEDS: Final = [
-    pytest.param(0, SMALL, id="small"),
-    *(pytest.param(seed, FULL, id=str(seed), marks=pytest.mark.scale) for seed in range(10)),
+    pytest.param("http", 0, SMALL, id="small"),
+    pytest.param("https", 1, SMALL, id="small, https"),
+    *(
+        pytest.param(("http", "https")[seed % 2], seed, FULL, id=f"seed {seed}", marks=pytest.mark.scale)
+        for seed in range(10)
+    ),
 ]
 
 
-@pytest.mark.parametrize(("seed", "share"), SEEDS)
+@pytest.mark.parametrize(("lying", "seed", "share"), SEEDS, indirect=["lying"])
 async def test_no_lie_makes_an_update_of_none(lying: FaultServer, seed: int, share: Share) -> None:
     """Half of the changes go one by one, a third in batches, the rest as single calls."""
     lies = deal(lying, "GPB", share.updates, share, seed)
@@ -389,7 +393,7 @@ async def test_no_lie_makes_an_update_of_none(lying: FaultServer, seed: int, sha
 
 
 @pytest.mark.req_01
-@pytest.mark.parametrize(("seed", "share"), SEEDS)
+@pytest.mark.parametrize(("lying", "seed", "share"), SEEDS, indirect=["lying"])
 async def test_no_lie_sends_a_message_twice(lying: FaultServer, seed: int, share: Share) -> None:
     lies = deal(lying, "S", share.posts, share, seed)
     verdicts = Verdicts(lying)
@@ -401,7 +405,7 @@ async def test_no_lie_sends_a_message_twice(lying: FaultServer, seed: int, share
     assert verdicts.counts()[DONE] >= share.posts * (1 - share.lies) * 0.9
 
 
-@pytest.mark.parametrize(("seed", "share"), SEEDS)
+@pytest.mark.parametrize(("lying", "seed", "share"), SEEDS, indirect=["lying"])
 async def test_no_lie_makes_a_release_of_none(lying: FaultServer, seed: int, share: Share) -> None:
     lies = deal(lying, "D", share.deletes, share, seed)
     verdicts = Verdicts(lying)
