@@ -6,7 +6,7 @@
         assert server.counters()["applied"] == {7: 2}
 
 Bytes are written by hand, without an HTTP library: a library would refuse to send most of what is wanted here. The
-process is this very file, run with the standard library alone, so that it starts in a tenth of a second and shares
+process is this very module, run with the standard library alone, so that it starts in a tenth of a second and shares
 neither event loop nor interpreter lock with the client under test. Commands and answers are JSON lines on its stdin and
 stdout; it ends when its stdin does, so a crashed test leaves nothing behind.
 
@@ -29,12 +29,15 @@ stdout; it ends when its stdin does, so a crashed test leaves nothing behind.
 | `gzip_bomb`, `big_body` | 128 MB of zeros in 128 kB of gzip, 20 MB of JSON | yes |
 | `stale_keepalive` | the answer, which promises keep-alive, and a closed connection | yes |
 | `redirect` | 307 to another origin, which notes whether the key came along | no |
+| `html_NNN`, `html_NNN_after` | that status with a page of a proxy | no, yes |
+| a name in `lies.py`, the same with `_after` | a whole answer that is wrong | no, yes |
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import copy
 import functools
 import itertools
 import json
@@ -48,8 +51,11 @@ import threading
 import time
 import zlib
 from collections import Counter, deque
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from tests.faults.lies import KIND, LATE, LIES, PAGE, REFUSALS, Asked, Told
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -65,7 +71,6 @@ KINDS = frozenset(
         "half_body",
         "chunked_cut",
         "garbage",
-        "html_502",
         "empty_200",
         "wrong_type",
         "no_content",
@@ -81,10 +86,12 @@ KINDS = frozenset(
     }
 )
 STATUS = re.compile(r"status_(?P<code>[1-5]\d\d)(?P<how>_after|_retry_after)?")
+PROXY_PAGE = re.compile(r"html_(?P<code>[1-5]\d\d)(?P<after>_after)?")
 REASONS = {200: "OK", 204: "No Content", 307: "Temporary Redirect", 404: "Not Found", 429: "Too Many Requests"}
 BOMB_MEGABYTES = 128
 BIG_BODY_BYTES = 20_000_000
 LOG_LENGTH = 200_000
+ROOT = Path(__file__).parents[2]
 
 
 @dataclass(frozen=True)
@@ -98,8 +105,9 @@ class Fault:
     delay: float | None = None
 
     def __post_init__(self) -> None:
-        if self.kind not in KINDS and not STATUS.fullmatch(self.kind):
-            raise ValueError(f"no such fault: {self.kind!r}; there is status_NNN and {', '.join(sorted(KINDS))}")
+        if self.kind not in KINDS and not any(form.fullmatch(self.kind) for form in (STATUS, PROXY_PAGE, KIND)):
+            known = ", ".join(sorted({*KINDS, *LIES}))
+            raise ValueError(f"no such fault: {self.kind!r}; there is status_NNN, html_NNN, {known}")
 
 
 OK = Fault("ok")
@@ -116,6 +124,8 @@ class Settings:
     retry_after: float | None = None
     latency: float = 0.0
     numbers: int = 0
+    lies: dict[str, str] = field(default_factory=dict)
+    lie_share: float = 0.0
 
 
 # --------------------------------------------------------------------------------------------------------- in the test
@@ -134,6 +144,10 @@ class FaultServer:
         retry_after: Seconds that every 429 and `status_NNN_retry_after` says; None leaves the header out.
         latency: Added to every answer.
         numbers: How many phone numbers `GET /v1/numbers` lists. Any positive id can be read and changed, listed or not.
+        lies: Kinds, and the requests that may get them (letters, see `lies.py`). The server deals them like cards: each
+            kind once, in seeded order, before any comes again.
+        lie_share: Of the requests that neither the schedule nor `faults` rules, how many get a card.
+        tls: Serve HTTPS without a certificate; `tls_without_certificates` is the client's side of it.
     """
 
     def __init__(
@@ -148,7 +162,11 @@ class FaultServer:
         retry_after: float | None = None,
         latency: float = 0.0,
         numbers: int = 0,
+        lies: Mapping[str, str] | None = None,
+        lie_share: float = 0.0,
+        tls: bool = False,
     ) -> None:
+        self._tls = tls
         self._given: dict[str, Any] = {
             "faults": faults or {},
             "schedule": schedule,
@@ -159,6 +177,8 @@ class FaultServer:
             "retry_after": retry_after,
             "latency": latency,
             "numbers": numbers,
+            "lies": lies or {},
+            "lie_share": lie_share,
         }
         self._given = _checked(self._given)
         self._lock = threading.Lock()
@@ -170,7 +190,8 @@ class FaultServer:
         import subprocess
 
         self._process = subprocess.Popen(
-            [sys.executable, "-I", "-S", __file__],
+            [sys.executable, "-E", "-s", "-S", "-m", "tests.faults.server", *(["tls"] if self._tls else [])],
+            cwd=ROOT,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
         )
@@ -179,7 +200,7 @@ class FaultServer:
         self._stdin, self._stdout = self._process.stdin, self._process.stdout
         try:
             ports = json.loads(self._stdout.readline())
-            self.url = f"http://127.0.0.1:{ports['port']}"
+            self.url = f"http{'s' if self._tls else ''}://127.0.0.1:{ports['port']}"
             self.other_origin = f"http://127.0.0.1:{ports['other_port']}"
             self._ask("reset", **self._given)
         except BaseException:
@@ -214,8 +235,8 @@ class FaultServer:
 
         `requests` by method and path, `total`, `applied` (id -> how many times a change was carried out), `posted`
         (path -> the same for POSTs), `fired` by kind, `limited` (429s of the rate), `connections` ever and `open` now,
-        `peak_in_flight`, `overlapping_writes` (writes that came while another of the same number was under way),
-        `redirected` (requests that reached the other origin) and `redirected_with_key`.
+        `peak_in_flight`, `overlapping_writes` (writes that came while another of the same number was under way), `late`
+        (answers sent after an answer), `redirected` (requests that reached the other origin) and `redirected_with_key`.
         """
         counters: dict[str, Any] = self._ask("counters")
         counters["applied"] = {int(number): times for number, times in counters["applied"].items()}
@@ -226,7 +247,10 @@ class FaultServer:
         return {int(number): state for number, state in self._ask("numbers").items()}
 
     def log(self) -> list[dict[str, Any]]:
-        """Every request in order: at (time.monotonic), connection, method, path, fault, headers (lower case), body."""
+        """Every request in order.
+
+        Each has at (time.monotonic), connection, method, path, fault, headers (lower case), body, and carried_out.
+        """
         log: list[dict[str, Any]] = self._ask("log")
         return log
 
@@ -259,7 +283,7 @@ def _checked(options: Mapping[str, Any]) -> dict[str, Any]:
         options["schedule"] = [asdict(fault) for fault in faults]
     if "methods" in options:
         options["methods"] = tuple(options["methods"])
-    for kind in options.get("faults", {}):
+    for kind in (*options.get("faults", {}), *options.get("lies", {})):
         Fault(kind)
     Settings(**options)
     return options
@@ -278,6 +302,8 @@ class Request:
     target: str
     headers: dict[str, str]
     body: bytes
+    entry: dict[str, Any] = field(default_factory=dict)
+    """Of the log."""
 
     @property
     def path(self) -> str:
@@ -293,6 +319,22 @@ class Request:
         if self.method == "DELETE" and self.path == "/v1/numbers" and self.query.get("ids", "").isdigit():
             return int(self.query["ids"])
         return int(found[1]) if found else None
+
+    @property
+    def ids(self) -> list[int]:
+        """The numbers that it reads or changes."""
+        if self.number is not None:
+            return [self.number]
+        return list(json.loads(self.body)["ids"]) if self.letter == "B" else []
+
+    @property
+    def letter(self) -> str:
+        """The kind of request in `lies.py`; empty for a list."""
+        if self.number is not None:
+            return {"GET": "G", "PATCH": "P", "PUT": "P", "DELETE": "D"}.get(self.method, "")
+        if self.method == "PATCH" and self.path == "/v1/numbers":
+            return "B"
+        return "S" if self.method == "POST" else ""
 
 
 class Connection:
@@ -357,6 +399,9 @@ class Server:
         options["schedule"] = [_fault(x) for x in options.get("schedule", ())]
         self.settings = Settings(**options)
         self.random = random.Random(self.settings.seed)
+        self.deck = list(self.settings.lies)
+        self.random.shuffle(self.deck)
+        self.late = 0
         self.by_path: dict[str, deque[Fault]] = {}
         self.scheduled = deque(self.settings.schedule)
         self.tokens, self.filled_at = float(self.settings.burst), time.monotonic()
@@ -394,6 +439,7 @@ class Server:
             "open": len(self.open),
             "peak_in_flight": self.peak_in_flight,
             "overlapping_writes": self.overlapping_writes,
+            "late": self.late,
             "redirected": self.redirected,
             "redirected_with_key": self.redirected_with_key,
         }
@@ -432,17 +478,17 @@ class Server:
         limited = self._over_rate()
         fault = OK if limited else self._choose(request)
         self.requests[f"{request.method} {request.path}"] += 1
-        self.history.append(
-            {
-                "at": time.monotonic(),
-                "connection": connection.serial,
-                "method": request.method,
-                "path": request.target,
-                "fault": "limited" if limited else fault.kind,
-                "headers": request.headers,
-                "body": request.body.decode("utf-8", "replace"),
-            }
-        )
+        request.entry = {
+            "at": time.monotonic(),
+            "connection": connection.serial,
+            "method": request.method,
+            "path": request.target,
+            "fault": "limited" if limited else fault.kind,
+            "headers": request.headers,
+            "body": request.body.decode("utf-8", "replace"),
+            "carried_out": False,
+        }
+        self.history.append(request.entry)
         self.in_flight += 1
         self.peak_in_flight = max(self.peak_in_flight, self.in_flight)
         written = request.number if request.method != "GET" else None
@@ -487,6 +533,27 @@ class Server:
             point -= share
             if point < 0:
                 return Fault(kind)
+        if self.settings.lies and self.random.random() < self.settings.lie_share:
+            return self._deal(request)
+        return OK
+
+    def _deal(self, request: Request) -> Fault:
+        """Take the next card that fits this request; a card that does not fit waits for another request."""
+        letter = request.letter
+        if not letter or not self.deleted.isdisjoint(request.ids):
+            return OK
+        changed = any(self.applied[number] for number in request.ids)
+        for renewed in (False, True):
+            if renewed:
+                cards = [kind for kind, letters in self.settings.lies.items() if letter in letters]
+                self.random.shuffle(cards)
+                self.deck += cards
+            fitting = [kind for kind in self.deck if letter in self.settings.lies[kind]]
+            if fitting := [kind for kind in fitting if not (changed and kind in REFUSALS)]:
+                # The pickiest first: fewer requests will come that it fits.
+                kind = min(fitting, key=lambda kind: len(self.settings.lies[kind]))
+                self.deck.remove(kind)
+                return Fault(kind)
         return OK
 
     # -- what can happen to a request -----------------------------------------------------------------------------
@@ -499,6 +566,12 @@ class Server:
             if found["how"] == "_retry_after" and self.settings.retry_after is None:
                 extra = (*extra, ("Retry-After", "1"))
             return await self._refuse(connection, int(found["code"]), extra, fault.body)
+        if found := PROXY_PAGE.fullmatch(kind):
+            if found["after"]:
+                self._apply(request)
+            return await connection.send(_answer(int(found["code"]), PAGE, extra, content_type="text/html"))
+        if found := KIND.fullmatch(kind):
+            return await self._lie(found["name"], bool(found["after"]), connection, request)
         match kind:
             case "reset_before":
                 connection.reset()
@@ -508,9 +581,6 @@ class Server:
             case "stall":
                 await connection.until_hung_up()
                 raise HangUp
-            case "html_502":
-                page = "<html><head><title>502 Bad Gateway</title></head><body>nginx</body></html>"
-                return await connection.send(_answer(502, page, extra, content_type="text/html"))
             case "success_false":
                 refusal = fault.body or json.dumps({"success": False, "message": "The number cannot be changed"})
                 return await connection.send(_answer(200, refusal, extra))
@@ -523,6 +593,50 @@ class Server:
         body = fault.body if fault.body is not None else json.dumps(payload)
         await self._answer_applied(fault, connection, status, body)
         return None
+
+    async def _lie(self, name: str, after: bool, connection: Connection, request: Request) -> None:
+        lie = LIES[name]
+        before = self._answer_to_read(request)
+        changed = request
+        if lie.store and request.body:
+            changed = replace(request, body=json.dumps(lie.store(json.loads(request.body))).encode())
+        status, honest = self._apply(changed)
+        asked = Asked(request.letter, copy.deepcopy(honest), before, json.loads(request.body or b"{}"))
+        if status != 200:
+            return await connection.send(_answer(status, json.dumps(honest)))
+        request.entry["carried_out"] = after
+        if not after:
+            self._take_back(request, {"items": before["items"][:1]} if lie.only_first else before)
+        told = lie.tell(asked)
+        answer = told.before + (
+            _answer(told.status, told.body, told.headers, told.content_type, told.missing)
+            if told.raw is None
+            else told.raw + told.body
+        )
+        await connection.send(answer * 2 if told.then == "twice" else answer)
+        return await self._follow(told, answer, connection)
+
+    async def _follow(self, told: Told, answer: bytes, connection: Connection) -> None:
+        """Send what comes after an answer."""
+        match told.then:
+            case "late":
+                asyncio.get_running_loop().call_later(LATE, self._send_late, connection, answer)
+            case "late_deaf":
+                await connection.pause(LATE)
+                self._send_late(connection, answer)
+                await connection.until_hung_up()
+                raise HangUp
+            case "408":
+                await connection.pause(LATE)
+                self._send_late(connection, _answer(408, "", (("Connection", "close"),)))
+                raise HangUp
+        if told.raw is not None:
+            raise HangUp
+
+    def _send_late(self, connection: Connection, answer: bytes) -> None:
+        if not connection.forgotten and not connection.writer.transport.is_closing():
+            connection.writer.write(answer)
+            self.late += 1
 
     async def _answer_applied(self, fault: Fault, connection: Connection, status: int, body: str) -> None:
         extra = fault.headers
@@ -587,6 +701,11 @@ class Server:
     # -- the API ---------------------------------------------------------------------------------------------------
 
     def _apply(self, request: Request) -> tuple[int, Any]:
+        status, payload = self._result(request)
+        request.entry["carried_out"] = status == 200 and request.method != "GET"
+        return status, payload
+
+    def _result(self, request: Request) -> tuple[int, Any]:
         number = request.number
         if number is not None:
             if number in self.deleted or number < 1:
@@ -603,8 +722,29 @@ class Server:
         if request.method == "POST":
             self.posted[request.path] += 1
             named = request.path.rpartition("/")[2]
-            return 200, {"success": True, "id": int(named) if named.isdigit() else self.posted.total()}
+            made = int(named) if named.isdigit() else self.posted.total()
+            return 200, {"success": True, "id": made} | ({"message_id": str(made)} if named == "messages" else {})
         return 200, {"success": True}
+
+    def _answer_to_read(self, request: Request) -> Any:
+        """Return what a read shows of the numbers of a request, in the form of its answer."""
+        records = [copy.deepcopy(self._read(number)) for number in request.ids if number not in self.deleted]
+        return {"items": records} if request.letter == "B" or not records else records[0]
+
+    def _take_back(self, request: Request, before: Any) -> None:
+        """Undo what a request did, counters too."""
+        if request.letter == "S":
+            self.posted[request.path] -= 1
+            if not self.posted[request.path]:
+                del self.posted[request.path]
+        if request.letter not in ("P", "B", "D"):
+            return
+        for record in before.get("items", [before]):
+            self.state[record["id"]] = record
+            self.deleted.discard(record["id"])
+            self.applied[record["id"]] -= 1
+            if not self.applied[record["id"]]:
+                del self.applied[record["id"]]
 
     def _one(self, number: int, request: Request) -> Any:
         if request.method == "DELETE":
@@ -675,13 +815,14 @@ def _answer(
     body: str | bytes,
     headers: Sequence[Sequence[str]] = (),
     content_type: str = "application/json; charset=utf-8",
+    missing: int = 0,
 ) -> bytes:
     data = body.encode() if isinstance(body, str) else body
     lines = [f"HTTP/1.1 {status} {REASONS.get(status, 'Whatever')}", f"X-Request-Id: fault-{next(_request_ids)}"]
     has_body = status >= 200 and status not in (204, 304)
     if has_body:
         own = any(name.lower() == "content-type" for name, _ in headers)
-        lines += [*([] if own else [f"Content-Type: {content_type}"]), f"Content-Length: {len(data)}"]
+        lines += [*([] if own else [f"Content-Type: {content_type}"]), f"Content-Length: {len(data) - missing}"]
     lines += [f"{name}: {value}" for name, value in headers]
     return "\r\n".join([*lines, "Connection: keep-alive", "", ""]).encode() + (data if has_body else b"")
 
@@ -692,9 +833,22 @@ def _bomb() -> bytes:
     return b"".join([*(deflate.compress(bytes(1_000_000)) for _ in range(BOMB_MEGABYTES)), deflate.flush()])
 
 
-async def _main() -> None:
+def tls_without_certificates(*, client: bool) -> Any:
+    """Return one side of TLS without certificates: what tests need of it is how connections behave."""
+    import ssl
+
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT if client else ssl.PROTOCOL_TLS_SERVER)
+    if client:
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    context.set_ciphers("aNULL:@SECLEVEL=0")
+    return context
+
+
+async def _main(tls: bool) -> None:
     server = Server()
-    listening = await asyncio.start_server(server.serve, "127.0.0.1", 0, backlog=1024)
+    context = tls_without_certificates(client=False) if tls else None
+    listening = await asyncio.start_server(server.serve, "127.0.0.1", 0, backlog=1024, ssl=context)
     other = await asyncio.start_server(server.serve_other_origin, "127.0.0.1", 0)
     other_port = other.sockets[0].getsockname()[1]
     server.other_origin = f"http://127.0.0.1:{other_port}"
@@ -730,4 +884,4 @@ def _say(message: dict[str, Any]) -> None:
 
 if __name__ == "__main__":
     with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(_main())
+        asyncio.run(_main("tls" in sys.argv[1:]))

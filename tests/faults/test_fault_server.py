@@ -96,7 +96,7 @@ def test_lists_batches_releases_and_posts(server: FaultServer) -> None:
     call(server, "PATCH", "/v1/numbers", {"ids": [1, 2], "sms_enabled": True})
     call(server, "DELETE", "/v1/numbers/2")
     assert call(server, "GET", "/v1/numbers/2").status == 404
-    assert call(server, "POST", "/v3/messages", {"to": "1"}).json() == {"success": True, "id": 1}
+    assert call(server, "POST", "/v3/messages", {"to": "1"}).json() == {"success": True, "id": 1, "message_id": "1"}
     assert server.counters()["applied"] == {1: 1, 2: 2}
     assert server.counters()["posted"] == {"/v3/messages": 1}
 
