@@ -305,7 +305,9 @@ def _write(value: Any, info: core_schema.SerializationInfo) -> Any:
     include, exclude = typing.cast("Any", (info.include, info.exclude))
     if include is not None or exclude is not None:
         written = to_jsonable_python(written, include=include, exclude=exclude)
-    return _without_half_characters(written) if info.mode == "json" else written
+    # Only in an answer: what a caller sends is wrong then, and must not change on its way.
+    is_answer = info.mode == "json" and isinstance(value, AnswerBase)
+    return _without_half_characters(written) if is_answer else written
 
 
 def _without_half_characters(value: Any) -> Any:

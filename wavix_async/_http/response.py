@@ -260,7 +260,8 @@ def _details(response: Response, redactor: Redactor) -> tuple[Any, bool]:
     """Return what an error keeps of a body, and whether the body is JSON."""
     body = response.body
     if len(body) > _LONGEST_ERROR:
-        return _excerpt(body, redactor), "json" in response.headers.get("Content-Type", "").lower()
+        declared = response.headers.get("Content-Type", "").lower()
+        return _excerpt(body, redactor), "json" in declared and body[:100].lstrip().startswith((b"{", b"["))
     for loads in (_codec.loads, _codec.loads_odd):
         try:
             return bounded(loads(body), redactor.excerpt), True
