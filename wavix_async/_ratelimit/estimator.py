@@ -16,8 +16,13 @@ from sending to sending: the latency is in both ends and cancels out.
 - A server that accepts nothing at all for a long time, or asks for a wait of seconds, counts in fixed windows (500 per
   10 s). After two similar cycles, the rate is the number that one cycle accepted, divided by its length. Requests leave
   faster than that, because the unused part of a window is lost at its end.
-- The estimate holds for a time that grows with the evidence (`_hold`). Then the pace rises, slowly and then faster,
-  until the server refuses. Only time in which the pace held requests back counts.
+- The estimate holds for a time that grows with the evidence (`_hold`). Then the pace rises until the server refuses:
+  slowly at first, so that refusals near the limit come one by one and pause no other call (`stray`), then faster. Only
+  time in which the pace held requests back counts.
+- A stray refusal never lowers the estimate. If one comes before anything else is known, the pace begins at the first
+  guess and rises within a second to more than any limit (`spare`).
+- The share of the requests that the server accepted during the pause bounds a cut: right after a bucket ran empty, it
+  accepts the share `r / pace`.
 
 All of it is arithmetic that takes the time as an argument, in seconds of the loop's clock.
 """
@@ -27,8 +32,12 @@ from __future__ import annotations
 from math import exp, log10
 from typing import TYPE_CHECKING
 
+from wavix_async._ratelimit.strays import PROOF
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+
+    from wavix_async._ratelimit.strays import Pause, Verdict
 
 __all__ = ["OWN_PAUSE", "RateEstimator", "AcceptedHistogram"]
 
@@ -44,20 +53,28 @@ SPENDING = 1.03  # the same, while the tokens saved during a pause last
 WINDOW_HASTE = 1.5  # the same, for a server that counts in windows
 LONGEST_HOLD = 30.0  # seconds for which an estimate holds at most, if pauses take up to a second
 LOW_HOLD = 4.0  # the same for some minutes after the limit fell: it may rise again
-RISE = 0.05  # after that the pace rises by exp(RISE * seconds^2): 5 % in a second, 22 % in two, 57 % in three
+SLOW = 8.0  # seconds for which the pace rises slowly after that, if a pause costs more than half a second ...
+SLOPE = 0.01  # ... by this part in a second, or more while the estimate is uncertain ...
+COMPANY = 0.16  # ... but so slowly that a round trip has hardly more than one refusal: the square of 0.4
+RISE = 0.05  # then it rises by exp(RISE * seconds^2): 5 % in a second, 22 % in two, 57 % in three
 LONGEST_RISE = 8.0  # seconds for which the pace rises, to 25 times the estimate
+QUICK_RISE = 3.0  # after a pause that a stray began, before any limit is known, it rises by exp(3 * seconds^2) ...
+LONGEST_QUICK = 1.3  # ... for so many seconds, to 160 times the guess
+SUSPICION = 0.5  # the part of the alarm at which a rising pace goes back
+LEAST_PASSED = 0.7  # a cut goes at most to this part of the rate that the server accepted during the pause
+LEAST_UNCLEAR = 0.8  # the same, of the estimate, if hardly any answer arrived during the pause
 ROUND = (1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 7.5, 8.0, 10.0)
 
 
 class AcceptedHistogram:
-    """Accepted requests by the time of sending, in two histograms of 64 bins: an older and a newer half.
+    """Accepted requests by the time of sending, in two histograms of 128 bins: an older and a newer half.
 
     When the newer histogram is full, the width of its bins doubles. When it covers enough requests and time, it becomes
     the older one.
     """
 
     __slots__ = ("_bins", "_last", "_older", "_origin", "_seen", "_width", "start", "total")
-    BINS = 64
+    BINS = 128
 
     def __init__(self, start: float) -> None:
         self.start = start
@@ -150,6 +167,9 @@ class RateEstimator:
         self._span: float | None = None  # seconds from the start of the last cycle to that of the next
         self._period: float | None = None  # seconds, when the server counts in windows
         self._new_window = False  # the next accepted request is the first of a new window
+        self._slow, self._slope = 0.0, 0.0  # seconds for which the pace rises slowly, and how much in a second
+        self.round_trip = 0.1  # seconds
+        self.hasty = False  # whether the pace rises quickly, because a stray refusal set it
 
     def begin_epoch(self, now: float) -> None:
         """Begin an epoch."""
@@ -165,9 +185,63 @@ class RateEstimator:
         """Return the pace: the ceiling, or more after so long without a refusal that the limit may have risen."""
         if self.ceiling is None:
             return None
+        if self.hasty:
+            over = min(self._busy, LONGEST_QUICK)
+            return self.ceiling * exp(QUICK_RISE * over * over)
         factor = SPENDING if self._busy < self._saved else self._factor
-        over = min(max(self._busy - self._hold, 0.0), LONGEST_RISE)
-        return max(self.ceiling * factor * exp(RISE * over * over), LEAST_PACE)
+        over = max(self._busy - self._hold, 0.0)
+        quick = min(max(over - self._slow, 0.0), LONGEST_RISE)
+        return max(self.ceiling * factor * exp(self._slope * min(over, self._slow) + RISE * quick * quick), LEAST_PACE)
+
+    @property
+    def rising(self) -> bool:
+        """Whether the pace is above the estimate."""
+        return self.ceiling is not None and self._busy > self._hold
+
+    @property
+    def counts_in_windows(self) -> bool:
+        """Whether the server counts in windows: then a refusal ends one, and is no stray."""
+        return self._period is not None
+
+    def no_limit(self) -> None:
+        """Note that hundreds of requests in flight were accepted after a stray refusal: there is no limit to find."""
+        if self.hasty:
+            self.hasty, self.ceiling = False, None
+
+    def stray(self, refused_at: float, now: float, suspicion: float) -> None:
+        """Note a refusal that pauses no other call; several of them send a rising pace back to the estimate."""
+        histogram = self.histogram
+        if self.ceiling is None or self.hasty or histogram is None or not self.rising or suspicion < SUSPICION:
+            return
+        self._raise(self.ceiling, histogram, refused_at)
+        self._emptied = refused_at
+        self._hold = min(max(2 * self._hold, LOW_HOLD), LONGEST_HOLD)
+        self._saved, self._slope = 0.0, min(self._slope, SLOPE)
+        self.begin_epoch(now)
+
+    def spare(self, refused_at: float, until: float) -> None:
+        """Note a pause that a stray began before any limit was known."""
+        if self.ceiling is not None:
+            self.ceiling = self.pace()
+        elif self.histogram is not None:
+            self._guess(self.histogram, refused_at, until)
+            self.hasty = self._starts_full = True
+
+    def likely_rate(self, refused_at: float) -> float:
+        """Return the rate of the limit that explains the first refusal, if a limit does."""
+        return 0.0 if self.histogram is None else _steepest(self.histogram.before(refused_at), 0.5, PRIOR_BURST)[0]
+
+    def _raise(self, before: float, histogram: AcceptedHistogram, refused_at: float) -> None:
+        """Raise the estimate to what the server accepted while the pace was above it."""
+        if not self.rising:
+            return
+        burst = max(self._burst, before * PRIOR_BURST)
+        spans = [(count, span) for count, span in histogram.before(refused_at) if span >= 1.0]
+        rate = _steepest(spans, -burst, 0.0)[0]
+        if self._emptied is not None:
+            rate = max(rate, (histogram.total + 0.5) / (refused_at - self._emptied))
+        self.ceiling = _round_figure(max(before, min(rate, self.pace() or rate)), 0.02)
+        self._factor = CAUTION
 
     def held_back(self, seconds: float) -> None:
         """Note that the pace held a request back."""
@@ -197,8 +271,16 @@ class RateEstimator:
             return max(OWN_PAUSE, 0.9 * self._period - (now - self.histogram.start))
         return OWN_PAUSE
 
-    def end_epoch(self, refused_at: float, until: float) -> None:
-        """Learn from an epoch that ended when a request sent at `refused_at` was refused; its pause ends at `until`."""
+    def end_epoch(self, refused_at: float, until: float, verdict: Verdict, pause: Pause, *, strays_shown: bool) -> None:
+        """Learn from an epoch that a pause ended.
+
+        Args:
+            refused_at: When the last request of the epoch left that was refused.
+            until: When the pause ends.
+            verdict: What began the pause.
+            pause: What its answers said.
+            strays_shown: Whether the server has shown that it refuses requests at any pace.
+        """
         histogram = self.histogram
         if histogram is None:
             return
@@ -208,6 +290,10 @@ class RateEstimator:
                 # The server refuses everything, which says nothing about the rate.
                 self.ceiling, self._previous_ceiling = self._previous_ceiling, None
             return
+        passed = pause.accepted / (pause.accepted + pause.refused + 1)
+        hasty = self.hasty
+        if hasty:
+            self.hasty, self.ceiling = False, None
         similar = self._cycle is not None and 0.5 * self._cycle[0] < histogram.total < 1.5 * self._cycle[0]
         self._similar_cycles = self._similar_cycles + 1 if similar else 0
         cycle = histogram.total, histogram.start
@@ -217,10 +303,21 @@ class RateEstimator:
             if self._period is not None:
                 self._period, self._similar_needed = None, min(2 * self._similar_needed, 16)
             self._new_window = until - refused_at > LONG_PAUSE
+            if verdict == "stray" and self.ceiling is not None:
+                self._raise(self.ceiling, histogram, refused_at)
+                if strays_shown and pause.rising:
+                    self.ceiling = max(self.ceiling, 0.9 * pause.pace)
+                self._cycle = cycle
+                return
             if self.ceiling is None:
                 cycle = self._guess(histogram, refused_at, until)
+                if hasty and passed > 0.8:
+                    self._hold = min(self._hold, 2.0)  # two strays look like this, too
             else:
-                self._estimate(self.ceiling, histogram, refused_at, until)
+                least = LEAST_PASSED * passed * (self.pace() or 0.0)
+                if self._first is None and (verdict == "unclear" or (pause.refused <= 1 and pause.accepted >= 3)):
+                    least = max(least, self.ceiling * (1.0 if self.rising else LEAST_UNCLEAR))
+                self._estimate(self.ceiling, histogram, refused_at, until, least, sure=not strays_shown)
         self._cycle, self._emptied = cycle, refused_at
 
     def _guess(self, histogram: AcceptedHistogram, refused_at: float, until: float) -> tuple[int, float]:
@@ -238,7 +335,9 @@ class RateEstimator:
         count, span = max(histogram.before(refused_at), default=(count, span))
         return count, refused_at - span
 
-    def _estimate(self, before: float, histogram: AcceptedHistogram, refused_at: float, until: float) -> None:
+    def _estimate(
+        self, before: float, histogram: AcceptedHistogram, refused_at: float, until: float, least: float, *, sure: bool
+    ) -> None:
         """Learn from a later refusal: estimate the burst, and the highest rate that a span before the refusal shows."""
         rate, length = before, refused_at - histogram.start
         empty_for = refused_at - (self._emptied if self._emptied is not None else histogram.start)
@@ -251,15 +350,16 @@ class RateEstimator:
             if self._first is not None:
                 full = self._first[0].before(self._first[1])
                 self._burst = max([1.0, *(count - rate * span for count, span in full)])
-            rate = max((histogram.total + 0.5) / empty_for, _steepest(spans, -self._burst, 0.0)[0])
+            rate = max((histogram.total + 0.5) / empty_for, _steepest(spans, -self._burst, 0.0)[0], least)
         if self._first is not None and self._burst == 1.0:
             # The requests before the first refusal came slower than the limit, so they say nothing about the bucket.
             self._burst = max(rate * PRIOR_BURST, 1.0)
+        expected = before if self._first is None or not sure else 0.0
         self._first = None
         self._previous_ceiling = None
         if length > 2.0 and self._busy < 0.5 * length:
             rate, self._previous_ceiling = max(rate, 0.7 * before), before  # few accepted because few sent
-        self.ceiling = rate = _round_figure(rate, 0.03)
+        self.ceiling = rate = _round_figure(rate, 0.03 if length > 1.0 else 0.05)
         self._factor = CAUTION
         pause = until - refused_at
         self._saved = 0.0 if self._new_window else self._seconds_saved(self._burst / rate, pause)
@@ -267,9 +367,19 @@ class RateEstimator:
         hold = 4 * length
         if abs(rate / before - 1) < 0.06:
             self._peak = max(0.9 * self._peak, rate)
-            hold = 2 * self._hold
-        longest = LOW_HOLD if rate < 0.8 * self._peak else LONGEST_HOLD
-        self._hold = min(max(hold, pause, 1.0), longest * max(pause, 1.0))
+            hold = 2 * self._hold if sure else min(2 * self._hold, LOW_HOLD)
+        low = rate < 0.8 * max(self._peak, expected)
+        if low and not sure:
+            self._peak = max(self._peak, before)
+        self._hold = min(max(hold, pause, 1.0), (LOW_HOLD if low else LONGEST_HOLD) * max(pause, 1.0))
+        self._slow = 0.0 if low or pause < 0.5 else SLOW
+        error = 1.5 / (rate * max(length, 0.01))  # as a part of the rate: one request more or less
+        # A pace that rises by `slope` empties the bucket at an excess of sqrt(2 * burst * slope * rate) per second.
+        trip = max(self.round_trip, 0.001)
+        self._slope = min(max(SLOPE, 0.3 * error), COMPANY / (trip * trip * 2 * self._burst * rate))
+        if not low and error < 0.3:
+            # Until the pace is proven, a refusal pauses all calls.
+            self._hold = max(self._hold, min(0.6 * PROOF / rate, LOW_HOLD))
 
     @staticmethod
     def _seconds_saved(burst: float, pause: float) -> float:

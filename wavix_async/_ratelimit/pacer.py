@@ -9,9 +9,12 @@ at most `1 + rate * BURST_TIME` requests leave in any `BURST_TIME`.
 before the pause is over. One pause is one *epoch*. The refusal of a request that was sent before the epoch does not cut
 the rate again: the rate is cut once per round trip. The wait that such a refusal asks for still counts.
 
-**A configured rate** is not cut by a single refusal, only paused. `DOUBT_REFUSALS` pauses within `DOUBT_TIME` mean that
-the rate is too high, or that another program uses the same limit. Then the estimator takes over, up to the configured
-rate, until the server has accepted that rate for `TRUST_AFTER` seconds.
+**A stray 429** pauses only its own call: one refusal among hundreds of acceptances is no limit (`strays.py`). If the
+answers that arrive during a pause show that a stray began it, the rate is not cut.
+
+**A configured rate** is not cut by a single refusal, only paused. `DOUBT_REFUSALS` pauses within `DOUBT_TIME`, none of
+them due to a stray, mean that the rate is too high, or that another program uses the same limit. Then the estimator
+takes over, up to the configured rate, until the server has accepted that rate for `TRUST_AFTER` seconds.
 
 **A rate that is not configured** is estimated from what the server accepted before each refusal: `estimator.py`.
 
@@ -28,6 +31,7 @@ from math import inf
 from typing import TYPE_CHECKING
 
 from wavix_async._ratelimit.estimator import OWN_PAUSE, RateEstimator
+from wavix_async._ratelimit.strays import Pause, StrayTest
 
 if TYPE_CHECKING:
     from wavix_async._ratelimit.headers import RateHint
@@ -108,11 +112,15 @@ class Pacer:
         self.learning = self.rate is None
         self.estimator = RateEstimator(self.rate)
         self.quota = Quota()
+        self.strays = StrayTest()
         self.window = FIRST_WINDOW if self.learning else inf  # requests that may be in flight
         self._next_due = -inf  # when the next request is due
         self._burst: deque[float] = deque(maxlen=BURST_KEPT)  # when the last paced requests left
         self._epoch = -inf  # the end of the last pause
         self._refused_permit: float | None = None  # the last request of this epoch that was refused, by time of sending
+        self._stray_until = -inf  # when the calls may leave again that a stray refusal delays
+        self._at_resume = 0  # accepted requests at the end of the last pause
+        self._before_pause = (0, 0)  # accepted and refused requests when the pause began
 
     @property
     def is_open(self) -> bool:
@@ -163,6 +171,7 @@ class Pacer:
         if pace is not None:
             if now - self._next_due < 1.0 / pace + LATE:
                 self.estimator.held_back(1.0 / pace)
+            self.strays.at_pace(pace, self.accepted_count)
             self._next_due = due + 1.0 / pace
             self._burst.append(now)
         return now
@@ -171,12 +180,41 @@ class Pacer:
         """Begin the epoch after a pause, at first with few requests in flight."""
         refused, until = self._refused_permit, self.paused_until
         self._refused_permit, self.paused_until, self._epoch = None, -inf, now
+        if refused is not None:
+            self._learn(refused, until)
+        self._at_resume = self.accepted_count
         if self.learning:
             self.window = FIRST_WINDOW
             if refused is not None:
-                self.estimator.end_epoch(refused, until)
                 self.estimator.begin_epoch(now)
                 self.window = 1.0 if self.estimator.dry_epochs else LATER_WINDOW if self._measured else FIRST_WINDOW
+
+    def _learn(self, refused: float, until: float) -> None:
+        """Learn from the refusal that began the pause which is over now."""
+        estimator, accepted = self.estimator, self.accepted_count
+        unpaced = self.learning and (estimator.ceiling is None or estimator.hasty)
+        pause = Pause(
+            accepted=accepted - self._before_pause[0],
+            refused=self.refused_count - self._before_pause[1],
+            before=self._before_pause[0] - self._at_resume,
+            pace=self.pace() or inf,
+            unpaced=unpaced,
+            rising=estimator.rising,
+            allowed=estimator.likely_rate(refused) * estimator.round_trip if unpaced else 0.0,
+        )
+        verdict = self.strays.judge(pause, accepted)
+        if self.rate is not None:
+            if verdict != "stray":
+                self._doubt_configured_rate(until)
+            if not self.learning:
+                return
+            verdict = "limit"  # the server kept refusing a configured rate, so there is a lower limit
+        if unpaced and verdict == "stray":
+            estimator.spare(refused, until)
+            return
+        estimator.end_epoch(refused, until, verdict, pause, strays_shown=self.strays.shown(accepted))
+        if verdict == "limit":
+            self.strays.limit_found(estimator.pace(), accepted)
 
     def refund(self, permit: float) -> None:  # noqa: ARG002  (`LeasedPacer` needs the permit)
         """Take a permit back: its request never left."""
@@ -201,24 +239,49 @@ class Pacer:
                 self.window += WINDOW_GROWTH
                 if self.window >= WINDOW_UNLIMITED:
                     self.window = inf
+                    self.estimator.no_limit()
 
     def refused(self, permit: float, now: float, retry_after: float | None) -> bool:
-        """Note a 429, and return whether it began a pause: only the first refusal of an epoch does."""
+        """Note a 429, and return whether it began a pause: the first refusal of an epoch does, unless it is a stray."""
         self.no_answer()
         self.refused_count += 1
         fresh = permit >= self._epoch and self._refused_permit is None
+        if fresh and self._is_stray(permit, now, retry_after):
+            return False
         if retry_after is not None:
             self.pause(now, retry_after)
         if fresh:
+            self._before_pause = self.accepted_count, self.refused_count
             self._measured = bool(retry_after)
             # If the server refuses again right after its own Retry-After, that value is unreliable: use our own pause.
             if not self._measured or self.estimator.dry_epochs:
                 self.pause(now, self.estimator.own_pause(now) if self.learning else OWN_PAUSE)
-            if self.rate is not None:
-                self._doubt_configured_rate(now)
         if permit >= self._epoch:
             self._refused_permit = permit if self._refused_permit is None else max(permit, self._refused_permit)
         return fresh
+
+    def _is_stray(self, permit: float, now: float, retry_after: float | None) -> bool:
+        """Return whether a refusal concerns only its own call; a pause waits for the earlier ones of its round trip."""
+        estimator, accepted = self.estimator, self.accepted_count
+        estimator.round_trip = now - permit
+        # Unpaced requests have no pace to compare: only those since the last silence can prove one.
+        unpaced = estimator.histogram if self.learning and estimator.ceiling is None else None
+        stray = self.strays.is_stray(
+            permit,
+            now,
+            accepted,
+            self.in_flight,
+            lately=accepted if unpaced is None else unpaced.total,
+            rising=estimator.rising,
+        )
+        doubted = self.learning and self.rate is not None
+        if stray and not doubted and not estimator.counts_in_windows:
+            self._stray_until = max(self._stray_until, now + (OWN_PAUSE if retry_after is None else retry_after))
+            estimator.stray(permit, now, self.strays.suspicion)
+            return True
+        if self._stray_until > now:
+            self.pause(now, self._stray_until - now)
+        return False
 
     def _doubt_configured_rate(self, now: float) -> None:
         """Begin to estimate if the server keeps refusing a configured rate."""
@@ -243,5 +306,7 @@ class Pacer:
         self._burst.clear()
         self.paused_until += seconds
         self._epoch, self._refused_permit, self.in_flight = -inf, None, 0
+        self._stray_until = -inf
+        self.strays.forget_times()
         self.quota = Quota()
         self.estimator.forget_times()
