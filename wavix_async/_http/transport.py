@@ -23,6 +23,7 @@ from multidict import CIMultiDict
 from wavix_async._aio import Watchdog
 from wavix_async._http.details import DETAILS
 from wavix_async._http.failures import clean_cause, name_failure
+from wavix_async._http.plain_request import request_class
 from wavix_async._http.pool import close_idle, guard
 from wavix_async._http.request import Part, Request
 from wavix_async._http.response import Response
@@ -284,6 +285,7 @@ class Transport:
             ),
             cookie_jar=aiohttp.DummyCookieJar(),
             headers=self._session_headers,
+            request_class=request_class(),
             trust_env=False,
         )
         session._retry_connection = False
