@@ -291,17 +291,17 @@ def _steps(kind: Any, i: int, names: dict[str, Any]) -> list[str]:
     if is_list(kind):
         (item,) = typing.get_args(kind)
         names[f"item{i}"] = item
-        each = f"if type(each) is not item{i}: raise Mismatch"
-        if item not in _SCALARS:
-            names[f"read{i}"] = _reader.get_structure_hook(item)
-            each = f"each = read{i}(each, item{i})"
+        if item in _SCALARS:
+            return [
+                "if type(value) is not list: raise Mismatch",
+                "for each in value:",
+                f"    if type(each) is not item{i}: raise Mismatch",
+                "value = value.copy()",
+            ]
+        names[f"read{i}"] = _reader.get_structure_hook(item)
         return [
             "if type(value) is not list: raise Mismatch",
-            "items = []",
-            "for each in value:",
-            f"    {each}",
-            "    items.append(each)",
-            "value = items",
+            f"value = [read{i}(each, item{i}) for each in value]",
         ]
     names[f"read{i}"] = _reader.get_structure_hook(kind)
     return [f"value = read{i}(value, kind{i})"]
