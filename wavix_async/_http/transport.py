@@ -20,7 +20,7 @@ import aiohttp
 from aiohttp import hdrs
 from multidict import CIMultiDict
 
-from wavix_async._aio import Watchdog
+from wavix_async._aio import QuickSemaphore, Watchdog
 from wavix_async._http.details import DETAILS
 from wavix_async._http.failures import clean_cause, name_failure
 from wavix_async._http.plain_request import request_class
@@ -69,7 +69,7 @@ class Transport:
         self._fresh: aiohttp.ClientSession | None = None
         self._owns_session = session is None
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._slots = asyncio.Semaphore(self._max_connections)
+        self._slots = QuickSemaphore(self._max_connections)
         self._watch: Watchdog
         self._room: WaitingRoom
         self._closed = False
@@ -271,7 +271,7 @@ class Transport:
                 _abandon(session)
             self._session = self._fresh = None
         self._loop = asyncio.get_running_loop()
-        self._slots = asyncio.Semaphore(self._max_connections)
+        self._slots = QuickSemaphore(self._max_connections)
         self._watch = watch = Watchdog(self._loop)
         self._room = WaitingRoom(self._loop, watch.__len__)
 
