@@ -191,6 +191,15 @@ async def test_traces_of_a_session_see_the_same_requests(monkeypatch: pytest.Mon
     assert seen == [request.partition(b"\r\n\r\n")[2] for request in sent]
 
 
+async def test_an_answer_is_read_into_a_small_buffer() -> None:
+    """glibc maps a block of 128 kB or more, and unmaps it when it is freed: that costs more than to read the answer."""
+    async with recording() as server, aiohttp.ClientSession() as session:
+        await ours(WavixClient("key", base_url=server.url, session=session), CASES[:1])
+        assert isinstance(session.connector, aiohttp.TCPConnector)
+        pooled: list[Any] = [protocol for pool in session.connector._conns.values() for protocol, _ in pool]
+        assert [protocol.transport.max_size for protocol in pooled] == [65_536]
+
+
 @pytest.mark.req_03
 @pytest.mark.parametrize("body", [None, {"to": "1"}])
 async def test_a_pooled_connection_that_is_closing_sends_nothing(monkeypatch: pytest.MonkeyPatch, body: Any) -> None:
