@@ -104,6 +104,8 @@ class Source:
         Raises:
             InputError: The item is not a pair.
         """
+        if type(item) is tuple and len(item) == 2:
+            return item
         if isinstance(item, tuple | list) and len(item) == 2:
             return item[0], item[1]
         one = self._operation.argument.removesuffix("s")
