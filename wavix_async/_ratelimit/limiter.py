@@ -189,9 +189,9 @@ class Limiter:
         """
         now = self._now()
         self._after_pause(began=self._pacer.refused(permit, now, retry_after))
-        if self.is_paused():
-            return now
-        return now + (OWN_PAUSE if retry_after is None else retry_after)
+        until = now + (OWN_PAUSE if retry_after is None else retry_after)
+        # A pause that another answer began may end before this call may leave.
+        return now if self._pacer.paused_until >= until else until
 
     def no_answer(self, permit: float) -> None:  # noqa: ARG002  (every way to close a permit takes it)
         """Close a permit without a verdict: the attempt failed before or after the request was sent."""
