@@ -282,6 +282,23 @@ def test_the_key_is_not_in_what_a_run_says_of_an_answer() -> None:
             assert key not in f"{result.error} {vars(result.error)!r}"
 
 
+@pytest.mark.req_24
+@pytest.mark.parametrize("options", [{}, {"batch": 2}])
+def test_no_part_of_the_key_is_in_what_a_run_quotes(options: dict[str, Any]) -> None:
+    key = "key-0123456789abcdefghijklmnopqrstuvwxyz-that-no-one-may-see-ABC"
+    late = f"https://x.example.net/{'x' * (98 - len(key))}{key}"
+    server = Liar(lambda number, _: {**number, "call_status_url": late})
+    server.client = WavixClient(key, base_url="http://127.0.0.1:1", session=server.session, retry=FAST)  # type: ignore[arg-type]
+    server.numbers.update({each: {**OLD, "id": each, "call_status_url": late} for each in (1, 2)})
+    change = NumberUpdate(call_status_url="https://z.example.net")
+    report = run_virtual(finish(server.update({1: change, 2: change}, **options)))
+    assert report.unknown == 2
+    for result in report.failures:
+        told = f"{result.error} {vars(result.error)!r}"
+        assert "A read does not decide it" in told
+        assert not any(key[at : at + 16] in told for at in range(len(key) - 15))
+
+
 # --- other operations ---
 
 

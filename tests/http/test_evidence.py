@@ -14,7 +14,7 @@ from attrs import field, frozen
 from cattrs.gen import override
 from yarl import URL
 
-from tests.conftest import KEY
+from tests.conftest import BASE, KEY
 from tests.support import examples as ex
 from tests.support.clients import client
 from wavix_async import (
@@ -361,6 +361,51 @@ async def test_the_key_is_not_in_the_answer(api: Api, payload: dict[str, Any]) -
     assert KEY not in f"{caught.value} {caught.value.answer!r} {vars(caught.value)!r}"
     assert KEY.encode() not in pickle.dumps(caught.value)
     assert "<hidden>" in f"{caught.value.answer!r}"
+
+
+LONG_KEY = "k" + "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ."
+LATE = f"{'x' * (120 - len(LONG_KEY))}{LONG_KEY}"
+"""A text that a limit of 100 characters cuts in the middle of the key."""
+SPREADING: list[dict[str, Any]] = [
+    {"id": 1001, "error": f"upstream rejected the header Authorization: Bearer {LONG_KEY}"},
+    {"id": 1001, "error": LATE},
+    {"id": 1001, "errors": {"a": ["x", LATE]}},
+    {"id": 1001, "errors": [LATE] * 9},
+    {"success": LATE},
+    {"text": LATE},
+    {LATE: 1, "id": LATE},
+    number(sms_enabled=LATE),
+    number(call_status_url=LATE),
+    number(call_status_url=f"{'x' * 30}{LONG_KEY}{'x' * 3000}"),
+    number(id=LATE),
+    number(id=[LATE]),
+]
+
+
+@pytest.mark.req_24
+@pytest.mark.parametrize("payload", SPREADING)
+@pytest.mark.parametrize("method", ["GET", "PATCH", "DELETE", "batch"])
+async def test_no_part_of_the_key_is_in_what_a_message_quotes(api: Api, payload: dict[str, Any], method: str) -> None:
+    path = "/v1/numbers" if method in ("DELETE", "batch") else "/v1/numbers/1001"
+    answer = {"items": [{**payload, "id": 1001}]} if method == "batch" and "sms_enabled" in payload else payload
+    api.answer("PATCH" if method == "batch" else method, path, answer)
+    async with WavixClient(LONG_KEY, base_url=BASE, retry=RetryPolicy.none()) as wavix:
+        try:
+            if method == "GET":
+                await wavix.numbers.get(1001)
+            elif method == "DELETE":
+                await wavix.numbers.release(ids=[1001])
+            elif method == "batch":
+                await wavix.numbers.update_batch([1001], sms_enabled=True, call_status_url="https://y.example.net")
+            else:
+                await wavix.numbers.update(1001, sms_enabled=True, call_status_url="https://y.example.net")
+        except WavixError as error:
+            told = f"{error} {vars(error)!r}"
+            assert not {LONG_KEY[at : at + 16] for at in range(len(LONG_KEY) - 15)} & {
+                told[at : at + 16] for at in range(len(told))
+            }
+            return
+    assert method == "GET"
 
 
 # --- what an operation declares ---

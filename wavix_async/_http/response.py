@@ -83,13 +83,13 @@ def read_response(operation: Operation[T], response: Response, redactor: Redacto
     if type(payload) is dict and not operation.error_flag_is_data:
         if payload.get("success") is False or payload.get("error") is True:
             raise _api_error(operation, response, redactor)
-        words = denial(operation, payload)
+        words = denial(operation, payload, redactor.excerpt)
         if words is not None:
             raise _unbelievable(operation, response, redactor, words, payload)
     read = _decode if operation.unwrap is None else _read_unwrapped
     value, drifts = read(operation, response, payload, redactor)
     if response.request is not None:
-        found = find_contradiction(operation, response.request, value)
+        found = find_contradiction(operation, response.request, value, redactor.excerpt)
         if found is not None:
             answer = value if len(response.body) <= _LONGEST_ANSWER_KEPT else payload
             raise _unbelievable(operation, response, redactor, found.words, answer, found)

@@ -15,7 +15,7 @@ import attrs
 
 from wavix_async._aio.clock import Clock
 from wavix_async._aio.stop import StopSignal
-from wavix_async._http import Difference, describe, is_request_error
+from wavix_async._http import Difference, Redactor, describe, is_request_error
 from wavix_async.bulk._attempts import AttemptLog
 from wavix_async.bulk._operation import BulkOperation
 from wavix_async.bulk._results import BulkResult, BulkStatus, bare
@@ -62,7 +62,7 @@ class Reconciler:
         operation: The operation of the run.
         read: Reads the record of a key.
         send: Sends a change again, given its result, and counts its attempts; returns None if it must not be repeated.
-        hide_key: Hides the API key in an error.
+        redactor: Hides the API key in what an error quotes.
         stop: Ends the wait between two reads.
         clock: The client's clock.
         concurrency: The most reads in flight at once.
@@ -73,7 +73,7 @@ class Reconciler:
         operation: BulkOperation[Any, Any, Any],
         read: Callable[[Any], Awaitable[Any]],
         send: Callable[[BulkResult, Any, AttemptLog], Awaitable[Any] | None],
-        hide_key: Callable[[WavixError], WavixError],
+        redactor: Redactor,
         stop: StopSignal,
         clock: Clock,
         concurrency: int,
@@ -81,7 +81,7 @@ class Reconciler:
         self._operation = operation
         self._read = read
         self._send = send
-        self._hide_key = hide_key
+        self._redactor = redactor
         self._stop = stop
         self._clock = clock
         self._unresolved: dict[Hashable, _Unresolved] = {}
@@ -260,12 +260,14 @@ class Reconciler:
         """Return the error of an unknown outcome with the values that a read shows."""
         if not isinstance(error, OutcomeUnknownError) or record is None or not record.differences:
             return error
-        told = copy.copy(error)
-        told.message = (
-            f"{error.message} A read does not decide it: {describe(record.differences).words}, which may be the old "
+        told = describe(record.differences, self._redactor.excerpt)
+        full = copy.copy(error)
+        full.message = (
+            f"{error.message} A read does not decide it: {told.words}, which may be the old "
             "value, or the new one in another form."
         )
-        return self._hide_key(told)
+        full.args, full.__cause__ = (full.message,), error.__cause__
+        return full
 
 
 def _shows_other_values(error: WavixError | None) -> bool:

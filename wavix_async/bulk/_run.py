@@ -129,7 +129,7 @@ class BulkRun(TaskCoroutine[BulkReport[Key, Result]], Generic[Key, Result]):
             operation,
             self._sender.read,
             self._sender.send_again,
-            client.hide_key,
+            client._redactor,
             self._stop,
             client.clock,
             self._concurrency,

@@ -217,7 +217,7 @@ class Sender:
 
         size = FIRST_SIZE if batch == "auto" else batch
         return Batcher(
-            size, self._operation, self._send_many, self._send_one, self._client.hide_key, self._breaker.is_open
+            size, self._operation, self._send_many, self._send_one, self._client._redactor, self._breaker.is_open
         )
 
     async def _send_one(self, key: Any, change: Any, log: AttemptLog) -> Any:
