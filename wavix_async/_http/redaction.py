@@ -24,6 +24,10 @@ _SHORTEST_KEY: Final = 8
 """Characters. A shorter key is not real: a test uses a short word, which any answer may contain."""
 _SHORTEST_PART: Final = 16
 """Characters of the beginning of a key that are hidden even without its end."""
+_LONGEST_PART: Final = 64
+"""Characters of a long key (a JWT may have thousands) that are matched one by one: groups cannot nest much deeper."""
+_REST: Final = r"""(?:[^\s"'<>&]|&(?:amp;)?\#?\w+;)*"""
+"""What is hidden after them: anything up to a blank, a quote or markup."""
 _LONGEST_SPELLING: Final = 10
 """Characters that one character of the key may become, as in `&#x0002f;`."""
 _LONGEST_NAME: Final = 200
@@ -80,10 +84,10 @@ class Redactor:
         """Return the first `most` characters of a text, without the key and without a part of it at the cut."""
         if not self._key:
             return text[:most]
-        margin = len(self._key) * _LONGEST_SPELLING
-        window = text[: most + margin]
+        window = text[: most + len(self._key) * _LONGEST_SPELLING]
         hidden: str = self._pattern.sub("<hidden>", window)
-        # Only the margin of a window that is not the whole text can hold a key that is cut in two.
+        # Only the end of a window that is not the whole text can hold a beginning that is too short to be found.
+        margin = min(len(self._key), _LONGEST_PART) * _LONGEST_SPELLING
         return hidden[:most] if len(window) == len(text) else hidden[: min(most, max(len(hidden) - margin, 0))]
 
     def error(self, error: WavixError) -> None:
@@ -132,9 +136,10 @@ def _spellings(key: str) -> list[str]:
 
 def _beginning(chars: list[str]) -> str:
     """Return the pattern of a text, or of its first half if that is long enough to be no other word."""
-    part = max(_SHORTEST_PART, len(chars) // 2)
-    rest = "".join(f"(?:{char}" for char in chars[part:]) + ")?" * len(chars[part:])
-    return "".join(chars[:part]) + rest
+    part = max(_SHORTEST_PART, min(len(chars) // 2, _LONGEST_PART))
+    optional = chars[part : part + _LONGEST_PART]
+    rest = _REST if chars[part + _LONGEST_PART :] else ""
+    return "".join(chars[:part]) + "".join(f"(?:{char}" for char in optional) + rest + ")?" * len(optional)
 
 
 def _spelled(char: str) -> str:
