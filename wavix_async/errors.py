@@ -188,8 +188,8 @@ class OutcomeUnknownError(WavixError):
     `answer` is that answer. Check the account (or wait for the webhook) before you send it again.
 
     Attributes:
-        answer: The answer that contradicts the request: the model, or the parsed JSON if it reports an error. None if
-            no answer came.
+        answer: The answer that contradicts the request: the model if it is shorter than about 4,000 characters (2,000
+            if it is not as documented), else the parsed JSON, shortened as `details` is. None if no answer came.
         differing: The fields, by their names on the wire, in which the answer contradicts the request.
         other_record: Whether the answer is about another record. It may belong to an earlier request, so this one may
             still be in progress.

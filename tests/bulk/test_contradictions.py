@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import tracemalloc
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
@@ -297,6 +299,36 @@ def test_no_part_of_the_key_is_in_what_a_run_quotes(options: dict[str, Any]) -> 
         told = f"{result.error} {vars(result.error)!r}"
         assert "A read does not decide it" in told
         assert not any(key[at : at + 16] in told for at in range(len(key) - 15))
+
+
+@pytest.mark.req_29
+@pytest.mark.parametrize("options", [{}, {"batch": 3}])
+@pytest.mark.parametrize(
+    "large",
+    [
+        {"x": [[]] * 2_000},
+        {"label": "x" * 16_000},
+        {"destinations": [{"id": 1, "priority": 1, "transport": 1, "destination": "1" * 50}] * 200},
+    ],
+)
+def test_answers_that_contradict_their_change_are_not_kept_whole(
+    large: dict[str, Any], options: dict[str, Any]
+) -> None:
+    async def held(count: int) -> tuple[int, int]:
+        server = Liar(lambda number, _: {**number, **large})
+        run = server.update(dict.fromkeys(range(1, count + 1), NumberUpdate(transcription_threshold=12)), **options)
+        tracemalloc.start()
+        try:
+            report = await finish(run)
+            del server, run
+            gc.collect()
+            return tracemalloc.get_traced_memory()[0], len(report.failures)
+        finally:
+            tracemalloc.stop()
+
+    used, count = run_virtual(held(12))
+    assert count == 12
+    assert used < 12 * 40_000
 
 
 # --- other operations ---

@@ -14,9 +14,9 @@ from typing import Any, Final
 import attrs
 
 from wavix_async._codec import AnswerBase, Drift, decode, to_dict
-from wavix_async._http.details import DETAILS
+from wavix_async._http.details import DETAILS, bounded
 from wavix_async.config import Secret
-from wavix_async.errors import OutcomeUnknownError, WavixError
+from wavix_async.errors import WavixError
 
 __all__ = ["NO_KEY", "Redactor"]
 
@@ -32,6 +32,8 @@ _LONGEST_SPELLING: Final = 10
 """Characters that one character of the key may become, as in `&#x0002f;`."""
 _LONGEST_NAME: Final = 200
 """Characters of a field or a path in a drift."""
+_LONGEST_MODEL: Final = 4096
+"""Characters of an answer that an error keeps as a model."""
 
 
 class _Pattern:
@@ -104,11 +106,26 @@ class Redactor:
             error.details = self.excerpt(details, DETAILS) if isinstance(details, str) else self.hide(details)
         except RecursionError:
             error.details = None
-        if isinstance(error, OutcomeUnknownError):
-            try:
-                error.answer = self.hide(error.answer)
-            except RecursionError:
-                error.answer = None
+
+    def answer(self, value: Any) -> Any:
+        """Return what an error keeps of an answer that contradicts its request: thousands of them may be kept.
+
+        Args:
+            value: The model, a list of models, or parsed JSON.
+
+        Returns:
+            The model if it is short (a model with drift: very short), else its JSON, shortened.
+        """
+        payload = to_dict(value) if isinstance(value, AnswerBase | list) else value
+        short = bounded(payload, self.excerpt)
+        if short == payload:
+            return value
+        if isinstance(value, AnswerBase) and len(repr(payload)) <= _LONGEST_MODEL:
+            hidden = self.hide(payload)
+            model, drifts = decode(type(value), hidden)
+            if not drifts:
+                return value if hidden == payload else model
+        return short
 
     def drift(self, drift: Drift) -> Drift:
         """Return a drift whose field and path are short and do not show the key."""

@@ -238,7 +238,7 @@ class Batcher:
             f"HTTP 200 for a batch with {self._operation.noun} {member.key}, but the answer cannot be believed: "
             f"{told.words}.",
             status=200,
-            answer=self._redactor.hide(value),
+            answer=self._redactor.answer(value),
             differing=told.differing,
         )
         error.attempts = member.log.attempts
