@@ -179,19 +179,40 @@ def test_a_change_of_which_the_api_makes_a_part_is_unknown() -> None:
     assert str(run_one(server, change).status) == "failed"
 
 
-def test_a_change_that_the_api_refuses_after_a_lie_has_failed() -> None:
-    server = Liar(lambda number, nth: number if nth == 1 else Reply(422, {"message": "no"}))
-    result = run_one(server, NumberUpdate(transcription_threshold=12))
+@pytest.mark.parametrize("status", [400, 404, 409, 413, 422])
+def test_a_change_that_the_api_refuses_after_a_lie_has_failed(status: int) -> None:
+    """Only where the read shows that the number has its old values: see the next test for other values."""
+    server = Liar(lambda number, nth: number if nth == 1 else Reply(status, {"message": "no"}))
+    result = run_one(server)
 
+    assert (str(result.status), result.error and result.error.status) == ("failed", status)
+
+    server = Liar(lambda number, nth: {"error": "no"} if nth == 1 else Reply(422, {"message": "no"}))
+    result = run_one(server, NumberUpdate(transcription_threshold=12))
     assert (str(result.status), result.error and result.error.status) == ("failed", 422)
 
 
-def test_a_lie_and_then_an_error_do_not_prove_that_nothing_was_stored() -> None:
+@pytest.mark.parametrize("status", [400, 404, 409, 413, 422, 500])
+@pytest.mark.parametrize("stores", [True, False])
+def test_a_lie_and_then_an_error_do_not_prove_that_nothing_was_stored(status: int, stores: bool) -> None:
+    """The API may have stored the value in another form, and refuse to store it again."""
+    lower = {"call_status_url": "https://hooks.example.net/a"}
     server = Liar(
-        lambda number, nth: number if nth == 1 else Reply(500), stores=lambda values: {"call_status_url": "https://x"}
+        lambda number, nth: {**number, **lower} if nth == 1 else Reply(status, {"message": "no"}),
+        applies=lambda nth: nth == 1 and stores,
+        stores=lambda values: lower,
     )
-    result = run_one(server, NumberUpdate(call_status_url="https://X"))
-    assert str(result.status) == "unknown"
+    if not stores:
+        server.number(7).update(lower)
+    result = run_one(server, NumberUpdate(call_status_url="https://Hooks.example.net/A"))
+
+    assert (str(result.status), result.settled, result.attempts) == ("unknown", False, 2 if status < 500 else 5)
+    assert isinstance(result.error, OutcomeUnknownError)
+    assert (result.error.differing, result.error.outcome) == (("call_status_url",), "unknown")
+    assert f"It was sent again: HTTP {status} for PATCH /v1/numbers/7: no." in str(result.error)
+    assert "it shows call_status_url='https://hooks.example.net/a' instead of 'https://Hooks.example.net/A'" in str(
+        result.error
+    )
 
 
 @pytest.mark.parametrize("policy", [RetryPolicy.none(), RetryPolicy(repeat_unknown=False, backoff=0.01)])

@@ -185,7 +185,7 @@ class Reconciler:
         """Return the result, and whether the record could be read."""
         result, log = unresolved.result, unresolved.log
         rejected = False
-        contradicted = _shows_other_values(result.error)
+        contradicted = _other_values(result.error)
         try:
             record = await self._read_until_changed(unresolved)
             if record is None or record.differences:
@@ -197,7 +197,7 @@ class Reconciler:
                         result = attrs.evolve(result, error=bare(again), attempts=log.attempts)
                     rejected = again.outcome == "rejected" and not isinstance(again, StoppedError | ClientClosedError)
                     if again.outcome == "unknown":
-                        contradicted = contradicted or _shows_other_values(again)
+                        contradicted = _other_values(again) or contradicted
                         record = await self._read_until_changed(unresolved)
         except WavixError as unread:
             was_read = isinstance(unread, NotFoundError)
@@ -209,7 +209,13 @@ class Reconciler:
         return self._decided(unresolved, result, record, rejected=rejected, contradicted=contradicted), True
 
     def _decided(
-        self, unresolved: _Unresolved, result: BulkResult, record: _Record | None, *, rejected: bool, contradicted: bool
+        self,
+        unresolved: _Unresolved,
+        result: BulkResult,
+        record: _Record | None,
+        *,
+        rejected: bool,
+        contradicted: OutcomeUnknownError | None,
     ) -> BulkResult:
         log = unresolved.log
         if record is not None and not record.differences:
@@ -225,11 +231,12 @@ class Reconciler:
         if rejected and not log.maybe_done:
             return attrs.evolve(result, status=BulkStatus.FAILED)
         undecided = not log.maybe_done or log.unanswered or record is None
-        if record is not None and contradicted:
+        if record is not None and contradicted is not None:
             undecided = undecided or not record.is_unchanged(unresolved.change)
-        if not is_request_error(error) and undecided:
+        # A refusal of the second send says nothing about the first one, whose answer showed a value of its own.
+        if undecided and (contradicted is not None or not is_request_error(error)):
             result = _unknown_if_maybe_done(result, log)
-            return attrs.evolve(result, error=self._with_values(result.error, record))
+            return attrs.evolve(result, error=self._with_values(error, record, contradicted), attempts=log.attempts)
         if error is not None and error.outcome != "rejected":
             if isinstance(error, OutcomeUnknownError):
                 error = _as_refusal(error)
@@ -256,23 +263,28 @@ class Reconciler:
                 break
         return record
 
-    def _with_values(self, error: WavixError | None, record: _Record | None) -> WavixError | None:
-        """Return the error of an unknown outcome with the values that a read shows."""
+    def _with_values(
+        self, error: WavixError | None, record: _Record | None, contradicted: OutcomeUnknownError | None
+    ) -> WavixError | None:
+        """Return the error of an unknown outcome with the values that a read shows, and with those of an answer."""
+        again = ""
+        if contradicted is not None and error is not None and not isinstance(error, OutcomeUnknownError):
+            again, error = f" It was sent again: {error.message}", contradicted
         if not isinstance(error, OutcomeUnknownError) or record is None or not record.differences:
             return error
         told = describe(record.differences, self._redactor.excerpt)
         full = copy.copy(error)
         full.message = (
-            f"{error.message} A read does not decide it: {told.words}, which may be the old "
+            f"{error.message}{again} A read does not decide it: {told.words}, which may be the old "
             "value, or the new one in another form."
         )
         full.args, full.__cause__ = (full.message,), error.__cause__
         return full
 
 
-def _shows_other_values(error: WavixError | None) -> bool:
-    """Return whether an answer showed other values than the change sets: the old ones, or the new ones changed."""
-    return isinstance(error, OutcomeUnknownError) and bool(error.differing)
+def _other_values(error: WavixError | None) -> OutcomeUnknownError | None:
+    """Return the error if an answer showed other values than the change sets: the old ones, or the new ones changed."""
+    return error if isinstance(error, OutcomeUnknownError) and error.differing else None
 
 
 def _as_refusal(error: OutcomeUnknownError) -> WavixError:
