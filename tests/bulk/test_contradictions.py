@@ -136,6 +136,10 @@ def test_what_the_api_answers_and_never_changes_has_failed(lie: Callable[[dict[s
         "The API answered, but did not make the change. HTTP 200 for PATCH /v1/numbers/7"
     )
     assert isinstance(result.error.__cause__, OutcomeUnknownError)
+    # Nothing is left of the doubt.
+    assert "it s" in str(result.error)
+    for doubt in ("may have been", "check the account", "cannot be believed", ".."):
+        assert doubt not in str(result.error)
 
 
 def test_what_the_answers_to_others_say_leaves_it_unknown() -> None:

@@ -112,6 +112,7 @@ def _unbelievable(
     return OutcomeUnknownError(
         f"{_printable(said)} The request may have been carried out: check the account before you send it again.",
         answer=answer,
+        contradiction=_printable(words),
         differing=() if found is None else found.differing,
         other_record=found is not None and found.other_record,
         **facts,

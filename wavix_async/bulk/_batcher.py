@@ -239,6 +239,7 @@ class Batcher:
             f"{told.words}.",
             status=200,
             answer=self._redactor.answer(value),
+            contradiction=told.words,
             differing=told.differing,
         )
         error.attempts = member.log.attempts

@@ -239,7 +239,7 @@ class Reconciler:
             return attrs.evolve(result, error=self._with_values(error, record, contradicted), attempts=log.attempts)
         if error is not None and error.outcome != "rejected":
             if isinstance(error, OutcomeUnknownError):
-                error = _as_refusal(error)
+                error = self._as_refusal(error, result.id)
             error.outcome = "rejected"
             error.add_note(f"A read shows that the {self._operation.noun} is unchanged.")
         return attrs.evolve(result, status=BulkStatus.FAILED, error=error, attempts=log.attempts, settled=True)
@@ -281,25 +281,31 @@ class Reconciler:
         full.args, full.__cause__ = (full.message,), error.__cause__
         return full
 
+    def _as_refusal(self, error: OutcomeUnknownError, key: Any) -> WavixError:
+        """Return the error of a change that the API answered with 2xx and, as a read shows, did not make.
+
+        Its text leaves out the advice of the original error: the outcome is certain now.
+        """
+        name = self._operation.name.replace("{id}", str(key))
+        answered = "" if error.status is None else f" HTTP {error.status} for {name}"
+        if answered and error.contradiction is not None:
+            answered += f": {error.contradiction}"
+        refusal = APIError(
+            f"The API answered, but did not make the change.{answered and answered + '.'}",
+            status=error.status,
+            code=error.code,
+            request_id=error.request_id,
+            date=error.date,
+            reason=error.reason,
+            details=error.details,
+        )
+        refusal.attempts, refusal.elapsed, refusal.__cause__ = error.attempts, error.elapsed, error
+        return refusal
+
 
 def _other_values(error: WavixError | None) -> OutcomeUnknownError | None:
     """Return the error if an answer showed other values than the change sets: the old ones, or the new ones changed."""
     return error if isinstance(error, OutcomeUnknownError) and error.differing else None
-
-
-def _as_refusal(error: OutcomeUnknownError) -> WavixError:
-    """Return the error of a change that the API answered with 2xx and, as a read shows, did not make."""
-    refusal = APIError(
-        f"The API answered, but did not make the change. {error.message}",
-        status=error.status,
-        code=error.code,
-        request_id=error.request_id,
-        date=error.date,
-        reason=error.reason,
-        details=error.details,
-    )
-    refusal.attempts, refusal.elapsed, refusal.__cause__ = error.attempts, error.elapsed, error
-    return refusal
 
 
 def _unknown_if_maybe_done(result: BulkResult, log: AttemptLog) -> BulkResult:
