@@ -20,6 +20,7 @@ from wavix_async import (
     BulkRun,
     BulkStatus,
     NumberUpdate,
+    Operation,
     OutcomeUnknownError,
     RetryPolicy,
     WavixClient,
@@ -357,6 +358,37 @@ def test_answers_that_contradict_their_change_are_not_kept_whole(
 
 
 # --- other operations ---
+
+
+class Rename:
+    label = "new"
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        (None, "it shows another label,"),
+        (lambda change, record, name: (change.label, record[name]), "it shows label='old' instead of 'new',"),
+    ],
+)
+def test_a_message_quotes_values_only_if_the_operation_knows_them(values: Any, words: str) -> None:
+    session = StubSession(lambda seen: Reply(body={"id": 1, "label": "old"}))
+    patch = Operation("PATCH", "/v1/trunks/{id}", dict, answer_id="id", echoes=["label"], idempotent=True)
+    operation = BulkOperation[int, Rename, dict[str, Any]](
+        name=patch.name,
+        check=lambda *_: None,
+        send=lambda wavix, key, change: wavix.call(patch, path={"id": key}, body={"label": change.label}),
+        read=lambda wavix, key: wavix.call(Operation("GET", "/v1/trunks/{id}", dict), path={"id": key}),
+        differs=lambda change, record: () if record["label"] == change.label else ("label",),
+        values=values,
+        idempotent=True,
+        change_type=Rename,
+    )
+    run: BulkRun[int, Any] = BulkRun(client_of(session, retry=FAST), {1: Rename()}, operation=operation)
+    report = run_virtual(finish(run))
+
+    assert counts(report) == (0, 0, 1, 0)
+    assert f"A read does not decide it: {words}" in str(report.failures[0].error)
 
 
 class Buy:

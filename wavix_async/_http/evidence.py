@@ -43,8 +43,9 @@ class Difference:
 
     wire: str
     """Its name on the wire."""
-    asked: Any
-    shown: Any
+    asked: Any = UNSET
+    shown: Any = UNSET
+    """Both are `UNSET` if only the field is known, and not its values."""
     is_id: bool = False
     """Whether it is the id of the record."""
 
@@ -198,7 +199,12 @@ def describe(differences: Iterable[Difference], excerpt: Excerpt) -> Contradicti
     wires = tuple(each.wire for each in found)
     first = next((each for each in found if each.is_id), None)
     if first is None:
-        values = (f"{each.wire}={brief(each.shown)} instead of {brief(each.asked)}" for each in found)
+        values = (
+            f"another {each.wire}"
+            if each.asked is UNSET
+            else f"{each.wire}={brief(each.shown)} instead of {brief(each.asked)}"
+            for each in found
+        )
         return Contradiction(f"it shows {' and '.join(values)}", wires, other_record=False)
     if first.shown is None:
         return Contradiction(f"it does not show the {first.wire} {brief(first.asked)}", wires, other_record=False)

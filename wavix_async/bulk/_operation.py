@@ -80,8 +80,8 @@ class BulkOperation(Generic[Key, Change, Result]):
         found: list[Difference] = []
         for name in names:
             if late or name not in self.applied_late:
-                asked, shown = (None, None) if self.values is None else self.values(change, value, name)
-                found.append(Difference(name, asked, shown))
+                values = () if self.values is None else self.values(change, value, name)
+                found.append(Difference(name, *values))
         return found
 
     @property
