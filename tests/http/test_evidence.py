@@ -408,6 +408,19 @@ async def test_no_part_of_the_key_is_in_what_a_message_quotes(api: Api, payload:
     assert method == "GET"
 
 
+@pytest.mark.parametrize("payload", [{"error": "busy"}, {"errors": ["no"]}, {"status": "failed"}, {"success": "no"}])
+def test_a_message_about_plain_json_says_how_to_read_its_keys_as_data(payload: dict[str, Any]) -> None:
+    call = Operation("GET", "/v1/calls/{id}", dict)
+    with pytest.raises(DecodeError, match=r"\. If that is data, make the Operation with error_flag_is_data=True\.$"):
+        read(call, payload, {"id": "46a2"})
+    with pytest.raises(OutcomeUnknownError, match="error_flag_is_data=True"):
+        read(Operation("POST", "/v1/calls/{id}", dict), payload, {"id": "46a2"})
+    with pytest.raises(WavixError) as caught:
+        read(numbers.GET, {**number(), "error": "busy"}, {"id": 1001})
+    assert "error_flag_is_data" not in str(caught.value)
+    assert read(attrs.evolve(call, error_flag_is_data=True), payload, {"id": "46a2"}) == payload
+
+
 # --- what an operation declares ---
 
 

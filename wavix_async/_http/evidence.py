@@ -82,14 +82,15 @@ def denial(operation: Operation[Any], payload: dict[str, Any], excerpt: Excerpt)
     ):
         return None
     data, is_plain = _data_keys(operation, payload)
+    escape = ". If that is data, make the Operation with error_flag_is_data=True" if is_plain else ""
     for key in ("error", "errors"):
         if key not in data and payload.get(key) not in _NOTHING:
-            return f"it says {key}: {_brief(payload[key], excerpt)}"
+            return f"it says {key}: {_brief(payload[key], excerpt)}{escape}"
     fails = status in _NO if type(status) is str else type(status) is int and status >= 400
     if fails and (payload.keys() <= _TALK or not (is_plain or "status" in data)):
-        return f"it says status: {_brief(status, excerpt)}"
+        return f"it says status: {_brief(status, excerpt)}{escape}"
     if "success" not in data and payload.get("success", True) not in _YES:
-        return f"it says success: {_brief(payload['success'], excerpt)}"
+        return f"it says success: {_brief(payload['success'], excerpt)}{escape}"
     if operation.result is Success and payload and "success" not in payload:
         return f"it does not say success, only {_brief(payload, excerpt)}"
     return None
