@@ -213,6 +213,19 @@ class OutcomeUnknownError(WavixError):
         self.differing = differing
         self.other_record = other_record
 
+    @property
+    def is_contradicted(self) -> bool:
+        """Whether an answer came that contradicts the request: the API is up."""
+        return self.contradiction is not None
+
+    @property
+    def shows_other_values(self) -> bool:
+        """Whether that answer shows other values than the request set: the old ones, or the new ones in another form.
+
+        False if it only reports an error, and shows nothing of the record.
+        """
+        return bool(self.differing)
+
 
 class DecodeError(WavixError):
     """An answer could not be read: not JSON, cut off, too large, or, with `strict=True`, not as documented.

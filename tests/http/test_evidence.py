@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated, Any
@@ -96,6 +97,9 @@ def test_an_update_whose_answer_contradicts_it_is_not_believed(payload: dict[str
     assert (caught.value.outcome, caught.value.status, caught.value.retryable) == ("unknown", 200, False)
     assert caught.value.answer is not None
     assert caught.value.other_record is ("is about" in words)
+    assert caught.value.is_contradicted
+    assert caught.value.shows_other_values is not words.startswith("it says")
+    assert re.fullmatch(words, caught.value.contradiction or "")
 
 
 @pytest.mark.parametrize(

@@ -305,7 +305,7 @@ class Reconciler:
 
 def _other_values(error: WavixError | None) -> OutcomeUnknownError | None:
     """Return the error if an answer showed other values than the change sets: the old ones, or the new ones changed."""
-    return error if isinstance(error, OutcomeUnknownError) and error.differing else None
+    return error if isinstance(error, OutcomeUnknownError) and error.shows_other_values else None
 
 
 def _unknown_if_maybe_done(result: BulkResult, log: AttemptLog) -> BulkResult:
