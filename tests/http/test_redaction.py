@@ -566,6 +566,31 @@ def test_a_long_key_is_hidden_whole_and_in_part(length: int) -> None:
 
 
 @pytest.mark.req_24
+@pytest.mark.parametrize("status", [None, 200, 500])
+async def test_the_key_is_searched_once_for_each_failed_attempt(
+    api: Api, monkeypatch: pytest.MonkeyPatch, status: int | None
+) -> None:
+    searched: list[WavixError] = []
+    hide = Redactor.error
+
+    def counting(redactor: Redactor, error: WavixError) -> None:
+        searched.append(error)
+        hide(redactor, error)
+
+    monkeypatch.setattr(Redactor, "error", counting)
+    for _ in range(2):
+        if status is None:
+            api.mock.get(f"{BASE}/v1/numbers/1", exception=aiohttp.ServerDisconnectedError())
+        else:
+            api.answer("GET", "/v1/numbers/1", body=b"{", status=status)
+    async with WavixClient(KEY, base_url=BASE, retry=RetryPolicy(attempts=2, backoff=0)) as wavix:
+        with pytest.raises(WavixError):
+            await wavix.numbers.get(1)
+
+    assert len(searched) == 2
+
+
+@pytest.mark.req_24
 async def test_a_failing_call_with_a_long_key_tells_what_failed(api: Api) -> None:
     key = string.ascii_letters * 40
     api.answer("GET", "/v1/numbers/1", {"message": f"Unknown key {key}."}, status=401)

@@ -307,4 +307,3 @@ def _record_error(log: AttemptLog, error: WavixError) -> None:
     if is_page or (isinstance(error, OutcomeUnknownError) and error.other_record):
         # A proxy sent this 500 or 503, or the answer belongs to another request: the API may still be at work.
         log.unanswered = True
-        log.unanswered = True
