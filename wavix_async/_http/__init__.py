@@ -18,7 +18,7 @@ share. `redaction.py` keeps the API key out of errors and events.
 """
 
 from wavix_async._http.base_client import BaseClient, Limits
-from wavix_async._http.evidence import Difference, describe, find_id_field
+from wavix_async._http.evidence import Difference, denial_of_record, describe, find_id_field
 from wavix_async._http.failures import add_context, name_failure
 from wavix_async._http.operation import Operation
 from wavix_async._http.options import CallOptions

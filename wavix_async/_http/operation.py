@@ -41,7 +41,7 @@ class Operation(Value, Generic[T]):
         method: HTTP method, in capitals: GET, POST, PUT, PATCH, DELETE or HEAD.
         path: Path with placeholders: `/v1/numbers/{id}`.
         result: The type of a successful answer: a model, a list of models, `dict`, `list` or `object` for plain JSON,
-            or None to ignore the body. A union needs a cast, because type checkers cannot infer its type:
+            or None to ignore the body: then every 2xx is a success, even one that says `success: false`. A union needs a cast, because type checkers cannot infer its type:
             `EITHER: Operation[A | B] = Operation("GET", "/v1/...", cast("Any", A | B))`.
         scope: The permission that the key needs (`numbers:write`), or None.
         idempotent: Whether sending it twice has the same effect as sending it once. The default is True for GET, HEAD,
@@ -67,7 +67,10 @@ class Operation(Value, Generic[T]):
             the body; otherwise none.
         applied_late: Fields that the API may apply after its answer, so that they prove nothing.
         batch_ids: The key of the body that lists the ids of several records, each of which the answer must show: `ids`;
-            or the key of the query that lists ids, if the answer only confirms.
+            or the key of the query that lists ids, if the answer only confirms. The records are the answer, its `items`
+            or its only list; each shows its id as `answer_id`, by default `id`.
+        proof: The field of the answer, by its name on the wire, that shows that a POST has made something, such as the
+            id of a new record. An answer without it is not believed, nor is an empty list.
 
     Raises:
         InputError: The method, the path, the result or a setting is invalid.
@@ -94,6 +97,7 @@ class Operation(Value, Generic[T]):
     echoes: Iterable[str] | None = attrs.field(default=None, converter=_to_frozenset, kw_only=True)
     applied_late: Iterable[str] = attrs.field(default=frozenset(), converter=_to_frozenset, kw_only=True)
     batch_ids: str | None = attrs.field(default=None, kw_only=True)
+    proof: str | None = attrs.field(default=None, kw_only=True)
 
     placeholders: tuple[str, ...] = attrs.field(init=False, repr=False, eq=False)
     """The names of the placeholders in the path, from left to right."""
@@ -120,7 +124,7 @@ class Operation(Value, Generic[T]):
         for name in ("echoes", "applied_late"):
             if getattr(self, name):
                 _check_names(self.name, name, "fields of the body such as ['to']", getattr(self, name))
-        for name in ("answer_id", "batch_ids"):
+        for name in ("answer_id", "batch_ids", "proof"):
             if not isinstance(getattr(self, name), str | None):
                 raise InputError(
                     f"{self.name}: {name} must be a key such as 'id', or None; got {getattr(self, name)!r}."

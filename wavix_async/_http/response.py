@@ -8,7 +8,7 @@ import attrs
 
 from wavix_async import _codec
 from wavix_async._http.details import DETAILS, bounded
-from wavix_async._http.evidence import Contradiction, denial, find_contradiction
+from wavix_async._http.evidence import TALK, Contradiction, denial, find_contradiction
 from wavix_async._http.operation import Operation
 from wavix_async._http.redaction import NO_KEY, Redactor
 from wavix_async._http.refusals import is_refusal
@@ -170,6 +170,9 @@ def _read_unwrapped(
             return cast("T", []), _codec.NO_DRIFTS
     if not isinstance(inner, dict | list):
         # The model itself may have a text or number field of that name: in that case, too, the body is the result.
+        if operation.result is dict and type(payload) is dict and key in payload and payload.keys() <= TALK | {key}:
+            what = f"{type(inner).__name__} under {key!r} where an object was expected"
+            raise _unreadable(response, what.replace("NoneType", "null"), redactor)
         return _decode(operation, response, payload, redactor)
     value, drifts = _decode(operation, response, inner, redactor)
     model = _codec.name_of(operation.result)
