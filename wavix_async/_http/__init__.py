@@ -50,6 +50,7 @@ __all__ = [
     "add_context",
     "build_request",
     "decide",
+    "denial_of_record",
     "describe",
     "find_id_field",
     "is_no_answer",

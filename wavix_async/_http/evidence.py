@@ -223,10 +223,10 @@ def find_contradiction(
         return None if operation.method in _READS else _find_in_list(operation, value, excerpt)
     kinds = type(request.asked), type(value)
     evidence = operation._evidence.get(kinds) or _evidence(operation, *kinds)
-    if operation.proof is not None and not _shown(value, operation.proof):
-        return Contradiction(f"it does not show the {operation.proof}", (), other_record=False)
     if evidence.supports(request.path, request.asked, value):
         return None
+    if operation.proof is not None and not _shown(value, operation.proof):
+        return Contradiction(f"it does not show the {operation.proof}", (), other_record=False)
     return describe(evidence.differences(request, value), excerpt)
 
 
@@ -294,22 +294,26 @@ def _make_evidence(operation: Operation[Any], body: type, result: type) -> _Evid
         for wire, key in _keys(body, wanted)
         if wire in fields and wire not in operation.applied_late
     )
-    return _compile(tuple(ids), tuple(echoes), body, result)
+    proof = operation.proof and (fields[operation.proof].name if operation.proof in fields else "")
+    return _compile(tuple(ids), tuple(echoes), body, result, proof)
 
 
 def _make_evidence_of_json(operation: Operation[Any], body: type, result: type) -> _Evidence:
     """Return what plain JSON must show: only what the operation declares, since no model documents its keys."""
     if not issubclass(result, dict):
-        return _compile((), (), body, result)
+        return _compile((), (), body, result, operation.proof and "")
     ids: tuple[_Id, ...] = ()
     if operation.answer_id and operation.placeholders:
         ids = (_Id(operation.placeholders[-1], operation.answer_id, operation.answer_id, optional=False),)
     echoes = (_Echo(key, wire, wire, _is_secret(body, key)) for wire, key in _keys(body, operation.echoes or ()))
-    return _compile(ids, tuple(echoes), body, result)
+    return _compile(ids, tuple(echoes), body, result, operation.proof)
 
 
-def _compile(ids: tuple[_Id, ...], echoes: tuple[_Echo, ...], body: type, result: type) -> _Evidence:
-    """Compile the test that every success goes through: one expression costs a third of a loop."""
+def _compile(ids: tuple[_Id, ...], echoes: tuple[_Echo, ...], body: type, result: type, proof: str | None) -> _Evidence:
+    """Compile the test that every success goes through: one expression costs a third of a loop.
+
+    `proof` is a field of the answer; an empty text is one that the answer cannot have.
+    """
     in_body = "body.{}" if issubclass(body, _codec.FieldsBase) else "body.get({!r}, UNSET)"
     in_answer = "answer.{}" if _codec.is_model(result) else "answer.get({!r})"
     tests = []
@@ -321,6 +325,8 @@ def _compile(ids: tuple[_Id, ...], echoes: tuple[_Echo, ...], body: type, result
             f"(path is None or (type(shown := {shown}) is type(asked := {asked}) and shown == asked)"
             f" or is_shown{at}(shown, asked))"
         )
+    if proof is not None:
+        tests.append(f"({in_answer.format(proof)} and True)" if proof else "False")
     for echo in echoes:
         asked, shown = in_body.format(echo.key), in_answer.format(echo.name)
         tests.append(

@@ -41,7 +41,8 @@ class Operation(Value, Generic[T]):
         method: HTTP method, in capitals: GET, POST, PUT, PATCH, DELETE or HEAD.
         path: Path with placeholders: `/v1/numbers/{id}`.
         result: The type of a successful answer: a model, a list of models, `dict`, `list` or `object` for plain JSON,
-            or None to ignore the body: then every 2xx is a success, even one that says `success: false`. A union needs a cast, because type checkers cannot infer its type:
+            or None to ignore the body: then every 2xx is a success, even one that says `success: false`. A union needs
+            a cast, because type checkers cannot infer its type:
             `EITHER: Operation[A | B] = Operation("GET", "/v1/...", cast("Any", A | B))`.
         scope: The permission that the key needs (`numbers:write`), or None.
         idempotent: Whether sending it twice has the same effect as sending it once. The default is True for GET, HEAD,
@@ -70,7 +71,7 @@ class Operation(Value, Generic[T]):
             or the key of the query that lists ids, if the answer only confirms. The records are the answer, its `items`
             or its only list; each shows its id as `answer_id`, by default `id`.
         proof: The field of the answer, by its name on the wire, that shows that a POST has made something, such as the
-            id of a new record. An answer without it is not believed, nor is an empty list.
+            id of a new record. An answer without it is not believed, nor is an empty list. Not with `batch_ids`.
 
     Raises:
         InputError: The method, the path, the result or a setting is invalid.
@@ -129,6 +130,8 @@ class Operation(Value, Generic[T]):
                 raise InputError(
                     f"{self.name}: {name} must be a key such as 'id', or None; got {getattr(self, name)!r}."
                 )
+        if self.proof is not None and self.batch_ids is not None:
+            raise InputError(f"{self.name}: an operation with batch_ids has no proof: the ids are the proof.")
         _check_result(self.name, self.result)
 
     @property

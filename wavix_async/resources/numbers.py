@@ -87,8 +87,8 @@ class Papers(Resource):
 
         Raises:
             InputError: The file is missing, empty, too large or of another type, or `did_ids` is empty.
-            OutcomeUnknownError: The connection broke, or the answer is empty or holds something that is no document: the
-                document may have been uploaded.
+            OutcomeUnknownError: The connection broke, or the answer is an empty list or holds something that is no
+                document: the document may have been uploaded.
             APIError: The API rejected the document.
         """
         ids = _number_ids("did_ids", did_ids)
