@@ -189,8 +189,6 @@ class Limiter:
         """
         now = self._now()
         self._after_pause(began=self._pacer.refused(permit, now, retry_after))
-        if self.is_paused():
-            return now
         return now + (OWN_PAUSE if retry_after is None else retry_after)
 
     def no_answer(self, permit: float) -> None:  # noqa: ARG002  (every way to close a permit takes it)

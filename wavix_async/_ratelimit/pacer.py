@@ -121,6 +121,7 @@ class Pacer:
         self._stray_until = -inf  # when the calls may leave again that a stray refusal delays
         self._at_resume = 0  # accepted requests at the end of the last pause
         self._before_pause = (0, 0)  # accepted and refused requests when the pause began
+        self._allowed = 0.0
 
     @property
     def is_open(self) -> bool:
@@ -180,41 +181,60 @@ class Pacer:
         """Begin the epoch after a pause, at first with few requests in flight."""
         refused, until = self._refused_permit, self.paused_until
         self._refused_permit, self.paused_until, self._epoch = None, -inf, now
-        if refused is not None:
-            self._learn(refused, until)
+        spared = refused is not None and self._learn(refused, until)
         self._at_resume = self.accepted_count
         if self.learning:
             self.window = FIRST_WINDOW
             if refused is not None:
-                self.estimator.begin_epoch(now)
+                self.estimator.begin_epoch(now, keep=spared)
                 self.window = 1.0 if self.estimator.dry_epochs else LATER_WINDOW if self._measured else FIRST_WINDOW
 
-    def _learn(self, refused: float, until: float) -> None:
-        """Learn from the refusal that began the pause which is over now."""
+    def _learn(self, refused: float, until: float) -> bool:
+        """Learn from the refusal that began the pause which is over now; return whether no limit is known."""
         estimator, accepted = self.estimator, self.accepted_count
-        unpaced = self.learning and (estimator.ceiling is None or estimator.hasty)
-        pause = Pause(
+        pause = self._so_far(refused)
+        verdict = self.strays.judge(pause, accepted)
+        if self.rate is not None:
+            if verdict != "stray":
+                self._doubt_configured_rate(until)
+            if not self.learning:
+                return False
+            verdict = "limit"  # the server kept refusing a configured rate, so there is a lower limit
+        if pause.unpaced and verdict == "stray":
+            return True  # begin again with few requests in flight, and without a pace
+        if verdict == "stray" and estimator.is_guess:
+            estimator.drop_guess()
+            return False
+        estimator.end_epoch(refused, until, verdict, pause, strays_shown=self.strays.shown(accepted))
+        if verdict == "limit":
+            self.strays.limit_found(estimator.pace(), accepted)
+        return False
+
+    def _so_far(self, refused: float) -> Pause:
+        estimator, accepted = self.estimator, self.accepted_count
+        unpaced = self.learning and estimator.ceiling is None
+        return Pause(
             accepted=accepted - self._before_pause[0],
             refused=self.refused_count - self._before_pause[1],
             before=self._before_pause[0] - self._at_resume,
             pace=self.pace() or inf,
             unpaced=unpaced,
             rising=estimator.rising,
-            allowed=estimator.likely_rate(refused) * estimator.round_trip if unpaced else 0.0,
+            allowed=self._allowed,
+            burst=estimator.burst(),
         )
-        verdict = self.strays.judge(pause, accepted)
-        if self.rate is not None:
-            if verdict != "stray":
-                self._doubt_configured_rate(until)
-            if not self.learning:
-                return
-            verdict = "limit"  # the server kept refusing a configured rate, so there is a lower limit
-        if unpaced and verdict == "stray":
-            estimator.spare(refused, until)
+
+    def _round_trip_over(self, refused: float) -> None:
+        """End the pause if all answers of its round trip are there and show a stray; the refused calls still wait."""
+        if self.learning and (self.rate is not None or self.estimator.counts_in_windows):
             return
-        estimator.end_epoch(refused, until, verdict, pause, strays_shown=self.strays.shown(accepted))
-        if verdict == "limit":
-            self.strays.limit_found(estimator.pace(), accepted)
+        pause = self._so_far(refused)
+        if self.strays.shows_stray(pause, self.accepted_count):
+            self._stray_until = max(self._stray_until, self.paused_until)
+            self._refused_permit, self.paused_until = None, -inf
+            if self.estimator.is_guess:
+                self.estimator.drop_guess()
+                self.window = max(FIRST_WINDOW, pause.accepted)
 
     def refund(self, permit: float) -> None:  # noqa: ARG002  (`LeasedPacer` needs the permit)
         """Take a permit back: its request never left."""
@@ -227,6 +247,8 @@ class Pacer:
     def no_answer(self) -> None:
         """Note that a request in flight ended without an answer."""
         self.in_flight = max(self.in_flight - 1, 0)
+        if not self.in_flight and self._refused_permit is not None:
+            self._round_trip_over(self._refused_permit)
 
     def accepted(self, permit: float) -> None:
         """Note that the server accepted a request."""
@@ -239,11 +261,12 @@ class Pacer:
                 self.window += WINDOW_GROWTH
                 if self.window >= WINDOW_UNLIMITED:
                     self.window = inf
-                    self.estimator.no_limit()
+        if not self.in_flight and self._refused_permit is not None:
+            self._round_trip_over(self._refused_permit)
 
     def refused(self, permit: float, now: float, retry_after: float | None) -> bool:
         """Note a 429, and return whether it began a pause: the first refusal of an epoch does, unless it is a stray."""
-        self.no_answer()
+        self.in_flight = max(self.in_flight - 1, 0)
         self.refused_count += 1
         fresh = permit >= self._epoch and self._refused_permit is None
         if fresh and self._is_stray(permit, now, retry_after):
@@ -252,12 +275,17 @@ class Pacer:
             self.pause(now, retry_after)
         if fresh:
             self._before_pause = self.accepted_count, self.refused_count
+            self._allowed = min(
+                1.15 * self.estimator.likely_rate(permit) * self.estimator.round_trip, 0.6 * self.in_flight
+            )
             self._measured = bool(retry_after)
             # If the server refuses again right after its own Retry-After, that value is unreliable: use our own pause.
             if not self._measured or self.estimator.dry_epochs:
                 self.pause(now, self.estimator.own_pause(now) if self.learning else OWN_PAUSE)
         if permit >= self._epoch:
             self._refused_permit = permit if self._refused_permit is None else max(permit, self._refused_permit)
+            if not self.in_flight:
+                self._round_trip_over(self._refused_permit)
         return fresh
 
     def _is_stray(self, permit: float, now: float, retry_after: float | None) -> bool:

@@ -38,6 +38,7 @@ EXCESS = 4.0  # a limit refuses at least so many times the usual share
 ALARM = 4.6  # log(100)
 ALONE = 0.06  # the share of the answers in a pause that may be refusals, if a stray began the pause
 WITNESSES = 5  # acceptances in a pause that show that nothing limits requests that nothing paced
+CONTRA = 1.5
 MARGIN = 1.15  # times the requests that the likely limit accepts, for the same
 FEW = 4  # answers in a pause that show nothing about a pace near the limit
 EARLY = 100  # acceptances since the last pause; after fewer, a refusal with few answers is unclear
@@ -72,6 +73,13 @@ class Pause:
 
     allowed: float = 0.0
     """Requests that the likely limit accepts in one round trip, if `unpaced`."""
+
+    burst: float = 1.0
+    """Requests that a full bucket probably holds."""
+
+    def contradiction(self) -> float:
+        """Return how many more refusals a limit would have caused that had emptied a full bucket since the pause before."""
+        return self.accepted * self.burst / max(self.before + self.accepted, 1)
 
 
 class StrayTest:
@@ -156,12 +164,30 @@ class StrayTest:
             self._spared = self._unclear = 0
         return self._proven and self.alone
 
+    def shows_stray(self, pause: Pause, accepted: int) -> bool:
+        """Return whether the answers of a whole round trip show that a stray began the pause."""
+        if (pause.refused or not self.alone) and not self.shown(accepted):
+            return False
+        if pause.unpaced:
+            if pause.accepted < max(WITNESSES, pause.allowed):
+                return False
+        elif pause.accepted < WITNESSES or (pause.contradiction() < CONTRA and not self.shown(accepted)):
+            return False
+        doubt = self._sum + pause.refused * log(EXCESS) - pause.accepted * USUAL * (EXCESS - 1.0)
+        if doubt >= ALARM or pause.refused > ALONE * pause.accepted or self._spared >= SPARED:
+            return False
+        self._sum = max(doubt, 0.0)
+        self._spared += 1
+        self._strays += self._pending + pause.refused
+        self._pending = 0
+        return True
+
     def judge(self, pause: Pause, accepted: int) -> Verdict:
         """Return what began a pause; `accepted` is the number of requests accepted so far."""
         doubt = self._sum + pause.refused * log(EXCESS) - pause.accepted * USUAL * (EXCESS - 1.0)
         company = pause.refused > ALONE * pause.accepted
         if pause.unpaced:
-            enough = WITNESSES if self._proven else max(WITNESSES, MARGIN * pause.allowed)
+            enough = WITNESSES if self._proven else max(WITNESSES, pause.allowed)
             if company or pause.accepted < enough or self._spared >= SPARED or doubt >= ALARM:
                 return "limit"
         elif (pause.rising or not self._proven) and (company or not self.alone):
@@ -172,8 +198,7 @@ class StrayTest:
             if pause.pace >= 0.99 * before:
                 return "limit"
             doubt = 0.0
-        elif not self.shown(accepted) and (pause.rising or self._shows_nothing(pause)):
-            self._unclear += not pause.rising
+        elif not self._proven and not self.shown(accepted) and (pause.rising or pause.contradiction() < CONTRA):
             return "unclear"
         self._sum = max(doubt, 0.0)
         self._spared += 1
