@@ -60,6 +60,7 @@ RISE = 0.05  # then it rises by exp(RISE * seconds^2): 5 % in a second, 22 % in 
 LONGEST_RISE = 8.0  # seconds for which the pace rises, to 25 times the estimate
 SUSPICION = 0.5  # the part of the alarm at which a rising pace goes back
 LEAST_PASSED = 0.7  # a cut goes at most to this part of the rate that the server accepted during the pause
+LEAST_RISING = 0.95
 LEAST_UNCLEAR = 0.8  # the same, of the estimate, if hardly any answer arrived during the pause
 ROUND = (1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 7.5, 8.0, 10.0)
 
@@ -172,6 +173,7 @@ class RateEstimator:
         self._slow, self._slope = 0.0, 0.0  # seconds for which the pace rises slowly, and how much in a second
         self.round_trip = 0.1  # seconds
         self.is_guess = False  # whether a single refusal set the pace, which may have been a stray
+        self._doubtful = False  # whether a stray has come since
 
     def begin_epoch(self, now: float, *, keep: bool = False) -> None:
         """Begin an epoch, or go on with the old one if a stray refusal ended it."""
@@ -208,6 +210,13 @@ class RateEstimator:
     def stray(self, refused_at: float, now: float, suspicion: float) -> None:
         """Note a refusal that pauses no other call; several of them send a rising pace back to the estimate."""
         histogram = self.histogram
+        if self.is_guess and suspicion < SUSPICION:
+            if self.rising and not self._doubtful:
+                self._doubtful = True
+            else:
+                self.drop_guess()
+            return
+        self.is_guess = self._doubtful = False
         if self.ceiling is None or histogram is None or not self.rising or suspicion < SUSPICION:
             return
         self._raise(self.ceiling, histogram, refused_at)
@@ -219,7 +228,7 @@ class RateEstimator:
     def drop_guess(self) -> None:
         """Note that the only refusal which set a pace was probably a stray, because another one was."""
         self.ceiling = self.histogram = self._first = None
-        self.is_guess = False
+        self.is_guess = self._doubtful = False
 
     def burst(self) -> float:
         """Return how many requests a full bucket probably holds."""
@@ -309,11 +318,13 @@ class RateEstimator:
             if self.ceiling is None:
                 cycle = self._guess(histogram, refused_at, until)
                 self.is_guess = pause.refused == 0
+                if passed > LEAST_UNCLEAR and until - refused_at <= LONG_PAUSE:
+                    self.ceiling = max(self.ceiling or 0.0, LEAST_UNCLEAR * pause.accepted / max(self.round_trip, 0.001))
             else:
-                self.is_guess = False
+                self.is_guess = self.is_guess and verdict == "unclear"
                 least = LEAST_PASSED * passed * (self.pace() or 0.0)
                 if self._first is None and (verdict == "unclear" or (pause.refused <= 1 and pause.accepted >= 3)):
-                    least = max(least, self.ceiling * (1.0 if self.rising else LEAST_UNCLEAR))
+                    least = max(least, self.ceiling * (LEAST_RISING if self.rising else LEAST_UNCLEAR))
                 self._estimate(self.ceiling, histogram, refused_at, until, least, sure=not strays_shown)
         self._cycle, self._emptied = cycle, refused_at
 

@@ -144,12 +144,12 @@ class Limiter:
             return permit
         limit = inf if deadline is None else deadline
         position = self.join_queue() if position is None else position
-        self._check_fits(limit, position)
+        self.check_fits(limit, position)
         permit = await self._wait_for_permit(limit, position)
         while self.is_paused():
             # A pause began after this caller was released and before it woke: it returns to its queue position.
             self._pacer.refund(permit)
-            self._check_fits(limit, position)
+            self.check_fits(limit, position)
             permit = await self._wait_for_permit(limit, position)
         return permit
 
@@ -310,7 +310,8 @@ class Limiter:
             self._fail(waiter)
         self._release_waiters()
 
-    def _check_fits(self, deadline: float, position: int) -> None:
+    def check_fits(self, deadline: float, position: int) -> None:
+        """Raise `WaitTooLong` if the known wait exceeds the deadline."""
         if deadline == inf:
             return
         now, pace = self._now(), self._pacer.pace()

@@ -121,7 +121,9 @@ class Pacer:
         self._stray_until = -inf  # when the calls may leave again that a stray refusal delays
         self._at_resume = 0  # accepted requests at the end of the last pause
         self._before_pause = (0, 0)  # accepted and refused requests when the pause began
-        self._allowed = 0.0
+        self._witnesses = 0  # requests that left after the one whose refusal began the pause, and were accepted ...
+        self._first_refused = self._last_witness = 0.0  # ... and when the last of them left
+        self._likely_rate, self._in_flight_then = 0.0, 0
 
     @property
     def is_open(self) -> bool:
@@ -187,7 +189,10 @@ class Pacer:
             self.window = FIRST_WINDOW
             if refused is not None:
                 self.estimator.begin_epoch(now, keep=spared)
-                self.window = 1.0 if self.estimator.dry_epochs else LATER_WINDOW if self._measured else FIRST_WINDOW
+                if self.estimator.dry_epochs:
+                    self.window = 1.0
+                elif self._measured:
+                    self.window = LATER_WINDOW
 
     def _learn(self, refused: float, until: float) -> bool:
         """Learn from the refusal that began the pause which is over now; return whether no limit is known."""
@@ -220,7 +225,11 @@ class Pacer:
             pace=self.pace() or inf,
             unpaced=unpaced,
             rising=estimator.rising,
-            allowed=self._allowed,
+            witnesses=self._witnesses,
+            allowed=min(
+                1.15 * self._likely_rate * (self._last_witness - self._first_refused + 0.25 * estimator.round_trip),
+                0.6 * self._in_flight_then,
+            ),
             burst=estimator.burst(),
         )
 
@@ -261,8 +270,16 @@ class Pacer:
                 self.window += WINDOW_GROWTH
                 if self.window >= WINDOW_UNLIMITED:
                     self.window = inf
-        if not self.in_flight and self._refused_permit is not None:
-            self._round_trip_over(self._refused_permit)
+        if self._refused_permit is not None:
+            self._witness(permit, self._refused_permit)
+
+    def _witness(self, permit: float, refused: float) -> None:
+        """Note a request that was accepted during a pause."""
+        if permit >= self._first_refused:
+            self._witnesses += 1
+            self._last_witness = max(self._last_witness, permit)
+        if not self.in_flight:
+            self._round_trip_over(refused)
 
     def refused(self, permit: float, now: float, retry_after: float | None) -> bool:
         """Note a 429, and return whether it began a pause: the first refusal of an epoch does, unless it is a stray."""
@@ -275,9 +292,8 @@ class Pacer:
             self.pause(now, retry_after)
         if fresh:
             self._before_pause = self.accepted_count, self.refused_count
-            self._allowed = min(
-                1.15 * self.estimator.likely_rate(permit) * self.estimator.round_trip, 0.6 * self.in_flight
-            )
+            self._witnesses, self._first_refused, self._last_witness = 0, permit, permit
+            self._likely_rate, self._in_flight_then = self.estimator.likely_rate(permit), self.in_flight
             self._measured = bool(retry_after)
             # If the server refuses again right after its own Retry-After, that value is unreliable: use our own pause.
             if not self._measured or self.estimator.dry_epochs:
@@ -293,19 +309,23 @@ class Pacer:
         estimator, accepted = self.estimator, self.accepted_count
         estimator.round_trip = now - permit
         # Unpaced requests have no pace to compare: only those since the last silence can prove one.
-        unpaced = estimator.histogram if self.learning and estimator.ceiling is None else None
+        unpaced = self.learning and estimator.ceiling is None
+        proof = estimator.histogram.total if estimator.histogram is not None else 0
         stray = self.strays.is_stray(
             permit,
             now,
             accepted,
             self.in_flight,
-            lately=accepted if unpaced is None else unpaced.total,
+            lately=proof if unpaced else accepted,
             rising=estimator.rising,
         )
         doubted = self.learning and self.rate is not None
         if stray and not doubted and not estimator.counts_in_windows:
             self._stray_until = max(self._stray_until, now + (OWN_PAUSE if retry_after is None else retry_after))
+            paced = estimator.ceiling is not None
             estimator.stray(permit, now, self.strays.suspicion)
+            if paced and estimator.ceiling is None:
+                self.window = max(FIRST_WINDOW, float(self.in_flight))
             return True
         if self._stray_until > now:
             self.pause(now, self._stray_until - now)

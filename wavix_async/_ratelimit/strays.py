@@ -37,7 +37,7 @@ USUAL = 0.015  # the share of strays that the sum takes for granted
 EXCESS = 4.0  # a limit refuses at least so many times the usual share
 ALARM = 4.6  # log(100)
 ALONE = 0.06  # the share of the answers in a pause that may be refusals, if a stray began the pause
-WITNESSES = 5  # acceptances in a pause that show that nothing limits requests that nothing paced
+WITNESSES = 3  # acceptances in a pause that show that nothing limits requests that nothing paced
 CONTRA = 1.5
 MARGIN = 1.15  # times the requests that the likely limit accepts, for the same
 FEW = 4  # answers in a pause that show nothing about a pace near the limit
@@ -58,6 +58,9 @@ class Pause:
 
     refused: int
     """Requests that they refused."""
+
+    witnesses: int
+    """Requests among those accepted that left after the one whose refusal began the pause."""
 
     before: int
     """Requests accepted between the pause before and this one."""
