@@ -308,6 +308,7 @@ def others() -> list[Row]:
 def strays() -> list[Row]:
     """Rows of a server that answers 429 with Retry-After 1 to 1 % of the requests that are within its limit."""
     servers: list[tuple[str, Callable[[], Any], dict[str, Any]]] = [
+        ("no limit, 100 workers", Unlimited, {}),
         ("no limit, 32 workers", Unlimited, {"workers": 32}),
         ("no limit, 8 workers", Unlimited, {"workers": 8}),
         ("50/s b10 Retry-After 1", lambda: Bucket(50, 10, 1.0), {}),

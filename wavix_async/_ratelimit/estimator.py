@@ -19,8 +19,8 @@ from sending to sending: the latency is in both ends and cancels out.
 - The estimate holds for a time that grows with the evidence (`_hold`). Then the pace rises until the server refuses:
   slowly at first, so that refusals near the limit come one by one and pause no other call (`stray`), then faster. Only
   time in which the pace held requests back counts.
-- A stray refusal never lowers the estimate. If one comes before anything else is known, the pace begins at the first
-  guess and rises within a second to more than any limit (`spare`).
+- A stray refusal never lowers the estimate. A first guess that a single refusal set may be due to a stray: if a stray
+  comes next, the guess is dropped, and the search for a limit begins again (`drop_guess`).
 - The share of the requests that the server accepted during the pause bounds a cut: right after a bucket ran empty, it
   accepts the share `r / pace`.
 
@@ -60,8 +60,8 @@ RISE = 0.05  # then it rises by exp(RISE * seconds^2): 5 % in a second, 22 % in 
 LONGEST_RISE = 8.0  # seconds for which the pace rises, to 25 times the estimate
 SUSPICION = 0.5  # the part of the alarm at which a rising pace goes back
 LEAST_PASSED = 0.7  # a cut goes at most to this part of the rate that the server accepted during the pause
-LEAST_RISING = 0.95
-LEAST_UNCLEAR = 0.8  # the same, of the estimate, if hardly any answer arrived during the pause
+LEAST_UNCLEAR = 0.8  # the same, of the estimate, if a stray may have begun the pause ...
+LEAST_RISING = 0.95  # ... and if the pace was above the estimate
 ROUND = (1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 7.5, 8.0, 10.0)
 
 
@@ -318,8 +318,11 @@ class RateEstimator:
             if self.ceiling is None:
                 cycle = self._guess(histogram, refused_at, until)
                 self.is_guess = pause.refused == 0
+                # Requests that leave together show a pace that is too low, but what was accepted is a lower bound.
                 if passed > LEAST_UNCLEAR and until - refused_at <= LONG_PAUSE:
-                    self.ceiling = max(self.ceiling or 0.0, LEAST_UNCLEAR * pause.accepted / max(self.round_trip, 0.001))
+                    self.ceiling = max(
+                        self.ceiling or 0.0, LEAST_UNCLEAR * pause.accepted / max(self.round_trip, 0.001)
+                    )
             else:
                 self.is_guess = self.is_guess and verdict == "unclear"
                 least = LEAST_PASSED * passed * (self.pace() or 0.0)

@@ -9,8 +9,9 @@ at most `1 + rate * BURST_TIME` requests leave in any `BURST_TIME`.
 before the pause is over. One pause is one *epoch*. The refusal of a request that was sent before the epoch does not cut
 the rate again: the rate is cut once per round trip. The wait that such a refusal asks for still counts.
 
-**A stray 429** pauses only its own call: one refusal among hundreds of acceptances is no limit (`strays.py`). If the
-answers that arrive during a pause show that a stray began it, the rate is not cut.
+**A stray 429** pauses only its own call: one refusal among hundreds of acceptances is no limit (`strays.py`). If it
+comes earlier, all calls pause until the answers of its round trip are in. If these show that it was stray, the pause of
+the other calls ends.
 
 **A configured rate** is not cut by a single refusal, only paused. `DOUBT_REFUSALS` pauses within `DOUBT_TIME`, none of
 them due to a stray, mean that the rate is too high, or that another program uses the same limit. Then the estimator
@@ -42,6 +43,9 @@ FIRST_WINDOW = 8.0  # requests in flight at the start
 LATER_WINDOW = 16.0  # the same after a pause whose length the server gave, if a rate is known
 WINDOW_GROWTH = 0.5  # per answer: the window grows by half every round trip
 WINDOW_UNLIMITED = 150.0  # after hundreds of answers without a refusal, the server has no limit to find
+MARGIN = 1.15  # times the requests that the likely limit accepts, show that it is not the limit ...
+JITTER = 0.25  # ... in the time from the refused request to the last one accepted, and this part of a round trip ...
+MOST_ANSWERS = 0.6  # ... or this part of the requests in flight: more than half a round trip was accepted
 DOUBT_REFUSALS = 4  # pauses ...
 DOUBT_TIME = 30.0  # ... within so many seconds mean that a configured rate is too high
 TRUST_AFTER = 60.0  # seconds without a refusal at the configured rate until it counts again
@@ -100,6 +104,7 @@ class Pacer:
     def __init__(self, rate: float | None = None) -> None:
         self.rate = rate
         self.paused_until = -inf
+        self._told_until = -inf  # the end of a pause that no refusal asked for
         self.in_flight = 0
         self.accepted_count = 0
         self.refused_count = 0
@@ -121,9 +126,10 @@ class Pacer:
         self._stray_until = -inf  # when the calls may leave again that a stray refusal delays
         self._at_resume = 0  # accepted requests at the end of the last pause
         self._before_pause = (0, 0)  # accepted and refused requests when the pause began
-        self._witnesses = 0  # requests that left after the one whose refusal began the pause, and were accepted ...
-        self._first_refused = self._last_witness = 0.0  # ... and when the last of them left
-        self._likely_rate, self._in_flight_then = 0.0, 0
+        self._first_refused = 0.0  # when the request left whose refusal began the pause ...
+        self._last_witness = 0.0  # ... and the last one of those accepted since
+        self._likely_rate = 0.0  # of the limit that explains the refusal which began the pause
+        self._in_flight_then = 0  # requests in flight when the pause began
 
     @property
     def is_open(self) -> bool:
@@ -183,6 +189,7 @@ class Pacer:
         """Begin the epoch after a pause, at first with few requests in flight."""
         refused, until = self._refused_permit, self.paused_until
         self._refused_permit, self.paused_until, self._epoch = None, -inf, now
+        self._told_until = -inf
         spared = refused is not None and self._learn(refused, until)
         self._at_resume = self.accepted_count
         if self.learning:
@@ -197,7 +204,7 @@ class Pacer:
     def _learn(self, refused: float, until: float) -> bool:
         """Learn from the refusal that began the pause which is over now; return whether no limit is known."""
         estimator, accepted = self.estimator, self.accepted_count
-        pause = self._so_far(refused)
+        pause = self._so_far()
         verdict = self.strays.judge(pause, accepted)
         if self.rate is not None:
             if verdict != "stray":
@@ -215,7 +222,8 @@ class Pacer:
             self.strays.limit_found(estimator.pace(), accepted)
         return False
 
-    def _so_far(self, refused: float) -> Pause:
+    def _so_far(self) -> Pause:
+        """Return what is known about the refusal that began the pause."""
         estimator, accepted = self.estimator, self.accepted_count
         unpaced = self.learning and estimator.ceiling is None
         return Pause(
@@ -225,22 +233,21 @@ class Pacer:
             pace=self.pace() or inf,
             unpaced=unpaced,
             rising=estimator.rising,
-            witnesses=self._witnesses,
             allowed=min(
-                1.15 * self._likely_rate * (self._last_witness - self._first_refused + 0.25 * estimator.round_trip),
-                0.6 * self._in_flight_then,
+                MARGIN * self._likely_rate * (self._last_witness - self._first_refused + JITTER * estimator.round_trip),
+                MOST_ANSWERS * self._in_flight_then,
             ),
             burst=estimator.burst(),
         )
 
-    def _round_trip_over(self, refused: float) -> None:
+    def _round_trip_over(self) -> None:
         """End the pause if all answers of its round trip are there and show a stray; the refused calls still wait."""
         if self.learning and (self.rate is not None or self.estimator.counts_in_windows):
             return
-        pause = self._so_far(refused)
+        pause = self._so_far()
         if self.strays.shows_stray(pause, self.accepted_count):
             self._stray_until = max(self._stray_until, self.paused_until)
-            self._refused_permit, self.paused_until = None, -inf
+            self._refused_permit, self.paused_until = None, self._told_until
             if self.estimator.is_guess:
                 self.estimator.drop_guess()
                 self.window = max(FIRST_WINDOW, pause.accepted)
@@ -257,7 +264,7 @@ class Pacer:
         """Note that a request in flight ended without an answer."""
         self.in_flight = max(self.in_flight - 1, 0)
         if not self.in_flight and self._refused_permit is not None:
-            self._round_trip_over(self._refused_permit)
+            self._round_trip_over()
 
     def accepted(self, permit: float) -> None:
         """Note that the server accepted a request."""
@@ -271,15 +278,13 @@ class Pacer:
                 if self.window >= WINDOW_UNLIMITED:
                     self.window = inf
         if self._refused_permit is not None:
-            self._witness(permit, self._refused_permit)
+            self._witness(permit)
 
-    def _witness(self, permit: float, refused: float) -> None:
+    def _witness(self, permit: float) -> None:
         """Note a request that was accepted during a pause."""
-        if permit >= self._first_refused:
-            self._witnesses += 1
-            self._last_witness = max(self._last_witness, permit)
+        self._last_witness = max(self._last_witness, permit)
         if not self.in_flight:
-            self._round_trip_over(refused)
+            self._round_trip_over()
 
     def refused(self, permit: float, now: float, retry_after: float | None) -> bool:
         """Note a 429, and return whether it began a pause: the first refusal of an epoch does, unless it is a stray."""
@@ -289,19 +294,19 @@ class Pacer:
         if fresh and self._is_stray(permit, now, retry_after):
             return False
         if retry_after is not None:
-            self.pause(now, retry_after)
+            self._pause_for_refusal(now, retry_after)
         if fresh:
             self._before_pause = self.accepted_count, self.refused_count
-            self._witnesses, self._first_refused, self._last_witness = 0, permit, permit
+            self._first_refused = self._last_witness = permit
             self._likely_rate, self._in_flight_then = self.estimator.likely_rate(permit), self.in_flight
             self._measured = bool(retry_after)
             # If the server refuses again right after its own Retry-After, that value is unreliable: use our own pause.
             if not self._measured or self.estimator.dry_epochs:
-                self.pause(now, self.estimator.own_pause(now) if self.learning else OWN_PAUSE)
+                self._pause_for_refusal(now, self.estimator.own_pause(now) if self.learning else OWN_PAUSE)
         if permit >= self._epoch:
             self._refused_permit = permit if self._refused_permit is None else max(permit, self._refused_permit)
             if not self.in_flight:
-                self._round_trip_over(self._refused_permit)
+                self._round_trip_over()
         return fresh
 
     def _is_stray(self, permit: float, now: float, retry_after: float | None) -> bool:
@@ -328,7 +333,7 @@ class Pacer:
                 self.window = max(FIRST_WINDOW, float(self.in_flight))
             return True
         if self._stray_until > now:
-            self.pause(now, self._stray_until - now)
+            self._pause_for_refusal(now, self._stray_until - now)
         return False
 
     def _doubt_configured_rate(self, now: float) -> None:
@@ -345,7 +350,11 @@ class Pacer:
             self.learning, self.estimator, self.window = False, RateEstimator(self.rate), inf
 
     def pause(self, now: float, seconds: float) -> None:
-        """Let no request leave for `seconds`; a pause never becomes shorter."""
+        """Let no request leave for `seconds`; such a pause never becomes shorter."""
+        self._pause_for_refusal(now, seconds)
+        self._told_until = max(self._told_until, now + seconds)
+
+    def _pause_for_refusal(self, now: float, seconds: float) -> None:
         self.paused_until = max(self.paused_until, now + max(seconds, 0.0))
 
     def shift_clock(self, seconds: float) -> None:
@@ -353,6 +362,7 @@ class Pacer:
         self._next_due += seconds
         self._burst.clear()
         self.paused_until += seconds
+        self._told_until += seconds
         self._epoch, self._refused_permit, self.in_flight = -inf, None, 0
         self._stray_until = -inf
         self.strays.forget_times()
