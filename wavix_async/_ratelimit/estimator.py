@@ -62,6 +62,7 @@ SUSPICION = 0.5  # the part of the alarm at which a rising pace goes back
 LEAST_PASSED = 0.7  # a cut goes at most to this part of the rate that the server accepted during the pause
 LEAST_UNCLEAR = 0.8  # the same, of the estimate, if a stray may have begun the pause ...
 LEAST_RISING = 0.95  # ... and if the pace was above the estimate
+GUESSES = 4  # so many first guesses in a row are not all due to strays
 ROUND = (1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 7.5, 8.0, 10.0)
 
 
@@ -174,6 +175,7 @@ class RateEstimator:
         self.round_trip = 0.1  # seconds
         self.is_guess = False  # whether a single refusal set the pace, which may have been a stray
         self._doubtful = False  # whether a stray has come since
+        self._guesses = 1  # how many there were
 
     def begin_epoch(self, now: float, *, keep: bool = False) -> None:
         """Begin an epoch, or go on with the old one if a stray refusal ended it."""
@@ -229,6 +231,7 @@ class RateEstimator:
         """Note that the only refusal which set a pace was probably a stray, because another one was."""
         self.ceiling = self.histogram = self._first = None
         self.is_guess = self._doubtful = False
+        self._guesses += 1
 
     def burst(self) -> float:
         """Return how many requests a full bucket probably holds."""
@@ -317,7 +320,7 @@ class RateEstimator:
                 return
             if self.ceiling is None:
                 cycle = self._guess(histogram, refused_at, until)
-                self.is_guess = pause.refused == 0
+                self.is_guess = pause.refused == 0 and self._guesses < GUESSES
                 # Requests that leave together show a pace that is too low, but what was accepted is a lower bound.
                 if passed > LEAST_UNCLEAR and until - refused_at <= LONG_PAUSE:
                     self.ceiling = max(

@@ -32,7 +32,7 @@ from math import inf
 from typing import TYPE_CHECKING
 
 from wavix_async._ratelimit.estimator import OWN_PAUSE, RateEstimator
-from wavix_async._ratelimit.strays import Pause, StrayTest
+from wavix_async._ratelimit.strays import WITNESSES, Pause, StrayTest
 
 if TYPE_CHECKING:
     from wavix_async._ratelimit.headers import RateHint
@@ -214,7 +214,7 @@ class Pacer:
             verdict = "limit"  # the server kept refusing a configured rate, so there is a lower limit
         if pause.unpaced and verdict == "stray":
             return True  # begin again with few requests in flight, and without a pace
-        if verdict == "stray" and estimator.is_guess:
+        if verdict == "stray" and estimator.is_guess and pause.accepted >= WITNESSES:
             estimator.drop_guess()
             return False
         estimator.end_epoch(refused, until, verdict, pause, strays_shown=self.strays.shown(accepted))

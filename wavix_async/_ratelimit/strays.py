@@ -32,7 +32,7 @@ from typing import Literal
 
 import attrs
 
-__all__ = ["PROOF", "Pause", "StrayTest", "Verdict"]
+__all__ = ["PROOF", "WITNESSES", "Pause", "StrayTest", "Verdict"]
 
 Verdict = Literal["stray", "unclear", "limit"]
 
