@@ -333,7 +333,7 @@ class Share:
     lies: float
 
 
-SMALL: Final = Share(200, 150, 60, 0.45)
+SMALL: Final = Share(120, 100, 50, 0.45)
 FULL: Final = Share(2000, 1500, 600, 0.35)
 
 

@@ -6,6 +6,7 @@ import asyncio
 import base64
 import html
 import io
+import itertools
 import json
 import logging
 import pickle
@@ -289,24 +290,23 @@ ODD_KEY = "aB3/x+y&z<'=\"KeyThatNoOneMaySee-0123456789"
 
 @pytest.mark.req_24
 @pytest.mark.parametrize("spelling", escaped(ODD_KEY))
-@pytest.mark.parametrize("name", BODIES)
-@pytest.mark.parametrize("status", [200, 422])
 async def test_a_key_in_any_spelling_in_any_place_of_a_body(
-    api: Api, caplog: pytest.LogCaptureFixture, name: str, spelling: str, status: int
+    api: Api, caplog: pytest.LogCaptureFixture, spelling: str
 ) -> None:
     caplog.set_level(logging.DEBUG)
     said = escaped(ODD_KEY)[spelling]
-    body = BODIES[name].replace("@@", json.dumps(said)[1:-1]).encode()
-    api.answer("GET", "/v1/numbers/1", body=body, status=status)
-
+    secrets = (ODD_KEY, said, said[:20], json.dumps(said)[1:21])
     async with WavixClient(ODD_KEY, base_url=BASE, retry=RetryPolicy.none()) as wavix:
-        with pytest.raises(WavixError) as caught:
-            await wavix.numbers.get(1)
+        for name, status in itertools.product(BODIES, [200, 422]):
+            body = BODIES[name].replace("@@", json.dumps(said)[1:-1]).encode()
+            api.answer("GET", "/v1/numbers/1", body=body, status=status)
+            with pytest.raises(WavixError) as caught:
+                await wavix.numbers.get(1)
 
-    error = caught.value
-    for text in (*shown(error), json.dumps(error.details), pickle.dumps(error).decode("latin-1"), caplog.text):
-        for part in (ODD_KEY, said, said[:20], json.dumps(said)[1:21]):
-            assert part not in text
+            error = caught.value
+            texts = [*shown(error), json.dumps(error.details), pickle.dumps(error).decode("latin-1"), caplog.text]
+            assert not [text for text in texts for part in secrets if part in text], f"{name} under {status}"
+            caplog.clear()
 
 
 @pytest.mark.req_24
