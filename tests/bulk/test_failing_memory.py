@@ -164,7 +164,9 @@ def run_failing(way: Way, count: int, measured: tuple[int, ...], **options: Any)
 SOME = ["404", "a bad id in a batch", "a lost answer, unreadable", "never left", "a message whose answer is lost"]
 
 
-@pytest.mark.parametrize("way", [*SOME, *(pytest.param(way, marks=pytest.mark.scale) for way in WAYS if way not in SOME)])
+@pytest.mark.parametrize(
+    "way", [*SOME, *(pytest.param(way, marks=pytest.mark.scale) for way in WAYS if way not in SOME)]
+)
 def test_nothing_of_a_failed_item_stays(way: str, bound: int) -> None:
     """Measure all memory, not only known objects: anything kept of an item is at least one block."""
     # By then the report keeps all the failures that it may, `bound` changes wait to be read, and what the client knows

@@ -106,7 +106,8 @@ async def test_bytes_on_an_idle_connection_are_no_answer(
         server_side, client_side = anonymous_tls()
         monkeypatch.setattr("aiohttp.connector._SSL_CONTEXT_VERIFIED", client_side)
     with RawServer(tls=server_side) as server:
-        for when in ("while idle", "unread", "in the same segment", "with the end of the answer"):
+        whens = ("while idle", "unread", "in the same segment", "with the end of the answer")
+        for when in whens if own and not tls else whens[1:3]:
             await check_noise(server, noise, when, own=own)
 
 

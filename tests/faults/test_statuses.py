@@ -53,7 +53,8 @@ SAMPLE = [
     status
     for status in STATUSES
     if status % 3 == 0
-    or status in {101, 302, 304, 307, 308, *range(400, 416), 422, 425, 429, 431, 451, 499, *range(500, 506), 520, 524, 530}
+    or status
+    in {101, 302, 304, 307, 308, *range(400, 416), 422, 425, 429, 431, 451, 499, *range(500, 506), 520, 524, 530}
 ]
 IN_TURN = "each in turn"
 EVERY_BODY = [IN_TURN, *(pytest.param(body, marks=pytest.mark.scale) for body in BODIES)]

@@ -222,8 +222,14 @@ ECHOES = {
 
 
 @pytest.mark.req_24
-@pytest.mark.parametrize("name", ECHOES)
-@pytest.mark.parametrize("spelled", [str, str.upper], ids=["as it is", "in capitals"])
+@pytest.mark.parametrize(
+    ("name", "spelled"),
+    [
+        *((name, str) for name in ECHOES),
+        *((name, str.upper) for name in list(ECHOES)[::3]),
+        *(pytest.param(name, str.upper, marks=pytest.mark.scale) for place, name in enumerate(ECHOES) if place % 3),
+    ],
+)
 async def test_a_key_that_a_server_repeats_anywhere_in_its_answer(
     name: str, spelled: Callable[[str], str], caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -330,7 +336,7 @@ async def test_a_key_in_a_name_that_is_not_documented(
 
 
 @pytest.mark.req_24
-@pytest.mark.parametrize("length", [16, 81, 200])
+@pytest.mark.parametrize("length", [81, *(pytest.param(length, marks=pytest.mark.scale) for length in (16, 200))])
 async def test_a_key_of_any_length_is_hidden_by_what_shows_locals(length: int) -> None:
     """Rich shortens long texts by a slice; `reprlib`, `pprint` and `traceback` have ways of their own."""
     key = (string.ascii_letters * 4)[:length]
