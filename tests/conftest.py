@@ -1,4 +1,4 @@
-"""For all tests: the marker `scale`, an API faked by aioresponses, a client of that API, and the bounds of a bulk run."""
+"""For all tests: the marker `scale`, an API faked by aioresponses and its client, the bounds of a bulk run."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(params=[100, pytest.param(1_000, marks=pytest.mark.scale)])
 def bound(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
-    """How many failures a report keeps, and how many changes of a bulk run wait to be read. A thousand without this fixture."""
+    """How many failures a report keeps, and how many changes wait to be read. A thousand without this fixture."""
     if request.param != 1_000:
         for where in ("_reconciler._MOST_UNRESOLVED", "_failure_log.KEPT", "_run.KEPT"):
             monkeypatch.setattr(f"wavix_async.bulk.{where}", request.param)

@@ -280,7 +280,7 @@ def check_small(error: BaseException | None) -> int:
 @pytest.mark.parametrize(
     ("items", "size"),
     [
-        (2_000, 10_000),
+        (1_200, 10_000),
         pytest.param(10_000, 100, marks=pytest.mark.scale),
         pytest.param(1_000_000, 100, marks=pytest.mark.scale),
         pytest.param(100_000, 10_000, marks=pytest.mark.scale),

@@ -366,7 +366,14 @@ DRIFTING = {
 
 
 @pytest.mark.req_29
-@pytest.mark.parametrize(("name", "strict"), [*((name, False) for name in DRIFTING), ("new keys", True)])
+@pytest.mark.parametrize(
+    ("name", "strict"),
+    [
+        *((name, False) for name in ("empty items", "lists for items", "new keys", "long names")),
+        *(pytest.param(name, False, marks=pytest.mark.scale) for name in ("null items", "empty documents")),
+        ("new keys", True),
+    ],
+)
 async def test_an_answer_of_nothing_but_drift_costs_little(name: str, strict: bool) -> None:
     events: list[object] = []
     async with client_of(DRIFTING[name], strict=strict, observers=[events.append], timeout=60) as wavix:
