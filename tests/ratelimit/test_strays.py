@@ -203,10 +203,20 @@ def test_a_second_loop_does_not_take_an_old_refusal_for_the_same_round_trip() ->
 # --- what a stray costs, in virtual time: the rows of `python -m benchmarks.rate_control "S "` ---
 
 STRAYS = [row for row in rate_control.strays() if row.items <= 1500]
+# A server without a limit, a limit that the client learns, and a rate that the user has set.
+BY_DEFAULT = {
+    f"S {name}, 1 % stray" for name in ("no limit, 8 workers", "100/s b10 Retry-After 1", "no limit, rate=100")
+}
 
 
 @pytest.mark.req_30
-@pytest.mark.parametrize("name", [row.name for row in STRAYS])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *(row.name for row in STRAYS if row.name in BY_DEFAULT),
+        *(pytest.param(row.name, marks=pytest.mark.scale) for row in STRAYS if row.name not in BY_DEFAULT),
+    ],
+)
 def test_one_percent_of_strays_cost_half_the_time_and_two_pauses_at_most(name: str) -> None:
     (row,) = (row for row in STRAYS if row.name == name)
     found = rate_control.compare(row, range(9 if row.workers >= 32 and row.server is rate_control.Unlimited else 3))
