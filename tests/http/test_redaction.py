@@ -15,6 +15,7 @@ import reprlib
 import string
 import traceback
 from contextlib import asynccontextmanager, suppress
+from random import Random
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, quote_plus
 
@@ -554,6 +555,58 @@ def test_an_excerpt_holds_no_key_and_no_part_of_one() -> None:
             assert len(shown) <= most
             for part in range(4, len(KEY)):
                 assert not shown.endswith(KEY[:part])
+
+
+@pytest.mark.req_24
+@pytest.mark.parametrize("length", [100, 128, 129, 200, 800, 2000])
+def test_a_long_key_is_hidden_whole_and_in_part(length: int) -> None:
+    """A JWT has hundreds of characters, or thousands."""
+    random = Random(length)
+    key = "".join(random.choices(string.ascii_letters + string.digits + "-_./+=", k=length))
+    redactor = Redactor(Secret(key))
+    for name, spelled in escaped(key).items():
+        if not name.startswith(("b", "a url with")):
+            assert redactor.hide(f'{{"key": "{spelled}", "then": 1}}') == '{"key": "<hidden>", "then": 1}', name
+        for said in (spelled, spelled[: len(spelled) * 3 // 4]):
+            assert spelled[:20] not in redactor.hide(said)
+            assert spelled[70:90] not in redactor.hide(said)
+            for most in (20, 100, 1000, 3000):
+                assert spelled[:20] not in redactor.excerpt(f"{'x' * (most - 20)}{said}", most)
+                assert spelled[70:90] not in redactor.excerpt(f"{'x' * (most - 20)}{said}", most)
+
+
+@pytest.mark.req_24
+@pytest.mark.parametrize("status", [None, 200, 500])
+async def test_the_key_is_searched_once_for_each_failed_attempt(
+    api: Api, monkeypatch: pytest.MonkeyPatch, status: int | None
+) -> None:
+    searched: list[WavixError] = []
+    hide = Redactor.error
+
+    def counting(redactor: Redactor, error: WavixError) -> None:
+        searched.append(error)
+        hide(redactor, error)
+
+    monkeypatch.setattr(Redactor, "error", counting)
+    for _ in range(2):
+        if status is None:
+            api.mock.get(f"{BASE}/v1/numbers/1", exception=aiohttp.ServerDisconnectedError())
+        else:
+            api.answer("GET", "/v1/numbers/1", body=b"{", status=status)
+    async with WavixClient(KEY, base_url=BASE, retry=RetryPolicy(attempts=2, backoff=0)) as wavix:
+        with pytest.raises(WavixError):
+            await wavix.numbers.get(1)
+
+    assert len(searched) == 2
+
+
+@pytest.mark.req_24
+async def test_a_failing_call_with_a_long_key_tells_what_failed(api: Api) -> None:
+    key = string.ascii_letters * 40
+    api.answer("GET", "/v1/numbers/1", {"message": f"Unknown key {key}."}, status=401)
+    async with WavixClient(key, base_url=BASE, retry=RetryPolicy.none()) as wavix:
+        with pytest.raises(AuthenticationError, match="Unknown key <hidden>"):
+            await wavix.numbers.get(1)
 
 
 @pytest.mark.req_24
