@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import importlib
 import json
 import re
 from typing import TYPE_CHECKING, Any, Final
@@ -122,7 +123,9 @@ def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
 def bound(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
     """How many failures a report keeps, and how many changes wait to be read. A thousand without this fixture."""
     if request.param != 1_000:
-        for where in ("_reconciler._MOST_UNRESOLVED", "_failure_log.KEPT", "_run.KEPT"):
-            monkeypatch.setattr(f"wavix_async.bulk.{where}", request.param)
+        for module, name in (("_reconciler", "_MOST_UNRESOLVED"), ("_failure_log", "KEPT"), ("_run", "KEPT")):
+            owner = importlib.import_module(f"wavix_async.bulk.{module}")
+            assert getattr(owner, name) == 1_000
+            monkeypatch.setattr(owner, name, request.param)
     most: int = request.param
     return most
