@@ -194,9 +194,10 @@ async def test_a_run_that_is_stopped_goes_on_where_it_was(tmp_path: Path, how: s
 class Stored:
     """An API that stores the text of a URL in small letters, or ignores a change; it answers truly, and 200."""
 
-    def __init__(self, count: int, *, ignores: frozenset[int] = frozenset()) -> None:
+    def __init__(self, count: int, *, ignores: frozenset[int] = frozenset(), then: int | None = None) -> None:
         self.numbers = {each: examples.number(id=each, call_status_url=None) for each in ids(count)}
         self.ignores = ignores
+        self.then = then
         self.session = StubSession(self._answer)
         self.client = client_on(self.session, retry=FAST)
 
@@ -205,14 +206,20 @@ class Stored:
             items = list(self.numbers.values())
             return Reply(body={"items": items, "doc_types": [], "pagination": examples.pagination(total=len(items))})
         number = self.numbers[seen.id]
+        if seen.method == "PATCH" and self.then and number["call_status_url"] is not None:
+            return Reply(self.then, {"message": "no"})
         if seen.method == "PATCH" and seen.id not in self.ignores:
             number["call_status_url"] = seen.body["call_status_url"].lower()
         return Reply(body=number)
 
 
 @pytest.mark.req_26
-async def test_a_value_that_is_stored_in_another_form_is_unknown_and_not_the_change_of_another(tmp_path: Path) -> None:
-    server = Stored(20)
+@pytest.mark.parametrize("then", [None, 404, 409, 422])
+async def test_a_value_that_is_stored_in_another_form_is_unknown_and_not_the_change_of_another(
+    tmp_path: Path, then: int | None
+) -> None:
+    """Also if the API refuses to store it again."""
+    server = Stored(20, then=then)
     wanted = {
         FIRST: NumberUpdate(call_status_url="https://Hooks.example.com"),
         FIRST + 1: NumberUpdate(call_status_url=url(2)),

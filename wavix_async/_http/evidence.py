@@ -53,8 +53,8 @@ class Difference:
 
     wire: str
     """Its name on the wire."""
-    asked: Any = UNSET
-    shown: Any = UNSET
+    asked: Any
+    shown: Any
     """Both are `UNSET` if only the field is known, and not its values."""
     is_id: bool = False
     """Whether it is the id of the record."""

@@ -8,6 +8,7 @@ import attrs
 from wavix_async._http import Difference
 from wavix_async.bulk._results import BulkStatus
 from wavix_async.errors import InputError
+from wavix_async.types import UNSET
 
 __all__ = ["BulkOperation", "Change", "Key", "Result"]
 
@@ -80,8 +81,8 @@ class BulkOperation(Generic[Key, Change, Result]):
         found: list[Difference] = []
         for name in names:
             if late or name not in self.applied_late:
-                values = () if self.values is None else self.values(change, value, name)
-                found.append(Difference(name, *values))
+                asked, shown = (UNSET, UNSET) if self.values is None else self.values(change, value, name)
+                found.append(Difference(name, asked, shown))
         return found
 
     @property
