@@ -84,6 +84,16 @@ def denial(operation: Operation[Any], payload: dict[str, Any], excerpt: Excerpt)
         payload: The parsed answer, an object.
         excerpt: Shortens what the clause quotes.
     """
+    status = payload.get("status")
+    if (  # written out, because every success goes through it: `_is_quiet` costs a call
+        operation.unwrap is None
+        and payload.get("success", True) is True
+        and "error" not in payload
+        and "errors" not in payload
+        and (status not in _NO if type(status) is str else type(status) is not int)
+        and (operation.result is not Success or "success" in payload or not payload)
+    ):
+        return None
     inner = None if operation.unwrap is None else payload.get(operation.unwrap)
     is_wrapped = isinstance(inner, dict | list)
     words = None
