@@ -294,7 +294,9 @@ def test_two_runs_at_once_do_not_write_over_each_other(tmp_path: Path, name: str
     async def main() -> None:
         client = fast_client(all_fail())
         path = tmp_path / name
-        first = asyncio.ensure_future(finish(client.numbers.bulk_update(dict.fromkeys(range(1, 201), ON), failures_to=path)))
+        first = asyncio.ensure_future(
+            finish(client.numbers.bulk_update(dict.fromkeys(range(1, 201), ON), failures_to=path))
+        )
         await asyncio.sleep(0.001)
         for same in (path, tmp_path / "link" / name):
             for _ in range(2):

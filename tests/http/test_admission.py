@@ -148,7 +148,7 @@ def test_a_busy_server_and_a_short_deadline_give_the_error_of_the_answer(method:
     async def main() -> None:
         session = StubSession(lambda _: Reply(503, body, {"Retry-After": "10"}))
         async with made(session) as wavix:
-            with pytest.raises(ServerError, match="HTTP 503.*busy.*Not retried: .* after the deadline") as caught:
+            with pytest.raises(ServerError, match=r"HTTP 503.*busy.*Not retried: .* after the deadline") as caught:
                 await wavix.with_options(deadline=5).call(Operation(method, "/v1/things/{id}", Success), path={"id": 1})
             error = caught.value
             assert (error.status, error.retry_after, error.details, error.code) == (503, 10, body, "E503")

@@ -58,8 +58,8 @@ class LimitSnapshot(Value):
     even for a configured rate if the server keeps refusing it; `unlimited`, there is no rate."""
 
     paused_for: float
-    """Seconds until the pause that the server asked for is over, or until the reset of a quota of which nothing is left;
-    0.0 if there is neither."""
+    """Seconds until the pause that the server asked for is over, or until the reset of a quota of which nothing is
+    left; 0.0 if there is neither."""
 
     waiting: int
     """Callers in the queue."""
