@@ -270,7 +270,7 @@ def test_what_does_not_fit_the_deadline_fails_at_once_with_the_seconds(status: i
     ids=["epoch", "epoch in milliseconds", "draft 10", "a window", "draft 7", "without X"],
 )
 @pytest.mark.parametrize("status", [200, 429])
-def test_a_reset_that_nobody_can_mean_does_not_close_the_client(status: int, headers: dict[str, str]) -> None:
+def test_a_reset_in_years_does_not_close_the_client(status: int, headers: dict[str, str]) -> None:
     replies = iter([Reply(status, headers=headers)])
     session = StubSession(lambda _: next(replies, Reply()))
 
