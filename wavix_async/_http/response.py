@@ -151,9 +151,13 @@ def _decode(operation: Operation[T], response: Response, payload: Any, redactor:
         raise _unreadable(response, f"JSON that is nested deeper than {_DEEPEST} levels", redactor)
     if drifts and not (_codec.fits(result, value) and _says_something(result, payload)):
         raise _unreadable(
-            response, f"a JSON {type(payload).__name__} that is not an answer to {_name(operation, response)}", redactor
+            response, f"a JSON {_kind(payload)} that is not an answer to {_name(operation, response)}", redactor
         )
     return value, drifts
+
+
+def _kind(payload: Any) -> str:
+    return "null" if payload is None else type(payload).__name__
 
 
 def _read_unwrapped(

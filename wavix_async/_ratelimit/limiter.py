@@ -58,7 +58,8 @@ class LimitSnapshot(Value):
     even for a configured rate if the server keeps refusing it; `unlimited`, there is no rate."""
 
     paused_for: float
-    """Seconds until the pause that the server asked for is over; 0.0 if there is no pause."""
+    """Seconds until the pause that the server asked for is over, or until the reset of a quota of which nothing is
+    left; 0.0 if there is neither."""
 
     waiting: int
     """Callers in the queue."""
@@ -223,7 +224,7 @@ class Limiter:
         return LimitSnapshot(
             rate=rate,
             source="unlimited" if rate is None else "learned" if pacer.learning else "configured",
-            paused_for=0.0 if self._loop is None else max(pacer.paused_until - self._time(), 0.0),
+            paused_for=0.0 if self._loop is None else pacer.paused_for(self._time()),
             waiting=len(self._waiters),
             in_flight=pacer.in_flight,
             accepted=pacer.accepted_count,
