@@ -1,7 +1,9 @@
 """`BaseClient`: the settings, the lifetime, and the one entry point of every call. It knows no group of operations."""
 
 import asyncio
-from collections.abc import Awaitable, Coroutine, Iterable, Mapping
+import os
+import typing
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
@@ -26,8 +28,11 @@ from wavix_async._http.receipts import Receipt, Recording, get_receipt
 from wavix_async._http.redaction import Redactor
 from wavix_async._http.request import Part, build_request
 from wavix_async._http.state import ClientState
-from wavix_async._http.transport import Transport
-from wavix_async._instrumentation import Observer, Observers
+from wavix_async._http.stream_call import StreamCall
+from wavix_async._http.streams import Download, Export, Opener, Stream
+from wavix_async._http.transport import MAX_BODY, Transport
+from wavix_async._http.waiters import check_intervals, wait_for
+from wavix_async._instrumentation import Observer, Observers, log_to_stderr
 from wavix_async._ratelimit import LimitSnapshot
 from wavix_async.config import (
     RetryPolicy,
@@ -52,6 +57,7 @@ if TYPE_CHECKING:
 
 __all__ = ["BaseClient", "Limits"]
 
+S = TypeVar("S")
 T = TypeVar("T")
 E = TypeVar("E", bound=WavixError)
 
@@ -112,6 +118,8 @@ class BaseClient:
         strict: bool = False,
         observers: Iterable[Observer] = (),
     ) -> None:
+        if level := os.environ.get("WAVIX_LOG"):
+            log_to_stderr(level)
         # Rebind the name, so that no frame of a traceback holds the key, or a login in a URL, as a plain string.
         proxy = Secret(str(proxy)) if isinstance(proxy, str | URL) else proxy
         api_key = Secret(api_key) if isinstance(api_key, str) else api_key
@@ -211,7 +219,8 @@ class BaseClient:
         Args:
             operation: The operation to call.
             path: Values of the placeholders in its path, by name.
-            query: Query parameters. A parameter that is None is not sent; a list repeats its key.
+            query: Query parameters. A parameter that is None is not sent. Several values of a list are sent as
+                `name[]`, a single one as `name`. Times are sent in UTC, to the second.
             body: The request body: a model, or any JSON value.
             parts: The parts of a multipart body.
             headers: More headers for this call; see `with_options`.
@@ -225,6 +234,8 @@ class BaseClient:
         """
         if type(operation) is not Operation or type(path) not in _MAPPINGS or type(query) not in _MAPPINGS:
             _check_arguments(operation, path, query)
+        if operation.is_stream:
+            raise InputError(f"{operation.name} gives a stream: use download() or export() instead of call().")
         options = self._options
         if options.query is not None:
             query = merge_query(options.query, query)
@@ -277,6 +288,110 @@ class BaseClient:
             ConfigurationError: `keep` is not a whole number of 1 or more.
         """
         return Recording(self._state, check_count("keep", keep))
+
+    def download(
+        self,
+        operation: Operation[Download],
+        *,
+        path: Mapping[str, object] | None = None,
+        query: Mapping[str, object] | None = None,
+    ) -> Download:
+        """Make any operation that serves a file; nothing is sent until you use what this returns.
+
+            RECORDING = Operation("GET", "/v1/recordings/{id}", Download)
+
+            saved = await wavix.download(RECORDING, path={"id": call_id}).save("call.mp3")
+
+        Args:
+            operation: The operation, with `Download` as its result.
+            path: Values of the placeholders in its path, by name.
+            query: Query parameters, as in `call`.
+
+        Raises:
+            InputError: A placeholder has no value, or the operation serves no file.
+        """
+        _check_arguments(operation, path, query)
+        if operation.result is not Download:
+            raise InputError(f"{operation.name} serves no file: its result must be Download.")
+        return Download(operation.name, self._opener(operation, path, query), MAX_BODY)
+
+    def export(
+        self,
+        operation: Operation[Export[T]],
+        *,
+        path: Mapping[str, object] | None = None,
+        query: Mapping[str, object] | None = None,
+    ) -> Export[T]:
+        """Make any operation that streams rows; nothing is sent until you use what this returns.
+
+            ALL_MESSAGES = Operation("GET", "/v3/messages/all", Export[Message])
+
+            async for message in wavix.export(ALL_MESSAGES, query={"type": "outbound"}):
+                ...
+
+        Args:
+            operation: The operation, with `Export[...]` of a model as its result.
+            path: Values of the placeholders in its path, by name.
+            query: Query parameters, as in `call`.
+
+        Raises:
+            InputError: A placeholder has no value, or the operation streams no rows.
+        """
+        _check_arguments(operation, path, query)
+        if typing.get_origin(operation.result) is not Export:
+            raise InputError(f"{operation.name} streams no rows: its result must be Export[...] of a model.")
+        (kind,) = typing.get_args(operation.result)
+        return Export(operation.name, self._opener(operation, path, query), MAX_BODY, kind)
+
+    def _opener(
+        self, operation: Operation[Any], path: Mapping[str, object] | None, query: Mapping[str, object] | None
+    ) -> Opener:
+        options = self._options
+        if options.query is not None:
+            query = merge_query(options.query, query)
+        request = build_request(operation, self._base_url, path, query)
+        request.headers = options.headers
+
+        def open_stream(consume: Callable[[Stream], Awaitable[S]], *, follow: bool = True) -> Awaitable[S]:
+            return StreamCall(self._state, options, operation, request, consume, follow=follow).run()
+
+        return open_stream
+
+    async def wait_for(
+        self,
+        read: Callable[[], Awaitable[T]],
+        done: Callable[[T], bool],
+        *,
+        every: tuple[float, float] = (1.0, 15.0),
+        timeout: float | None = 600.0,
+        what: str = "the end state",
+    ) -> T:
+        """Read something again and again until it has reached an end state.
+
+            number = await wavix.wait_for(
+                lambda: wavix.numbers.get(1001), lambda number: number.status == "active", what="number 1001 is active"
+            )
+
+        It reads at once, then after the first interval; each following interval is twice as long, up to the longest.
+        A 429, a 5xx or a broken connection does not end the wait.
+
+        Args:
+            read: Reads the object; called again and again.
+            done: Returns whether an object has reached an end state, good or bad.
+            every: The first and the longest interval between two reads, in seconds.
+            timeout: Seconds to wait at most; None: no limit.
+            what: What the wait is for, for the message of a timeout.
+
+        Returns:
+            The object in its end state.
+
+        Raises:
+            WaitTimeoutError: The time is over; `last` is the object as it was read last.
+            ConfigurationError: `every` or `timeout` is out of range.
+            WavixError: A read failed, and waiting would not help.
+        """
+        every, timeout = check_intervals(every, timeout)
+        return await wait_for(read, done, what=what, every=every, timeout=timeout, clock=self.clock)
 
     def with_options(
         self,

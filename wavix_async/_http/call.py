@@ -26,6 +26,7 @@ from wavix_async._http.state import ClientState
 from wavix_async._instrumentation import AttemptEvent, AttemptStart, DriftEvent, RetryEvent
 from wavix_async._ratelimit import wait_told
 from wavix_async.errors import (
+    APIError,
     AttemptTimeoutError,
     ClientClosedError,
     ConnectError,
@@ -110,8 +111,8 @@ class Call(Generic[T]):
                 first = error
             try:
                 return await _retry.repeat(self._attempt, first, self._decide, self._back_off)
-            except NotFoundError:
-                if self._ambiguous and self._operation.not_found_is_success:
+            except APIError as error:
+                if self._ambiguous and _says_gone(self._operation, error):
                     gone = cast("T", Success(success=True, already_gone=True))
                     self._give_receipt(gone, self._time())
                     return gone
@@ -405,3 +406,11 @@ class Call(Generic[T]):
     def _shown_url(self) -> URL:
         query = self._options.query
         return self._request.url if query is None else shown_url(self._request.url, query)
+
+
+def _says_gone(operation: Operation[Any], error: APIError) -> bool:
+    """Return whether an error shows that an earlier attempt has deleted the object."""
+    if isinstance(error, NotFoundError):
+        return operation.not_found_is_success
+    key, details = operation.gone_key, error.details
+    return key is not None and error.status == 400 and isinstance(details, dict) and bool(details.get(key))

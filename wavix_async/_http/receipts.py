@@ -30,7 +30,7 @@ class Receipt(Value, Generic[T_co]):
 
     Attributes:
         operation: The operation, such as `PATCH /v1/numbers/{id}`.
-        value: The result of the call; None for a failed call in a recording.
+        value: The result of the call. In a recording, None for a failed call, and for a file or an export.
         status: The HTTP status of the last answer; None if no answer came.
         headers: The headers of the last answer, by name in any case. Values that are secret by their name, and the API
             key in any value, are `<hidden>`.

@@ -14,8 +14,9 @@ import io
 import math
 import socket
 import sys
+from collections.abc import Awaitable, Callable
 from ssl import SSLContext
-from typing import Any, Final, NoReturn
+from typing import Any, Final, NoReturn, TypeVar
 
 import aiohttp
 from aiohttp import hdrs
@@ -24,7 +25,9 @@ from multidict import CIMultiDict
 from wavix_async._aio import QuickSemaphore, Watchdog
 from wavix_async._http.details import DETAILS
 from wavix_async._http.failures import clean_cause, name_failure
+from wavix_async._http.file_part import FilePart, FilePayload
 from wavix_async._http.fresh import can_have_twin, twin_without_pool
+from wavix_async._http.open_answer import OpenAnswer
 from wavix_async._http.plain_request import request_class
 from wavix_async._http.pool import close_idle, guard
 from wavix_async._http.proxy import Proxy
@@ -43,6 +46,8 @@ from wavix_async.errors import (
 )
 
 __all__ = ["MAX_BODY", "Transport"]
+
+R = TypeVar("R")
 
 MAX_BODY: Final = 16 * 1024 * 1024
 """The longest answer that the client reads, in bytes after decompression."""
@@ -73,6 +78,7 @@ class Transport:
         self._connect_timeout = connect_timeout
         self._session = session
         self._fresh: aiohttp.ClientSession | None = None
+        self._files: aiohttp.ClientSession | None = None
         self._owns_session = session is None
         self._can_be_fresh = session is None or can_have_twin(session)
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -83,10 +89,11 @@ class Transport:
         self._proxy = None if proxy is None else proxy.url
         self._proxy_login = None if proxy is None else proxy.headers
         self._ssl = True if ssl is None else ssl
+        self._user_agent = _USER_AGENT + app_info
         headers = {
             hdrs.AUTHORIZATION: Secret(f"Bearer {api_key}"),
             hdrs.ACCEPT: "application/json",
-            hdrs.USER_AGENT: _USER_AGENT + app_info,
+            hdrs.USER_AGENT: self._user_agent,
         }
         json = {hdrs.CONTENT_TYPE: "application/json"}
         # Our own session has the constant headers as its defaults: to merge them each time costs 1 % of a request. Not
@@ -229,6 +236,137 @@ class Transport:
         finally:
             del failure
 
+    async def open(
+        self,
+        request: Request,
+        until: float,
+        deadline: float,
+        connect: float,
+        idle: float,
+        *,
+        fresh: bool = False,
+        to_file_host: bool = False,
+    ) -> OpenAnswer:
+        """Send one request once, and read only the head of its answer. The caller must close the answer.
+
+        Args:
+            request: What to send.
+            until: When the attempt ends, if no head came, in the loop's time.
+            deadline: When the call ends, if no head came.
+            connect: Seconds to look up the host, and to open a connection.
+            idle: Seconds without a byte, after which reading the body fails.
+            fresh: Open a connection for this request alone, if the session is our own.
+            to_file_host: Whether the request goes to another host, which must not see the key.
+
+        Raises:
+            WavixError: As `send`, and so does reading the body.
+        """
+        session = self._session_here(fresh=fresh)
+        headers = CIMultiDict({} if to_file_host else self._headers)
+        if request.headers is not None or self._proxy_login is not None:
+            headers = self._with_more(headers, request)
+        headers.update({hdrs.ACCEPT: "*/*", hdrs.ACCEPT_ENCODING: "identity"})
+        if to_file_host:
+            session = self._session_without_key()
+        loop = asyncio.get_running_loop()
+        timeout = self._connecting_within(connect, until - loop.time())
+
+        def begin() -> Awaitable[aiohttp.ClientResponse]:
+            return session.request(
+                request.method,
+                request.url,
+                headers=headers,
+                allow_redirects=False,
+                raise_for_status=False,
+                proxy=self._proxy,
+                proxy_headers=self._proxy_login,
+                timeout=timeout,
+            )
+
+        def read_on(answer: aiohttp.ClientResponse) -> Awaitable[bytes]:
+            return self._watched(answer.content.readany, session, request, loop.time() + idle, math.inf, fresh=True)
+
+        answer = await self._watched(begin, session, request, until, deadline, fresh=fresh)
+        return OpenAnswer(answer, request, read_on, self._ended)
+
+    async def _watched(
+        self,
+        step: Callable[[], Awaitable[R]],
+        session: aiohttp.ClientSession,
+        request: Request,
+        until: float,
+        deadline: float,
+        *,
+        fresh: bool,
+    ) -> R:
+        """Take one step of an open answer, and name its failure as `send` does."""
+        watch, loop = self._watch, asyncio.get_running_loop()
+        began = loop.time()
+        watched = watch.enter(until, deadline)
+        failure: WavixError
+        try:
+            return await step()
+        except asyncio.CancelledError:
+            ended = watched.expired or watched.closed
+            if watched.was_closed() or (self._closed and not ended and watched.task.cancelling() <= watched.cancelling):
+                failure = ClientClosedError("The client was closed while it read the answer.", outcome="unknown")
+            elif watched.timed_out():
+                self._close_idle(session, request, loop.time() - began)
+                failure = AttemptTimeoutError(f"No answer, or no more of it, from {request.url.host} in time.")
+            else:
+                raise
+        except (aiohttp.ClientError, OSError, ValueError, RuntimeError) as error:
+            if self._closed:
+                failure = ClientClosedError("The client was closed while it read the answer.", outcome="unknown")
+            else:
+                failure = name_failure(
+                    error,
+                    request,
+                    next_is_fresh=self._can_be_fresh and not fresh,
+                    others_in_flight=len(watch) > 1,
+                )
+                self._suspect(session, failure, request, loop.time() - began)
+                failure.__cause__ = clean_cause(error)
+        finally:
+            watch.leave(watched)
+        try:
+            raise failure
+        finally:
+            del failure
+
+    def _ended(self) -> None:
+        if self._room.waiting:
+            self._room.request_ended()
+
+    def _session_without_key(self) -> aiohttp.ClientSession:
+        """Return a session for hosts of files: it does not have the key among its default headers."""
+        if self._files is None:
+            if self._owns_session:
+                self._files = self._new_session(force_close=False, with_key=False)
+            else:
+                given = self._session
+                assert given is not None
+                # The caller's connections (TLS, proxy, addresses), without the caller's headers, cookies and login.
+                self._files = aiohttp.ClientSession(
+                    connector=given.connector,
+                    connector_owner=False,
+                    cookie_jar=aiohttp.DummyCookieJar(),
+                    headers={hdrs.USER_AGENT: self._user_agent},
+                    trust_env=given.trust_env,
+                    proxy=getattr(given, "_default_proxy", None),
+                    proxy_auth=getattr(given, "_default_proxy_auth", None),
+                )
+                self._files._retry_connection = False
+        return self._files
+
+    def _drop_files(self) -> aiohttp.ClientSession | None:
+        """Forget the session without the key, and return it if its connections are our own."""
+        files, self._files = self._files, None
+        if files is not None and not self._owns_session:
+            files.detach()
+            return None
+        return files
+
     async def wait_for_room(self, time_left: float, patience: float, *, fresh: bool, again: bool) -> bool:
         """Wait until there may be a connection for a call, after this machine had no descriptor for one more.
 
@@ -318,7 +456,8 @@ class Transport:
 
     def _enter_loop(self) -> None:
         if self._loop is not None:
-            for session in filter(None, (self._session if self._owns_session else None, self._fresh)):
+            mine = (self._session if self._owns_session else None, self._fresh, self._drop_files())
+            for session in filter(None, mine):
                 _abandon(session)
             self._session, self._fresh = None if self._owns_session else self._session, None
         self._loop = asyncio.get_running_loop()
@@ -326,7 +465,7 @@ class Transport:
         self._watch = watch = Watchdog(self._loop)
         self._room = WaitingRoom(self._loop, watch.__len__)
 
-    def _new_session(self, *, force_close: bool) -> aiohttp.ClientSession:
+    def _new_session(self, *, force_close: bool, with_key: bool = True) -> aiohttp.ClientSession:
         session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(
                 limit=self._max_connections,
@@ -336,7 +475,7 @@ class Transport:
                 ssl=self._ssl,
             ),
             cookie_jar=aiohttp.DummyCookieJar(),
-            headers=self._session_headers,
+            headers=self._session_headers if with_key else {hdrs.USER_AGENT: self._user_agent},
             request_class=request_class() if self._proxy is None else aiohttp.ClientRequest,
             trust_env=False,
         )
@@ -349,7 +488,7 @@ class Transport:
         self._closed = True
         if self._loop is asyncio.get_running_loop():
             self._watch.close()
-        mine = (self._session if self._owns_session else None, self._fresh)
+        mine = (self._session if self._owns_session else None, self._fresh, self._drop_files())
         sessions = [session for session in mine if session is not None]
         self._session = self._fresh = None
         for session in sessions:
@@ -403,6 +542,9 @@ def _abandon(session: aiohttp.ClientSession) -> None:
 def _multipart(parts: tuple[Part, ...]) -> aiohttp.FormData:
     form = aiohttp.FormData(quote_fields=False, default_to_multipart=True)
     for part in parts:
+        if isinstance(part.content, FilePart):
+            form.add_field(part.name, FilePayload(part.content, part.content_type), filename=part.filename)
+            continue
         # aiohttp warns about plain bytes of more than 1 MB.
         value: Any = io.BytesIO(part.content) if part.filename else part.content.decode()
         form.add_field(part.name, value, filename=part.filename, content_type=part.content_type)
