@@ -11,6 +11,7 @@
     │   └── AttemptTimeoutError (TimeoutError)
     ├── DeadlineExceededError (TimeoutError)  the deadline of the whole call has passed
     ├── OutcomeUnknownError               sent, may have been carried out, and not repeated
+    ├── WaitTimeoutError (TimeoutError)   a waiter gave up before the object had reached an end state
     ├── DecodeError                       an answer could not be read
     ├── APIError                          the API, or a proxy, answered with an error
     │   ├── BadRequestError               400
@@ -57,6 +58,7 @@ __all__ = [
     "StoppedError",
     "TransportError",
     "UnprocessableEntityError",
+    "WaitTimeoutError",
     "WavixError",
 ]
 
@@ -208,6 +210,21 @@ class OutcomeUnknownError(WavixError):
         self.answer = answer
         self.differing = differing
         self.other_record = other_record
+
+
+class WaitTimeoutError(WavixError, TimeoutError):
+    """A waiter gave up: the object had not reached an end state in time. Waiting changes nothing, so wait again.
+
+    Attributes:
+        last: The object as it was read last; None if no read succeeded. If the last read failed, `__cause__` is its
+            error.
+    """
+
+    default_retryable = True
+
+    def __init__(self, message: str = "", *, last: object = None, **facts: object) -> None:
+        super().__init__(message, **facts)  # type: ignore[arg-type]
+        self.last = last
 
 
 class DecodeError(WavixError):

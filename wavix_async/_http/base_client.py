@@ -1,7 +1,7 @@
 """`BaseClient`: the settings, the lifetime, and the one entry point of every call. It knows no group of operations."""
 
 import asyncio
-from collections.abc import Coroutine, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
@@ -23,6 +23,7 @@ from wavix_async._http.redaction import Redactor
 from wavix_async._http.request import Part, build_request
 from wavix_async._http.state import ClientState
 from wavix_async._http.transport import Transport
+from wavix_async._http.waiters import check_intervals, wait_for
 from wavix_async._instrumentation import Observer, Observers
 from wavix_async._ratelimit import LimitSnapshot
 from wavix_async.config import (
@@ -207,6 +208,42 @@ class BaseClient:
             _check_arguments(operation, path, query)
         request = build_request(operation, self._base_url, path, query, body, parts)
         return Call(self._state, self._options, operation, request).run()
+
+    async def wait_for(
+        self,
+        read: Callable[[], Awaitable[T]],
+        done: Callable[[T], bool],
+        *,
+        every: tuple[float, float] = (1.0, 15.0),
+        timeout: float | None = 600.0,
+        what: str = "the end state",
+    ) -> T:
+        """Read something again and again until it has reached an end state.
+
+            number = await wavix.wait_for(
+                lambda: wavix.numbers.get(1001), lambda number: number.status == "active", what="number 1001 is active"
+            )
+
+        It reads at once, then after the first interval; each following interval is twice as long, up to the longest.
+        A 429, a 5xx or a broken connection does not end the wait.
+
+        Args:
+            read: Reads the object; called again and again.
+            done: Returns whether an object has reached an end state, good or bad.
+            every: The first and the longest interval between two reads, in seconds.
+            timeout: Seconds to wait at most; None: no limit.
+            what: What the wait is for, for the message of a timeout.
+
+        Returns:
+            The object in its end state.
+
+        Raises:
+            WaitTimeoutError: The time is over; `last` is the object as it was read last.
+            ConfigurationError: `every` or `timeout` is out of range.
+            WavixError: A read failed, and waiting would not help.
+        """
+        every, timeout = check_intervals(every, timeout)
+        return await wait_for(read, done, what=what, every=every, timeout=timeout, clock=self.clock)
 
     def with_options(
         self,

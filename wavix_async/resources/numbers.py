@@ -168,6 +168,41 @@ class Numbers(Resource):
         """
         return await self._call(UPDATE, number_id, body=changes)
 
+    async def wait_applied(
+        self,
+        number_id: int,
+        changes: NumberUpdate,
+        *,
+        every: tuple[float, float] = (1.0, 15.0),
+        timeout: float | None = 120.0,
+    ) -> Number:
+        """Wait until a number shows a change (GET /v1/numbers/{id} until it does).
+
+        The API applies `destinations` and `sms_relay_url` some time after its answer to `update`.
+
+        Args:
+            number_id: The record's id (`Number.id`), not the phone number.
+            changes: The change that was sent.
+            every: The first and the longest interval between two reads, in seconds.
+            timeout: Seconds to wait at most; None: no limit.
+
+        Returns:
+            The number, which shows the change.
+
+        Raises:
+            WaitTimeoutError: The number does not show the change in time; `last` is the number as it was read last.
+            InputError: There is nothing to wait for, or the id is not a positive integer.
+            NotFoundError: The account has no such number.
+        """
+        _check_update(number_id, changes)
+        return await self._client.wait_for(
+            lambda: self.get(number_id),
+            lambda number: not changes.differs_from(number),
+            every=every,
+            timeout=timeout,
+            what=f"number {number_id} shows {', '.join(changes)}",
+        )
+
     @unpack(NumberUpdate)
     async def update_batch(self, ids: Sequence[int], changes: NumberUpdate) -> builtins.list[Number]:
         """Make the same change to several numbers in one request (PATCH /v1/numbers).
