@@ -1,6 +1,7 @@
 """`BaseClient`: the settings, the lifetime, and the one entry point of every call. It knows no group of operations."""
 
 import asyncio
+import os
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
@@ -24,7 +25,7 @@ from wavix_async._http.request import Part, build_request
 from wavix_async._http.state import ClientState
 from wavix_async._http.transport import Transport
 from wavix_async._http.waiters import check_intervals, wait_for
-from wavix_async._instrumentation import Observer, Observers
+from wavix_async._instrumentation import Observer, Observers, log_to_stderr
 from wavix_async._ratelimit import LimitSnapshot
 from wavix_async.config import (
     RetryPolicy,
@@ -103,6 +104,8 @@ class BaseClient:
         strict: bool = False,
         observers: Iterable[Observer] = (),
     ) -> None:
+        if level := os.environ.get("WAVIX_LOG"):
+            log_to_stderr(level)
         # Rebind the name, so that no frame of a traceback holds the key, or a login in the URL, as a plain string.
         api_key = Secret(api_key) if isinstance(api_key, str) else api_key
         base_url = Secret(base_url) if isinstance(base_url, str) else base_url

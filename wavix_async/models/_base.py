@@ -3,12 +3,14 @@
 The modules of this package do not use `from __future__ import annotations`: the code needs annotations as real types.
 """
 
+import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import attrs
 
 from wavix_async._codec.docs import FieldDoc
+from wavix_async._codec.encoder import to_dict
 from wavix_async._codec.kinds import AnswerBase, FieldsBase, OpenIntBase, OpenStrBase
 from wavix_async._codec.values import Value
 from wavix_async.errors import InputError
@@ -108,7 +110,7 @@ class Model(_Object, AnswerBase):
     the field keeps the value as received (`WavixClient(strict=True)` raises `DecodeError` instead).
 
     Models compare by value. They are not hashable, because they may hold lists. `wavix_async.to_dict(model)` returns
-    the wire form, and `json.dumps(model, default=wavix_async.to_dict)` writes it.
+    the wire form, `model.to_json()` its text, and `json.dumps(models, default=wavix_async.to_dict)` writes many.
 
     Attributes:
         extra: Keys of the answer that this version does not know, as received.
@@ -118,6 +120,14 @@ class Model(_Object, AnswerBase):
         # A hash would fail on lists.
         _give(cls, __hash__=None, __repr__=_repr)
         super().__init_subclass__(**options)
+
+    def to_json(self, *, indent: int | None = None) -> str:
+        """Return the model as JSON text, as received: the text of `to_dict(model)`, unknown keys included.
+
+        Args:
+            indent: Spaces for each level of nesting; None: everything in one line.
+        """
+        return json.dumps(to_dict(self), indent=indent, ensure_ascii=False)
 
 
 def _repr(model: Model) -> str:
