@@ -13,6 +13,9 @@ The path of a call, top to bottom:
     refusals.py      is_refusal()           whether an answer shows that the API rejected the request
     retry.py         decide()               whether to retry a failed attempt, and when
 
+A file or an export takes the same way, with `stream_call.py` in place of `call.py`: it opens the answer
+(`open_answer.py`), and `streams.py` reads it.
+
 `operation.py` defines a call, `options.py` what can differ from call to call, and `state.py` what all calls of a client
 share. `redaction.py` keeps the API key out of errors and events.
 """
@@ -28,6 +31,7 @@ from wavix_async._http.request import Part, Request, build_request
 from wavix_async._http.response import Response, read_response
 from wavix_async._http.retry import GiveUp, RetryBudget, Wait, decide, is_worth_repeating, repeat
 from wavix_async._http.state import ClientState
+from wavix_async._http.streams import Download, Export, SavedFile
 from wavix_async._http.transport import MAX_BODY, Transport
 
 __all__ = [
@@ -37,6 +41,8 @@ __all__ = [
     "CallOptions",
     "ClientState",
     "Difference",
+    "Download",
+    "Export",
     "GiveUp",
     "Limits",
     "Operation",
@@ -45,6 +51,7 @@ __all__ = [
     "Request",
     "Response",
     "RetryBudget",
+    "SavedFile",
     "Transport",
     "Wait",
     "add_context",

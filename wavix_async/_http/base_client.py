@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import typing
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
@@ -23,7 +24,9 @@ from wavix_async._http.options import (
 from wavix_async._http.redaction import Redactor
 from wavix_async._http.request import Part, build_request
 from wavix_async._http.state import ClientState
-from wavix_async._http.transport import Transport
+from wavix_async._http.stream_call import StreamCall
+from wavix_async._http.streams import Download, Export, Opener, Stream
+from wavix_async._http.transport import MAX_BODY, Transport
 from wavix_async._http.waiters import check_intervals, wait_for
 from wavix_async._instrumentation import Observer, Observers, log_to_stderr
 from wavix_async._ratelimit import LimitSnapshot
@@ -48,6 +51,7 @@ if TYPE_CHECKING:
 
 __all__ = ["BaseClient", "Limits"]
 
+S = TypeVar("S")
 T = TypeVar("T")
 E = TypeVar("E", bound=WavixError)
 
@@ -209,8 +213,74 @@ class BaseClient:
         """
         if type(operation) is not Operation or type(path) not in _MAPPINGS or type(query) not in _MAPPINGS:
             _check_arguments(operation, path, query)
+        if operation.is_stream:
+            raise InputError(f"{operation.name} gives a stream: use download() or export() instead of call().")
         request = build_request(operation, self._base_url, path, query, body, parts)
         return Call(self._state, self._options, operation, request).run()
+
+    def download(
+        self,
+        operation: Operation[Download],
+        *,
+        path: Mapping[str, object] | None = None,
+        query: Mapping[str, object] | None = None,
+    ) -> Download:
+        """Make any operation that serves a file; nothing is sent until you use what this returns.
+
+            RECORDING = Operation("GET", "/v1/recordings/{id}", Download)
+
+            saved = await wavix.download(RECORDING, path={"id": call_id}).save("call.mp3")
+
+        Args:
+            operation: The operation, with `Download` as its result.
+            path: Values of the placeholders in its path, by name.
+            query: Query parameters, as in `call`.
+
+        Raises:
+            InputError: A placeholder has no value, or the operation serves no file.
+        """
+        _check_arguments(operation, path, query)
+        if operation.result is not Download:
+            raise InputError(f"{operation.name} serves no file: its result must be Download.")
+        return Download(operation.name, self._opener(operation, path, query), MAX_BODY)
+
+    def export(
+        self,
+        operation: Operation[Export[T]],
+        *,
+        path: Mapping[str, object] | None = None,
+        query: Mapping[str, object] | None = None,
+    ) -> Export[T]:
+        """Make any operation that streams rows; nothing is sent until you use what this returns.
+
+            ALL_MESSAGES = Operation("GET", "/v3/messages/all", Export[Message])
+
+            async for message in wavix.export(ALL_MESSAGES, query={"type": "outbound"}):
+                ...
+
+        Args:
+            operation: The operation, with `Export[...]` of a model as its result.
+            path: Values of the placeholders in its path, by name.
+            query: Query parameters, as in `call`.
+
+        Raises:
+            InputError: A placeholder has no value, or the operation streams no rows.
+        """
+        _check_arguments(operation, path, query)
+        if typing.get_origin(operation.result) is not Export:
+            raise InputError(f"{operation.name} streams no rows: its result must be Export[...] of a model.")
+        (kind,) = typing.get_args(operation.result)
+        return Export(operation.name, self._opener(operation, path, query), MAX_BODY, kind)
+
+    def _opener(
+        self, operation: Operation[Any], path: Mapping[str, object] | None, query: Mapping[str, object] | None
+    ) -> Opener:
+        request = build_request(operation, self._base_url, path, query)
+
+        def open_stream(consume: Callable[[Stream], Awaitable[S]], *, follow: bool = True) -> Awaitable[S]:
+            return StreamCall(self._state, self._options, operation, request, consume, follow=follow).run()
+
+        return open_stream
 
     async def wait_for(
         self,

@@ -7,7 +7,7 @@ leave, `transport.py` sends it, `response.py` reads the answer, `retry.py` decid
 import asyncio
 import random
 import time
-from typing import Generic, TypeVar, cast
+from typing import Any, Generic, TypeVar, cast
 
 from wavix_async import _codec
 from wavix_async._http import retry as _retry
@@ -21,6 +21,7 @@ from wavix_async._http.state import ClientState
 from wavix_async._instrumentation import AttemptEvent, AttemptStart, DriftEvent, RetryEvent
 from wavix_async._ratelimit import wait_told
 from wavix_async.errors import (
+    APIError,
     AttemptTimeoutError,
     ClientClosedError,
     ConnectError,
@@ -101,8 +102,8 @@ class Call(Generic[T]):
                 first = error
             try:
                 return await _retry.repeat(self._attempt, first, self._decide, self._back_off)
-            except NotFoundError:
-                if self._ambiguous and self._operation.not_found_is_success:
+            except APIError as error:
+                if self._ambiguous and _says_gone(self._operation, error):
                     return cast("T", Success(success=True, already_gone=True))
                 raise
             finally:
@@ -341,3 +342,11 @@ class Call(Generic[T]):
             duration=self._time() - began,
             request_id=getattr(error, "request_id", None),
         )
+
+
+def _says_gone(operation: Operation[Any], error: APIError) -> bool:
+    """Return whether an error shows that an earlier attempt has deleted the object."""
+    if isinstance(error, NotFoundError):
+        return operation.not_found_is_success
+    key, details = operation.gone_key, error.details
+    return key is not None and error.status == 400 and isinstance(details, dict) and bool(details.get(key))

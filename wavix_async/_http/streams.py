@@ -16,14 +16,16 @@ import re
 import secrets
 import typing
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from pathlib import Path
-from typing import Any, Final, Generic, Protocol, Self, TypeVar
+from typing import Any, Final, Generic, NoReturn, Protocol, Self, TypeVar
 
 import attrs
 
 from wavix_async import _codec
+from wavix_async._aio import UnawaitedWarning
 from wavix_async._codec import Value
+from wavix_async.config import Secret
 from wavix_async.errors import DecodeError, InputError, WavixError
 
 __all__ = ["MAX_LINE", "Download", "Export", "SavedFile", "Stream"]
@@ -33,6 +35,10 @@ S = TypeVar("S")
 
 MAX_LINE: Final = 1024 * 1024
 """The longest line of an export, in bytes."""
+_DEEPEST: Final = 100
+"""Levels of a row, as of any answer."""
+_LONGEST_NAME: Final = 180
+"""Bytes of a file name from a server: most file systems allow 255, and the temporary name is longer."""
 _WRITE_AT: Final = 256 * 1024
 """Bytes that are collected before they are written: each write is a hop to a thread."""
 
@@ -43,6 +49,11 @@ class Stream(Protocol):
     @property
     def headers(self) -> Mapping[str, str]:
         """The headers of the answer that has the body."""
+        ...
+
+    @property
+    def location(self) -> Secret | None:
+        """Where the file is, if the API redirects to it; as good as a key."""
         ...
 
     @property
@@ -68,15 +79,19 @@ class Stream(Protocol):
         """Close the stream, and its connection unless the body was read to its end."""
         ...
 
-    def report(self, drifts: list[_codec.Drift]) -> None:
+    def report(self, drifts: _codec.Drifts) -> None:
         """Tell the observers what is not as documented; raise `DecodeError` if the client is strict."""
+        ...
+
+    def refuse(self, body: bytes) -> NoReturn:
+        """Raise the usual error for a body, or a line of it, that is an error."""
         ...
 
 
 class Opener(Protocol):
     """Makes the call, and passes each attempt's stream to `consume`; a failure in it is a failure of the attempt."""
 
-    def __call__(self, consume: Callable[[Stream], Awaitable[S]]) -> Awaitable[S]: ...  # noqa: D102
+    def __call__(self, consume: Callable[[Stream], Awaitable[S]], *, follow: bool = True) -> Awaitable[S]: ...
 
 
 @attrs.frozen(eq=False, repr=False)
@@ -102,8 +117,16 @@ class _Streamed:
     """What downloads and exports have in common: opening, closing, and the facts of the head."""
 
     def __init__(self, name: str, opener: Opener, max_bytes: int) -> None:
+        unused = UnawaitedWarning(f"{name} was never used, so it read nothing: await it, save it, or iterate over it.")
+
+        def note_and_open(consume: Callable[[Stream], Awaitable[S]], *, follow: bool = True) -> Awaitable[S]:
+            # Not `self`: a cycle would delay the warning to the next garbage collection.
+            unused.cancel()
+            return opener(consume, follow=follow)
+
         self._name = name
-        self._opener = opener
+        self._unused = unused
+        self._opener: Opener = note_and_open
         self._max_bytes = max_bytes
         self._stream: Stream | None = None
         self._first = b""
@@ -129,8 +152,8 @@ class _Streamed:
             # The first bytes belong to the attempt: until there are some, a failure is retried.
             return stream, await stream.chunk()
 
-        self._stream, self._first = await self._opener(start)
-        return self._stream
+        self._stream, self._first = stream, _ = await self._opener(start)
+        return stream
 
     def _close(self) -> None:
         if self._stream is not None:
@@ -159,8 +182,26 @@ class Download(_Streamed):
     The client follows one redirect to where the file is, over https, and never with the key to another host.
     """
 
+    def __repr__(self) -> str:
+        return f"<Download of {self._name}>"
+
     def __await__(self) -> Generator[Any, None, bytes]:
         return self._read_all().__await__()
+
+    async def url(self) -> str | None:
+        """Return the URL of the file; None if the API itself serves it. Nothing of the file is read.
+
+        Such a URL is valid for some time, for whatever program has it: treat it as a key. Its repr does not show it.
+
+        Raises:
+            WavixError: The call failed.
+        """
+
+        async def consume(stream: Stream) -> str | None:
+            stream.close()
+            return stream.location
+
+        return await self._opener(consume, follow=False)
 
     async def _read_all(self) -> bytes:
         async def consume(stream: Stream) -> bytes:
@@ -215,7 +256,9 @@ class Download(_Streamed):
         async for piece in self:
             content += piece
             if len(content) > self._max_bytes:
-                raise DecodeError(f"{self._name}: the file is longer than {self._max_bytes // 2**20} MB: use save(path).")
+                raise DecodeError(
+                    f"{self._name}: the file is longer than {self._max_bytes // 2**20} MB: use save(path)."
+                )
         return bytes(content)
 
     async def save(
@@ -233,8 +276,8 @@ class Download(_Streamed):
         Args:
             path: The file to write, or a folder: then the file gets the name that the server gives it.
             progress: Called with the bytes so far, and the length or None.
-            accept_unknown_length: Whether a file whose length the server does not tell gets its name, too. By default it
-                keeps a name that ends in `.part`, because it may have been cut off.
+            accept_unknown_length: Whether a file whose length the server does not tell gets its name, too. By default
+                it keeps a name that ends in `.part`, because it may have been cut off.
 
         Returns:
             Where the file is, and whether it is complete.
@@ -244,12 +287,13 @@ class Download(_Streamed):
             OSError: The file cannot be written.
             WavixError: The download failed; no file is left.
         """
+        self._unused.cancel()
         target = Path(path)
-        _check_folder(target)
+        is_folder = _check_folder(target)
 
         async def consume(stream: Stream) -> SavedFile:
             file = target
-            if target.is_dir():
+            if is_folder:
                 name = _safe_name(stream.filename)
                 if name is None:
                     stream.close()
@@ -285,6 +329,7 @@ class Export(_Streamed, Generic[T]):
     def __init__(self, name: str, opener: Opener, max_bytes: int, kind: type[T]) -> None:
         super().__init__(name, opener, max_bytes)
         self._kind = kind
+        self._holds_plain = _codec.holds_plain(kind)
         self._rows = 0
 
     @property
@@ -302,39 +347,63 @@ class Export(_Streamed, Generic[T]):
         """The `Last-Modified` of the answer; None if it has none. Known from the first row on."""
         return self._head().headers.get("Last-Modified")
 
+    def __repr__(self) -> str:
+        return f"<Export of {self._name}>"
+
     async def __aiter__(self) -> AsyncGenerator[T, None]:
-        stream = await self._open()
+        if self._stream is not None:
+            raise InputError(f"{self._name} was read already: make another call to read it again.")
+
+        async def start(stream: Stream) -> tuple[Stream, _Lines, list[bytes], list[T]]:
+            # The first row belongs to the attempt: until there is one, a failure is retried.
+            lines = _Lines(stream)
+            batch = await lines.next()
+            return stream, lines, batch, [self._decode(stream, batch[0], 1)] if batch else []
+
+        stream, lines, batch, first = await self._opener(start)
+        self._stream = stream
         try:
-            async for row in self._read_rows(stream, self._chunks()):
-                yield row
+            async with aclosing(self._rows_of(stream, lines, batch, first)) as rows:
+                async for row in rows:
+                    yield row
         finally:
             self._close()
 
-    async def _read_rows(self, stream: Stream, chunks: AsyncGenerator[bytes, None]) -> AsyncGenerator[T, None]:
-        self._rows = 0
+    async def _rows_of(
+        self, stream: Stream, lines: "_Lines", batch: list[bytes], first: list[T]
+    ) -> AsyncGenerator[T, None]:
+        self._complete, self._rows = False, 0
         try:
-            async for line in _lines(chunks):
-                value = self._decode(stream, line)
-                self._rows += 1
-                yield value
+            while batch:
+                for lines.line in batch:
+                    row = first.pop() if first else self._decode(stream, lines.line, self._rows + 1)
+                    self._rows += 1
+                    yield row
+                batch = await lines.next()
         except WavixError as error:
-            self._complete = False
-            error.message = f"{self._name} ended after {self._rows:,} rows: {error.message}"
-            error.args = (error.message,)
+            if self._rows:
+                error.message = f"{self._name} ended after {self._rows:,} rows: {error.message}"
+                error.args = (error.message,)
             raise
+        self._complete = True if stream.tells_its_end else None
 
-    def _decode(self, stream: Stream, line: bytes) -> T:
+    def _decode(self, stream: Stream, line: bytes, number: int) -> T:
         try:
             payload = _codec.loads(line)
         except (ValueError, RecursionError):
-            raise DecodeError(
-                f"line {self._rows + 1:,} is not JSON: the export was cut off, or is damaged.", retryable=True
-            ) from None
+            payload = _loads_odd(line, number)
         value, drifts = _codec.decode(self._kind, payload)
         if drifts:
-            if not _codec.fits(self._kind, value):
-                raise DecodeError(f"line {self._rows + 1:,} is not a JSON object.", retryable=True)
-            stream.report(drifts)
+            if not _codec.fits(self._kind, value) or not _codec.is_about(self._kind, payload):
+                if isinstance(payload, dict) and ("error" in payload or payload.get("success") is False):
+                    stream.refuse(line)
+                raise DecodeError(f"line {number:,} is not a row.", retryable=True)
+            # Rows are sparse: an export leaves out fields that a single answer always has.
+            told = [drift for drift in drifts if drift.kind not in {"missing", "null"}]
+            if told:
+                stream.report(_codec.Drifts(told))
+        if (drifts or self._holds_plain) and _codec.is_nested(payload, _DEEPEST):
+            raise DecodeError(f"line {number:,} is nested deeper than {_DEEPEST} levels.", retryable=True)
         return value
 
     async def save(
@@ -346,15 +415,15 @@ class Export(_Streamed, Generic[T]):
     ) -> SavedFile:
         """Write the rows to a file: as they came to `*.ndjson`, as a table to `*.csv`.
 
-        A CSV file has a column for each field of the model, and a last one, `extra`, with other keys as JSON. Text that a
-        spreadsheet would take for a formula gets an apostrophe before it. If the connection breaks, the client starts
+        A CSV file has a column for each field of the model, and a last one, `extra`, with other keys as JSON. Text that
+        a spreadsheet would take for a formula gets an apostrophe before it. If the connection breaks, the client starts
         again from the beginning, as often as its `RetryPolicy` allows.
 
         Args:
             path: The file to write; its name ends in `.ndjson`, `.jsonl` or `.csv`.
             progress: Called with the bytes so far, and the length or None.
-            accept_unknown_length: Whether an export whose end cannot be told from a cut gets its name, too. By default it
-                keeps a name that ends in `.part`.
+            accept_unknown_length: Whether an export whose end cannot be told from a cut gets its name, too. By default
+                it keeps a name that ends in `.part`.
 
         Returns:
             Where the file is, how many rows it has, and whether it is complete.
@@ -364,6 +433,7 @@ class Export(_Streamed, Generic[T]):
             OSError: The file cannot be written.
             WavixError: The export failed; no file is left.
         """
+        self._unused.cancel()
         target = Path(path)
         if target.suffix.lower() not in {".ndjson", ".jsonl", ".csv"}:
             raise InputError(f"path must end in .ndjson, .jsonl or .csv, got {os.fspath(path)!r}.")
@@ -371,16 +441,15 @@ class Export(_Streamed, Generic[T]):
         as_csv = target.suffix.lower() == ".csv"
 
         async def consume(stream: Stream) -> SavedFile:
-            async def chunks() -> AsyncGenerator[bytes, None]:
-                while piece := await stream.chunk():
-                    yield piece
+            lines = _Lines(stream)
 
             async def pieces() -> AsyncGenerator[bytes, None]:
                 table = _Table(self._kind) if as_csv else None
                 if table is not None:
                     yield table.head()
-                async for row in self._read_rows(stream, chunks()):
-                    yield table.line(row) if table is not None else _codec.dumps(_codec.to_dict(row)) + b"\n"  # type: ignore[arg-type]
+                async with aclosing(self._rows_of(stream, lines, await lines.next(), [])) as rows:
+                    async for row in rows:
+                        yield table.line(row) if table is not None else lines.line + b"\n"
 
             try:
                 temporary, size = await _write(target, pieces(), stream.length, progress)
@@ -397,29 +466,45 @@ class Export(_Streamed, Generic[T]):
 # --- lines and tables ---
 
 
-async def _lines(chunks: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
-    """Give the lines of a body, without blank ones."""
-    rest = b""
-    async for chunk in chunks:
-        if b"\n" not in chunk:
-            rest += chunk
+class _Lines:
+    """Cuts a body into lines."""
+
+    def __init__(self, stream: Stream) -> None:
+        self._stream = stream
+        self._rest = bytearray()
+        self.line = b""
+        """The line of the row that was handed out last."""
+
+    async def next(self) -> list[bytes]:
+        """Return the next lines, without blank ones; none: the body has ended."""
+        rest = self._rest
+        while piece := await self._stream.chunk():
+            rest += piece
+            if b"\n" in piece:
+                lines = bytes(rest).split(b"\n")
+                rest[:] = lines.pop()
+                _check_line(rest)
+                if found := [line for line in lines if line and not line.isspace()]:
+                    _check_line(max(found, key=len))
+                    return found
             _check_line(rest)
-            continue
-        first, *lines = chunk.split(b"\n")
-        lines.insert(0, rest + first)
-        rest = lines.pop()
-        for line in lines:
-            _check_line(line)
-            if line and not line.isspace():
-                yield line
-    _check_line(rest)
-    if rest and not rest.isspace():
-        yield rest
+        last = bytes(rest)
+        rest.clear()
+        return [last] if last and not last.isspace() else []
 
 
-def _check_line(line: bytes) -> None:
+def _check_line(line: bytes | bytearray) -> None:
     if len(line) > MAX_LINE:
         raise DecodeError(f"a line is longer than {MAX_LINE // 2**20} MB.")
+
+
+def _loads_odd(line: bytes, number: int) -> Any:
+    try:
+        return _codec.loads_odd(line)
+    except (ValueError, RecursionError):
+        raise DecodeError(
+            f"line {number:,} is not JSON: the export was cut off, or is damaged.", retryable=True
+        ) from None
 
 
 class _Table:
@@ -446,6 +531,8 @@ class _Table:
         return text.encode("utf-8", "backslashreplace")
 
 
+# The last four are wide forms, which some spreadsheets read alike.
+_FORMULAS: Final = frozenset("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20")
 _NUMBER: Final = re.compile(r"[+-]?\d+(\.\d+)?")
 
 
@@ -456,7 +543,7 @@ def _cell(value: object) -> str:
         return "true" if value else "false"
     if not isinstance(value, str):
         return json.dumps(value, ensure_ascii=False)
-    is_formula = value[:1] in {"=", "+", "-", "@", "\t", "\r"} and not _NUMBER.fullmatch(value)
+    is_formula = value[:1] in _FORMULAS and not _NUMBER.fullmatch(value)
     return f"'{value}" if is_formula else value
 
 
@@ -469,13 +556,16 @@ def _safe_name(name: str | None) -> str | None:
         return None
     last = re.split(r"[/\\]", name)[-1]
     clean = "".join(sign if sign.isprintable() and sign not in '<>:"|?*' else "_" for sign in last).strip(" .")
-    return clean[:150] or None
+    return clean.encode("utf-8", "replace")[:_LONGEST_NAME].decode("utf-8", "ignore").rstrip(" .") or None
 
 
-def _check_folder(target: Path) -> None:
-    folder = target if target.is_dir() else target.parent
+def _check_folder(target: Path) -> bool:
+    """Check that there is a folder to write to, and return whether the target itself is one."""
+    is_folder = target.is_dir()
+    folder = target if is_folder else target.parent
     if not folder.is_dir():
         raise InputError(f"path: there is no folder {os.fspath(folder)!r}.")
+    return is_folder
 
 
 async def _write(

@@ -14,7 +14,8 @@ import io
 import math
 import socket
 import sys
-from typing import Any, Final, NoReturn
+from collections.abc import Awaitable, Callable
+from typing import Any, Final, NoReturn, TypeVar
 
 import aiohttp
 from aiohttp import hdrs
@@ -23,6 +24,7 @@ from multidict import CIMultiDict
 from wavix_async._aio import QuickSemaphore, Watchdog
 from wavix_async._http.details import DETAILS
 from wavix_async._http.failures import clean_cause, name_failure
+from wavix_async._http.open_answer import OpenAnswer
 from wavix_async._http.plain_request import request_class
 from wavix_async._http.pool import close_idle, guard
 from wavix_async._http.request import Part, Request
@@ -40,6 +42,8 @@ from wavix_async.errors import (
 )
 
 __all__ = ["MAX_BODY", "Transport"]
+
+R = TypeVar("R")
 
 MAX_BODY: Final = 16 * 1024 * 1024
 """The longest answer that the client reads, in bytes after decompression."""
@@ -67,6 +71,7 @@ class Transport:
         self._connect_timeout = connect_timeout
         self._session = session
         self._fresh: aiohttp.ClientSession | None = None
+        self._files: aiohttp.ClientSession | None = None
         self._owns_session = session is None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._slots = QuickSemaphore(self._max_connections)
@@ -213,6 +218,133 @@ class Transport:
         finally:
             del failure
 
+    async def open(
+        self,
+        request: Request,
+        until: float,
+        deadline: float,
+        connect: float,
+        idle: float,
+        *,
+        fresh: bool = False,
+        to_file_host: bool = False,
+    ) -> OpenAnswer:
+        """Send one request once, and read only the head of its answer. The caller must close the answer.
+
+        Args:
+            request: What to send.
+            until: When the attempt ends, if no head came, in the loop's time.
+            deadline: When the call ends, if no head came.
+            connect: Seconds to look up the host, and to open a connection.
+            idle: Seconds without a byte, after which reading the body fails.
+            fresh: Open a connection for this request alone, if the session is our own.
+            to_file_host: Whether the request goes to another host, which must not see the key.
+
+        Raises:
+            WavixError: As `send`, and so does reading the body.
+        """
+        session = self._session_here(fresh=fresh and self._owns_session)
+        headers = CIMultiDict({} if to_file_host else self._headers)
+        headers.update({hdrs.ACCEPT: "*/*", hdrs.ACCEPT_ENCODING: "identity"})
+        if to_file_host:
+            session = self._session_without_key()
+        loop = asyncio.get_running_loop()
+        timeout = self._connecting_within(connect, until - loop.time())
+
+        def begin() -> Awaitable[aiohttp.ClientResponse]:
+            return session.request(
+                request.method,
+                request.url,
+                headers=headers,
+                allow_redirects=False,
+                raise_for_status=False,
+                timeout=timeout,
+            )
+
+        def read_on(answer: aiohttp.ClientResponse) -> Awaitable[bytes]:
+            return self._watched(answer.content.readany, session, request, loop.time() + idle, math.inf, fresh=True)
+
+        answer = await self._watched(begin, session, request, until, deadline, fresh=fresh)
+        return OpenAnswer(answer, request, read_on, self._ended)
+
+    async def _watched(
+        self,
+        step: Callable[[], Awaitable[R]],
+        session: aiohttp.ClientSession,
+        request: Request,
+        until: float,
+        deadline: float,
+        *,
+        fresh: bool,
+    ) -> R:
+        """Take one step of an open answer, and name its failure as `send` does."""
+        watch, loop = self._watch, asyncio.get_running_loop()
+        began = loop.time()
+        watched = watch.enter(until, deadline)
+        failure: WavixError
+        try:
+            return await step()
+        except asyncio.CancelledError:
+            ended = watched.expired or watched.closed
+            if watched.was_closed() or (self._closed and not ended and watched.task.cancelling() <= watched.cancelling):
+                failure = ClientClosedError("The client was closed while it read the answer.", outcome="unknown")
+            elif watched.timed_out():
+                self._close_idle(session, request, loop.time() - began)
+                failure = AttemptTimeoutError(f"No answer, or no more of it, from {request.url.host} in time.")
+            else:
+                raise
+        except (aiohttp.ClientError, OSError, ValueError, RuntimeError) as error:
+            if self._closed:
+                failure = ClientClosedError("The client was closed while it read the answer.", outcome="unknown")
+            else:
+                failure = name_failure(
+                    error,
+                    request,
+                    next_is_fresh=self._owns_session and not fresh,
+                    others_in_flight=len(watch) > 1,
+                )
+                self._suspect(session, failure, request, loop.time() - began)
+                failure.__cause__ = clean_cause(error)
+        finally:
+            watch.leave(watched)
+        try:
+            raise failure
+        finally:
+            del failure
+
+    def _ended(self) -> None:
+        if self._room.waiting:
+            self._room.request_ended()
+
+    def _session_without_key(self) -> aiohttp.ClientSession:
+        """Return a session for hosts of files: it does not have the key among its default headers."""
+        if self._files is None:
+            if self._owns_session:
+                self._files = self._new_session(force_close=False, with_key=False)
+            else:
+                given = self._session
+                assert given is not None
+                # The caller's connections (TLS, proxy, addresses), without the caller's headers, cookies and login.
+                self._files = aiohttp.ClientSession(
+                    connector=given.connector,
+                    connector_owner=False,
+                    cookie_jar=aiohttp.DummyCookieJar(),
+                    headers={hdrs.USER_AGENT: _USER_AGENT},
+                    trust_env=given.trust_env,
+                    proxy=getattr(given, "_default_proxy", None),
+                    proxy_auth=getattr(given, "_default_proxy_auth", None),
+                )
+                self._files._retry_connection = False
+        return self._files
+
+    def _drop_files(self) -> aiohttp.ClientSession | None:
+        """Forget the session without the key, and return it if its connections are our own."""
+        files, self._files = self._files, None
+        if files is not None and not self._owns_session:
+            files.detach()
+            return None
+        return files
+
     async def wait_for_room(self, time_left: float, patience: float, *, fresh: bool, again: bool) -> bool:
         """Wait until there may be a connection for a call, after this machine had no descriptor for one more.
 
@@ -281,15 +413,17 @@ class Transport:
 
     def _enter_loop(self) -> None:
         if self._loop is not None and self._owns_session:
-            for session in filter(None, (self._session, self._fresh)):
+            for session in filter(None, (self._session, self._fresh, self._drop_files())):
                 _abandon(session)
             self._session = self._fresh = None
+        elif self._loop is not None:
+            self._drop_files()
         self._loop = asyncio.get_running_loop()
         self._slots = QuickSemaphore(self._max_connections)
         self._watch = watch = Watchdog(self._loop)
         self._room = WaitingRoom(self._loop, watch.__len__)
 
-    def _new_session(self, *, force_close: bool) -> aiohttp.ClientSession:
+    def _new_session(self, *, force_close: bool, with_key: bool = True) -> aiohttp.ClientSession:
         session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(
                 limit=self._max_connections,
@@ -298,7 +432,7 @@ class Transport:
                 force_close=force_close,
             ),
             cookie_jar=aiohttp.DummyCookieJar(),
-            headers=self._session_headers,
+            headers=self._session_headers if with_key else {hdrs.USER_AGENT: _USER_AGENT},
             request_class=request_class(),
             trust_env=False,
         )
@@ -312,6 +446,7 @@ class Transport:
         if self._loop is asyncio.get_running_loop():
             self._watch.close()
         sessions = [session for session in (self._session, self._fresh) if session is not None and self._owns_session]
+        sessions += filter(None, [self._drop_files()])
         self._session = self._fresh = None
         for session in sessions:
             if self._loop is asyncio.get_running_loop():

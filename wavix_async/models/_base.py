@@ -15,13 +15,14 @@ from wavix_async._codec.kinds import AnswerBase, FieldsBase, OpenIntBase, OpenSt
 from wavix_async._codec.values import Value
 from wavix_async.errors import InputError
 from wavix_async.models._checks import holds_mapping, normalize
+from wavix_async.types import UNSET, UnsetType
 
 if TYPE_CHECKING:
     from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
     from pydantic.json_schema import JsonSchemaValue
     from pydantic_core import CoreSchema, SchemaSerializer
 
-__all__ = ["Body", "Model", "OpenIntEnum", "OpenStrEnum", "PageQuery", "Query"]
+__all__ = ["Body", "Model", "OpenIntEnum", "OpenStrEnum", "PageBody", "PageQuery", "Query"]
 
 MAX_PER_PAGE: Final = 100
 """The most records in one page."""
@@ -195,15 +196,35 @@ class PageQuery(Query):
     """How many records to read at most; this is not sent to the API."""
 
     def __attrs_post_init__(self) -> None:
-        for name, value, most in (
-            ("page", self.page, None),
-            ("per_page", self.per_page, MAX_PER_PAGE),
-            ("limit", self.limit, None),
-        ):
-            if value is not None and (type(value) is not int or value < 1 or (most is not None and value > most)):
-                bound = f"between 1 and {most}" if most else "of 1 or more"
-                raise InputError(f"{name} must be a whole number {bound}, got {value!r}.")
+        _check_place(self.page, self.per_page, self.limit)
         normalize(self)
+
+
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class PageBody(Body):
+    """The body of a search that the API answers in pages.
+
+    Raises:
+        InputError: A field does not have the type of its annotation, or is out of range.
+    """
+
+    page: int | UnsetType = UNSET
+    """The first page to read, counted from 1."""
+    per_page: int | UnsetType = UNSET
+    """Records per page, 1 to 100; the API's default is 25, iteration uses 100."""
+    limit: int | UnsetType = attrs.field(default=UNSET, metadata={"wire": False})
+    """How many records to read at most; this is not sent to the API."""
+
+    def __attrs_post_init__(self) -> None:
+        _check_place(*(None if each is UNSET else each for each in (self.page, self.per_page, self.limit)))
+        normalize(self)
+
+
+def _check_place(page: object, per_page: object, limit: object) -> None:
+    for name, value, most in (("page", page, None), ("per_page", per_page, MAX_PER_PAGE), ("limit", limit, None)):
+        if value is not None and (type(value) is not int or value < 1 or (most is not None and value > most)):
+            bound = f"between 1 and {most}" if most else "of 1 or more"
+            raise InputError(f"{name} must be a whole number {bound}, got {value!r}.")
 
 
 class OpenStrEnum(_PydanticHooks, OpenStrBase):

@@ -8,7 +8,7 @@ from typing import Annotated
 from attrs import field, frozen
 from cattrs.gen import override
 
-from wavix_async.models._base import Body, Model, OpenStrEnum, PageQuery
+from wavix_async.models._base import Body, Model, OpenStrEnum, PageQuery, Query
 from wavix_async.models.common import Direction, Page
 from wavix_async.types import UNSET, UnsetType
 
@@ -18,6 +18,7 @@ __all__ = [
     "MessageContent",
     "MessageCreate",
     "MessageDeliveryStatus",
+    "MessageExport",
     "MessageList",
     "MessagePage",
     "MessageType",
@@ -147,6 +148,30 @@ class MessageList(PageQuery):
     """The first day, in UTC."""
     sent_before: date | str | None = None
     """The last day, in UTC."""
+    from_: Annotated[str | None, override(rename="from")] = None
+    """The sender ID of outbound messages, or the phone number that sent inbound ones."""
+    to: str | None = None
+    """The recipient's phone number."""
+    status: MessageDeliveryStatus | str | None = None
+    tag: str | None = None
+    """The exact tag of outbound messages."""
+    message_type: MessageType | str | None = None
+
+
+@frozen(kw_only=True)
+class MessageExport(Query):
+    """Which messages to export.
+
+    Raises:
+        InputError: A field has the wrong type.
+    """
+
+    type: Direction | str
+    """`inbound` or `outbound`."""
+    sent_after: datetime | date | str | None = None
+    """The first moment, to the second; a text without a zone is read as UTC, and a date is its beginning."""
+    sent_before: datetime | date | str | None = None
+    """The last moment, to the second; a text without a zone is read as UTC, and a date is its beginning."""
     from_: Annotated[str | None, override(rename="from")] = None
     """The sender ID of outbound messages, or the phone number that sent inbound ones."""
     to: str | None = None
