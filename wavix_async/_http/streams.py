@@ -513,7 +513,8 @@ class _Table:
     def __init__(self, kind: Any) -> None:
         self._fields = [field.wire for field in _codec.shape_of(kind).fields] if _codec.is_model(kind) else []
         self._text = io.StringIO()
-        self._writer = csv.writer(self._text, lineterminator="\n")
+        # With its own line ends: it quotes a cell with a part of these, such as a lone carriage return.
+        self._writer = csv.writer(self._text)
 
     def head(self) -> bytes:
         return self._line([*self._fields, "extra"])

@@ -4,6 +4,7 @@ The modules of this package do not use `from __future__ import annotations`: the
 """
 
 import json
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
@@ -11,7 +12,7 @@ import attrs
 
 from wavix_async._codec.docs import FieldDoc
 from wavix_async._codec.encoder import to_dict
-from wavix_async._codec.kinds import AnswerBase, FieldsBase, OpenIntBase, OpenStrBase
+from wavix_async._codec.kinds import AnswerBase, CaseBlindStrBase, FieldsBase, OpenIntBase, OpenStrBase
 from wavix_async._codec.values import Value
 from wavix_async.errors import InputError
 from wavix_async.models._checks import holds_mapping, normalize
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from pydantic.json_schema import JsonSchemaValue
     from pydantic_core import CoreSchema, SchemaSerializer
 
-__all__ = ["Body", "Model", "OpenIntEnum", "OpenStrEnum", "PageBody", "PageQuery", "Query"]
+__all__ = ["Body", "CaseBlindStrEnum", "Model", "OpenIntEnum", "OpenStrEnum", "PageBody", "PageQuery", "Query"]
 
 MAX_PER_PAGE: Final = 100
 """The most records in one page."""
@@ -133,7 +134,20 @@ class Model(_Object, AnswerBase):
 
 def _repr(model: Model) -> str:
     text = Value.__repr__(model)
-    return f"{text[:-1]}, extra={model.extra!r})" if model.extra else text
+    return f"{text[:-1]}, extra={_without_secrets(model.extra)!r})" if model.extra else text
+
+
+_SECRET: Final = re.compile("passw|secret|token|api_?key|appid|^(?:code|digits|url|pin|value)$", re.IGNORECASE)
+"""Names of unknown keys whose values are not shown: a newer API may send a key or the URL of a file under them."""
+
+
+def _without_secrets(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {
+            name: "<hidden>" if _SECRET.search(str(name)) and isinstance(each, str | int) else _without_secrets(each)
+            for name, each in value.items()
+        }
+    return [_without_secrets(each) for each in value] if isinstance(value, list) else value
 
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
@@ -229,6 +243,13 @@ def _check_place(page: object, per_page: object, limit: object) -> None:
 
 class OpenStrEnum(_PydanticHooks, OpenStrBase):
     """An enum of strings; an unknown string becomes a pseudo-member that compares equal to it."""
+
+
+class CaseBlindStrEnum(_PydanticHooks, CaseBlindStrBase):
+    """An open enum of strings that compares without case: `ANSWERED` equals `answered`; `value` is the text as it came.
+
+    Its hash is that of the text in lower case. So look such values up in sets and dicts of members, or of lower case.
+    """
 
 
 class OpenIntEnum(_PydanticHooks, OpenIntBase):

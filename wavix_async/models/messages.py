@@ -1,7 +1,7 @@
 """Messages, sender IDs and opt-outs: the requests and answers of `/v3/messages`."""
 
 from collections.abc import Mapping, Sequence
-from datetime import date, datetime
+from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from typing import Annotated
 
@@ -169,9 +169,9 @@ class MessageExport(Query):
     type: Direction | str
     """`inbound` or `outbound`."""
     sent_after: datetime | date | str | None = None
-    """The first moment, to the second; a text without a zone is read as UTC, and a date is its beginning."""
+    """The first moment, to the second, or the first day; without a zone, in UTC."""
     sent_before: datetime | date | str | None = None
-    """The last moment, to the second; a text without a zone is read as UTC, and a date is its beginning."""
+    """The last moment, to the second, or the last day; without a zone, in UTC."""
     from_: Annotated[str | None, override(rename="from")] = None
     """The sender ID of outbound messages, or the phone number that sent inbound ones."""
     to: str | None = None
@@ -180,6 +180,13 @@ class MessageExport(Query):
     tag: str | None = None
     """The exact tag of outbound messages."""
     message_type: MessageType | str | None = None
+
+    def __attrs_post_init__(self) -> None:
+        super().__attrs_post_init__()
+        for name, moment in (("sent_after", time.min), ("sent_before", time.max)):
+            value = getattr(self, name)
+            if type(value) is date:
+                object.__setattr__(self, name, datetime.combine(value, moment, UTC))
 
 
 @frozen(kw_only=True)
