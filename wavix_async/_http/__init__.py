@@ -23,6 +23,7 @@ share. `redaction.py` keeps the API key out of errors and events.
 from wavix_async._http.base_client import BaseClient, Limits
 from wavix_async._http.evidence import Difference, describe, find_id_field
 from wavix_async._http.failures import add_context, name_failure
+from wavix_async._http.file_part import FilePart
 from wavix_async._http.operation import Operation
 from wavix_async._http.options import CallOptions
 from wavix_async._http.redaction import Redactor
@@ -43,6 +44,7 @@ __all__ = [
     "Difference",
     "Download",
     "Export",
+    "FilePart",
     "GiveUp",
     "Limits",
     "Operation",

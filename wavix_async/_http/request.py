@@ -12,6 +12,7 @@ from yarl import URL
 
 from wavix_async import _codec
 from wavix_async._codec import Value
+from wavix_async._http.file_part import FilePart
 from wavix_async._http.operation import Operation
 from wavix_async.errors import InputError
 from wavix_async.types import UNSET
@@ -26,7 +27,7 @@ class Part(Value):
     """One part of a multipart body."""
 
     name: str
-    content: bytes = attrs.field(repr=False)
+    content: bytes | FilePart = attrs.field(repr=False)
     filename: str | None = None
     content_type: str | None = None
 

@@ -24,6 +24,7 @@ from multidict import CIMultiDict
 from wavix_async._aio import QuickSemaphore, Watchdog
 from wavix_async._http.details import DETAILS
 from wavix_async._http.failures import clean_cause, name_failure
+from wavix_async._http.file_part import FilePart, FilePayload
 from wavix_async._http.open_answer import OpenAnswer
 from wavix_async._http.plain_request import request_class
 from wavix_async._http.pool import close_idle, guard
@@ -499,6 +500,9 @@ def _abandon(session: aiohttp.ClientSession) -> None:
 def _multipart(parts: tuple[Part, ...]) -> aiohttp.FormData:
     form = aiohttp.FormData(quote_fields=False, default_to_multipart=True)
     for part in parts:
+        if isinstance(part.content, FilePart):
+            form.add_field(part.name, FilePayload(part.content, part.content_type), filename=part.filename)
+            continue
         # aiohttp warns about plain bytes of more than 1 MB.
         value: Any = io.BytesIO(part.content) if part.filename else part.content.decode()
         form.add_field(part.name, value, filename=part.filename, content_type=part.content_type)
