@@ -66,7 +66,7 @@ def test_a_request_with_parts() -> None:
         ([Colour.RED], ["red"]),
         (date(2025, 1, 31), ["2025-01-31"]),
         (datetime(2025, 1, 31, tzinfo=UTC), ["2025-01-31T00:00:00"]),
-        (datetime(2025, 1, 31, 12, 0, 1, 999999), ["2025-01-31T12:00:01"]),
+        (datetime(2025, 1, 31, 12, 0, 1, 999999), ["2025-01-31T12:00:01"]),  # noqa: DTZ001
         (datetime(2025, 1, 31, 1, tzinfo=timezone(timedelta(hours=2))), ["2025-01-30T23:00:00"]),
     ],
 )

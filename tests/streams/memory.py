@@ -79,7 +79,7 @@ def main(kind: str, way: str, count: int) -> None:
         with tempfile.TemporaryDirectory() as folder:
             base = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
             came = asyncio.run(read(kind, way, url, Path(folder)))
-            print(came, (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - base) * 1024)
+            print(came, (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - base) * 1024)  # noqa: T201
     finally:
         server.terminate()
 

@@ -234,7 +234,12 @@ async def test_the_sandbox_streams_messages(tmp_path: Path) -> None:
         listed = await wavix.messages.list(type="outbound", tag="t1", limit=1000).to_list()
         assert ids(rows) == ids(listed)
         assert (await wavix.messages.export(type="outbound").save(tmp_path / "m.csv")).rows == 300
-        future = wavix.messages.export(type="outbound", sent_after=date(2099, 1, 1))
+        today = datetime.now(UTC).date()
+        found = wavix.messages.export(
+            type="outbound", sent_after=today - timedelta(1), sent_before=today + timedelta(1)
+        )
+        assert len([each async for each in found]) == 300
+        future = wavix.messages.export(type="outbound", sent_after="2099-01-01")
         assert [each async for each in future] == []
         sandbox.fail_next("half_body", match="*/all")
         rows = []

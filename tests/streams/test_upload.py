@@ -16,7 +16,6 @@ from wavix_async._http import FilePart, Part
 from wavix_async.resources._uploads import file_part
 
 if TYPE_CHECKING:
-    import asyncio
     from pathlib import Path
 
     from tests.streams.server import Asked
@@ -76,7 +75,7 @@ async def test_a_file_that_changes_while_it_is_sent_never_counts_as_sent(tmp_pat
     part = file_part("doc_attachment", path, None)
     path.write_bytes(b"x" * size)
     async with serving(DONE) as server, WavixClient(KEY, base_url=server.url, retry=RetryPolicy.none()) as wavix:
-        with pytest.raises(Exception, match="broke|closed"):
+        with pytest.raises(Exception, match=r"broke|closed"):
             await wavix.call(REPEATABLE, parts=[part])
     assert not server.asked
 

@@ -3,6 +3,7 @@
 import asyncio
 import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Final
 
 import aiohttp
@@ -36,8 +37,13 @@ class FilePayload(aiohttp.Payload):
         self._size = part.size
 
     def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
-        """Return no text: the content is not in memory."""
-        raise TypeError("The content of a file is not a text.")
+        """Return the content as text; for code that looks at requests, such as a test."""
+        with open(self._value.path, "rb") as file:
+            return file.read().decode(encoding, errors)
+
+    async def as_bytes(self, *_: Any) -> bytes:
+        """Return the content; for code that looks at requests, such as a test."""
+        return await asyncio.to_thread(Path(self._value.path).read_bytes)
 
     async def write(self, writer: Any) -> None:
         """Write the file.

@@ -45,7 +45,7 @@ class OpenAnswer:
 
     @property
     def tells_its_end(self) -> bool:
-        """Whether a body that was cut off can be told from a whole one."""
+        """Whether the end of the body shows that it is whole."""
         coding = self.headers.get(hdrs.TRANSFER_ENCODING, "").lower()
         return self._answer.content_length is not None or coding.endswith("chunked")
 

@@ -61,8 +61,8 @@ def build_request(
         operation: The call.
         base_url: Scheme, host and path prefix, without a slash at the end of the path.
         path: Values of the placeholders in the operation's path.
-        query: Query parameters. None and empty lists are not sent. Several values of a list are sent as `name[]`, one as
-            `name`. Times are sent in UTC, to the second.
+        query: Query parameters. None and empty lists are not sent. Several values of a list are sent as `name[]`, a
+            single one as `name`. Times are sent in UTC, to the second.
         body: A request body model, or any JSON value; None: no body.
         parts: The parts of a multipart body, instead of `body`.
 

@@ -68,7 +68,7 @@ class Stream(Protocol):
 
     @property
     def tells_its_end(self) -> bool:
-        """Whether a body that was cut off can be told from a whole one."""
+        """Whether the end of the body shows that it is whole."""
         ...
 
     async def chunk(self) -> bytes:
@@ -422,8 +422,8 @@ class Export(_Streamed, Generic[T]):
         Args:
             path: The file to write; its name ends in `.ndjson`, `.jsonl` or `.csv`.
             progress: Called with the bytes so far, and the length or None.
-            accept_unknown_length: Whether an export whose end cannot be told from a cut gets its name, too. By default
-                it keeps a name that ends in `.part`.
+            accept_unknown_length: Whether an export whose end does not show that it is whole gets its name, too. By
+                default it keeps a name that ends in `.part`.
 
         Returns:
             Where the file is, how many rows it has, and whether it is complete.
