@@ -30,13 +30,13 @@ class FileServer:
     def __init__(self, *scripts: Script, sees_key: bool = True) -> None:
         self.scripts = list(scripts)
         self.asked: list[Asked] = []
-        self.open = 0
+        self.connections = 0
         self.url = ""
         self._sees_key = sees_key
         self.leaked: list[str] = []
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.open += 1
+        self.connections += 1
         try:
             while True:
                 head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
@@ -51,7 +51,6 @@ class FileServer:
         except (asyncio.IncompleteReadError, asyncio.CancelledError, ConnectionError):
             pass
         finally:
-            self.open -= 1
             writer.close()
 
 
@@ -80,7 +79,7 @@ def answer(
     lines += [] if kind is None else [f"Content-Type: {kind}"]
     lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
     lines += [] if told is None else [f"Content-Length: {told}"]
-    head = "\r\n".join([*lines, "", ""]).encode()
+    head = "\r\n".join([*lines, "", ""]).encode("latin-1")
 
     async def script(_: Asked, writer: asyncio.StreamWriter) -> None:
         writer.write(head + body)

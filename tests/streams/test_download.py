@@ -190,6 +190,8 @@ async def test_a_file_of_unknown_length_keeps_a_name_that_says_so(tmp_path: Path
         assert (saved.path.name, saved.complete) == ("a.mp3.part", None)
         saved = await file(wavix).save(tmp_path / "a.mp3", accept_unknown_length=True)
         assert (saved.path.name, saved.complete) == ("a.mp3", None)
+        unknown = file(wavix)
+        assert (await unknown, unknown.complete) == (SOUND, None)
         async with file(wavix) as open_file:
             await open_file.read()
             assert open_file.complete is None
@@ -309,6 +311,55 @@ async def test_wrong_use_is_an_input_error() -> None:
                 async with opened:
                     pass
     assert len(server.asked) == 1
+
+
+async def test_a_connection_is_used_again_after_a_whole_file() -> None:
+    async with downloading(answer(SOUND), max_connections=1) as (server, wavix):
+        for _ in range(3):
+            assert await file(wavix) == SOUND
+        assert server.connections == 1
+
+
+async def test_a_cancelled_download_leaves_no_slot_and_no_file(tmp_path: Path) -> None:
+    async def stalls(_: Asked, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 900000\r\n\r\n" + b"x" * 600_000)
+        await writer.drain()
+        await asyncio.sleep(60)
+
+    async with downloading(stalls, stalls, answer(SOUND), max_connections=1) as (_, wavix):
+        for way in (lambda: file(wavix).save(tmp_path / "a"), lambda: file(wavix)._read_all()):
+            task = asyncio.ensure_future(way())
+            await asyncio.sleep(0.05)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+        assert await file(wavix) == SOUND
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "",
+        ";",
+        "attachment",
+        "attachment; filename",
+        'attachment; filename="',
+        "a; filename*=x'y",
+        "a; filename*=u''%ff",
+        "a; filename*0=a; filename*2=b",
+        "\xff; filename=\xff\xfe.mp3",
+        'a; filename="=?utf-8?q?x?="',
+        "; filename*=UTF-8''%00%0d%0aX",
+    ],
+)
+async def test_no_header_breaks_a_download(tmp_path: Path, header: str) -> None:
+    async with downloading(answer(SOUND, Content_Disposition=header)) as (_, wavix):
+        async with file(wavix) as open_file:
+            name = open_file.filename
+            assert name is None or name.isprintable()
+            await open_file.read()
+        assert (await file(wavix).save(tmp_path / "a")).complete
 
 
 # --- redirects ---

@@ -200,8 +200,8 @@ class BaseClient:
         Args:
             operation: The operation to call.
             path: Values of the placeholders in its path, by name.
-            query: Query parameters. A parameter that is None is not sent. Several values of a list are sent as `name[]`,
-                a single one as `name`. Times are sent in UTC, to the second.
+            query: Query parameters. A parameter that is None is not sent. Several values of a list are sent as
+                `name[]`, a single one as `name`. Times are sent in UTC, to the second.
             body: The request body: a model, or any JSON value.
             parts: The parts of a multipart body.
 

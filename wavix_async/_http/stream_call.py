@@ -164,7 +164,7 @@ class StreamCall(Call[S]):
         """Tell the observers what is not as documented; raise if the client is strict."""
         self._report(drifts, Response(200, {}, b"", self._request))
 
-    def late(self, error: WavixError) -> None:
+    def note(self, error: WavixError) -> None:
         """Add to an error of a body that outlives its call what only the call knows."""
         self._state.redactor.error(error)
         error.attempts, error.elapsed = self._sent, self._time() - self._started
@@ -228,7 +228,7 @@ class _Body:
         except BaseException as error:
             self.close()
             if isinstance(error, WavixError):
-                self._call.late(error)
+                self._call.note(error)
             raise
 
     def close(self) -> None:
@@ -237,6 +237,9 @@ class _Body:
 
     def report(self, drifts: _codec.Drifts) -> None:
         self._call.report(drifts)
+
+    def note(self, error: WavixError) -> None:
+        self._call.note(error)
 
     def refuse(self, body: bytes) -> NoReturn:
         self._call.refuse(self.answer, body)

@@ -83,6 +83,10 @@ class Stream(Protocol):
         """Tell the observers what is not as documented; raise `DecodeError` if the client is strict."""
         ...
 
+    def note(self, error: WavixError) -> None:
+        """Add to an error of a body that outlives its call what only the call knows."""
+        ...
+
     def refuse(self, body: bytes) -> NoReturn:
         """Raise the usual error for a body, or a line of it, that is an error."""
         ...
@@ -216,6 +220,7 @@ class Download(_Streamed):
                         )
             finally:
                 stream.close()
+            self._complete = True if stream.tells_its_end else None
             return bytes(content)
 
         return await self._opener(consume)
@@ -256,9 +261,11 @@ class Download(_Streamed):
         async for piece in self:
             content += piece
             if len(content) > self._max_bytes:
-                raise DecodeError(
+                error = DecodeError(
                     f"{self._name}: the file is longer than {self._max_bytes // 2**20} MB: use save(path)."
                 )
+                self._head().note(error)
+                raise error
         return bytes(content)
 
     async def save(
@@ -309,7 +316,8 @@ class Download(_Streamed):
             finally:
                 stream.close()
             complete = True if stream.tells_its_end else None
-            final = await _give_name(temporary, file, complete=complete or accept_unknown_length)
+            final = _give_name(temporary, file, complete=complete or accept_unknown_length)
+            self._complete = complete
             return SavedFile(final, size, stream.headers.get("Content-Type"), complete)
 
         return await self._opener(consume)
@@ -384,6 +392,7 @@ class Export(_Streamed, Generic[T]):
             if self._rows:
                 error.message = f"{self._name} ended after {self._rows:,} rows: {error.message}"
                 error.args = (error.message,)
+                stream.note(error)
             raise
         self._complete = True if stream.tells_its_end else None
 
@@ -456,7 +465,7 @@ class Export(_Streamed, Generic[T]):
             finally:
                 stream.close()
             complete = True if stream.tells_its_end else None
-            final = await _give_name(temporary, target, complete=complete or accept_unknown_length)
+            final = _give_name(temporary, target, complete=complete or accept_unknown_length)
             self._complete = complete
             return SavedFile(final, size, stream.headers.get("Content-Type"), complete, self._rows)
 
@@ -575,7 +584,7 @@ async def _write(
     """Write pieces to a temporary file beside `file`; remove it if that fails."""
     temporary = file.with_name(f"{file.name}.{secrets.token_hex(4)}.part")
     size, pending = 0, bytearray()
-    opened = await asyncio.to_thread(open, temporary, "xb")
+    opened = _create(temporary)
     try:
         async for piece in pieces:
             pending += piece
@@ -597,6 +606,11 @@ async def _write(
     return temporary, size
 
 
+def _create(path: Path) -> typing.BinaryIO:
+    """Create a file. Not in a thread: a cancelled task could leave it behind."""
+    return open(path, "xb")
+
+
 def _finish(opened: typing.BinaryIO, pending: bytearray) -> int:
     written = opened.write(pending)
     opened.flush()
@@ -605,7 +619,8 @@ def _finish(opened: typing.BinaryIO, pending: bytearray) -> int:
     return written
 
 
-async def _give_name(temporary: Path, file: Path, *, complete: bool) -> Path:
+def _give_name(temporary: Path, file: Path, *, complete: bool) -> Path:
+    """Rename a written file. Not in a thread: a cancelled task could leave the temporary name behind."""
     final = file if complete else file.with_name(f"{file.name}.part")
-    await asyncio.to_thread(os.replace, temporary, final)
+    os.replace(temporary, final)
     return final
