@@ -11,7 +11,7 @@ from tests.streams.server import answer, chunked, serving
 
 
 async def broken(script: object) -> aiohttp.ClientResponse:
-    """Return an answer whose body has begun, and then broke."""
+    """Return an answer whose body has begun and is broken; the test must close it."""
     async with serving(script) as server, aiohttp.ClientSession() as session:  # type: ignore[arg-type]
         got = await session.get(server.url)
         await asyncio.sleep(0.05)
@@ -27,6 +27,7 @@ async def test_a_cut_raises_and_what_came_before_it_is_left_in_the_buffer(script
     assert got.content._read_nowait(-1) == b"abc"
     with pytest.raises(aiohttp.ClientPayloadError):
         await got.content.readany()
+    got.close()
 
 
 async def test_without_a_length_a_cut_looks_like_the_end() -> None:
