@@ -31,6 +31,8 @@ from wavix_async import (
     TransportError,
     WavixClient,
 )
+from wavix_async.resources._base import Resource
+from wavix_async.resources._ids import TextId
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -295,6 +297,23 @@ async def test_a_download_that_is_never_used_warns() -> None:
             file(wavix)
 
 
+class Recordings(Resource):
+    """A group of operations."""
+
+    _ids = (TextId("call_id", "the UUID of a call"),)
+
+    def download(self, call_id: str) -> Download:
+        return self._download(FILE, call_id, query={"format": "mp3"})
+
+
+async def test_a_group_checks_the_id_before_anything_is_sent() -> None:
+    async with downloading(answer(SOUND)) as (server, wavix):
+        assert await Recordings(wavix).download("a/b") == SOUND
+        with pytest.raises(InputError, match="call_id"):
+            Recordings(wavix).download("")
+    assert [asked.target for asked in server.asked] == ["/v1/recordings/a%2Fb?format=mp3"]
+
+
 async def test_wrong_use_is_an_input_error() -> None:
     async with downloading(answer(SOUND)) as (server, wavix):
         with pytest.raises(InputError, match="use download"):
@@ -380,6 +399,13 @@ async def test_a_redirect_goes_to_the_file_without_the_key(status: int, caplog: 
     assert [asked.target for asked in host.asked] == [f"/a%2Fb.mp3?{SIGNATURE}&x=%7e"]
     assert host.asked[0].headers["accept-encoding"] == "identity"
     assert "5ecre7" not in caplog.text + repr(seen)
+
+
+async def test_a_200_with_a_location_and_some_json_is_a_redirect() -> None:
+    async with serving(answer(SOUND), sees_key=False) as host:
+        for body, kind in ((b"{}", "application/json"), (b"<html>Moved", "text/html"), (b"", "audio/mpeg")):
+            async with downloading(answer(body, kind=kind, Location=f"{host.url}/f")) as (_, wavix):
+                assert await file(wavix) == SOUND
 
 
 async def test_a_200_with_a_body_is_the_file_whatever_its_location_says() -> None:
