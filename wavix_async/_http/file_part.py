@@ -41,7 +41,7 @@ class FilePayload(aiohttp.Payload):
         with open(self._value.path, "rb") as file:
             return file.read().decode(encoding, errors)
 
-    async def as_bytes(self, *_: Any) -> bytes:
+    async def as_bytes(self, encoding: str = "utf-8", errors: str = "strict") -> bytes:  # noqa: ARG002
         """Return the content; for code that looks at requests, such as a test."""
         return await asyncio.to_thread(Path(self._value.path).read_bytes)
 

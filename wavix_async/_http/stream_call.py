@@ -274,12 +274,11 @@ def _target(api: URL, location: str) -> URL:
     Raises:
         DecodeError: It is not https; http is allowed only from loopback to loopback.
     """
-    try:
+    target, host = api, ""
+    with suppress(ValueError):
         # As it came: a presigned URL is valid only in its exact spelling.
         target = api.join(URL(location, encoded=True))
         host = target.host or ""
-    except ValueError:
-        host = ""
     if not host:
         raise DecodeError("The answer redirects to something that is not a URL.")
     if target.user is not None or target.password is not None:
