@@ -23,7 +23,7 @@ from typing import Any, Final, Generic, NoReturn, Protocol, Self, TypeVar
 import attrs
 
 from wavix_async import _codec
-from wavix_async._aio import UnawaitedWarning
+from wavix_async._aio import UnawaitedGuard
 from wavix_async._codec import Value
 from wavix_async.config import Secret
 from wavix_async.errors import DecodeError, InputError, WavixError
@@ -121,7 +121,7 @@ class _Streamed:
     """What downloads and exports have in common: opening, closing, and the facts of the head."""
 
     def __init__(self, name: str, opener: Opener, max_bytes: int) -> None:
-        unused = UnawaitedWarning(f"{name} was never used, so it read nothing: await it, save it, or iterate over it.")
+        unused = UnawaitedGuard(f"{name} was never used, so it read nothing: await it, save it, or iterate over it.")
 
         def note_and_open(consume: Callable[[Stream], Awaitable[S]], *, follow: bool = True) -> Awaitable[S]:
             # Not `self`: a cycle would delay the warning to the next garbage collection.

@@ -8,7 +8,7 @@ never taken for the result: an event only makes the waiter read at once, so the 
 import asyncio
 import random
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Final, Protocol, TypeVar, cast
 
 from wavix_async._aio import Clock
 from wavix_async.config import check_seconds
@@ -47,7 +47,7 @@ def check_intervals(every: object, timeout: float | None) -> tuple[tuple[float, 
         ConfigurationError: `every` is not a pair of seconds, the first at most the second, or `timeout` is not a number
             of seconds greater than 0, or None.
     """
-    pair: Sequence[Any] = every if isinstance(every, tuple | list) else ()
+    pair = cast("Sequence[Any]", every if isinstance(every, tuple | list) else ())
     good = len(pair) == 2 and all(isinstance(each, int | float) and not isinstance(each, bool) for each in pair)
     if not good or not 0 < pair[0] <= pair[1]:
         raise ConfigurationError(
