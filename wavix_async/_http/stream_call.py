@@ -87,8 +87,8 @@ class StreamCall(Call[S]):
             body.close()
             if isinstance(error, WavixError):
                 state.redactor.error(error)
-            if isinstance(error, TransportError):
-                self._fresh = True
+            # After a break, or an answer that cannot be read, the next attempt opens a connection of its own.
+            self._fresh = self._fresh or isinstance(error, TransportError | DecodeError)
             if reached:
                 self._begin_deadline_again()
             outcome = error.outcome if isinstance(error, WavixError) else "unknown"
