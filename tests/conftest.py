@@ -1,4 +1,4 @@
-"""For all tests: the marker `scale`, an API faked by aioresponses, and a client of that API."""
+"""For all tests: the marker `scale`, an API faked by aioresponses and its client, the bounds of a bulk run."""
 
 from __future__ import annotations
 
@@ -116,3 +116,13 @@ async def wavix() -> AsyncIterator[WavixClient]:
 def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("WAVIX_API_KEY", raising=False)
     monkeypatch.delenv("WAVIX_BASE_URL", raising=False)
+
+
+@pytest.fixture(params=[100, pytest.param(1_000, marks=pytest.mark.scale)])
+def bound(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
+    """How many failures a report keeps, and how many changes wait to be read. A thousand without this fixture."""
+    if request.param != 1_000:
+        for where in ("_reconciler._MOST_UNRESOLVED", "_failure_log.KEPT", "_run.KEPT"):
+            monkeypatch.setattr(f"wavix_async.bulk.{where}", request.param)
+    most: int = request.param
+    return most

@@ -200,8 +200,10 @@ class OutcomeUnknownError(WavixError):
     `answer` is that answer. Check the account (or wait for the webhook) before you send it again.
 
     Attributes:
-        answer: The answer that contradicts the request: the model, or the parsed JSON if it reports an error. None if
-            no answer came.
+        answer: The answer that contradicts the request: the model if it is shorter than about 4,000 characters (2,000
+            if it is not as documented), else the parsed JSON, shortened as `details` is. None if no answer came.
+        contradiction: How the answer contradicts the request, such as `it shows sms_enabled=False instead of True`;
+            None if no answer came.
         differing: The fields, by their names on the wire, in which the answer contradicts the request.
         other_record: Whether the answer is about another record. It may belong to an earlier request, so this one may
             still be in progress.
@@ -212,14 +214,29 @@ class OutcomeUnknownError(WavixError):
         message: str = "",
         *,
         answer: object = None,
+        contradiction: str | None = None,
         differing: tuple[str, ...] = (),
         other_record: bool = False,
         **facts: object,
     ) -> None:
         super().__init__(message, **facts)  # type: ignore[arg-type]
         self.answer = answer
+        self.contradiction = contradiction
         self.differing = differing
         self.other_record = other_record
+
+    @property
+    def is_contradicted(self) -> bool:
+        """Whether an answer came that contradicts the request: the API is up."""
+        return self.contradiction is not None
+
+    @property
+    def shows_other_values(self) -> bool:
+        """Whether that answer shows other values than the request set: the old ones, or the new ones in another form.
+
+        False if it only reports an error, and shows nothing of the record.
+        """
+        return bool(self.differing)
 
 
 class WaitTimeoutError(WavixError, TimeoutError):

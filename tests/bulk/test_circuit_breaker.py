@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from typing import TYPE_CHECKING, Any
 from unittest.mock import Mock
 
@@ -21,6 +22,7 @@ pytestmark = [pytest.mark.req_09, pytest.mark.req_17]
 
 REFUSED = Reply(error=aiohttp.ClientConnectorError(Mock(), OSError(111, "refused")), applied=False)
 DROPPED = Reply(error=aiohttp.ServerDisconnectedError(), applied=False)
+REPLIES = {"503": Reply(503), "refused": REFUSED, "dropped": DROPPED}
 
 
 class Down:
@@ -42,21 +44,22 @@ class Down:
         return self.client.numbers.bulk_update(((number, ON) for number in range(1, count + 1)), **options)
 
 
-@pytest.mark.parametrize("length", [3, 30, 100])
-@pytest.mark.parametrize(
-    "reply",
-    [
-        Reply(503),
-        REFUSED,
-        DROPPED,
-        *(
-            pytest.param(Reply(status, b"<p>No such app"), marks=pytest.mark.req_27)
-            for status in (302, 404, 499, 520, 530)
-        ),
-    ],
-    ids=["503", "refused", "dropped", "redirected", "404 page", "499", "520", "530"],
-)
-def test_an_outage_is_waited_out_and_nothing_new_is_begun(reply: Reply, length: float) -> None:
+PAGES = (302, 404, 499, 520, 530)
+OUTAGES = [
+    *itertools.product(["503", "refused", "dropped"], [3, 30, 100]),
+    *((status, 30) for status in (404, 530)),
+    *(
+        pytest.param(status, length, marks=pytest.mark.scale)
+        for status, length in itertools.product(PAGES, [3, 30, 100])
+        if length != 30 or status not in (404, 530)
+    ),
+]
+
+
+@pytest.mark.req_27
+@pytest.mark.parametrize(("what", "length"), OUTAGES)
+def test_an_outage_is_waited_out_and_nothing_new_is_begun(what: str | int, length: float) -> None:
+    reply = REPLIES[what] if isinstance(what, str) else Reply(what, b"<p>No such app")
     server = Down(2, 2 + length, reply)
     report = run_virtual(finish(server.run(2000, concurrency=16)))
     assert (report.updated, report.total) == (2000, 2000)

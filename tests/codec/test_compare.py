@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wavix_async import UNSET, InboundCallDestination, InboundCallTransport, NumberDestination, NumberStatus, from_dict
@@ -126,12 +126,14 @@ json = st.recursive(
 )
 
 
+@settings(max_examples=50)
 @given(json, json)
 def test_any_two_values_can_be_compared(asked: Any, shown: Any) -> None:
     assert shows(shown, asked) in {True, False}
     assert is_same_id(shown, asked) in {True, False}
 
 
+@settings(max_examples=50)
 @given(json.filter(lambda value: value == value))
 def test_a_value_shows_itself(value: Any) -> None:
     assert shows(value, value)

@@ -82,8 +82,15 @@ def calls(client: WavixClient, many: int, operation: Any = PATCH) -> Any:
     )
 
 
-@pytest.mark.parametrize("own", [True, False], ids=["own pool", "a session of the user's"])
-@pytest.mark.parametrize("policy", ["default", "none"])
+@pytest.mark.parametrize(
+    ("own", "policy"),
+    [
+        pytest.param(True, "none", id="own pool, tried once"),
+        pytest.param(False, "default", id="a session of the user's"),
+        pytest.param(True, "default", id="own pool", marks=pytest.mark.scale),
+        pytest.param(False, "none", id="a session of the user's, tried once", marks=pytest.mark.scale),
+    ],
+)
 async def test_calls_wait_for_a_descriptor_as_for_a_slot(
     faulty: FaultServer, make_client: Any, seen: Recorder, descriptors: Descriptors, own: bool, policy: str
 ) -> None:

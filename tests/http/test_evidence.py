@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated, Any
@@ -14,7 +15,7 @@ from attrs import field, frozen
 from cattrs.gen import override
 from yarl import URL
 
-from tests.conftest import KEY
+from tests.conftest import BASE, KEY
 from tests.support import examples as ex
 from tests.support.clients import client
 from wavix_async import (
@@ -96,6 +97,9 @@ def test_an_update_whose_answer_contradicts_it_is_not_believed(payload: dict[str
     assert (caught.value.outcome, caught.value.status, caught.value.retryable) == ("unknown", 200, False)
     assert caught.value.answer is not None
     assert caught.value.other_record is ("is about" in words)
+    assert caught.value.is_contradicted
+    assert caught.value.shows_other_values is not words.startswith("it says")
+    assert re.fullmatch(words, caught.value.contradiction or "")
 
 
 @pytest.mark.parametrize(
@@ -361,6 +365,64 @@ async def test_the_key_is_not_in_the_answer(api: Api, payload: dict[str, Any]) -
     assert KEY not in f"{caught.value} {caught.value.answer!r} {vars(caught.value)!r}"
     assert KEY.encode() not in pickle.dumps(caught.value)
     assert "<hidden>" in f"{caught.value.answer!r}"
+
+
+LONG_KEY = "k" + "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ."
+LATE = f"{'x' * (120 - len(LONG_KEY))}{LONG_KEY}"
+"""A text that a limit of 100 characters cuts in the middle of the key."""
+SPREADING: list[dict[str, Any]] = [
+    {"id": 1001, "error": f"upstream rejected the header Authorization: Bearer {LONG_KEY}"},
+    {"id": 1001, "error": LATE},
+    {"id": 1001, "errors": {"a": ["x", LATE]}},
+    {"id": 1001, "errors": [LATE] * 9},
+    {"success": LATE},
+    {"text": LATE},
+    {LATE: 1, "id": LATE},
+    number(sms_enabled=LATE),
+    number(call_status_url=LATE),
+    number(call_status_url=f"{'x' * 30}{LONG_KEY}{'x' * 3000}"),
+    number(id=LATE),
+    number(id=[LATE]),
+]
+
+
+@pytest.mark.req_24
+@pytest.mark.parametrize("payload", SPREADING)
+@pytest.mark.parametrize("method", ["GET", "PATCH", "DELETE", "batch"])
+async def test_no_part_of_the_key_is_in_what_a_message_quotes(api: Api, payload: dict[str, Any], method: str) -> None:
+    path = "/v1/numbers" if method in ("DELETE", "batch") else "/v1/numbers/1001"
+    answer = {"items": [{**payload, "id": 1001}]} if method == "batch" and "sms_enabled" in payload else payload
+    api.answer("PATCH" if method == "batch" else method, path, answer)
+    async with WavixClient(LONG_KEY, base_url=BASE, retry=RetryPolicy.none()) as wavix:
+        try:
+            if method == "GET":
+                await wavix.numbers.get(1001)
+            elif method == "DELETE":
+                await wavix.numbers.release(ids=[1001])
+            elif method == "batch":
+                await wavix.numbers.update_batch([1001], sms_enabled=True, call_status_url="https://y.example.net")
+            else:
+                await wavix.numbers.update(1001, sms_enabled=True, call_status_url="https://y.example.net")
+        except WavixError as error:
+            told = f"{error} {vars(error)!r}"
+            assert not {LONG_KEY[at : at + 16] for at in range(len(LONG_KEY) - 15)} & {
+                told[at : at + 16] for at in range(len(told))
+            }
+            return
+    assert method == "GET"
+
+
+@pytest.mark.parametrize("payload", [{"error": "busy"}, {"errors": ["no"]}, {"status": "failed"}, {"success": "no"}])
+def test_a_message_about_plain_json_says_how_to_read_its_keys_as_data(payload: dict[str, Any]) -> None:
+    call = Operation("GET", "/v1/calls/{id}", dict)
+    with pytest.raises(DecodeError, match=r"\. If that is data, make the Operation with error_flag_is_data=True\.$"):
+        read(call, payload, {"id": "46a2"})
+    with pytest.raises(OutcomeUnknownError, match="error_flag_is_data=True"):
+        read(Operation("POST", "/v1/calls/{id}", dict), payload, {"id": "46a2"})
+    with pytest.raises(WavixError) as caught:
+        read(numbers.GET, {**number(), "error": "busy"}, {"id": 1001})
+    assert "error_flag_is_data" not in str(caught.value)
+    assert read(attrs.evolve(call, error_flag_is_data=True), payload, {"id": "46a2"}) == payload
 
 
 # --- what an operation declares ---

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import itertools
 import json
 import pickle
 import threading
@@ -155,6 +156,10 @@ async def test_half_a_character_in_a_request_is_an_input_error() -> None:
 # --- depth ---
 
 DEPTHS = (1, 2, 10, 99, 100, 101, 102, 250, 330, 490, 500, 900, 980, 995, 1000, 1023, 1024, 1025, 5000, 100_000)
+# Where something ends: what is kept of an error, what is decoded, what the JSON readers and `repr` and `pickle` take.
+FEW = (2, 99, 102, 330, 500, 1023, 1025, 100_000)
+ALL_DEPTHS = pytest.mark.parametrize("depths", [FEW, pytest.param(DEPTHS, marks=pytest.mark.scale)], ids=["few", "all"])
+KINDS = ("lists", "objects", "both")
 
 
 def failure_of(operation: Operation[Any], response: Response) -> WavixError | None:
@@ -170,65 +175,75 @@ def nested(depth: int, kind: str) -> str:
     return opening * depth + "1" + closing * depth
 
 
+AROUND = [
+    "@",
+    '{"message": @}',
+    '{"errors": @}',
+    '{"error": {"message": "no", "a": @}}',
+    '{"errors": [@]}',
+    '[{"code": 1, "message": "x", "fields": @}]',
+    '{"success": false, "error_dids": [@]}',
+    '{"code": @}',
+]
+
+
 @pytest.mark.req_24
 @pytest.mark.req_29
-@pytest.mark.parametrize("kind", ["lists", "objects", "both"])
+@ALL_DEPTHS
 @pytest.mark.parametrize("status", [200, 302, 401, 422, 429, 500, 503])
-@pytest.mark.parametrize(
-    "around",
-    [
-        "@",
-        '{"message": @}',
-        '{"errors": @}',
-        '{"error": {"message": "no", "a": @}}',
-        '{"errors": [@]}',
-        '[{"code": 1, "message": "x", "fields": @}]',
-        '{"success": false, "error_dids": [@]}',
-        '{"code": @}',
-    ],
-)
-def test_an_error_body_of_any_depth(kind: str, status: int, around: str) -> None:
-    for depth in DEPTHS:
-        response = answer(around.replace("@", nested(depth, kind)).encode(), status)
-        # The body of an error is read in the same way for every operation.
-        for operation in (GET, LIST, UPDATE_BATCH, PLAIN, ANY, WRAPPED) if status == 200 else (GET,):
-            error = failure_of(operation, response)
-            if error is None:
-                assert status == 200
-                continue
-            assert len(str(error)) < 1500
-            assert len(pickle.dumps(error)) < 10_000
-            assert repr(pickle.loads(pickle.dumps(error)).details) == repr(error.details)
-            json.dumps(error.details)
-            copy.deepcopy(error.details)
+def test_an_error_body_of_any_depth(status: int, depths: tuple[int, ...]) -> None:
+    # With a few depths, each text around has one of the kinds.
+    for place, (around, kind) in enumerate(itertools.product(AROUND, KINDS)):
+        if depths is FEW and (place + status) % 3:
+            continue
+        for depth in depths:
+            response = answer(around.replace("@", nested(depth, kind)).encode(), status)
+            # The body of an error is read in the same way for every operation.
+            for operation in (GET, LIST, UPDATE_BATCH, PLAIN, ANY, WRAPPED) if status == 200 else (GET,):
+                where = f"{around}: {kind}, {depth} deep, for {operation.name}"
+                error = failure_of(operation, response)
+                if error is None:
+                    assert status == 200, where
+                    continue
+                pickled = pickle.dumps(error)
+                assert len(str(error)) < 1500, where
+                assert len(pickled) < 10_000, where
+                assert repr(pickle.loads(pickled).details) == repr(error.details), where
+                json.dumps(error.details)
+                copy.deepcopy(error.details)
 
 
 @pytest.mark.req_29
-@pytest.mark.parametrize("kind", ["lists", "objects", "both"])
+@ALL_DEPTHS
 @pytest.mark.parametrize("operation", [GET, LIST, UPDATE_BATCH, PLAIN, ANY, LISTED, WRAPPED], ids=lambda one: one.name)
-@pytest.mark.parametrize("where", ["a new key", "destination", "documents", "items", "alone"])
-def test_an_answer_of_any_depth_can_be_used_or_is_refused(kind: str, operation: Operation[Any], where: str) -> None:
-    used = refused = 0
-    for depth in DEPTHS:
-        deep = nested(depth, kind)
-        number = json.dumps({**ex.number(id=1), "new" if where == "a new key" else where: "@"}).replace('"@"', deep)
-        body = deep if where == "alone" else f'{{"items": [{number}], {number[1:]}'
-        try:
-            value, _ = read_response(operation, answer(body.encode()))
-        except DecodeError:
-            refused += 1
-            continue
-        used += 1
-        if isinstance(value, dict | list):
-            json.dumps(value)
-        else:
-            to_dict(value)
-        pickle.dumps(value)
-        copy.deepcopy(value)
-        assert repr(value)
-        assert value == pickle.loads(pickle.dumps(value))
-    assert refused >= 5
-    assert used or where == "alone" or operation is LISTED
+def test_an_answer_of_any_depth_can_be_used_or_is_refused(operation: Operation[Any], depths: tuple[int, ...]) -> None:
+    for place, where in enumerate(("a new key", "destination", "documents", "items", "alone")):
+        for kind in KINDS if depths is DEPTHS else (KINDS[place % 3],):
+            used = refused = 0
+            for depth in depths:
+                deep = nested(depth, kind)
+                number = json.dumps({**ex.number(id=1), "new" if where == "a new key" else where: "@"})
+                number = number.replace('"@"', deep)
+                body = deep if where == "alone" else f'{{"items": [{number}], {number[1:]}'
+                try:
+                    value, _ = read_response(operation, answer(body.encode()))
+                except DecodeError:
+                    refused += 1
+                    continue
+                used += 1
+                check_usable(value)
+            assert refused >= len(depths) // 4, f"{kind} in {where}"
+            assert used or where == "alone" or operation is LISTED, f"{kind} in {where}"
+
+
+def check_usable(value: Any) -> None:
+    if isinstance(value, dict | list):
+        json.dumps(value)
+    else:
+        to_dict(value)
+    copy.deepcopy(value)
+    assert repr(value)
+    assert value == pickle.loads(pickle.dumps(value))
 
 
 @pytest.mark.req_29
@@ -351,7 +366,14 @@ DRIFTING = {
 
 
 @pytest.mark.req_29
-@pytest.mark.parametrize(("name", "strict"), [*((name, False) for name in DRIFTING), ("new keys", True)])
+@pytest.mark.parametrize(
+    ("name", "strict"),
+    [
+        *((name, False) for name in ("empty items", "lists for items", "new keys", "long names")),
+        *(pytest.param(name, False, marks=pytest.mark.scale) for name in ("null items", "empty documents")),
+        ("new keys", True),
+    ],
+)
 async def test_an_answer_of_nothing_but_drift_costs_little(name: str, strict: bool) -> None:
     events: list[object] = []
     async with client_of(DRIFTING[name], strict=strict, observers=[events.append], timeout=60) as wavix:
@@ -397,14 +419,17 @@ async def test_events_and_errors_count_the_drifts_that_are_not_kept() -> None:
 
 @asynccontextmanager
 async def longest_hold() -> AsyncIterator[list[float]]:
-    """Measure how long the event loop was held: the longest time between two turns."""
+    """Measure how long the event loop was held: the most time that its thread used between two turns.
+
+    Time on the processor, and of this thread alone: a busy machine takes none.
+    """
     held = [0.0]
 
     async def tick() -> None:
-        before = time.perf_counter()
+        before = time.thread_time()
         while True:
             await asyncio.sleep(0)
-            now = time.perf_counter()
+            now = time.thread_time()
             held[0] = max(held[0], now - before)
             before = now
 
@@ -432,7 +457,7 @@ async def test_no_answer_holds_the_event_loop(name: str) -> None:
             with suppress(DecodeError):
                 await wavix.call(operation)
 
-    assert held[0] < SOON
+    assert held[0] < 0.5
 
 
 class Reading:

@@ -508,10 +508,12 @@ def test_calls_leave_in_turn_where_connections_are_few(connections: int, latency
 def test_one_answer_pauses_all_calls_and_they_leave_paced(status: int, rate: float | None) -> None:
     """Those that were on the wire, those that waited, those that come during the pause, and those of other options."""
     pause, latency = 2.0, 0.02
+    # The answers of its round trip show that a lone 429 is stray, so there are two.
+    answers = 2 if status == 429 else 1
     told: list[float] = []
 
     def answer(seen: Seen) -> Reply:
-        if not told and len(times) == 40:
+        if len(told) < answers and len(times) == 40:
             told.append(seen.at + latency)
             return Reply(status, headers={"Retry-After": str(pause)})
         times.append(seen.at)
@@ -531,7 +533,7 @@ def test_one_answer_pauses_all_calls_and_they_leave_paced(status: int, rate: flo
         others = client.with_options(deadline=30)
         calls += start(*(others.call(GET, path={"id": number}) for number in range(151, 201)))
         await asyncio.gather(*calls)
-        assert session.requests == 201
+        assert session.requests == 200 + answers
 
     run_virtual(main())
     after = [(at, pace) for at, pace in zip(times, paces, strict=True) if at > told[0]]
@@ -583,7 +585,8 @@ def test_pauses_and_rates_are_reported_and_the_state_can_be_looked_at() -> None:
         paused = client.limits.snapshot()
         assert 0 < paused.paused_for < 1
         assert paused.refused > 0
-        assert (paused.waiting, paused.in_flight) == (300 - paused.accepted, 0)
+        # The refused calls wait for themselves, the others in the queue.
+        assert (paused.waiting, paused.in_flight) == (300 - paused.accepted - paused.refused, 0)
         await asyncio.gather(*calls)
         learned = client.limits.snapshot()
         assert (learned.source, learned.accepted, learned.waiting, learned.in_flight) == ("learned", 300, 0, 0)

@@ -128,16 +128,14 @@ class RawServer:
             except OSError:
                 return
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            threading.Thread(target=self._meet, args=(sock, len(self.connections)), daemon=True).start()
-            self.connections.append(RawConnection(len(self.connections), sock))
+            connection = RawConnection(len(self.connections), sock)
+            self.connections.append(connection)
+            threading.Thread(target=self._meet, args=(connection,), daemon=True).start()
 
-    def _meet(self, sock: socket.socket, number: int) -> None:
-        while len(self.connections) <= number:
-            pass
-        connection = self.connections[number]
+    def _meet(self, connection: RawConnection) -> None:
         try:
             if self._tls is not None:
-                connection.sock = self._tls.wrap_socket(sock, server_side=True)
+                connection.sock = self._tls.wrap_socket(connection.sock, server_side=True)
             self._serve(connection)
         except OSError:
             pass

@@ -104,7 +104,7 @@ async def bulk(wavix: WavixClient, ids: list[int], changes: AsyncIterator[tuple[
     assert_type(report.failures_by_kind[FailureKind("NotFoundError", 404)], int)
     assert_type([(kind.error, kind.status) for kind in report.failures_by_kind], list[tuple[str | None, int | None]])
     assert_type(report.failures_total, int)
-    assert_type(run.undelivered, list[BulkResult[int, Number]])
+    assert_type(run.undelivered, tuple[BulkResult[int, Number], ...])
     assert_type(report.stopped_by, WavixError | None)
     report.raise_for_failures()
     async for result in wavix.numbers.bulk_update(changes):

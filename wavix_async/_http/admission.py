@@ -109,8 +109,8 @@ class Admission:
 
     async def _wait(self, slots: Slots) -> float:
         position = self._position
-        if self.refused:
-            await self._wait_for_own_pause()
+        if self.refused and self._time() < self._not_before:
+            await self._wait_for_own_pause(position)
         while True:
             permit = await self._wait_for_permit(position)
             await self._wait_for_slots(permit, slots)
@@ -122,13 +122,16 @@ class Admission:
                 return renewed
             leave(slots)
 
-    async def _wait_for_own_pause(self) -> None:
-        """Wait as long as the API asked of this call alone, outside the queue."""
+    async def _wait_for_own_pause(self, position: int) -> None:
+        """Wait as long as the API asked of this call, outside the queue: a pause of all calls may end earlier."""
         wait = self._not_before - self._time()
         if self._not_before > self._deadline:
             raise self._too_late(wait, paused=True)
-        if wait > 0:
-            await self._state.clock.sleep(wait)
+        try:
+            self._limiter.check_fits(self._deadline, position)
+        except WaitTooLong as late:
+            raise self._too_late(late.wait, paused=late.paused) from None
+        await self._state.clock.sleep(wait)
 
     async def _wait_for_permit(self, position: int) -> float:
         try:

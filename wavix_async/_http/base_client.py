@@ -45,7 +45,7 @@ from wavix_async.config import (
     read_api_key,
     read_base_url,
 )
-from wavix_async.errors import ConfigurationError, InputError, WavixError
+from wavix_async.errors import ConfigurationError, InputError
 from wavix_async.types import UNSET, UnsetType
 
 if TYPE_CHECKING:
@@ -59,7 +59,6 @@ __all__ = ["BaseClient", "Limits"]
 
 S = TypeVar("S")
 T = TypeVar("T")
-E = TypeVar("E", bound=WavixError)
 
 
 _MAPPINGS: Final = (dict, type(None))
@@ -184,10 +183,10 @@ class BaseClient:
         """Whether `close()` was called."""
         return self._state.closed
 
-    def hide_key(self, error: E) -> E:
-        """Hide the API key in every text of an error, as in the errors of calls, and return the error."""
-        self._state.redactor.error(error)
-        return error
+    @property
+    def _redactor(self) -> Redactor:
+        """What hides the API key of this client, for the bulk engine."""
+        return self._state.redactor
 
     def call(
         self,

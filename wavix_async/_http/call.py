@@ -152,8 +152,9 @@ class Call(Generic[T]):
                 return await self._exchange(permit, slots, began)
             return await self._traced(permit, slots, began)
         except WavixError as error:
+            # `_exchange` has hidden the key. Frames and contexts may hold the answer, and a stored error would keep it.
             cause = error.__cause__
-            self._state.redactor.error(error)
+            error.__traceback__ = error.__context__ = None
             raise self._with_context(error).with_traceback(None) from cause
 
     async def _traced(self, permit: float, slots: Slots, began: float) -> T:
@@ -194,6 +195,8 @@ class Call(Generic[T]):
                 # The connection may be one answer behind, and it is in the pool again by now.
                 self._fresh = True
                 state.transport.distrust_idle(self._request)
+            if isinstance(error, WavixError):
+                state.redactor.error(error)
             self._note_failure(began, response)
             outcome = error.outcome if isinstance(error, WavixError) else "unknown"
             options.observers.notify(self._attempt_event(began, response.status, error, outcome))

@@ -7,19 +7,22 @@ was not saved, although the answer shows it) only a later read can find.
 """
 
 import enum
-import reprlib
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import attrs
 
 from wavix_async import _codec
+from wavix_async._http.details import DETAILS, bounded
 from wavix_async._http.operation import Operation
 from wavix_async._http.request import Request
 from wavix_async.models.common import Success
 from wavix_async.types import UNSET
 
 __all__ = ["Contradiction", "Difference", "denial", "describe", "find_contradiction", "find_id_field"]
+
+Excerpt: TypeAlias = Callable[[str, int], str]
+"""Returns the beginning of a text, without the API key and without a part of it at the cut."""
 
 
 @attrs.frozen(eq=False, repr=False)
@@ -40,8 +43,9 @@ class Difference:
 
     wire: str
     """Its name on the wire."""
-    asked: Any
-    shown: Any
+    asked: Any = UNSET
+    shown: Any = UNSET
+    """Both are `UNSET` if only the field is known, and not its values."""
     is_id: bool = False
     """Whether it is the id of the record."""
 
@@ -58,7 +62,7 @@ _NOTHING: Final[tuple[Any, ...]] = (None, False, 0, "", [], {})
 _YES: Final = (True, 1, "true", "1")
 
 
-def denial(operation: Operation[Any], payload: dict[str, Any]) -> str | None:
+def denial(operation: Operation[Any], payload: dict[str, Any], excerpt: Excerpt) -> str | None:
     """Return how a 2xx answer says no, as a clause for a message; None if it does not.
 
     `success: false` and `error: true` are the API's own form of an error; `read_response` raises it before.
@@ -66,6 +70,7 @@ def denial(operation: Operation[Any], payload: dict[str, Any]) -> str | None:
     Args:
         operation: The call.
         payload: The parsed answer, an object.
+        excerpt: Shortens what the clause quotes.
     """
     status = payload.get("status")
     if (
@@ -77,16 +82,17 @@ def denial(operation: Operation[Any], payload: dict[str, Any]) -> str | None:
     ):
         return None
     data, is_plain = _data_keys(operation, payload)
+    escape = ". If that is data, make the Operation with error_flag_is_data=True" if is_plain else ""
     for key in ("error", "errors"):
         if key not in data and payload.get(key) not in _NOTHING:
-            return f"it says {key}: {_brief(payload[key])}"
+            return f"it says {key}: {_brief(payload[key], excerpt)}{escape}"
     fails = status in _NO if type(status) is str else type(status) is int and status >= 400
     if fails and (payload.keys() <= _TALK or not (is_plain or "status" in data)):
-        return f"it says status: {_brief(status)}"
+        return f"it says status: {_brief(status, excerpt)}{escape}"
     if "success" not in data and payload.get("success", True) not in _YES:
-        return f"it says success: {_brief(payload['success'])}"
+        return f"it says success: {_brief(payload['success'], excerpt)}{escape}"
     if operation.result is Success and payload and "success" not in payload:
-        return f"it does not say success, only {_brief(payload)}"
+        return f"it does not say success, only {_brief(payload, excerpt)}"
     return None
 
 
@@ -157,45 +163,63 @@ class _Evidence:
                 yield Difference(echo.wire, asked, shown)
 
 
-def find_contradiction(operation: Operation[Any], request: Request, value: Any) -> Contradiction | None:
+def find_contradiction(
+    operation: Operation[Any], request: Request, value: Any, excerpt: Excerpt
+) -> Contradiction | None:
     """Return how a decoded answer contradicts its request; None if it does not.
 
     Args:
         operation: The call.
         request: The request, with the ids in its path and its body.
         value: The decoded answer.
+        excerpt: Shortens what the message quotes.
     """
     if type(value) is Success:
-        return _find_in_confirmation(operation, request, value) if value.extra else None
+        return _find_in_confirmation(operation, request, value, excerpt) if value.extra else None
     if operation.batch_ids is not None:
-        return _find_in_batch(operation, operation.batch_ids, request, value)
+        return _find_in_batch(operation, operation.batch_ids, request, value, excerpt)
     kinds = type(request.asked), type(value)
     evidence = operation._evidence.get(kinds) or _evidence(operation, *kinds)
     if evidence.supports(request.path, request.asked, value):
         return None
-    return describe(evidence.differences(request, value))
+    return describe(evidence.differences(request, value), excerpt)
 
 
-def describe(differences: Iterable[Difference]) -> Contradiction:
-    """Put the differences between an answer and its request into words."""
+def describe(differences: Iterable[Difference], excerpt: Excerpt) -> Contradiction:
+    """Put the differences between an answer and its request into words.
+
+    Args:
+        differences: The differences.
+        excerpt: Shortens what the words quote.
+    """
+
+    def brief(value: Any) -> str:
+        return _brief(value, excerpt)
+
     found = list(differences)
     wires = tuple(each.wire for each in found)
     first = next((each for each in found if each.is_id), None)
     if first is None:
-        values = (f"{each.wire}={_brief(each.shown)} instead of {_brief(each.asked)}" for each in found)
+        values = (
+            f"another {each.wire}"
+            if each.asked is UNSET
+            else f"{each.wire}={brief(each.shown)} instead of {brief(each.asked)}"
+            for each in found
+        )
         return Contradiction(f"it shows {' and '.join(values)}", wires, other_record=False)
     if first.shown is None:
-        return Contradiction(f"it does not show the {first.wire} {_brief(first.asked)}", wires, other_record=False)
-    words = f"it is about {first.wire} {_brief(first.shown)} instead of {_brief(first.asked)}"
+        return Contradiction(f"it does not show the {first.wire} {brief(first.asked)}", wires, other_record=False)
+    words = f"it is about {first.wire} {brief(first.shown)} instead of {brief(first.asked)}"
     return Contradiction(words, wires, other_record=True)
 
 
-_SHORT: Final = reprlib.Repr()
-_SHORT.maxstring = _SHORT.maxother = 100
+_SHORT: Final = 100
 
 
-def _brief(value: Any) -> str:
-    return _SHORT.repr(value.value if isinstance(value, enum.Enum) else value)
+def _brief(value: Any, excerpt: Excerpt) -> str:
+    """Write a value for a message. The key is hidden before the text is cut: a part of it would not be found."""
+    told = excerpt(repr(bounded(value.value if isinstance(value, enum.Enum) else value, excerpt)), 2 * DETAILS)
+    return told if len(told) <= _SHORT else f"{told[:_SHORT]}…"
 
 
 # --- what an operation's answers must show ---
@@ -304,7 +328,9 @@ def _id_field(operation: Operation[Any], placeholder: str, fields: Collection[st
     return next((name for name in ("id", f"{noun}_id", "uuid") if name in fields), None)
 
 
-def _find_in_confirmation(operation: Operation[Any], request: Request, value: Success) -> Contradiction | None:
+def _find_in_confirmation(
+    operation: Operation[Any], request: Request, value: Success, excerpt: Excerpt
+) -> Contradiction | None:
     """Compare an id beside `success: true` with that of the request. After a POST it may be that of a new record."""
     wire = operation.answer_id or "id"
     shown = value.extra.get(wire)
@@ -318,10 +344,12 @@ def _find_in_confirmation(operation: Operation[Any], request: Request, value: Su
         asked = [request.path[operation.placeholders[-1]]]
     if not asked or any(_codec.is_same_id(shown, each) for each in asked):
         return None
-    return describe([Difference(wire, asked[0] if len(asked) == 1 else asked, shown, is_id=True)])
+    return describe([Difference(wire, asked[0] if len(asked) == 1 else asked, shown, is_id=True)], excerpt)
 
 
-def _find_in_batch(operation: Operation[Any], key: str, request: Request, value: Any) -> Contradiction | None:
+def _find_in_batch(
+    operation: Operation[Any], key: str, request: Request, value: Any, excerpt: Excerpt
+) -> Contradiction | None:
     """Compare the records of an answer to a batch with the ids and the values of the request."""
     body = request.asked
     ids = body.get(key) if isinstance(body, Mapping) else None
@@ -334,12 +362,13 @@ def _find_in_batch(operation: Operation[Any], key: str, request: Request, value:
             found[str(getattr(record, "id", None))] = record
     missing = [each for each in ids if str(each) not in found]
     if missing:
-        listed = ", ".join(map(_brief, missing[:10])) + (f" and {len(missing) - 10} more" if missing[10:] else "")
-        return Contradiction(f"it does not show {listed}", ("id",), other_record=False)
+        listed = ", ".join(_brief(each, excerpt) for each in missing[:10])
+        more = f" and {len(missing) - 10} more" if missing[10:] else ""
+        return Contradiction(f"it does not show {listed}{more}", ("id",), other_record=False)
     for each in ids:
         record = found[str(each)]
         evidence = _evidence(operation, type(body), type(record))
         if not evidence.supports(None, body, record):
-            told = describe(evidence.differences(request, record))
-            return attrs.evolve(told, words=f"{told.words} for id {_brief(each)}")
+            told = describe(evidence.differences(request, record), excerpt)
+            return attrs.evolve(told, words=f"{told.words} for id {_brief(each, excerpt)}")
     return None

@@ -53,8 +53,8 @@ class Operation(Value, Generic[T]):
         fail_fast_on_429: Whether a 429 is an error at once, because waiting does not help soon (once per 24 hours).
         not_found_is_success: Whether a 404 after an attempt with an unknown outcome means that the attempt worked. The
             default is True for every DELETE whose result is `Success`.
-        error_flag_is_data: Whether `success: false` or `error: true` in a 2xx answer is part of the requested data. By
-            default it is an error.
+        error_flag_is_data: Whether `success: false`, `error: true` or `error: "busy"` in a 2xx answer is part of the
+            requested data. By default it is an error.
         unwrap: The key under which the answer holds the result, `{"call": {...}}`; an answer without that key is the
             result itself.
         wrap: The key under which the request body is sent: `{"voice_campaign": {...}}`.

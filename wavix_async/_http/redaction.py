@@ -14,9 +14,9 @@ from typing import Any, Final
 import attrs
 
 from wavix_async._codec import AnswerBase, Drift, decode, to_dict
-from wavix_async._http.details import DETAILS
+from wavix_async._http.details import DETAILS, bounded
 from wavix_async.config import Secret
-from wavix_async.errors import OutcomeUnknownError, WavixError
+from wavix_async.errors import WavixError
 
 __all__ = ["NO_KEY", "Redactor"]
 
@@ -24,10 +24,16 @@ _SHORTEST_KEY: Final = 8
 """Characters. A shorter key is not real: a test uses a short word, which any answer may contain."""
 _SHORTEST_PART: Final = 16
 """Characters of the beginning of a key that are hidden even without its end."""
+_LONGEST_PART: Final = 64
+"""Characters of a long key (a JWT may have thousands) that are matched one by one: groups cannot nest much deeper."""
+_REST: Final = r"""(?:[^\s"'<>&]|&(?:amp;)?\#?\w+;)*"""
+"""What is hidden after them: anything up to a blank, a quote or markup."""
 _LONGEST_SPELLING: Final = 10
 """Characters that one character of the key may become, as in `&#x0002f;`."""
 _LONGEST_NAME: Final = 200
 """Characters of a field or a path in a drift."""
+_LONGEST_MODEL: Final = 4096
+"""Characters of an answer that an error keeps as a model."""
 
 
 class _Pattern:
@@ -80,10 +86,10 @@ class Redactor:
         """Return the first `most` characters of a text, without the key and without a part of it at the cut."""
         if not self._key:
             return text[:most]
-        margin = len(self._key) * _LONGEST_SPELLING
-        window = text[: most + margin]
+        window = text[: most + len(self._key) * _LONGEST_SPELLING]
         hidden: str = self._pattern.sub("<hidden>", window)
-        # Only the margin of a window that is not the whole text can hold a key that is cut in two.
+        # Only the end of a window that is not the whole text can hold a beginning that is too short to be found.
+        margin = min(len(self._key), _LONGEST_PART) * _LONGEST_SPELLING
         return hidden[:most] if len(window) == len(text) else hidden[: min(most, max(len(hidden) - margin, 0))]
 
     def error(self, error: WavixError) -> None:
@@ -100,11 +106,26 @@ class Redactor:
             error.details = self.excerpt(details, DETAILS) if isinstance(details, str) else self.hide(details)
         except RecursionError:
             error.details = None
-        if isinstance(error, OutcomeUnknownError):
-            try:
-                error.answer = self.hide(error.answer)
-            except RecursionError:
-                error.answer = None
+
+    def answer(self, value: Any) -> Any:
+        """Return what an error keeps of an answer that contradicts its request: thousands of them may be kept.
+
+        Args:
+            value: The model, a list of models, or parsed JSON.
+
+        Returns:
+            The model if it is short (a model with drift: very short), else its JSON, shortened.
+        """
+        payload = to_dict(value) if isinstance(value, AnswerBase | list) else value
+        short = bounded(payload, self.excerpt)
+        if short == payload:
+            return value
+        if isinstance(value, AnswerBase) and len(repr(payload)) <= _LONGEST_MODEL:
+            hidden = self.hide(payload)
+            model, drifts = decode(type(value), hidden)
+            if not drifts:
+                return value if hidden == payload else model
+        return short
 
     def drift(self, drift: Drift) -> Drift:
         """Return a drift whose field and path are short and do not show the key."""
@@ -132,9 +153,10 @@ def _spellings(key: str) -> list[str]:
 
 def _beginning(chars: list[str]) -> str:
     """Return the pattern of a text, or of its first half if that is long enough to be no other word."""
-    part = max(_SHORTEST_PART, len(chars) // 2)
-    rest = "".join(f"(?:{char}" for char in chars[part:]) + ")?" * len(chars[part:])
-    return "".join(chars[:part]) + rest
+    part = max(_SHORTEST_PART, min(len(chars) // 2, _LONGEST_PART))
+    optional = chars[part : part + _LONGEST_PART]
+    rest = _REST if chars[part + _LONGEST_PART :] else ""
+    return "".join(chars[:part]) + "".join(f"(?:{char}" for char in optional) + rest + ")?" * len(optional)
 
 
 def _spelled(char: str) -> str:

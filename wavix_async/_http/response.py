@@ -47,8 +47,6 @@ _LONGEST_ID: Final = 200  # characters of an id or a code; the server or a proxy
 _MOST_SIBLINGS: Final = 100  # keys beside the result that are reported as drift
 _FLAGS: Final = frozenset({"success", "error"})  # keys that the API may add to any answer
 _READS: Final = frozenset({"GET", "HEAD"})
-_LONGEST_ANSWER_KEPT: Final = 16 * 1024
-"""Bytes of an answer that an error keeps as a model; of a longer one it keeps the beginning."""
 _UNPRINTABLE: Final = re.compile(
     "[\\x00-\\x08\\x0b\\x0c\\x0e-\\x1f\\x7f-\\x9f\\u202a-\\u202e\\u2066-\\u2069\\ud800-\\udfff]"
 )
@@ -94,16 +92,15 @@ def read_response(operation: Operation[T], response: Response, redactor: Redacto
     if type(payload) is dict and not operation.error_flag_is_data:
         if payload.get("success") is False or payload.get("error") is True:
             raise _api_error(operation, response, redactor)
-        words = denial(operation, payload)
+        words = denial(operation, payload, redactor.excerpt)
         if words is not None:
             raise _unbelievable(operation, response, redactor, words, payload)
     read = _decode if operation.unwrap is None else _read_unwrapped
     value, drifts = read(operation, response, payload, redactor)
     if response.request is not None:
-        found = find_contradiction(operation, response.request, value)
+        found = find_contradiction(operation, response.request, value, redactor.excerpt)
         if found is not None:
-            answer = value if len(response.body) <= _LONGEST_ANSWER_KEPT else payload
-            raise _unbelievable(operation, response, redactor, found.words, answer, found)
+            raise _unbelievable(operation, response, redactor, found.words, value, found)
     return value, drifts
 
 
@@ -112,14 +109,13 @@ def _unbelievable(
     response: Response,
     redactor: Redactor,
     words: str,
-    answer: object,
+    value: object,
     found: Contradiction | None = None,
 ) -> WavixError:
     """Return the error for a 2xx whose body contradicts the request, or says no."""
     said = f"HTTP {response.status} for {_name(operation, response)}, but the answer cannot be believed: {words}."
     facts: dict[str, Any] = {**error_context(response, redactor), "details": None}
-    if isinstance(answer, dict | list):
-        answer = bounded(answer, redactor.excerpt)
+    answer = redactor.answer(value)
     if found is None:
         facts |= {"code": _code_in(answer), "reason": _printable(_message_in(answer)) or None, "details": answer}
     if operation.method in _READS:
@@ -127,6 +123,7 @@ def _unbelievable(
     return OutcomeUnknownError(
         f"{_printable(said)} The request may have been carried out: check the account before you send it again.",
         answer=answer,
+        contradiction=_printable(words),
         differing=() if found is None else found.differing,
         other_record=found is not None and found.other_record,
         **facts,

@@ -171,8 +171,10 @@ def _may_repeat(operation: Operation[Any], policy: RetryPolicy, failure: WavixEr
 def is_worth_repeating(policy: RetryPolicy, failure: APIError) -> bool:
     """Return whether the policy allows a retry after this answer; whether a retry is safe is another question."""
     status = failure.status
-    if status in policy.statuses or status is None:
-        return status is not None
+    if status is None:
+        return False
+    if status in policy.statuses:
+        return True
     # A proxy has answered in place of the API, as with a 502. A redirect most likely means a wrong `base_url`.
     is_foreign = not failure.is_refusal and status < 500 and status not in _BY_NUMBER and not 300 <= status < 400
     return is_foreign and 502 in policy.statuses

@@ -19,8 +19,8 @@ from sending to sending: the latency is in both ends and cancels out.
 - The estimate holds for a time that grows with the evidence (`_hold`). Then the pace rises until the server refuses:
   slowly at first, so that refusals near the limit come one by one and pause no other call (`stray`), then faster. Only
   time in which the pace held requests back counts.
-- A stray refusal never lowers the estimate. If one comes before anything else is known, the pace begins at the first
-  guess and rises within a second to more than any limit (`spare`).
+- A stray refusal never lowers the estimate. A first guess that a single refusal set may be due to a stray: if a stray
+  comes next, the guess is dropped, and the search for a limit begins again (`drop_guess`).
 - The share of the requests that the server accepted during the pause bounds a cut: right after a bucket ran empty, it
   accepts the share `r / pace`.
 
@@ -58,11 +58,11 @@ SLOPE = 0.01  # ... by this part in a second, or more while the estimate is unce
 COMPANY = 0.16  # ... but so slowly that a round trip has hardly more than one refusal: the square of 0.4
 RISE = 0.05  # then it rises by exp(RISE * seconds^2): 5 % in a second, 22 % in two, 57 % in three
 LONGEST_RISE = 8.0  # seconds for which the pace rises, to 25 times the estimate
-QUICK_RISE = 3.0  # after a pause that a stray began, before any limit is known, it rises by exp(3 * seconds^2) ...
-LONGEST_QUICK = 1.3  # ... for so many seconds, to 160 times the guess
 SUSPICION = 0.5  # the part of the alarm at which a rising pace goes back
 LEAST_PASSED = 0.7  # a cut goes at most to this part of the rate that the server accepted during the pause
-LEAST_UNCLEAR = 0.8  # the same, of the estimate, if hardly any answer arrived during the pause
+LEAST_UNCLEAR = 0.8  # the same, of the estimate, if a stray may have begun the pause ...
+LEAST_RISING = 0.95  # ... and if the pace was above the estimate
+GUESSES = 4  # so many first guesses in a row are not all due to strays
 ROUND = (1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 7.5, 8.0, 10.0)
 
 
@@ -108,6 +108,10 @@ class AcceptedHistogram:
         self.total += 1
         if time > self._last:
             self._last = time
+
+    def bridge(self, time: float) -> None:
+        """Do not take the time until now for a gap."""
+        self._last = time
 
     def before(self, time: float) -> Iterator[tuple[int, float]]:
         """Yield (accepted, seconds) for each span that ends at `time`, shortest first."""
@@ -169,11 +173,16 @@ class RateEstimator:
         self._new_window = False  # the next accepted request is the first of a new window
         self._slow, self._slope = 0.0, 0.0  # seconds for which the pace rises slowly, and how much in a second
         self.round_trip = 0.1  # seconds
-        self.hasty = False  # whether the pace rises quickly, because a stray refusal set it
+        self.is_guess = False  # whether a single refusal set the pace, which may have been a stray
+        self._doubtful = False  # whether a stray has come since
+        self._guesses = 1  # how many there were
 
-    def begin_epoch(self, now: float) -> None:
-        """Begin an epoch."""
-        self.histogram = AcceptedHistogram(now)
+    def begin_epoch(self, now: float, *, keep: bool = False) -> None:
+        """Begin an epoch, or go on with the old one if a stray refusal ended it."""
+        if keep and self.histogram is not None:
+            self.histogram.bridge(now)
+        else:
+            self.histogram = AcceptedHistogram(now)
         self._busy = 0.0
 
     def forget_times(self) -> None:
@@ -185,9 +194,6 @@ class RateEstimator:
         """Return the pace: the ceiling, or more after so long without a refusal that the limit may have risen."""
         if self.ceiling is None:
             return None
-        if self.hasty:
-            over = min(self._busy, LONGEST_QUICK)
-            return self.ceiling * exp(QUICK_RISE * over * over)
         factor = SPENDING if self._busy < self._saved else self._factor
         over = max(self._busy - self._hold, 0.0)
         quick = min(max(over - self._slow, 0.0), LONGEST_RISE)
@@ -203,15 +209,17 @@ class RateEstimator:
         """Whether the server counts in windows: then a refusal ends one, and is no stray."""
         return self._period is not None
 
-    def no_limit(self) -> None:
-        """Note that hundreds of requests in flight were accepted after a stray refusal: there is no limit to find."""
-        if self.hasty:
-            self.hasty, self.ceiling = False, None
-
     def stray(self, refused_at: float, now: float, suspicion: float) -> None:
         """Note a refusal that pauses no other call; several of them send a rising pace back to the estimate."""
         histogram = self.histogram
-        if self.ceiling is None or self.hasty or histogram is None or not self.rising or suspicion < SUSPICION:
+        if self.is_guess and suspicion < SUSPICION:
+            if self.rising and not self._doubtful:
+                self._doubtful = True
+            else:
+                self.drop_guess()
+            return
+        self.is_guess = self._doubtful = False
+        if self.ceiling is None or histogram is None or not self.rising or suspicion < SUSPICION:
             return
         self._raise(self.ceiling, histogram, refused_at)
         self._emptied = refused_at
@@ -219,13 +227,17 @@ class RateEstimator:
         self._saved, self._slope = 0.0, min(self._slope, SLOPE)
         self.begin_epoch(now)
 
-    def spare(self, refused_at: float, until: float) -> None:
-        """Note a pause that a stray began before any limit was known."""
-        if self.ceiling is not None:
-            self.ceiling = self.pace()
-        elif self.histogram is not None:
-            self._guess(self.histogram, refused_at, until)
-            self.hasty = self._starts_full = True
+    def drop_guess(self) -> None:
+        """Note that the only refusal which set a pace was probably a stray, because another one was."""
+        self.ceiling = self.histogram = self._first = None
+        self.is_guess = self._doubtful = False
+        self._guesses += 1
+
+    def burst(self) -> float:
+        """Return how many requests a full bucket probably holds."""
+        if self._first is None and self.ceiling is not None:
+            return self._burst
+        return max(1.0, (self.ceiling or 0.0) * PRIOR_BURST)
 
     def likely_rate(self, refused_at: float) -> float:
         """Return the rate of the limit that explains the first refusal, if a limit does."""
@@ -291,9 +303,6 @@ class RateEstimator:
                 self.ceiling, self._previous_ceiling = self._previous_ceiling, None
             return
         passed = pause.accepted / (pause.accepted + pause.refused + 1)
-        hasty = self.hasty
-        if hasty:
-            self.hasty, self.ceiling = False, None
         similar = self._cycle is not None and 0.5 * self._cycle[0] < histogram.total < 1.5 * self._cycle[0]
         self._similar_cycles = self._similar_cycles + 1 if similar else 0
         cycle = histogram.total, histogram.start
@@ -311,12 +320,17 @@ class RateEstimator:
                 return
             if self.ceiling is None:
                 cycle = self._guess(histogram, refused_at, until)
-                if hasty and passed > 0.8:
-                    self._hold = min(self._hold, 2.0)  # two strays look like this, too
+                self.is_guess = pause.refused == 0 and self._guesses < GUESSES
+                # Requests that leave together show a pace that is too low, but what was accepted is a lower bound.
+                if passed > LEAST_UNCLEAR and until - refused_at <= LONG_PAUSE:
+                    self.ceiling = max(
+                        self.ceiling or 0.0, LEAST_UNCLEAR * pause.accepted / max(self.round_trip, 0.001)
+                    )
             else:
+                self.is_guess = self.is_guess and verdict == "unclear"
                 least = LEAST_PASSED * passed * (self.pace() or 0.0)
                 if self._first is None and (verdict == "unclear" or (pause.refused <= 1 and pause.accepted >= 3)):
-                    least = max(least, self.ceiling * (1.0 if self.rising else LEAST_UNCLEAR))
+                    least = max(least, self.ceiling * (LEAST_RISING if self.rising else LEAST_UNCLEAR))
                 self._estimate(self.ceiling, histogram, refused_at, until, least, sure=not strays_shown)
         self._cycle, self._emptied = cycle, refused_at
 

@@ -144,12 +144,12 @@ class Limiter:
             return permit
         limit = inf if deadline is None else deadline
         position = self.join_queue() if position is None else position
-        self._check_fits(limit, position)
+        self.check_fits(limit, position)
         permit = await self._wait_for_permit(limit, position)
         while self.is_paused():
             # A pause began after this caller was released and before it woke: it returns to its queue position.
             self._pacer.refund(permit)
-            self._check_fits(limit, position)
+            self.check_fits(limit, position)
             permit = await self._wait_for_permit(limit, position)
         return permit
 
@@ -189,9 +189,7 @@ class Limiter:
         """
         now = self._now()
         self._after_pause(began=self._pacer.refused(permit, now, retry_after))
-        until = now + (OWN_PAUSE if retry_after is None else retry_after)
-        # A pause that another answer began may end before this call may leave.
-        return now if self._pacer.paused_until >= until else until
+        return now + (OWN_PAUSE if retry_after is None else retry_after)
 
     def no_answer(self, permit: float) -> None:  # noqa: ARG002  (every way to close a permit takes it)
         """Close a permit without a verdict: the attempt failed before or after the request was sent."""
@@ -312,7 +310,8 @@ class Limiter:
             self._fail(waiter)
         self._release_waiters()
 
-    def _check_fits(self, deadline: float, position: int) -> None:
+    def check_fits(self, deadline: float, position: int) -> None:
+        """Raise `WaitTooLong` if the known wait exceeds the deadline."""
         if deadline == inf:
             return
         now, pace = self._now(), self._pacer.pace()

@@ -9,8 +9,9 @@ at most `1 + rate * BURST_TIME` requests leave in any `BURST_TIME`.
 before the pause is over. One pause is one *epoch*. The refusal of a request that was sent before the epoch does not cut
 the rate again: the rate is cut once per round trip. The wait that such a refusal asks for still counts.
 
-**A stray 429** pauses only its own call: one refusal among hundreds of acceptances is no limit (`strays.py`). If the
-answers that arrive during a pause show that a stray began it, the rate is not cut.
+**A stray 429** pauses only its own call: one refusal among hundreds of acceptances is no limit (`strays.py`). If it
+comes earlier, all calls pause until the answers of its round trip are in. If these show that it was stray, the pause of
+the other calls ends.
 
 **A configured rate** is not cut by a single refusal, only paused. `DOUBT_REFUSALS` pauses within `DOUBT_TIME`, none of
 them due to a stray, mean that the rate is too high, or that another program uses the same limit. Then the estimator
@@ -31,7 +32,7 @@ from math import inf
 from typing import TYPE_CHECKING
 
 from wavix_async._ratelimit.estimator import OWN_PAUSE, RateEstimator
-from wavix_async._ratelimit.strays import Pause, StrayTest
+from wavix_async._ratelimit.strays import WITNESSES, Pause, StrayTest
 
 if TYPE_CHECKING:
     from wavix_async._ratelimit.headers import RateHint
@@ -42,6 +43,9 @@ FIRST_WINDOW = 8.0  # requests in flight at the start
 LATER_WINDOW = 16.0  # the same after a pause whose length the server gave, if a rate is known
 WINDOW_GROWTH = 0.5  # per answer: the window grows by half every round trip
 WINDOW_UNLIMITED = 150.0  # after hundreds of answers without a refusal, the server has no limit to find
+MARGIN = 1.15  # times the requests that the likely limit accepts, show that it is not the limit ...
+JITTER = 0.25  # ... in the time from the refused request to the last one accepted, and this part of a round trip ...
+MOST_ANSWERS = 0.6  # ... or this part of the requests in flight: more than half a round trip was accepted
 DOUBT_REFUSALS = 4  # pauses ...
 DOUBT_TIME = 30.0  # ... within so many seconds mean that a configured rate is too high
 TRUST_AFTER = 60.0  # seconds without a refusal at the configured rate until it counts again
@@ -100,6 +104,7 @@ class Pacer:
     def __init__(self, rate: float | None = None) -> None:
         self.rate = rate
         self.paused_until = -inf
+        self._told_until = -inf  # the end of a pause that no refusal asked for
         self.in_flight = 0
         self.accepted_count = 0
         self.refused_count = 0
@@ -121,6 +126,10 @@ class Pacer:
         self._stray_until = -inf  # when the calls may leave again that a stray refusal delays
         self._at_resume = 0  # accepted requests at the end of the last pause
         self._before_pause = (0, 0)  # accepted and refused requests when the pause began
+        self._first_refused = 0.0  # when the request left whose refusal began the pause ...
+        self._last_witness = 0.0  # ... and the last one of those accepted since
+        self._likely_rate = 0.0  # of the limit that explains the refusal which began the pause
+        self._in_flight_then = 0  # requests in flight when the pause began
 
     @property
     def is_open(self) -> bool:
@@ -180,41 +189,68 @@ class Pacer:
         """Begin the epoch after a pause, at first with few requests in flight."""
         refused, until = self._refused_permit, self.paused_until
         self._refused_permit, self.paused_until, self._epoch = None, -inf, now
-        if refused is not None:
-            self._learn(refused, until)
+        self._told_until = -inf
+        spared = refused is not None and self._learn(refused, until)
         self._at_resume = self.accepted_count
         if self.learning:
             self.window = FIRST_WINDOW
             if refused is not None:
-                self.estimator.begin_epoch(now)
-                self.window = 1.0 if self.estimator.dry_epochs else LATER_WINDOW if self._measured else FIRST_WINDOW
+                self.estimator.begin_epoch(now, keep=spared)
+                if self.estimator.dry_epochs:
+                    self.window = 1.0
+                elif self._measured:
+                    self.window = LATER_WINDOW
 
-    def _learn(self, refused: float, until: float) -> None:
-        """Learn from the refusal that began the pause which is over now."""
+    def _learn(self, refused: float, until: float) -> bool:
+        """Learn from the refusal that began the pause which is over now; return whether no limit is known."""
         estimator, accepted = self.estimator, self.accepted_count
-        unpaced = self.learning and (estimator.ceiling is None or estimator.hasty)
-        pause = Pause(
+        pause = self._so_far()
+        verdict = self.strays.judge(pause, accepted)
+        if self.rate is not None:
+            if verdict != "stray":
+                self._doubt_configured_rate(until)
+            if not self.learning:
+                return False
+            verdict = "limit"  # the server kept refusing a configured rate, so there is a lower limit
+        if pause.unpaced and verdict == "stray":
+            return True  # begin again with few requests in flight, and without a pace
+        if verdict == "stray" and estimator.is_guess and pause.accepted >= WITNESSES:
+            estimator.drop_guess()
+            return False
+        estimator.end_epoch(refused, until, verdict, pause, strays_shown=self.strays.shown(accepted))
+        if verdict == "limit":
+            self.strays.limit_found(estimator.pace(), accepted)
+        return False
+
+    def _so_far(self) -> Pause:
+        """Return what is known about the refusal that began the pause."""
+        estimator, accepted = self.estimator, self.accepted_count
+        unpaced = self.learning and estimator.ceiling is None
+        return Pause(
             accepted=accepted - self._before_pause[0],
             refused=self.refused_count - self._before_pause[1],
             before=self._before_pause[0] - self._at_resume,
             pace=self.pace() or inf,
             unpaced=unpaced,
             rising=estimator.rising,
-            allowed=estimator.likely_rate(refused) * estimator.round_trip if unpaced else 0.0,
+            allowed=min(
+                MARGIN * self._likely_rate * (self._last_witness - self._first_refused + JITTER * estimator.round_trip),
+                MOST_ANSWERS * self._in_flight_then,
+            ),
+            burst=estimator.burst(),
         )
-        verdict = self.strays.judge(pause, accepted)
-        if self.rate is not None:
-            if verdict != "stray":
-                self._doubt_configured_rate(until)
-            if not self.learning:
-                return
-            verdict = "limit"  # the server kept refusing a configured rate, so there is a lower limit
-        if unpaced and verdict == "stray":
-            estimator.spare(refused, until)
+
+    def _round_trip_over(self) -> None:
+        """End the pause if all answers of its round trip are there and show a stray; the refused calls still wait."""
+        if self.learning and (self.rate is not None or self.estimator.counts_in_windows):
             return
-        estimator.end_epoch(refused, until, verdict, pause, strays_shown=self.strays.shown(accepted))
-        if verdict == "limit":
-            self.strays.limit_found(estimator.pace(), accepted)
+        pause = self._so_far()
+        if self.strays.shows_stray(pause, self.accepted_count):
+            self._stray_until = max(self._stray_until, self.paused_until)
+            self._refused_permit, self.paused_until = None, self._told_until
+            if self.estimator.is_guess:
+                self.estimator.drop_guess()
+                self.window = max(FIRST_WINDOW, pause.accepted)
 
     def refund(self, permit: float) -> None:  # noqa: ARG002  (`LeasedPacer` needs the permit)
         """Take a permit back: its request never left."""
@@ -227,6 +263,8 @@ class Pacer:
     def no_answer(self) -> None:
         """Note that a request in flight ended without an answer."""
         self.in_flight = max(self.in_flight - 1, 0)
+        if not self.in_flight and self._refused_permit is not None:
+            self._round_trip_over()
 
     def accepted(self, permit: float) -> None:
         """Note that the server accepted a request."""
@@ -239,25 +277,36 @@ class Pacer:
                 self.window += WINDOW_GROWTH
                 if self.window >= WINDOW_UNLIMITED:
                     self.window = inf
-                    self.estimator.no_limit()
+        if self._refused_permit is not None:
+            self._witness(permit)
+
+    def _witness(self, permit: float) -> None:
+        """Note a request that was accepted during a pause."""
+        self._last_witness = max(self._last_witness, permit)
+        if not self.in_flight:
+            self._round_trip_over()
 
     def refused(self, permit: float, now: float, retry_after: float | None) -> bool:
         """Note a 429, and return whether it began a pause: the first refusal of an epoch does, unless it is a stray."""
-        self.no_answer()
+        self.in_flight = max(self.in_flight - 1, 0)
         self.refused_count += 1
         fresh = permit >= self._epoch and self._refused_permit is None
         if fresh and self._is_stray(permit, now, retry_after):
             return False
         if retry_after is not None:
-            self.pause(now, retry_after)
+            self._pause_for_refusal(now, retry_after)
         if fresh:
             self._before_pause = self.accepted_count, self.refused_count
+            self._first_refused = self._last_witness = permit
+            self._likely_rate, self._in_flight_then = self.estimator.likely_rate(permit), self.in_flight
             self._measured = bool(retry_after)
             # If the server refuses again right after its own Retry-After, that value is unreliable: use our own pause.
             if not self._measured or self.estimator.dry_epochs:
-                self.pause(now, self.estimator.own_pause(now) if self.learning else OWN_PAUSE)
+                self._pause_for_refusal(now, self.estimator.own_pause(now) if self.learning else OWN_PAUSE)
         if permit >= self._epoch:
             self._refused_permit = permit if self._refused_permit is None else max(permit, self._refused_permit)
+            if not self.in_flight:
+                self._round_trip_over()
         return fresh
 
     def _is_stray(self, permit: float, now: float, retry_after: float | None) -> bool:
@@ -265,22 +314,26 @@ class Pacer:
         estimator, accepted = self.estimator, self.accepted_count
         estimator.round_trip = now - permit
         # Unpaced requests have no pace to compare: only those since the last silence can prove one.
-        unpaced = estimator.histogram if self.learning and estimator.ceiling is None else None
+        unpaced = self.learning and estimator.ceiling is None
+        proof = estimator.histogram.total if estimator.histogram is not None else 0
         stray = self.strays.is_stray(
             permit,
             now,
             accepted,
             self.in_flight,
-            lately=accepted if unpaced is None else unpaced.total,
+            lately=proof if unpaced else accepted,
             rising=estimator.rising,
         )
         doubted = self.learning and self.rate is not None
         if stray and not doubted and not estimator.counts_in_windows:
             self._stray_until = max(self._stray_until, now + (OWN_PAUSE if retry_after is None else retry_after))
+            paced = estimator.ceiling is not None
             estimator.stray(permit, now, self.strays.suspicion)
+            if paced and estimator.ceiling is None:
+                self.window = max(FIRST_WINDOW, float(self.in_flight))
             return True
         if self._stray_until > now:
-            self.pause(now, self._stray_until - now)
+            self._pause_for_refusal(now, self._stray_until - now)
         return False
 
     def _doubt_configured_rate(self, now: float) -> None:
@@ -297,7 +350,11 @@ class Pacer:
             self.learning, self.estimator, self.window = False, RateEstimator(self.rate), inf
 
     def pause(self, now: float, seconds: float) -> None:
-        """Let no request leave for `seconds`; a pause never becomes shorter."""
+        """Let no request leave for `seconds`; such a pause never becomes shorter."""
+        self._pause_for_refusal(now, seconds)
+        self._told_until = max(self._told_until, now + seconds)
+
+    def _pause_for_refusal(self, now: float, seconds: float) -> None:
         self.paused_until = max(self.paused_until, now + max(seconds, 0.0))
 
     def shift_clock(self, seconds: float) -> None:
@@ -305,6 +362,7 @@ class Pacer:
         self._next_due += seconds
         self._burst.clear()
         self.paused_until += seconds
+        self._told_until += seconds
         self._epoch, self._refused_permit, self.in_flight = -inf, None, 0
         self._stray_until = -inf
         self.strays.forget_times()

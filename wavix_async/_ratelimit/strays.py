@@ -14,8 +14,13 @@ A refusal is a stray, and delays only its own call, if it passes three tests:
   `EXCESS` times as much. Each refusal adds `log(EXCESS)`, each acceptance subtracts its part, and the sum never falls
   below 0. At `ALARM` the second hypothesis is a hundred times as likely as the first.
 
-Any other refusal pauses all calls. The answers that arrive during the pause are those of its round trip, so `judge`
-knows more at the end of the pause: a refusal among acceptances only was a stray that came too early to be known.
+Any other refusal pauses all calls. The answers that arrive during the pause are those of its round trip, and say more:
+
+- A limit that refuses has an empty bucket, so it accepts at most `1 + r * seconds` of the requests that follow.
+- A limit that emptied a bucket of `b` tokens within `n` acceptances refuses `b / (n + 1)` of those that follow.
+
+Once all of them are in, `shows_stray` ends the pause of the others if the server accepted more than that, and refused
+no second one. Otherwise `judge` decides at the end of the pause.
 
 A success costs nothing: refusals compute all of this from the number of acceptances so far.
 """
@@ -27,7 +32,7 @@ from typing import Literal
 
 import attrs
 
-__all__ = ["PROOF", "Pause", "StrayTest", "Verdict"]
+__all__ = ["PROOF", "WITNESSES", "Pause", "StrayTest", "Verdict"]
 
 Verdict = Literal["stray", "unclear", "limit"]
 
@@ -37,12 +42,9 @@ USUAL = 0.015  # the share of strays that the sum takes for granted
 EXCESS = 4.0  # a limit refuses at least so many times the usual share
 ALARM = 4.6  # log(100)
 ALONE = 0.06  # the share of the answers in a pause that may be refusals, if a stray began the pause
-WITNESSES = 5  # acceptances in a pause that show that nothing limits requests that nothing paced
-MARGIN = 1.15  # times the requests that the likely limit accepts, for the same
-FEW = 4  # answers in a pause that show nothing about a pace near the limit
-EARLY = 100  # acceptances since the last pause; after fewer, a refusal with few answers is unclear
+WITNESSES = 3  # acceptances in a pause that show something
+CONTRADICTION = 1.5  # refusals more than there were that a limit would have caused, if a stray began the pause
 SPARED = 6  # pauses in a row without proof that may be due to strays
-UNCLEAR = 3  # the same, of those that are unclear
 SHOWN = 3.0  # strays ...
 SHOWN_SHARE = 0.004  # ... and their share, that show that the server refuses requests at any pace
 MEMORY = 3000  # acceptances after which the strays seen count half
@@ -71,7 +73,14 @@ class Pause:
     """Whether the pace was above the estimate."""
 
     allowed: float = 0.0
-    """Requests that the likely limit accepts in one round trip, if `unpaced`."""
+    """Requests that the likely limit accepts after the refusal, if `unpaced`."""
+
+    burst: float = 1.0
+    """Requests that a full bucket probably holds."""
+
+    def contradiction(self) -> float:
+        """Return how many refusals the answers would hold if a limit had emptied a full bucket since the last pause."""
+        return self.accepted * self.burst / max(self.before + self.accepted, 1)
 
 
 class StrayTest:
@@ -89,7 +98,7 @@ class StrayTest:
         self._summed = 0  # acceptances at the last refusal
         self._group = 0  # refusals of this round trip
         self._group_until = -inf  # a request that left until then belongs to this round trip
-        self._spared = self._unclear = 0  # pauses in a row with such a verdict
+        self._spared = 0  # pauses in a row without proof that were due to strays
         self._alarm_pace = 0.0  # at the last alarm
 
     @property
@@ -108,7 +117,7 @@ class StrayTest:
         if pace * PACE_BAND < self._pace:
             self._proof_from = accepted
         self._pace = pace
-        self._pending, self._sum, self._unclear = 0, 0.0, 0
+        self._pending, self._sum = 0, 0.0
 
     def forget_times(self) -> None:
         """Keep what was learned and drop what depends on a clock."""
@@ -153,15 +162,30 @@ class StrayTest:
         self.alone = self._group <= 1.0 + expected + 2.0 * sqrt(expected) and self._sum < ALARM
         self._proven = min(accepted - self._proof_from, lately) >= PROOF
         if self._proven:
-            self._spared = self._unclear = 0
+            self._spared = 0
         return self._proven and self.alone
+
+    def shows_stray(self, pause: Pause, accepted: int) -> bool:
+        """Return whether the answers of a whole round trip show that a stray began the pause; if so, note it."""
+        shown, doubt = self.shown(accepted), self._doubt(pause)
+        if (pause.refused or not self.alone) and not shown:
+            return False
+        enough = max(WITNESSES, pause.allowed) if pause.unpaced else WITNESSES
+        if pause.accepted < enough or pause.refused > ALONE * pause.accepted:
+            return False
+        if doubt >= ALARM or self._spared >= SPARED:
+            return False
+        if not pause.unpaced and not shown and pause.contradiction() < CONTRADICTION:
+            return False
+        self._note(pause, doubt)
+        return True
 
     def judge(self, pause: Pause, accepted: int) -> Verdict:
         """Return what began a pause; `accepted` is the number of requests accepted so far."""
-        doubt = self._sum + pause.refused * log(EXCESS) - pause.accepted * USUAL * (EXCESS - 1.0)
+        doubt = self._doubt(pause)
         company = pause.refused > ALONE * pause.accepted
         if pause.unpaced:
-            enough = WITNESSES if self._proven else max(WITNESSES, MARGIN * pause.allowed)
+            enough = WITNESSES if self._proven else max(WITNESSES, pause.allowed)
             if company or pause.accepted < enough or self._spared >= SPARED or doubt >= ALARM:
                 return "limit"
         elif (pause.rising or not self._proven) and (company or not self.alone):
@@ -172,17 +196,19 @@ class StrayTest:
             if pause.pace >= 0.99 * before:
                 return "limit"
             doubt = 0.0
-        elif not self.shown(accepted) and (pause.rising or self._shows_nothing(pause)):
-            self._unclear += not pause.rising
+        elif not self.shown(accepted) and not self._proven and (pause.rising or pause.contradiction() < CONTRADICTION):
             return "unclear"
-        self._sum = max(doubt, 0.0)
-        self._spared += 1
-        if pause.accepted >= FEW:
-            self._strays += self._pending + pause.refused
-        self._pending = 0
+        self._note(pause, doubt)
         return "stray"
 
-    def _shows_nothing(self, pause: Pause) -> bool:
-        """Return whether too little is known to spare a limit that was guessed too high."""
-        few = pause.accepted + pause.refused < FEW and pause.before < EARLY
-        return few and not self._proven and self._unclear < UNCLEAR
+    def _doubt(self, pause: Pause) -> float:
+        """Return the cumulative sum with the answers of a pause."""
+        return self._sum + pause.refused * log(EXCESS) - pause.accepted * USUAL * (EXCESS - 1.0)
+
+    def _note(self, pause: Pause, doubt: float) -> None:
+        """Note that a stray began a pause."""
+        self._sum = max(doubt, 0.0)
+        self._spared += 1
+        if pause.accepted >= WITNESSES:
+            self._strays += self._pending + pause.refused
+        self._pending = 0

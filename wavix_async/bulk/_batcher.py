@@ -20,7 +20,7 @@ from typing import Any, Final
 import attrs
 
 from wavix_async._codec import encode
-from wavix_async._http import describe
+from wavix_async._http import Redactor, describe
 from wavix_async.bulk._attempts import AttemptLog
 from wavix_async.bulk._operation import BulkOperation
 from wavix_async.bulk._results import KEY_REFUSED
@@ -71,7 +71,7 @@ class Batcher:
         operation: The operation to send.
         send_many: Sends one change to several keys, and returns the values of the answer by key.
         send_one: Sends the change of one key.
-        hide_key: Hides the API key in an error.
+        redactor: Hides the API key in what an error quotes.
         is_outage: Returns whether the API currently answers nothing, so that slow answers do not point to the size.
     """
 
@@ -81,11 +81,11 @@ class Batcher:
         operation: BulkOperation[Any, Any, Any],
         send_many: Callable[[list[Any], Any, AttemptLog], Awaitable[Mapping[Any, Any]]],
         send_one: Callable[[Any, Any, AttemptLog], Awaitable[Any]],
-        hide_key: Callable[[WavixError], WavixError],
+        redactor: Redactor,
         is_outage: Callable[[], bool],
     ) -> None:
         self.size = self._most = size
-        self._hide_key = hide_key
+        self._redactor = redactor
         self._is_outage = is_outage
         self._taken = 0  # batches of the present size accepted in a row
         self._ever_taken = False
@@ -233,16 +233,17 @@ class Batcher:
             _succeed(member, value)
             return
         member.log.maybe_done = True
-        told = describe(differences)
+        told = describe(differences, self._redactor.excerpt)
         error = OutcomeUnknownError(
             f"HTTP 200 for a batch with {self._operation.noun} {member.key}, but the answer cannot be believed: "
             f"{told.words}.",
             status=200,
-            answer=value,
+            answer=self._redactor.answer(value),
+            contradiction=told.words,
             differing=told.differing,
         )
         error.attempts = member.log.attempts
-        _fail(member, self._hide_key(error))
+        _fail(member, error)
 
     async def _send_alone(self, member: _Member, change: Any) -> None:
         try:

@@ -33,7 +33,7 @@ class BulkOperation(Generic[Key, Change, Result]):
             applied. None: if the record can be read, the change is applied.
         values: Returns the value of a field that a change sets and the value that a record shows, given the change, the
             record and a name that `differs` returns. Messages quote them, and a record whose values are both true or
-            false is known to be unchanged: there is no third value. None: no values are known.
+            false is known to be unchanged: there is no third value. None: messages name only the field.
         applied_late: Names returned by `differs` that the API may apply only some time after its answer.
         idempotent: Whether sending a change twice has the same effect as sending it once.
         limit_group: The rate limit group of the operation, for progress and pauses.
@@ -80,8 +80,8 @@ class BulkOperation(Generic[Key, Change, Result]):
         found: list[Difference] = []
         for name in names:
             if late or name not in self.applied_late:
-                asked, shown = (None, None) if self.values is None else self.values(change, value, name)
-                found.append(Difference(name, asked, shown))
+                values = () if self.values is None else self.values(change, value, name)
+                found.append(Difference(name, *values))
         return found
 
     @property

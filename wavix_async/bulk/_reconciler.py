@@ -15,7 +15,7 @@ import attrs
 
 from wavix_async._aio.clock import Clock
 from wavix_async._aio.stop import StopSignal
-from wavix_async._http import Difference, describe, is_request_error
+from wavix_async._http import Difference, Redactor, describe, is_request_error
 from wavix_async.bulk._attempts import AttemptLog
 from wavix_async.bulk._operation import BulkOperation
 from wavix_async.bulk._results import BulkResult, BulkStatus, bare
@@ -62,7 +62,7 @@ class Reconciler:
         operation: The operation of the run.
         read: Reads the record of a key.
         send: Sends a change again, given its result, and counts its attempts; returns None if it must not be repeated.
-        hide_key: Hides the API key in an error.
+        redactor: Hides the API key in what an error quotes.
         stop: Ends the wait between two reads.
         clock: The client's clock.
         concurrency: The most reads in flight at once.
@@ -73,7 +73,7 @@ class Reconciler:
         operation: BulkOperation[Any, Any, Any],
         read: Callable[[Any], Awaitable[Any]],
         send: Callable[[BulkResult, Any, AttemptLog], Awaitable[Any] | None],
-        hide_key: Callable[[WavixError], WavixError],
+        redactor: Redactor,
         stop: StopSignal,
         clock: Clock,
         concurrency: int,
@@ -81,7 +81,7 @@ class Reconciler:
         self._operation = operation
         self._read = read
         self._send = send
-        self._hide_key = hide_key
+        self._redactor = redactor
         self._stop = stop
         self._clock = clock
         self._unresolved: dict[Hashable, _Unresolved] = {}
@@ -185,7 +185,7 @@ class Reconciler:
         """Return the result, and whether the record could be read."""
         result, log = unresolved.result, unresolved.log
         rejected = False
-        contradicted = _shows_other_values(result.error)
+        contradicted = _other_values(result.error)
         try:
             record = await self._read_until_changed(unresolved)
             if record is None or record.differences:
@@ -197,7 +197,7 @@ class Reconciler:
                         result = attrs.evolve(result, error=bare(again), attempts=log.attempts)
                     rejected = again.outcome == "rejected" and not isinstance(again, StoppedError | ClientClosedError)
                     if again.outcome == "unknown":
-                        contradicted = contradicted or _shows_other_values(again)
+                        contradicted = _other_values(again) or contradicted
                         record = await self._read_until_changed(unresolved)
         except WavixError as unread:
             was_read = isinstance(unread, NotFoundError)
@@ -209,7 +209,13 @@ class Reconciler:
         return self._decided(unresolved, result, record, rejected=rejected, contradicted=contradicted), True
 
     def _decided(
-        self, unresolved: _Unresolved, result: BulkResult, record: _Record | None, *, rejected: bool, contradicted: bool
+        self,
+        unresolved: _Unresolved,
+        result: BulkResult,
+        record: _Record | None,
+        *,
+        rejected: bool,
+        contradicted: OutcomeUnknownError | None,
     ) -> BulkResult:
         log = unresolved.log
         if record is not None and not record.differences:
@@ -225,14 +231,15 @@ class Reconciler:
         if rejected and not log.maybe_done:
             return attrs.evolve(result, status=BulkStatus.FAILED)
         undecided = not log.maybe_done or log.unanswered or record is None
-        if record is not None and contradicted:
+        if record is not None and contradicted is not None:
             undecided = undecided or not record.is_unchanged(unresolved.change)
-        if not is_request_error(error) and undecided:
+        # A refusal of the second send says nothing about the first one, whose answer showed a value of its own.
+        if undecided and (contradicted is not None or not is_request_error(error)):
             result = _unknown_if_maybe_done(result, log)
-            return attrs.evolve(result, error=self._with_values(result.error, record))
+            return attrs.evolve(result, error=self._with_values(error, record, contradicted), attempts=log.attempts)
         if error is not None and error.outcome != "rejected":
             if isinstance(error, OutcomeUnknownError):
-                error = _as_refusal(error)
+                error = self._as_refusal(error, result.id)
             error.outcome = "rejected"
             error.add_note(f"A read shows that the {self._operation.noun} is unchanged.")
         return attrs.evolve(result, status=BulkStatus.FAILED, error=error, attempts=log.attempts, settled=True)
@@ -256,36 +263,49 @@ class Reconciler:
                 break
         return record
 
-    def _with_values(self, error: WavixError | None, record: _Record | None) -> WavixError | None:
-        """Return the error of an unknown outcome with the values that a read shows."""
+    def _with_values(
+        self, error: WavixError | None, record: _Record | None, contradicted: OutcomeUnknownError | None
+    ) -> WavixError | None:
+        """Return the error of an unknown outcome with the values that a read shows, and with those of an answer."""
+        again = ""
+        if contradicted is not None and error is not None and not isinstance(error, OutcomeUnknownError):
+            again, error = f" It was sent again: {error.message}", contradicted
         if not isinstance(error, OutcomeUnknownError) or record is None or not record.differences:
             return error
-        told = copy.copy(error)
-        told.message = (
-            f"{error.message} A read does not decide it: {describe(record.differences).words}, which may be the old "
+        told = describe(record.differences, self._redactor.excerpt)
+        full = copy.copy(error)
+        full.message = (
+            f"{error.message}{again} A read does not decide it: {told.words}, which may be the old "
             "value, or the new one in another form."
         )
-        return self._hide_key(told)
+        full.args, full.__cause__ = (full.message,), error.__cause__
+        return full
+
+    def _as_refusal(self, error: OutcomeUnknownError, key: Any) -> WavixError:
+        """Return the error of a change that the API answered with 2xx and, as a read shows, did not make.
+
+        Its text leaves out the advice of the original error: the outcome is certain now.
+        """
+        name = self._operation.name.replace("{id}", str(key))
+        answered = "" if error.status is None else f" HTTP {error.status} for {name}"
+        if answered and error.contradiction is not None:
+            answered += f": {error.contradiction}"
+        refusal = APIError(
+            f"The API answered, but did not make the change.{answered and answered + '.'}",
+            status=error.status,
+            code=error.code,
+            request_id=error.request_id,
+            date=error.date,
+            reason=error.reason,
+            details=error.details,
+        )
+        refusal.attempts, refusal.elapsed, refusal.__cause__ = error.attempts, error.elapsed, error
+        return refusal
 
 
-def _shows_other_values(error: WavixError | None) -> bool:
-    """Return whether an answer showed other values than the change sets: the old ones, or the new ones changed."""
-    return isinstance(error, OutcomeUnknownError) and bool(error.differing)
-
-
-def _as_refusal(error: OutcomeUnknownError) -> WavixError:
-    """Return the error of a change that the API answered with 2xx and, as a read shows, did not make."""
-    refusal = APIError(
-        f"The API answered, but did not make the change. {error.message}",
-        status=error.status,
-        code=error.code,
-        request_id=error.request_id,
-        date=error.date,
-        reason=error.reason,
-        details=error.details,
-    )
-    refusal.attempts, refusal.elapsed, refusal.__cause__ = error.attempts, error.elapsed, error
-    return refusal
+def _other_values(error: WavixError | None) -> OutcomeUnknownError | None:
+    """Return the error if an answer showed other values than the change sets: the old ones, or the new ones changed."""
+    return error if isinstance(error, OutcomeUnknownError) and error.shows_other_values else None
 
 
 def _unknown_if_maybe_done(result: BulkResult, log: AttemptLog) -> BulkResult:

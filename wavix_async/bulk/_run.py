@@ -132,7 +132,7 @@ class BulkRun(TaskCoroutine[BulkReport[Key, Result]], Generic[Key, Result]):
             operation,
             self._sender.read,
             self._sender.send_again,
-            client.hide_key,
+            client._redactor,
             self._stop,
             client.clock,
             self._concurrency,
@@ -169,12 +169,12 @@ class BulkRun(TaskCoroutine[BulkReport[Key, Result]], Generic[Key, Result]):
             self._late.clear()
 
     @property
-    def undelivered(self) -> list[BulkResult[Key, Result]]:
+    def undelivered(self) -> tuple[BulkResult[Key, Result], ...]:
         """Results that an iteration which ended early has not yielded; empty until it has ended.
 
         They are few for each request in flight, and the counts of the report include them.
         """
-        return self._undelivered
+        return tuple(self._undelivered)
 
     @property
     def report(self) -> BulkReport[Key, Result]:

@@ -35,7 +35,7 @@ _LARGEST_BATCH: Final = 1000
 # Only these statuses show that the API has finished the request; others come from a proxy, or are unclear.
 _ENDED: Final = frozenset({500, 501, 503})
 _REDIRECTS: Final = frozenset(range(300, 400))
-# The error of an attempt whose answer contradicts the change. The API has answered, so it is no outage.
+# An event has only the name of the error. An attempt ends with this one only if its answer contradicts the change.
 _CONTRADICTED: Final = OutcomeUnknownError.__name__
 
 
@@ -217,7 +217,7 @@ class Sender:
 
         size = FIRST_SIZE if batch == "auto" else batch
         return Batcher(
-            size, self._operation, self._send_many, self._send_one, self._client.hide_key, self._breaker.is_open
+            size, self._operation, self._send_many, self._send_one, self._client._redactor, self._breaker.is_open
         )
 
     async def _send_one(self, key: Any, change: Any, log: AttemptLog) -> Any:
@@ -298,7 +298,7 @@ def _record_error(log: AttemptLog, error: WavixError) -> None:
     """Note what an error says about a call: the observer misses the attempts of a call through another client."""
     if error.outcome != "unknown":
         return
-    contradicted = isinstance(error, OutcomeUnknownError) and error.answer is not None
+    contradicted = isinstance(error, OutcomeUnknownError) and error.is_contradicted
     if not log.maybe_done:
         log.maybe_done = True
         log.unanswered = not contradicted and error.status not in _ENDED
@@ -306,5 +306,4 @@ def _record_error(log: AttemptLog, error: WavixError) -> None:
     is_page = isinstance(answer, APIError) and answer.is_page
     if is_page or (isinstance(error, OutcomeUnknownError) and error.other_record):
         # A proxy sent this 500 or 503, or the answer belongs to another request: the API may still be at work.
-        log.unanswered = True
         log.unanswered = True

@@ -282,7 +282,7 @@ class Executor:
         status, error = _STATUS[result.status], result.error
         reason = None if error is None else str(error)
         is_account_error = isinstance(error, _ACCOUNT_ERRORS)
-        if isinstance(error, OutcomeUnknownError) and error.differing:
+        if isinstance(error, OutcomeUnknownError) and error.shows_other_values:
             self._contradicted.add(result.id)
         if status is FleetStatus.FAILED and error is not None and (is_account_error or error.retryable):
             # The change itself may be valid: it may succeed later, or with another API key.
