@@ -8,6 +8,8 @@ from wavix_async._codec import Drift as Drift
 from wavix_async._codec import from_dict as from_dict
 from wavix_async._codec import to_dict as to_dict
 from wavix_async._http import Operation as Operation
+from wavix_async._http import Receipt as Receipt
+from wavix_async._http import Recording as Recording
 from wavix_async._instrumentation import AttemptEvent as AttemptEvent
 from wavix_async._instrumentation import AttemptStart as AttemptStart
 from wavix_async._instrumentation import BulkEvent as BulkEvent

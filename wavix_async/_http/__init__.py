@@ -14,7 +14,8 @@ The path of a call, top to bottom:
     retry.py         decide()               whether to retry a failed attempt, and when
 
 `operation.py` defines a call, `options.py` what can differ from call to call, and `state.py` what all calls of a client
-share. `redaction.py` keeps the API key out of errors and events.
+share. `redaction.py` keeps the API key out of errors and events. `headers.py` and `proxy.py` check what callers add to
+requests, `fresh.py` opens a new connection through a caller's session, and `receipts.py` keeps the facts of calls.
 """
 
 from wavix_async._http.base_client import BaseClient, Limits
@@ -22,6 +23,7 @@ from wavix_async._http.evidence import Difference, describe, find_id_field
 from wavix_async._http.failures import add_context, name_failure
 from wavix_async._http.operation import Operation
 from wavix_async._http.options import CallOptions
+from wavix_async._http.receipts import Receipt, Recording
 from wavix_async._http.redaction import Redactor
 from wavix_async._http.refusals import REQUEST_ERROR_STATUSES, is_no_answer, is_request_error
 from wavix_async._http.request import Part, Request, build_request
@@ -41,6 +43,8 @@ __all__ = [
     "Limits",
     "Operation",
     "Part",
+    "Receipt",
+    "Recording",
     "Redactor",
     "Request",
     "Response",

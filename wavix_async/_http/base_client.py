@@ -1,7 +1,7 @@
 """`BaseClient`: the settings, the lifetime, and the one entry point of every call. It knows no group of operations."""
 
 import asyncio
-from collections.abc import Coroutine, Iterable, Mapping
+from collections.abc import Awaitable, Coroutine, Iterable, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
@@ -9,6 +9,7 @@ import attrs
 
 from wavix_async._aio import Clock, StopSignal
 from wavix_async._http.call import Call
+from wavix_async._http.headers import check_app_info, check_headers, check_query, merge_headers, merge_query
 from wavix_async._http.operation import Operation
 from wavix_async._http.options import (
     CallOptions,
@@ -19,6 +20,8 @@ from wavix_async._http.options import (
     follow,
     merge_timeout,
 )
+from wavix_async._http.proxy import check_ssl, choose_proxy
+from wavix_async._http.receipts import Receipt, Recording, get_receipt
 from wavix_async._http.redaction import Redactor
 from wavix_async._http.request import Part, build_request
 from wavix_async._http.state import ClientState
@@ -36,11 +39,14 @@ from wavix_async.config import (
     read_api_key,
     read_base_url,
 )
-from wavix_async.errors import InputError
+from wavix_async.errors import ConfigurationError, InputError
 from wavix_async.types import UNSET, UnsetType
 
 if TYPE_CHECKING:
+    import ssl as _ssl
+
     import aiohttp
+    from yarl import URL
 
     from wavix_async._ratelimit import RateSource, SharedLimit
 
@@ -98,10 +104,15 @@ class BaseClient:
         timeout: Timeouts | float | None = None,
         max_connections: int = 100,
         session: "aiohttp.ClientSession | None" = None,
+        proxy: "str | URL | None" = None,
+        ssl: "_ssl.SSLContext | None" = None,
+        trust_env: bool = False,
+        app_info: tuple[str, str] | None = None,
         strict: bool = False,
         observers: Iterable[Observer] = (),
     ) -> None:
-        # Rebind the name, so that no frame of a traceback holds the key, or a login in the URL, as a plain string.
+        # Rebind the name, so that no frame of a traceback holds the key, or a login in a URL, as a plain string.
+        proxy = Secret(proxy) if proxy is not None and isinstance(proxy, str) else proxy
         api_key = Secret(api_key) if isinstance(api_key, str) else api_key
         base_url = Secret(base_url) if isinstance(base_url, str) else base_url
         api_key = read_api_key(api_key)
@@ -110,11 +121,18 @@ class BaseClient:
         policy = RetryPolicy() if retry is None else check_retry(retry)
         self._base_url = read_base_url(base_url)
         self._options = CallOptions(timeouts=timeouts, retry=policy, observers=Observers(check_observers(observers)))
+        if session is not None and (proxy is not None or ssl is not None or trust_env):
+            raise ConfigurationError(
+                "proxy, ssl and trust_env are settings of the client's own session: set them on yours, or omit session."
+            )
         transport = Transport(
             api_key=api_key,
             max_connections=check_count("max_connections", max_connections),
             connect_timeout=timeouts.connect,
             session=session,
+            proxy=choose_proxy(proxy, self._base_url, trust_env=trust_env),
+            ssl=check_ssl(ssl),
+            app_info=check_app_info(app_info),
         )
         limit = _shared_limit(rate, account_of(api_key, self._base_url))
         self._state = ClientState(
@@ -170,6 +188,7 @@ class BaseClient:
         query: Mapping[str, object] | None = None,
         body: object = None,
         parts: Iterable[Part] | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> Coroutine[Any, Any, T]:
         """Call any operation, including those that the SDK has no method for.
 
@@ -194,6 +213,7 @@ class BaseClient:
             query: Query parameters. A parameter that is None is not sent; a list repeats its key.
             body: The request body: a model, or any JSON value.
             parts: The parts of a multipart body.
+            headers: More headers for this call; see `with_options`.
 
         Returns:
             The answer, as `Operation.result` says.
@@ -204,8 +224,58 @@ class BaseClient:
         """
         if type(operation) is not Operation or type(path) not in _MAPPINGS or type(query) not in _MAPPINGS:
             _check_arguments(operation, path, query)
+        options = self._options
+        if options.query is not None:
+            query = merge_query(options.query, query)
         request = build_request(operation, self._base_url, path, query, body, parts)
-        return Call(self._state, self._options, operation, request).run()
+        if headers is not None:
+            request.headers = merge_headers(options.headers, check_headers(headers))
+        elif options.headers is not None:
+            request.headers = options.headers
+        return Call(self._state, options, operation, request).run()
+
+    async def receipt(self, call: Awaitable[T]) -> Receipt[T]:
+        """Make a call and return its receipt: the result, and the facts around it.
+
+            receipt = await wavix.receipt(wavix.numbers.get(1001))
+            print(receipt.value.label, receipt.status, receipt.request_id, receipt.attempts)
+
+        If the call fails, its error is raised; it has `status`, `request_id`, `attempts` and `elapsed`, too. A list
+        (`wavix.numbers.list()`) gives the receipt of one page. If a method makes several calls, the facts are those of
+        the last one. A bulk run makes many calls: use `record`.
+
+        Args:
+            call: Any call of this library that is not awaited yet.
+
+        Returns:
+            The receipt.
+
+        Raises:
+            InputError: `call` is not a call, is a task, or is a bulk run; nothing was sent.
+            WavixError: The call failed.
+        """
+        return await get_receipt(call)
+
+    def record(self, keep: int = 1000) -> Recording:
+        """Keep the receipts of all calls in a block: those of this task, and of the tasks that it starts in the block.
+
+            with wavix.record() as calls:
+                await wavix.numbers.bulk_update(changes)
+            slowest = max(calls, key=lambda call: call.elapsed)
+
+        Failed calls count, with the class name of their `error`, and every call of a bulk run. Each receipt holds its
+        result, so `keep` limits the memory.
+
+        Args:
+            keep: The number of receipts; of more calls the recording keeps the last ones.
+
+        Returns:
+            A sequence of receipts, to be entered with `with`.
+
+        Raises:
+            ConfigurationError: `keep` is not a whole number of 1 or more.
+        """
+        return Recording(self._state, check_count("keep", keep))
 
     def with_options(
         self,
@@ -216,6 +286,8 @@ class BaseClient:
         observers: Iterable[Observer] = (),
         semaphore: asyncio.Semaphore | None = None,
         stop: StopSignal | None = None,
+        headers: Mapping[str, str] | None = None,
+        query: Mapping[str, object] | None = None,
     ) -> Self:
         """Return a client with other options that shares the pool, limits and budget; closing either closes both.
 
@@ -228,6 +300,10 @@ class BaseClient:
             semaphore: Held by every attempt while it is on the wire, and at no other time; adds to one given before.
             stop: Once this signal is set, the client sends nothing more: a call that waits for a permit or backs off
                 raises `StoppedError`. A request on the wire is not stopped.
+            headers: Headers that every call adds, beside those set before. The client's own headers cannot be set:
+                `Authorization`, `Host`, `Content-Type` and others.
+            query: Query parameters that every call adds, beside those set before. A parameter that the call itself sets
+                takes precedence.
 
         Returns:
             The client.
@@ -248,6 +324,8 @@ class BaseClient:
             # Each semaphore once: an attempt that acquires one twice could wait for itself forever.
             semaphores=tuple(dict.fromkeys((*self._options.semaphores, *check_semaphore(semaphore)))),
             stop=follow(stop, self._options.stop),
+            headers=merge_headers(self._options.headers, check_headers(headers)),
+            query={**(self._options.query or {}), **(check_query(query) or {})} or None,
         )
         return other
 

@@ -44,6 +44,8 @@ class Request:
     """The values of the placeholders: the answer must be about them."""
     asked: object = attrs.field(default=None, repr=False)
     """The body before it was written as JSON: the answer must show its values."""
+    headers: Mapping[str, str] | None = attrs.field(default=None, repr=False)
+    """More headers than those of every request."""
 
 
 def build_request(

@@ -18,7 +18,7 @@ from wavix_async.errors import APIError, DecodeError, OutcomeUnknownError, Serve
 from wavix_async.models.common import Success
 from wavix_async.types import Outcome
 
-__all__ = ["LARGE", "Response", "error_context", "read_large", "read_response"]
+__all__ = ["LARGE", "Response", "error_context", "read_large", "read_request_id", "read_response"]
 
 T = TypeVar("T")
 
@@ -231,16 +231,18 @@ def error_context(response: Response, redactor: Redactor) -> dict[str, Any]:
     headers = response.headers
     return {
         "status": response.status,
-        "request_id": next(
-            (
-                _ascii(redactor.excerpt(value, _LONGEST_ID))
-                for name in _REQUEST_ID_HEADERS
-                if (value := headers.get(name))
-            ),
-            None,
-        ),
+        "request_id": read_request_id(headers, redactor),
         "date": answered_at(headers),
     }
+
+
+def read_request_id(headers: Mapping[str, str], redactor: Redactor) -> str | None:
+    """Return the API's id of the request that these headers answer, or None."""
+    for name in _REQUEST_ID_HEADERS:
+        value = headers.get(name)
+        if value:
+            return _ascii(redactor.excerpt(value, _LONGEST_ID))
+    return None
 
 
 def _ascii(text: str) -> str:

@@ -14,6 +14,7 @@ import io
 import math
 import socket
 import sys
+from ssl import SSLContext
 from typing import Any, Final, NoReturn
 
 import aiohttp
@@ -23,8 +24,10 @@ from multidict import CIMultiDict
 from wavix_async._aio import QuickSemaphore, Watchdog
 from wavix_async._http.details import DETAILS
 from wavix_async._http.failures import clean_cause, name_failure
+from wavix_async._http.fresh import can_have_twin, twin_without_pool
 from wavix_async._http.plain_request import request_class
 from wavix_async._http.pool import close_idle, guard
+from wavix_async._http.proxy import Proxy
 from wavix_async._http.request import Part, Request
 from wavix_async._http.response import Response
 from wavix_async._http.room import WaitingRoom
@@ -62,21 +65,28 @@ class Transport:
         max_connections: int,
         connect_timeout: float,
         session: aiohttp.ClientSession | None = None,
+        proxy: Proxy | None = None,
+        ssl: SSLContext | None = None,
+        app_info: str = "",
     ) -> None:
         self._max_connections = max_connections if session is None else min(max_connections, _pool_size(session))
         self._connect_timeout = connect_timeout
         self._session = session
         self._fresh: aiohttp.ClientSession | None = None
         self._owns_session = session is None
+        self._can_be_fresh = session is None or can_have_twin(session)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._slots = QuickSemaphore(self._max_connections)
         self._watch: Watchdog
         self._room: WaitingRoom
         self._closed = False
+        self._proxy = None if proxy is None else proxy.url
+        self._proxy_login = None if proxy is None else proxy.headers
+        self._ssl = True if ssl is None else ssl
         headers = {
             hdrs.AUTHORIZATION: Secret(f"Bearer {api_key}"),
             hdrs.ACCEPT: "application/json",
-            hdrs.USER_AGENT: _USER_AGENT,
+            hdrs.USER_AGENT: _USER_AGENT + app_info,
         }
         json = {hdrs.CONTENT_TYPE: "application/json"}
         # Our own session has the constant headers as its defaults: to merge them each time costs 1 % of a request.
@@ -134,7 +144,7 @@ class Transport:
             until: When the attempt ends, in the loop's time. Time in which the process did not run is added to it.
             deadline: When the call ends: `until` is never moved beyond it.
             connect: Seconds to look up the host, and to open a connection.
-            fresh: Open a connection for this request alone, if the session is our own.
+            fresh: Open a connection for this request alone.
             again: Whether the process did not run while this request was connecting, so that it connects once more.
 
         Returns:
@@ -146,9 +156,11 @@ class Transport:
             AttemptTimeoutError: No complete answer came in time.
             DecodeError: The answer is longer than `MAX_BODY`, or cut off.
         """
-        fresh = fresh and self._owns_session
         session = self._session_here(fresh=fresh)
+        fresh = session is self._fresh
         headers = self._headers if request.body is None else self._json_headers
+        if request.headers is not None or self._proxy_login is not None:
+            headers = self._with_more(headers, request)
         data = request.body if request.parts is None else _multipart(request.parts)
         watch, loop = self._watch, self._loop
         assert loop is not None
@@ -164,6 +176,8 @@ class Transport:
                 headers=headers,
                 allow_redirects=False,
                 raise_for_status=False,
+                proxy=self._proxy,
+                proxy_headers=self._proxy_login,
                 timeout=self._connecting_within(connect, until - began),
             )
             try:
@@ -195,7 +209,7 @@ class Transport:
             # aiohttp's timer counts time in which the process did not run. Nothing was sent: connect once more.
             if again or not isinstance(error, aiohttp.ConnectionTimeoutError) or watch.stalled_at <= began:
                 failure = name_failure(
-                    error, request, next_is_fresh=self._owns_session and not fresh, others_in_flight=len(watch) > 1
+                    error, request, next_is_fresh=self._can_be_fresh and not fresh, others_in_flight=len(watch) > 1
                 )
                 crowded_out = isinstance(failure, ConnectError) and failure.local_limit
                 if not crowded_out:
@@ -230,6 +244,15 @@ class Transport:
             await asyncio.sleep(0)
             return True
         return await self._room.wait(time_left, patience, again=again)
+
+    def _with_more(self, headers: CIMultiDict[str], request: Request) -> CIMultiDict[str]:
+        """Return the headers of a request with those of its caller, and the login of a proxy that reads the request."""
+        headers = CIMultiDict(headers)
+        headers.update(request.headers or {})
+        if request.url.scheme == "http":
+            # With https only the proxy's CONNECT has the login.
+            headers.update(self._proxy_login or {})
+        return headers
 
     def _connecting_within(self, connect: float, left: float) -> aiohttp.ClientTimeout:
         """Return aiohttp's timeouts. Only aiohttp knows that it was still connecting, so that nothing was sent."""
@@ -271,19 +294,31 @@ class Transport:
         if self._loop is not asyncio.get_running_loop():
             self._enter_loop()
         if fresh:
-            if self._fresh is None:
+            if not self._owns_session:
+                self._fresh = self._twin()
+            elif self._fresh is None:
                 self._fresh = self._new_session(force_close=True)
-            return self._fresh
+            if self._fresh is not None:
+                return self._fresh
         session = self._session
         if session is None:
             session = self._session = self._new_session(force_close=False)
         return session
 
+    def _twin(self) -> aiohttp.ClientSession | None:
+        """Return a session that opens new connections as the caller's session does; None if that is not possible."""
+        session, twin = self._session, self._fresh
+        if session is None or not self._can_be_fresh or session.closed:
+            return None
+        if twin is None or twin.closed:
+            twin = twin_without_pool(session, self._max_connections)
+        return twin
+
     def _enter_loop(self) -> None:
-        if self._loop is not None and self._owns_session:
-            for session in filter(None, (self._session, self._fresh)):
+        if self._loop is not None:
+            for session in filter(None, (self._session if self._owns_session else None, self._fresh)):
                 _abandon(session)
-            self._session = self._fresh = None
+            self._session, self._fresh = None if self._owns_session else self._session, None
         self._loop = asyncio.get_running_loop()
         self._slots = QuickSemaphore(self._max_connections)
         self._watch = watch = Watchdog(self._loop)
@@ -296,10 +331,11 @@ class Transport:
                 ttl_dns_cache=60,
                 resolver=_Resolver(self._connect_timeout),
                 force_close=force_close,
+                ssl=self._ssl,
             ),
             cookie_jar=aiohttp.DummyCookieJar(),
             headers=self._session_headers,
-            request_class=request_class(),
+            request_class=request_class() if self._proxy is None else aiohttp.ClientRequest,
             trust_env=False,
         )
         session._retry_connection = False
@@ -311,7 +347,8 @@ class Transport:
         self._closed = True
         if self._loop is asyncio.get_running_loop():
             self._watch.close()
-        sessions = [session for session in (self._session, self._fresh) if session is not None and self._owns_session]
+        mine = (self._session if self._owns_session else None, self._fresh)
+        sessions = [session for session in mine if session is not None]
         self._session = self._fresh = None
         for session in sessions:
             if self._loop is asyncio.get_running_loop():
