@@ -21,6 +21,7 @@ requests, `fresh.py` opens a new connection through a caller's session, and `rec
 from wavix_async._http.base_client import BaseClient, Limits
 from wavix_async._http.evidence import Difference, describe, find_id_field
 from wavix_async._http.failures import add_context, name_failure
+from wavix_async._http.headers import idempotency_headers
 from wavix_async._http.operation import Operation
 from wavix_async._http.options import CallOptions
 from wavix_async._http.receipts import Receipt, Recording
@@ -56,6 +57,7 @@ __all__ = [
     "decide",
     "describe",
     "find_id_field",
+    "idempotency_headers",
     "is_no_answer",
     "is_request_error",
     "is_worth_repeating",

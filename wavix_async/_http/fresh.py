@@ -1,7 +1,7 @@
 """A new connection for one request through the session of a caller.
 
 After a connection broke, pooled ones may be dead, too. The client's own session then has a second session without a
-pool. A caller's session has settings that nobody outside can read back: TLS, a proxy, a resolver, a SOCKS library. So
+pool. A caller's session has settings that cannot be read back: TLS, a proxy, a resolver, a SOCKS library. So
 the twin of a session is a copy of it, with a connector that keeps no connections and lets the connector of the caller
 open each one.
 """

@@ -150,14 +150,14 @@ def check_app_info(given: Any) -> str:
 
 
 def idempotency_headers(key: Any) -> dict[str, str] | None:
-    """Return the headers for the idempotency key of a call; None without a key.
+    """Return the headers for the idempotency key of a call; None for None and UNSET.
 
     Sources name two headers, so both are sent. Whether the API honours one is not documented.
 
     Raises:
         InputError: The key is empty or too long, or has characters that a header cannot contain.
     """
-    if key is None:
+    if key is None or key is UNSET:
         return None
     if not isinstance(key, str) or not key.strip() or len(key) > _LONGEST_KEY:
         raise InputError(f"idempotency_key must be a text of 1 to {_LONGEST_KEY} characters, got {key!r}.")

@@ -89,10 +89,12 @@ class Transport:
             hdrs.USER_AGENT: _USER_AGENT + app_info,
         }
         json = {hdrs.CONTENT_TYPE: "application/json"}
-        # Our own session has the constant headers as its defaults: to merge them each time costs 1 % of a request.
-        self._session_headers: Final = CIMultiDict(headers)
-        self._headers: Final = CIMultiDict({} if session is None else headers)
-        self._json_headers: Final = CIMultiDict(json if session is None else {**headers, **json})
+        # Our own session has the constant headers as its defaults: to merge them each time costs 1 % of a request. Not
+        # with a proxy: aiohttp would send them in the CONNECT, with the API key as the login of the proxy.
+        are_defaults = session is None and proxy is None
+        self._session_headers: Final = CIMultiDict(headers if are_defaults else {})
+        self._headers: Final = CIMultiDict({} if are_defaults else headers)
+        self._json_headers: Final = CIMultiDict(json if are_defaults else {**headers, **json})
         # Other code may use the connections of a caller's session: a wait for one counts as connecting.
         pool_wait = None if session is None else connect_timeout
         self._timeout = aiohttp.ClientTimeout(

@@ -193,6 +193,9 @@ class MessageCreate(Body):
     """Your own tag, to find the message by."""
     smart_encoding: bool | UnsetType = UNSET
     """Replace characters that need Unicode, so that the text takes fewer segments."""
+    idempotency_key: str | UnsetType = field(default=UNSET, metadata={"wire": False})
+    """Your own key of this message, sent as a header. The API's documentation contradicts itself on such keys, so a
+    message with a key is never sent twice either."""
 
 
 @frozen(kw_only=True)

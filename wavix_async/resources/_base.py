@@ -54,6 +54,7 @@ class Resource:
         query: Query | Mapping[str, object] | None = None,
         body: object = None,
         parts: Iterable[Part] | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> Coroutine[Any, Any, T]:
         """Make one call of the group.
 
@@ -63,6 +64,7 @@ class Resource:
             query: A query model, or parameters by their wire names.
             body: A body model, or any JSON value.
             parts: The parts of a multipart body.
+            headers: More headers for this call.
 
         Raises:
             InputError: An id is invalid for the group, or a PATCH would change nothing.
@@ -71,7 +73,9 @@ class Resource:
         # No isinstance here: with an abstract class it costs as much as the rest of this method.
         if operation.method == "PATCH" and getattr(body, "is_empty", bool)():
             raise _empty(body)
-        return self._client.call(operation, path=path, query=query, body=body, parts=parts)
+        if headers is None:
+            return self._client.call(operation, path=path, query=query, body=body, parts=parts)
+        return self._client.call(operation, path=path, query=query, body=body, parts=parts, headers=headers)
 
     def _path(self, operation: Operation[Any], ids: tuple[object, ...]) -> dict[str, object]:
         kinds, names = self._ids, operation.placeholders

@@ -4,7 +4,7 @@ import builtins
 from functools import cached_property
 from typing import Final
 
-from wavix_async._http import Operation
+from wavix_async._http import Operation, idempotency_headers
 from wavix_async.models.common import Success
 from wavix_async.models.messages import (
     Message,
@@ -108,7 +108,7 @@ class Messages(Resource):
     @unpack(MessageCreate)
     async def send(self, message: MessageCreate) -> Message:
         """Send one message (POST /v3/messages). It costs money, so it is never sent twice."""
-        return await self._call(SEND, body=message)
+        return await self._call(SEND, body=message, headers=idempotency_headers(message.idempotency_key))
 
     async def get(self, message_id: str) -> Message:
         """Read one message (GET /v3/messages/{id})."""
