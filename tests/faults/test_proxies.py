@@ -154,7 +154,7 @@ async def test_a_proxy_out_of_reach_shows_no_password(unused_tcp_port: int) -> N
         *("http://u:hush@h:1?q=1", "http://u:hush@h:99999", "hush", b"http://h:1", 5, "http://a%3Ab:hush@h:1"),
     ],
 )
-def test_what_is_no_proxy_is_refused_and_not_shown(proxy: Any) -> None:
+def test_a_wrong_proxy_is_refused_and_not_shown(proxy: Any) -> None:
     with pytest.raises(ConfigurationError, match="proxy ") as caught:
         WavixClient(KEY, proxy=proxy)
     assert "hush" not in shown(caught.value)

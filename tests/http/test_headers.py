@@ -93,13 +93,13 @@ def test_headers_of_the_client_are_refused(name: str) -> None:
         *({"": "1"}, {"X-A:": "1"}, {"X-A": 1}, {1: "x"}, [("X-A", "1")], "X-A: 1", {"X-A": "1", "x-a": "2"}),
     ],
 )
-def test_what_is_no_header_is_refused(headers: Any) -> None:
+def test_a_wrong_header_is_refused(headers: Any) -> None:
     with pytest.raises(ConfigurationError, match="headers"):
         client().with_options(headers=headers)
 
 
 @pytest.mark.parametrize("query", ["a=1", [("a", 1)], {1: 2}, {"": 1}])
-def test_what_is_no_query_is_refused(query: Any) -> None:
+def test_a_wrong_query_is_refused(query: Any) -> None:
     with pytest.raises(ConfigurationError, match="query must be a mapping"):
         client().with_options(query=query)
 
@@ -164,7 +164,7 @@ async def test_a_message_with_a_key_is_still_never_sent_twice(api: Api) -> None:
 
 
 @pytest.mark.parametrize("key", ["", "  ", "a\r\nb", "é", "x" * 256, 7])
-async def test_what_is_no_idempotency_key_is_refused(api: Api, key: Any) -> None:
+async def test_a_wrong_idempotency_key_is_refused(api: Api, key: Any) -> None:
     async with client() as wavix:
         with pytest.raises(InputError, match="idempotency_key"):
             await wavix.messages.send(**MESSAGE, idempotency_key=key)
@@ -196,6 +196,6 @@ def api_session() -> Any:
         *(("a", 1), ("a/b", "1"), ("é", "1"), ("a(b)", "1"), 5, ("a" * 101, "1")),
     ],
 )
-def test_what_is_no_app_info_is_refused(given: Any) -> None:
+def test_a_wrong_app_info_is_refused(given: Any) -> None:
     with pytest.raises(ConfigurationError, match=r'\("my-service", "1\.2"\)'):
         WavixClient(KEY, app_info=given)
