@@ -196,9 +196,7 @@ class Call(Generic[T]):
                 state.transport.distrust_idle(self._request)
             if isinstance(error, WavixError):
                 state.redactor.error(error)
-            self._on_wire += self._time() - began
-            if receivers.get():
-                self._answer = response.status, response.headers
+            self._note_failure(began, response)
             outcome = error.outcome if isinstance(error, WavixError) else "unknown"
             options.observers.notify(self._attempt_event(began, response.status, error, outcome))
             raise
@@ -218,8 +216,7 @@ class Call(Generic[T]):
             self._admission.give_back(permit, ())
             return
         self._admission.no_answer(permit)
-        self._on_wire += self._time() - began
-        self._answer = None
+        self._note_failure(began, None)
         outcome = error.outcome if isinstance(error, WavixError) else "unknown"
         if outcome == "not_sent":
             self._sent -= 1
@@ -375,6 +372,13 @@ class Call(Generic[T]):
         )
 
     # --- the receipt ---
+
+    def _note_failure(self, began: float, response: Response | None) -> None:
+        """Note what a failed attempt adds to the receipt of the call."""
+        self._on_wire += self._time() - began
+        self._answer = None
+        if response is not None and receivers.get():
+            self._answer = response.status, response.headers
 
     def _give_receipt(self, value: Any, began: float, error: BaseException | None = None) -> None:
         """Give a receipt to all that wait for one.
