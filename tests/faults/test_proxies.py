@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import aiohttp
 import pytest
+from yarl import URL
 
 from tests.support.raw import RawConnection, RawServer, anonymous_tls, answer
 from tests.support.stub import NUMBER
@@ -161,9 +162,11 @@ def test_a_wrong_proxy_is_refused_and_not_shown(proxy: Any) -> None:
 
 
 @pytest.mark.parametrize("given", [False, True, "cert.pem"])
-def test_ssl_is_a_context(given: Any) -> None:
-    with pytest.raises(ConfigurationError, match=r"ssl must be an ssl\.SSLContext"):
-        WavixClient(KEY, ssl=given)
+@pytest.mark.parametrize("kind", [str, URL])
+def test_ssl_is_a_context(given: Any, kind: Any) -> None:
+    with pytest.raises(ConfigurationError, match=r"ssl must be an ssl\.SSLContext") as caught:
+        WavixClient(KEY, proxy=kind(f"http://{LOGIN}@127.0.0.1:9"), ssl=given)
+    assert not any(secret in shown(caught.value) for secret in (PASSWORD, LOGIN, BASIC, BASIC[6:]))
 
 
 async def test_settings_of_our_session_do_not_apply_to_another() -> None:

@@ -6,6 +6,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 import attrs
+from yarl import URL
 
 from wavix_async._aio import Clock, StopSignal
 from wavix_async._http.call import Call
@@ -46,7 +47,6 @@ if TYPE_CHECKING:
     import ssl as _ssl
 
     import aiohttp
-    from yarl import URL
 
     from wavix_async._ratelimit import RateSource, SharedLimit
 
@@ -112,7 +112,7 @@ class BaseClient:
         observers: Iterable[Observer] = (),
     ) -> None:
         # Rebind the name, so that no frame of a traceback holds the key, or a login in a URL, as a plain string.
-        proxy = Secret(proxy) if proxy is not None and isinstance(proxy, str) else proxy
+        proxy = Secret(str(proxy)) if isinstance(proxy, str | URL) else proxy
         api_key = Secret(api_key) if isinstance(api_key, str) else api_key
         base_url = Secret(base_url) if isinstance(base_url, str) else base_url
         api_key = read_api_key(api_key)

@@ -93,8 +93,8 @@ def wavix_lifespan(
         options["api_key"] = Secret(options["api_key"])
     if "base_url" in options and isinstance(options["base_url"], str):
         options["base_url"] = Secret(options["base_url"])
-    if "proxy" in options and isinstance(options["proxy"], str):
-        options["proxy"] = Secret(options["proxy"])
+    if "proxy" in options and options["proxy"] is not None:
+        options["proxy"] = Secret(str(options["proxy"]))
     _check_lifespan(lifespan)
     grace = check_seconds("grace", grace)
     client_factory = _client_factory(client, options)
