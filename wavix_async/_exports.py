@@ -7,7 +7,12 @@ from wavix_async._aio import StopSignal as StopSignal
 from wavix_async._codec import Drift as Drift
 from wavix_async._codec import from_dict as from_dict
 from wavix_async._codec import to_dict as to_dict
+from wavix_async._http import Download as Download
+from wavix_async._http import Export as Export
 from wavix_async._http import Operation as Operation
+from wavix_async._http import Receipt as Receipt
+from wavix_async._http import Recording as Recording
+from wavix_async._http import SavedFile as SavedFile
 from wavix_async._instrumentation import AttemptEvent as AttemptEvent
 from wavix_async._instrumentation import AttemptStart as AttemptStart
 from wavix_async._instrumentation import BulkEvent as BulkEvent

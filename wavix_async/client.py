@@ -27,8 +27,16 @@ class WavixClient(BaseClient):
         retry: When to retry a failed attempt.
         timeout: How long to wait, in seconds; a number sets the time of one attempt.
         max_connections: How many connections, and so requests on the wire, are allowed at once.
-        session: Your own aiohttp session (proxies, TLS). The client does not close it, and switches off its hidden
-            replay of GET, PUT and DELETE. Default: the client creates and closes a session.
+        session: Your own aiohttp session. The client does not close it, and switches off its hidden replay of GET, PUT
+            and DELETE. Default: the client creates and closes a session. For a proxy or TLS settings, `proxy` and
+            `ssl` are enough.
+        proxy: The URL of an HTTP proxy, such as `http://user:password@proxy.example.com:8080`. The password shows
+            nowhere.
+        ssl: The TLS settings, for example `ssl.create_default_context(cafile="company.pem")`. Default: the certificates
+            of the system.
+        trust_env: Take the proxy from the environment (HTTPS_PROXY, ALL_PROXY, NO_PROXY) when the client is created.
+            `~/.netrc` is never read, and requests to this machine use no such proxy.
+        app_info: The name and version of your program, such as `("my-service", "1.2")`, to add to the User-Agent.
         strict: Raise `DecodeError` if an answer is not as documented, instead of keeping the values as received.
         observers: Called with every event: attempts, retries, pauses, rate changes, drift, bulk runs.
 

@@ -154,7 +154,8 @@ def read_api_key(api_key: str | None) -> Secret:
     return key
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Return whether a host is this machine."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -177,7 +178,7 @@ def read_base_url(base_url: str | None) -> URL:
         missing = "it has no host" if url.scheme in {"http", "https"} else "it does not begin with https://"
         del url
         raise ConfigurationError(f"base_url must be an absolute http(s) URL such as {DEFAULT_BASE_URL}: {missing}.")
-    if url.scheme == "http" and not _is_loopback(url.host):
+    if url.scheme == "http" and not is_loopback(url.host):
         host = url.host
         del url
         raise ConfigurationError(

@@ -11,6 +11,7 @@
     │   └── AttemptTimeoutError (TimeoutError)
     ├── DeadlineExceededError (TimeoutError)  the deadline of the whole call has passed
     ├── OutcomeUnknownError               sent, may have been carried out, and not repeated
+    ├── WaitTimeoutError (TimeoutError)   a waiter gave up before the object had reached an end state
     ├── DecodeError                       an answer could not be read
     ├── APIError                          the API, or a proxy, answered with an error
     │   ├── BadRequestError               400
@@ -57,6 +58,7 @@ __all__ = [
     "StoppedError",
     "TransportError",
     "UnprocessableEntityError",
+    "WaitTimeoutError",
     "WavixError",
 ]
 
@@ -118,6 +120,16 @@ class WavixError(Exception):
 
     def __str__(self) -> str:
         return self.message
+
+    @property
+    def help(self) -> str | None:
+        """The meaning of the API's own error code, and what to do; None if there is no code, or no known meaning."""
+        return None if self.code is None else _MEANINGS.get(self.code)
+
+    @property
+    def help_url(self) -> str | None:
+        """The vendor's page about the API's own error code; None if there is none."""
+        return f"{_CODE_PAGES}/{self.code}" if self.code in _CODES_WITH_PAGE else None
 
 
 class InputError(WavixError, ValueError):
@@ -227,6 +239,21 @@ class OutcomeUnknownError(WavixError):
         return bool(self.differing)
 
 
+class WaitTimeoutError(WavixError, TimeoutError):
+    """A waiter gave up: the object had not reached an end state in time. Waiting changes nothing, so wait again.
+
+    Attributes:
+        last: The object as it was read last; None if no read succeeded. If the last read failed, `__cause__` is its
+            error.
+    """
+
+    default_retryable = True
+
+    def __init__(self, message: str = "", *, last: object = None, **facts: object) -> None:
+        super().__init__(message, **facts)  # type: ignore[arg-type]
+        self.last = last
+
+
 class DecodeError(WavixError):
     """An answer could not be read: not JSON, cut off, too large, or, with `strict=True`, not as documented.
 
@@ -324,6 +351,58 @@ _BY_STATUS: Final[dict[int, type[APIError]]] = {
     413: ContentTooLargeError,
     422: UnprocessableEntityError,
     429: RateLimitError,
+}
+
+
+# Only meanings that the vendor has published. The vendor has a page for each code of messages; codes of three digits
+# belong to the number validator and two-factor authentication.
+_CODE_PAGES: Final = "https://docs.wavix.com/messaging/errors"
+_CODES_WITH_PAGE: Final = frozenset(
+    map(
+        str,
+        (
+            5,
+            7,
+            9,
+            12,
+            13,
+            14,
+            15,
+            17,
+            18,
+            19,
+            21,
+            22,
+            23,
+            24,
+            25,
+            26,
+            29,
+            31,
+            33,
+            34,
+            36,
+            37,
+            38,
+            41,
+            43,
+            *range(44, 48),
+            55,
+        ),
+    )
+)
+_REPEATED_TEXT: Final = (
+    "This number got five identical messages, or twenty from one sender, within an hour: it gets none for the next 60 "
+    "minutes. Wait, or send another text from another sender."
+)
+_MEANINGS: Final = {
+    "7": _REPEATED_TEXT,
+    "25": "The callback URL must start with http:// or https://.",
+    "26": "The account has reached its limit of messages per second. Send more slowly, or ask for a higher limit.",
+    "47": _REPEATED_TEXT,
+    "55": "A message with the same idempotency key was accepted within the last 12 hours. It was not sent again.",
+    "012": "Access is denied: the account or the key must not use this feature.",
+    "091": "The balance does not cover the request. Top up the account.",
 }
 
 

@@ -213,3 +213,27 @@ def test_nothing_is_needed_to_make_one() -> None:
     for kind in ALL:
         assert str(kind()) == ""
         assert repr(kind("x")).startswith(kind.__name__)
+
+
+# --- the meaning of the API's own codes ---
+
+
+@pytest.mark.parametrize(
+    ("code", "meaning", "url"),
+    [
+        ("26", "limit of messages per second", "https://docs.wavix.com/messaging/errors/26"),
+        ("47", "within an hour", "https://docs.wavix.com/messaging/errors/47"),
+        ("55", "was not sent again", "https://docs.wavix.com/messaging/errors/55"),
+        # The vendor has a page for it, and our sources do not say what it means.
+        ("44", None, "https://docs.wavix.com/messaging/errors/44"),
+        ("012", "Access is denied", None),
+        ("091", "balance", None),
+        ("12345", None, None),
+        ("26/../../evil", None, None),
+        (None, None, None),
+    ],
+)
+def test_a_known_code_has_a_meaning_or_a_page(code: str | None, meaning: str | None, url: str | None) -> None:
+    error = NotFoundError("x", code=code)
+    assert (error.help is None) if meaning is None else (meaning in (error.help or ""))
+    assert error.help_url == url

@@ -72,6 +72,7 @@ ANSWERS: dict[str, tuple[int, str]] = {
     "DisconnectedError": (502, "/problems/upstream-error"),
     "AttemptTimeoutError": (504, "/problems/upstream-timeout"),
     "DeadlineExceededError": (504, "/problems/upstream-timeout"),
+    "WaitTimeoutError": (504, "/problems/upstream-timeout"),
     "OutcomeUnknownError": (502, "/problems/outcome-unknown"),
     "DecodeError": (502, "/problems/upstream-error"),
     "APIError": (502, "/problems/upstream-error"),

@@ -79,6 +79,7 @@ REVIEWED = {
     "DELETE /v1/numbers": True,  # what is gone is gone
     "POST /v1/numbers/papers": False,  # each upload is a document of its own
     "GET /v3/messages": True,
+    "GET /v3/messages/all": True,  # until a row was handed out
     "GET /v3/messages/{id}": True,
     "POST /v3/messages": False,  # sends a message, and is charged
     "GET /v3/messages/sender-ids": True,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 import json
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta, timezone
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -65,13 +65,18 @@ def test_a_request_with_parts() -> None:
         (Colour.RED, ["red"]),
         ([Colour.RED], ["red"]),
         (date(2025, 1, 31), ["2025-01-31"]),
-        (datetime(2025, 1, 31, tzinfo=UTC), ["2025-01-31T00:00:00+00:00"]),
+        (datetime(2025, 1, 31, tzinfo=UTC), ["2025-01-31T00:00:00"]),
+        (datetime(2025, 1, 31, 12, 0, 1, 999999), ["2025-01-31T12:00:01"]),  # noqa: DTZ001
+        (datetime(2025, 1, 31, 1, tzinfo=timezone(timedelta(hours=2))), ["2025-01-30T23:00:00"]),
     ],
 )
 def test_query_values(value: object, sent: list[str]) -> None:
     url = str(build_request(LIST, BASE, query={"x": value, "y": None}).url)
 
-    assert parse_qsl(urlsplit(url).query, keep_blank_values=True, strict_parsing=bool(sent)) == [("x", s) for s in sent]
+    name = "x[]" if len(sent) > 1 else "x"
+    assert parse_qsl(urlsplit(url).query, keep_blank_values=True, strict_parsing=bool(sent)) == [
+        (name, s) for s in sent
+    ]
     assert ("?" in url) is bool(sent)
 
 

@@ -368,3 +368,13 @@ def test_every_model_is_documented() -> None:
         kind = getattr(wavix_async, name)
         if inspect.isclass(kind) and kind.__module__.startswith("wavix_async.models"):
             assert kind.__doc__, name
+
+
+def test_a_model_is_written_as_json_as_it_was_received() -> None:
+    payload = {**ex.number(), "label": "Zürich \U0001f600", "a_new_key": {"deep": [1, None]}}
+    number = from_dict(Number, payload)
+    assert json.loads(number.to_json()) == payload
+    assert "Zürich" in number.to_json()
+    assert "\n" not in number.to_json()
+    assert json.loads(number.to_json(indent=2)) == payload
+    assert number.to_json(indent=2).startswith('{\n  "')

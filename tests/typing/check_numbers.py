@@ -122,7 +122,7 @@ async def bulk(wavix: WavixClient, ids: list[int], changes: AsyncIterator[tuple[
     await wavix.numbers.bulk_update(((number, NumberUpdate()) for number in ids), on_progress=tell)
     await wavix.numbers.bulk_update([(1, NumberUpdate())], failures_to="failed.csv")
     await wavix.numbers.bulk_update([(1, NumberUpdate())], failures_to=Path("failed.csv"))
-    await wavix.numbers.bulk_update([(1, NumberUpdate())], failures_to=b"failed.csv")  # type: ignore[arg-type]
+    wavix.numbers.bulk_update({}, failures_to=b"failed.csv")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     assert_type(asyncio.create_task(run), asyncio.Task[BulkReport[int, Number]])
     async with asyncio.TaskGroup() as group:
         assert_type(group.create_task(run), asyncio.Task[BulkReport[int, Number]])

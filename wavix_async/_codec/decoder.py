@@ -87,6 +87,16 @@ def _decimal(text: str) -> tuple[Decimal, bool]:
     return number, str(number) == text
 
 
+def _from_number(value: Any) -> Decimal:
+    """Return the number of a JSON number: the API sends money as texts or as numbers."""
+    if type(value) is float:
+        # The shortest text that gives it again: the API sent 0.1, not 0.1000000000000000055.
+        return Decimal(repr(value))
+    if type(value) is int:
+        return Decimal(value)
+    raise _Mismatch
+
+
 def _datetime(text: str) -> tuple[datetime, bool]:
     """Return the time that a text shows, and whether writing the time gives the text."""
     if len(text) < 19:
@@ -121,6 +131,8 @@ _LONGEST_CACHED: Final = 30  # characters, so that the caches stay small
 def _textual(kind: type) -> Callable[[Any, Any], Any]:
     def hook(value: Any, _: Any) -> Any:
         if type(value) is not str:
+            if kind is Decimal:
+                return _from_number(value)
             raise _Mismatch
         return _TEXTS[kind](value)[0]
 
@@ -276,6 +288,13 @@ def _steps(kind: Any, i: int, names: dict[str, Any]) -> list[str]:
     if kind in _TEXTS:
         names[f"read{i}"] = read = _TEXTS[kind]
         names[f"kept{i}"] = _CACHED.get(kind, read)
+        if kind is Decimal:
+            names["from_number"] = _from_number
+            return [
+                f"if type(value) is str: value, same = (kept{i} if len(value) < {_LONGEST_CACHED} else read{i})(value)",
+                "else: value, same = from_number(value), False",
+                "plain = plain and same",
+            ]
         return [
             "if type(value) is not str: raise Mismatch",
             f"value, same = (kept{i} if len(value) < {_LONGEST_CACHED} else read{i})(value)",

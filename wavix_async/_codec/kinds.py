@@ -14,7 +14,16 @@ import attrs
 from wavix_async._codec.values import Value
 from wavix_async.types import UNSET
 
-__all__ = ["NO_EXTRA", "AnswerBase", "FieldsBase", "OpenEnum", "OpenIntBase", "OpenStrBase", "Origin"]
+__all__ = [
+    "NO_EXTRA",
+    "AnswerBase",
+    "CaseBlindStrBase",
+    "FieldsBase",
+    "OpenEnum",
+    "OpenIntBase",
+    "OpenStrBase",
+    "Origin",
+]
 
 
 @attrs.frozen(eq=False, repr=False)
@@ -110,6 +119,28 @@ class OpenStrBase(OpenEnum, enum.StrEnum):
     def _missing_(cls, value: object) -> Self | None:
         made = str.__new__(cls, value) if type(value) is str else None
         return typing.cast("Self | None", cls._pseudo_member(value, str, made))
+
+
+class CaseBlindStrBase(OpenStrBase):
+    """An open enum of strings that compares without case, and keeps the text as it came."""
+
+    @classmethod
+    def _missing_(cls, value: object) -> Self | None:
+        made = super()._missing_(value)
+        if made is not None:
+            known = next((member for member in cls if member == made), None)
+            if known is not None:
+                made._name_ = known.name
+        return made
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, str) and self.value.lower() == str(getattr(other, "value", other)).lower()
+
+    def __ne__(self, other: object) -> bool:
+        return not self == other
+
+    def __hash__(self) -> int:
+        return hash(self.value.lower())
 
 
 class OpenIntBase(OpenEnum, enum.IntEnum):

@@ -13,21 +13,29 @@ The path of a call, top to bottom:
     refusals.py      is_refusal()           whether an answer shows that the API rejected the request
     retry.py         decide()               whether to retry a failed attempt, and when
 
+A file or an export takes the same way, with `stream_call.py` in place of `call.py`: it opens the answer
+(`open_answer.py`), and `streams.py` reads it.
+
 `operation.py` defines a call, `options.py` what can differ from call to call, and `state.py` what all calls of a client
-share. `redaction.py` keeps the API key out of errors and events.
+share. `redaction.py` keeps the API key out of errors and events. `headers.py` and `proxy.py` check what callers add to
+requests, `fresh.py` opens a new connection through a caller's session, and `receipts.py` keeps the facts of calls.
 """
 
 from wavix_async._http.base_client import BaseClient, Limits
 from wavix_async._http.evidence import Difference, describe, find_id_field
 from wavix_async._http.failures import add_context, name_failure
+from wavix_async._http.file_part import FilePart
+from wavix_async._http.headers import idempotency_headers
 from wavix_async._http.operation import Operation
 from wavix_async._http.options import CallOptions
+from wavix_async._http.receipts import Receipt, Recording
 from wavix_async._http.redaction import Redactor
 from wavix_async._http.refusals import REQUEST_ERROR_STATUSES, is_no_answer, is_request_error
 from wavix_async._http.request import Part, Request, build_request
 from wavix_async._http.response import Response, read_response
 from wavix_async._http.retry import GiveUp, RetryBudget, Wait, decide, is_worth_repeating, repeat
 from wavix_async._http.state import ClientState
+from wavix_async._http.streams import Download, Export, SavedFile
 from wavix_async._http.transport import MAX_BODY, Transport
 
 __all__ = [
@@ -37,14 +45,20 @@ __all__ = [
     "CallOptions",
     "ClientState",
     "Difference",
+    "Download",
+    "Export",
+    "FilePart",
     "GiveUp",
     "Limits",
     "Operation",
     "Part",
+    "Receipt",
+    "Recording",
     "Redactor",
     "Request",
     "Response",
     "RetryBudget",
+    "SavedFile",
     "Transport",
     "Wait",
     "add_context",
@@ -52,6 +66,7 @@ __all__ = [
     "decide",
     "describe",
     "find_id_field",
+    "idempotency_headers",
     "is_no_answer",
     "is_request_error",
     "is_worth_repeating",

@@ -165,6 +165,10 @@ class Admission:
                 ) from None
             raise
 
+    def move_deadline(self, deadline: float) -> None:
+        """Change the deadline of the call."""
+        self._deadline = deadline
+
     # --- after the wait ---
 
     def give_back(self, permit: float, slots: Iterable[asyncio.Semaphore]) -> None:

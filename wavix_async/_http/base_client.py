@@ -1,14 +1,18 @@
 """`BaseClient`: the settings, the lifetime, and the one entry point of every call. It knows no group of operations."""
 
 import asyncio
-from collections.abc import Coroutine, Iterable, Mapping
+import os
+import typing
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 import attrs
+from yarl import URL
 
 from wavix_async._aio import Clock, StopSignal
 from wavix_async._http.call import Call
+from wavix_async._http.headers import check_app_info, check_headers, check_query, merge_headers, merge_query
 from wavix_async._http.operation import Operation
 from wavix_async._http.options import (
     CallOptions,
@@ -19,11 +23,16 @@ from wavix_async._http.options import (
     follow,
     merge_timeout,
 )
+from wavix_async._http.proxy import check_ssl, choose_proxy
+from wavix_async._http.receipts import Receipt, Recording, get_receipt
 from wavix_async._http.redaction import Redactor
 from wavix_async._http.request import Part, build_request
 from wavix_async._http.state import ClientState
-from wavix_async._http.transport import Transport
-from wavix_async._instrumentation import Observer, Observers
+from wavix_async._http.stream_call import StreamCall
+from wavix_async._http.streams import Download, Export, Opener, Stream
+from wavix_async._http.transport import MAX_BODY, Transport
+from wavix_async._http.waiters import check_intervals, wait_for
+from wavix_async._instrumentation import Observer, Observers, log_to_stderr
 from wavix_async._ratelimit import LimitSnapshot
 from wavix_async.config import (
     RetryPolicy,
@@ -36,16 +45,19 @@ from wavix_async.config import (
     read_api_key,
     read_base_url,
 )
-from wavix_async.errors import InputError
+from wavix_async.errors import ConfigurationError, InputError
 from wavix_async.types import UNSET, UnsetType
 
 if TYPE_CHECKING:
+    import ssl as _ssl
+
     import aiohttp
 
     from wavix_async._ratelimit import RateSource, SharedLimit
 
 __all__ = ["BaseClient", "Limits"]
 
+S = TypeVar("S")
 T = TypeVar("T")
 
 
@@ -98,10 +110,17 @@ class BaseClient:
         timeout: Timeouts | float | None = None,
         max_connections: int = 100,
         session: "aiohttp.ClientSession | None" = None,
+        proxy: "str | URL | None" = None,
+        ssl: "_ssl.SSLContext | None" = None,
+        trust_env: bool = False,
+        app_info: tuple[str, str] | None = None,
         strict: bool = False,
         observers: Iterable[Observer] = (),
     ) -> None:
-        # Rebind the name, so that no frame of a traceback holds the key, or a login in the URL, as a plain string.
+        if level := os.environ.get("WAVIX_LOG"):
+            log_to_stderr(level)
+        # Rebind the name, so that no frame of a traceback holds the key, or a login in a URL, as a plain string.
+        proxy = Secret(str(proxy)) if isinstance(proxy, str | URL) else proxy
         api_key = Secret(api_key) if isinstance(api_key, str) else api_key
         base_url = Secret(base_url) if isinstance(base_url, str) else base_url
         api_key = read_api_key(api_key)
@@ -110,11 +129,18 @@ class BaseClient:
         policy = RetryPolicy() if retry is None else check_retry(retry)
         self._base_url = read_base_url(base_url)
         self._options = CallOptions(timeouts=timeouts, retry=policy, observers=Observers(check_observers(observers)))
+        if session is not None and (proxy is not None or ssl is not None or trust_env):
+            raise ConfigurationError(
+                "proxy, ssl and trust_env are settings of the client's own session: set them on yours, or omit session."
+            )
         transport = Transport(
             api_key=api_key,
             max_connections=check_count("max_connections", max_connections),
             connect_timeout=timeouts.connect,
             session=session,
+            proxy=choose_proxy(proxy, self._base_url, trust_env=trust_env),
+            ssl=check_ssl(ssl),
+            app_info=check_app_info(app_info),
         )
         limit = _shared_limit(rate, account_of(api_key, self._base_url))
         self._state = ClientState(
@@ -170,6 +196,7 @@ class BaseClient:
         query: Mapping[str, object] | None = None,
         body: object = None,
         parts: Iterable[Part] | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> Coroutine[Any, Any, T]:
         """Call any operation, including those that the SDK has no method for.
 
@@ -191,9 +218,11 @@ class BaseClient:
         Args:
             operation: The operation to call.
             path: Values of the placeholders in its path, by name.
-            query: Query parameters. A parameter that is None is not sent; a list repeats its key.
+            query: Query parameters. A parameter that is None is not sent. Several values of a list are sent as
+                `name[]`, a single one as `name`. Times are sent in UTC, to the second.
             body: The request body: a model, or any JSON value.
             parts: The parts of a multipart body.
+            headers: More headers for this call; see `with_options`.
 
         Returns:
             The answer, as `Operation.result` says.
@@ -204,8 +233,164 @@ class BaseClient:
         """
         if type(operation) is not Operation or type(path) not in _MAPPINGS or type(query) not in _MAPPINGS:
             _check_arguments(operation, path, query)
+        if operation.is_stream:
+            raise InputError(f"{operation.name} gives a stream: use download() or export() instead of call().")
+        options = self._options
+        if options.query is not None:
+            query = merge_query(options.query, query)
         request = build_request(operation, self._base_url, path, query, body, parts)
-        return Call(self._state, self._options, operation, request).run()
+        if headers is not None:
+            request.headers = merge_headers(options.headers, check_headers(headers))
+        elif options.headers is not None:
+            request.headers = options.headers
+        return Call(self._state, options, operation, request).run()
+
+    async def receipt(self, call: Awaitable[T]) -> Receipt[T]:
+        """Make a call and return its receipt: the result, and the facts around it.
+
+            receipt = await wavix.receipt(wavix.numbers.get(1001))
+            print(receipt.value.label, receipt.status, receipt.request_id, receipt.attempts)
+
+        If the call fails, its error is raised; it has `status`, `request_id`, `attempts` and `elapsed`, too. A list
+        (`wavix.numbers.list()`) gives the receipt of one page. If a method makes several calls, the facts are those of
+        the last one. A bulk run makes many calls: use `record`.
+
+        Args:
+            call: Any call of this library that is not awaited yet.
+
+        Returns:
+            The receipt.
+
+        Raises:
+            InputError: `call` is not a call, is a task, or is a bulk run; nothing was sent.
+            WavixError: The call failed.
+        """
+        return await get_receipt(call)
+
+    def record(self, keep: int = 1000) -> Recording:
+        """Keep the receipts of all calls in a block: those of this task, and of the tasks that it starts in the block.
+
+            with wavix.record() as calls:
+                await wavix.numbers.bulk_update(changes)
+            slowest = max(calls, key=lambda call: call.elapsed)
+
+        Failed calls count, with the class name of their `error`, and every call of a bulk run. Each receipt holds its
+        result, so `keep` limits the memory.
+
+        Args:
+            keep: The number of receipts; of more calls the recording keeps the last ones.
+
+        Returns:
+            A sequence of receipts, to be entered with `with`.
+
+        Raises:
+            ConfigurationError: `keep` is not a whole number of 1 or more.
+        """
+        return Recording(self._state, check_count("keep", keep))
+
+    def download(
+        self,
+        operation: Operation[Download],
+        *,
+        path: Mapping[str, object] | None = None,
+        query: Mapping[str, object] | None = None,
+    ) -> Download:
+        """Make any operation that serves a file; nothing is sent until you use what this returns.
+
+            RECORDING = Operation("GET", "/v1/recordings/{id}", Download)
+
+            saved = await wavix.download(RECORDING, path={"id": call_id}).save("call.mp3")
+
+        Args:
+            operation: The operation, with `Download` as its result.
+            path: Values of the placeholders in its path, by name.
+            query: Query parameters, as in `call`.
+
+        Raises:
+            InputError: A placeholder has no value, or the operation serves no file.
+        """
+        _check_arguments(operation, path, query)
+        if operation.result is not Download:
+            raise InputError(f"{operation.name} serves no file: its result must be Download.")
+        return Download(operation.name, self._opener(operation, path, query), MAX_BODY)
+
+    def export(
+        self,
+        operation: Operation[Export[T]],
+        *,
+        path: Mapping[str, object] | None = None,
+        query: Mapping[str, object] | None = None,
+    ) -> Export[T]:
+        """Make any operation that streams rows; nothing is sent until you use what this returns.
+
+            ALL_MESSAGES = Operation("GET", "/v3/messages/all", Export[Message])
+
+            async for message in wavix.export(ALL_MESSAGES, query={"type": "outbound"}):
+                ...
+
+        Args:
+            operation: The operation, with `Export[...]` of a model as its result.
+            path: Values of the placeholders in its path, by name.
+            query: Query parameters, as in `call`.
+
+        Raises:
+            InputError: A placeholder has no value, or the operation streams no rows.
+        """
+        _check_arguments(operation, path, query)
+        if typing.get_origin(operation.result) is not Export:
+            raise InputError(f"{operation.name} streams no rows: its result must be Export[...] of a model.")
+        (kind,) = typing.get_args(operation.result)
+        return Export(operation.name, self._opener(operation, path, query), MAX_BODY, kind)
+
+    def _opener(
+        self, operation: Operation[Any], path: Mapping[str, object] | None, query: Mapping[str, object] | None
+    ) -> Opener:
+        options = self._options
+        if options.query is not None:
+            query = merge_query(options.query, query)
+        request = build_request(operation, self._base_url, path, query)
+        request.headers = options.headers
+
+        def open_stream(consume: Callable[[Stream], Awaitable[S]], *, follow: bool = True) -> Awaitable[S]:
+            return StreamCall(self._state, options, operation, request, consume, follow=follow).run()
+
+        return open_stream
+
+    async def wait_for(
+        self,
+        read: Callable[[], Awaitable[T]],
+        done: Callable[[T], bool],
+        *,
+        every: tuple[float, float] = (1.0, 15.0),
+        timeout: float | None = 600.0,
+        what: str = "the end state",
+    ) -> T:
+        """Read something again and again until it has reached an end state.
+
+            number = await wavix.wait_for(
+                lambda: wavix.numbers.get(1001), lambda number: number.status == "active", what="number 1001 is active"
+            )
+
+        It reads at once, then after the first interval; each following interval is twice as long, up to the longest.
+        A 429, a 5xx or a broken connection does not end the wait.
+
+        Args:
+            read: Reads the object; called again and again.
+            done: Returns whether an object has reached an end state, good or bad.
+            every: The first and the longest interval between two reads, in seconds.
+            timeout: Seconds to wait at most; None: no limit.
+            what: What the wait is for, for the message of a timeout.
+
+        Returns:
+            The object in its end state.
+
+        Raises:
+            WaitTimeoutError: The time is over; `last` is the object as it was read last.
+            ConfigurationError: `every` or `timeout` is out of range.
+            WavixError: A read failed, and waiting would not help.
+        """
+        every, timeout = check_intervals(every, timeout)
+        return await wait_for(read, done, what=what, every=every, timeout=timeout, clock=self.clock)
 
     def with_options(
         self,
@@ -216,6 +401,8 @@ class BaseClient:
         observers: Iterable[Observer] = (),
         semaphore: asyncio.Semaphore | None = None,
         stop: StopSignal | None = None,
+        headers: Mapping[str, str] | None = None,
+        query: Mapping[str, object] | None = None,
     ) -> Self:
         """Return a client with other options that shares the pool, limits and budget; closing either closes both.
 
@@ -228,6 +415,10 @@ class BaseClient:
             semaphore: Held by every attempt while it is on the wire, and at no other time; adds to one given before.
             stop: Once this signal is set, the client sends nothing more: a call that waits for a permit or backs off
                 raises `StoppedError`. A request on the wire is not stopped.
+            headers: Headers that every call adds, beside those set before. The client's own headers cannot be set:
+                `Authorization`, `Host`, `Content-Type` and others.
+            query: Query parameters that every call adds, beside those set before. A parameter that the call itself sets
+                takes precedence.
 
         Returns:
             The client.
@@ -248,6 +439,8 @@ class BaseClient:
             # Each semaphore once: an attempt that acquires one twice could wait for itself forever.
             semaphores=tuple(dict.fromkeys((*self._options.semaphores, *check_semaphore(semaphore)))),
             stop=follow(stop, self._options.stop),
+            headers=merge_headers(self._options.headers, check_headers(headers)),
+            query={**(self._options.query or {}), **(check_query(query) or {})} or None,
         )
         return other
 

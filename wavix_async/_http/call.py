@@ -7,20 +7,26 @@ leave, `transport.py` sends it, `response.py` reads the answer, `retry.py` decid
 import asyncio
 import random
 import time
-from typing import Generic, TypeVar, cast
+from collections.abc import Mapping
+from typing import Any, Generic, TypeVar, cast
+
+from yarl import URL
 
 from wavix_async import _codec
 from wavix_async._http import retry as _retry
 from wavix_async._http.admission import NO_DEADLINE, Admission, Slots, leave
 from wavix_async._http.failures import add_context
+from wavix_async._http.headers import shown_headers, shown_url
 from wavix_async._http.operation import Operation
 from wavix_async._http.options import CallOptions
+from wavix_async._http.receipts import Receipt, receivers
 from wavix_async._http.request import Request
-from wavix_async._http.response import LARGE, Response, error_context, read_large, read_response
+from wavix_async._http.response import LARGE, Response, error_context, read_large, read_request_id, read_response
 from wavix_async._http.state import ClientState
 from wavix_async._instrumentation import AttemptEvent, AttemptStart, DriftEvent, RetryEvent
 from wavix_async._ratelimit import wait_told
 from wavix_async.errors import (
+    APIError,
     AttemptTimeoutError,
     ClientClosedError,
     ConnectError,
@@ -46,10 +52,12 @@ class Call(Generic[T]):
     __slots__ = (
         "_admission",
         "_ambiguous",
+        "_answer",
         "_counted",
         "_crowded_out",
         "_deadline",
         "_fresh",
+        "_on_wire",
         "_operation",
         "_options",
         "_request",
@@ -75,6 +83,8 @@ class Call(Generic[T]):
         self._sent = 0  # attempts that reached the wire
         self._crowded_out: ConnectError | None = None  # the last attempt found no descriptor for its connection
         self._waited_for_room = False
+        self._on_wire = 0.0  # seconds of the attempts that failed
+        self._answer: tuple[int, Mapping[str, str]] | None = None  # status and headers of a failure, for a receipt
 
     async def run(self) -> T:
         """Make the call.
@@ -101,13 +111,19 @@ class Call(Generic[T]):
                 first = error
             try:
                 return await _retry.repeat(self._attempt, first, self._decide, self._back_off)
-            except NotFoundError:
-                if self._ambiguous and self._operation.not_found_is_success:
-                    return cast("T", Success(success=True, already_gone=True))
+            except APIError as error:
+                if self._ambiguous and _says_gone(self._operation, error):
+                    gone = cast("T", Success(success=True, already_gone=True))
+                    self._give_receipt(gone, self._time())
+                    return gone
                 raise
             finally:
                 # An error refers to its frames, and these refer to the answer: a stored error would keep all of it.
                 del first
+        except BaseException as error:
+            if receivers.get():
+                self._give_receipt(None, self._time(), error)
+            raise
         finally:
             in_progress.end()
 
@@ -143,7 +159,7 @@ class Call(Generic[T]):
 
     async def _traced(self, permit: float, slots: Slots, began: float) -> T:
         """Make the exchange inside the contexts of the observers."""
-        start = AttemptStart(operation=self._operation.name, attempt=self._tries, url=self._request.url)
+        start = AttemptStart(operation=self._operation.name, attempt=self._tries, url=self._shown_url())
         entered = False
         try:
             with self._options.observers.around_attempt(start):
@@ -181,11 +197,16 @@ class Call(Generic[T]):
                 state.transport.distrust_idle(self._request)
             if isinstance(error, WavixError):
                 state.redactor.error(error)
+            self._note_failure(began, response)
             outcome = error.outcome if isinstance(error, WavixError) else "unknown"
             options.observers.notify(self._attempt_event(began, response.status, error, outcome))
             raise
         if options.observers.want_success():
-            options.observers.notify_success(self._attempt_event(began, response.status))
+            request_id = read_request_id(response.headers, state.redactor)
+            options.observers.notify_success(self._attempt_event(began, response.status, request_id=request_id))
+        if receivers.get():
+            self._answer = response.status, response.headers
+            self._give_receipt(value, began)
         return value
 
     def _no_answer(self, permit: float, began: float, error: BaseException) -> None:
@@ -196,6 +217,7 @@ class Call(Generic[T]):
             self._admission.give_back(permit, ())
             return
         self._admission.no_answer(permit)
+        self._note_failure(began, None)
         outcome = error.outcome if isinstance(error, WavixError) else "unknown"
         if outcome == "not_sent":
             self._sent -= 1
@@ -333,7 +355,12 @@ class Call(Generic[T]):
         return error
 
     def _attempt_event(
-        self, began: float, status: int | None, error: BaseException | None = None, outcome: str | None = None
+        self,
+        began: float,
+        status: int | None,
+        error: BaseException | None = None,
+        outcome: str | None = None,
+        request_id: str | None = None,
     ) -> AttemptEvent:
         return AttemptEvent(
             operation=self._operation.name,
@@ -342,5 +369,51 @@ class Call(Generic[T]):
             error=type(error).__name__ if error else None,
             outcome=outcome,
             duration=self._time() - began,
-            request_id=getattr(error, "request_id", None),
+            request_id=getattr(error, "request_id", request_id),
         )
+
+    # --- the receipt ---
+
+    def _note_failure(self, began: float, response: Response | None) -> None:
+        """Note what a failed attempt adds to the receipt of the call."""
+        self._on_wire += self._time() - began
+        self._answer = None
+        if response is not None and receivers.get():
+            self._answer = response.status, response.headers
+
+    def _give_receipt(self, value: Any, began: float, error: BaseException | None = None) -> None:
+        """Give a receipt to all that wait for one.
+
+        Args:
+            value: The result.
+            began: When the attempt that succeeded began; now, if none did.
+            error: The error of the call.
+        """
+        redactor, now = self._state.redactor, self._time()
+        status, headers = self._answer or (None, {})
+        elapsed = now - self._started
+        receipt = Receipt(
+            operation=self._operation.name,
+            value=value,
+            status=status,
+            headers=shown_headers(headers, redactor),
+            request_id=read_request_id(headers, redactor),
+            attempts=self._sent,
+            waited=max(elapsed - self._on_wire - (now - began), 0.0),
+            elapsed=elapsed,
+            error=None if error is None else type(error).__name__,
+        )
+        for receiver in receivers.get():
+            receiver._add(self._state, receipt)
+
+    def _shown_url(self) -> URL:
+        query = self._options.query
+        return self._request.url if query is None else shown_url(self._request.url, query)
+
+
+def _says_gone(operation: Operation[Any], error: APIError) -> bool:
+    """Return whether an error shows that an earlier attempt has deleted the object."""
+    if isinstance(error, NotFoundError):
+        return operation.not_found_is_success
+    key, details = operation.gone_key, error.details
+    return key is not None and error.status == 400 and isinstance(details, dict) and bool(details.get(key))

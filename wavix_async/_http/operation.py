@@ -11,6 +11,7 @@ import attrs
 
 from wavix_async import _codec
 from wavix_async._codec import Value
+from wavix_async._http.streams import Download, Export
 from wavix_async.errors import InputError
 from wavix_async.models.common import Success
 
@@ -41,8 +42,9 @@ class Operation(Value, Generic[T]):
         method: HTTP method, in capitals: GET, POST, PUT, PATCH, DELETE or HEAD.
         path: Path with placeholders: `/v1/numbers/{id}`.
         result: The type of a successful answer: a model, a list of models, `dict`, `list` or `object` for plain JSON,
-            or None to ignore the body. A union needs a cast, because type checkers cannot infer its type:
-            `EITHER: Operation[A | B] = Operation("GET", "/v1/...", cast("Any", A | B))`.
+            or None to ignore the body. `Download` is a file and `Export[Message]` one JSON object in each line: make
+            their calls with `download()` and `export()` of the client. A union needs a cast, because type checkers
+            cannot infer its type: `EITHER: Operation[A | B] = Operation("GET", "/v1/...", cast("Any", A | B))`.
         scope: The permission that the key needs (`numbers:write`), or None.
         idempotent: Whether sending it twice has the same effect as sending it once. The default is True for GET, HEAD,
             PUT and DELETE and False for all others: the client does not repeat a new operation until its author allows
@@ -68,6 +70,10 @@ class Operation(Value, Generic[T]):
         applied_late: Fields that the API may apply after its answer, so that they prove nothing.
         batch_ids: The key of the body that lists the ids of several records, each of which the answer must show: `ids`;
             or the key of the query that lists ids, if the answer only confirms.
+        pending_202: Whether a 202 means that there is no result yet. The result then has `pending` set, a field of its
+            model with `metadata={"wire": False}`, and all other fields that the answer lacks are None.
+        gone_key: The key of the body of a 400 that says that the object was deleted before: `deleted_at`. After an
+            attempt with an unknown outcome, such a 400 means that the attempt worked.
 
     Raises:
         InputError: The method, the path, the result or a setting is invalid.
@@ -94,7 +100,11 @@ class Operation(Value, Generic[T]):
     echoes: Iterable[str] | None = attrs.field(default=None, converter=_to_frozenset, kw_only=True)
     applied_late: Iterable[str] = attrs.field(default=frozenset(), converter=_to_frozenset, kw_only=True)
     batch_ids: str | None = attrs.field(default=None, kw_only=True)
+    pending_202: bool = attrs.field(default=False, kw_only=True)
+    gone_key: str | None = attrs.field(default=None, kw_only=True)
 
+    is_stream: bool = attrs.field(init=False, repr=False, eq=False)
+    """Whether the result is a `Download` or an `Export`."""
     placeholders: tuple[str, ...] = attrs.field(init=False, repr=False, eq=False)
     """The names of the placeholders in the path, from left to right."""
     # The path in pieces, so that filling it in needs no parsing: the text before the first placeholder, and for each
@@ -120,12 +130,21 @@ class Operation(Value, Generic[T]):
         for name in ("echoes", "applied_late"):
             if getattr(self, name):
                 _check_names(self.name, name, "fields of the body such as ['to']", getattr(self, name))
-        for name in ("answer_id", "batch_ids"):
+        for name in ("answer_id", "batch_ids", "gone_key"):
             if not isinstance(getattr(self, name), str | None):
                 raise InputError(
                     f"{self.name}: {name} must be a key such as 'id', or None; got {getattr(self, name)!r}."
                 )
-        _check_result(self.name, self.result)
+        is_stream = self.result is Download or self.result is Export or typing.get_origin(self.result) is Export
+        object.__setattr__(self, "is_stream", is_stream)
+        if is_stream:
+            _check_stream(self)
+        else:
+            _check_result(self.name, self.result)
+        if self.pending_202 and "pending" not in _unsent_fields(self.result):
+            raise InputError(
+                f'{self.name}: with pending_202, the result needs pending: bool, metadata={{"wire": False}}.'
+            )
 
     @property
     def name(self) -> str:
@@ -163,6 +182,17 @@ def _split(path: object) -> tuple[str, tuple[tuple[str, str], ...]]:
 def _check_names(operation: str, setting: str, what: str, names: object) -> None:
     if not isinstance(names, frozenset) or not all(isinstance(name, str) and name for name in names):
         raise InputError(f"{operation}: {setting} must be a list of {what}; got {names!r}.")
+
+
+def _check_stream(operation: "Operation[Any]") -> None:
+    if operation.method != "GET":
+        raise InputError(f"{operation.name}: a download or an export must be a GET.")
+    if operation.result is not Download and not _codec.is_model(next(iter(typing.get_args(operation.result)), None)):
+        raise InputError(f"{operation.name}: an export needs the model of its rows: Export[Message].")
+
+
+def _unsent_fields(kind: Any) -> set[str]:
+    return {field.name for field in attrs.fields(kind) if _codec.is_hidden(field)} if _codec.is_model(kind) else set()
 
 
 def _check_result(operation: str, kind: object) -> None:

@@ -1,7 +1,7 @@
 """`CallOptions`: what `with_options` can change from call to call, and the checks of the values that callers pass."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import attrs
@@ -31,6 +31,10 @@ class CallOptions:
     observers: Observers
     semaphores: tuple[asyncio.Semaphore, ...] = ()
     stop: StopSignal | None = None
+    headers: Mapping[str, str] | None = None
+    """Headers that every call adds to those of the client."""
+    query: Mapping[str, object] | None = None
+    """Query parameters that every call adds to its own."""
 
 
 def merge_timeout(base: Timeouts, given: Any) -> Timeouts:

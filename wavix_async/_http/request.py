@@ -1,7 +1,7 @@
 """From an operation to a request: pure functions without I/O, clock or client."""
 
 from collections.abc import Iterable, Mapping
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from enum import Enum
 from typing import Any, TypeAlias
@@ -12,6 +12,7 @@ from yarl import URL
 
 from wavix_async import _codec
 from wavix_async._codec import Value
+from wavix_async._http.file_part import FilePart
 from wavix_async._http.operation import Operation
 from wavix_async.errors import InputError
 from wavix_async.types import UNSET
@@ -26,7 +27,7 @@ class Part(Value):
     """One part of a multipart body."""
 
     name: str
-    content: bytes = attrs.field(repr=False)
+    content: bytes | FilePart = attrs.field(repr=False)
     filename: str | None = None
     content_type: str | None = None
 
@@ -44,6 +45,8 @@ class Request:
     """The values of the placeholders: the answer must be about them."""
     asked: object = attrs.field(default=None, repr=False)
     """The body before it was written as JSON: the answer must show its values."""
+    headers: Mapping[str, str] | None = attrs.field(default=None, repr=False)
+    """More headers than those of every request."""
 
 
 def build_request(
@@ -60,7 +63,8 @@ def build_request(
         operation: The call.
         base_url: Scheme, host and path prefix, without a slash at the end of the path.
         path: Values of the placeholders in the operation's path.
-        query: Query parameters. None and empty lists are not sent; a list repeats its key.
+        query: Query parameters. None and empty lists are not sent. Several values of a list are sent as `name[]`, a
+            single one as `name`. Times are sent in UTC, to the second.
         body: A request body model, or any JSON value; None: no body.
         parts: The parts of a multipart body, instead of `body`.
 
@@ -153,9 +157,15 @@ def _query_string(query: Query) -> str:
 
 def _query_pairs(query: Query) -> Iterable[tuple[str, str]]:
     for name, value in query.items():
-        for item in value if isinstance(value, list | tuple) else (value,):
-            if item is not None and item is not UNSET:
-                yield name, _query_text(name, item)
+        if not isinstance(value, list | tuple):
+            if value is not None and value is not UNSET:
+                yield name, _query_text(name, value)
+            continue
+        items = [item for item in value if item is not None and item is not UNSET]
+        # Of a repeated key, many servers see only the last value.
+        key = f"{name}[]" if len(items) > 1 and not name.endswith("[]") else name
+        for item in items:
+            yield key, _query_text(name, item)
 
 
 def _query_text(name: str, value: object) -> str:
@@ -163,7 +173,11 @@ def _query_text(name: str, value: object) -> str:
         return "true" if value else "false"
     if isinstance(value, Enum):
         return str(value.value)
-    if isinstance(value, datetime | date):
+    if isinstance(value, datetime):
+        # The API reads a time without a zone as UTC, and knows no smaller unit than a second here.
+        moment = value if value.tzinfo is None else value.astimezone(UTC)
+        return moment.strftime("%Y-%m-%dT%H:%M:%S")
+    if isinstance(value, date):
         return value.isoformat()
     if not isinstance(value, str | int | float | Decimal):
         raise InputError(f"{name} must be a text, a number, a date or a list of them, got {value!r}.")

@@ -1,5 +1,6 @@
 """From a response to a result, or to an error that says what happened: pure functions without I/O, clock or client."""
 
+import contextlib
 import re
 from collections.abc import Mapping
 from typing import Any, Final, TypeVar, cast
@@ -18,7 +19,15 @@ from wavix_async.errors import APIError, DecodeError, OutcomeUnknownError, Serve
 from wavix_async.models.common import Success
 from wavix_async.types import Outcome
 
-__all__ = ["LARGE", "Response", "error_context", "read_large", "read_response"]
+__all__ = [
+    "LARGE",
+    "Response",
+    "error_context",
+    "read_large",
+    "read_request_id",
+    "read_response",
+    "refuse_stream",
+]
 
 T = TypeVar("T")
 
@@ -73,6 +82,8 @@ def read_response(operation: Operation[T], response: Response, redactor: Redacto
     """
     if not 200 <= response.status < 300:
         raise _api_error(operation, response, redactor)
+    if response.status == 202 and operation.pending_202:
+        return _not_yet(operation, response, redactor), _codec.NO_DRIFTS
     if not response.body:
         return _nothing(operation, response, redactor)
     if operation.result is None:
@@ -116,6 +127,30 @@ def _unbelievable(
         differing=() if found is None else found.differing,
         other_record=found is not None and found.other_record,
         **facts,
+    )
+
+
+def refuse_stream(operation: Operation[Any], response: Response, redactor: Redactor, what: str) -> WavixError:
+    """Return the error for an answer that has no file and no rows.
+
+    Args:
+        operation: The call.
+        response: The answer, with at least the beginning of its body.
+        redactor: Hides the key in what an error quotes.
+        what: What was expected, with its verb: "a file was".
+    """
+    if not 200 <= response.status < 300:
+        return _api_error(operation, response, redactor)
+    with contextlib.suppress(DecodeError):
+        payload = _payload(response, redactor)
+        if type(payload) is dict and (payload.get("success") is False or payload.get("error")):
+            return _api_error(operation, response, redactor)
+    kind = redactor.excerpt(response.headers.get("Content-Type", "no content type"), 100)
+    # Without its beginning: it may hold the URL of a file, which is as good as a key.
+    return DecodeError(
+        f"HTTP {response.status} with {kind!r} where {what} expected.",
+        **error_context(response, redactor),
+        retryable=True,
     )
 
 
@@ -188,6 +223,19 @@ def _says_something(result: Any, payload: Any) -> bool:
     return result is Success or _codec.is_about(result, payload)
 
 
+def _not_yet(operation: Operation[T], response: Response, redactor: Redactor) -> T:
+    """Return the result of a 202 that means "not yet": a model with `pending`, and with what the answer has already."""
+    payload = _payload(response, redactor) if response.body else {}
+    if type(payload) is dict and not operation.error_flag_is_data:
+        if payload.get("success") is False or payload.get("error") is True:
+            raise _api_error(operation, response, redactor)
+        if operation.unwrap is not None:
+            payload = payload.get(operation.unwrap) or {}
+    value, _ = _codec.decode(cast("type[T]", operation.result), payload if type(payload) is dict else {})
+    object.__setattr__(value, "pending", True)
+    return value
+
+
 def _nothing(operation: Operation[T], response: Response, redactor: Redactor) -> tuple[T, _codec.Drifts]:
     """Read an empty 2xx: valid if the call only confirms, a broken answer if it must return something."""
     if operation.result is None:
@@ -231,16 +279,18 @@ def error_context(response: Response, redactor: Redactor) -> dict[str, Any]:
     headers = response.headers
     return {
         "status": response.status,
-        "request_id": next(
-            (
-                _ascii(redactor.excerpt(value, _LONGEST_ID))
-                for name in _REQUEST_ID_HEADERS
-                if (value := headers.get(name))
-            ),
-            None,
-        ),
+        "request_id": read_request_id(headers, redactor),
         "date": answered_at(headers),
     }
+
+
+def read_request_id(headers: Mapping[str, str], redactor: Redactor) -> str | None:
+    """Return the API's id of the request that these headers answer, or None."""
+    for name in _REQUEST_ID_HEADERS:
+        value = headers.get(name)
+        if value:
+            return _ascii(redactor.excerpt(value, _LONGEST_ID))
+    return None
 
 
 def _ascii(text: str) -> str:

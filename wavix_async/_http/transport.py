@@ -14,7 +14,9 @@ import io
 import math
 import socket
 import sys
-from typing import Any, Final, NoReturn
+from collections.abc import Awaitable, Callable
+from ssl import SSLContext
+from typing import Any, Final, NoReturn, TypeVar
 
 import aiohttp
 from aiohttp import hdrs
@@ -23,8 +25,12 @@ from multidict import CIMultiDict
 from wavix_async._aio import QuickSemaphore, Watchdog
 from wavix_async._http.details import DETAILS
 from wavix_async._http.failures import clean_cause, name_failure
+from wavix_async._http.file_part import FilePart, FilePayload
+from wavix_async._http.fresh import can_have_twin, twin_without_pool
+from wavix_async._http.open_answer import OpenAnswer
 from wavix_async._http.plain_request import request_class
 from wavix_async._http.pool import close_idle, guard
+from wavix_async._http.proxy import Proxy
 from wavix_async._http.request import Part, Request
 from wavix_async._http.response import Response
 from wavix_async._http.room import WaitingRoom
@@ -40,6 +46,8 @@ from wavix_async.errors import (
 )
 
 __all__ = ["MAX_BODY", "Transport"]
+
+R = TypeVar("R")
 
 MAX_BODY: Final = 16 * 1024 * 1024
 """The longest answer that the client reads, in bytes after decompression."""
@@ -62,27 +70,38 @@ class Transport:
         max_connections: int,
         connect_timeout: float,
         session: aiohttp.ClientSession | None = None,
+        proxy: Proxy | None = None,
+        ssl: SSLContext | None = None,
+        app_info: str = "",
     ) -> None:
         self._max_connections = max_connections if session is None else min(max_connections, _pool_size(session))
         self._connect_timeout = connect_timeout
         self._session = session
         self._fresh: aiohttp.ClientSession | None = None
+        self._files: aiohttp.ClientSession | None = None
         self._owns_session = session is None
+        self._can_be_fresh = session is None or can_have_twin(session)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._slots = QuickSemaphore(self._max_connections)
         self._watch: Watchdog
         self._room: WaitingRoom
         self._closed = False
+        self._proxy = None if proxy is None else proxy.url
+        self._proxy_login = None if proxy is None else proxy.headers
+        self._ssl = True if ssl is None else ssl
+        self._user_agent = _USER_AGENT + app_info
         headers = {
             hdrs.AUTHORIZATION: Secret(f"Bearer {api_key}"),
             hdrs.ACCEPT: "application/json",
-            hdrs.USER_AGENT: _USER_AGENT,
+            hdrs.USER_AGENT: self._user_agent,
         }
         json = {hdrs.CONTENT_TYPE: "application/json"}
-        # Our own session has the constant headers as its defaults: to merge them each time costs 1 % of a request.
-        self._session_headers: Final = CIMultiDict(headers)
-        self._headers: Final = CIMultiDict({} if session is None else headers)
-        self._json_headers: Final = CIMultiDict(json if session is None else {**headers, **json})
+        # Our own session has the constant headers as its defaults: to merge them each time costs 1 % of a request. Not
+        # with a proxy: aiohttp would send them in the CONNECT, with the API key as the login of the proxy.
+        are_defaults = session is None and proxy is None
+        self._session_headers: Final = CIMultiDict(headers if are_defaults else {})
+        self._headers: Final = CIMultiDict({} if are_defaults else headers)
+        self._json_headers: Final = CIMultiDict(json if are_defaults else {**headers, **json})
         # Other code may use the connections of a caller's session: a wait for one counts as connecting.
         pool_wait = None if session is None else connect_timeout
         self._timeout = aiohttp.ClientTimeout(
@@ -134,7 +153,7 @@ class Transport:
             until: When the attempt ends, in the loop's time. Time in which the process did not run is added to it.
             deadline: When the call ends: `until` is never moved beyond it.
             connect: Seconds to look up the host, and to open a connection.
-            fresh: Open a connection for this request alone, if the session is our own.
+            fresh: Open a connection for this request alone.
             again: Whether the process did not run while this request was connecting, so that it connects once more.
 
         Returns:
@@ -146,9 +165,11 @@ class Transport:
             AttemptTimeoutError: No complete answer came in time.
             DecodeError: The answer is longer than `MAX_BODY`, or cut off.
         """
-        fresh = fresh and self._owns_session
         session = self._session_here(fresh=fresh)
+        fresh = session is self._fresh
         headers = self._headers if request.body is None else self._json_headers
+        if request.headers is not None or self._proxy_login is not None:
+            headers = self._with_more(headers, request)
         data = request.body if request.parts is None else _multipart(request.parts)
         watch, loop = self._watch, self._loop
         assert loop is not None
@@ -164,6 +185,8 @@ class Transport:
                 headers=headers,
                 allow_redirects=False,
                 raise_for_status=False,
+                proxy=self._proxy,
+                proxy_headers=self._proxy_login,
                 timeout=self._connecting_within(connect, until - began),
             )
             try:
@@ -195,7 +218,7 @@ class Transport:
             # aiohttp's timer counts time in which the process did not run. Nothing was sent: connect once more.
             if again or not isinstance(error, aiohttp.ConnectionTimeoutError) or watch.stalled_at <= began:
                 failure = name_failure(
-                    error, request, next_is_fresh=self._owns_session and not fresh, others_in_flight=len(watch) > 1
+                    error, request, next_is_fresh=self._can_be_fresh and not fresh, others_in_flight=len(watch) > 1
                 )
                 crowded_out = isinstance(failure, ConnectError) and failure.local_limit
                 if not crowded_out:
@@ -212,6 +235,137 @@ class Transport:
             raise failure
         finally:
             del failure
+
+    async def open(
+        self,
+        request: Request,
+        until: float,
+        deadline: float,
+        connect: float,
+        idle: float,
+        *,
+        fresh: bool = False,
+        to_file_host: bool = False,
+    ) -> OpenAnswer:
+        """Send one request once, and read only the head of its answer. The caller must close the answer.
+
+        Args:
+            request: What to send.
+            until: When the attempt ends, if no head came, in the loop's time.
+            deadline: When the call ends, if no head came.
+            connect: Seconds to look up the host, and to open a connection.
+            idle: Seconds without a byte, after which reading the body fails.
+            fresh: Open a connection for this request alone, if the session is our own.
+            to_file_host: Whether the request goes to another host, which must not see the key.
+
+        Raises:
+            WavixError: As `send`, and so does reading the body.
+        """
+        session = self._session_here(fresh=fresh)
+        headers = CIMultiDict({} if to_file_host else self._headers)
+        if request.headers is not None or self._proxy_login is not None:
+            headers = self._with_more(headers, request)
+        headers.update({hdrs.ACCEPT: "*/*", hdrs.ACCEPT_ENCODING: "identity"})
+        if to_file_host:
+            session = self._session_without_key()
+        loop = asyncio.get_running_loop()
+        timeout = self._connecting_within(connect, until - loop.time())
+
+        def begin() -> Awaitable[aiohttp.ClientResponse]:
+            return session.request(
+                request.method,
+                request.url,
+                headers=headers,
+                allow_redirects=False,
+                raise_for_status=False,
+                proxy=self._proxy,
+                proxy_headers=self._proxy_login,
+                timeout=timeout,
+            )
+
+        def read_on(answer: aiohttp.ClientResponse) -> Awaitable[bytes]:
+            return self._watched(answer.content.readany, session, request, loop.time() + idle, math.inf, fresh=True)
+
+        answer = await self._watched(begin, session, request, until, deadline, fresh=fresh)
+        return OpenAnswer(answer, request, read_on, self._ended)
+
+    async def _watched(
+        self,
+        step: Callable[[], Awaitable[R]],
+        session: aiohttp.ClientSession,
+        request: Request,
+        until: float,
+        deadline: float,
+        *,
+        fresh: bool,
+    ) -> R:
+        """Take one step of an open answer, and name its failure as `send` does."""
+        watch, loop = self._watch, asyncio.get_running_loop()
+        began = loop.time()
+        watched = watch.enter(until, deadline)
+        failure: WavixError
+        try:
+            return await step()
+        except asyncio.CancelledError:
+            ended = watched.expired or watched.closed
+            if watched.was_closed() or (self._closed and not ended and watched.task.cancelling() <= watched.cancelling):
+                failure = ClientClosedError("The client was closed while it read the answer.", outcome="unknown")
+            elif watched.timed_out():
+                self._close_idle(session, request, loop.time() - began)
+                failure = AttemptTimeoutError(f"No answer, or no more of it, from {request.url.host} in time.")
+            else:
+                raise
+        except (aiohttp.ClientError, OSError, ValueError, RuntimeError) as error:
+            if self._closed:
+                failure = ClientClosedError("The client was closed while it read the answer.", outcome="unknown")
+            else:
+                failure = name_failure(
+                    error,
+                    request,
+                    next_is_fresh=self._can_be_fresh and not fresh,
+                    others_in_flight=len(watch) > 1,
+                )
+                self._suspect(session, failure, request, loop.time() - began)
+                failure.__cause__ = clean_cause(error)
+        finally:
+            watch.leave(watched)
+        try:
+            raise failure
+        finally:
+            del failure
+
+    def _ended(self) -> None:
+        if self._room.waiting:
+            self._room.request_ended()
+
+    def _session_without_key(self) -> aiohttp.ClientSession:
+        """Return a session for hosts of files: it does not have the key among its default headers."""
+        if self._files is None:
+            if self._owns_session:
+                self._files = self._new_session(force_close=False, with_key=False)
+            else:
+                given = self._session
+                assert given is not None
+                # The caller's connections (TLS, proxy, addresses), without the caller's headers, cookies and login.
+                self._files = aiohttp.ClientSession(
+                    connector=given.connector,
+                    connector_owner=False,
+                    cookie_jar=aiohttp.DummyCookieJar(),
+                    headers={hdrs.USER_AGENT: self._user_agent},
+                    trust_env=given.trust_env,
+                    proxy=getattr(given, "_default_proxy", None),
+                    proxy_auth=getattr(given, "_default_proxy_auth", None),
+                )
+                self._files._retry_connection = False
+        return self._files
+
+    def _drop_files(self) -> aiohttp.ClientSession | None:
+        """Forget the session without the key, and return it if its connections are our own."""
+        files, self._files = self._files, None
+        if files is not None and not self._owns_session:
+            files.detach()
+            return None
+        return files
 
     async def wait_for_room(self, time_left: float, patience: float, *, fresh: bool, again: bool) -> bool:
         """Wait until there may be a connection for a call, after this machine had no descriptor for one more.
@@ -230,6 +384,15 @@ class Transport:
             await asyncio.sleep(0)
             return True
         return await self._room.wait(time_left, patience, again=again)
+
+    def _with_more(self, headers: CIMultiDict[str], request: Request) -> CIMultiDict[str]:
+        """Return the headers of a request with those of its caller, and the login of a proxy that reads the request."""
+        headers = CIMultiDict(headers)
+        headers.update(request.headers or {})
+        if request.url.scheme == "http":
+            # With https only the proxy's CONNECT has the login.
+            headers.update(self._proxy_login or {})
+        return headers
 
     def _connecting_within(self, connect: float, left: float) -> aiohttp.ClientTimeout:
         """Return aiohttp's timeouts. Only aiohttp knows that it was still connecting, so that nothing was sent."""
@@ -271,35 +434,49 @@ class Transport:
         if self._loop is not asyncio.get_running_loop():
             self._enter_loop()
         if fresh:
-            if self._fresh is None:
+            if not self._owns_session:
+                self._fresh = self._twin()
+            elif self._fresh is None:
                 self._fresh = self._new_session(force_close=True)
-            return self._fresh
+            if self._fresh is not None:
+                return self._fresh
         session = self._session
         if session is None:
             session = self._session = self._new_session(force_close=False)
         return session
 
+    def _twin(self) -> aiohttp.ClientSession | None:
+        """Return a session that opens new connections as the caller's session does; None if that is not possible."""
+        session, twin = self._session, self._fresh
+        if session is None or not self._can_be_fresh or session.closed:
+            return None
+        if twin is None or twin.closed:
+            twin = twin_without_pool(session, self._max_connections)
+        return twin
+
     def _enter_loop(self) -> None:
-        if self._loop is not None and self._owns_session:
-            for session in filter(None, (self._session, self._fresh)):
+        if self._loop is not None:
+            mine = (self._session if self._owns_session else None, self._fresh, self._drop_files())
+            for session in filter(None, mine):
                 _abandon(session)
-            self._session = self._fresh = None
+            self._session, self._fresh = None if self._owns_session else self._session, None
         self._loop = asyncio.get_running_loop()
         self._slots = QuickSemaphore(self._max_connections)
         self._watch = watch = Watchdog(self._loop)
         self._room = WaitingRoom(self._loop, watch.__len__)
 
-    def _new_session(self, *, force_close: bool) -> aiohttp.ClientSession:
+    def _new_session(self, *, force_close: bool, with_key: bool = True) -> aiohttp.ClientSession:
         session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(
                 limit=self._max_connections,
                 ttl_dns_cache=60,
                 resolver=_Resolver(self._connect_timeout),
                 force_close=force_close,
+                ssl=self._ssl,
             ),
             cookie_jar=aiohttp.DummyCookieJar(),
-            headers=self._session_headers,
-            request_class=request_class(),
+            headers=self._session_headers if with_key else {hdrs.USER_AGENT: self._user_agent},
+            request_class=request_class() if self._proxy is None else aiohttp.ClientRequest,
             trust_env=False,
         )
         session._retry_connection = False
@@ -311,7 +488,8 @@ class Transport:
         self._closed = True
         if self._loop is asyncio.get_running_loop():
             self._watch.close()
-        sessions = [session for session in (self._session, self._fresh) if session is not None and self._owns_session]
+        mine = (self._session if self._owns_session else None, self._fresh, self._drop_files())
+        sessions = [session for session in mine if session is not None]
         self._session = self._fresh = None
         for session in sessions:
             if self._loop is asyncio.get_running_loop():
@@ -364,6 +542,9 @@ def _abandon(session: aiohttp.ClientSession) -> None:
 def _multipart(parts: tuple[Part, ...]) -> aiohttp.FormData:
     form = aiohttp.FormData(quote_fields=False, default_to_multipart=True)
     for part in parts:
+        if isinstance(part.content, FilePart):
+            form.add_field(part.name, FilePayload(part.content, part.content_type), filename=part.filename)
+            continue
         # aiohttp warns about plain bytes of more than 1 MB.
         value: Any = io.BytesIO(part.content) if part.filename else part.content.decode()
         form.add_field(part.name, value, filename=part.filename, content_type=part.content_type)

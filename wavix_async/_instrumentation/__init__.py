@@ -13,7 +13,7 @@ from wavix_async._instrumentation.events import (
     RetryEvent,
     Tracer,
 )
-from wavix_async._instrumentation.logs import logger, mask
+from wavix_async._instrumentation.logs import log_to_stderr, logger, mask
 from wavix_async._instrumentation.observers import Observers
 
 __all__ = [
@@ -29,6 +29,7 @@ __all__ = [
     "RateEvent",
     "RetryEvent",
     "Tracer",
+    "log_to_stderr",
     "logger",
     "mask",
 ]

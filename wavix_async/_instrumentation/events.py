@@ -49,7 +49,7 @@ class AttemptEvent(Value):
         error: The class name of the failure, or None.
         outcome: What is known about a failed attempt, as in `WavixError.outcome`; None after a success.
         duration: Seconds on the wire.
-        request_id: The API's id of a failed request; None if the API gave none, and after a success.
+        request_id: The API's id of the request; None if the API gave none.
     """
 
     operation: str

@@ -4,6 +4,8 @@ The text of a record is constant, so that a program can count records and alert 
 attributes (`extra=`), named like the fields of the event. Neither holds the API key, the address of a number, or any
 content of a request or an answer; numbers that could be phone numbers are masked.
 
+The environment variable WAVIX_LOG=info or WAVIX_LOG=debug writes the records to stderr, with their attributes.
+
 `_ratelimit` is on the same layer, so it gets the logger by name: the last three rows are its records.
 
 | text | level | attributes |
@@ -33,8 +35,9 @@ from wavix_async._instrumentation.events import (
     RateEvent,
     RetryEvent,
 )
+from wavix_async.errors import ConfigurationError
 
-__all__ = ["is_debugging", "logger", "mask", "write"]
+__all__ = ["is_debugging", "log_to_stderr", "logger", "mask", "write"]
 
 logger: Final = logging.getLogger("wavix_async")
 # Without a handler Python prints the warnings of a library to stderr.
@@ -82,6 +85,37 @@ _NUMBER: Final = re.compile(r"\+?\d{4,12}(?=\d{3})")
 def mask(text: str) -> str:
     """Hide all but the last three digits of every number in a text that may be a phone number."""
     return _NUMBER.sub("***", text)
+
+
+class _Formatter(logging.Formatter):
+    """Shows a record in one line, with the attributes that this package gives it."""
+
+    def __init__(self) -> None:
+        super().__init__("%(asctime)s %(levelname)s %(name)s: %(message)s")
+        self._usual = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - the name of the standard library
+        found = {name: value for name, value in vars(record).items() if name not in self._usual and value is not None}
+        return super().formatMessage(record) + "".join(f" {name}={value}" for name, value in found.items())
+
+
+def log_to_stderr(level: str) -> None:
+    """Write the records of this package to stderr; a second call only changes the level.
+
+    Args:
+        level: `info` or `debug`, in capitals or not.
+
+    Raises:
+        ConfigurationError: The level is another word.
+    """
+    number = {"info": logging.INFO, "debug": logging.DEBUG}.get(level.strip().lower())
+    if number is None:
+        raise ConfigurationError(f"WAVIX_LOG must be info or debug (or not set), got {level!r}.")
+    logger.setLevel(number)
+    if not any(isinstance(handler.formatter, _Formatter) for handler in logger.handlers):
+        handler = logging.StreamHandler()
+        handler.setFormatter(_Formatter())
+        logger.addHandler(handler)
 
 
 def is_debugging() -> bool:

@@ -89,6 +89,9 @@ class BulkRun(TaskCoroutine[BulkReport[Key, Result]], Generic[Key, Result]):
             the run starts, before it sends anything: `failures_to` cannot be written.
     """
 
+    makes_many_calls: Final = True
+    """For `WavixClient.receipt`, which takes one call."""
+
     def __init__(
         self,
         client: "BaseClient",

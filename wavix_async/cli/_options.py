@@ -51,7 +51,7 @@ class Connection:
         if not os.environ.get("WAVIX_API_KEY", "").strip():
             raise ConfigurationError("The API key is missing: set the environment variable WAVIX_API_KEY.")
         try:
-            return WavixClient(base_url=self.base_url, rate=self.rate, timeout=self.timeout)
+            return WavixClient(base_url=self.base_url, rate=self.rate, timeout=self.timeout, trust_env=True)
         except ConfigurationError as error:
             message = str(error)
             if self.base_url is None and message.startswith("base_url "):

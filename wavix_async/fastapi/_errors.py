@@ -93,6 +93,7 @@ _KINDS: Final[dict[type[WavixError], _Kind]] = {
     errors.DisconnectedError: _UNUSABLE,
     errors.AttemptTimeoutError: _TIMEOUT,
     errors.DeadlineExceededError: _TIMEOUT,
+    errors.WaitTimeoutError: _TIMEOUT,
     errors.OutcomeUnknownError: _OUTCOME_UNKNOWN,
     errors.DecodeError: _UNUSABLE,
     errors.APIError: _UNUSABLE,

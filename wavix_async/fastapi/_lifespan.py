@@ -18,7 +18,10 @@ from wavix_async import ConfigurationError, Observer, RetryPolicy, Timeouts, Wav
 from wavix_async.config import Secret, check_seconds
 
 if TYPE_CHECKING:
+    import ssl as _ssl
+
     import aiohttp
+    from yarl import URL
 
     from wavix_async._ratelimit import RateSource
 
@@ -40,6 +43,10 @@ class ClientOptions(TypedDict, total=False):
     timeout: Timeouts | float | None
     max_connections: int
     session: "aiohttp.ClientSession | None"
+    proxy: "str | URL | None"
+    ssl: "_ssl.SSLContext | None"
+    trust_env: bool
+    app_info: tuple[str, str] | None
     strict: bool
     observers: Sequence[Observer]
 
@@ -86,6 +93,8 @@ def wavix_lifespan(
         options["api_key"] = Secret(options["api_key"])
     if "base_url" in options and isinstance(options["base_url"], str):
         options["base_url"] = Secret(options["base_url"])
+    if "proxy" in options and options["proxy"] is not None:
+        options["proxy"] = Secret(str(options["proxy"]))
     _check_lifespan(lifespan)
     grace = check_seconds("grace", grace)
     client_factory = _client_factory(client, options)

@@ -5,9 +5,11 @@ Derive your own models from the base classes here: `Operation("GET", "/v1/...", 
 """
 
 from wavix_async.models._base import Body as Body
+from wavix_async.models._base import CaseBlindStrEnum as CaseBlindStrEnum
 from wavix_async.models._base import Model as Model
 from wavix_async.models._base import OpenIntEnum as OpenIntEnum
 from wavix_async.models._base import OpenStrEnum as OpenStrEnum
+from wavix_async.models._base import PageBody as PageBody
 from wavix_async.models._base import PageQuery as PageQuery
 from wavix_async.models._base import Query as Query
 

@@ -3,23 +3,27 @@
 The modules of this package do not use `from __future__ import annotations`: the code needs annotations as real types.
 """
 
+import json
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import attrs
 
 from wavix_async._codec.docs import FieldDoc
-from wavix_async._codec.kinds import AnswerBase, FieldsBase, OpenIntBase, OpenStrBase
+from wavix_async._codec.encoder import to_dict
+from wavix_async._codec.kinds import AnswerBase, CaseBlindStrBase, FieldsBase, OpenIntBase, OpenStrBase
 from wavix_async._codec.values import Value
 from wavix_async.errors import InputError
 from wavix_async.models._checks import holds_mapping, normalize
+from wavix_async.types import UNSET, UnsetType
 
 if TYPE_CHECKING:
     from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
     from pydantic.json_schema import JsonSchemaValue
     from pydantic_core import CoreSchema, SchemaSerializer
 
-__all__ = ["Body", "Model", "OpenIntEnum", "OpenStrEnum", "PageQuery", "Query"]
+__all__ = ["Body", "CaseBlindStrEnum", "Model", "OpenIntEnum", "OpenStrEnum", "PageBody", "PageQuery", "Query"]
 
 MAX_PER_PAGE: Final = 100
 """The most records in one page."""
@@ -108,7 +112,7 @@ class Model(_Object, AnswerBase):
     the field keeps the value as received (`WavixClient(strict=True)` raises `DecodeError` instead).
 
     Models compare by value. They are not hashable, because they may hold lists. `wavix_async.to_dict(model)` returns
-    the wire form, and `json.dumps(model, default=wavix_async.to_dict)` writes it.
+    the wire form, `model.to_json()` its text, and `json.dumps(models, default=wavix_async.to_dict)` writes many.
 
     Attributes:
         extra: Keys of the answer that this version does not know, as received.
@@ -119,10 +123,31 @@ class Model(_Object, AnswerBase):
         _give(cls, __hash__=None, __repr__=_repr)
         super().__init_subclass__(**options)
 
+    def to_json(self, *, indent: int | None = None) -> str:
+        """Return the model as JSON text, as received: the text of `to_dict(model)`, unknown keys included.
+
+        Args:
+            indent: Spaces for each level of nesting; None: everything in one line.
+        """
+        return json.dumps(to_dict(self), indent=indent, ensure_ascii=False)
+
 
 def _repr(model: Model) -> str:
     text = Value.__repr__(model)
-    return f"{text[:-1]}, extra={model.extra!r})" if model.extra else text
+    return f"{text[:-1]}, extra={_without_secrets(model.extra)!r})" if model.extra else text
+
+
+_SECRET: Final = re.compile("passw|secret|token|api_?key|appid|^(?:code|digits|url|pin|value)$", re.IGNORECASE)
+"""Names of unknown keys whose values are not shown: a newer API may send a key or the URL of a file under them."""
+
+
+def _without_secrets(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {
+            name: "<hidden>" if _SECRET.search(str(name)) and isinstance(each, str | int) else _without_secrets(each)
+            for name, each in value.items()
+        }
+    return [_without_secrets(each) for each in value] if isinstance(value, list) else value
 
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)
@@ -185,19 +210,46 @@ class PageQuery(Query):
     """How many records to read at most; this is not sent to the API."""
 
     def __attrs_post_init__(self) -> None:
-        for name, value, most in (
-            ("page", self.page, None),
-            ("per_page", self.per_page, MAX_PER_PAGE),
-            ("limit", self.limit, None),
-        ):
-            if value is not None and (type(value) is not int or value < 1 or (most is not None and value > most)):
-                bound = f"between 1 and {most}" if most else "of 1 or more"
-                raise InputError(f"{name} must be a whole number {bound}, got {value!r}.")
+        _check_place(self.page, self.per_page, self.limit)
         normalize(self)
+
+
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class PageBody(Body):
+    """The body of a search that the API answers in pages.
+
+    Raises:
+        InputError: A field does not have the type of its annotation, or is out of range.
+    """
+
+    page: int | UnsetType = UNSET
+    """The first page to read, counted from 1."""
+    per_page: int | UnsetType = UNSET
+    """Records per page, 1 to 100; the API's default is 25, iteration uses 100."""
+    limit: int | UnsetType = attrs.field(default=UNSET, metadata={"wire": False})
+    """How many records to read at most; this is not sent to the API."""
+
+    def __attrs_post_init__(self) -> None:
+        _check_place(*(None if each is UNSET else each for each in (self.page, self.per_page, self.limit)))
+        normalize(self)
+
+
+def _check_place(page: object, per_page: object, limit: object) -> None:
+    for name, value, most in (("page", page, None), ("per_page", per_page, MAX_PER_PAGE), ("limit", limit, None)):
+        if value is not None and (type(value) is not int or value < 1 or (most is not None and value > most)):
+            bound = f"between 1 and {most}" if most else "of 1 or more"
+            raise InputError(f"{name} must be a whole number {bound}, got {value!r}.")
 
 
 class OpenStrEnum(_PydanticHooks, OpenStrBase):
     """An enum of strings; an unknown string becomes a pseudo-member that compares equal to it."""
+
+
+class CaseBlindStrEnum(_PydanticHooks, CaseBlindStrBase):
+    """An open enum of strings that compares without case: `ANSWERED` equals `answered`; `value` is the text as it came.
+
+    Its hash is that of the text in lower case. So look such values up in sets and dicts of members, or of lower case.
+    """
 
 
 class OpenIntEnum(_PydanticHooks, OpenIntBase):

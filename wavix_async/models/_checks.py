@@ -118,7 +118,9 @@ def _arguments(kind: Any, given: Mapping[Any, Any]) -> dict[str, Any]:
     required = {field.alias for field in attrs.fields(kind) if field.default is attrs.NOTHING}
     arguments = {names[key]: value for key, value in given.items()}
     if missing := sorted(required - arguments.keys()):
-        raise InputError(f"{kind.__name__}.{missing[0]} is missing; got {dict(given)!r}.")
+        is_secret = any(field.repr is False for field in attrs.fields(kind))
+        got = f"the keys {', '.join(map(str, given))}" if is_secret else repr(dict(given))
+        raise InputError(f"{kind.__name__}.{missing[0]} is missing; got {got}.")
     return arguments
 
 
@@ -323,6 +325,8 @@ class _FieldRule:
     exact: frozenset[Any]
     rule: _Rule
     can_be_left_out: bool
+    is_secret: bool
+    """Whether the class does not show the field in its repr: then no error shows it either."""
 
 
 def _make_rules(kind: Any) -> tuple[_FieldRule, ...]:
@@ -333,7 +337,7 @@ def _make_rules(kind: Any) -> tuple[_FieldRule, ...]:
         rule = _Rule.of(annotation)
         can_be_left_out = field.default is UNSET or UnsetType in members(_bare(annotation))
         exact = rule.exact | {UnsetType} if can_be_left_out else rule.exact
-        rules.append(_FieldRule(field.name, exact, rule, can_be_left_out))
+        rules.append(_FieldRule(field.name, exact, rule, can_be_left_out, field.repr is False))
     return tuple(rules)
 
 
@@ -372,14 +376,19 @@ def normalize(body: Any) -> None:
         try:
             made = rule.rule.convert(value)
         except InputError as error:
+            if rule.is_secret:
+                raise InputError(f"{where} must be {words}.") from None
             raise InputError(f"{where}: {error}") from None
         except _ItemError as error:
+            if rule.is_secret:
+                raise InputError(f"{where}[{error.index}] is not valid: {where} must be {words}.") from None
             raise InputError(f"{where}[{error.index}]: {error}") from None
         except _InvalidError as error:
             made, words = _NO, str(error)
         if made is _NO:
             hint = body.LEFT_OUT if rule.can_be_left_out else ""
-            raise InputError(f"{where} must be {words}{hint}; got {value!r}.")
+            got = f"a value of type {type(value).__name__}, which is not shown" if rule.is_secret else repr(value)
+            raise InputError(f"{where} must be {words}{hint}; got {got}.")
         if made is not value:
             _set(body, rule.name, made)
 

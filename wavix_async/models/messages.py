@@ -1,14 +1,14 @@
 """Messages, sender IDs and opt-outs: the requests and answers of `/v3/messages`."""
 
 from collections.abc import Mapping, Sequence
-from datetime import date, datetime
+from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from typing import Annotated
 
 from attrs import field, frozen
 from cattrs.gen import override
 
-from wavix_async.models._base import Body, Model, OpenStrEnum, PageQuery
+from wavix_async.models._base import Body, Model, OpenStrEnum, PageQuery, Query
 from wavix_async.models.common import Direction, Page
 from wavix_async.types import UNSET, UnsetType
 
@@ -18,6 +18,7 @@ __all__ = [
     "MessageContent",
     "MessageCreate",
     "MessageDeliveryStatus",
+    "MessageExport",
     "MessageList",
     "MessagePage",
     "MessageType",
@@ -158,6 +159,37 @@ class MessageList(PageQuery):
 
 
 @frozen(kw_only=True)
+class MessageExport(Query):
+    """Which messages to export.
+
+    Raises:
+        InputError: A field has the wrong type.
+    """
+
+    type: Direction | str
+    """`inbound` or `outbound`."""
+    sent_after: datetime | date | str | None = None
+    """The first moment, to the second, or the first day; without a zone, in UTC."""
+    sent_before: datetime | date | str | None = None
+    """The last moment, to the second, or the last day; without a zone, in UTC."""
+    from_: Annotated[str | None, override(rename="from")] = None
+    """The sender ID of outbound messages, or the phone number that sent inbound ones."""
+    to: str | None = None
+    """The recipient's phone number."""
+    status: MessageDeliveryStatus | str | None = None
+    tag: str | None = None
+    """The exact tag of outbound messages."""
+    message_type: MessageType | str | None = None
+
+    def __attrs_post_init__(self) -> None:
+        super().__attrs_post_init__()
+        for name, moment in (("sent_after", time.min), ("sent_before", time.max)):
+            value = getattr(self, name)
+            if type(value) is date:
+                object.__setattr__(self, name, datetime.combine(value, moment, UTC))
+
+
+@frozen(kw_only=True)
 class MessageContent(Body):
     """The content of a message to send.
 
@@ -193,6 +225,9 @@ class MessageCreate(Body):
     """Your own tag, to find the message by."""
     smart_encoding: bool | UnsetType = UNSET
     """Replace characters that need Unicode, so that the text takes fewer segments."""
+    idempotency_key: str | UnsetType = field(default=UNSET, metadata={"wire": False})
+    """Your own key of this message, sent as a header. The API's documentation contradicts itself on such keys, so a
+    message with a key is never sent twice either."""
 
 
 @frozen(kw_only=True)

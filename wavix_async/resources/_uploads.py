@@ -1,72 +1,96 @@
 """Files that callers upload: a path, bytes or a file object, checked before anything is sent."""
 
+import mimetypes
 import os
+from collections.abc import Callable
 from typing import Any, Final
 
+from wavix_async._http import FilePart, Part
 from wavix_async.errors import InputError
 
-__all__ = ["read_document"]
+__all__ = ["DOCUMENTS", "file_part"]
 
-_SUFFIXES: Final = (".png", ".jpg", ".jpeg", ".tiff", ".tif", ".bmp", ".pdf")
-_MAX_BYTES: Final = 10 * 1024 * 1024
+DOCUMENTS: Final = (".png", ".jpg", ".jpeg", ".tiff", ".tif", ".bmp", ".pdf")
+"""The types of documents that activate numbers."""
+_MB: Final = 1024 * 1024
+
+Progress = Callable[[int, int | None], object]
 
 
-def read_document(source: object, filename: str | None) -> tuple[bytes, str]:
-    """Return the bytes and the name of a document of at most 10 MB.
+def file_part(
+    name: str,
+    source: object,
+    filename: str | None,
+    *,
+    suffixes: tuple[str, ...] = (),
+    most: int = 10,
+    progress: Progress | None = None,
+) -> Part:
+    """Return the part of a multipart body that holds a file. A path is only checked: each attempt reads it from disk.
 
     Args:
-        source: A path, bytes, or a file object open for reading bytes.
+        name: The name of the part, and of the caller's argument.
+        source: A path, bytes, or a file object open for reading bytes, which is read now.
         filename: The name to show; needed if the source has none.
+        suffixes: The endings of allowed names, in lower case; none: all.
+        most: The API's limit in MB.
+        progress: Called with the bytes sent so far, and the size.
 
     Raises:
-        InputError: The document is missing, empty, too large or of another type.
+        InputError: The file is missing, empty, too large or of another type.
     """
+    content: bytes | FilePart
     if isinstance(source, bytes | bytearray | memoryview):
-        content, name = bytes(source), filename
+        content, shown = bytes(source), filename
     elif isinstance(source, str | os.PathLike):
-        content, name = _read_path(source), filename or os.path.basename(source)
+        path = os.fsdecode(source)
+        content, shown = FilePart(path, _size_of(name, path), progress), filename or os.path.basename(path)
     elif hasattr(source, "read"):
         known = getattr(source, "name", None)
-        content, name = _read_file(source), filename or (os.path.basename(known) if isinstance(known, str) else None)
+        shown = filename or (os.path.basename(known) if isinstance(known, str) else None)
+        content = _read_file(name, source, most * _MB)
     else:
-        raise InputError(f"doc_attachment must be a path, bytes or a file object, got {source!r}.")
-    if name is not None and not isinstance(name, str):
-        raise InputError(f"filename must be a string, got {name!r}.")
-    if not name:
+        raise InputError(f"{name} must be a path, bytes or a file object, got {source!r}.")
+    if shown is not None and not isinstance(shown, str):
+        raise InputError(f"filename must be a string, got {shown!r}.")
+    if not shown:
         raise InputError("filename is missing: pass a file name for the document, for example filename='id.pdf'.")
-    if not name.isprintable():
-        raise InputError(f"filename has control characters, which a header cannot contain: {name!r}.")
-    if not name.lower().endswith(_SUFFIXES):
-        raise InputError(f"doc_attachment: {name} must be a PNG, JPG, JPEG, TIFF, TIF, BMP or PDF file.")
-    if not content:
-        raise InputError(f"doc_attachment: {name} is empty.")
-    if len(content) > _MAX_BYTES:
-        raise InputError(f"doc_attachment: {name} is larger than 10 MB, the API's limit.")
-    return content, name
+    if not shown.isprintable():
+        raise InputError(f"filename has control characters, which a header cannot contain: {shown!r}.")
+    if suffixes and not shown.lower().endswith(suffixes):
+        words = [suffix[1:].upper() for suffix in suffixes]
+        raise InputError(f"{name}: {shown} must be a {', '.join(words[:-1])} or {words[-1]} file.")
+    size = content.size if isinstance(content, FilePart) else len(content)
+    if not size:
+        raise InputError(f"{name}: {shown} is empty.")
+    if size > most * _MB:
+        raise InputError(f"{name}: {shown} is larger than {most} MB, the API's limit.")
+    return Part(name, content, shown, mimetypes.guess_type(shown)[0] or "application/octet-stream")
 
 
-def _read_path(path: "str | os.PathLike[str]") -> bytes:
+def _size_of(name: str, path: str) -> int:
     try:
+        # To open it shows that it can be read.
         with open(path, "rb") as file:
-            return _read_file(file)
+            return file.seek(0, os.SEEK_END)
     except OSError as error:
-        raise InputError(f"doc_attachment: cannot read {os.fspath(path)}: {error.strerror}.") from error
+        raise InputError(f"{name}: cannot read {path}: {error.strerror}.") from error
     except ValueError as error:
-        raise InputError(f"doc_attachment: {path!r} is not a path: {error}.") from None
+        raise InputError(f"{name}: {path!r} is not a path: {error}.") from None
 
 
-def _read_file(file: Any) -> bytes:
+def _read_file(name: str, file: Any, most: int) -> bytes:
     """Read to the end, or just beyond the size limit; a raw stream may return less per read than requested."""
     content = b""
     try:
-        while len(content) <= _MAX_BYTES and (chunk := file.read(_MAX_BYTES + 1 - len(content))):
+        while len(content) <= most and (chunk := file.read(most + 1 - len(content))):
             if not isinstance(chunk, bytes):
-                raise InputError("doc_attachment: open the file for reading bytes: open(path, 'rb').")
+                raise InputError(f"{name}: open the file for reading bytes: open(path, 'rb').")
             content += chunk
     except UnicodeDecodeError:
-        raise InputError("doc_attachment: open the file for reading bytes: open(path, 'rb').") from None
+        raise InputError(f"{name}: open the file for reading bytes: open(path, 'rb').") from None
     except (OSError, ValueError) as error:
         if isinstance(error, InputError):
             raise
-        raise InputError(f"doc_attachment: the file cannot be read: {error}.") from error
+        raise InputError(f"{name}: the file cannot be read: {error}.") from error
     return content

@@ -4,11 +4,12 @@ import builtins
 from functools import cached_property
 from typing import Final
 
-from wavix_async._http import Operation
+from wavix_async._http import Export, Operation, idempotency_headers
 from wavix_async.models.common import Success
 from wavix_async.models.messages import (
     Message,
     MessageCreate,
+    MessageExport,
     MessageList,
     MessagePage,
     OptOut,
@@ -34,6 +35,7 @@ GET: Final = Operation(
     unwrap="message",
     reserved=("all", "sender-ids", "opt-outs"),
 )
+EXPORT: Final = Operation("GET", "/v3/messages/all", Export[Message], scope="messages:read")
 SEND: Final = Operation("POST", "/v3/messages", Message, scope="messages:write", limit_group="messages", echoes=("to",))
 LIST_SENDER_IDS: Final = Operation(
     "GET", "/v3/messages/sender-ids", list[SenderID], scope="messages:read", unwrap="items"
@@ -105,10 +107,22 @@ class Messages(Resource):
         """List messages (GET /v3/messages): `await` gives one page, `async for` all of them."""
         return self._pages(LIST, query=query)
 
+    @unpack(MessageExport)
+    def export(self, query: MessageExport) -> Export[Message]:
+        """Read all messages of a time as a stream (GET /v3/messages/all), in constant memory.
+
+            async for message in wavix.messages.export(type="outbound", sent_after=date(2026, 11, 1)):
+                ...
+            saved = await wavix.messages.export(type="outbound").save("messages.csv")  # or "messages.ndjson"
+
+        The rows are sparse: a field that a row does not have is None.
+        """
+        return self._export(EXPORT, query=query)
+
     @unpack(MessageCreate)
     async def send(self, message: MessageCreate) -> Message:
         """Send one message (POST /v3/messages). It costs money, so it is never sent twice."""
-        return await self._call(SEND, body=message)
+        return await self._call(SEND, body=message, headers=idempotency_headers(message.idempotency_key))
 
     async def get(self, message_id: str) -> Message:
         """Read one message (GET /v3/messages/{id})."""

@@ -3,7 +3,6 @@
 import asyncio
 import builtins
 import functools
-import mimetypes
 import os
 from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Mapping, Sequence
 from functools import cached_property
@@ -72,6 +71,7 @@ class Papers(Resource):
         doc_attachment: "str | os.PathLike[str] | bytes | IO[bytes]",
         doc_id: DocumentTypeName | str | int,
         filename: str | None = None,
+        progress: Callable[[int, int | None], object] | None = None,
     ) -> list[NumberDocument]:
         """Upload a document for one or more numbers (POST /v1/numbers/papers).
 
@@ -81,6 +81,7 @@ class Papers(Resource):
                 most 10 MB, without a password or a digital signature.
             doc_id: The kind of document: `id`, `address` or `localaddress` (older accounts: 1, 2 or 3).
             filename: The name to show; needed with bytes, and with a file object that has no name.
+            progress: Called with the bytes of a path that were sent so far, and its size; a retry begins again.
 
         Returns:
             The documents, one for each number, with their review status.
@@ -94,15 +95,17 @@ class Papers(Resource):
         kind = str(doc_id)
         if not (kind.isascii() and kind.isalnum()):
             raise InputError(f"doc_id must be a kind of document, such as 'id' or 'address', got {doc_id!r}.")
-        from wavix_async.resources._uploads import read_document
+        from wavix_async.resources._uploads import DOCUMENTS, file_part
 
-        content, name = await asyncio.to_thread(read_document, doc_attachment, filename)
+        document = await asyncio.to_thread(
+            file_part, "doc_attachment", doc_attachment, filename, suffixes=DOCUMENTS, progress=progress
+        )
         return await self._call(
             UPLOAD,
             parts=(
                 Part("did_ids", ",".join(map(str, ids)).encode()),
                 Part("doc_id", kind.encode()),
-                Part("doc_attachment", content, name, mimetypes.guess_type(name)[0] or "application/octet-stream"),
+                document,
             ),
         )
 
@@ -167,6 +170,41 @@ class Numbers(Resource):
                 form: read the number before you repeat the call. Its `answer` is that answer.
         """
         return await self._call(UPDATE, number_id, body=changes)
+
+    async def wait_applied(
+        self,
+        number_id: int,
+        changes: NumberUpdate,
+        *,
+        every: tuple[float, float] = (1.0, 15.0),
+        timeout: float | None = 120.0,
+    ) -> Number:
+        """Wait until a number shows a change (GET /v1/numbers/{id} until it does).
+
+        The API applies `destinations` and `sms_relay_url` some time after its answer to `update`.
+
+        Args:
+            number_id: The record's id (`Number.id`), not the phone number.
+            changes: The change that was sent.
+            every: The first and the longest interval between two reads, in seconds.
+            timeout: Seconds to wait at most; None: no limit.
+
+        Returns:
+            The number, which shows the change.
+
+        Raises:
+            WaitTimeoutError: The number does not show the change in time; `last` is the number as it was read last.
+            InputError: There is nothing to wait for, or the id is not a positive integer.
+            NotFoundError: The account has no such number.
+        """
+        _check_update(number_id, changes)
+        return await self._client.wait_for(
+            lambda: self.get(number_id),
+            lambda number: not changes.differs_from(number),
+            every=every,
+            timeout=timeout,
+            what=f"number {number_id} shows {', '.join(changes)}",
+        )
 
     @unpack(NumberUpdate)
     async def update_batch(self, ids: Sequence[int], changes: NumberUpdate) -> builtins.list[Number]:

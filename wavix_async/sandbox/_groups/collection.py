@@ -8,7 +8,9 @@ A group declares what its records look like and uses the collection's methods as
 The state is in memory: `Record`s by key, in the order of their creation.
 """
 
+import builtins
 import random
+import zlib
 from collections.abc import Callable, Iterator, Mapping
 from collections.abc import Collection as Names
 from copy import deepcopy
@@ -21,7 +23,7 @@ from attrs import define, field, frozen
 from wavix_async.sandbox._groups.filters import Filter, Predicate, Record
 from wavix_async.sandbox._groups.group import Context
 from wavix_async.sandbox._groups.reading import Check, fields, json_object, pagination, paging, read_id
-from wavix_async.sandbox._server import ApiError, Call, Reply, invalid
+from wavix_async.sandbox._server import ApiError, Call, Reply, Rows, invalid
 
 # --- ids ---
 
@@ -89,6 +91,8 @@ class Collection:
     """What update does with a field that is left out: `merge` keeps the value, `replace` restores the default."""
     filters: Mapping[str, Filter] = field(factory=dict, kw_only=True)
     """The query parameters of list; it ignores others."""
+    export_filters: Mapping[str, Filter] = field(factory=dict, kw_only=True)
+    """The query parameters of export that differ from those of list."""
     required_filters: Names[str] = field(default=(), kw_only=True)
     list_key: str | None = field(default="items", kw_only=True)
     """The key of the list in the response; None: the response is a bare array without pages."""
@@ -168,11 +172,7 @@ class Collection:
     def list(self, call: Call) -> Reply:
         """Return the records that match all filters, oldest first; one page of them if the list is paged."""
         given = dict(parse_qsl(call.query, keep_blank_values=True))
-        for name in self.required_filters:
-            if name not in given:
-                raise invalid(name)
-        tests = [self._test(name, given[name]) for name in self.filters if name in given]
-        found = [record for record in map(self.find, self) if all(test(record) for test in tests)]
+        found = self._matching(given, self.filters)
         if self.list_key is None:
             return Reply.of(200, found)
         if not self.paged:
@@ -181,9 +181,25 @@ class Collection:
         shown = found[(page - 1) * per_page : page * per_page]
         return Reply.of(200, {self.list_key: shown, "pagination": pagination(page, per_page, len(found))})
 
-    def _test(self, name: str, text: str) -> Predicate:
+    def export(self, call: Call) -> Reply:
+        """Return all records that match all filters, oldest first, as rows without their empty fields."""
+        given = dict(parse_qsl(call.query, keep_blank_values=True))
+        found = self._matching(given, {**self.filters, **self.export_filters})
+        rows = [{name: value for name, value in record.items() if value is not None} for record in found]
+        body = Rows(rows)
+        body.lines = f'ETag: "{zlib.crc32(body.payload):08x}"\r\n'
+        return body
+
+    def _matching(self, given: Mapping[str, str], filters: Mapping[str, Filter]) -> builtins.list[Record]:
+        for name in self.required_filters:
+            if name not in given:
+                raise invalid(name)
+        tests = [self._test(name, make, given[name]) for name, make in filters.items() if name in given]
+        return [record for record in map(self.find, self) if all(test(record) for test in tests)]
+
+    def _test(self, name: str, make: Filter, text: str) -> Predicate:
         try:
-            return self.filters[name](text)
+            return make(text)
         except ValueError as error:
             raise invalid(name, str(error)) from None
 

@@ -1,7 +1,7 @@
 """Filters of a list: which records match a query parameter."""
 
 from collections.abc import Callable
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 Record = dict[str, Any]
@@ -58,6 +58,33 @@ def until(name: str) -> Filter:
         return lambda record: bool(record[name]) and record[name][:10] <= day
 
     return make
+
+
+def since_time(name: str) -> Filter:
+    """Keep records whose time is at or after a time in UTC."""
+
+    def make(text: str) -> Predicate:
+        moment = _moment(text)
+        return lambda record: bool(record[name]) and datetime.fromisoformat(record[name]) >= moment
+
+    return make
+
+
+def until_time(name: str) -> Filter:
+    """Keep records whose time is at or before a time in UTC, to the second."""
+
+    def make(text: str) -> Predicate:
+        end = _moment(text) + timedelta(seconds=1)
+        return lambda record: bool(record[name]) and datetime.fromisoformat(record[name]) < end
+
+    return make
+
+
+def _moment(text: str) -> datetime:
+    try:
+        return datetime.strptime(text, "%Y-%m-%dT%H:%M:%S").replace(tzinfo=UTC)
+    except ValueError:
+        raise ValueError("a time in UTC such as 2026-06-30T12:00:00 is needed") from None
 
 
 def _date(text: str) -> str:

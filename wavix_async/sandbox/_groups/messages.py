@@ -11,7 +11,17 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from wavix_async.sandbox._groups.collection import Collection, Uuids
-from wavix_async.sandbox._groups.filters import Record, exact, iso, phone, since, until, without_plus
+from wavix_async.sandbox._groups.filters import (
+    Record,
+    exact,
+    iso,
+    phone,
+    since,
+    since_time,
+    until,
+    until_time,
+    without_plus,
+)
 from wavix_async.sandbox._groups.group import Context
 from wavix_async.sandbox._groups.reading import (
     BOOL,
@@ -73,6 +83,7 @@ class Messages:
                 "tag": exact("tag"),
                 "message_type": exact("message_type", "sms", "mms"),
             },
+            export_filters={"sent_after": since_time("submitted_at"), "sent_before": until_time("submitted_at")},
             required_filters=("type",),
             aging=self._progress,
         )
@@ -121,6 +132,7 @@ class Messages:
             Route("POST", opt_outs, write, self.opt_outs.create),
             Route("POST", messages, write, self.messages.create, charged=True),
             Route("GET", messages, read, self.messages.list),
+            Route("GET", f"{messages}/all", read, self.messages.export),
             Route("GET", f"{messages}/{{id}}", read, self.messages.get),
         )
 

@@ -5,7 +5,7 @@ from wavix_async.sandbox._server.faults import FAULT_KINDS, FaultPlan, Faults, M
 from wavix_async.sandbox._server.handler import RequestHandler
 from wavix_async.sandbox._server.rate_limit import Bucket, Window
 from wavix_async.sandbox._server.request_log import SandboxRequest, SandboxStats
-from wavix_async.sandbox._server.response import Reply
+from wavix_async.sandbox._server.response import Reply, Rows
 from wavix_async.sandbox._server.router import Call, Route, Router
 from wavix_async.sandbox._server.settings import check_arguments, rate_limit
 from wavix_async.sandbox._server.thread import LoopThread
@@ -23,6 +23,7 @@ __all__ = [
     "RequestHandler",
     "Route",
     "Router",
+    "Rows",
     "SandboxRequest",
     "SandboxStats",
     "Window",

@@ -8,6 +8,7 @@ import json
 import socket
 import struct
 import time
+from collections.abc import Sequence
 from email.utils import formatdate
 from http import HTTPStatus
 from typing import Any, Self
@@ -17,6 +18,8 @@ from aiohttp import web
 from wavix_async.sandbox._server.errors import ApiError
 
 JSON = "application/json"
+NDJSON = "application/x-ndjson"
+_CHUNK = 16 * 1024
 
 _encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
 _encode_ascii = json.JSONEncoder(separators=(",", ":")).encode
@@ -97,6 +100,33 @@ class Reply(web.StreamResponse):
 
     async def write_eof(self, data: bytes = b"") -> None:
         """Do nothing: `prepare` has written everything."""
+
+
+class Rows(Reply):
+    """Rows in NDJSON, sent in chunks; one that is cut ends in the middle of a row, without the last chunk."""
+
+    def __init__(self, rows: Sequence[Any], headers: str = "") -> None:
+        super().__init__(200, b"".join(_encode_ascii(row).encode() + b"\n" for row in rows), NDJSON, headers)
+
+    async def prepare(self, request: web.BaseRequest) -> None:
+        """Write the response; aiohttp calls this once."""
+        transport = request.transport
+        if transport is None or transport.is_closing():
+            raise ConnectionResetError("the client has gone")
+        self._stays_open = request.keep_alive and not self.cut
+        body = self.payload[: len(self.payload) // 2] if self.cut else self.payload
+        closing = "" if self._stays_open else "Connection: close\r\n"
+        transport.write(
+            f"HTTP/1.1 {self.code} {_REASONS.get(self.code, 'Unknown')}\r\nContent-Type: {self.media}\r\n"
+            f"Transfer-Encoding: chunked\r\nDate: {_http_date()}\r\n{self.lines}{closing}\r\n".encode("latin-1")
+        )
+        for start in range(0, len(body), _CHUNK):
+            piece = body[start : start + _CHUNK]
+            transport.write(b"%x\r\n%s\r\n" % (len(piece), piece))
+        if self.cut:
+            transport.close()
+        else:
+            transport.write(b"0\r\n\r\n")
 
 
 class ConnectionReset(Reply):

@@ -1,0 +1,211 @@
+"""Waiters: how often they read, what they wait out, and what a timeout tells. In virtual time."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.support.examples import number
+from tests.support.stub import Reply, Seen, StubSession
+from tests.support.virtual import run_virtual
+from wavix_async import (
+    ConfigurationError,
+    InputError,
+    NotFoundError,
+    NumberDestination,
+    NumberUpdate,
+    RetryPolicy,
+    WaitTimeoutError,
+    WavixClient,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+OLD: dict[str, Any] = {"id": 1001, "sms_relay_url": None, "sms_enabled": True, "destination": []}
+NEW = "https://example.com/sms"
+CHANGE = NumberUpdate(sms_relay_url=NEW)
+
+
+class Late:
+    """An account in which a number shows a change from a time on; until then some reads fail."""
+
+    def __init__(self, shows_after: float, fail: Callable[[int], Reply | None] = lambda _: None) -> None:
+        self.shows_after = shows_after
+        self.fail = fail
+        self.reads: list[float] = []
+
+    def __call__(self, seen: Seen) -> Reply:
+        now = asyncio.get_running_loop().time()
+        self.reads.append(now)
+        failure = self.fail(len(self.reads))
+        url = NEW if now >= self.shows_after else None
+        return failure or Reply(200, number(**{**OLD, "sms_relay_url": url}))
+
+
+def client(account: Late) -> WavixClient:
+    stub: Any = StubSession(account)
+    return WavixClient("key-for-waiters", base_url="https://api.wavix.test", retry=RetryPolicy.none(), session=stub)
+
+
+def test_a_change_that_is_there_costs_one_read_and_no_wait() -> None:
+    account = Late(0.0)
+
+    async def main() -> None:
+        shown = await client(account).numbers.wait_applied(1001, CHANGE)
+        assert shown.sms_relay_url == NEW
+
+    run_virtual(main())
+    assert account.reads == [0.0]
+
+
+def test_the_intervals_double_up_to_the_longest_and_are_jittered() -> None:
+    account = Late(100.0)
+
+    async def main() -> None:
+        await client(account).numbers.wait_applied(1001, CHANGE, every=(2, 16), timeout=None)
+
+    run_virtual(main())
+    waits = [after - before for before, after in zip(account.reads, account.reads[1:], strict=False)]
+    longest = [2, 4, 8, *[16] * (len(waits) - 3)]
+    assert all(0.75 * most <= wait <= most for wait, most in zip(waits, longest, strict=True)), waits
+    assert len({round(wait / most, 6) for wait, most in zip(waits, longest, strict=True)}) > 1, "no jitter"
+
+
+def test_a_timeout_has_the_last_object_and_reads_once_more_just_before_it() -> None:
+    account = Late(1000.0)
+
+    async def main() -> None:
+        with pytest.raises(WaitTimeoutError, match=r"Not within 60 s: number 1001 shows sms_relay_url") as told:
+            await client(account).numbers.wait_applied(1001, CHANGE, timeout=60)
+        assert told.value.last.sms_relay_url is None  # type: ignore[attr-defined]
+        assert isinstance(told.value, TimeoutError)
+        assert told.value.elapsed == pytest.approx(60, abs=0.6)
+
+    run_virtual(main())
+    assert 59 < account.reads[-1] <= 60
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [Reply(429, {}, {"Retry-After": "7"}), Reply(503, {}), Reply(500, {}), Reply(error=ConnectionResetError())],
+    ids=["429", "503", "500", "reset"],
+)
+def test_a_passing_failure_does_not_end_the_wait(failure: Reply) -> None:
+    account = Late(20.0, lambda read: failure if read in {1, 3} else None)
+
+    async def main() -> None:
+        shown = await client(account).numbers.wait_applied(1001, CHANGE)
+        assert shown.sms_relay_url == NEW
+
+    run_virtual(main())
+    if failure.status == 429:
+        assert account.reads[1] >= account.reads[0] + 7
+
+
+def test_a_failure_that_lasts_is_in_the_timeout() -> None:
+    account = Late(0.0, lambda _: Reply(503, {"message": "maintenance"}))
+
+    async def main() -> None:
+        with pytest.raises(WaitTimeoutError, match=r"The last read failed: HTTP 503 .*maintenance") as told:
+            await client(account).numbers.wait_applied(1001, CHANGE, timeout=30)
+        assert told.value.last is None
+        assert told.value.__cause__ is not None
+
+    run_virtual(main())
+
+
+def test_a_pause_that_does_not_fit_ends_the_wait_at_once() -> None:
+    account = Late(0.0, lambda _: Reply(429, {}, {"Retry-After": "3600"}))
+
+    async def main() -> None:
+        with pytest.raises(WaitTimeoutError):
+            await client(account).numbers.wait_applied(1001, CHANGE, timeout=30)
+        assert asyncio.get_running_loop().time() < 1
+
+    run_virtual(main())
+
+
+def test_a_failure_that_waiting_does_not_mend_ends_the_wait() -> None:
+    account = Late(0.0, lambda _: Reply(404, {"message": "no such number"}))
+
+    async def main() -> None:
+        with pytest.raises(NotFoundError):
+            await client(account).numbers.wait_applied(1001, CHANGE)
+
+    run_virtual(main())
+    assert len(account.reads) == 1
+
+
+def test_a_read_that_hangs_is_cut_off_at_the_timeout() -> None:
+    account = Late(0.0, lambda _: Reply(before=500.0))
+
+    async def main() -> None:
+        with pytest.raises(WaitTimeoutError):
+            await client(account).numbers.wait_applied(1001, CHANGE, timeout=10)
+        assert asyncio.get_running_loop().time() <= 10.6
+
+    run_virtual(main())
+
+
+def test_any_object_can_be_waited_for() -> None:
+    states = iter(["REVIEW", "REVIEW", "VERIFIED"])
+
+    async def read() -> str:
+        return next(states)
+
+    async def main() -> None:
+        wavix = client(Late(0.0))
+        assert await wavix.wait_for(read, lambda state: state != "REVIEW", every=(30, 900)) == "VERIFIED"
+        assert asyncio.get_running_loop().time() >= 0.75 * 90
+
+    run_virtual(main())
+
+
+@pytest.mark.parametrize("every", [5, (5,), (0, 5), (5, 1), ("1", "2"), (True, 2)])
+def test_intervals_that_are_no_pair_of_seconds_are_refused(every: Any) -> None:
+    async def main() -> None:
+        with pytest.raises(ConfigurationError, match="every must be a pair of seconds"):
+            await client(Late(0.0)).numbers.wait_applied(1001, CHANGE, every=every)
+
+    run_virtual(main())
+
+
+@pytest.mark.parametrize("timeout", [0, -1, "5", True])
+def test_a_timeout_that_is_no_number_of_seconds_is_refused(timeout: Any) -> None:
+    async def main() -> None:
+        with pytest.raises(ConfigurationError, match="timeout must be a number of seconds"):
+            await client(Late(0.0)).numbers.wait_applied(1001, CHANGE, timeout=timeout)
+
+    run_virtual(main())
+
+
+@pytest.mark.parametrize(
+    ("number_id", "changes", "message"),
+    [(0, CHANGE, "id must be"), (1001, NumberUpdate(), "is empty"), (1001, {"sms_relay_url": NEW}, "NumberUpdate")],
+)
+def test_nothing_to_wait_for_is_refused(number_id: int, changes: Any, message: str) -> None:
+    account = Late(0.0)
+
+    async def main() -> None:
+        with pytest.raises(InputError, match=message):
+            await client(account).numbers.wait_applied(number_id, changes)
+
+    run_virtual(main())
+    assert account.reads == []
+
+
+def test_destinations_are_waited_for_in_any_order() -> None:
+    ways = [{"destination": "1", "priority": 1, "transport": 1}, {"destination": "2", "priority": 2, "transport": 1}]
+    account = Late(
+        0.0, lambda _: Reply(200, number(**{**OLD, "destination": [{**way, "trunk_id": None} for way in ways[::-1]]}))
+    )
+
+    async def main() -> None:
+        change = NumberUpdate(destinations=[NumberDestination(**way) for way in ways])  # type: ignore[arg-type]
+        await client(account).numbers.wait_applied(1001, change)
+
+    run_virtual(main())
+    assert len(account.reads) == 1

@@ -1,0 +1,97 @@
+"""`OpenAnswer`: an answer whose head was read, and whose body comes piece by piece.
+
+Facts about aiohttp that this file relies on; a canary test checks each:
+
+- After a connection broke, `read_nowait` raises even if bytes are left in the buffer; `_read_nowait` returns them.
+- The end of a body with a `Content-Length`, or in chunks, is checked: a cut raises. Of any other body it is not.
+"""
+
+import email.message
+import email.utils
+from collections.abc import Awaitable, Callable, Mapping
+
+import aiohttp
+from aiohttp import hdrs
+
+from wavix_async._http.request import Request
+
+__all__ = ["OpenAnswer"]
+
+
+class OpenAnswer:
+    """The head of an answer, and the way to its body."""
+
+    __slots__ = ("_answer", "_ended", "_peeked", "_read_on", "headers", "request", "status")
+
+    def __init__(
+        self,
+        answer: aiohttp.ClientResponse,
+        request: Request,
+        read_on: Callable[[aiohttp.ClientResponse], Awaitable[bytes]],
+        ended: Callable[[], None],
+    ) -> None:
+        self._ended = ended
+        self._peeked = b""
+        self._answer = answer
+        self._read_on = read_on
+        self.status: int = answer.status
+        self.headers: Mapping[str, str] = answer.headers
+        self.request = request
+
+    @property
+    def length(self) -> int | None:
+        """The bytes of the body, as its head tells them; None: it does not."""
+        return None if self._is_encoded else self._answer.content_length
+
+    @property
+    def tells_its_end(self) -> bool:
+        """Whether the end of the body shows that it is whole."""
+        coding = self.headers.get(hdrs.TRANSFER_ENCODING, "").lower()
+        return self._answer.content_length is not None or coding.endswith("chunked")
+
+    @property
+    def _is_encoded(self) -> bool:
+        return self.headers.get(hdrs.CONTENT_ENCODING, "identity").lower() not in {"", "identity"}
+
+    @property
+    def filename(self) -> str | None:
+        """The file name in `Content-Disposition`, as it came."""
+        header = email.message.Message()
+        header["content-disposition"] = " ".join(self.headers.get(hdrs.CONTENT_DISPOSITION, "").split())
+        # `filename*`, which is in UTF-8, comes last.
+        found = [value for name, value in header.get_params([], "content-disposition") if name == "filename"]
+        return email.utils.collapse_rfc2231_value(found[-1]) if found else None
+
+    async def chunk(self) -> bytes:
+        """Return the next bytes; no bytes: the body has ended.
+
+        Raises:
+            WavixError: The connection broke, or no byte came in time.
+        """
+        if self._peeked:
+            piece, self._peeked = self._peeked, b""
+            return piece
+        content = self._answer.content
+        if content.at_eof():
+            return b""
+        return content._read_nowait(-1) or await self._read_on(self._answer)
+
+    async def peek(self) -> bytes:
+        """Return the next bytes, which `chunk` returns again."""
+        self._peeked = await self.chunk()
+        return self._peeked
+
+    async def read(self, most: int) -> bytes:
+        """Return the body up to about `most` bytes, and close the answer."""
+        body = bytearray()
+        try:
+            while len(body) < most and (piece := await self.chunk()):
+                body += piece
+        finally:
+            self.close()
+        return bytes(body)
+
+    def close(self) -> None:
+        """Close the answer, and its connection unless the body was read to its end."""
+        self._answer.close()
+        self._ended()

@@ -1,0 +1,626 @@
+"""`Download` and `Export`: answers that are read piece by piece, because they may be larger than memory.
+
+A stream keeps its slot and its connection until it is closed. As long as no piece has been handed out, a failure is
+retried like that of any other call, from the beginning. After that it is raised: a caller that has some rows or chunks
+would otherwise get them twice. `read()` and `save()` hand out nothing before the end, so they start again.
+
+The deadline of the call ends with the head of the answer. From then on only idle time counts: a file may take hours.
+"""
+
+import asyncio
+import csv
+import io
+import json
+import os
+import re
+import secrets
+import typing
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping
+from contextlib import aclosing, suppress
+from pathlib import Path
+from typing import Any, Final, Generic, NoReturn, Protocol, Self, TypeVar
+
+import attrs
+
+from wavix_async import _codec
+from wavix_async._aio import UnawaitedGuard
+from wavix_async._codec import Value
+from wavix_async.config import Secret
+from wavix_async.errors import DecodeError, InputError, WavixError
+
+__all__ = ["MAX_LINE", "Download", "Export", "SavedFile", "Stream"]
+
+T = TypeVar("T")
+S = TypeVar("S")
+
+MAX_LINE: Final = 1024 * 1024
+"""The longest line of an export, in bytes."""
+_DEEPEST: Final = 100
+"""Levels of a row, as of any answer."""
+_LONGEST_NAME: Final = 180
+"""Bytes of a file name from a server: most file systems allow 255, and the temporary name is longer."""
+_WRITE_AT: Final = 256 * 1024
+"""Bytes that are collected before they are written: each write is a hop to a thread."""
+
+
+class Stream(Protocol):
+    """An answer whose head has been read, and whose body has not. It holds a slot until it is closed."""
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """The headers of the answer that has the body."""
+        ...
+
+    @property
+    def location(self) -> Secret | None:
+        """Where the file is, if the API redirects to it; as good as a key."""
+        ...
+
+    @property
+    def filename(self) -> str | None:
+        """The name that the answer gives the file."""
+        ...
+
+    @property
+    def length(self) -> int | None:
+        """The length of the body in bytes, as the answer tells it; None: it does not."""
+        ...
+
+    @property
+    def tells_its_end(self) -> bool:
+        """Whether the end of the body shows that it is whole."""
+        ...
+
+    async def chunk(self) -> bytes:
+        """Return the next bytes; no bytes: the body has ended."""
+        ...
+
+    def close(self) -> None:
+        """Close the stream, and its connection unless the body was read to its end."""
+        ...
+
+    def report(self, drifts: _codec.Drifts) -> None:
+        """Tell the observers what is not as documented; raise `DecodeError` if the client is strict."""
+        ...
+
+    def note(self, error: WavixError) -> None:
+        """Add to an error of a body that outlives its call what only the call knows."""
+        ...
+
+    def refuse(self, body: bytes) -> NoReturn:
+        """Raise the usual error for a body, or a line of it, that is an error."""
+        ...
+
+
+class Opener(Protocol):
+    """Makes the call, and passes each attempt's stream to `consume`; a failure in it is a failure of the attempt."""
+
+    def __call__(self, consume: Callable[[Stream], Awaitable[S]], *, follow: bool = True) -> Awaitable[S]: ...
+
+
+@attrs.frozen(eq=False, repr=False)
+class SavedFile(Value):
+    """A file that was written."""
+
+    path: Path
+    """Where it is. The name ends in `.part` if nothing told whether the file is whole."""
+    size: int
+    """Bytes."""
+    content_type: str | None
+    complete: bool | None
+    """True: it is whole. None: the server did not tell the length, so a file that was cut off looks the same."""
+    rows: int | None = None
+    """Rows of an export; None for any other file."""
+
+
+Progress = Callable[[int, int | None], object]
+"""Called with the bytes so far, and the length or None."""
+
+
+class _Streamed:
+    """What downloads and exports have in common: opening, closing, and the facts of the head."""
+
+    def __init__(self, name: str, opener: Opener, max_bytes: int) -> None:
+        unused = UnawaitedGuard(f"{name} was never used, so it read nothing: await it, save it, or iterate over it.")
+
+        def note_and_open(consume: Callable[[Stream], Awaitable[S]], *, follow: bool = True) -> Awaitable[S]:
+            # Not `self`: a cycle would delay the warning to the next garbage collection.
+            unused.cancel()
+            return opener(consume, follow=follow)
+
+        self._name = name
+        self._unused = unused
+        self._opener: Opener = note_and_open
+        self._max_bytes = max_bytes
+        self._stream: Stream | None = None
+        self._first = b""
+        self._ended = False
+        self._complete: bool | None = False
+
+    @property
+    def complete(self) -> bool | None:
+        """Whether everything was read: False not (yet), True yes, None if the server did not tell the length."""
+        return self._complete
+
+    def _head(self) -> Stream:
+        if self._stream is None:
+            raise InputError(f"{self._name}: open it first: async with ... as file.")
+        return self._stream
+
+    async def _open(self) -> Stream:
+        if self._stream is not None:
+            raise InputError(f"{self._name} is already open: make another call to read it again.")
+        self._ended, self._complete = False, False
+
+        async def start(stream: Stream) -> tuple[Stream, bytes]:
+            # The first bytes belong to the attempt: until there are some, a failure is retried.
+            return stream, await stream.chunk()
+
+        self._stream, self._first = stream, _ = await self._opener(start)
+        return stream
+
+    def _close(self) -> None:
+        if self._stream is not None:
+            self._stream.close()
+
+    async def _chunks(self) -> AsyncGenerator[bytes, None]:
+        stream = self._head()
+        if self._ended:
+            return
+        piece, self._first = self._first, b""
+        while piece:
+            yield piece
+            piece = await stream.chunk()
+        self._ended, self._complete = True, True if stream.tells_its_end else None
+
+
+class Download(_Streamed):
+    """A file that the API serves. Nothing is sent until you use it, in one of three ways.
+
+        content = await wavix.recordings.download(call_id)             # the bytes, at most 16 MB
+        saved = await wavix.recordings.download(call_id).save("a.mp3") # a file of any size
+        async with wavix.recordings.download(call_id) as file:         # piece by piece
+            async for chunk in file:
+                ...
+
+    The client follows one redirect to where the file is, over https, and never with the key to another host.
+    """
+
+    def __repr__(self) -> str:
+        return f"<Download of {self._name}>"
+
+    def __await__(self) -> Generator[Any, None, bytes]:
+        return self._read_all().__await__()
+
+    async def url(self) -> str | None:
+        """Return the URL of the file; None if the API itself serves it. Nothing of the file is read.
+
+        Such a URL is valid for some time, for whatever program has it: treat it as a key. Its repr does not show it.
+
+        Raises:
+            WavixError: The call failed.
+        """
+
+        async def consume(stream: Stream) -> str | None:
+            stream.close()
+            return stream.location
+
+        return await self._opener(consume, follow=False)
+
+    async def _read_all(self) -> bytes:
+        async def consume(stream: Stream) -> bytes:
+            content = bytearray()
+            try:
+                while piece := await stream.chunk():
+                    content += piece
+                    if len(content) > self._max_bytes:
+                        raise DecodeError(
+                            f"{self._name}: the file is longer than {self._max_bytes // 2**20} MB: use save(path), or "
+                            "async with."
+                        )
+            finally:
+                stream.close()
+            self._complete = True if stream.tells_its_end else None
+            return bytes(content)
+
+        return await self._opener(consume)
+
+    async def __aenter__(self) -> Self:
+        await self._open()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._close()
+
+    def __aiter__(self) -> AsyncGenerator[bytes, None]:
+        return self._chunks()
+
+    @property
+    def filename(self) -> str | None:
+        """The name that the server gives the file, without folders; None if it gives none. Known once it is open."""
+        return _safe_name(self._head().filename)
+
+    @property
+    def size(self) -> int | None:
+        """The length in bytes; None if the server does not tell it. Known once it is open."""
+        return self._head().length
+
+    @property
+    def content_type(self) -> str | None:
+        """The media type, such as `audio/mpeg`; None if the server does not tell it. Known once it is open."""
+        return self._head().headers.get("Content-Type")
+
+    async def read(self) -> bytes:
+        """Return the rest of an open file, at most 16 MB.
+
+        Raises:
+            DecodeError: The file is longer.
+            WavixError: The connection broke.
+        """
+        content = bytearray()
+        async for piece in self:
+            content += piece
+            if len(content) > self._max_bytes:
+                error = DecodeError(
+                    f"{self._name}: the file is longer than {self._max_bytes // 2**20} MB: use save(path)."
+                )
+                self._head().note(error)
+                raise error
+        return bytes(content)
+
+    async def save(
+        self,
+        path: "str | os.PathLike[str]",
+        *,
+        progress: Progress | None = None,
+        accept_unknown_length: bool = False,
+    ) -> SavedFile:
+        """Write the file to disk. Under its name it is there as a whole, or not at all.
+
+        The bytes go to a temporary name beside it, which is renamed at the end. If the connection breaks, the client
+        starts again from the beginning, as often as its `RetryPolicy` allows.
+
+        Args:
+            path: The file to write, or a folder: then the file gets the name that the server gives it.
+            progress: Called with the bytes so far, and the length or None.
+            accept_unknown_length: Whether a file whose length the server does not tell gets its name, too. By default
+                it keeps a name that ends in `.part`, because it may have been cut off.
+
+        Returns:
+            Where the file is, and whether it is complete.
+
+        Raises:
+            InputError: The folder does not exist, or the server gives the file no name and `path` is a folder.
+            OSError: The file cannot be written.
+            WavixError: The download failed; no file is left.
+        """
+        self._unused.cancel()
+        target = Path(path)
+        is_folder = _check_folder(target)
+
+        async def consume(stream: Stream) -> SavedFile:
+            file = target
+            if is_folder:
+                name = _safe_name(stream.filename)
+                if name is None:
+                    stream.close()
+                    raise InputError(f"{self._name}: the server gives the file no name: pass a file name in path.")
+                file = target / name
+
+            async def pieces() -> AsyncGenerator[bytes, None]:
+                while piece := await stream.chunk():
+                    yield piece
+
+            try:
+                temporary, size = await _write(file, pieces(), stream.length, progress)
+            finally:
+                stream.close()
+            complete = True if stream.tells_its_end else None
+            final = _give_name(temporary, file, complete=complete or accept_unknown_length)
+            self._complete = complete
+            return SavedFile(final, size, stream.headers.get("Content-Type"), complete)
+
+        return await self._opener(consume)
+
+
+class Export(_Streamed, Generic[T]):
+    """Rows that the API streams, one JSON object in each line. Nothing is sent until you use it.
+
+        async for message in wavix.messages.export(type="outbound"):  # in constant memory
+            ...
+        await wavix.messages.export(type="outbound").save("messages.ndjson")  # or "messages.csv"
+
+    If the connection breaks in the middle, the loop raises after the rows before it; the error says how many they were.
+    `complete` says whether the rows are all of them.
+    """
+
+    def __init__(self, name: str, opener: Opener, max_bytes: int, kind: type[T]) -> None:
+        super().__init__(name, opener, max_bytes)
+        self._kind = kind
+        self._holds_plain = _codec.holds_plain(kind)
+        self._rows = 0
+
+    @property
+    def rows(self) -> int:
+        """Rows read so far."""
+        return self._rows
+
+    @property
+    def etag(self) -> str | None:
+        """The `ETag` of the answer; None if it has none. Known from the first row on."""
+        return self._head().headers.get("ETag")
+
+    @property
+    def last_modified(self) -> str | None:
+        """The `Last-Modified` of the answer; None if it has none. Known from the first row on."""
+        return self._head().headers.get("Last-Modified")
+
+    def __repr__(self) -> str:
+        return f"<Export of {self._name}>"
+
+    async def __aiter__(self) -> AsyncGenerator[T, None]:
+        if self._stream is not None:
+            raise InputError(f"{self._name} was read already: make another call to read it again.")
+
+        async def start(stream: Stream) -> tuple[Stream, _Lines, list[bytes], list[T]]:
+            # The first row belongs to the attempt: until there is one, a failure is retried.
+            lines = _Lines(stream)
+            batch = await lines.next()
+            return stream, lines, batch, [self._decode(stream, batch[0], 1)] if batch else []
+
+        stream, lines, batch, first = await self._opener(start)
+        self._stream = stream
+        try:
+            async with aclosing(self._rows_of(stream, lines, batch, first)) as rows:
+                async for row in rows:
+                    yield row
+        finally:
+            self._close()
+
+    async def _rows_of(
+        self, stream: Stream, lines: "_Lines", batch: list[bytes], first: list[T]
+    ) -> AsyncGenerator[T, None]:
+        self._complete, self._rows = False, 0
+        try:
+            while batch:
+                for lines.line in batch:
+                    row = first.pop() if first else self._decode(stream, lines.line, self._rows + 1)
+                    self._rows += 1
+                    yield row
+                batch = await lines.next()
+        except WavixError as error:
+            if self._rows:
+                error.message = f"{self._name} ended after {self._rows:,} rows: {error.message}"
+                error.args = (error.message,)
+                stream.note(error)
+            raise
+        self._complete = True if stream.tells_its_end else None
+
+    def _decode(self, stream: Stream, line: bytes, number: int) -> T:
+        try:
+            payload = _codec.loads(line)
+        except (ValueError, RecursionError):
+            payload = _loads_odd(line, number)
+        value, drifts = _codec.decode(self._kind, payload)
+        if drifts:
+            if not _codec.fits(self._kind, value) or not _codec.is_about(self._kind, payload):
+                if isinstance(payload, dict) and ("error" in payload or payload.get("success") is False):
+                    stream.refuse(line)
+                raise DecodeError(f"line {number:,} is not a row.", retryable=True)
+            # Rows are sparse: an export leaves out fields that a single answer always has.
+            told = [drift for drift in drifts if drift.kind not in {"missing", "null"}]
+            if told:
+                stream.report(_codec.Drifts(told))
+        if (drifts or self._holds_plain) and _codec.is_nested(payload, _DEEPEST):
+            raise DecodeError(f"line {number:,} is nested deeper than {_DEEPEST} levels.", retryable=True)
+        return value
+
+    async def save(
+        self,
+        path: "str | os.PathLike[str]",
+        *,
+        progress: Progress | None = None,
+        accept_unknown_length: bool = False,
+    ) -> SavedFile:
+        """Write the rows to a file: as they came to `*.ndjson`, as a table to `*.csv`.
+
+        A CSV file has a column for each field of the model, and a last one, `extra`, with other keys as JSON. Text that
+        a spreadsheet would take for a formula gets an apostrophe before it. If the connection breaks, the client starts
+        again from the beginning, as often as its `RetryPolicy` allows.
+
+        Args:
+            path: The file to write; its name ends in `.ndjson`, `.jsonl` or `.csv`.
+            progress: Called with the bytes so far, and the length or None.
+            accept_unknown_length: Whether an export whose end does not show that it is whole gets its name, too. By
+                default it keeps a name that ends in `.part`.
+
+        Returns:
+            Where the file is, how many rows it has, and whether it is complete.
+
+        Raises:
+            InputError: The name has another ending, or the folder does not exist.
+            OSError: The file cannot be written.
+            WavixError: The export failed; no file is left.
+        """
+        self._unused.cancel()
+        target = Path(path)
+        if target.suffix.lower() not in {".ndjson", ".jsonl", ".csv"}:
+            raise InputError(f"path must end in .ndjson, .jsonl or .csv, got {os.fspath(path)!r}.")
+        _check_folder(target)
+        as_csv = target.suffix.lower() == ".csv"
+
+        async def consume(stream: Stream) -> SavedFile:
+            lines = _Lines(stream)
+
+            async def pieces() -> AsyncGenerator[bytes, None]:
+                table = _Table(self._kind) if as_csv else None
+                if table is not None:
+                    yield table.head()
+                async with aclosing(self._rows_of(stream, lines, await lines.next(), [])) as rows:
+                    async for row in rows:
+                        yield table.line(row) if table is not None else lines.line + b"\n"
+
+            try:
+                temporary, size = await _write(target, pieces(), stream.length, progress)
+            finally:
+                stream.close()
+            complete = True if stream.tells_its_end else None
+            final = _give_name(temporary, target, complete=complete or accept_unknown_length)
+            self._complete = complete
+            return SavedFile(final, size, stream.headers.get("Content-Type"), complete, self._rows)
+
+        return await self._opener(consume)
+
+
+# --- lines and tables ---
+
+
+class _Lines:
+    """Cuts a body into lines."""
+
+    def __init__(self, stream: Stream) -> None:
+        self._stream = stream
+        self._rest = bytearray()
+        self.line = b""
+        """The line of the row that was handed out last."""
+
+    async def next(self) -> list[bytes]:
+        """Return the next lines, without blank ones; none: the body has ended."""
+        rest = self._rest
+        while piece := await self._stream.chunk():
+            rest += piece
+            if b"\n" in piece:
+                lines = bytes(rest).split(b"\n")
+                rest[:] = lines.pop()
+                _check_line(rest)
+                if found := [line for line in lines if line and not line.isspace()]:
+                    _check_line(max(found, key=len))
+                    return found
+            _check_line(rest)
+        last = bytes(rest)
+        rest.clear()
+        return [last] if last and not last.isspace() else []
+
+
+def _check_line(line: bytes | bytearray) -> None:
+    if len(line) > MAX_LINE:
+        raise DecodeError(f"a line is longer than {MAX_LINE // 2**20} MB.")
+
+
+def _loads_odd(line: bytes, number: int) -> Any:
+    try:
+        return _codec.loads_odd(line)
+    except (ValueError, RecursionError):
+        raise DecodeError(
+            f"line {number:,} is not JSON: the export was cut off, or is damaged.", retryable=True
+        ) from None
+
+
+class _Table:
+    """Writes rows of a model as CSV."""
+
+    def __init__(self, kind: Any) -> None:
+        self._fields = [field.wire for field in _codec.shape_of(kind).fields] if _codec.is_model(kind) else []
+        self._text = io.StringIO()
+        # With its own line ends: it quotes a cell with a part of these, such as a lone carriage return.
+        self._writer = csv.writer(self._text)
+
+    def head(self) -> bytes:
+        return self._line([*self._fields, "extra"])
+
+    def line(self, row: Any) -> bytes:
+        found = _codec.to_dict(row)
+        cells = [_cell(found.pop(name, None)) for name in self._fields]
+        return self._line([*cells, json.dumps(found, ensure_ascii=False) if found else ""])
+
+    def _line(self, cells: list[str]) -> bytes:
+        self._writer.writerow(cells)
+        text = self._text.getvalue()
+        self._text.seek(0)
+        self._text.truncate()
+        return text.encode("utf-8", "backslashreplace")
+
+
+# The last four are wide forms, which some spreadsheets read alike.
+_FORMULAS: Final = frozenset("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20")
+_NUMBER: Final = re.compile(r"[+-]?\d+(\.\d+)?")
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if not isinstance(value, str):
+        return json.dumps(value, ensure_ascii=False)
+    is_formula = value[:1] in _FORMULAS and not _NUMBER.fullmatch(value)
+    return f"'{value}" if is_formula else value
+
+
+# --- files ---
+
+
+def _safe_name(name: str | None) -> str | None:
+    """Return the file name in a header without folders and odd characters; None if nothing usable is left."""
+    if name is None:
+        return None
+    last = re.split(r"[/\\]", name)[-1]
+    clean = "".join(sign if sign.isprintable() and sign not in '<>:"|?*' else "_" for sign in last).strip(" .")
+    return clean.encode("utf-8", "replace")[:_LONGEST_NAME].decode("utf-8", "ignore").rstrip(" .") or None
+
+
+def _check_folder(target: Path) -> bool:
+    """Check that there is a folder to write to, and return whether the target itself is one."""
+    is_folder = target.is_dir()
+    folder = target if is_folder else target.parent
+    if not folder.is_dir():
+        raise InputError(f"path: there is no folder {os.fspath(folder)!r}.")
+    return is_folder
+
+
+async def _write(
+    file: Path, pieces: AsyncGenerator[bytes, None], length: int | None, progress: Progress | None
+) -> tuple[Path, int]:
+    """Write pieces to a temporary file beside `file`; remove it if that fails."""
+    temporary = file.with_name(f"{file.name}.{secrets.token_hex(4)}.part")
+    size, pending = 0, bytearray()
+    opened = _create(temporary)
+    try:
+        async for piece in pieces:
+            pending += piece
+            if len(pending) >= _WRITE_AT:
+                size += await asyncio.to_thread(opened.write, pending)
+                pending.clear()
+                if progress is not None:
+                    progress(size, length)
+        size += await asyncio.to_thread(_finish, opened, pending)
+        if progress is not None:
+            progress(size, length)
+    except BaseException:
+        opened.close()
+        with suppress(OSError):
+            temporary.unlink()
+        raise
+    finally:
+        await pieces.aclose()
+    return temporary, size
+
+
+def _create(path: Path) -> typing.BinaryIO:
+    """Create a file. Not in a thread: a cancelled task could leave it behind."""
+    return open(path, "xb")
+
+
+def _finish(opened: typing.BinaryIO, pending: bytearray) -> int:
+    written = opened.write(pending)
+    opened.flush()
+    os.fsync(opened.fileno())
+    opened.close()
+    return written
+
+
+def _give_name(temporary: Path, file: Path, *, complete: bool) -> Path:
+    """Rename a written file. Not in a thread: a cancelled task could leave the temporary name behind."""
+    final = file if complete else file.with_name(f"{file.name}.part")
+    os.replace(temporary, final)
+    return final

@@ -1,0 +1,140 @@
+"""`wait_for`: read something again and again until it has reached an end state. All waiters of the client use it.
+
+A waiter reads at once, then after the first interval, and each following interval is twice as long, up to the longest.
+Every interval is shortened by a random part, so that many waiters do not read at the same moment. What an event says is
+never taken for the result: an event only makes the waiter read at once, so the result is always an answer of the API.
+"""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Final, Protocol, TypeVar, cast
+
+from wavix_async._aio import Clock
+from wavix_async.config import check_seconds
+from wavix_async.errors import (
+    ConfigurationError,
+    DeadlineExceededError,
+    RateLimitError,
+    ServerError,
+    TransportError,
+    WaitTimeoutError,
+    WavixError,
+)
+
+__all__ = ["EventSource", "check_intervals", "wait_for"]
+
+T = TypeVar("T")
+
+_PASSING: Final = (RateLimitError, ServerError, TransportError, DeadlineExceededError)
+"""Failures that a wait outlasts: they say nothing about the object."""
+_LAST_READ: Final = 0.5
+"""Seconds of the timeout that are kept for the last read."""
+
+
+class EventSource(Protocol):
+    """Where a waiter hears of events: `wavix_async.webhooks` has an implementation."""
+
+    def next(self, kind: type[T], *, timeout: float | None = None, **fields: object) -> Awaitable[T]:
+        """Wait for the next event of a class whose fields have these values."""
+        ...
+
+
+def check_intervals(every: object, timeout: float | None) -> tuple[tuple[float, float], float | None]:
+    """Return the first and the longest interval, and the timeout of a wait, in seconds.
+
+    Raises:
+        ConfigurationError: `every` is not a pair of seconds, the first at most the second, or `timeout` is not a number
+            of seconds greater than 0, or None.
+    """
+    pair = cast("Sequence[Any]", every if isinstance(every, tuple | list) else ())
+    good = len(pair) == 2 and all(isinstance(each, int | float) and not isinstance(each, bool) for each in pair)
+    if not good or not 0 < pair[0] <= pair[1]:
+        raise ConfigurationError(
+            "every must be a pair of seconds: the first and the longest interval between two reads, for example "
+            f"(1, 15); got {every!r}."
+        )
+    if timeout is not None and check_seconds("timeout", timeout) == 0:
+        raise ConfigurationError(f"timeout must be a number of seconds greater than 0, or None; got {timeout!r}.")
+    return (pair[0], pair[1]), timeout
+
+
+async def wait_for(
+    read: Callable[[], Awaitable[T]],
+    done: Callable[[T], bool],
+    *,
+    what: str,
+    every: tuple[float, float],
+    timeout: float | None,
+    clock: Clock,
+    absent: tuple[type[WavixError], ...] = (),
+    wake: Callable[[], Awaitable[object]] | None = None,
+) -> T:
+    """Read an object until it has reached an end state.
+
+    Args:
+        read: Reads the object.
+        done: Returns whether an object has reached an end state, good or bad.
+        what: The object and the state, for the message of a timeout: `number 1001 shows the changes`.
+        every: The first and the longest interval between two reads, in seconds.
+        timeout: Seconds to wait at most; None: no limit.
+        clock: The clock of the client.
+        absent: Errors that mean that the object is not there yet.
+        wake: Waits for an event after which a read is worthwhile. None: there are no events.
+
+    Returns:
+        The object, in whatever end state it has reached.
+
+    Raises:
+        WaitTimeoutError: The time is over; `last` is the object as it was read last.
+        WavixError: A read failed, and waiting would not help.
+    """
+    began = clock.time()
+    interval = every[0]
+    last: T | None = None
+    final = False
+    while True:
+        failure: WavixError | None = None
+        try:
+            async with asyncio.timeout(None if timeout is None else max(began + timeout - clock.time(), _LAST_READ)):
+                last = await read()
+        except absent:
+            pass
+        except _PASSING as error:
+            failure = error
+        except TimeoutError:
+            final = True
+        else:
+            if done(last):
+                return last
+        pause = interval * random.uniform(0.75, 1.0)  # noqa: S311 - spreads load, guards nothing
+        told = failure.retry_after or 0.0 if failure is not None else 0.0
+        if timeout is not None:
+            left = began + timeout - clock.time()
+            if final or left <= 0 or told >= left:
+                raise _too_late(what, timeout, clock.time() - began, last, failure) from failure
+            final = max(pause, told) >= left - _LAST_READ
+            pause = max(min(pause, left - _LAST_READ), 0.0)
+        await _sleep(clock, max(pause, told), wake)
+        interval = min(2 * interval, every[1])
+
+
+async def _sleep(clock: Clock, seconds: float, wake: Callable[[], Awaitable[object]] | None) -> None:
+    """Sleep, but not longer than until the next event."""
+    if wake is None:
+        await clock.sleep(seconds)
+        return
+    waits = [asyncio.ensure_future(clock.sleep(seconds)), asyncio.ensure_future(wake())]
+    try:
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for wait in waits:
+            wait.cancel()
+        await asyncio.gather(*waits, return_exceptions=True)
+
+
+def _too_late(what: str, timeout: float, elapsed: float, last: object, failure: WavixError | None) -> WaitTimeoutError:
+    why = f" The last read failed: {failure}" if failure is not None else ""
+    error = WaitTimeoutError(f"Not within {timeout:g} s: {what}.{why}", last=last)
+    error.elapsed = elapsed
+    return error
