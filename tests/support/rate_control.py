@@ -104,6 +104,8 @@ class Outcome:
     events: list[tuple[float, str, float]] = attrs.Factory(list)
     early: int = 0
     """Requests that left before the end of a pause."""
+    stray: int = 0
+    """429s of requests within the limit."""
 
 
 @attrs.frozen
@@ -121,6 +123,10 @@ class Row:
     share: float = 1.0
     unfair: float = 3.0
     """The longest wait may be so many times the mean."""
+    stray: float = 0.0
+    """The share of the requests within the limit that get a 429 all the same, with Retry-After 1."""
+    plus: float = 0.0
+    """Seconds that are no part of the time that is compared: the pauses that strays may cost."""
 
 
 async def _rival(server: Any, rate: float) -> None:
@@ -169,15 +175,22 @@ async def drive(row: Row, seed: int = 1) -> Outcome:
         trip = rng.uniform(*row.latency)
         await asyncio.sleep(trip / 2)
         taken, retry_after = server.take(loop.time())
+        stray = taken and row.stray > 0.0 and rng.random() < row.stray
+        out.stray += stray
         hint = server.hint(loop.time())
         await asyncio.sleep(trip / 2)
         if hint is not None:
             limiter.hint(hint)
-        if not taken:
+        if not taken or stray:
+            retry_after = 1.0 if stray else retry_after
             out.refused += 1
-            limiter.refused(ticket, retry_after)
-            if retry_after is not None:
-                until = max(until, loop.time() + retry_after)
+            before = limiter.refused(ticket, retry_after) or 0.0
+            if limiter.is_paused():
+                until = max(until, loop.time() + (retry_after or 0.0))
+            elif before > loop.time():
+                # A stray 429 delays only this call.
+                await asyncio.sleep(before - loop.time())
+                out.early += retry_after is not None and loop.time() < now + trip + retry_after - 1e-9
             return False
         limiter.accepted(ticket)
         return rng.random() >= 0.01

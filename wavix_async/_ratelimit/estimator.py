@@ -44,7 +44,10 @@ SPENDING = 1.03  # the same, while the tokens saved during a pause last
 WINDOW_HASTE = 1.5  # the same, for a server that counts in windows
 LONGEST_HOLD = 30.0  # seconds for which an estimate holds at most, if pauses take up to a second
 LOW_HOLD = 4.0  # the same for some minutes after the limit fell: it may rise again
+QUICK_RISE = 2.0  # the rise after a stray refusal: the limit, if there is one, is not known to be near
 RISE = 0.05  # after that the pace rises by exp(RISE * seconds^2): 5 % in a second, 22 % in two, 57 % in three
+LONGEST_QUICK = 1.5  # seconds for which it rises, to 90 times the estimate
+HASTY = 1e4
 LONGEST_RISE = 8.0  # seconds for which the pace rises, to 25 times the estimate
 ROUND = (1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 7.5, 8.0, 10.0)
 
@@ -150,6 +153,7 @@ class RateEstimator:
         self._span: float | None = None  # seconds from the start of the last cycle to that of the next
         self._period: float | None = None  # seconds, when the server counts in windows
         self._new_window = False  # the next accepted request is the first of a new window
+        self.hasty = False  # whether the pace rises quickly, because a stray refusal set it
 
     def begin_epoch(self, now: float) -> None:
         """Begin an epoch."""
@@ -165,9 +169,36 @@ class RateEstimator:
         """Return the pace: the ceiling, or more after so long without a refusal that the limit may have risen."""
         if self.ceiling is None:
             return None
+        if self.hasty:
+            over = min(self._busy, LONGEST_QUICK)
+            return self.ceiling * exp(QUICK_RISE * over * over)
         factor = SPENDING if self._busy < self._saved else self._factor
         over = min(max(self._busy - self._hold, 0.0), LONGEST_RISE)
         return max(self.ceiling * factor * exp(RISE * over * over), LEAST_PACE)
+
+    @property
+    def rising(self) -> bool:
+        """Whether the pace is above the estimate."""
+        return self._busy > self._hold
+
+    @property
+    def counts_in_windows(self) -> bool:
+        """Whether the server counts in windows: then a refusal ends one, and is no stray."""
+        return self._period is not None
+
+    def stray(self) -> None:
+        """Note a refusal that is not due to a limit."""
+
+    def spare(self, refused_at: float, until: float) -> None:
+        """Note a pause that was not due to a limit: go on, quickly up to a pace without any limit if there was none."""
+        if self.histogram is None:
+            return
+        if self.ceiling is None:
+            self._guess(self.histogram, refused_at, until)
+            self.hasty = True
+            self._starts_full = True
+        elif self.hasty:
+            self.ceiling = min(self.pace() or self.ceiling, HASTY)
 
     def held_back(self, seconds: float) -> None:
         """Note that the pace held a request back."""
@@ -208,6 +239,8 @@ class RateEstimator:
                 # The server refuses everything, which says nothing about the rate.
                 self.ceiling, self._previous_ceiling = self._previous_ceiling, None
             return
+        if self.hasty:
+            self.hasty, self.ceiling = False, None
         similar = self._cycle is not None and 0.5 * self._cycle[0] < histogram.total < 1.5 * self._cycle[0]
         self._similar_cycles = self._similar_cycles + 1 if similar else 0
         cycle = histogram.total, histogram.start

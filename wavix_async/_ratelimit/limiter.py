@@ -23,6 +23,7 @@ import attrs
 
 from wavix_async._aio.clock import Clock
 from wavix_async._codec import Value
+from wavix_async._ratelimit.estimator import OWN_PAUSE
 from wavix_async._ratelimit.pacer import LATE, Pacer
 
 if TYPE_CHECKING:
@@ -175,14 +176,22 @@ class Limiter:
         if not self._open:
             self._release_waiters()
 
-    def refused(self, permit: float, retry_after: float | None = None) -> None:
+    def refused(self, permit: float, retry_after: float | None = None) -> float:
         """Close a permit: the server refused the request with a 429.
 
         Args:
             permit: The result of `acquire`.
             retry_after: Seconds that the server asked to wait; None if it did not say.
+
+        Returns:
+            The time of the clock before which this call must not ask for another permit: a stray refusal pauses only
+            its own call. It is past if all calls pause.
         """
-        self._after_pause(began=self._pacer.refused(permit, self._now(), retry_after))
+        now = self._now()
+        self._after_pause(began=self._pacer.refused(permit, now, retry_after))
+        if self.is_paused():
+            return now
+        return now + (OWN_PAUSE if retry_after is None else retry_after)
 
     def no_answer(self, permit: float) -> None:  # noqa: ARG002  (every way to close a permit takes it)
         """Close a permit without a verdict: the attempt failed before or after the request was sent."""

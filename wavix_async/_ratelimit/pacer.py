@@ -28,6 +28,7 @@ from math import inf
 from typing import TYPE_CHECKING
 
 from wavix_async._ratelimit.estimator import OWN_PAUSE, RateEstimator
+from wavix_async._ratelimit.strays import StrayTest
 
 if TYPE_CHECKING:
     from wavix_async._ratelimit.headers import RateHint
@@ -108,11 +109,14 @@ class Pacer:
         self.learning = self.rate is None
         self.estimator = RateEstimator(self.rate)
         self.quota = Quota()
+        self.strays = StrayTest()
         self.window = FIRST_WINDOW if self.learning else inf  # requests that may be in flight
         self._next_due = -inf  # when the next request is due
         self._burst: deque[float] = deque(maxlen=BURST_KEPT)  # when the last paced requests left
         self._epoch = -inf  # the end of the last pause
         self._refused_permit: float | None = None  # the last request of this epoch that was refused, by time of sending
+        self._stray_until = -inf  # when the calls may leave again that a stray refusal delays
+        self._before_pause = (0, 0)  # accepted and refused requests when the pause began
 
     @property
     def is_open(self) -> bool:
@@ -163,6 +167,7 @@ class Pacer:
         if pace is not None:
             if now - self._next_due < 1.0 / pace + LATE:
                 self.estimator.held_back(1.0 / pace)
+            self.strays.at_pace(pace, self.accepted_count)
             self._next_due = due + 1.0 / pace
             self._burst.append(now)
         return now
@@ -174,9 +179,21 @@ class Pacer:
         if self.learning:
             self.window = FIRST_WINDOW
             if refused is not None:
-                self.estimator.end_epoch(refused, until)
+                self._learn(refused, until)
                 self.estimator.begin_epoch(now)
                 self.window = 1.0 if self.estimator.dry_epochs else LATER_WINDOW if self._measured else FIRST_WINDOW
+
+    def _learn(self, refused: float, until: float) -> None:
+        """Learn from the refusal that began the pause which is over now."""
+        estimator, accepted = self.estimator, self.accepted_count
+        others = accepted - self._before_pause[0], self.refused_count - self._before_pause[1]
+        unpaced = estimator.ceiling is None or estimator.hasty
+        if (unpaced or not estimator.rising) and self.strays.was_alone(*others, far_above=unpaced):
+            estimator.spare(refused, until)
+            return
+        estimator.end_epoch(refused, until)
+        if others[1] or not self.strays.lone:
+            self.strays.limit_found(estimator.pace(), accepted)
 
     def refund(self, permit: float) -> None:  # noqa: ARG002  (`LeasedPacer` needs the permit)
         """Take a permit back: its request never left."""
@@ -207,9 +224,12 @@ class Pacer:
         self.no_answer()
         self.refused_count += 1
         fresh = permit >= self._epoch and self._refused_permit is None
+        if fresh and self._is_stray(permit, now, retry_after):
+            return False
         if retry_after is not None:
             self.pause(now, retry_after)
         if fresh:
+            self._before_pause = self.accepted_count, self.refused_count
             self._measured = bool(retry_after)
             # If the server refuses again right after its own Retry-After, that value is unreliable: use our own pause.
             if not self._measured or self.estimator.dry_epochs:
@@ -219,6 +239,18 @@ class Pacer:
         if permit >= self._epoch:
             self._refused_permit = permit if self._refused_permit is None else max(permit, self._refused_permit)
         return fresh
+
+    def _is_stray(self, permit: float, now: float, retry_after: float | None) -> bool:
+        """Return whether a refusal concerns only its own call; a pause waits for the earlier ones of its round trip."""
+        stray = self.strays.is_stray(permit, now, self.accepted_count, self.in_flight)
+        wait = OWN_PAUSE if retry_after is None else retry_after
+        if stray and not self.estimator.counts_in_windows:
+            self._stray_until = max(self._stray_until, now + wait)
+            self.estimator.stray()
+            return True
+        if self._stray_until > now:
+            self.pause(now, self._stray_until - now)
+        return False
 
     def _doubt_configured_rate(self, now: float) -> None:
         """Begin to estimate if the server keeps refusing a configured rate."""
