@@ -30,6 +30,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+from wavix_async._ratelimit.strays import PROOF
+
 __all__ = ["OWN_PAUSE", "RateEstimator", "AcceptedHistogram"]
 
 OWN_PAUSE = 0.15  # seconds to pause when the server refuses without saying for how long
@@ -48,6 +50,9 @@ QUICK_RISE = 2.0  # the rise after a stray refusal: the limit, if there is one, 
 RISE = 0.05  # after that the pace rises by exp(RISE * seconds^2): 5 % in a second, 22 % in two, 57 % in three
 LONGEST_QUICK = 1.5  # seconds for which it rises, to 90 times the estimate
 HASTY = 1e4
+SLOW = 8.0
+SLOPE = 0.01
+SOON = 50
 LONGEST_RISE = 8.0  # seconds for which the pace rises, to 25 times the estimate
 ROUND = (1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 7.5, 8.0, 10.0)
 
@@ -153,6 +158,9 @@ class RateEstimator:
         self._span: float | None = None  # seconds from the start of the last cycle to that of the next
         self._period: float | None = None  # seconds, when the server counts in windows
         self._new_window = False  # the next accepted request is the first of a new window
+        self._slow, self._slope = 0.0, 0.0  # seconds for which the pace rises slowly, and how much in a second
+        self._last_stray = -SOON - 1  # accepted requests before the last stray refusal
+        self.round_trip = 0.1  # seconds
         self.hasty = False  # whether the pace rises quickly, because a stray refusal set it
 
     def begin_epoch(self, now: float) -> None:
@@ -173,8 +181,9 @@ class RateEstimator:
             over = min(self._busy, LONGEST_QUICK)
             return self.ceiling * exp(QUICK_RISE * over * over)
         factor = SPENDING if self._busy < self._saved else self._factor
-        over = min(max(self._busy - self._hold, 0.0), LONGEST_RISE)
-        return max(self.ceiling * factor * exp(RISE * over * over), LEAST_PACE)
+        over = max(self._busy - self._hold, 0.0)
+        quick = min(max(over - self._slow, 0.0), LONGEST_RISE)
+        return max(self.ceiling * factor * exp(self._slope * min(over, self._slow) + RISE * quick * quick), LEAST_PACE)
 
     @property
     def rising(self) -> bool:
@@ -186,8 +195,25 @@ class RateEstimator:
         """Whether the server counts in windows: then a refusal ends one, and is no stray."""
         return self._period is not None
 
-    def stray(self) -> None:
-        """Note a refusal that is not due to a limit."""
+    def stray(self, refused_at: float, now: float, accepted: int) -> None:
+        """Note a refusal that pauses no other call; two soon after each other show that the pace is a little high."""
+        soon, self._last_stray = accepted - self._last_stray <= SOON, accepted
+        histogram = self.histogram
+        if self.ceiling is None or self.hasty or histogram is None or not soon:
+            return
+        length = refused_at - histogram.start
+        if length < 1.0:
+            return
+        spans = [(count, span) for count, span in histogram.before(refused_at) if span >= 1.0]
+        rate = _steepest(spans, -self._burst, 0.0)[0]
+        if self._emptied is not None:
+            rate = max(rate, (histogram.total + 0.5) / (refused_at - self._emptied))
+        self.ceiling = _round_figure(min(max(rate, 0.9 * self.ceiling), self.pace() or rate), 0.02)
+        self._emptied = refused_at
+        self._hold = min(max(2 * self._hold, 4.0), LONGEST_HOLD)
+        self._saved = 0.0
+        self._factor = CAUTION
+        self.begin_epoch(now)
 
     def spare(self, refused_at: float, until: float) -> None:
         """Note a pause that was not due to a limit: go on, quickly up to a pace without any limit if there was none."""
@@ -228,7 +254,7 @@ class RateEstimator:
             return max(OWN_PAUSE, 0.9 * self._period - (now - self.histogram.start))
         return OWN_PAUSE
 
-    def end_epoch(self, refused_at: float, until: float) -> None:
+    def end_epoch(self, refused_at: float, until: float, *, alone: bool = False) -> None:
         """Learn from an epoch that ended when a request sent at `refused_at` was refused; its pause ends at `until`."""
         histogram = self.histogram
         if histogram is None:
@@ -253,7 +279,7 @@ class RateEstimator:
             if self.ceiling is None:
                 cycle = self._guess(histogram, refused_at, until)
             else:
-                self._estimate(self.ceiling, histogram, refused_at, until)
+                self._estimate(self.ceiling, histogram, refused_at, until, alone=alone)
         self._cycle, self._emptied = cycle, refused_at
 
     def _guess(self, histogram: AcceptedHistogram, refused_at: float, until: float) -> tuple[int, float]:
@@ -271,7 +297,9 @@ class RateEstimator:
         count, span = max(histogram.before(refused_at), default=(count, span))
         return count, refused_at - span
 
-    def _estimate(self, before: float, histogram: AcceptedHistogram, refused_at: float, until: float) -> None:
+    def _estimate(
+        self, before: float, histogram: AcceptedHistogram, refused_at: float, until: float, *, alone: bool
+    ) -> None:
         """Learn from a later refusal: estimate the burst, and the highest rate that a span before the refusal shows."""
         rate, length = before, refused_at - histogram.start
         empty_for = refused_at - (self._emptied if self._emptied is not None else histogram.start)
@@ -292,7 +320,9 @@ class RateEstimator:
         self._previous_ceiling = None
         if length > 2.0 and self._busy < 0.5 * length:
             rate, self._previous_ceiling = max(rate, 0.7 * before), before  # few accepted because few sent
-        self.ceiling = rate = _round_figure(rate, 0.03)
+        if alone:
+            rate = max(rate, before)
+        self.ceiling = rate = _round_figure(rate, 0.03 if length > 1.0 else 0.05)
         self._factor = CAUTION
         pause = until - refused_at
         self._saved = 0.0 if self._new_window else self._seconds_saved(self._burst / rate, pause)
@@ -301,8 +331,12 @@ class RateEstimator:
         if abs(rate / before - 1) < 0.06:
             self._peak = max(0.9 * self._peak, rate)
             hold = 2 * self._hold
-        longest = LOW_HOLD if rate < 0.8 * self._peak else LONGEST_HOLD
-        self._hold = min(max(hold, pause, 1.0), longest * max(pause, 1.0))
+        low = rate < 0.8 * self._peak
+        self._hold = min(max(hold, pause, 1.0), (LOW_HOLD if low else LONGEST_HOLD) * max(pause, 1.0))
+        self._slow = 0.0 if low else SLOW
+        self._slope = min(SLOPE, 0.16 / (self.round_trip**2 * 2 * self._burst * rate))
+        if not low:
+            self._hold = max(self._hold, min(PROOF / rate, LONGEST_HOLD))
 
     @staticmethod
     def _seconds_saved(burst: float, pause: float) -> float:

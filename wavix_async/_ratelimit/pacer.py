@@ -191,8 +191,9 @@ class Pacer:
         if (unpaced or not estimator.rising) and self.strays.was_alone(*others, far_above=unpaced):
             estimator.spare(refused, until)
             return
-        estimator.end_epoch(refused, until)
-        if others[1] or not self.strays.lone:
+        alone = not others[1] and self.strays.lone
+        estimator.end_epoch(refused, until, alone=alone)
+        if not alone:
             self.strays.limit_found(estimator.pace(), accepted)
 
     def refund(self, permit: float) -> None:  # noqa: ARG002  (`LeasedPacer` needs the permit)
@@ -244,9 +245,10 @@ class Pacer:
         """Return whether a refusal concerns only its own call; a pause waits for the earlier ones of its round trip."""
         stray = self.strays.is_stray(permit, now, self.accepted_count, self.in_flight)
         wait = OWN_PAUSE if retry_after is None else retry_after
+        self.estimator.round_trip = now - permit
         if stray and not self.estimator.counts_in_windows:
             self._stray_until = max(self._stray_until, now + wait)
-            self.estimator.stray()
+            self.estimator.stray(permit, now, self.accepted_count)
             return True
         if self._stray_until > now:
             self.pause(now, self._stray_until - now)
