@@ -52,7 +52,6 @@ LONGEST_QUICK = 1.5  # seconds for which it rises, to 90 times the estimate
 HASTY = 1e4
 SLOW = 8.0
 SLOPE = 0.01
-SOON = 50
 LONGEST_RISE = 8.0  # seconds for which the pace rises, to 25 times the estimate
 ROUND = (1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 7.5, 8.0, 10.0)
 
@@ -159,7 +158,6 @@ class RateEstimator:
         self._period: float | None = None  # seconds, when the server counts in windows
         self._new_window = False  # the next accepted request is the first of a new window
         self._slow, self._slope = 0.0, 0.0  # seconds for which the pace rises slowly, and how much in a second
-        self._last_stray = -SOON - 1  # accepted requests before the last stray refusal
         self.round_trip = 0.1  # seconds
         self.hasty = False  # whether the pace rises quickly, because a stray refusal set it
 
@@ -195,20 +193,16 @@ class RateEstimator:
         """Whether the server counts in windows: then a refusal ends one, and is no stray."""
         return self._period is not None
 
-    def stray(self, refused_at: float, now: float, accepted: int) -> None:
+    def stray(self, refused_at: float, now: float, suspicion: float) -> None:
         """Note a refusal that pauses no other call; two soon after each other show that the pace is a little high."""
-        soon, self._last_stray = accepted - self._last_stray <= SOON, accepted
         histogram = self.histogram
-        if self.ceiling is None or self.hasty or histogram is None or not soon:
-            return
-        length = refused_at - histogram.start
-        if length < 1.0:
+        if self.ceiling is None or self.hasty or histogram is None or not self.rising or suspicion < 0.5:
             return
         spans = [(count, span) for count, span in histogram.before(refused_at) if span >= 1.0]
         rate = _steepest(spans, -self._burst, 0.0)[0]
         if self._emptied is not None:
             rate = max(rate, (histogram.total + 0.5) / (refused_at - self._emptied))
-        self.ceiling = _round_figure(min(max(rate, 0.9 * self.ceiling), self.pace() or rate), 0.02)
+        self.ceiling = _round_figure(max(self.ceiling, min(rate, self.pace() or rate)), 0.02)
         self._emptied = refused_at
         self._hold = min(max(2 * self._hold, 4.0), LONGEST_HOLD)
         self._saved = 0.0
@@ -326,6 +320,8 @@ class RateEstimator:
         self._factor = CAUTION
         pause = until - refused_at
         self._saved = 0.0 if self._new_window else self._seconds_saved(self._burst / rate, pause)
+        if alone:
+            return
         # An estimate holds longer each time it is confirmed, and longer if the refusal that ends it costs more.
         hold = 4 * length
         if abs(rate / before - 1) < 0.06:

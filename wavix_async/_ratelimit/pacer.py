@@ -188,12 +188,12 @@ class Pacer:
         estimator, accepted = self.estimator, self.accepted_count
         others = accepted - self._before_pause[0], self.refused_count - self._before_pause[1]
         unpaced = estimator.ceiling is None or estimator.hasty
-        if (unpaced or not estimator.rising) and self.strays.was_alone(*others, far_above=unpaced):
+        limit = self.strays.shows_limit(*others, unpaced=unpaced, rising=estimator.rising)
+        if unpaced and not limit:
             estimator.spare(refused, until)
             return
-        alone = not others[1] and self.strays.lone
-        estimator.end_epoch(refused, until, alone=alone)
-        if not alone:
+        estimator.end_epoch(refused, until, alone=not limit)
+        if limit:
             self.strays.limit_found(estimator.pace(), accepted)
 
     def refund(self, permit: float) -> None:  # noqa: ARG002  (`LeasedPacer` needs the permit)
@@ -248,7 +248,7 @@ class Pacer:
         self.estimator.round_trip = now - permit
         if stray and not self.estimator.counts_in_windows:
             self._stray_until = max(self._stray_until, now + wait)
-            self.estimator.stray(permit, now, self.accepted_count)
+            self.estimator.stray(permit, now, self.strays.suspicion)
             return True
         if self._stray_until > now:
             self.pause(now, self._stray_until - now)

@@ -28,13 +28,12 @@ from math import inf, log, sqrt
 __all__ = ["StrayTest"]
 
 PROOF = 200  # acceptances at the pace before a refusal can be a stray
-PACE_BAND = 1.1  # a pace that is higher by this factor is another one
+PACE_BAND = 1.25  # a pace that is higher by this factor is another one
 FEWEST = 0.01  # the share of strays that is taken for granted
 EXCESS = 5.0  # times the share of strays: what a limit refuses at least
 ALARM = 4.6  # log(100)
 ALONE = 0.06  # the share of a round trip that strays refuse at most
 WITNESSES = 5  # answers that show whether a refusal was alone, if the pace is far above any limit nearby ...
-MORE_WITNESSES = 10  # ... and if the pace may be just above the limit
 SPARED = 6  # pauses in a row that may be found to be due to strays before there is proof
 MEMORY = 3000  # acceptances after which what was seen counts half
 
@@ -53,7 +52,13 @@ class StrayTest:
         self._group = 0  # refusals of this round trip
         self._group_until = -inf  # a request that left until then belongs to this round trip
         self._spared = 0  # pauses in a row that strays explain
+        self._proven = False
         self.lone = True  # whether the last refusal came without more company than strays explain
+
+    @property
+    def suspicion(self) -> float:
+        """How much speaks for a limit: the cumulative sum, as a part of the alarm."""
+        return self._sum / ALARM
 
     def at_pace(self, pace: float, accepted: int) -> None:
         """Begin a new proof if requests leave faster than before."""
@@ -89,28 +94,29 @@ class StrayTest:
         self._group += 1
         expected = share * in_flight
         self.lone = self._group <= 1.0 + expected + 2.0 * sqrt(expected) and self._sum < ALARM
-        if accepted - self._proof_from < PROOF:
-            return False
-        self._spared = 0
-        return self.lone
+        self._proven = accepted - self._proof_from >= PROOF
+        if self._proven:
+            self._spared = 0
+        return self._proven and self.lone
 
-    def was_alone(self, accepted: int, refused: int, *, far_above: bool) -> bool:
-        """Return whether the refusal that began a pause was a stray, by the answers that arrived during the pause.
+    def shows_limit(self, accepted: int, refused: int, *, unpaced: bool, rising: bool) -> bool:
+        """Return whether the refusal that began a pause was due to a limit, by the answers that arrived in the pause.
 
         Args:
             accepted: How many requests these answers accepted.
             refused: How many they refused.
-            far_above: Whether the pace would be far above the limit, if there was one.
+            unpaced: Whether nothing paced the requests: then the pace would be far above the limit, if there was one.
+            rising: Whether the pace was above the known limit.
         """
         doubt = self._sum + refused * log(EXCESS) - accepted * FEWEST * (EXCESS - 1.0)
-        if (
-            accepted < (WITNESSES if far_above else MORE_WITNESSES)
-            or refused > ALONE * accepted
-            or doubt >= ALARM
-            or self._spared >= SPARED
-        ):
-            return False
+        if unpaced:
+            limit = accepted < WITNESSES or refused > ALONE * accepted or self._spared >= SPARED
+        else:
+            limit = (rising or not self._proven) and (refused > 0 or not self.lone)
+        if limit or doubt >= ALARM:
+            return True
+        self._sum = max(doubt, 0.0)
         self._spared += 1
         self._strays += self._pending + refused
-        self._sum, self._pending = 0.0, 0
-        return True
+        self._pending = 0
+        return False
