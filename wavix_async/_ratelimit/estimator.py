@@ -198,16 +198,24 @@ class RateEstimator:
         histogram = self.histogram
         if self.ceiling is None or self.hasty or histogram is None or not self.rising or suspicion < 0.5:
             return
-        spans = [(count, span) for count, span in histogram.before(refused_at) if span >= 1.0]
-        rate = _steepest(spans, -self._burst, 0.0)[0]
-        if self._emptied is not None:
-            rate = max(rate, (histogram.total + 0.5) / (refused_at - self._emptied))
-        self.ceiling = _round_figure(max(self.ceiling, min(rate, self.pace() or rate)), 0.02)
+        self._raise(self.ceiling, histogram, refused_at)
         self._emptied = refused_at
         self._hold = min(max(2 * self._hold, 4.0), LONGEST_HOLD)
         self._saved = 0.0
         self._factor = CAUTION
         self.begin_epoch(now)
+
+    def _raise(self, before: float, histogram: AcceptedHistogram, refused_at: float) -> None:
+        """Raise the estimate to what the server has accepted; a refusal that may be a stray never lowers it."""
+        if not self.rising:
+            return
+        burst = max(self._burst, before * PRIOR_BURST)
+        spans = [(count, span) for count, span in histogram.before(refused_at) if span >= 1.0]
+        rate = _steepest(spans, -burst, 0.0)[0]
+        if self._emptied is not None:
+            rate = max(rate, (histogram.total + 0.5) / (refused_at - self._emptied))
+        self.ceiling = _round_figure(max(before, min(rate, self.pace() or rate)), 0.02)
+        self._factor = CAUTION
 
     def spare(self, refused_at: float, until: float) -> None:
         """Note a pause that was not due to a limit: go on, quickly up to a pace without any limit if there was none."""
@@ -248,7 +256,7 @@ class RateEstimator:
             return max(OWN_PAUSE, 0.9 * self._period - (now - self.histogram.start))
         return OWN_PAUSE
 
-    def end_epoch(self, refused_at: float, until: float, *, alone: bool = False) -> None:
+    def end_epoch(self, refused_at: float, until: float, *, alone: bool = False, passed: float = 0.0) -> None:
         """Learn from an epoch that ended when a request sent at `refused_at` was refused; its pause ends at `until`."""
         histogram = self.histogram
         if histogram is None:
@@ -270,10 +278,14 @@ class RateEstimator:
             if self._period is not None:
                 self._period, self._similar_needed = None, min(2 * self._similar_needed, 16)
             self._new_window = until - refused_at > LONG_PAUSE
+            if alone and self.ceiling is not None:
+                self._raise(self.ceiling, histogram, refused_at)
+                self._cycle = cycle
+                return
             if self.ceiling is None:
                 cycle = self._guess(histogram, refused_at, until)
             else:
-                self._estimate(self.ceiling, histogram, refused_at, until, alone=alone)
+                self._estimate(self.ceiling, histogram, refused_at, until, 0.7 * passed * (self.pace() or 0.0))
         self._cycle, self._emptied = cycle, refused_at
 
     def _guess(self, histogram: AcceptedHistogram, refused_at: float, until: float) -> tuple[int, float]:
@@ -292,7 +304,7 @@ class RateEstimator:
         return count, refused_at - span
 
     def _estimate(
-        self, before: float, histogram: AcceptedHistogram, refused_at: float, until: float, *, alone: bool
+        self, before: float, histogram: AcceptedHistogram, refused_at: float, until: float, least: float
     ) -> None:
         """Learn from a later refusal: estimate the burst, and the highest rate that a span before the refusal shows."""
         rate, length = before, refused_at - histogram.start
@@ -306,28 +318,25 @@ class RateEstimator:
             if self._first is not None:
                 full = self._first[0].before(self._first[1])
                 self._burst = max([1.0, *(count - rate * span for count, span in full)])
-            rate = max((histogram.total + 0.5) / empty_for, _steepest(spans, -self._burst, 0.0)[0])
+            rate = max((histogram.total + 0.5) / empty_for, _steepest(spans, -self._burst, 0.0)[0], least)
         if self._first is not None and self._burst == 1.0:
             # The requests before the first refusal came slower than the limit, so they say nothing about the bucket.
             self._burst = max(rate * PRIOR_BURST, 1.0)
+        expected = before if self._first is None else 0.0
         self._first = None
         self._previous_ceiling = None
         if length > 2.0 and self._busy < 0.5 * length:
             rate, self._previous_ceiling = max(rate, 0.7 * before), before  # few accepted because few sent
-        if alone:
-            rate = max(rate, before)
         self.ceiling = rate = _round_figure(rate, 0.03 if length > 1.0 else 0.05)
         self._factor = CAUTION
         pause = until - refused_at
         self._saved = 0.0 if self._new_window else self._seconds_saved(self._burst / rate, pause)
-        if alone:
-            return
         # An estimate holds longer each time it is confirmed, and longer if the refusal that ends it costs more.
         hold = 4 * length
         if abs(rate / before - 1) < 0.06:
             self._peak = max(0.9 * self._peak, rate)
             hold = 2 * self._hold
-        low = rate < 0.8 * self._peak
+        low = rate < 0.8 * max(self._peak, expected)
         self._hold = min(max(hold, pause, 1.0), (LOW_HOLD if low else LONGEST_HOLD) * max(pause, 1.0))
         self._slow = 0.0 if low else SLOW
         self._slope = min(SLOPE, 0.16 / (self.round_trip**2 * 2 * self._burst * rate))

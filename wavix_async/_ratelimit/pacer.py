@@ -192,7 +192,7 @@ class Pacer:
         if unpaced and not limit:
             estimator.spare(refused, until)
             return
-        estimator.end_epoch(refused, until, alone=not limit)
+        estimator.end_epoch(refused, until, alone=not limit, passed=others[0] / (sum(others) + 1))
         if limit:
             self.strays.limit_found(estimator.pace(), accepted)
 

@@ -109,10 +109,11 @@ class StrayTest:
             rising: Whether the pace was above the known limit.
         """
         doubt = self._sum + refused * log(EXCESS) - accepted * FEWEST * (EXCESS - 1.0)
+        company = refused > ALONE * accepted
         if unpaced:
-            limit = accepted < WITNESSES or refused > ALONE * accepted or self._spared >= SPARED
+            limit = company or accepted < WITNESSES or self._spared >= SPARED
         else:
-            limit = (rising or not self._proven) and (refused > 0 or not self.lone)
+            limit = (rising or not self._proven) and (company or not self.lone)
         if limit or doubt >= ALARM:
             return True
         self._sum = max(doubt, 0.0)
