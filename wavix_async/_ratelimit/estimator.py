@@ -57,14 +57,14 @@ ROUND = (1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 7.5, 8.0, 10.0)
 
 
 class AcceptedHistogram:
-    """Accepted requests by the time of sending, in two histograms of 64 bins: an older and a newer half.
+    """Accepted requests by the time of sending, in two histograms of 256 bins: an older and a newer half.
 
     When the newer histogram is full, the width of its bins doubles. When it covers enough requests and time, it becomes
     the older one.
     """
 
     __slots__ = ("_bins", "_last", "_older", "_origin", "_seen", "_width", "start", "total")
-    BINS = 64
+    BINS = 256
 
     def __init__(self, start: float) -> None:
         self.start = start
@@ -202,6 +202,7 @@ class RateEstimator:
         self._emptied = refused_at
         self._hold = min(max(2 * self._hold, 4.0), LONGEST_HOLD)
         self._saved = 0.0
+        self._slope = min(self._slope, SLOPE)
         self._factor = CAUTION
         self.begin_epoch(now)
 
@@ -267,7 +268,8 @@ class RateEstimator:
                 # The server refuses everything, which says nothing about the rate.
                 self.ceiling, self._previous_ceiling = self._previous_ceiling, None
             return
-        if self.hasty:
+        hasty = self.hasty
+        if hasty:
             self.hasty, self.ceiling = False, None
         similar = self._cycle is not None and 0.5 * self._cycle[0] < histogram.total < 1.5 * self._cycle[0]
         self._similar_cycles = self._similar_cycles + 1 if similar else 0
@@ -284,6 +286,8 @@ class RateEstimator:
                 return
             if self.ceiling is None:
                 cycle = self._guess(histogram, refused_at, until)
+                if hasty:
+                    self._hold = min(self._hold, 2.0)
             else:
                 self._estimate(self.ceiling, histogram, refused_at, until, 0.7 * passed * (self.pace() or 0.0))
         self._cycle, self._emptied = cycle, refused_at
@@ -339,9 +343,11 @@ class RateEstimator:
         low = rate < 0.8 * max(self._peak, expected)
         self._hold = min(max(hold, pause, 1.0), (LOW_HOLD if low else LONGEST_HOLD) * max(pause, 1.0))
         self._slow = 0.0 if low else SLOW
-        self._slope = min(SLOPE, 0.16 / (self.round_trip**2 * 2 * self._burst * rate))
+        # Few requests say little, so the pace rises faster, but not so fast that refusals come in pairs.
+        error = 1.5 / (rate * max(length, 0.01))
+        self._slope = min(max(SLOPE, 0.3 * error), 0.16 / (self.round_trip**2 * 2 * self._burst * rate))
         if not low:
-            self._hold = max(self._hold, min(PROOF / rate, LONGEST_HOLD))
+            self._hold = max(self._hold, min(0.6 * PROOF / rate, LONGEST_HOLD))
 
     @staticmethod
     def _seconds_saved(burst: float, pause: float) -> float:

@@ -29,8 +29,8 @@ __all__ = ["StrayTest"]
 
 PROOF = 200  # acceptances at the pace before a refusal can be a stray
 PACE_BAND = 1.25  # a pace that is higher by this factor is another one
-FEWEST = 0.01  # the share of strays that is taken for granted
-EXCESS = 5.0  # times the share of strays: what a limit refuses at least
+FEWEST = 0.015  # the share of strays that is taken for granted
+EXCESS = 4.0  # times the share of strays: what a limit refuses at least
 ALARM = 4.6  # log(100)
 ALONE = 0.06  # the share of a round trip that strays refuse at most
 WITNESSES = 5  # answers that show whether a refusal was alone, if the pace is far above any limit nearby ...
@@ -67,7 +67,10 @@ class StrayTest:
 
     def limit_found(self, pace: float | None, accepted: int) -> None:
         """Note that the server does have a limit, and the new pace."""
-        self._pace, self._proof_from = inf if pace is None else pace, accepted
+        pace = inf if pace is None else pace
+        if pace * PACE_BAND < self._pace:
+            self._proof_from = accepted
+        self._pace = pace
         self._pending, self._sum = 0, 0.0
 
     def share(self, accepted: int) -> float:
@@ -81,7 +84,7 @@ class StrayTest:
         """Note a refusal, and return whether it is a stray."""
         share = self.share(accepted)
         since = accepted - self._summed
-        usual = max(share, FEWEST)
+        usual = max(1.5 * share, FEWEST)
         self._sum -= since * usual * (EXCESS - 1.0)
         if self._sum <= 0.0:
             self._strays += self._pending
