@@ -196,7 +196,14 @@ class RateEstimator:
     def stray(self, refused_at: float, now: float, suspicion: float) -> None:
         """Note a refusal that pauses no other call; two soon after each other show that the pace is a little high."""
         histogram = self.histogram
-        if self.ceiling is None or self.hasty or histogram is None or not self.rising or suspicion < 0.5:
+        if self.ceiling is None or self.hasty or histogram is None:
+            return
+        if not self.rising:
+            if suspicion >= 0.7:
+                self.ceiling *= 0.97
+                self.begin_epoch(now)
+            return
+        if suspicion < 0.5:
             return
         self._raise(self.ceiling, histogram, refused_at)
         self._emptied = refused_at

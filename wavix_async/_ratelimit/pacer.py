@@ -188,7 +188,8 @@ class Pacer:
         estimator, accepted = self.estimator, self.accepted_count
         others = accepted - self._before_pause[0], self.refused_count - self._before_pause[1]
         unpaced = estimator.ceiling is None or estimator.hasty
-        limit = self.strays.shows_limit(*others, unpaced=unpaced, rising=estimator.rising)
+        before = 0 if estimator.histogram is None else estimator.histogram.total
+        limit = self.strays.shows_limit(*others, unpaced=unpaced, rising=estimator.rising, before=before)
         if unpaced and not limit:
             estimator.spare(refused, until)
             return

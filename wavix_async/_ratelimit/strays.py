@@ -34,6 +34,7 @@ EXCESS = 4.0  # times the share of strays: what a limit refuses at least
 ALARM = 4.6  # log(100)
 ALONE = 0.06  # the share of a round trip that strays refuse at most
 WITNESSES = 5  # answers that show whether a refusal was alone, if the pace is far above any limit nearby ...
+FEW = 4
 SPARED = 6  # pauses in a row that may be found to be due to strays before there is proof
 MEMORY = 3000  # acceptances after which what was seen counts half
 
@@ -102,7 +103,7 @@ class StrayTest:
             self._spared = 0
         return self._proven and self.lone
 
-    def shows_limit(self, accepted: int, refused: int, *, unpaced: bool, rising: bool) -> bool:
+    def shows_limit(self, accepted: int, refused: int, *, unpaced: bool, rising: bool, before: int) -> bool:
         """Return whether the refusal that began a pause was due to a limit, by the answers that arrived in the pause.
 
         Args:
@@ -110,13 +111,15 @@ class StrayTest:
             refused: How many they refused.
             unpaced: Whether nothing paced the requests: then the pace would be far above the limit, if there was one.
             rising: Whether the pace was above the known limit.
+            before: How many requests the server had accepted since the pause before.
         """
         doubt = self._sum + refused * log(EXCESS) - accepted * FEWEST * (EXCESS - 1.0)
         company = refused > ALONE * accepted
         if unpaced:
             limit = company or accepted < WITNESSES or self._spared >= SPARED
         else:
-            limit = (rising or not self._proven) and (company or not self.lone)
+            unknown = accepted + refused < FEW and (rising or before < 100)
+            limit = (rising or not self._proven) and (company or not self.lone or unknown)
         if limit or doubt >= ALARM:
             return True
         self._sum = max(doubt, 0.0)
