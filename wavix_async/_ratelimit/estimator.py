@@ -198,12 +198,7 @@ class RateEstimator:
         histogram = self.histogram
         if self.ceiling is None or self.hasty or histogram is None:
             return
-        if not self.rising:
-            if suspicion >= 0.7:
-                self.ceiling *= 0.97
-                self.begin_epoch(now)
-            return
-        if suspicion < 0.5:
+        if not self.rising or suspicion < 0.5:
             return
         self._raise(self.ceiling, histogram, refused_at)
         self._emptied = refused_at
@@ -212,6 +207,10 @@ class RateEstimator:
         self._slope = min(self._slope, SLOPE)
         self._factor = CAUTION
         self.begin_epoch(now)
+
+    def likely_rate(self, refused_at: float) -> float:
+        """Return the rate of a limit that would explain the first refusal."""
+        return 0.0 if self.histogram is None else _steepest(self.histogram.before(refused_at), 0.5, PRIOR_BURST)[0]
 
     def _raise(self, before: float, histogram: AcceptedHistogram, refused_at: float) -> None:
         """Raise the estimate to what the server has accepted; a refusal that may be a stray never lowers it."""
@@ -293,7 +292,7 @@ class RateEstimator:
                 return
             if self.ceiling is None:
                 cycle = self._guess(histogram, refused_at, until)
-                if hasty:
+                if hasty and passed > 0.8:
                     self._hold = min(self._hold, 2.0)
             else:
                 self._estimate(self.ceiling, histogram, refused_at, until, 0.7 * passed * (self.pace() or 0.0))
@@ -349,7 +348,7 @@ class RateEstimator:
             hold = 2 * self._hold
         low = rate < 0.8 * max(self._peak, expected)
         self._hold = min(max(hold, pause, 1.0), (LOW_HOLD if low else LONGEST_HOLD) * max(pause, 1.0))
-        self._slow = 0.0 if low else SLOW
+        self._slow = 0.0 if low or pause < 0.5 else SLOW
         # Few requests say little, so the pace rises faster, but not so fast that refusals come in pairs.
         error = 1.5 / (rate * max(length, 0.01))
         self._slope = min(max(SLOPE, 0.3 * error), 0.16 / (self.round_trip**2 * 2 * self._burst * rate))

@@ -116,6 +116,7 @@ class Pacer:
         self._epoch = -inf  # the end of the last pause
         self._refused_permit: float | None = None  # the last request of this epoch that was refused, by time of sending
         self._stray_until = -inf  # when the calls may leave again that a stray refusal delays
+        self._at_resume = 0  # accepted requests at the end of the last pause
         self._before_pause = (0, 0)  # accepted and refused requests when the pause began
 
     @property
@@ -176,10 +177,12 @@ class Pacer:
         """Begin the epoch after a pause, at first with few requests in flight."""
         refused, until = self._refused_permit, self.paused_until
         self._refused_permit, self.paused_until, self._epoch = None, -inf, now
+        if refused is not None:
+            self._learn(refused, until)
+        self._at_resume = self.accepted_count
         if self.learning:
             self.window = FIRST_WINDOW
             if refused is not None:
-                self._learn(refused, until)
                 self.estimator.begin_epoch(now)
                 self.window = 1.0 if self.estimator.dry_epochs else LATER_WINDOW if self._measured else FIRST_WINDOW
 
@@ -187,9 +190,19 @@ class Pacer:
         """Learn from the refusal that began the pause which is over now."""
         estimator, accepted = self.estimator, self.accepted_count
         others = accepted - self._before_pause[0], self.refused_count - self._before_pause[1]
-        unpaced = estimator.ceiling is None or estimator.hasty
-        before = 0 if estimator.histogram is None else estimator.histogram.total
-        limit = self.strays.shows_limit(*others, unpaced=unpaced, rising=estimator.rising, before=before)
+        unpaced = self.learning and (estimator.ceiling is None or estimator.hasty)
+        limit = self.strays.shows_limit(
+            *others,
+            unpaced=unpaced,
+            rising=estimator.rising,
+            before=self._before_pause[0] - self._at_resume,
+            allowed=estimator.likely_rate(refused) * estimator.round_trip if unpaced else 0.0,
+            pace=self.pace() or inf,
+        )
+        if not self.learning:
+            if limit:
+                self._doubt_configured_rate(until)
+            return
         if unpaced and not limit:
             estimator.spare(refused, until)
             return
@@ -236,8 +249,6 @@ class Pacer:
             # If the server refuses again right after its own Retry-After, that value is unreliable: use our own pause.
             if not self._measured or self.estimator.dry_epochs:
                 self.pause(now, self.estimator.own_pause(now) if self.learning else OWN_PAUSE)
-            if self.rate is not None:
-                self._doubt_configured_rate(now)
         if permit >= self._epoch:
             self._refused_permit = permit if self._refused_permit is None else max(permit, self._refused_permit)
         return fresh
@@ -247,7 +258,8 @@ class Pacer:
         stray = self.strays.is_stray(permit, now, self.accepted_count, self.in_flight)
         wait = OWN_PAUSE if retry_after is None else retry_after
         self.estimator.round_trip = now - permit
-        if stray and not self.estimator.counts_in_windows:
+        doubted = self.learning and self.rate is not None
+        if stray and not doubted and not self.estimator.counts_in_windows:
             self._stray_until = max(self._stray_until, now + wait)
             self.estimator.stray(permit, now, self.strays.suspicion)
             return True

@@ -54,6 +54,7 @@ class StrayTest:
         self._group_until = -inf  # a request that left until then belongs to this round trip
         self._spared = 0  # pauses in a row that strays explain
         self._proven = False
+        self._alarm_pace = 0.0
         self.lone = True  # whether the last refusal came without more company than strays explain
 
     @property
@@ -103,7 +104,9 @@ class StrayTest:
             self._spared = 0
         return self._proven and self.lone
 
-    def shows_limit(self, accepted: int, refused: int, *, unpaced: bool, rising: bool, before: int) -> bool:
+    def shows_limit(
+        self, accepted: int, refused: int, *, unpaced: bool, rising: bool, before: int, allowed: float, pace: float
+    ) -> bool:
         """Return whether the refusal that began a pause was due to a limit, by the answers that arrived in the pause.
 
         Args:
@@ -111,18 +114,24 @@ class StrayTest:
             refused: How many they refused.
             unpaced: Whether nothing paced the requests: then the pace would be far above the limit, if there was one.
             rising: Whether the pace was above the known limit.
+            allowed: How many requests the likely limit would have accepted in this round trip.
             before: How many requests the server had accepted since the pause before.
         """
         doubt = self._sum + refused * log(EXCESS) - accepted * FEWEST * (EXCESS - 1.0)
         company = refused > ALONE * accepted
         if unpaced:
-            limit = company or accepted < WITNESSES or self._spared >= SPARED
+            few = accepted < max(WITNESSES, 0.0 if self._proven else 1.15 * allowed)
+            limit = company or few or self._spared >= SPARED
         else:
             unknown = accepted + refused < FEW and (rising or before < 100)
             limit = (rising or not self._proven) and (company or not self.lone or unknown)
-        if limit or doubt >= ALARM:
+        if not limit and doubt >= ALARM:
+            # A lower pace after the last alarm has not helped: the refusals do not depend on the pace.
+            limit = unpaced or not pace < 0.99 * self._alarm_pace
+            self._alarm_pace = pace
+        if limit:
             return True
-        self._sum = max(doubt, 0.0)
+        self._sum = 0.0 if doubt >= ALARM else max(doubt, 0.0)
         self._spared += 1
         self._strays += self._pending + refused
         self._pending = 0
