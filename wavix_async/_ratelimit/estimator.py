@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-from wavix_async._ratelimit.strays import PROOF
+from wavix_async._ratelimit.strays import PROOF, Verdict
 
 __all__ = ["OWN_PAUSE", "RateEstimator", "AcceptedHistogram"]
 
@@ -263,7 +263,7 @@ class RateEstimator:
             return max(OWN_PAUSE, 0.9 * self._period - (now - self.histogram.start))
         return OWN_PAUSE
 
-    def end_epoch(self, refused_at: float, until: float, *, alone: bool = False, passed: float = 0.0) -> None:
+    def end_epoch(self, refused_at: float, until: float, verdict: Verdict = "limit", *, passed: float = 0.0, strays_shown: bool = False) -> None:
         """Learn from an epoch that ended when a request sent at `refused_at` was refused; its pause ends at `until`."""
         histogram = self.histogram
         if histogram is None:
@@ -286,7 +286,7 @@ class RateEstimator:
             if self._period is not None:
                 self._period, self._similar_needed = None, min(2 * self._similar_needed, 16)
             self._new_window = until - refused_at > LONG_PAUSE
-            if alone and self.ceiling is not None:
+            if verdict == "stray" and self.ceiling is not None:
                 self._raise(self.ceiling, histogram, refused_at)
                 self._cycle = cycle
                 return
@@ -295,7 +295,10 @@ class RateEstimator:
                 if hasty and passed > 0.8:
                     self._hold = min(self._hold, 2.0)
             else:
-                self._estimate(self.ceiling, histogram, refused_at, until, 0.7 * passed * (self.pace() or 0.0))
+                least = 0.7 * passed * (self.pace() or 0.0)
+                if verdict == "unclear":
+                    least = max(least, self.ceiling * (1.0 if self.rising else 0.8))
+                self._estimate(self.ceiling, histogram, refused_at, until, least, sure=not strays_shown)
         self._cycle, self._emptied = cycle, refused_at
 
     def _guess(self, histogram: AcceptedHistogram, refused_at: float, until: float) -> tuple[int, float]:
@@ -314,7 +317,7 @@ class RateEstimator:
         return count, refused_at - span
 
     def _estimate(
-        self, before: float, histogram: AcceptedHistogram, refused_at: float, until: float, least: float
+        self, before: float, histogram: AcceptedHistogram, refused_at: float, until: float, least: float, *, sure: bool
     ) -> None:
         """Learn from a later refusal: estimate the burst, and the highest rate that a span before the refusal shows."""
         rate, length = before, refused_at - histogram.start
@@ -345,15 +348,15 @@ class RateEstimator:
         hold = 4 * length
         if abs(rate / before - 1) < 0.06:
             self._peak = max(0.9 * self._peak, rate)
-            hold = 2 * self._hold
+            hold = 2 * self._hold if sure else min(2 * self._hold, LOW_HOLD)
         low = rate < 0.8 * max(self._peak, expected)
         self._hold = min(max(hold, pause, 1.0), (LOW_HOLD if low else LONGEST_HOLD) * max(pause, 1.0))
         self._slow = 0.0 if low or pause < 0.5 else SLOW
         # Few requests say little, so the pace rises faster, but not so fast that refusals come in pairs.
         error = 1.5 / (rate * max(length, 0.01))
         self._slope = min(max(SLOPE, 0.3 * error), 0.16 / (self.round_trip**2 * 2 * self._burst * rate))
-        if not low:
-            self._hold = max(self._hold, min(0.6 * PROOF / rate, LONGEST_HOLD))
+        if not low and error < 0.3:
+            self._hold = max(self._hold, min(0.6 * PROOF / rate, LOW_HOLD))
 
     @staticmethod
     def _seconds_saved(burst: float, pause: float) -> float:

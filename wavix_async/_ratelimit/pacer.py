@@ -191,7 +191,7 @@ class Pacer:
         estimator, accepted = self.estimator, self.accepted_count
         others = accepted - self._before_pause[0], self.refused_count - self._before_pause[1]
         unpaced = self.learning and (estimator.ceiling is None or estimator.hasty)
-        limit = self.strays.shows_limit(
+        verdict = self.strays.verdict(
             *others,
             unpaced=unpaced,
             rising=estimator.rising,
@@ -199,15 +199,18 @@ class Pacer:
             allowed=estimator.likely_rate(refused) * estimator.round_trip if unpaced else 0.0,
             pace=self.pace() or inf,
         )
-        if not self.learning:
-            if limit:
+        if self.rate is not None:
+            if verdict != "stray":
                 self._doubt_configured_rate(until)
-            return
-        if unpaced and not limit:
+            if not self.learning:
+                return
+            verdict = "limit"
+        if unpaced and verdict != "limit":
             estimator.spare(refused, until)
             return
-        estimator.end_epoch(refused, until, alone=not limit, passed=others[0] / (sum(others) + 1))
-        if limit:
+        shown = self.strays.share(accepted) > 0.0
+        estimator.end_epoch(refused, until, verdict, passed=others[0] / (sum(others) + 1), strays_shown=shown)
+        if verdict == "limit":
             self.strays.limit_found(estimator.pace(), accepted)
 
     def refund(self, permit: float) -> None:  # noqa: ARG002  (`LeasedPacer` needs the permit)

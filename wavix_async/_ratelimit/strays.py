@@ -24,8 +24,11 @@ A success costs nothing: all of it is computed at refusals, from the number of a
 from __future__ import annotations
 
 from math import inf, log, sqrt
+from typing import Literal
 
-__all__ = ["StrayTest"]
+__all__ = ["StrayTest", "Verdict"]
+
+Verdict = Literal["stray", "unclear", "limit"]
 
 PROOF = 200  # acceptances at the pace before a refusal can be a stray
 PACE_BAND = 1.25  # a pace that is higher by this factor is another one
@@ -104,35 +107,39 @@ class StrayTest:
             self._spared = 0
         return self._proven and self.lone
 
-    def shows_limit(
+    def verdict(
         self, accepted: int, refused: int, *, unpaced: bool, rising: bool, before: int, allowed: float, pace: float
-    ) -> bool:
-        """Return whether the refusal that began a pause was due to a limit, by the answers that arrived in the pause.
+    ) -> Verdict:
+        """Return what began a pause, by the answers that arrived during it.
 
         Args:
             accepted: How many requests these answers accepted.
             refused: How many they refused.
             unpaced: Whether nothing paced the requests: then the pace would be far above the limit, if there was one.
             rising: Whether the pace was above the known limit.
-            allowed: How many requests the likely limit would have accepted in this round trip.
             before: How many requests the server had accepted since the pause before.
+            allowed: How many requests the likely limit would have accepted in this round trip.
+            pace: The pace.
         """
         doubt = self._sum + refused * log(EXCESS) - accepted * FEWEST * (EXCESS - 1.0)
         company = refused > ALONE * accepted
+        verdict: Verdict = "stray"
         if unpaced:
             few = accepted < max(WITNESSES, 0.0 if self._proven else 1.15 * allowed)
-            limit = company or few or self._spared >= SPARED
-        else:
-            unknown = accepted + refused < FEW and (rising or before < 100)
-            limit = (rising or not self._proven) and (company or not self.lone or unknown)
-        if not limit and doubt >= ALARM:
+            if company or few or self._spared >= SPARED or doubt >= ALARM:
+                return "limit"
+        elif (rising or not self._proven) and (company or not self.lone):
+            return "limit"
+        elif doubt >= ALARM:
             # A lower pace after the last alarm has not helped: the refusals do not depend on the pace.
-            limit = unpaced or not pace < 0.99 * self._alarm_pace
-            self._alarm_pace = pace
-        if limit:
-            return True
-        self._sum = 0.0 if doubt >= ALARM else max(doubt, 0.0)
+            before_alarm, self._alarm_pace = self._alarm_pace, pace
+            if not pace < 0.99 * before_alarm:
+                return "limit"
+            doubt = 0.0
+        elif (rising or not self._proven) and accepted + refused < FEW and (rising or before < 100):
+            verdict = "unclear"
+        self._sum = max(doubt, 0.0)
         self._spared += 1
         self._strays += self._pending + refused
         self._pending = 0
-        return False
+        return verdict
