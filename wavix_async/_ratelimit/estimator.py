@@ -287,7 +287,10 @@ class RateEstimator:
                 self._period, self._similar_needed = None, min(2 * self._similar_needed, 16)
             self._new_window = until - refused_at > LONG_PAUSE
             if verdict == "stray" and self.ceiling is not None:
+                pace = self.pace()
                 self._raise(self.ceiling, histogram, refused_at)
+                if strays_shown and pace is not None and self.rising:
+                    self.ceiling = max(self.ceiling, 0.9 * pace)
                 self._cycle = cycle
                 return
             if self.ceiling is None:
@@ -335,7 +338,7 @@ class RateEstimator:
         if self._first is not None and self._burst == 1.0:
             # The requests before the first refusal came slower than the limit, so they say nothing about the bucket.
             self._burst = max(rate * PRIOR_BURST, 1.0)
-        expected = before if self._first is None else 0.0
+        expected = before if self._first is None or not sure else 0.0
         self._first = None
         self._previous_ceiling = None
         if length > 2.0 and self._busy < 0.5 * length:
@@ -350,6 +353,8 @@ class RateEstimator:
             self._peak = max(0.9 * self._peak, rate)
             hold = 2 * self._hold if sure else min(2 * self._hold, LOW_HOLD)
         low = rate < 0.8 * max(self._peak, expected)
+        if low and not sure:
+            self._peak = max(self._peak, before)
         self._hold = min(max(hold, pause, 1.0), (LOW_HOLD if low else LONGEST_HOLD) * max(pause, 1.0))
         self._slow = 0.0 if low or pause < 0.5 else SLOW
         # Few requests say little, so the pace rises faster, but not so fast that refusals come in pairs.

@@ -191,6 +191,7 @@ class Pacer:
         estimator, accepted = self.estimator, self.accepted_count
         others = accepted - self._before_pause[0], self.refused_count - self._before_pause[1]
         unpaced = self.learning and (estimator.ceiling is None or estimator.hasty)
+        shown = self.strays.shown(accepted)
         verdict = self.strays.verdict(
             *others,
             unpaced=unpaced,
@@ -198,6 +199,7 @@ class Pacer:
             before=self._before_pause[0] - self._at_resume,
             allowed=estimator.likely_rate(refused) * estimator.round_trip if unpaced else 0.0,
             pace=self.pace() or inf,
+            shown=shown,
         )
         if self.rate is not None:
             if verdict != "stray":
@@ -208,7 +210,6 @@ class Pacer:
         if unpaced and verdict != "limit":
             estimator.spare(refused, until)
             return
-        shown = self.strays.share(accepted) > 0.0
         estimator.end_epoch(refused, until, verdict, passed=others[0] / (sum(others) + 1), strays_shown=shown)
         if verdict == "limit":
             self.strays.limit_found(estimator.pace(), accepted)

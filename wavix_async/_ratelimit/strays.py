@@ -85,6 +85,10 @@ class StrayTest:
             self._strays, self._strays_from = self._strays / 2, accepted - seen // 2
         return max(self._strays - 1.0, 0.0) / max(accepted - self._strays_from, PROOF)
 
+    def shown(self, accepted: int) -> bool:
+        """Return whether the server has shown that it refuses requests whatever the pace."""
+        return self._strays >= 3.0 and self.share(accepted) >= 0.004
+
     def is_stray(self, permit: float, now: float, accepted: int, in_flight: int) -> bool:
         """Note a refusal, and return whether it is a stray."""
         share = self.share(accepted)
@@ -108,7 +112,7 @@ class StrayTest:
         return self._proven and self.lone
 
     def verdict(
-        self, accepted: int, refused: int, *, unpaced: bool, rising: bool, before: int, allowed: float, pace: float
+        self, accepted: int, refused: int, *, unpaced: bool, rising: bool, before: int, allowed: float, pace: float, shown: bool
     ) -> Verdict:
         """Return what began a pause, by the answers that arrived during it.
 
@@ -123,7 +127,6 @@ class StrayTest:
         """
         doubt = self._sum + refused * log(EXCESS) - accepted * FEWEST * (EXCESS - 1.0)
         company = refused > ALONE * accepted
-        verdict: Verdict = "stray"
         if unpaced:
             few = accepted < max(WITNESSES, 0.0 if self._proven else 1.15 * allowed)
             if company or few or self._spared >= SPARED or doubt >= ALARM:
@@ -136,10 +139,10 @@ class StrayTest:
             if not pace < 0.99 * before_alarm:
                 return "limit"
             doubt = 0.0
-        elif (rising or not self._proven) and accepted + refused < FEW and (rising or before < 100):
-            verdict = "unclear"
+        elif not shown and accepted + refused < FEW and (rising or (not self._proven and before < 100)):
+            return "unclear"
         self._sum = max(doubt, 0.0)
         self._spared += 1
         self._strays += self._pending + refused
         self._pending = 0
-        return verdict
+        return "stray"
