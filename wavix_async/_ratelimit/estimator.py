@@ -186,7 +186,7 @@ class RateEstimator:
     @property
     def rising(self) -> bool:
         """Whether the pace is above the estimate."""
-        return self._busy > self._hold
+        return self.ceiling is not None and self._busy > self._hold
 
     @property
     def counts_in_windows(self) -> bool:
@@ -263,7 +263,7 @@ class RateEstimator:
             return max(OWN_PAUSE, 0.9 * self._period - (now - self.histogram.start))
         return OWN_PAUSE
 
-    def end_epoch(self, refused_at: float, until: float, verdict: Verdict = "limit", *, passed: float = 0.0, strays_shown: bool = False) -> None:
+    def end_epoch(self, refused_at: float, until: float, verdict: Verdict, others: tuple[int, int], *, strays_shown: bool) -> None:
         """Learn from an epoch that ended when a request sent at `refused_at` was refused; its pause ends at `until`."""
         histogram = self.histogram
         if histogram is None:
@@ -274,6 +274,7 @@ class RateEstimator:
                 # The server refuses everything, which says nothing about the rate.
                 self.ceiling, self._previous_ceiling = self._previous_ceiling, None
             return
+        passed = others[0] / (sum(others) + 1)
         hasty = self.hasty
         if hasty:
             self.hasty, self.ceiling = False, None
@@ -299,7 +300,7 @@ class RateEstimator:
                     self._hold = min(self._hold, 2.0)
             else:
                 least = 0.7 * passed * (self.pace() or 0.0)
-                if verdict == "unclear":
+                if verdict == "unclear" or (others[1] <= 1 and others[0] >= 3 and self._first is None):
                     least = max(least, self.ceiling * (1.0 if self.rising else 0.8))
                 self._estimate(self.ceiling, histogram, refused_at, until, least, sure=not strays_shown)
         self._cycle, self._emptied = cycle, refused_at

@@ -210,7 +210,7 @@ class Pacer:
         if unpaced and verdict != "limit":
             estimator.spare(refused, until)
             return
-        estimator.end_epoch(refused, until, verdict, passed=others[0] / (sum(others) + 1), strays_shown=shown)
+        estimator.end_epoch(refused, until, verdict, others, strays_shown=shown)
         if verdict == "limit":
             self.strays.limit_found(estimator.pace(), accepted)
 
@@ -259,7 +259,9 @@ class Pacer:
 
     def _is_stray(self, permit: float, now: float, retry_after: float | None) -> bool:
         """Return whether a refusal concerns only its own call; a pause waits for the earlier ones of its round trip."""
-        stray = self.strays.is_stray(permit, now, self.accepted_count, self.in_flight)
+        stray = self.strays.is_stray(
+            permit, now, self.accepted_count, self.in_flight, rising=self.estimator.rising
+        )
         wait = OWN_PAUSE if retry_after is None else retry_after
         self.estimator.round_trip = now - permit
         doubted = self.learning and self.rate is not None

@@ -58,6 +58,7 @@ class StrayTest:
         self._spared = 0  # pauses in a row that strays explain
         self._proven = False
         self._alarm_pace = 0.0
+        self._unclear = 0
         self.lone = True  # whether the last refusal came without more company than strays explain
 
     @property
@@ -76,7 +77,7 @@ class StrayTest:
         if pace * PACE_BAND < self._pace:
             self._proof_from = accepted
         self._pace = pace
-        self._pending, self._sum = 0, 0.0
+        self._pending, self._sum, self._unclear = 0, 0.0, 0
 
     def share(self, accepted: int) -> float:
         """Return the share of strays that the server has shown; the first one shows nothing yet."""
@@ -89,7 +90,7 @@ class StrayTest:
         """Return whether the server has shown that it refuses requests whatever the pace."""
         return self._strays >= 3.0 and self.share(accepted) >= 0.004
 
-    def is_stray(self, permit: float, now: float, accepted: int, in_flight: int) -> bool:
+    def is_stray(self, permit: float, now: float, accepted: int, in_flight: int, *, rising: bool) -> bool:
         """Note a refusal, and return whether it is a stray."""
         share = self.share(accepted)
         since = accepted - self._summed
@@ -99,7 +100,7 @@ class StrayTest:
             self._strays += self._pending
             self._sum, self._pending = 0.0, 0
         self._sum += log(EXCESS)
-        self._pending += 1
+        self._pending += not rising  # above the known limit, a refusal may be due to it
         self._summed = accepted
         if permit > self._group_until and since:
             self._group, self._group_until = 0, now
@@ -108,7 +109,7 @@ class StrayTest:
         self.lone = self._group <= 1.0 + expected + 2.0 * sqrt(expected) and self._sum < ALARM
         self._proven = accepted - self._proof_from >= PROOF
         if self._proven:
-            self._spared = 0
+            self._spared = self._unclear = 0
         return self._proven and self.lone
 
     def verdict(
@@ -139,10 +140,12 @@ class StrayTest:
             if not pace < 0.99 * before_alarm:
                 return "limit"
             doubt = 0.0
-        elif not shown and accepted + refused < FEW and (rising or (not self._proven and before < 100)):
+        elif not shown and (rising or (not self._proven and self._unclear < 3 and before < 100 and accepted + refused < FEW)):
+            self._unclear += not rising
             return "unclear"
         self._sum = max(doubt, 0.0)
         self._spared += 1
-        self._strays += self._pending + refused
+        if accepted >= FEW:
+            self._strays += self._pending + refused
         self._pending = 0
         return "stray"
