@@ -1,7 +1,8 @@
-"""Run the benchmarks: `speed` (the default), `reliability`, `limits`, `faults`, `soak` or `layer`.
+"""Run the benchmarks: `speed` (the default), `reliability`, `limits`, `faults`, `rate`, `soak` or `layer`.
 
 `speed` compares speed with bare aiohttp and the vendor's SDK. `reliability` shows what happens to 600 items under
-limits, faults and outages; `limits` and `faults` run only those scenarios. `soak` looks for leaks. `layer` measures the
+limits, faults and outages; `limits` and `faults` run only those scenarios. `rate` measures how the client finds a limit,
+and what stray 429s cost. `soak` looks for leaks. `layer` measures the
 cost of reliability. Example: `python -m benchmarks reliability --runs 1`.
 """
 
@@ -14,11 +15,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from benchmarks import chart, decode, imports, layer, memory, reliability, report, server, soak, throughput
+from benchmarks import chart, decode, imports, layer, memory, rate, reliability, report, server, soak, throughput
 from benchmarks.contenders import BARE, CONTENDERS
 
 SECTIONS = ("requests", "decode", "memory", "imports")
-WHAT = ("speed", "reliability", "limits", "faults", "soak", "layer")
+WHAT = ("speed", "reliability", "limits", "faults", "rate", "soak", "layer")
 ROUNDS, REQUESTS = 7, 3000
 DRAWN = {"speed": chart.render, "reliability": chart.render_reliability}
 
@@ -39,6 +40,9 @@ def main() -> None:
         case "layer":
             results |= layer.measure(options.rounds or layer.ROUNDS, options.requests or layer.CALLS, report.stderr)
             text = layer.render(results)
+        case "rate":
+            results |= rate.measure(options.only, options.runs, report.stderr)
+            text = rate.render(results)
         case what:
             only = options.only if what == "reliability" else [what]
             results |= reliability.measure(only, options.runs, report.stderr, options.items or reliability.ITEMS)
@@ -109,7 +113,7 @@ def _arguments() -> argparse.Namespace:
         default=[],
         metavar="NAME",
         help=f"run only these: for speed, sections ({', '.join(SECTIONS)}) or contenders ({', '.join(CONTENDERS)});"
-        f" for reliability, scenarios ({', '.join(reliability.NAMES)})",
+        f" for reliability, scenarios ({', '.join(reliability.NAMES)}); for rate, rows ({', '.join(rate.ROWS)})",
     )
     parser.add_argument(
         "--items",
@@ -121,7 +125,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--svg", type=Path, help="write the README's chart of speed or reliability to this file")
     parser.add_argument("--json", type=Path, help="write all figures to this file")
     options = parser.parse_args()
-    names = {"speed": (*SECTIONS, *CONTENDERS), "reliability": reliability.NAMES}.get(options.what, ())
+    names = {"speed": (*SECTIONS, *CONTENDERS), "reliability": reliability.NAMES, "rate": tuple(rate.ROWS)}.get(options.what, ())
     if wrong := [name for name in options.only if name not in names]:
         parser.error(f"--only: {options.what} has no {', '.join(wrong)}; choose from: {', '.join(names) or 'nothing'}")
     if options.svg and options.what not in DRAWN:

@@ -42,14 +42,14 @@ def item_of(recipient: str) -> int:
 
 
 @contextlib.asynccontextmanager
-async def ours(url: str, rate: float | None = None) -> AsyncIterator[Work]:
+async def ours(url: str, rate: float | None = None, workers: int = WORKERS) -> AsyncIterator[Work]:
     from wavix_async import NumberUpdate, Operation, Success, WavixClient
 
     send = Operation("POST", SEND_PATH, Success)
 
     async def change(ids: list[int]) -> Said:
         said = _nothing()
-        async for result in wavix.numbers.bulk_update(dict.fromkeys(ids, NumberUpdate(**CHANGE)), concurrency=WORKERS):
+        async for result in wavix.numbers.bulk_update(dict.fromkeys(ids, NumberUpdate(**CHANGE)), concurrency=workers):
             if result.status == "updated":
                 said["done"].append(result.id)
             else:

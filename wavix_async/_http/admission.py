@@ -38,6 +38,7 @@ class Admission:
     __slots__ = (
         "_deadline",
         "_limiter",
+        "_not_before",
         "_operation",
         "_options",
         "_position",
@@ -63,6 +64,7 @@ class Admission:
         # One position for all attempts: a retried call does not go to the end of the queue.
         self._position = limiter.join_queue()
         self._deadline = deadline
+        self._not_before = 0.0  # by the loop's time: a stray 429 delays only its own call
         self.refused = False
         """Whether the API has answered an attempt of this call with a 429."""
         self.too_late = False
@@ -85,6 +87,8 @@ class Admission:
         for slot in slots:
             if slot.locked():
                 return None
+        if self.refused and self._time() < self._not_before:
+            return None
         return self._limiter.try_acquire()
 
     def wait(self, slots: Slots) -> Awaitable[float]:
@@ -105,6 +109,8 @@ class Admission:
 
     async def _wait(self, slots: Slots) -> float:
         position = self._position
+        if self.refused:
+            await self._wait_for_own_pause()
         while True:
             permit = await self._wait_for_permit(position)
             await self._wait_for_slots(permit, slots)
@@ -116,19 +122,30 @@ class Admission:
                 return renewed
             leave(slots)
 
+    async def _wait_for_own_pause(self) -> None:
+        """Wait as long as the API asked of this call alone, outside the queue."""
+        wait = self._not_before - self._time()
+        if self._not_before > self._deadline:
+            raise self._too_late(wait, paused=True)
+        if wait > 0:
+            await self._state.clock.sleep(wait)
+
     async def _wait_for_permit(self, position: int) -> float:
         try:
             return await self._limiter.acquire(self._deadline, position)
         except WaitTooLong as late:
-            self.too_late = True
-            why = "the API asked for a pause" if late.paused else "the rate limit allows nothing earlier"
-            raise RateLimitError(
-                f"{self._operation.name} would have to wait {late.wait:.1f} s ({why}), more than its deadline allows. "
-                "Retry later, or set a longer deadline.",
-                status=429 if self.refused else None,
-                retry_after=late.wait,
-                outcome="rejected" if self.refused else "not_sent",
-            ) from None
+            raise self._too_late(late.wait, paused=late.paused) from None
+
+    def _too_late(self, wait: float, *, paused: bool) -> RateLimitError:
+        self.too_late = True
+        why = "the API asked for a pause" if paused else "the rate limit allows nothing earlier"
+        return RateLimitError(
+            f"{self._operation.name} would have to wait {wait:.1f} s ({why}), more than its deadline allows. "
+            "Retry later, or set a longer deadline.",
+            status=429 if self.refused else None,
+            retry_after=wait,
+            outcome="rejected" if self.refused else "not_sent",
+        )
 
     async def _wait_for_slots(self, permit: float, slots: Slots) -> None:
         taken: list[asyncio.Semaphore] = []
@@ -165,7 +182,7 @@ class Admission:
                 self._limiter.accepted(permit)
                 return
             self.refused = True
-            self._limiter.refused(permit, wait_told(status, headers, now))
+            self._not_before = self._limiter.refused(permit, wait_told(status, headers, now))
         else:
             self._limiter.accepted(permit)
             if status == 503 and (wait := wait_told(status, headers, now)) is not None:

@@ -57,14 +57,14 @@ ROUND = (1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 7.5, 8.0, 10.0)
 
 
 class AcceptedHistogram:
-    """Accepted requests by the time of sending, in two histograms of 256 bins: an older and a newer half.
+    """Accepted requests by the time of sending, in two histograms of 128 bins: an older and a newer half.
 
     When the newer histogram is full, the width of its bins doubles. When it covers enough requests and time, it becomes
     the older one.
     """
 
     __slots__ = ("_bins", "_last", "_older", "_origin", "_seen", "_width", "start", "total")
-    BINS = 256
+    BINS = 128
 
     def __init__(self, start: float) -> None:
         self.start = start
@@ -300,7 +300,7 @@ class RateEstimator:
                     self._hold = min(self._hold, 2.0)
             else:
                 least = 0.7 * passed * (self.pace() or 0.0)
-                if verdict == "unclear" or (others[1] <= 1 and others[0] >= 3 and self._first is None):
+                if self._first is None and (verdict == "unclear" or (others[1] <= 1 and others[0] >= 3)):
                     least = max(least, self.ceiling * (1.0 if self.rising else 0.8))
                 self._estimate(self.ceiling, histogram, refused_at, until, least, sure=not strays_shown)
         self._cycle, self._emptied = cycle, refused_at
@@ -360,7 +360,7 @@ class RateEstimator:
         self._slow = 0.0 if low or pause < 0.5 else SLOW
         # Few requests say little, so the pace rises faster, but not so fast that refusals come in pairs.
         error = 1.5 / (rate * max(length, 0.01))
-        self._slope = min(max(SLOPE, 0.3 * error), 0.16 / (self.round_trip**2 * 2 * self._burst * rate))
+        self._slope = min(max(SLOPE, 0.3 * error), 0.16 / (max(self.round_trip, 0.001) ** 2 * 2 * self._burst * rate))
         if not low and error < 0.3:
             self._hold = max(self._hold, min(0.6 * PROOF / rate, LOW_HOLD))
 

@@ -259,8 +259,15 @@ class Pacer:
 
     def _is_stray(self, permit: float, now: float, retry_after: float | None) -> bool:
         """Return whether a refusal concerns only its own call; a pause waits for the earlier ones of its round trip."""
+        estimator, accepted = self.estimator, self.accepted_count
+        unpaced = self.learning and estimator.ceiling is None
         stray = self.strays.is_stray(
-            permit, now, self.accepted_count, self.in_flight, rising=self.estimator.rising
+            permit,
+            now,
+            accepted,
+            self.in_flight,
+            lately=estimator.histogram.total if unpaced and estimator.histogram else accepted,
+            rising=estimator.rising,
         )
         wait = OWN_PAUSE if retry_after is None else retry_after
         self.estimator.round_trip = now - permit

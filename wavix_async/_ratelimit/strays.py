@@ -90,7 +90,7 @@ class StrayTest:
         """Return whether the server has shown that it refuses requests whatever the pace."""
         return self._strays >= 3.0 and self.share(accepted) >= 0.004
 
-    def is_stray(self, permit: float, now: float, accepted: int, in_flight: int, *, rising: bool) -> bool:
+    def is_stray(self, permit: float, now: float, accepted: int, in_flight: int, *, lately: int, rising: bool) -> bool:
         """Note a refusal, and return whether it is a stray."""
         share = self.share(accepted)
         since = accepted - self._summed
@@ -107,7 +107,7 @@ class StrayTest:
         self._group += 1
         expected = share * in_flight
         self.lone = self._group <= 1.0 + expected + 2.0 * sqrt(expected) and self._sum < ALARM
-        self._proven = accepted - self._proof_from >= PROOF
+        self._proven = min(accepted - self._proof_from, lately) >= PROOF
         if self._proven:
             self._spared = self._unclear = 0
         return self._proven and self.lone
