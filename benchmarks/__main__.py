@@ -1,9 +1,9 @@
 """Run the benchmarks: `speed` (the default), `reliability`, `limits`, `faults`, `rate`, `soak` or `layer`.
 
 `speed` compares speed with bare aiohttp and the vendor's SDK. `reliability` shows what happens to 600 items under
-limits, faults and outages; `limits` and `faults` run only those scenarios. `rate` measures how the client finds a limit,
-and what stray 429s cost. `soak` looks for leaks. `layer` measures the
-cost of reliability. Example: `python -m benchmarks reliability --runs 1`.
+limits, faults and outages; `limits` and `faults` run only those scenarios. `rate` shows how the client finds a limit,
+and what stray 429s cost. `soak` looks for leaks. `layer` measures the cost of reliability. Example: `python -m
+benchmarks reliability --runs 1`.
 """
 
 from __future__ import annotations
@@ -125,7 +125,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--svg", type=Path, help="write the README's chart of speed or reliability to this file")
     parser.add_argument("--json", type=Path, help="write all figures to this file")
     options = parser.parse_args()
-    names = {"speed": (*SECTIONS, *CONTENDERS), "reliability": reliability.NAMES, "rate": tuple(rate.ROWS)}.get(options.what, ())
+    names = {"speed": (*SECTIONS, *CONTENDERS), "reliability": reliability.NAMES, "rate": tuple(rate.ROWS)}.get(
+        options.what, ()
+    )
     if wrong := [name for name in options.only if name not in names]:
         parser.error(f"--only: {options.what} has no {', '.join(wrong)}; choose from: {', '.join(names) or 'nothing'}")
     if options.svg and options.what not in DRAWN:

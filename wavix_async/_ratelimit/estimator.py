@@ -16,8 +16,13 @@ from sending to sending: the latency is in both ends and cancels out.
 - A server that accepts nothing at all for a long time, or asks for a wait of seconds, counts in fixed windows (500 per
   10 s). After two similar cycles, the rate is the number that one cycle accepted, divided by its length. Requests leave
   faster than that, because the unused part of a window is lost at its end.
-- The estimate holds for a time that grows with the evidence (`_hold`). Then the pace rises, slowly and then faster,
-  until the server refuses. Only time in which the pace held requests back counts.
+- The estimate holds for a time that grows with the evidence (`_hold`). Then the pace rises until the server refuses:
+  slowly at first, so that refusals near the limit come one by one and pause no other call (`stray`), then faster. Only
+  time in which the pace held requests back counts.
+- A stray refusal never lowers the estimate. If one comes before anything else is known, the pace begins at the first
+  guess and rises within a second to more than any limit (`spare`).
+- The share of the requests that the server accepted during the pause bounds a cut: right after a bucket ran empty, it
+  accepts the share `r / pace`.
 
 All of it is arithmetic that takes the time as an argument, in seconds of the loop's clock.
 """
@@ -27,10 +32,12 @@ from __future__ import annotations
 from math import exp, log10
 from typing import TYPE_CHECKING
 
+from wavix_async._ratelimit.strays import PROOF
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-from wavix_async._ratelimit.strays import PROOF, Verdict
+    from wavix_async._ratelimit.strays import Pause, Verdict
 
 __all__ = ["OWN_PAUSE", "RateEstimator", "AcceptedHistogram"]
 
@@ -46,13 +53,16 @@ SPENDING = 1.03  # the same, while the tokens saved during a pause last
 WINDOW_HASTE = 1.5  # the same, for a server that counts in windows
 LONGEST_HOLD = 30.0  # seconds for which an estimate holds at most, if pauses take up to a second
 LOW_HOLD = 4.0  # the same for some minutes after the limit fell: it may rise again
-QUICK_RISE = 2.0  # the rise after a stray refusal: the limit, if there is one, is not known to be near
-RISE = 0.05  # after that the pace rises by exp(RISE * seconds^2): 5 % in a second, 22 % in two, 57 % in three
-LONGEST_QUICK = 1.5  # seconds for which it rises, to 90 times the estimate
-HASTY = 1e4
-SLOW = 8.0
-SLOPE = 0.01
+SLOW = 8.0  # seconds for which the pace rises slowly after that, if a pause costs more than half a second ...
+SLOPE = 0.01  # ... by this part in a second, or more while the estimate is uncertain ...
+COMPANY = 0.16  # ... but so slowly that a round trip has hardly more than one refusal: the square of 0.4
+RISE = 0.05  # then it rises by exp(RISE * seconds^2): 5 % in a second, 22 % in two, 57 % in three
 LONGEST_RISE = 8.0  # seconds for which the pace rises, to 25 times the estimate
+QUICK_RISE = 2.0  # the same after a pause that a stray began, before any limit is known ...
+LONGEST_QUICK = 1.5  # ... and for so many seconds, to 90 times the guess
+SUSPICION = 0.5  # the part of the alarm at which a rising pace goes back
+LEAST_PASSED = 0.7  # a cut goes at most to this part of the rate that the server accepted during the pause
+LEAST_UNCLEAR = 0.8  # the same, of the estimate, if hardly any answer arrived during the pause
 ROUND = (1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 7.5, 8.0, 10.0)
 
 
@@ -193,27 +203,36 @@ class RateEstimator:
         """Whether the server counts in windows: then a refusal ends one, and is no stray."""
         return self._period is not None
 
+    def no_limit(self) -> None:
+        """Note that hundreds of requests in flight were accepted after a stray refusal: there is no limit to find."""
+        if self.hasty:
+            self.hasty, self.ceiling = False, None
+
     def stray(self, refused_at: float, now: float, suspicion: float) -> None:
-        """Note a refusal that pauses no other call; two soon after each other show that the pace is a little high."""
+        """Note a refusal that pauses no other call; several of them send a rising pace back to the estimate."""
         histogram = self.histogram
-        if self.ceiling is None or self.hasty or histogram is None:
-            return
-        if not self.rising or suspicion < 0.5:
+        if self.ceiling is None or self.hasty or histogram is None or not self.rising or suspicion < SUSPICION:
             return
         self._raise(self.ceiling, histogram, refused_at)
         self._emptied = refused_at
-        self._hold = min(max(2 * self._hold, 4.0), LONGEST_HOLD)
-        self._saved = 0.0
-        self._slope = min(self._slope, SLOPE)
-        self._factor = CAUTION
+        self._hold = min(max(2 * self._hold, LOW_HOLD), LONGEST_HOLD)
+        self._saved, self._slope = 0.0, min(self._slope, SLOPE)
         self.begin_epoch(now)
 
+    def spare(self, refused_at: float, until: float) -> None:
+        """Note a pause that a stray began before any limit was known."""
+        if self.ceiling is not None:
+            self.ceiling = self.pace()
+        elif self.histogram is not None:
+            self._guess(self.histogram, refused_at, until)
+            self.hasty = self._starts_full = True
+
     def likely_rate(self, refused_at: float) -> float:
-        """Return the rate of a limit that would explain the first refusal."""
+        """Return the rate of the limit that explains the first refusal, if a limit does."""
         return 0.0 if self.histogram is None else _steepest(self.histogram.before(refused_at), 0.5, PRIOR_BURST)[0]
 
     def _raise(self, before: float, histogram: AcceptedHistogram, refused_at: float) -> None:
-        """Raise the estimate to what the server has accepted; a refusal that may be a stray never lowers it."""
+        """Raise the estimate to what the server accepted while the pace was above it."""
         if not self.rising:
             return
         burst = max(self._burst, before * PRIOR_BURST)
@@ -223,17 +242,6 @@ class RateEstimator:
             rate = max(rate, (histogram.total + 0.5) / (refused_at - self._emptied))
         self.ceiling = _round_figure(max(before, min(rate, self.pace() or rate)), 0.02)
         self._factor = CAUTION
-
-    def spare(self, refused_at: float, until: float) -> None:
-        """Note a pause that was not due to a limit: go on, quickly up to a pace without any limit if there was none."""
-        if self.histogram is None:
-            return
-        if self.ceiling is None:
-            self._guess(self.histogram, refused_at, until)
-            self.hasty = True
-            self._starts_full = True
-        elif self.hasty:
-            self.ceiling = min(self.pace() or self.ceiling, HASTY)
 
     def held_back(self, seconds: float) -> None:
         """Note that the pace held a request back."""
@@ -263,8 +271,16 @@ class RateEstimator:
             return max(OWN_PAUSE, 0.9 * self._period - (now - self.histogram.start))
         return OWN_PAUSE
 
-    def end_epoch(self, refused_at: float, until: float, verdict: Verdict, others: tuple[int, int], *, strays_shown: bool) -> None:
-        """Learn from an epoch that ended when a request sent at `refused_at` was refused; its pause ends at `until`."""
+    def end_epoch(self, refused_at: float, until: float, verdict: Verdict, pause: Pause, *, strays_shown: bool) -> None:
+        """Learn from an epoch that a pause ended.
+
+        Args:
+            refused_at: When the last request of the epoch left that was refused.
+            until: When the pause ends.
+            verdict: What began the pause.
+            pause: What its answers said.
+            strays_shown: Whether the server has shown that it refuses requests at any pace.
+        """
         histogram = self.histogram
         if histogram is None:
             return
@@ -274,7 +290,7 @@ class RateEstimator:
                 # The server refuses everything, which says nothing about the rate.
                 self.ceiling, self._previous_ceiling = self._previous_ceiling, None
             return
-        passed = others[0] / (sum(others) + 1)
+        passed = pause.accepted / (pause.accepted + pause.refused + 1)
         hasty = self.hasty
         if hasty:
             self.hasty, self.ceiling = False, None
@@ -288,20 +304,19 @@ class RateEstimator:
                 self._period, self._similar_needed = None, min(2 * self._similar_needed, 16)
             self._new_window = until - refused_at > LONG_PAUSE
             if verdict == "stray" and self.ceiling is not None:
-                pace = self.pace()
                 self._raise(self.ceiling, histogram, refused_at)
-                if strays_shown and pace is not None and self.rising:
-                    self.ceiling = max(self.ceiling, 0.9 * pace)
+                if strays_shown and pause.rising:
+                    self.ceiling = max(self.ceiling, 0.9 * pause.pace)
                 self._cycle = cycle
                 return
             if self.ceiling is None:
                 cycle = self._guess(histogram, refused_at, until)
                 if hasty and passed > 0.8:
-                    self._hold = min(self._hold, 2.0)
+                    self._hold = min(self._hold, 2.0)  # two strays look like this, too
             else:
-                least = 0.7 * passed * (self.pace() or 0.0)
-                if self._first is None and (verdict == "unclear" or (others[1] <= 1 and others[0] >= 3)):
-                    least = max(least, self.ceiling * (1.0 if self.rising else 0.8))
+                least = LEAST_PASSED * passed * (self.pace() or 0.0)
+                if self._first is None and (verdict == "unclear" or (pause.refused <= 1 and pause.accepted >= 3)):
+                    least = max(least, self.ceiling * (1.0 if self.rising else LEAST_UNCLEAR))
                 self._estimate(self.ceiling, histogram, refused_at, until, least, sure=not strays_shown)
         self._cycle, self._emptied = cycle, refused_at
 
@@ -358,10 +373,12 @@ class RateEstimator:
             self._peak = max(self._peak, before)
         self._hold = min(max(hold, pause, 1.0), (LOW_HOLD if low else LONGEST_HOLD) * max(pause, 1.0))
         self._slow = 0.0 if low or pause < 0.5 else SLOW
-        # Few requests say little, so the pace rises faster, but not so fast that refusals come in pairs.
-        error = 1.5 / (rate * max(length, 0.01))
-        self._slope = min(max(SLOPE, 0.3 * error), 0.16 / (max(self.round_trip, 0.001) ** 2 * 2 * self._burst * rate))
+        error = 1.5 / (rate * max(length, 0.01))  # as a part of the rate: one request more or less
+        # A pace that rises by `slope` empties the bucket at an excess of sqrt(2 * burst * slope * rate) per second.
+        trip = max(self.round_trip, 0.001)
+        self._slope = min(max(SLOPE, 0.3 * error), COMPANY / (trip * trip * 2 * self._burst * rate))
         if not low and error < 0.3:
+            # Until the pace is proven, a refusal pauses all calls.
             self._hold = max(self._hold, min(0.6 * PROOF / rate, LOW_HOLD))
 
     @staticmethod

@@ -9,9 +9,12 @@ at most `1 + rate * BURST_TIME` requests leave in any `BURST_TIME`.
 before the pause is over. One pause is one *epoch*. The refusal of a request that was sent before the epoch does not cut
 the rate again: the rate is cut once per round trip. The wait that such a refusal asks for still counts.
 
-**A configured rate** is not cut by a single refusal, only paused. `DOUBT_REFUSALS` pauses within `DOUBT_TIME` mean that
-the rate is too high, or that another program uses the same limit. Then the estimator takes over, up to the configured
-rate, until the server has accepted that rate for `TRUST_AFTER` seconds.
+**A stray 429** pauses only its own call: one refusal among hundreds of acceptances is no limit. `strays.py` says how it
+is told from a limit, and after a pause whether a stray began it: then the rate is not cut.
+
+**A configured rate** is not cut by a single refusal, only paused. `DOUBT_REFUSALS` pauses within `DOUBT_TIME`, none of
+them due to a stray, mean that the rate is too high, or that another program uses the same limit. Then the estimator
+takes over, up to the configured rate, until the server has accepted that rate for `TRUST_AFTER` seconds.
 
 **A rate that is not configured** is estimated from what the server accepted before each refusal: `estimator.py`.
 
@@ -28,7 +31,7 @@ from math import inf
 from typing import TYPE_CHECKING
 
 from wavix_async._ratelimit.estimator import OWN_PAUSE, RateEstimator
-from wavix_async._ratelimit.strays import StrayTest
+from wavix_async._ratelimit.strays import Pause, StrayTest
 
 if TYPE_CHECKING:
     from wavix_async._ratelimit.headers import RateHint
@@ -189,28 +192,27 @@ class Pacer:
     def _learn(self, refused: float, until: float) -> None:
         """Learn from the refusal that began the pause which is over now."""
         estimator, accepted = self.estimator, self.accepted_count
-        others = accepted - self._before_pause[0], self.refused_count - self._before_pause[1]
         unpaced = self.learning and (estimator.ceiling is None or estimator.hasty)
-        shown = self.strays.shown(accepted)
-        verdict = self.strays.verdict(
-            *others,
+        pause = Pause(
+            accepted=accepted - self._before_pause[0],
+            refused=self.refused_count - self._before_pause[1],
+            before=self._before_pause[0] - self._at_resume,
+            pace=self.pace() or inf,
             unpaced=unpaced,
             rising=estimator.rising,
-            before=self._before_pause[0] - self._at_resume,
             allowed=estimator.likely_rate(refused) * estimator.round_trip if unpaced else 0.0,
-            pace=self.pace() or inf,
-            shown=shown,
         )
+        verdict = self.strays.judge(pause, accepted)
         if self.rate is not None:
             if verdict != "stray":
                 self._doubt_configured_rate(until)
             if not self.learning:
                 return
-            verdict = "limit"
-        if unpaced and verdict != "limit":
+            verdict = "limit"  # the server kept refusing a configured rate, so there is a lower limit
+        if unpaced and verdict == "stray":
             estimator.spare(refused, until)
             return
-        estimator.end_epoch(refused, until, verdict, others, strays_shown=shown)
+        estimator.end_epoch(refused, until, verdict, pause, strays_shown=self.strays.shown(accepted))
         if verdict == "limit":
             self.strays.limit_found(estimator.pace(), accepted)
 
@@ -237,9 +239,10 @@ class Pacer:
                 self.window += WINDOW_GROWTH
                 if self.window >= WINDOW_UNLIMITED:
                     self.window = inf
+                    self.estimator.no_limit()
 
     def refused(self, permit: float, now: float, retry_after: float | None) -> bool:
-        """Note a 429, and return whether it began a pause: only the first refusal of an epoch does."""
+        """Note a 429, and return whether it began a pause: the first refusal of an epoch does, unless it is a stray."""
         self.no_answer()
         self.refused_count += 1
         fresh = permit >= self._epoch and self._refused_permit is None
@@ -260,21 +263,21 @@ class Pacer:
     def _is_stray(self, permit: float, now: float, retry_after: float | None) -> bool:
         """Return whether a refusal concerns only its own call; a pause waits for the earlier ones of its round trip."""
         estimator, accepted = self.estimator, self.accepted_count
-        unpaced = self.learning and estimator.ceiling is None
+        estimator.round_trip = now - permit
+        # Unpaced requests have no pace to compare: only those since the last silence can prove one.
+        unpaced = estimator.histogram if self.learning and estimator.ceiling is None else None
         stray = self.strays.is_stray(
             permit,
             now,
             accepted,
             self.in_flight,
-            lately=estimator.histogram.total if unpaced and estimator.histogram else accepted,
+            lately=accepted if unpaced is None else unpaced.total,
             rising=estimator.rising,
         )
-        wait = OWN_PAUSE if retry_after is None else retry_after
-        self.estimator.round_trip = now - permit
         doubted = self.learning and self.rate is not None
-        if stray and not doubted and not self.estimator.counts_in_windows:
-            self._stray_until = max(self._stray_until, now + wait)
-            self.estimator.stray(permit, now, self.strays.suspicion)
+        if stray and not doubted and not estimator.counts_in_windows:
+            self._stray_until = max(self._stray_until, now + (OWN_PAUSE if retry_after is None else retry_after))
+            estimator.stray(permit, now, self.strays.suspicion)
             return True
         if self._stray_until > now:
             self.pause(now, self._stray_until - now)
@@ -303,5 +306,7 @@ class Pacer:
         self._burst.clear()
         self.paused_until += seconds
         self._epoch, self._refused_permit, self.in_flight = -inf, None, 0
+        self._stray_until = -inf
+        self.strays.forget_times()
         self.quota = Quota()
         self.estimator.forget_times()
