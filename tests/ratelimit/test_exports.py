@@ -24,4 +24,4 @@ WavixClient("k" * 12, rate=5.0).numbers
 print(*sorted(name.rpartition(".")[2] for name in sys.modules if name.startswith("wavix_async._ratelimit.")))
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
-    assert done.stdout.split() == ["estimator", "headers", "limiter", "pacer"]
+    assert done.stdout.split() == ["estimator", "headers", "limiter", "pacer", "strays"]

@@ -224,6 +224,29 @@ def test_a_process_that_calls_one_after_the_other_takes_nothing_from_others() ->
 
 
 @pytest.mark.req_06
+@pytest.mark.req_30
+def test_a_stray_429_pauses_neither_its_process_nor_another() -> None:
+    async def main() -> None:
+        store = Store(100.0)
+        one, two = limiter_of(store, processes=2), limiter_of(store, processes=2)
+        for _ in range(210):
+            one.accepted(await one.acquire())
+        assert one.refused(await one.acquire(), 4.0) == pytest.approx(now() + 4.0)
+        began = now()
+        for each in (one, two):
+            each.accepted(await each.acquire())
+        assert now() - began < 1.0
+        assert not one.is_paused()
+        assert not two.is_paused()
+        for permit in [await one.acquire() for _ in range(2)]:
+            one.refused(permit, 4.0)
+        assert one.is_paused()
+        await close(one, two)
+
+    run_virtual(main())
+
+
+@pytest.mark.req_06
 def test_the_pause_of_one_is_that_of_all() -> None:
     store, events, others = Store(), [], []
 

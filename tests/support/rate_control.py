@@ -11,7 +11,8 @@ import asyncio
 import itertools
 import random
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from statistics import median
 from typing import Any
 
 import attrs
@@ -86,6 +87,16 @@ class Window:
         return max(windows * self.period - self.offset, 0.0)
 
 
+class Unlimited:
+    """Accepts everything."""
+
+    def take(self, now: float) -> tuple[bool, float | None]:
+        return True, None
+
+    def hint(self, now: float) -> RateHint | None:
+        return None
+
+
 @attrs.define
 class Outcome:
     done: int = 0
@@ -124,9 +135,7 @@ class Row:
     unfair: float = 3.0
     """The longest wait may be so many times the mean."""
     stray: float = 0.0
-    """The share of the requests within the limit that get a 429 all the same, with Retry-After 1."""
-    plus: float = 0.0
-    """Seconds that are no part of the time that is compared: the pauses that strays may cost."""
+    """The share of the requests within the limit that get a stray 429, with Retry-After 1."""
 
 
 async def _rival(server: Any, rate: float) -> None:
@@ -184,7 +193,7 @@ async def drive(row: Row, seed: int = 1) -> Outcome:
         if not taken or stray:
             retry_after = 1.0 if stray else retry_after
             out.refused += 1
-            before = limiter.refused(ticket, retry_after) or 0.0
+            before = limiter.refused(ticket, retry_after)
             if limiter.is_paused():
                 until = max(until, loop.time() + (retry_after or 0.0))
             elif before > loop.time():
@@ -294,6 +303,54 @@ def others() -> list[Row]:
             Row(f"H {name} {latency}", server=server, items=2000, latency=latency) for name, server in hinted.items()
         ]
     return result
+
+
+def strays() -> list[Row]:
+    """Rows of a server that answers 429 with Retry-After 1 to 1 % of the requests that are within its limit."""
+    servers: list[tuple[str, Callable[[], Any], dict[str, Any]]] = [
+        ("no limit, 32 workers", Unlimited, {"workers": 32}),
+        ("no limit, 8 workers", Unlimited, {"workers": 8}),
+        ("50/s b10 Retry-After 1", lambda: Bucket(50, 10, 1.0), {}),
+        ("100/s b10 Retry-After 1", lambda: Bucket(100, 10, 1.0), {}),
+        ("100/s b10 no header", lambda: Bucket(100, 10), {}),
+        ("400/s b40 Retry-After 1", lambda: Bucket(400, 40, 1.0), {"items": 4000}),
+        ("100/s b10 Retry-After 1, rate=95", lambda: Bucket(100, 10, 1.0), {"rate": 95.0}),
+        ("no limit, rate=100", Unlimited, {"rate": 100.0}),
+    ]
+    return [
+        Row(f"S {name}, 1 % stray", server=server, stray=0.01, latency=(0.08, 0.09), **{"items": 1500, **more})
+        for name, server, more in servers
+    ]
+
+
+@attrs.frozen
+class Comparison:
+    """A row with strays against the same row without, in medians of all seeds."""
+
+    seconds: float
+    without: float
+    pauses: float
+    share_429: float
+    """429s of the limit, as a share of all requests."""
+    faults: tuple[str, ...]
+
+
+def compare(row: Row, seeds: Iterable[int]) -> Comparison:
+    """Run a row with and without its strays."""
+    outcomes = [run_virtual(drive(row, seed)) for seed in seeds]
+    without = [run_virtual(drive(attrs.evolve(row, stray=0.0), seed)) for seed in seeds]
+    faults = {
+        "LOST": any(out.done != row.items for out in outcomes),
+        "EARLY": any(out.early for out in outcomes),
+        "NONE": not all(out.stray for out in outcomes),
+    }
+    return Comparison(
+        seconds=median(out.elapsed for out in outcomes),
+        without=median(out.elapsed for out in without),
+        pauses=median(out.waves for out in outcomes),
+        share_429=median((out.refused - out.stray) / out.requests for out in outcomes),
+        faults=tuple(name for name, found in faults.items() if found),
+    )
 
 
 @attrs.frozen
