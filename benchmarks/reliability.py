@@ -119,6 +119,12 @@ SCENARIOS = {
         {**LIMIT, "retry_after": 1.0, "faults": SOME_FAULTS},
         THREE,
     ),
+    "stray-429s": Scenario(
+        ("1 % stray 429s", "Retry-After: 1"),
+        "no limit, but 1 % of the requests get a 429 with Retry-After: 1; responses take 0.08 s",
+        {"retry_after": 1.0, "latency": 0.08, "faults": {"status_429": 0.01}},
+        THREE,
+    ),
     "outage": Scenario(
         ("Outage of 5 s", "503s and resets"),
         "an outage of 5 s (503s and resets) after 160 requests; responses take 0.25 s",

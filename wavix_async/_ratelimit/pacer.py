@@ -9,8 +9,8 @@ at most `1 + rate * BURST_TIME` requests leave in any `BURST_TIME`.
 before the pause is over. One pause is one *epoch*. The refusal of a request that was sent before the epoch does not cut
 the rate again: the rate is cut once per round trip. The wait that such a refusal asks for still counts.
 
-**A stray 429** pauses only its own call: one refusal among hundreds of acceptances is no limit. `strays.py` says how it
-is told from a limit, and after a pause whether a stray began it: then the rate is not cut.
+**A stray 429** pauses only its own call: one refusal among hundreds of acceptances is no limit (`strays.py`). If the
+answers that arrive during a pause show that a stray began it, the rate is not cut.
 
 **A configured rate** is not cut by a single refusal, only paused. `DOUBT_REFUSALS` pauses within `DOUBT_TIME`, none of
 them due to a stray, mean that the rate is too high, or that another program uses the same limit. Then the estimator
