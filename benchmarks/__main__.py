@@ -15,7 +15,19 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from benchmarks import chart, decode, imports, layer, memory, rate, reliability, report, server, soak, throughput
+from benchmarks import (
+    chart,
+    decode,
+    imports,
+    layer,
+    memory,
+    rate_control,
+    reliability,
+    report,
+    server,
+    soak,
+    throughput,
+)
 from benchmarks.contenders import BARE, CONTENDERS
 
 SECTIONS = ("requests", "decode", "memory", "imports")
@@ -41,8 +53,8 @@ def main() -> None:
             results |= layer.measure(options.rounds or layer.ROUNDS, options.requests or layer.CALLS, report.stderr)
             text = layer.render(results)
         case "rate":
-            results |= rate.measure(options.only, options.runs, report.stderr)
-            text = rate.render(results)
+            results |= rate_control.measure(options.only, options.runs, report.stderr)
+            text = rate_control.render(results)
         case what:
             only = options.only if what == "reliability" else [what]
             results |= reliability.measure(only, options.runs, report.stderr, options.items or reliability.ITEMS)
@@ -113,7 +125,8 @@ def _arguments() -> argparse.Namespace:
         default=[],
         metavar="NAME",
         help=f"run only these: for speed, sections ({', '.join(SECTIONS)}) or contenders ({', '.join(CONTENDERS)});"
-        f" for reliability, scenarios ({', '.join(reliability.NAMES)}); for rate, rows ({', '.join(rate.ROWS)})",
+        f" for reliability, scenarios ({', '.join(reliability.NAMES)});"
+        f" for rate, rows ({', '.join(rate_control.ROWS)})",
     )
     parser.add_argument(
         "--items",
@@ -125,7 +138,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--svg", type=Path, help="write the README's chart of speed or reliability to this file")
     parser.add_argument("--json", type=Path, help="write all figures to this file")
     options = parser.parse_args()
-    names = {"speed": (*SECTIONS, *CONTENDERS), "reliability": reliability.NAMES, "rate": tuple(rate.ROWS)}.get(
+    names = {"speed": (*SECTIONS, *CONTENDERS), "reliability": reliability.NAMES, "rate": tuple(rate_control.ROWS)}.get(
         options.what, ()
     )
     if wrong := [name for name in options.only if name not in names]:
