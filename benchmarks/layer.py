@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
     Way = Callable[[int], Awaitable[None]]
 
-TARGET = 40.0  # microseconds per call
+TARGET = 20.0  # microseconds per call
 ROUNDS, CALLS = 41, 500
 WARM_UP = 1000  # calls; after a few hundred calls without a 429 the limiter uses its fast path
 URL = "http://127.0.0.1:1"

@@ -21,10 +21,12 @@ from tests.support.stub import Reply, Seen, StubSession
 from tests.support.virtual import run_virtual
 from wavix_async import (
     BulkReport,
+    BulkRun,
     InputError,
     NumberUpdate,
     WavixClient,
 )
+from wavix_async.bulk import BulkOperation
 
 
 @pytest.fixture
@@ -231,3 +233,32 @@ def test_a_timeout_of_the_input_is_the_inputs() -> None:
             await client.numbers.bulk_update(feed(), concurrency=1)
 
     run_virtual(main())
+
+
+@pytest.mark.req_13
+def test_workers_that_waited_for_the_input_are_soon_all_at_work() -> None:
+    """If each worker passed the input to the next in line, one request would leave in each iteration of the loop."""
+    at_work = most = 0
+
+    async def send(_: object, key: int, change: NumberUpdate) -> str:
+        nonlocal at_work, most
+        at_work += 1
+        most = max(most, at_work)
+        for _ in range(10):
+            await asyncio.sleep(0)
+        at_work -= 1
+        return "done"
+
+    async def feed() -> AsyncIterator[tuple[int, NumberUpdate]]:
+        for number in range(1, 1001):
+            if number == 10:
+                await asyncio.sleep(0.01)
+            yield number, ON
+
+    operation = BulkOperation(name="send", check=lambda key, change: None, send=send, change_type=NumberUpdate)
+
+    async def main() -> BulkReport:
+        return await BulkRun(fast_client(StubSession()), feed(), operation=operation, concurrency=64)
+
+    assert run_virtual(main()).succeeded == 1000
+    assert most > 60

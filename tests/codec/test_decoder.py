@@ -30,6 +30,7 @@ from wavix_async import (
     from_dict,
     to_dict,
 )
+from wavix_async.models import Model
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -106,6 +107,31 @@ def test_a_documented_page_decodes_without_drift() -> None:
     assert type(page.pagination) is Pagination
     assert type(page.doc_types[0]) is DocumentType
     assert ex.same(to_dict(page), ex.number_page())
+
+
+def test_a_decoded_model_is_of_its_class_and_frozen() -> None:
+    decoded = from_dict(Number, ex.number())
+
+    assert type(decoded) is Number
+    assert type(decoded.destination[0]) is InboundCallDestination
+    with pytest.raises(attrs.exceptions.FrozenInstanceError):
+        decoded.label = "day shift"  # type: ignore[misc]
+    with pytest.raises(attrs.exceptions.FrozenInstanceError):
+        del decoded.label
+    assert not hasattr(decoded, "__dict__")
+
+
+@pytest.mark.parametrize("slots", [True, False])
+def test_a_model_may_have_slots_or_a_dict(slots: bool) -> None:
+    @attrs.frozen(kw_only=True, eq=False, repr=False, slots=slots)
+    class Trunk(Model):
+        id: int = attrs.field(default=None)
+        label: str | None = None
+
+    for payload in ({"id": 5, "label": "office"}, {"id": 5}, {"id": 5, "new": 1}, {"id": "5", "label": None}):
+        decoded = from_dict(Trunk, payload)
+        assert type(decoded) is Trunk
+        assert to_dict(decoded) == payload
 
 
 def test_lists_of_models_decode_and_encode() -> None:

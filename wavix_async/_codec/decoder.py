@@ -23,7 +23,6 @@ from wavix_async._codec.drift import Drift, Drifts, drift_error
 from wavix_async._codec.kinds import NO_EXTRA, AnswerBase, OpenIntBase, OpenStrBase
 from wavix_async._codec.shapes import (
     EXACT,
-    TEXTUAL,
     Field,
     is_dict,
     is_hidden,
@@ -77,44 +76,55 @@ def _float(value: Any, _: Any) -> Any:
     return value
 
 
-def _decimal(value: Any, _: Any) -> Decimal:
-    if type(value) is not str:
-        raise _Mismatch
+def _decimal(text: str) -> tuple[Decimal, bool]:
+    """Return the number that a text shows, and whether writing the number gives the text."""
     try:
-        number = Decimal(value)
+        number = Decimal(text)
     except InvalidOperation:
         raise _Mismatch from None
     if not number.is_finite():
         raise _Mismatch
-    return number
+    return number, str(number) == text
 
 
-def _datetime(value: Any, _: Any) -> datetime:
-    if type(value) is not str or len(value) < 19:
+def _datetime(text: str) -> tuple[datetime, bool]:
+    """Return the time that a text shows, and whether writing the time gives the text."""
+    if len(text) < 19:
         raise _Mismatch
     try:
-        moment = datetime.fromisoformat(value)
+        moment = datetime.fromisoformat(text)
     except ValueError:
         raise _Mismatch from None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    if not moment.tzinfo:
+        moment = moment.replace(tzinfo=UTC)
+    # For most texts, comparing only the separators is six times as fast.
+    return moment, (text[4:20:3] == "--T::." and text[23:] == "Z") or write_datetime(moment) == text
 
 
-def _date(value: Any, _: Any) -> date:
-    if type(value) is not str or (len(value) != 10 and value[10:] not in {"T00:00:00.000Z", "T00:00:00Z"}):
+def _date(text: str) -> tuple[date, bool]:
+    """Return the day that a text shows, and whether writing the day gives the text."""
+    if len(text) != 10 and text[10:] not in {"T00:00:00.000Z", "T00:00:00Z"}:
         raise _Mismatch
     try:
-        return date.fromisoformat(value[:10])
+        day = date.fromisoformat(text[:10])
     except ValueError:
         raise _Mismatch from None
+    return day, len(text) == 10 and text[4] == "-" == text[7]
 
 
-def _is_plain_datetime(text: str, value: datetime) -> bool:
-    """Return whether writing the value gives the text.
+_TEXTS: Final[dict[type, Callable[[str], tuple[Any, bool]]]] = {Decimal: _decimal, datetime: _datetime, date: _date}
+# Many records have the same few prices and days.
+_KEPT: Final = {kind: functools.lru_cache(1024)(_TEXTS[kind]) for kind in (Decimal, date)}
+_LONGEST_KEPT: Final = 30  # characters, so that what is kept stays small
 
-    For most texts, comparing only the separators is six times as fast.
-    """
-    signs = text[4] + text[7] + text[10] + text[13] + text[16] + text[19:20] + text[23:]
-    return signs == "--T::.Z" or write_datetime(value) == text
+
+def _textual(kind: type) -> Callable[[Any, Any], Any]:
+    def hook(value: Any, _: Any) -> Any:
+        if type(value) is not str:
+            raise _Mismatch
+        return _TEXTS[kind](value)[0]
+
+    return hook
 
 
 # --- the fast path ---
@@ -190,63 +200,113 @@ def _enum_hook(base: type) -> Callable[[Any, Any], Any]:
 def _model_hook(model: Any) -> Callable[[Any, Any], Any]:
     """Generate the function that reads one model, as cattrs does, and that also sets `extra` and `_origin`.
 
-    cattrs' own function calls a hook for every field and then `__init__`. This one checks scalars inline and fills the
-    slots directly. It takes a third of the time; the difference is a tenth of what a whole request costs.
+    cattrs' own function calls a hook for every field and then `__init__`. This one checks most values inline, and sets
+    the attributes of an unfrozen object, in a ninth of the time that a frozen one's slots take.
+    """
+
+    @functools.cache
+    def reader_of_some() -> Callable[[Any], Any]:
+        return _compile(model, whole=False, otherwise=None)
+
+    return _compile(model, whole=True, otherwise=lambda payload: reader_of_some()(payload))
+
+
+def _compile(model: Any, *, whole: bool, otherwise: Callable[[Any], Any] | None) -> Callable[..., Any]:
+    """Compile a reader of a model.
+
+    Args:
+        model: The class.
+        whole: Whether a payload has all keys of the model and no others. Most have, and need no test for each key.
+        otherwise: Reads the payloads with more or fewer keys.
     """
     shape = shape_of(model)
-    names: dict[str, Any] = {"new": model.__new__, "model": model, "Mismatch": _Mismatch, "EXACT": EXACT,
-                             "no_extra": NO_EXTRA, "names": shape.names, "required": shape.required,
-                             "keep_texts": shape.keep_texts}  # fmt: skip
-    lines = [
-        "def read(payload, _):",
-        "    if type(payload) is not dict: raise Mismatch",
-        "    keys = payload.keys()",
-        "    whole = keys == names",
-        "    if not whole and not required <= keys <= names: raise Mismatch",
-        "    made = new(model)",
-        "    odd = False",
-    ]
+    names: dict[str, Any] = {"new": object.__new__, "open": _unfrozen(model), "model": model, "Mismatch": _Mismatch,
+                             "EXACT": EXACT, "no_extra": NO_EXTRA, "names": shape.names, "required": shape.required,
+                             "keep_texts": shape.keep_texts, "otherwise": otherwise}  # fmt: skip
+    fields: list[str] = []
     for i, field in enumerate(shape.fields):
-        names[f"set{i}"] = getattr(model, field.name).__set__
-        names[f"kind{i}"] = field.kind
-        lines.append(
-            f"    value = payload.get({field.wire!r})" if field.optional else f"    value = payload[{field.wire!r}]"
-        )
-        guard = "value is not None and " if field.optional else ""
-        if field.kind in _SCALARS:
-            lines.append(f"    if {guard}type(value) is not kind{i}: raise Mismatch")
-        else:
-            names[f"hook{i}"] = _reader.get_structure_hook(field.kind)
-            condition = "    if value is not None: " if field.optional else "    "
-            if field.kind in TEXTUAL:
-                names[f"plain{i}"] = _PLAIN[field.kind]
-                lines.append(
-                    f"{condition}text = value; value = hook{i}(text, kind{i}); odd = odd or not plain{i}(text, value)"
-                )
-            else:
-                lines.append(f"{condition}value = hook{i}(value, kind{i})")
-                if field.holds_text:
-                    lines.append("    odd = odd or value is not None")
-        lines.append(f"    set{i}(made, value)")
+        missing = field.optional and not whole
+        fields.append(f"value = payload.get({field.wire!r})" if missing else f"value = payload[{field.wire!r}]")
+        steps = _steps(field.kind, i, names)
+        if field.holds_text:
+            steps.append("plain = plain and value is None")
+        fields += ["if value is not None:", *(f"    {step}" for step in steps)] if field.optional else steps
+        fields.append(f"made.{field.name} = value")
     for hidden in filter(is_hidden, attrs.fields(model)):
-        names[f"set_{hidden.name}"] = getattr(model, hidden.name).__set__
         if hidden.name not in {"extra", "_origin"}:
             names[f"default_{hidden.name}"] = hidden.default
-            lines.append(f"    set_{hidden.name}(made, default_{hidden.name})")
-    lines += [
-        "    set_extra(made, no_extra)",
-        "    set__origin(made, EXACT if whole and not odd else keep_texts(made, payload, names - keys))",
+            fields.append(f"made.{hidden.name} = default_{hidden.name}")
+    if whole:
+        test, exact = f"if len(payload) != {len(shape.fields)}: return otherwise(payload)", "plain"
+    else:
+        test = "if not required <= payload.keys() <= names: raise Mismatch"
+        exact = "plain and len(payload) == len(names)"
+    lines = [
+        "def read(payload, _=None):",
+        "    if type(payload) is not dict: raise Mismatch",
+        f"    {test}",
+        "    made = new(open)",
+        "    plain = True",
+        "    try:",
+        *(f"        {line}" for line in fields or ["pass"]),
+        "    except KeyError:",
+        "        raise Mismatch from None",
+        "    made.extra = no_extra",
+        f"    made._origin = EXACT if {exact} else keep_texts(made, payload, names - payload.keys())",
+        "    made.__class__ = model",
         "    return made",
     ]
     exec("\n".join(lines), names)  # noqa: S102 - made of field names of our own classes, never of an answer
-    return typing.cast("Callable[[Any, Any], Any]", names["read"])
+    return typing.cast("Callable[..., Any]", names["read"])
 
 
-_PLAIN: Final[dict[type, Callable[[Any, Any], bool]]] = {
-    Decimal: lambda text, value: str(value) == text,
-    datetime: _is_plain_datetime,
-    date: lambda text, _: len(text) == 10 and text[4] == "-" == text[7],
-}
+def _unfrozen(model: Any) -> type:
+    """Return a class with the memory layout of a model whose attributes can be set: its objects become the model's."""
+    layout = {"__slots__": model.__slots__} if "__slots__" in vars(model) else {}
+    unfrozen = {"__setattr__": object.__setattr__, "__delattr__": object.__delattr__}
+    kind: type = type(model)(f"_{model.__name__}", model.__bases__, layout | unfrozen)
+    return kind
+
+
+def _steps(kind: Any, i: int, names: dict[str, Any]) -> list[str]:
+    """Return the lines that check and convert `value`, and add to `names` what they need."""
+    names[f"kind{i}"] = kind
+    if kind in _SCALARS:
+        return [f"if type(value) is not kind{i}: raise Mismatch"]
+    if kind in _TEXTS:
+        names[f"read{i}"] = read = _TEXTS[kind]
+        names[f"kept{i}"] = _KEPT.get(kind, read)
+        return [
+            "if type(value) is not str: raise Mismatch",
+            f"value, same = (kept{i} if len(value) < {_LONGEST_KEPT} else read{i})(value)",
+            "plain = plain and same",
+        ]
+    if isinstance(kind, type) and issubclass(kind, OpenStrBase | OpenIntBase):
+        names[f"base{i}"] = str if issubclass(kind, str) else int
+        names[f"members{i}"] = kind._value2member_map_
+        return [
+            f"if type(value) is not base{i}: raise Mismatch",
+            f"value = members{i}.get(value) or kind{i}(value)",
+        ]
+    if is_list(kind):
+        (item,) = typing.get_args(kind)
+        names[f"item{i}"] = item
+        if item in _SCALARS:
+            return [
+                "if type(value) is not list: raise Mismatch",
+                "for each in value:",
+                f"    if type(each) is not item{i}: raise Mismatch",
+                "value = value.copy()",
+            ]
+        names[f"read{i}"] = _reader.get_structure_hook(item)
+        return [
+            "if type(value) is not list: raise Mismatch",
+            f"value = [read{i}(each, item{i}) for each in value]",
+        ]
+    names[f"read{i}"] = _reader.get_structure_hook(kind)
+    return [f"value = read{i}(value, kind{i})"]
+
+
 _SCALARS: Final = frozenset({int, str, bool})
 
 # By default cattrs coerces these types ("false" -> True, None -> "None"). It looks for the hook of a class before it
@@ -254,9 +314,8 @@ _SCALARS: Final = frozenset({int, str, bool})
 for _scalar in (int, str, bool, dict, list):
     _reader.register_structure_hook(_scalar, _exactly(_scalar))
 _reader.register_structure_hook(float, _float)
-_reader.register_structure_hook(Decimal, _decimal)
-_reader.register_structure_hook(datetime, _datetime)
-_reader.register_structure_hook(date, _date)
+for _text in _TEXTS:
+    _reader.register_structure_hook(_text, _textual(_text))
 _reader.register_structure_hook(OpenStrBase, _enum_hook(str))
 _reader.register_structure_hook(OpenIntBase, _enum_hook(int))
 _reader.register_structure_hook_func(lambda kind: kind is Any or kind is object, lambda value, _: value)

@@ -36,8 +36,6 @@ _writer.register_unstructure_hook_factory(
 _writer.register_unstructure_hook(Decimal, str)
 _writer.register_unstructure_hook(datetime, write_datetime)
 _writer.register_unstructure_hook(date, date.isoformat)
-# The annotation lists what callers may pass; only the value shows which member of the union they passed.
-_writer.register_unstructure_hook_func(is_union, lambda value: _write(value))
 
 
 # Most values have one of these types. They are checked first: `FieldsBase` is abstract (a mapping), and `isinstance`
@@ -61,6 +59,10 @@ def _write(value: Any) -> Any:
         return value.value
     write = TEXTUAL.get(type(value))
     return write(value) if write else value
+
+
+# The annotation lists what callers may pass; only the value shows which member of the union they passed.
+_writer.register_unstructure_hook_func(is_union, _write)
 
 
 def _write_model(model: AnswerBase) -> dict[str, Any]:
@@ -100,6 +102,12 @@ def to_dict(value: Any) -> Any:
     return _write(value)
 
 
+@functools.cache
+def _is_body(kind: Any) -> bool:
+    """Return whether a class is a body. To ask an abstract class each time takes as long as to write the body."""
+    return issubclass(kind, FieldsBase)
+
+
 def encode(value: object) -> bytes:
     """Return the JSON bytes of a request body: a `Body`, or any JSON value.
 
@@ -107,8 +115,9 @@ def encode(value: object) -> bytes:
         TypeError: The body holds a value that JSON cannot represent.
         ValueError: The body holds NaN or infinity.
     """
-    if isinstance(value, FieldsBase):
-        return dumps(_body_writer(type(value))(value))
+    kind: Any = type(value)
+    if _is_body(kind):
+        return dumps(_body_writer(kind)(value))
     # orjson would write NaN as null, and null clears a field.
     return stdlib_dumps(value)
 

@@ -28,6 +28,9 @@ __all__ = ["close_idle", "guard"]
 
 _NEEDED: Final = ("_buffer", "_parser", "_payload", "_should_close", "_tail", "_upgraded")
 
+_READ_AT_ONCE: Final = 64 * 1024
+"""Bytes. asyncio reads into 256 kB, which the system maps and unmaps for each answer: a tenth of a whole request."""
+
 
 class GuardedConnection(ResponseHandler):
     """A connection that notices whether bytes came while it was idle.
@@ -46,6 +49,8 @@ class GuardedConnection(ResponseHandler):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
         self._unread = _reader_of_unread(transport)
+        if getattr(transport, "max_size", 0) > _READ_AT_ONCE:
+            transport.max_size = _READ_AT_ONCE  # type: ignore[attr-defined]
 
     @property
     def should_close(self) -> bool:

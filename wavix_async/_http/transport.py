@@ -20,9 +20,10 @@ import aiohttp
 from aiohttp import hdrs
 from multidict import CIMultiDict
 
-from wavix_async._aio import Watchdog
+from wavix_async._aio import QuickSemaphore, Watchdog
 from wavix_async._http.details import DETAILS
 from wavix_async._http.failures import clean_cause, name_failure
+from wavix_async._http.plain_request import request_class
 from wavix_async._http.pool import close_idle, guard
 from wavix_async._http.request import Part, Request
 from wavix_async._http.response import Response
@@ -68,7 +69,7 @@ class Transport:
         self._fresh: aiohttp.ClientSession | None = None
         self._owns_session = session is None
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._slots = asyncio.Semaphore(self._max_connections)
+        self._slots = QuickSemaphore(self._max_connections)
         self._watch: Watchdog
         self._room: WaitingRoom
         self._closed = False
@@ -270,7 +271,7 @@ class Transport:
                 _abandon(session)
             self._session = self._fresh = None
         self._loop = asyncio.get_running_loop()
-        self._slots = asyncio.Semaphore(self._max_connections)
+        self._slots = QuickSemaphore(self._max_connections)
         self._watch = watch = Watchdog(self._loop)
         self._room = WaitingRoom(self._loop, watch.__len__)
 
@@ -284,6 +285,7 @@ class Transport:
             ),
             cookie_jar=aiohttp.DummyCookieJar(),
             headers=self._session_headers,
+            request_class=request_class(),
             trust_env=False,
         )
         session._retry_connection = False

@@ -2,6 +2,7 @@
 
 import asyncio
 import inspect
+from collections import deque
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping, Sequence, Sized
 from typing import Any, Final
 
@@ -24,8 +25,10 @@ class Source:
         self._operation = operation
         self._items: Iterator[Any] | None = None
         self._async_items: AsyncIterator[Any] | None = None
-        # An async generator raises an error if two workers ask for the next item at the same time.
-        self._lock = asyncio.Lock()
+        # An async generator raises an error if two workers ask for the next item at the same time. This is no lock,
+        # which each worker would pass to the next: then the run gets one item per iteration of the event loop.
+        self._pulling = False
+        self._waiting: deque[asyncio.Future[None]] = deque()
         self._ended = False
         self.broken_off = False
         """Whether the source was cancelled while it produced an item: that ends a generator."""
@@ -60,15 +63,35 @@ class Source:
         if self._items is not None:
             return END if self._ended else self._note(next(self._items, END))
         assert self._async_items is not None
-        # `async with` would create three coroutines for each item.
-        await self._lock.acquire()
+        while self._pulling:
+            await self._wait()
+        self._pulling = True
         try:
             return END if self._ended else self._note(await anext(self._async_items, END))
         except asyncio.CancelledError:
             self.broken_off = True
             raise
         finally:
-            self._lock.release()
+            self._pulling = False
+            self._wake_one()
+
+    async def _wait(self) -> None:
+        """Wait until another worker has pulled an item; a third may be quicker to pull the next one."""
+        turn = asyncio.get_running_loop().create_future()
+        self._waiting.append(turn)
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if not turn.cancelled():
+                self._wake_one()
+            raise
+
+    def _wake_one(self) -> None:
+        while self._waiting:
+            turn = self._waiting.popleft()
+            if not turn.done():
+                turn.set_result(None)
+                return
 
     def _note(self, item: Any) -> Any:
         # Some iterators yield more items after they have signalled their end: do not ask again.
@@ -81,6 +104,8 @@ class Source:
         Raises:
             InputError: The item is not a pair.
         """
+        if type(item) is tuple and len(item) == 2:
+            return item
         if isinstance(item, tuple | list) and len(item) == 2:
             return item[0], item[1]
         one = self._operation.argument.removesuffix("s")

@@ -1,12 +1,12 @@
 """`Sender`: sends one change, alone or in a batch, with retries and through outages, and counts the attempts."""
 
-import asyncio
 from collections.abc import Awaitable, Callable, Hashable
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import attrs
 
+from wavix_async._aio.semaphore import QuickSemaphore
 from wavix_async._aio.stop import StopSignal
 from wavix_async._http import is_worth_repeating
 from wavix_async._instrumentation.events import AttemptEvent, Event, RetryEvent
@@ -87,7 +87,7 @@ class Sender:
         self._operation = operation
         self._client = client.with_options(
             observers=(_FailureObserver(self._observe),),
-            semaphore=asyncio.Semaphore(concurrency),
+            semaphore=QuickSemaphore(concurrency),
             stop=stop,
             retry=policy,
         )

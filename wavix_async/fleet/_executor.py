@@ -17,6 +17,7 @@ from wavix_async import (
     AuthenticationError,
     BulkResult,
     BulkRun,
+    BulkStatus,
     NumberUpdate,
     OutcomeUnknownError,
     PaymentRequiredError,
@@ -49,6 +50,9 @@ _LONGEST_VERIFY_WAIT: Final = 2.0
 _MOST_LISTED: Final = 1_000
 _THIRD_VALUE: Final = ", which is neither the old nor the new value"
 """The end of the reason for an unknown change that the API may have stored in another form."""
+_STATUS: Final = {
+    each: FleetStatus(each) for each in (BulkStatus.UPDATED, BulkStatus.FAILED, BulkStatus.UNKNOWN, BulkStatus.NOT_SENT)
+}
 _ACCOUNT_ERRORS: Final = (AuthenticationError, PaymentRequiredError, PermissionDeniedError)
 
 
@@ -275,7 +279,7 @@ class Executor:
             raise failure
 
     def _record_result(self, result: BulkResult, run: BulkRun, pending: _PendingChanges) -> None:
-        status, error = FleetStatus(result.status), result.error
+        status, error = _STATUS[result.status], result.error
         reason = None if error is None else str(error)
         is_account_error = isinstance(error, _ACCOUNT_ERRORS)
         if isinstance(error, OutcomeUnknownError) and error.differing:

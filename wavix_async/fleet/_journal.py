@@ -92,7 +92,8 @@ ON CONFLICT DO UPDATE SET state = excluded.state, attempts = attempts + excluded
     touched = max(touched - (excluded.state = 'not_sent'), 0)
 """
 _CLAIM: Final = """
-INSERT INTO outcome (run, id, state, touched) SELECT ?, value, 'sent', 1 FROM json_each(?) WHERE true
+INSERT INTO outcome (run, id, state, touched)
+SELECT ?, json_extract(value, '$[0]'), 'sent', 1 FROM json_each(?) WHERE true
 ON CONFLICT DO UPDATE SET state = 'sent', reason = NULL, touched = touched + 1
 """
 
@@ -388,9 +389,8 @@ def _claim(
             f"SELECT json_group_array(json_array(id, after)) FROM ({query})",  # noqa: S608 - constants
             (run, *(last[::-1] if by_change else last[:1]), limit),
         ).fetchone()
-        rows = [(number_id, change) for number_id, change in json.loads(text)]
-        connection.execute(_CLAIM, (run, json.dumps([number_id for number_id, _ in rows])))
-    return rows
+        connection.execute(_CLAIM, (run, text))
+    return [(number_id, change) for number_id, change in json.loads(text)]
 
 
 def _ids(connection: sqlite3.Connection, run: int, condition: str) -> Ids:
