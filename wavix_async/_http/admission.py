@@ -114,7 +114,7 @@ class Admission:
         while True:
             permit = await self._wait_for_permit(position)
             await self._wait_for_slots(permit, slots)
-            if self._time() - permit < _FRESH and not self._limiter.is_paused():
+            if self._limiter.age(permit) < _FRESH and not self._limiter.is_paused():
                 return permit
             # A pause began while this call waited for its slots, or the permit is old.
             renewed = self._limiter.renew(permit, position)
