@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Coroutine, Iterable, Mapping
+from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
@@ -111,7 +112,8 @@ class BaseClient:
         policy = RetryPolicy() if retry is None else check_retry(retry)
         self._base_url = read_base_url(base_url)
         self._options = CallOptions(timeouts=timeouts, retry=policy, observers=Observers(check_observers(observers)))
-        transport = Transport(
+        open_transport = partial(
+            Transport,
             api_key=api_key,
             max_connections=check_count("max_connections", max_connections),
             connect_timeout=timeouts.connect,
@@ -119,7 +121,7 @@ class BaseClient:
         )
         limit = _shared_limit(rate, account_of(api_key, self._base_url))
         self._state = ClientState(
-            transport,
+            open_transport,
             Redactor(api_key),
             rate=None if limit is not None else check_rate(rate),
             limit=limit,

@@ -17,7 +17,7 @@ from wavix_async._http.operation import Operation
 from wavix_async._http.options import CallOptions
 from wavix_async._http.request import Request
 from wavix_async._http.response import LARGE, Response, error_context, read_large, read_response
-from wavix_async._http.state import ClientState
+from wavix_async._http.state import ClientState, LoopState
 from wavix_async._instrumentation import AttemptEvent, AttemptStart, DriftEvent, RetryEvent
 from wavix_async._ratelimit import wait_told
 from wavix_async.errors import (
@@ -49,6 +49,7 @@ class Call(Generic[T]):
         "_crowded_out",
         "_deadline",
         "_fresh",
+        "_here",
         "_operation",
         "_options",
         "_request",
@@ -61,6 +62,7 @@ class Call(Generic[T]):
     )
 
     _admission: Admission
+    _here: LoopState
 
     def __init__(self, state: ClientState, options: CallOptions, operation: Operation[T], request: Request) -> None:
         self._state = state
@@ -91,7 +93,7 @@ class Call(Generic[T]):
         self._started = started = clock()
         allowed = options.timeouts.deadline
         self._deadline = deadline = NO_DEADLINE if allowed is None else started + allowed
-        in_progress = state.begin_call(loop)
+        self._here = here = state.begin_call(loop)
         try:
             self._admission = Admission(state, options, self._operation, clock, deadline)
             try:
@@ -108,7 +110,7 @@ class Call(Generic[T]):
                 # An error refers to its frames, and these refer to the answer: a stored error would keep all of it.
                 del first
         finally:
-            in_progress.end()
+            here.end()
 
     # --- one attempt ---
 
@@ -116,7 +118,7 @@ class Call(Generic[T]):
         """Get a permit and the slots, send the request once, and read the answer."""
         options, admission = self._options, self._admission
         try:
-            slots = (*options.semaphores, self._state.transport.slots())
+            slots = (*options.semaphores, self._here.transport.slots())
             permit = admission.try_enter(slots)
             if permit is None:
                 permit = await admission.wait(slots)
@@ -159,7 +161,9 @@ class Call(Generic[T]):
             if began + timeouts.attempt < until:
                 until = began + timeouts.attempt
             until, deadline = until - skipped, self._deadline - skipped
-            response = await state.transport.send(self._request, until, deadline, timeouts.connect, fresh=self._fresh)
+            response = await self._here.transport.send(
+                self._request, until, deadline, timeouts.connect, fresh=self._fresh
+            )
         except BaseException as error:
             if isinstance(error, WavixError):
                 # Before observers see it.
@@ -300,7 +304,7 @@ class Call(Generic[T]):
     async def _wait_for_room(self, failure: ConnectError) -> None:
         """Wait until this machine may have a descriptor for one more connection."""
         time_left = self._deadline - self._time()
-        room = self._state.transport.wait_for_room(
+        room = self._here.transport.wait_for_room(
             time_left, self._options.timeouts.connect, fresh=self._fresh, again=self._waited_for_room
         )
         self._waited_for_room = True

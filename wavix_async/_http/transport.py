@@ -33,13 +33,14 @@ from wavix_async.config import Secret
 from wavix_async.errors import (
     AttemptTimeoutError,
     ClientClosedError,
+    ConfigurationError,
     ConnectError,
     DecodeError,
     TransportError,
     WavixError,
 )
 
-__all__ = ["MAX_BODY", "Transport"]
+__all__ = ["MAX_BODY", "Transport", "refuse"]
 
 MAX_BODY: Final = 16 * 1024 * 1024
 """The longest answer that the client reads, in bytes after decompression."""
@@ -53,7 +54,11 @@ _USER_AGENT: Final = (
 
 
 class Transport:
-    """One pool of connections: created for the first event loop that uses it, and again when the loop changes."""
+    """The connections of one event loop; made in it.
+
+    Raises:
+        ConfigurationError: `session` belongs to another event loop.
+    """
 
     def __init__(
         self,
@@ -63,15 +68,17 @@ class Transport:
         connect_timeout: float,
         session: aiohttp.ClientSession | None = None,
     ) -> None:
+        self._loop = loop = asyncio.get_running_loop()
+        if session is not None:
+            _check_loop(session, loop)
         self._max_connections = max_connections if session is None else min(max_connections, _pool_size(session))
         self._connect_timeout = connect_timeout
         self._session = session
         self._fresh: aiohttp.ClientSession | None = None
         self._owns_session = session is None
-        self._loop: asyncio.AbstractEventLoop | None = None
         self._slots = QuickSemaphore(self._max_connections)
-        self._watch: Watchdog
-        self._room: WaitingRoom
+        self._watch = watch = Watchdog(loop)
+        self._room = WaitingRoom(loop, watch.__len__)
         self._closed = False
         headers = {
             hdrs.AUTHORIZATION: Secret(f"Bearer {api_key}"),
@@ -97,24 +104,14 @@ class Transport:
         """Whether `close` was called."""
         return self._closed
 
-    def refuse(self) -> NoReturn:
-        """Refuse a call: the client is closed.
-
-        Raises:
-            ClientClosedError: Always.
-        """
-        raise ClientClosedError("The client is closed: open a new WavixClient, or call it before close().")
-
     def slots(self) -> asyncio.Semaphore:
-        """Return the semaphore that a request holds while it is on the wire, in the running loop.
+        """Return the semaphore that a request holds while it is on the wire.
 
         Raises:
             ClientClosedError: The client is closed.
         """
         if self._closed:
-            self.refuse()
-        if self._loop is not asyncio.get_running_loop():
-            self._enter_loop()
+            refuse()
         return self._slots
 
     async def send(
@@ -143,7 +140,6 @@ class Transport:
         headers = self._headers if request.body is None else self._json_headers
         data = request.body if request.parts is None else _multipart(request.parts)
         watch, loop = self._watch, self._loop
-        assert loop is not None
         began = loop.time()
         watched = watch.enter(until, deadline)
         crowded_out = False
@@ -253,9 +249,7 @@ class Transport:
     def _session_here(self, *, fresh: bool) -> aiohttp.ClientSession:
         """Return the session; `fresh`: one without a pool, since after a failure the pooled connections are suspect."""
         if self._closed:
-            self.refuse()
-        if self._loop is not asyncio.get_running_loop():
-            self._enter_loop()
+            refuse()
         if fresh:
             if self._fresh is None:
                 self._fresh = self._new_session(force_close=True)
@@ -264,16 +258,6 @@ class Transport:
         if session is None:
             session = self._session = self._new_session(force_close=False)
         return session
-
-    def _enter_loop(self) -> None:
-        if self._loop is not None and self._owns_session:
-            for session in filter(None, (self._session, self._fresh)):
-                _abandon(session)
-            self._session = self._fresh = None
-        self._loop = asyncio.get_running_loop()
-        self._slots = QuickSemaphore(self._max_connections)
-        self._watch = watch = Watchdog(self._loop)
-        self._room = WaitingRoom(self._loop, watch.__len__)
 
     def _new_session(self, *, force_close: bool) -> aiohttp.ClientSession:
         session = aiohttp.ClientSession(
@@ -293,17 +277,44 @@ class Transport:
         return session
 
     async def close(self) -> None:
-        """Close the pool; closing twice is fine."""
+        """Close the connections, in their event loop; closing twice is fine."""
         self._closed = True
-        if self._loop is asyncio.get_running_loop():
-            self._watch.close()
+        self._watch.close()
+        for session in self._take_sessions():
+            await session.close()
+
+    def abandon(self, *, paused: bool = False) -> None:
+        """Close the sockets of a loop that does not run.
+
+        Args:
+            paused: The loop is open, and this is its process: then it also stops to watch the sockets.
+        """
+        self._closed = True
+        for session in self._take_sessions():
+            _abandon(session, self._loop if paused else None)
+
+    def _take_sessions(self) -> list[aiohttp.ClientSession]:
         sessions = [session for session in (self._session, self._fresh) if session is not None and self._owns_session]
         self._session = self._fresh = None
-        for session in sessions:
-            if self._loop is asyncio.get_running_loop():
-                await session.close()
-            else:
-                _abandon(session)
+        return sessions
+
+
+def refuse() -> NoReturn:
+    """Refuse a call: the client is closed.
+
+    Raises:
+        ClientClosedError: Always.
+    """
+    raise ClientClosedError("The client is closed: open a new WavixClient, or call it before close().")
+
+
+def _check_loop(session: aiohttp.ClientSession, loop: asyncio.AbstractEventLoop) -> None:
+    """Refuse to use a session of the caller outside of its event loop, which has its connections and timers."""
+    if getattr(session, "_loop", loop) is not loop:
+        raise ConfigurationError(
+            "The session passed as session= belongs to another event loop. Use the client in that loop only, or omit "
+            "session=: then the client opens connections of its own in each loop."
+        )
 
 
 class _Resolver(aiohttp.ThreadedResolver):
@@ -328,8 +339,8 @@ def _pool_size(session: aiohttp.ClientSession) -> int:
     return min((limit for limit in limits if limit), default=sys.maxsize)
 
 
-def _abandon(session: aiohttp.ClientSession) -> None:
-    """Drop a session whose loop is closed: only the sockets of its connections can still be closed."""
+def _abandon(session: aiohttp.ClientSession, loop: asyncio.AbstractEventLoop | None) -> None:
+    """Drop a session whose loop is closed or does not run: only the sockets of its connections can still be closed."""
     connector = session.connector
     session.detach()
     if connector is not None:
@@ -342,6 +353,9 @@ def _abandon(session: aiohttp.ClientSession) -> None:
                     transport = tls._transport
                 sock = getattr(transport, "_sock", None)
                 if sock is not None:
+                    for stop in (getattr(loop, "_remove_reader", None), getattr(loop, "_remove_writer", None)):
+                        if stop is not None:
+                            stop(sock.fileno())
                     sock.close()
                     transport._sock = None
         connector._conns.clear()

@@ -135,7 +135,7 @@ class LoopSide:
 
 
 Waiter = tuple["asyncio.Future[float]", float, int, LoopSide]
-"""A caller in the queue: the future that gets its permit, the deadline of the permit by the clock of its loop, the queue
+"""A caller in the queue: the future that gets its permit, the deadline of the permit by the clock of its loop, the
 position, its loop."""
 
 _LOOK_AGAIN = 1.0
@@ -565,7 +565,7 @@ class Limiter:
         return permit
 
     def _tell(self) -> None:
-        """Tell the observers what has happened; they are called without the lock, as they may take as long as they like."""
+        """Tell the observers what has happened, without the lock: they may take as long as they like."""
         while self._events:
             with self._lock:
                 events, self._events = self._events, []
@@ -629,9 +629,7 @@ class Limiter:
                 side.timer.cancel()
             side.timer_at = at
             on_timer = self._on_timer
-            side.timer = (
-                self._clock.call_at(side.loop, at - side.ahead, lambda: on_timer(side)) if at < inf else None
-            )
+            side.timer = self._clock.call_at(side.loop, at - side.ahead, lambda: on_timer(side)) if at < inf else None
 
     def _on_timer(self, side: LoopSide) -> None:
         side.timer = None
