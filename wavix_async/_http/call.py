@@ -161,9 +161,8 @@ class Call(Generic[T]):
             if began + timeouts.attempt < until:
                 until = began + timeouts.attempt
             until, deadline = until - skipped, self._deadline - skipped
-            response = await self._here.transport.send(
-                self._request, until, deadline, timeouts.connect, fresh=self._fresh
-            )
+            transport = self._here.transport
+            response = await transport.send(self._request, until, deadline, timeouts.connect, fresh=self._fresh)
         except BaseException as error:
             if isinstance(error, WavixError):
                 # Before observers see it.
