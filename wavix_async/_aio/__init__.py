@@ -1,4 +1,4 @@
-"""Event loop helpers: waits that tests can skip, waits that end together, deadlines, ends of loops, forgotten awaits."""
+"""Event loop helpers: waits that tests can skip or that end together, deadlines, ends of loops, forgotten awaits."""
 
 from wavix_async._aio.clock import Clock
 from wavix_async._aio.loop_end import LoopEnd, run_in_loop

@@ -32,7 +32,7 @@ class LoopEnd:
             return
         self._generator = _wait_for_end(WeakMethod(farewell))
         with contextlib.suppress(StopIteration):
-            self._generator.__anext__().__await__().send(None)  # type: ignore[attr-defined]
+            self._generator.__anext__().__await__().send(None)
 
     def cancel(self) -> None:
         """Do nothing when the loop ends: what belongs to it has ended before, and the method returns at once."""
@@ -40,7 +40,7 @@ class LoopEnd:
         if generator is not None:
             # A RuntimeError means that the loop is ending at this moment.
             with contextlib.suppress(StopIteration, RuntimeError):
-                generator.aclose().__await__().send(None)  # type: ignore[attr-defined]
+                generator.aclose().__await__().send(None)
 
     def __del__(self) -> None:
         self.cancel()
@@ -75,6 +75,6 @@ async def run_in_loop(
         return False
     here = asyncio.get_running_loop()
     until = here.time() + seconds
-    while not (tasks and tasks[0].done()) and loop.is_running() and here.time() < until:
+    while not (tasks and tasks[0].done()) and loop.is_running() and here.time() < until:  # noqa: ASYNC110
         await asyncio.sleep(_POLL)
     return bool(tasks) and tasks[0].done()

@@ -245,7 +245,7 @@ class ClientState:
         if own is not None:
             await own.wait_for_none(seconds)
         others = [state for state in list(self._loops.values()) if state is not own]
-        while here.time() < until and any(state.count and self._runs(state) for state in others):
+        while here.time() < until and any(each.count and self._runs(each) for each in others):  # noqa: ASYNC110
             await asyncio.sleep(_POLL)
 
     def _runs(self, state: LoopState) -> bool:
