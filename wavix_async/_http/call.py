@@ -95,7 +95,7 @@ class Call(Generic[T]):
         self._deadline = deadline = NO_DEADLINE if allowed is None else started + allowed
         self._here = here = state.begin_call(loop)
         try:
-            self._admission = Admission(state, options, self._operation, clock, deadline)
+            self._admission = Admission(state, options, self._operation, clock, deadline, loop)
             try:
                 return await self._attempt()
             except WavixError as error:

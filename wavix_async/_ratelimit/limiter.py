@@ -178,11 +178,15 @@ class Limiter:
         self._events: list[tuple[str, float]] = []  # to tell once the lock is released
         self._open = False  # nothing is limited and no caller waits: the fast path for a server without limits
 
-    def try_acquire(self) -> float | None:
+    def side_of(self, loop: asyncio.AbstractEventLoop) -> LoopSide:
+        """Return what to pass as `side`, in the running loop: to look it up takes longer than a permit."""
+        side = self._sides.get(loop)
+        return self._enter(loop) if side is None or side.parked is not None else side
+
+    def try_acquire(self, side: LoopSide | None = None) -> float | None:
         """Return a permit if a request may leave now, or None if the caller must wait."""
-        side = self._sides.get(get_running_loop())
         if side is None or side.parked is not None:
-            side = self._enter(get_running_loop())
+            side = self._here(side)
         with self._lock:
             now = side.time() + side.ahead
             if self._open:
@@ -204,18 +208,21 @@ class Limiter:
         """Return how many seconds ago the limiter gave a permit."""
         return self._here().now() - permit
 
-    async def acquire(self, deadline: float | None = None, position: int | None = None) -> float:
+    async def acquire(
+        self, deadline: float | None = None, position: int | None = None, side: LoopSide | None = None
+    ) -> float:
         """Wait until one request may leave, first come first served, and return its permit.
 
         Args:
             deadline: Time of the clock after which the permit is useless; None: wait as long as necessary.
             position: The result of `join_queue`; None: behind every waiting caller.
+            side: The result of `side_of`, or None.
 
         Raises:
             WaitTooLong: The known wait exceeds the deadline (raised at once), a pause begins that exceeds it (raised
                 then), or the answers that the caller waits for do not arrive before the deadline.
         """
-        permit = self.try_acquire()
+        permit = self.try_acquire(side)
         if permit is not None:
             return permit
         limit = inf if deadline is None else deadline
@@ -226,17 +233,18 @@ class Limiter:
             permit = await self._wait_for_permit(limit, position, permit)
         return permit
 
-    def renew(self, permit: float, position: int) -> float | None:
+    def renew(self, permit: float, position: int, side: LoopSide | None = None) -> float | None:
         """Exchange a permit that is too old for a new one, before any caller that came later.
 
         Args:
             permit: The result of `acquire`.
             position: The result of `join_queue`.
+            side: The result of `side_of`, or None.
 
         Returns:
             The new permit, or None if the caller must wait.
         """
-        side, renewed = self._here(), None
+        side, renewed = self._here(side), None
         with self._lock:
             self._take_back(side, permit)
             now = side.now()
@@ -247,11 +255,10 @@ class Limiter:
         self._tell()
         return renewed
 
-    def accepted(self, permit: float) -> None:
+    def accepted(self, permit: float, side: LoopSide | None = None) -> None:
         """Close a permit: the request was within the rate limit, whatever its status."""
-        side = self._sides.get(get_running_loop())
         if side is None or side.parked is not None:
-            side = self._enter(get_running_loop())
+            side = self._here(side)
         with self._lock:
             side.in_flight -= 1
             self._pacer.accepted(permit)
@@ -260,18 +267,19 @@ class Limiter:
         if self._events:
             self._tell()
 
-    def refused(self, permit: float, retry_after: float | None = None) -> float:
+    def refused(self, permit: float, retry_after: float | None = None, side: LoopSide | None = None) -> float:
         """Close a permit: the server refused the request with a 429.
 
         Args:
             permit: The result of `acquire`.
             retry_after: Seconds that the server asked to wait; None if it did not say.
+            side: The result of `side_of`, or None.
 
         Returns:
             The time of the caller's clock before which this call must not ask for another permit: a stray refusal
             pauses only its own call. It is past if all calls pause.
         """
-        side = self._here()
+        side = self._here(side)
         with self._lock:
             now = side.now()
             side.in_flight -= 1
@@ -281,23 +289,22 @@ class Limiter:
         self._tell()
         return now - side.ahead
 
-    def no_answer(self, permit: float) -> None:  # noqa: ARG002  (every way to close a permit takes it)
+    def no_answer(self, permit: float, side: LoopSide | None = None) -> None:  # noqa: ARG002  (all ways take it)
         """Close a permit without a verdict: the attempt failed before or after the request was sent."""
-        if asyncio._get_running_loop() is None:
-            # The call is thrown away after its loop has ended; its permits have ended with the loop.
+        if _is_over(side):
             return
-        side = self._here()
+        side = self._here(side)
         with self._lock:
             side.in_flight -= 1
             self._pacer.no_answer()
             self._release_waiters(side)
         self._tell()
 
-    def refund(self, permit: float) -> None:
+    def refund(self, permit: float, side: LoopSide | None = None) -> None:
         """Return a permit: nothing was sent with it, so the next request does not have to wait for it."""
-        if asyncio._get_running_loop() is None:
+        if _is_over(side):
             return
-        side = self._here()
+        side = self._here(side)
         with self._lock:
             self._take_back(side, permit)
             self._release_waiters(side)
@@ -356,11 +363,9 @@ class Limiter:
             self._sides.pop(loop, None)
             self._wake_others(None)
 
-    def _here(self) -> LoopSide:
-        """Return the side of the running loop."""
-        loop = get_running_loop()
-        side = self._sides.get(loop)
-        return self._enter(loop) if side is None or side.parked is not None else side
+    def _here(self, side: LoopSide | None = None) -> LoopSide:
+        """Return the side of the running loop: the one that the caller has, if it is still good."""
+        return self.side_of(get_running_loop()) if side is None or side.parked is not None else side
 
     def _nearest(self) -> LoopSide | None:
         """Return the side of the running loop, or of any other, which has the time as well."""
@@ -599,7 +604,12 @@ class Limiter:
         Args:
             side: The side of the running loop.
         """
-        pacer, now = self._pacer, side.now()
+        pacer = self._pacer
+        if not self._waiters and side.timer is None:
+            self._due_at = inf
+            self._open = pacer.is_open
+            return
+        now = side.now()
         # Only callers that an overdue timer should have released are late, not callers that waited for an answer.
         late = LATE if self._due_at <= now else 0.0
         due = inf
@@ -653,6 +663,12 @@ class Limiter:
                 self._pacer.reset()
                 self._release_waiters(side)
         self._tell()
+
+
+def _is_over(side: LoopSide | None) -> bool:
+    """Return whether a call is thrown away after its loop has ended: then its permits have ended with the loop."""
+    running = asyncio._get_running_loop()
+    return running is None or (side is not None and running is not side.loop)
 
 
 def _fail(future: asyncio.Future[float], error: WaitTooLong) -> None:
