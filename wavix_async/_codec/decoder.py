@@ -114,8 +114,8 @@ def _date(text: str) -> tuple[date, bool]:
 
 _TEXTS: Final[dict[type, Callable[[str], tuple[Any, bool]]]] = {Decimal: _decimal, datetime: _datetime, date: _date}
 # Many records have the same few prices and days.
-_KNOWN: Final = {kind: functools.lru_cache(1024)(_TEXTS[kind]) for kind in (Decimal, date)}
-_LONGEST_KNOWN: Final = 30  # characters, so that what is kept stays small
+_CACHED: Final = {kind: functools.lru_cache(1024)(_TEXTS[kind]) for kind in (Decimal, date)}
+_LONGEST_CACHED: Final = 30  # characters, so that the caches stay small
 
 
 def _textual(kind: type) -> Callable[[Any, Any], Any]:
@@ -275,10 +275,10 @@ def _steps(kind: Any, i: int, names: dict[str, Any]) -> list[str]:
         return [f"if type(value) is not kind{i}: raise Mismatch"]
     if kind in _TEXTS:
         names[f"read{i}"] = read = _TEXTS[kind]
-        names[f"known{i}"] = _KNOWN.get(kind, read)
+        names[f"kept{i}"] = _CACHED.get(kind, read)
         return [
             "if type(value) is not str: raise Mismatch",
-            f"value, same = (known{i} if len(value) < {_LONGEST_KNOWN} else read{i})(value)",
+            f"value, same = (kept{i} if len(value) < {_LONGEST_CACHED} else read{i})(value)",
             "plain = plain and same",
         ]
     if isinstance(kind, type) and issubclass(kind, OpenStrBase | OpenIntBase):
