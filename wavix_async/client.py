@@ -15,7 +15,8 @@ __all__ = ["WavixClient"]
 class WavixClient(BaseClient):
     """The asyncio client of the Wavix API.
 
-    Use it with `async with`, or call `close()`. One client serves any number of tasks of one event loop.
+    Use it with `async with`, or call `close()`. One client serves any number of tasks, event loops and threads. Each
+    loop has its own connections, which are closed when it ends; all share the limit and the retry budget.
 
     Args:
         api_key: The API key; default: the environment variable WAVIX_API_KEY. Errors never show it, even if an answer
@@ -26,11 +27,13 @@ class WavixClient(BaseClient):
             `wavix_async.redis.RedisRateLimit`.
         retry: When to retry a failed attempt.
         timeout: How long to wait, in seconds; a number sets the time of one attempt.
-        max_connections: How many connections, and so requests on the wire, are allowed at once.
+        max_connections: How many connections, and so requests on the wire, are allowed at once, in each event loop.
         session: Your own aiohttp session (proxies, TLS). The client does not close it, and switches off its hidden
-            replay of GET, PUT and DELETE. Default: the client creates and closes a session.
+            replay of GET, PUT and DELETE. Only calls of its event loop can use it. Default: the client creates a
+            session in each loop, and closes it.
         strict: Raise `DecodeError` if an answer is not as documented, instead of keeping the values as received.
-        observers: Called with every event: attempts, retries, pauses, rate changes, drift, bulk runs.
+        observers: Called with every event: attempts, retries, pauses, rate changes, drift, bulk runs; in the thread in
+            which it happens.
 
     Raises:
         ConfigurationError: A setting is missing or wrong; the message names it and says what to do.

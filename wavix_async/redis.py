@@ -104,8 +104,9 @@ class RedisRateLimit:
     extra `redis` and a Redis server of version 5 or newer.
 
     Args:
-        redis: A URL (`redis://`, `rediss://`, `unix://`), with which each client opens and closes its own connections;
-            or a `redis.asyncio.Redis`, which the client does not close.
+        redis: A URL (`redis://`, `rediss://`, `unix://`), with which each client opens and closes its own connections,
+            in each event loop; or a `redis.asyncio.Redis`, which the client does not close. That one is used in the
+            loop that used it first; other loops ask through it.
         rate: Requests per second that the account allows, for all processes together.
         scope: The name of the shared limit, part of the key in Redis. None: a hash of the API key and the API's
             address. Give a name if processes use different keys of one account.

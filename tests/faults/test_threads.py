@@ -1,4 +1,4 @@
-"""One client in several event loops, each in a thread of its own: as in a sync web framework that calls `asyncio.run`."""
+"""One client in several event loops, each in its own thread: as in a sync web framework that calls `asyncio.run`."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from tests.faults.server import Fault, FaultServer
 from wavix_async import (
     ClientClosedError,
     ConfigurationError,
+    NumberUpdate,
     RetryPolicy,
     WavixClient,
     WavixError,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterator
-    from contextlib import AbstractContextManager
+    from collections.abc import Callable, Coroutine
 
 pytestmark = [pytest.mark.req_31, pytest.mark.filterwarnings("error")]
 
@@ -74,7 +74,7 @@ def test_four_threads_share_one_client_and_its_rate(faulty: FaultServer, calls: 
     assert open_files() <= before
     log = faulty.log()
     assert len(log) == THREADS * calls
-    assert all(sum(entry["connection"] == each for entry in log) > 1 for each in {entry["connection"] for entry in log})
+    assert len({entry["connection"] for entry in log}) <= THREADS * 8
     if rate is not None:
         times = sorted(entry["at"] for entry in log)
         # One second of requests, and what a busy server may have read late.
@@ -104,7 +104,7 @@ def test_a_threaded_server_runs_a_loop_for_each_request(faulty: FaultServer, rat
         threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}).start()
 
         def visit(number: int) -> int:
-            with urllib.request.urlopen(f"http://127.0.0.1:{server.server_port}/{number}") as answer:  # noqa: S310
+            with urllib.request.urlopen(f"http://127.0.0.1:{server.server_port}/{number}") as answer:
                 return int(answer.read())
 
         began = time.monotonic()
@@ -212,7 +212,7 @@ def test_a_pause_that_one_loop_finds_holds_the_others(faulty: FaultServer) -> No
     faulty.set_schedule([Fault("status_429", headers=(("Retry-After", "0.5"),))])
     in_threads(lambda thread: get_all(client, range(1 + thread * 10, 11 + thread * 10), tasks=1))
     log = faulty.log()
-    (refused,) = [entry["at"] for entry in log if entry["status"] == 429]
+    (refused,) = [entry["at"] for entry in log if entry["fault"] == "status_429"]
     # Only what was on the wire when the refusal came.
     assert sum(refused + 0.1 < entry["at"] < refused + 0.45 for entry in log) == 0
 
@@ -222,8 +222,8 @@ def test_a_bulk_run_in_each_loop(faulty: FaultServer, farewell: bool) -> None:
     client = WavixClient("key", base_url=faulty.url, retry=FAST, rate=1000)
 
     async def run(thread: int) -> int:
-        changes = ((1 + thread * 50 + item, {"sms_enabled": True}) for item in range(50))
-        report = await client.numbers.bulk_update(dict(changes), concurrency=8)
+        changes = {1 + thread * 50 + item: NumberUpdate(sms_enabled=True) for item in range(50)}
+        report = await client.numbers.bulk_update(changes, concurrency=8)
         return report.updated
 
     assert in_threads(run) == [50] * THREADS
