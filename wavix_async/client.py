@@ -34,6 +34,8 @@ class WavixClient(BaseClient):
         strict: Raise `DecodeError` if an answer is not as documented, instead of keeping the values as received.
         observers: Called with every event: attempts, retries, pauses, rate changes, drift, bulk runs; in the thread in
             which it happens.
+        bulk_share: The share of the rate and of the connections that bulk runs keep while other calls wait, too. Other
+            calls go first, so a run of any size delays none of them by more than a few requests.
 
     Raises:
         ConfigurationError: A setting is missing or wrong; the message names it and says what to do.

@@ -120,7 +120,7 @@ class Admission:
             if self._limiter.age(permit) < _FRESH and not self._limiter.is_paused():
                 return permit
             # A pause began while this call waited for its slots, or the permit is old.
-            renewed = self._limiter.renew(permit, position, self._side)
+            renewed = self._limiter.renew(permit, position, self._side, bulk=self._options.bulk)
             if renewed is not None:
                 return renewed
             leave(slots)
@@ -135,7 +135,7 @@ class Admission:
 
     async def _wait_for_permit(self, position: int) -> float:
         try:
-            return await self._limiter.acquire(self._deadline, position, self._side)
+            return await self._limiter.acquire(self._deadline, position, self._side, bulk=self._options.bulk)
         except WaitTooLong as late:
             raise self._too_late(late.wait, paused=late.paused) from None
 

@@ -4,19 +4,21 @@ import asyncio
 from collections.abc import Coroutine, Iterable, Mapping
 from functools import partial
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Literal, Self, TypeVar
 
 import attrs
 
-from wavix_async._aio import Clock, StopSignal
+from wavix_async._aio import BULK_SHARE, Clock, StopSignal
 from wavix_async._http.call import Call
 from wavix_async._http.operation import Operation
 from wavix_async._http.options import (
     CallOptions,
+    check_lane,
     check_observers,
     check_retry,
     check_semaphore,
     check_session,
+    check_share,
     follow,
     merge_timeout,
 )
@@ -102,6 +104,7 @@ class BaseClient:
         session: "aiohttp.ClientSession | None" = None,
         strict: bool = False,
         observers: Iterable[Observer] = (),
+        bulk_share: float = BULK_SHARE,
     ) -> None:
         # Rebind the name, so that no frame of a traceback holds the key, or a login in the URL, as a plain string.
         api_key = Secret(api_key) if isinstance(api_key, str) else api_key
@@ -118,6 +121,7 @@ class BaseClient:
             max_connections=check_count("max_connections", max_connections),
             connect_timeout=timeouts.connect,
             session=session,
+            bulk_share=check_share(bulk_share),
         )
         limit = _shared_limit(rate, account_of(api_key, self._base_url))
         self._state = ClientState(
@@ -128,6 +132,7 @@ class BaseClient:
             retry=policy,
             strict=strict,
             observers=self._options.observers,
+            bulk_share=bulk_share,
         )
 
     @property
@@ -219,6 +224,7 @@ class BaseClient:
         observers: Iterable[Observer] = (),
         semaphore: asyncio.Semaphore | None = None,
         stop: StopSignal | None = None,
+        lane: Literal["live", "bulk"] | None = None,
     ) -> Self:
         """Return a client with other options that shares the pool, limits and budget; closing either closes both.
 
@@ -231,6 +237,8 @@ class BaseClient:
             semaphore: Held by every attempt while it is on the wire, and at no other time; adds to one given before.
             stop: Once this signal is set, the client sends nothing more: a call that waits for a permit or backs off
                 raises `StoppedError`. A request on the wire is not stopped.
+            lane: "bulk": these calls let all others go first when they wait for the rate or for a connection, as those
+                of a bulk run do; they keep the client's `bulk_share`. Default: "live".
 
         Returns:
             The client.
@@ -251,6 +259,7 @@ class BaseClient:
             # Each semaphore once: an attempt that acquires one twice could wait for itself forever.
             semaphores=tuple(dict.fromkeys((*self._options.semaphores, *check_semaphore(semaphore)))),
             stop=follow(stop, self._options.stop),
+            bulk=self._options.bulk if lane is None else check_lane(lane),
         )
         return other
 

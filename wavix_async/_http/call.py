@@ -118,7 +118,10 @@ class Call(Generic[T]):
         """Get a permit and the slots, send the request once, and read the answer."""
         options, admission = self._options, self._admission
         try:
-            slots = (*options.semaphores, self._here.transport.slots())
+            own: asyncio.Semaphore = self._here.transport.slots()
+            if options.bulk:
+                own = self._here.transport.slots().bulk
+            slots = (*options.semaphores, own)
             permit = admission.try_enter(slots)
             if permit is None:
                 permit = await admission.wait(slots)

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeAlias
 
-from wavix_async._aio import Clock, ClosingSignal, LoopEnd, run_in_loop
+from wavix_async._aio import BULK_SHARE, Clock, ClosingSignal, LoopEnd, run_in_loop
 from wavix_async._codec import Drift
 from wavix_async._http.redaction import Redactor
 from wavix_async._http.retry import RetryBudget
@@ -29,12 +29,12 @@ _POLL = 0.005
 OnLimiterEvent: TypeAlias = Callable[[str, float], None]
 
 
-def _leased_limiters(limit: "SharedLimit") -> Callable[[str, OnLimiterEvent], Limiter]:
+def _leased_limiters(limit: "SharedLimit", bulk_share: float) -> Callable[[str, OnLimiterEvent], Limiter]:
     """Return a factory of limiters that lease their permits; only clients that share a limit load their module."""
     from wavix_async._ratelimit import LeasedLimiter, StoreOutage
 
     outage = StoreOutage()
-    return lambda group, notify: LeasedLimiter(limit, group, outage, on_event=notify)
+    return lambda group, notify: LeasedLimiter(limit, group, outage, on_event=notify, bulk_share=bulk_share)
 
 
 class LoopState:
@@ -80,6 +80,7 @@ class ClientState:
         retry: The retry policy, for the budget.
         strict: Whether an answer that differs from the documentation is an error.
         observers: The observers of the client.
+        bulk_share: The share of bulk runs while live calls wait, too.
     """
 
     def __init__(
@@ -92,6 +93,7 @@ class ClientState:
         retry: RetryPolicy,
         strict: bool,
         observers: Observers,
+        bulk_share: float = BULK_SHARE,
     ) -> None:
         self._open_transport = open_transport
         self.redactor = redactor
@@ -99,8 +101,9 @@ class ClientState:
         self.budget: RetryBudget = RetryBudget(retry)
         self._observers = observers
         self._rate = rate
+        self._bulk_share = bulk_share
         self._limit = limit
-        self._new_limiter = self._own_limiter if limit is None else _leased_limiters(limit)
+        self._new_limiter = self._own_limiter if limit is None else _leased_limiters(limit, bulk_share)
         self.clock: Clock = Clock()
         self.closing: ClosingSignal = ClosingSignal()
         """Set when the client closes: it ends every wait."""
@@ -127,7 +130,7 @@ class ClientState:
         return limiter
 
     def _own_limiter(self, _: str, notify: OnLimiterEvent) -> Limiter:
-        return Limiter(self._rate, on_event=notify, clock=self.clock)
+        return Limiter(self._rate, on_event=notify, clock=self.clock, bulk_share=self._bulk_share)
 
     def use_clock(self, clock: Clock) -> None:
         """Wait on another clock; the limiters forget the rates that they have learned."""

@@ -20,7 +20,7 @@ import aiohttp
 from aiohttp import hdrs
 from multidict import CIMultiDict
 
-from wavix_async._aio import QuickSemaphore, Watchdog
+from wavix_async._aio import BULK_SHARE, LaneSemaphore, Watchdog
 from wavix_async._http.details import DETAILS
 from wavix_async._http.failures import clean_cause, name_failure
 from wavix_async._http.plain_request import request_class
@@ -67,6 +67,7 @@ class Transport:
         max_connections: int,
         connect_timeout: float,
         session: aiohttp.ClientSession | None = None,
+        bulk_share: float = BULK_SHARE,
     ) -> None:
         self._loop = loop = asyncio.get_running_loop()
         if session is not None:
@@ -76,7 +77,7 @@ class Transport:
         self._session = session
         self._fresh: aiohttp.ClientSession | None = None
         self._owns_session = session is None
-        self._slots = QuickSemaphore(self._max_connections)
+        self._slots = LaneSemaphore(self._max_connections, bulk_share)
         self._watch = watch = Watchdog(loop)
         self._room = WaitingRoom(loop, watch.__len__)
         self._closed = False
@@ -104,7 +105,7 @@ class Transport:
         """Whether `close` was called."""
         return self._closed
 
-    def slots(self) -> asyncio.Semaphore:
+    def slots(self) -> LaneSemaphore:
         """Return the semaphore that a request holds while it is on the wire.
 
         Raises:

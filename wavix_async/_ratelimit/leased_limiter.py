@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
+from wavix_async._aio.lanes import BULK_SHARE
 from wavix_async._ratelimit.lease import LeasedPacer
 from wavix_async._ratelimit.limiter import Limiter, LimitSnapshot
 from wavix_async._ratelimit.shared_limit import PATIENCE, PROBE
@@ -56,6 +57,7 @@ class LeasedLimiter(Limiter):
         outage: StoreOutage,
         *,
         on_event: Callable[[str, float], None] | None = None,
+        bulk_share: float = BULK_SHARE,
     ) -> None:
         """Create a limiter; an event loop is needed only to use it.
 
@@ -64,8 +66,9 @@ class LeasedLimiter(Limiter):
             group: The limit group.
             outage: Logs when the store is out of reach; all limit groups of a client share it.
             on_event: As for `Limiter`.
+            bulk_share: As for `Limiter`.
         """
-        super().__init__(limit.rate, on_event=on_event)
+        super().__init__(limit.rate, on_event=on_event, bulk_share=bulk_share)
         self._pacer = self._leased = LeasedPacer(limit.rate, limit.processes)
         self._limit = limit
         self._group = group

@@ -2,9 +2,11 @@
 
 This is the asyncio side of rate control; `pacer.py` does the arithmetic.
 
-Callers wait in one queue, in the order in which they came, and *one* timer releases the head of the queue when its
+Callers wait in a queue, in the order in which they came, and *one* timer releases the head of the queue when its
 request is due. A pause, a new rate or a cancelled caller only moves that timer, so many callers never wake at once. A
 caller that is released just as a pause begins does not send: it returns to its queue position.
+
+Calls of bulk runs have a queue of their own: live calls go first, and leave them a share (`_aio/lanes.py`).
 
 **Several event loops**, each in a thread of its own, may use one limiter. A lock protects the arithmetic and the queue.
 Each loop in which callers wait has its own timer (`LoopSide`), and the first that fires releases the head of the queue,
@@ -22,7 +24,6 @@ import logging
 import os
 import threading
 from asyncio import get_running_loop
-from collections import deque
 from itertools import count, takewhile
 from math import inf
 from time import monotonic
@@ -31,6 +32,7 @@ from typing import TYPE_CHECKING, Literal
 import attrs
 
 from wavix_async._aio.clock import Clock
+from wavix_async._aio.lanes import BULK_SHARE, Turns
 from wavix_async._codec import Value
 from wavix_async._ratelimit.estimator import OWN_PAUSE
 from wavix_async._ratelimit.pacer import LATE, Pacer
@@ -74,7 +76,13 @@ class LimitSnapshot(Value):
     """Seconds until the pause that the server asked for is over; 0.0 if there is no pause."""
 
     waiting: int
-    """Callers in the queue."""
+    """Callers in the queue, in both lanes."""
+
+    waiting_live: int
+    """Calls of the live lane in the queue: they go first."""
+
+    waiting_bulk: int
+    """Calls of the bulk lane in the queue: those of bulk runs, and polls."""
 
     in_flight: int
     """Requests sent and not yet answered."""
@@ -134,9 +142,9 @@ class LoopSide:
         return True
 
 
-Waiter = tuple["asyncio.Future[float]", float, int, LoopSide]
+Waiter = tuple["asyncio.Future[float]", float, int, LoopSide, bool]
 """A caller in the queue: the future that gets its permit, the deadline of the permit by the clock of its loop, the
-position, its loop."""
+position, its loop, and whether it is in the bulk lane."""
 
 _LOOK_AGAIN = 1.0
 """Seconds after which a loop looks whether the others still run, while its callers wait for their answers."""
@@ -155,6 +163,7 @@ class Limiter:
         *,
         on_event: Callable[[str, float], None] | None = None,
         clock: Clock | None = None,
+        bulk_share: float = BULK_SHARE,
     ) -> None:
         """Create a limiter; an event loop is needed only to use it.
 
@@ -163,13 +172,14 @@ class Limiter:
             on_event: Called with ("pause", seconds) when a pause begins and ("rate", requests per second) when the
                 limiter has learned a rate; in the thread of the loop that finds it.
             clock: Gives the time and sets the timer. Default: the clock of the event loop.
+            bulk_share: The share of the permits that the bulk lane has while live callers wait, too.
         """
         self._pacer = Pacer(rate)
         self._clock = Clock() if clock is None else clock
         self._on_event = on_event
         self._lock = threading.RLock()
         self._pid = os.getpid()
-        self._waiters: deque[Waiter] = deque()
+        self._waiters: Turns[Waiter] = Turns(bulk_share)
         self._positions = count()
         self._sides: dict[asyncio.AbstractEventLoop, LoopSide] = {}
         self._latest: LoopSide | None = None  # the loop that came last: it shows the time when no loop runs here
@@ -193,7 +203,8 @@ class Limiter:
                 self._pacer.in_flight += 1
                 side.in_flight += 1
                 return now
-            if self._waiters or self._pacer.next_time(now) > now:
+            waiters = self._waiters
+            if waiters.live or waiters.bulk or self._pacer.next_time(now) > now:
                 return None
             permit = self._send(side, now)
         if self._events:
@@ -209,14 +220,20 @@ class Limiter:
         return self._here().now() - permit
 
     async def acquire(
-        self, deadline: float | None = None, position: int | None = None, side: LoopSide | None = None
+        self,
+        deadline: float | None = None,
+        position: int | None = None,
+        side: LoopSide | None = None,
+        *,
+        bulk: bool = False,
     ) -> float:
-        """Wait until one request may leave, first come first served, and return its permit.
+        """Wait until one request may leave, in each lane first come first served, and return its permit.
 
         Args:
             deadline: Time of the clock after which the permit is useless; None: wait as long as necessary.
-            position: The result of `join_queue`; None: behind every waiting caller.
+            position: The result of `join_queue`; None: behind every waiting caller of the lane.
             side: The result of `side_of`, or None.
+            bulk: Wait in the bulk lane: live callers go first, up to their share.
 
         Raises:
             WaitTooLong: The known wait exceeds the deadline (raised at once), a pause begins that exceeds it (raised
@@ -227,19 +244,20 @@ class Limiter:
             return permit
         limit = inf if deadline is None else deadline
         position = self.join_queue() if position is None else position
-        permit = await self._wait_for_permit(limit, position)
+        permit = await self._wait_for_permit(limit, position, bulk=bulk)
         while self.is_paused():
             # A pause began after this caller was released and before it woke: it returns to its queue position.
-            permit = await self._wait_for_permit(limit, position, permit)
+            permit = await self._wait_for_permit(limit, position, permit, bulk=bulk)
         return permit
 
-    def renew(self, permit: float, position: int, side: LoopSide | None = None) -> float | None:
-        """Exchange a permit that is too old for a new one, before any caller that came later.
+    def renew(self, permit: float, position: int, side: LoopSide | None = None, *, bulk: bool = False) -> float | None:
+        """Exchange a permit that is too old for a new one, before any caller of the lane that came later.
 
         Args:
             permit: The result of `acquire`.
             position: The result of `join_queue`.
             side: The result of `side_of`, or None.
+            bulk: Whether the caller is in the bulk lane.
 
         Returns:
             The new permit, or None if the caller must wait.
@@ -248,7 +266,8 @@ class Limiter:
         with self._lock:
             self._take_back(side, permit)
             now = side.now()
-            if not self._count_ahead(position) and self._pacer.next_time(now) <= now:
+            ahead = self._count_ahead(position, bulk=bulk) or (bulk and self._waiters.live)
+            if not ahead and self._pacer.next_time(now) <= now:
                 renewed = self._send(side, now)
             else:
                 self._release_waiters(side)
@@ -343,6 +362,8 @@ class Limiter:
                 source="unlimited" if rate is None else "learned" if pacer.learning else "configured",
                 paused_for=0.0 if side is None else max(pacer.paused_until - side.now(), 0.0),
                 waiting=len(self._waiters),
+                waiting_live=len(self._waiters.live),
+                waiting_bulk=len(self._waiters.bulk),
                 in_flight=pacer.in_flight,
                 accepted=pacer.accepted_count,
                 refused=pacer.refused_count,
@@ -398,7 +419,8 @@ class Limiter:
         self._lock, self._pid = threading.RLock(), os.getpid()
         for side in self._sides.values():
             self._drop(side)
-        self._waiters.clear()
+        self._waiters.live.clear()
+        self._waiters.bulk.clear()
         self._sides.clear()
         self._pacer.in_flight = 0
 
@@ -427,9 +449,9 @@ class Limiter:
             self._sides.pop(side.loop, None)
 
     def _park(self, side: LoopSide) -> None:
-        side.parked = [waiter for waiter in self._waiters if waiter[3] is side]
-        if side.parked:
-            self._waiters = deque(waiter for waiter in self._waiters if waiter[3] is not side)
+        side.parked = [waiter for waiter in self._waiters.everyone() if waiter[3] is side]
+        for waiter in side.parked:
+            self._waiters.lane(bulk=waiter[4]).remove(waiter)
         side.waiting = 0
         side.in_flight = max(side.in_flight, 0)
         self._pacer.in_flight = max(self._pacer.in_flight - side.in_flight, 0)
@@ -461,14 +483,16 @@ class Limiter:
 
     # --- the queue; everything from here on holds the lock ---
 
-    async def _wait_for_permit(self, deadline: float, position: int, unused: float | None = None) -> float:
+    async def _wait_for_permit(
+        self, deadline: float, position: int, unused: float | None = None, *, bulk: bool
+    ) -> float:
         side = self._here()
         future: asyncio.Future[float] = side.loop.create_future()
-        waiter = future, deadline, position, side
+        waiter = future, deadline, position, side, bulk
         with self._lock:
             if unused is not None:
                 self._take_back(side, unused)
-            self._check_fits(side, deadline, position)
+            self._check_fits(side, deadline, position, bulk=bulk)
             alarm = None
             if deadline < inf:
                 alarm = side.loop.call_later(deadline - side.time(), self._expire, waiter)
@@ -492,22 +516,23 @@ class Limiter:
                 alarm.cancel()
 
     def _add(self, waiter: Waiter) -> None:
-        self._waiters.insert(self._count_ahead(waiter[2]), waiter)
+        bulk = waiter[4]
+        self._waiters.lane(bulk=bulk).insert(self._count_ahead(waiter[2], bulk=bulk), waiter)
         waiter[3].waiting += 1
 
     def _remove(self, waiter: Waiter) -> bool:
         side = waiter[3]
         if side.parked is not None and waiter in side.parked:
             side.parked.remove(waiter)
-        elif waiter in self._waiters:
-            self._waiters.remove(waiter)
+        elif waiter in (lane := self._waiters.lane(bulk=waiter[4])):
+            lane.remove(waiter)
             side.waiting -= 1
             return True
         return False
 
-    def _count_ahead(self, position: int) -> int:
-        """Return how many waiting callers came before `position`."""
-        waiters = self._waiters
+    def _count_ahead(self, position: int, *, bulk: bool) -> int:
+        """Return how many waiting callers of a lane came before `position`."""
+        waiters = self._waiters.lane(bulk=bulk)
         if not waiters or waiters[-1][2] < position:
             return len(waiters)
         return sum(1 for _ in takewhile(lambda other: other[2] < position, waiters))
@@ -534,7 +559,7 @@ class Limiter:
 
     def _hand_over(self, side: LoopSide, waiter: Waiter, now: float, late: float) -> None:
         """Give a caller its permit, in its own loop."""
-        future, _, _, home = waiter
+        future, _, _, home, _ = waiter
         if home is side:
             future.set_result(self._send(side, now, late))
         elif not home.loop.is_running():
@@ -583,18 +608,18 @@ class Limiter:
         until = self._pacer.paused_until
         if began:
             self._events.append(("pause", until - side.now()))
-        for waiter in [waiter for waiter in self._waiters if waiter[1] + waiter[3].ahead < until]:
+        for waiter in [waiter for waiter in self._waiters.everyone() if waiter[1] + waiter[3].ahead < until]:
             self._remove(waiter)
             self._fail(side, waiter)
         self._release_waiters(side)
 
-    def _check_fits(self, side: LoopSide, deadline: float, position: int) -> None:
+    def _check_fits(self, side: LoopSide, deadline: float, position: int, *, bulk: bool) -> None:
         if deadline == inf:
             return
         now, pace = side.now(), self._pacer.pace()
         due = max(self._pacer.earliest(now), now)
         if pace is not None:
-            due += self._count_ahead(position) / pace
+            due += self._count_ahead(position, bulk=bulk) / pace
         if due > deadline + side.ahead:
             raise self._too_long(due - now, now)
 
@@ -604,8 +629,8 @@ class Limiter:
         Args:
             side: The side of the running loop.
         """
-        pacer = self._pacer
-        if not self._waiters and side.timer is None:
+        pacer, waiters = self._pacer, self._waiters
+        if not waiters.live and not waiters.bulk and side.timer is None:
             self._due_at = inf
             self._open = pacer.is_open
             return
@@ -613,12 +638,12 @@ class Limiter:
         # Only callers that an overdue timer should have released are late, not callers that waited for an answer.
         late = LATE if self._due_at <= now else 0.0
         due = inf
-        while waiters := self._waiters:
-            future, deadline, _, home = waiters[0]
+        while waiters:
+            future, deadline, _, home, _ = waiters.first()
             due = pacer.next_time(now)
             if due > now and (due == inf or due <= deadline + home.ahead) and not future.done():
                 break
-            waiter = waiters.popleft()
+            waiter = waiters.take()
             home.waiting -= 1
             if due > now:
                 self._fail(side, waiter)
