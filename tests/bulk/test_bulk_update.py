@@ -6,6 +6,7 @@ The marks `req_NN` name the promises that a test checks; `pyproject.toml` lists 
 from __future__ import annotations
 
 import asyncio
+import gc
 import itertools
 import json
 import pickle
@@ -41,7 +42,7 @@ from wavix_async.sandbox import Faults, Sandbox
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
-    from wavix_async import BulkRun
+    from wavix_async import BulkRun, Number
 
 ON = NumberUpdate(sms_enabled=True)
 FAST = RetryPolicy(backoff=0.01, max_backoff=0.05, budget_per_second=1e6)
@@ -212,6 +213,23 @@ async def test_a_run_that_is_never_started_sends_nothing() -> None:
         assert sandbox.stats.requests == 0
         with pytest.warns(RuntimeWarning, match="was never awaited, so it sent nothing"):
             del run
+
+
+async def test_a_run_whose_task_is_cancelled_before_its_start_does_not_warn() -> None:
+    async with Sandbox(numbers=1) as sandbox, client_of(sandbox) as client:
+
+        def run() -> BulkRun[int, Number]:
+            return client.numbers.bulk_update(dict.fromkeys(ids(1), ON))
+
+        task = asyncio.create_task(run())
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(run(), 0)
+        del task
+        gc.collect()
+        assert sandbox.stats.requests == 0
 
 
 @pytest.mark.req_17

@@ -95,3 +95,15 @@ async def test_a_bulk_run_takes_no_answer_for_that_of_another_number() -> None:
         assert {str(each.status) for each in results} == {"updated"}
         assert all(each.value.id == each.id for each in results)
         assert proxy.applied == set(range(1001, 1021))
+
+
+async def test_a_connection_that_runs_one_answer_behind_is_closed_after_the_first_lie() -> None:
+    async with delayed() as (proxy, client):
+        doubted = 0
+        for number in range(1002, 1052):
+            try:
+                await client.numbers.update(number, sms_enabled=True)
+            except OutcomeUnknownError:
+                doubted += 1
+    assert doubted <= 1
+    assert proxy.connections == 2

@@ -20,7 +20,14 @@ import pytest
 from tests.support.books import PATCH
 from tests.support.raw import RawConnection, RawServer, anonymous_tls, answer
 from tests.support.soon import SOON
-from wavix_async import AttemptTimeoutError, DeadlineExceededError, RetryPolicy, Timeouts, WavixClient
+from wavix_async import (
+    AttemptTimeoutError,
+    ClientClosedError,
+    DeadlineExceededError,
+    RetryPolicy,
+    Timeouts,
+    WavixClient,
+)
 
 pytestmark = [pytest.mark.req_11]
 
@@ -107,6 +114,44 @@ async def test_a_connection_that_was_being_opened_is_opened_once_more(monkeypatc
             assert (await client.call(PATCH, path={"id": 7}, body={})).id == 7
     assert len(opened) == 2
     assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("ends_by", ["timeout", "close", "cancel"])
+async def test_a_connection_that_is_opened_once_more_may_stay_silent(
+    ends_by: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The call ends with an error of ours, whatever ends it: two watches of one task would disturb each other."""
+    server_side, client_side = anonymous_tls()
+    monkeypatch.setattr("aiohttp.connector._SSL_CONTEXT_VERIFIED", client_side)
+    opened = []
+
+    def open_and_block(info: Any) -> socket.socket:
+        opened.append(info)
+        if len(opened) == 1:
+            asyncio.get_running_loop().call_soon(time.sleep, 0.6)
+        return socket.socket(*info[:3])
+
+    def listen(connection: RawConnection) -> None:
+        while server.next(connection) is not None:
+            pass
+
+    timeout = Timeouts(attempt=1.0 if ends_by == "timeout" else SOON, connect=0.4)
+    connector = aiohttp.TCPConnector(socket_factory=open_and_block)
+    server = RawServer(listen, tls=server_side)
+    with server:
+        async with aiohttp.ClientSession(connector=connector) as session:
+            client = WavixClient("key", base_url=server.url, session=session, retry=RetryPolicy.none(), timeout=timeout)
+            call = asyncio.create_task(client.call(PATCH, path={"id": 7}, body={}))
+            if ends_by != "timeout":
+                async with asyncio.timeout(SOON):
+                    while not server.requests:
+                        await asyncio.sleep(0.01)
+                await client.close() if ends_by == "close" else call.cancel()
+            end = {"timeout": AttemptTimeoutError, "close": ClientClosedError, "cancel": asyncio.CancelledError}
+            with pytest.raises(end[ends_by]):
+                await call
+            await client.close()
+    assert len(opened) == 2
 
 
 CLIENT = """

@@ -259,3 +259,30 @@ def test_a_call_that_a_stray_429_delays_can_be_cancelled_and_ends_with_the_clien
         assert client.limits.snapshot().in_flight == 0
 
     run_virtual(main())
+
+
+@pytest.mark.req_07
+@pytest.mark.req_30
+def test_a_stray_that_comes_during_a_shorter_pause_keeps_its_own_retry_after() -> None:
+    began: list[tuple[int, float]] = []
+
+    def answer(seen: Seen) -> Reply:
+        now = asyncio.get_running_loop().time()
+        began.append((seen.id, now))
+        times = sum(number == seen.id for number, _ in began)
+        if times == 1 and seen.id == 9001:
+            return Reply(503, {}, {"Retry-After": "1"}, before=0.05)
+        if times == 1 and seen.id == 9002:
+            return Reply(429, {}, {"Retry-After": "4"}, before=0.15)
+        return Reply(200, {"id": seen.id})
+
+    async def main() -> None:
+        session: Any = StubSession(answer)
+        async with WavixClient("key-of-strays", base_url="https://api.wavix.test", session=session) as client:
+            plain = Operation("GET", "/v1/numbers/{id}", dict)
+            await asyncio.gather(*(client.call(plain, path={"id": number}) for number in range(1, 600)))
+            await asyncio.gather(*(client.call(plain, path={"id": number}) for number in (9001, 9002)))
+        first, second = (at for number, at in began if number == 9002)
+        assert second - first >= 4.15
+
+    run_virtual(main())

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import attrs
 import pytest
 
 from tests.support import examples as ex
-from wavix_async import DecodeError, InputError, Number, NumberPage, Paginator, from_dict
+from wavix_async import DecodeError, InputError, Number, NumberPage, Page, Paginator, from_dict
+from wavix_async.models import Model
 from wavix_async.sandbox import Sandbox
 
 if TYPE_CHECKING:
@@ -425,6 +427,25 @@ async def test_an_item_that_is_no_record_is_an_error(api: Api, wavix: WavixClien
         await wavix.numbers.list().first()
     # A page alone is as it came.
     assert (await wavix.numbers.list()).items[1] == item
+
+
+@attrs.frozen(kw_only=True)
+class Other(Model):
+    other: int
+
+
+@attrs.frozen(kw_only=True)
+class MixedPage(Page):
+    items: list[Number | Other]
+
+
+async def test_a_page_may_hold_records_of_several_classes() -> None:
+    async def fetch(page: int | None, _: int | None) -> MixedPage:
+        counts = ex.pagination(total=2, current_page=page or 1)
+        return from_dict(MixedPage, {"items": [ex.number(id=1), {"other": 5}], "pagination": counts})
+
+    found = await Paginator[MixedPage, Any](fetch, None, None, None, "it").to_list()
+    assert [type(each) for each in found] == [Number, Other]
 
 
 @pytest.mark.req_29

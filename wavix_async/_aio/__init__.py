@@ -5,7 +5,7 @@ from wavix_async._aio.lanes import BULK_SHARE, Turns
 from wavix_async._aio.loop_end import LoopEnd, run_in_loop
 from wavix_async._aio.semaphore import LaneSemaphore, QuickSemaphore
 from wavix_async._aio.stop import ClosingSignal, StopSignal
-from wavix_async._aio.unawaited import UnawaitedWarning
+from wavix_async._aio.unawaited import UnawaitedGuard
 from wavix_async._aio.watchdog import Watchdog, Watched
 
 __all__ = [
@@ -17,7 +17,7 @@ __all__ = [
     "QuickSemaphore",
     "StopSignal",
     "Turns",
-    "UnawaitedWarning",
+    "UnawaitedGuard",
     "Watchdog",
     "Watched",
     "run_in_loop",

@@ -1,4 +1,4 @@
-"""`UnawaitedWarning`: warns if an object that works only when it is awaited is thrown away unused, as coroutines do."""
+"""`UnawaitedGuard`: warns if an object that works only when it is awaited is thrown away unused, as coroutines do."""
 
 import sys
 import traceback
@@ -6,12 +6,12 @@ import warnings
 from collections.abc import Callable
 from types import FrameType
 
-__all__ = ["UnawaitedWarning"]
+__all__ = ["UnawaitedGuard"]
 
 _PACKAGE = __name__.partition(".")[0]
 
 
-class UnawaitedWarning:
+class UnawaitedGuard:
     """Emits a `RuntimeWarning` when it is collected before `cancel` was called.
 
     Create it as the last step of the owner's construction, so that a failed construction warns of nothing. The warning

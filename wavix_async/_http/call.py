@@ -28,6 +28,7 @@ from wavix_async.errors import (
     DecodeError,
     DisconnectedError,
     NotFoundError,
+    OutcomeUnknownError,
     RateLimitError,
     StoppedError,
     WavixError,
@@ -178,8 +179,11 @@ class Call(Generic[T]):
         try:
             value = self._read(response) if len(response.body) < LARGE else await self._read_aside(response)
         except BaseException as error:
-            # After an answer that cannot be read, or to another request, the connection may hold the rest of another.
-            self._fresh = self._fresh or isinstance(error, DecodeError)
+            other = isinstance(error, OutcomeUnknownError) and error.other_record
+            if other or isinstance(error, DecodeError):
+                # The connection may be one answer behind, and it is in the pool again by now.
+                self._fresh = True
+                self._here.transport.distrust_idle(self._request)
             outcome = error.outcome if isinstance(error, WavixError) else "unknown"
             options.observers.notify(self._attempt_event(began, response.status, error, outcome))
             raise

@@ -116,7 +116,14 @@ class Transport:
         return self._slots
 
     async def send(
-        self, request: Request, until: float, deadline: float, connect: float, *, fresh: bool = False
+        self,
+        request: Request,
+        until: float,
+        deadline: float,
+        connect: float,
+        *,
+        fresh: bool = False,
+        again: bool = False,
     ) -> Response:
         """Send one request once and read its answer to the end.
 
@@ -126,6 +133,7 @@ class Transport:
             deadline: When the call ends: `until` is never moved beyond it.
             connect: Seconds to look up the host, and to open a connection.
             fresh: Open a connection for this request alone, if the session is our own.
+            again: Whether the process did not run while this request was connecting, so that it connects once more.
 
         Returns:
             The answer, with any status.
@@ -144,7 +152,7 @@ class Transport:
         began = loop.time()
         watched = watch.enter(until, deadline)
         crowded_out = False
-        failure: WavixError
+        failure: WavixError | None = None
         try:
             answer = await session.request(
                 request.method,
@@ -181,20 +189,21 @@ class Transport:
                 self._close_idle(session, request, loop.time() - began)
             raise
         except (aiohttp.ClientError, OSError, ValueError, RuntimeError) as error:
-            if isinstance(error, aiohttp.ConnectionTimeoutError) and watch.stalled_at > began:
-                # aiohttp's timer counts time in which the process did not run. Nothing was sent: begin again.
-                return await self.send(request, watched.deadline, deadline, connect, fresh=fresh)
-            failure = name_failure(
-                error, request, next_is_fresh=self._owns_session and not fresh, others_in_flight=len(watch) > 1
-            )
-            crowded_out = isinstance(failure, ConnectError) and failure.local_limit
-            if not crowded_out:
-                self._suspect(session, failure, request, loop.time() - began)
-            failure.__cause__ = clean_cause(error)
+            # aiohttp's timer counts time in which the process did not run. Nothing was sent: connect once more.
+            if again or not isinstance(error, aiohttp.ConnectionTimeoutError) or watch.stalled_at <= began:
+                failure = name_failure(
+                    error, request, next_is_fresh=self._owns_session and not fresh, others_in_flight=len(watch) > 1
+                )
+                crowded_out = isinstance(failure, ConnectError) and failure.local_limit
+                if not crowded_out:
+                    self._suspect(session, failure, request, loop.time() - began)
+                failure.__cause__ = clean_cause(error)
         finally:
             watch.leave(watched)
             if self._room.waiting and not crowded_out:
                 self._room.request_ended()
+        if failure is None:
+            return await self.send(request, watched.deadline, deadline, connect, fresh=fresh, again=True)
         try:
             # Outside of the handler: in it, the failure would refer to aiohttp's error, and to all of its frames.
             raise failure
@@ -246,6 +255,11 @@ class Transport:
         """
         pool = session if session is not self._fresh or self._session is None else self._session
         close_idle(pool.connector, seconds, request.url.raw_host)
+
+    def distrust_idle(self, request: Request) -> None:
+        """Close the idle connections to a host: one has given an answer that belongs to no request, or to another."""
+        if self._session is not None:
+            close_idle(self._session.connector, 0.0, request.url.raw_host)
 
     def _session_here(self, *, fresh: bool) -> aiohttp.ClientSession:
         """Return the session; `fresh`: one without a pool, since after a failure the pooled connections are suspect."""

@@ -303,8 +303,10 @@ class Limiter:
             now = side.now()
             side.in_flight -= 1
             self._after_pause(side, began=self._pacer.refused(permit, now, retry_after))
-            if self._pacer.paused_until <= now:
-                now += OWN_PAUSE if retry_after is None else retry_after
+            until = now + (OWN_PAUSE if retry_after is None else retry_after)
+            if self._pacer.paused_until < until:
+                # A pause that another answer began may end before this call may leave.
+                now = until
         self._tell()
         return now - side.ahead
 

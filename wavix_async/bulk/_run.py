@@ -9,12 +9,13 @@ import inspect
 import os
 from collections import Counter, deque
 from collections.abc import AsyncGenerator, Callable, Generator
+from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Generic
 
 import attrs
 
 from wavix_async._aio.stop import StopSignal
-from wavix_async._aio.unawaited import UnawaitedWarning
+from wavix_async._aio.unawaited import UnawaitedGuard
 from wavix_async._http import is_request_error
 from wavix_async._instrumentation.events import BulkEvent, BulkStart
 from wavix_async._instrumentation.logs import logger
@@ -135,7 +136,7 @@ class BulkRun(TaskCoroutine[BulkReport[Key, Result]], Generic[Key, Result]):
         )
         self._cut_short = False
         # The last step: a run whose construction failed must not warn.
-        self._unawaited = UnawaitedWarning(
+        self._unawaited = UnawaitedGuard(
             f"bulk run of {operation.name} was never awaited, so it sent nothing: await it, or iterate over it."
         )
 
@@ -228,6 +229,11 @@ class BulkRun(TaskCoroutine[BulkReport[Key, Result]], Generic[Key, Result]):
         """Close the current task's iterator, as a coroutine does. A run closed before its start does not warn."""
         self._unawaited.cancel()
         super().close()
+
+    def throw(self, kind: Any, value: Any = None, trace: TracebackType | None = None, /) -> Any:
+        """Raise an error where the current task waits. A run whose task is cancelled before its start does not warn."""
+        self._unawaited.cancel()
+        return super().throw(kind, value, trace)
 
     def __repr__(self) -> str:
         total = self._source.total

@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from operator import attrgetter
 from typing import Any, Final, Generic, TypeVar
 
-from wavix_async._aio import UnawaitedWarning
+from wavix_async._aio import UnawaitedGuard
 from wavix_async._codec import is_list, is_model, members, shape_of
 from wavix_async.errors import DecodeError
 from wavix_async.models._base import MAX_PER_PAGE
@@ -40,7 +40,7 @@ class Paginator(Generic[P, T]):
         limit: int | None = None,
         name: str = "a list",
     ) -> None:
-        unawaited = UnawaitedWarning(f"{name} was never awaited, so it read nothing: await it, or iterate over it.")
+        unawaited = UnawaitedGuard(f"{name} was never awaited, so it read nothing: await it, or iterate over it.")
 
         def note_and_fetch(page: int | None, per_page: int | None) -> Awaitable[P]:
             # Not `self`: a cycle would delay the warning to the next garbage collection.
@@ -276,25 +276,26 @@ def records_of(page: Any) -> list[Any]:
         DecodeError: The items are missing, or not a list, or one of them is not a record.
     """
     items, pages = items_of(page), typing.cast("Any", type(page))
-    kind = _kind_of_items(pages)
-    if kind is not None:
+    kinds = _kinds_of_items(pages)
+    if kinds:
         for place, item in enumerate(items):
-            if type(item) is not kind:
+            if type(item) not in kinds:
+                expected = " or ".join(kind.__name__ for kind in kinds)
                 found = "null" if item is None else type(item).__name__
                 raise DecodeError(
-                    f"The answer is not a list of records: expected {kind.__name__}, found {found} at {place}.",
-                    paths=(f"$.items[{place}]: expected {kind.__name__}, found {found}",),
+                    f"The answer is not a list of records: expected {expected}, found {found} at {place}.",
+                    paths=(f"$.items[{place}]: expected {expected}, found {found}",),
                     retryable=False,
                 )
     return items
 
 
 @functools.cache
-def _kind_of_items(page: Any) -> Any:
-    """Return the class of the items of a page class, or None if they are not models."""
+def _kinds_of_items(page: Any) -> tuple[type, ...]:
+    """Return the classes of the items of a page class; none if an item need not be a model."""
     kind = next((field.kind for field in shape_of(page).fields if field.name == "items"), None)
-    item = members(typing.get_args(kind)[0])[0] if is_list(kind) else None
-    return item if is_model(item) else None
+    kinds = members(typing.get_args(kind)[0]) if is_list(kind) else ()
+    return kinds if all(map(is_model, kinds)) else ()
 
 
 def items_of(page: Any) -> list[Any]:
