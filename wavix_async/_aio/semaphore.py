@@ -33,7 +33,7 @@ class LaneSemaphore(asyncio.Semaphore):
         self.bulk: asyncio.Semaphore = _BulkLane(self)
 
     def locked(self) -> bool:
-        """Return whether `acquire` would wait: whoever waits gets a slot as soon as there is one."""
+        """Return whether `acquire` would wait. A free slot goes to a waiting caller at once, so none waits for it."""
         return self._value == 0
 
     async def acquire(self) -> Literal[True]:
