@@ -84,7 +84,11 @@ class _BulkLane(asyncio.Semaphore):
         return self._slots.locked()
 
     async def acquire(self) -> Literal[True]:
-        return await self._slots.wait_for_turn(bulk=True)
+        slots = self._slots
+        if slots._value:
+            slots._value -= 1
+            return True
+        return await slots.wait_for_turn(bulk=True)
 
     def release(self) -> None:
         self._slots.release()

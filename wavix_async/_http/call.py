@@ -119,10 +119,8 @@ class Call(Generic[T]):
         """Get a permit and the slots, send the request once, and read the answer."""
         options, admission = self._options, self._admission
         try:
-            own: asyncio.Semaphore = self._here.transport.slots()
-            if options.bulk:
-                own = self._here.transport.slots().bulk
-            slots = (*options.semaphores, own)
+            own = self._here.transport.slots()
+            slots = (*options.semaphores, own.bulk if options.bulk else own)
             permit = admission.try_enter(slots)
             if permit is None:
                 permit = await admission.wait(slots)
