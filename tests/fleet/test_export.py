@@ -397,6 +397,12 @@ def what_is_written_differs_in_nothing(layout: Layout, payloads: list[dict[str, 
 
 
 @pytest.mark.parametrize("layout", ["csv", "ndjson", "yaml"])
+def test_a_flag_in_place_of_a_transport_is_not_written_as_a_number(layout: Layout) -> None:
+    route = {"id": 0, "destination": "", "priority": 0, "transport": False}
+    what_is_written_differs_in_nothing(layout, [{"destination": [route]}])
+
+
+@pytest.mark.parametrize("layout", ["csv", "ndjson", "yaml"])
 def test_nothing_that_can_be_said_is_left_out(layout: Layout):
     if layout == "yaml":
         pytest.importorskip("yaml")

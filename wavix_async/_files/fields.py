@@ -46,7 +46,7 @@ def _route(destination: InboundCallDestination) -> dict[str, Any]:
     route = {
         "destination": destination.destination,
         "priority": destination.priority,
-        "transport": int(transport) if isinstance(transport, int) else transport,
+        "transport": int(transport) if isinstance(transport, int) and type(transport) is not bool else transport,
     }
     if destination.trunk_id:
         route["trunk_id"] = destination.trunk_id
