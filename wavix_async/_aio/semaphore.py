@@ -56,7 +56,7 @@ class LaneSemaphore(asyncio.Semaphore):
         except BaseException:
             if turn in lane:
                 lane.remove(turn)
-            elif not turn.cancelled():
+            elif turn.done() and not turn.cancelled():
                 # It got its slot and was cancelled at the same time.
                 self.release()
             raise
@@ -67,7 +67,8 @@ class LaneSemaphore(asyncio.Semaphore):
         turns = self._turns
         while turns:
             turn = turns.take()
-            if not turn.done():
+            # A call that a loop left when it ended never wakes.
+            if not turn.done() and not turn.get_loop().is_closed():
                 turn.set_result(None)
                 return
         self._value += 1

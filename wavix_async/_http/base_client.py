@@ -379,7 +379,8 @@ class BaseClient:
             )
 
         It reads at once, then after the first interval; each following interval is twice as long, up to the longest.
-        A 429, a 5xx or a broken connection does not end the wait.
+        A 429, a 5xx or a broken connection does not end the wait. Read with `with_options(lane="bulk")` to let other
+        calls go first.
 
         Args:
             read: Reads the object; called again and again.

@@ -327,9 +327,7 @@ class Limiter:
             self._release_waiters(side)
         self._tell()
 
-    def check_fits(
-        self, deadline: float, position: int, side: LoopSide | None = None, *, bulk: bool = False
-    ) -> None:
+    def check_fits(self, deadline: float, position: int, side: LoopSide | None = None, *, bulk: bool = False) -> None:
         """Raise `WaitTooLong` if the known wait exceeds the deadline; the arguments are those of `acquire`."""
         side = self._here(side)
         with self._lock:
