@@ -181,6 +181,21 @@ def test_calls_in_the_bulk_lane_wait_with_the_runs() -> None:
     run_virtual(main())
 
 
+def test_the_reads_of_a_waiter_wait_in_the_bulk_lane() -> None:
+    async def main() -> None:
+        async with client_of(StubSession(), rate=10.0) as client:
+            await client.numbers.get(1)
+            change = NumberUpdate(sms_relay_url="https://example.com/sms")
+            waiter = asyncio.create_task(client.numbers.wait_applied(1001, change, timeout=None))
+            await asyncio.sleep(0.01)
+            snapshot = client.limits.snapshot()
+            assert (snapshot.waiting_live, snapshot.waiting_bulk) == (0, 1)
+            waiter.cancel()
+            await asyncio.wait([waiter])
+
+    run_virtual(main())
+
+
 def test_a_slot_that_a_cancelled_caller_got_goes_to_the_next() -> None:
     async def main() -> None:
         slots = LaneSemaphore(1, 0.2)

@@ -273,3 +273,31 @@ def test_a_loop_that_ends_while_it_asks_the_store_leaves_the_question_to_others(
             store.hangs = False
         waiting.result(2)
         stays.run(limiter.close())
+
+
+def test_a_pause_that_ends_early_ends_in_all_loops() -> None:
+    limiter = Limiter()
+
+    async def send(number: int) -> list[float]:
+        return [await limiter.acquire() for _ in range(number)]
+
+    async def close(permits: list[float]) -> None:
+        for permit in permits:
+            limiter.accepted(permit)
+
+    async def refuse(permit: float) -> float:
+        return limiter.refused(permit, 60.0) - asyncio.get_running_loop().time()
+
+    with threads() as (one, other):
+        first, *sent = one.run(send(5))
+        others = other.run(send(3))
+        assert one.run(refuse(first)) == pytest.approx(60.0, abs=0.5)
+        waiting = [other.start(take(limiter)), one.start(take(limiter))]
+        wait_until(lambda: limiter.snapshot().waiting == 2)
+        assert limiter.snapshot().paused_for > 50
+        one.run(close(sent))
+        assert not any(each.done() for each in waiting)
+        other.run(close(others))  # the last answers of the round trip: the refusal was a stray
+        for each in waiting:
+            each.result(5)
+        assert limiter.snapshot().paused_for == 0.0
