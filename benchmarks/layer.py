@@ -407,9 +407,11 @@ def _find(root: object, kind: str) -> tuple[object, str, Any]:
             value = getattr(owner, name, None)
             if type(value).__name__ == kind:
                 return owner, name, value
-            if type(value).__module__.startswith("wavix_async") and id(value) not in seen:
-                seen.add(id(value))
-                waiting.append(value)
+            # What belongs to an event loop is the value of a dictionary.
+            for each in value.values() if isinstance(value, dict) else [value]:
+                if type(each).__module__.startswith("wavix_async") and id(each) not in seen:
+                    seen.add(id(each))
+                    waiting.append(each)
     raise LookupError(f"there is no {kind}")
 
 

@@ -146,11 +146,12 @@ def _close(client: WavixClient) -> None:
     """Close a client from synchronous code, in the loop that used the client if that loop still exists."""
     import asyncio
 
-    loop = client._state.transport._loop
+    loops = [loop for loop in client._state.loops if not loop.is_closed()]
+    loop = next((loop for loop in loops if loop.is_running()), loops[-1] if loops else None)
     if loop is not None and loop.is_running():
         # The loop runs in another thread, for example the thread of an open TestClient.
         asyncio.run_coroutine_threadsafe(client.close(), loop).result(_CLOSE_TIMEOUT)
-    elif loop is not None and not loop.is_closed():
+    elif loop is not None:
         loop.run_until_complete(client.close())
     else:
         loop = asyncio.SelectorEventLoop()

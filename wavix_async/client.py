@@ -15,7 +15,8 @@ __all__ = ["WavixClient"]
 class WavixClient(BaseClient):
     """The asyncio client of the Wavix API.
 
-    Use it with `async with`, or call `close()`. One client serves any number of tasks of one event loop.
+    Use it with `async with`, or call `close()`. One client serves any number of tasks, event loops and threads. Each
+    loop has its own connections, which are closed when it ends; all share the limit and the retry budget.
 
     Args:
         api_key: The API key; default: the environment variable WAVIX_API_KEY. Errors never show it, even if an answer
@@ -26,10 +27,10 @@ class WavixClient(BaseClient):
             `wavix_async.redis.RedisRateLimit`.
         retry: When to retry a failed attempt.
         timeout: How long to wait, in seconds; a number sets the time of one attempt.
-        max_connections: How many connections, and so requests on the wire, are allowed at once.
+        max_connections: How many connections, and so requests on the wire, are allowed at once, in each event loop.
         session: Your own aiohttp session. The client does not close it, and switches off its hidden replay of GET, PUT
-            and DELETE. Default: the client creates and closes a session. For a proxy or TLS settings, `proxy` and
-            `ssl` are enough.
+            and DELETE. Only calls of its event loop can use it. Default: the client creates a session in each loop, and
+            closes it. For a proxy or TLS settings, `proxy` and `ssl` are enough.
         proxy: The URL of an HTTP proxy, such as `http://user:password@proxy.example.com:8080`. The password shows
             nowhere.
         ssl: The TLS settings, for example `ssl.create_default_context(cafile="company.pem")`. Default: the certificates
@@ -38,7 +39,10 @@ class WavixClient(BaseClient):
             `~/.netrc` is never read, and requests to this machine use no such proxy.
         app_info: The name and version of your program, such as `("my-service", "1.2")`, to add to the User-Agent.
         strict: Raise `DecodeError` if an answer is not as documented, instead of keeping the values as received.
-        observers: Called with every event: attempts, retries, pauses, rate changes, drift, bulk runs.
+        observers: Called with every event: attempts, retries, pauses, rate changes, drift, bulk runs; in the thread in
+            which it happens.
+        bulk_share: The share of the rate and of the connections that bulk runs keep while other calls wait, too. Other
+            calls go first, so a run of any size delays none of them by more than a few requests.
 
     Raises:
         ConfigurationError: A setting is missing or wrong; the message names it and says what to do.

@@ -17,9 +17,10 @@ import contextlib
 import hashlib
 import os
 import secrets
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from wavix_async._aio import LoopEnd, run_in_loop
 from wavix_async._ratelimit import ALIVE, PATIENCE, PROBE, LeaseGrant, LeaseRequest, SharedLimit
 from wavix_async.config import Secret, check_count, check_rate
 from wavix_async.errors import ConfigurationError
@@ -103,8 +104,9 @@ class RedisRateLimit:
     extra `redis` and a Redis server of version 5 or newer.
 
     Args:
-        redis: A URL (`redis://`, `rediss://`, `unix://`), with which each client opens and closes its own connections;
-            or a `redis.asyncio.Redis`, which the client does not close.
+        redis: A URL (`redis://`, `rediss://`, `unix://`), with which each client opens and closes its own connections,
+            in each event loop; or a `redis.asyncio.Redis`, which the client does not close. That one is used in the
+            loop that used it first; other loops ask through it.
         rate: Requests per second that the account allows, for all processes together.
         scope: The name of the shared limit, part of the key in Redis. None: a hash of the API key and the API's
             address. Give a name if processes use different keys of one account.
@@ -149,25 +151,30 @@ class RedisRateLimit:
 
 
 class _RedisLimit:
-    """The limit of one client."""
+    """The limit of one client.
+
+    With a URL, each event loop has its own connections, which end with it. A `redis.asyncio.Redis` belongs to the loop
+    that used it first: while that loop runs, the others ask through it.
+    """
 
     def __init__(self, redis: str | Redis, prefix: str, rate: float, processes: int) -> None:
         self.rate = rate
         self.processes = processes
         self._url = redis if isinstance(redis, str) else None
-        self._redis = None if isinstance(redis, str) else redis
+        self._given = None if isinstance(redis, str) else redis
+        self._owner: asyncio.AbstractEventLoop | None = None
         self._prefix = prefix
-        self._loop: asyncio.AbstractEventLoop | None = None
+        self._connections: dict[asyncio.AbstractEventLoop, tuple[Redis, LoopEnd]] = {}
         self._pid = -1
         self._id = ""
 
     async def lease(self, group: str, request: LeaseRequest) -> LeaseGrant:
         """Lease slots, in one round trip."""
-        redis = self._enter_loop()
+        self._check_process()
         times = (SECOND / self.rate, request.ahead * SECOND, request.pause * SECOND)
         settings = (ALIVE * SECOND, ACTIVE * SECOND, SETTLE * SECOND, KEPT * SECOND)
         values = (self._id, request.slots, *times, int(request.back), *settings)
-        now, first, slots, pause, processes, active, settle = await _run(redis, f"{self._prefix}:{group}", values)
+        now, first, slots, pause, processes, active, settle = await self._run(f"{self._prefix}:{group}", values)
         return LeaseGrant(
             now=now / SECOND,
             first=first / SECOND,
@@ -180,26 +187,61 @@ class _RedisLimit:
 
     async def close(self) -> None:
         """Close the connections, if this limit opened them."""
-        redis, loop = self._redis, self._loop
-        if self._url is None or redis is None:
-            return
-        self._redis = self._loop = None
-        if loop is asyncio.get_running_loop():
-            await redis.aclose()
-        else:
-            _abandon(redis)
+        here = asyncio.get_running_loop()
+        ours = self._pid == os.getpid()
+        for loop, (redis, end) in list(self._connections.items()):
+            if loop is here:
+                await redis.aclose()
+            elif not (ours and loop.is_running() and await run_in_loop(loop, redis.aclose, PATIENCE)):
+                _abandon(redis)
+            self._connections.pop(loop, None)
+            end.cancel()
 
-    def _enter_loop(self) -> Redis:
+    async def _run(self, key: str, values: tuple[Any, ...]) -> list[int]:
         loop = asyncio.get_running_loop()
+        if self._given is None:
+            connection = self._connections.get(loop)
+            return await _run(self._enter(loop) if connection is None else connection[0], key, values)
+        owner = self._owner
+        if owner is None or owner is loop or not owner.is_running():
+            self._owner = loop
+            return await _run(self._given, key, values)
+        asked = _run(self._given, key, values)
+        try:
+            answer = asyncio.run_coroutine_threadsafe(asked, owner)
+        except RuntimeError:
+            asked.close()
+            raise
+        return await asyncio.wrap_future(answer)
+
+    def _check_process(self) -> None:
         if self._pid != os.getpid():
-            # A forked process counts as its own process.
+            # A forked process counts as its own process, and leaves the loops of its parent alone.
             self._pid, self._id = os.getpid(), secrets.token_hex(6)
-        if self._url is not None and (self._redis is None or self._loop is not loop):
-            if self._redis is not None:
-                _abandon(self._redis)
-            self._redis = _connect(self._url)
-        self._loop = loop
-        return cast("Redis", self._redis)
+            self._owner = None
+            here = asyncio.get_running_loop()
+            self._drop([loop for loop in self._connections if loop is not here])
+
+    def _enter(self, loop: asyncio.AbstractEventLoop) -> Redis:
+        """Return a connection for the running loop, and drop those of loops that ended without a word."""
+        assert self._url is not None
+        self._drop([other for other in list(self._connections) if other.is_closed()])
+        redis = _connect(self._url)
+        self._connections[loop] = redis, LoopEnd(self._leave)
+        return redis
+
+    async def _leave(self) -> None:
+        """Close the connections of the running loop, which ends."""
+        connection = self._connections.pop(asyncio.get_running_loop(), None)
+        if connection is not None:
+            await connection[0].aclose()
+
+    def _drop(self, loops: list[asyncio.AbstractEventLoop]) -> None:
+        for loop in loops:
+            connection = self._connections.pop(loop, None)
+            if connection is not None:
+                _abandon(connection[0])
+                connection[1].cancel()
 
 
 def _connect(url: str) -> Redis:

@@ -147,8 +147,8 @@ def test_a_turn_is_given_back_when_it_is_set_by_an_observer_that_hears_of_the_tu
         limiter = client._state.limiter("default")
         take = limiter.try_acquire
 
-        def take_and_tell() -> float | None:
-            permit = take()
+        def take_and_tell(*arguments: Any) -> float | None:
+            permit = take(*arguments)
             stop.set()
             return permit
 

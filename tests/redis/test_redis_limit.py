@@ -397,3 +397,31 @@ async def test_a_bulk_run_shares_the_limit_with_single_calls(redis_process: Redi
     times = sorted(session.times)
     assert [report.updated for report in reports] == [150, 150]
     assert times[-1] - times[0] >= 0.9 * 300 / 200
+
+
+@pytest.mark.req_31
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("given", ["url", "object"])
+def test_one_client_in_the_loops_of_several_threads(redis_process: RedisServer, given: str) -> None:
+    """With a URL each loop has its own connection; a `Redis` is used in its own loop only, on behalf of the others."""
+    from redis.asyncio import Redis
+
+    source: Any = redis_process.url if given == "url" else Redis.from_url(redis_process.url)
+    client = client_of(RedisRateLimit(source, rate=200.0, scope=scope()))
+
+    async def calls() -> None:
+        await asyncio.gather(*(client.numbers.get(number) for number in range(1, 21)))
+        assert client.limits.snapshot().source == "shared"
+
+    async def main() -> float:
+        await client.numbers.get(1)
+        began = time.monotonic()
+        await asyncio.gather(*(asyncio.to_thread(asyncio.run, calls()) for _ in range(3)), calls())
+        elapsed = time.monotonic() - began
+        await client.close()
+        if given == "object":
+            await source.aclose()
+        return elapsed
+
+    assert asyncio.run(main()) >= 79 / 200.0 - 0.05
+    gc.collect()

@@ -1,9 +1,24 @@
-"""Event loop helpers: waits that tests can skip, waits that end together, timers for deadlines, forgotten awaits."""
+"""Event loop helpers: waits that tests can skip or that end together, deadlines, ends of loops, forgotten awaits."""
 
 from wavix_async._aio.clock import Clock
-from wavix_async._aio.semaphore import QuickSemaphore
+from wavix_async._aio.lanes import BULK_SHARE, Turns
+from wavix_async._aio.loop_end import LoopEnd, run_in_loop
+from wavix_async._aio.semaphore import LaneSemaphore, QuickSemaphore
 from wavix_async._aio.stop import ClosingSignal, StopSignal
 from wavix_async._aio.unawaited import UnawaitedGuard
 from wavix_async._aio.watchdog import Watchdog, Watched
 
-__all__ = ["Clock", "ClosingSignal", "QuickSemaphore", "StopSignal", "UnawaitedGuard", "Watchdog", "Watched"]
+__all__ = [
+    "BULK_SHARE",
+    "Clock",
+    "ClosingSignal",
+    "LaneSemaphore",
+    "LoopEnd",
+    "QuickSemaphore",
+    "StopSignal",
+    "Turns",
+    "UnawaitedGuard",
+    "Watchdog",
+    "Watched",
+    "run_in_loop",
+]

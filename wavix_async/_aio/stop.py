@@ -1,6 +1,7 @@
 """`StopSignal` ends the waits of many calls at once; it does not affect requests on the wire."""
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 from typing import Final, TypeVar
 from weakref import WeakSet
@@ -33,15 +34,25 @@ class StopSignal:
         return self._set
 
     def set(self) -> None:
-        """Stop the calls. Call this in their event loop."""
+        """Stop the calls, in whatever event loop they are."""
         self._set = True
-        # The waits of a closed loop never end, so skip them. Iterate over a copy: tasks may leave the set meanwhile.
+        here = asyncio._get_running_loop()
+        # Iterate over a copy: tasks may leave the set meanwhile.
         for waiting in list(self._waiting):
-            if not waiting.expired and not waiting.task.get_loop().is_closed():
-                waiting.expired = True
-                waiting.task.cancel()
+            loop = waiting.task.get_loop()
+            if loop is here:
+                self._end(waiting)
+            else:
+                # The waits of a closed loop never end.
+                with contextlib.suppress(RuntimeError):
+                    loop.call_soon_threadsafe(self._end, waiting)
         for follower in list(self._followers):
             follower.set()
+
+    def _end(self, waiting: Watched) -> None:
+        if waiting in self._waiting and not waiting.expired:
+            waiting.expired = True
+            waiting.task.cancel()
 
     def also_sets(self, other: "StopSignal") -> None:
         """Also set another signal when this one is set."""
@@ -72,16 +83,17 @@ class StopSignal:
             StoppedError: The signal is set. If it is set already, the wait does not begin.
         """
         signals = (self, *others)
-        for signal in signals:
-            if signal._set:
-                _drop(wait)
-                signal.check()
         task = asyncio.current_task()
         assert task is not None
         waiting = Watched(task, _NEVER)
         for signal in signals:
             signal._waiting.add(waiting)
         try:
+            # After the wait is known to the signals: another thread may set one at any time.
+            for signal in signals:
+                if signal._set:
+                    _drop(wait)
+                    signal.check()
             return await wait
         except asyncio.CancelledError:
             if waiting.timed_out():

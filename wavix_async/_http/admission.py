@@ -42,6 +42,7 @@ class Admission:
         "_operation",
         "_options",
         "_position",
+        "_side",
         "_state",
         "_time",
         "refused",
@@ -55,12 +56,14 @@ class Admission:
         operation: Operation[Any],
         clock: Callable[[], float],
         deadline: float,
+        loop: asyncio.AbstractEventLoop,
     ) -> None:
         self._state = state
         self._options = options
         self._operation = operation
         self._time = clock
         self._limiter = limiter = state.limiter(operation.limit_group)
+        self._side = limiter.side_of(loop)
         # One position for all attempts: a retried call does not go to the end of the queue.
         self._position = limiter.join_queue()
         self._deadline = deadline
@@ -89,7 +92,7 @@ class Admission:
                 return None
         if self.refused and self._time() < self._not_before:
             return None
-        return self._limiter.try_acquire()
+        return self._limiter.try_acquire(self._side)
 
     def wait(self, slots: Slots) -> Awaitable[float]:
         """Wait for a permit and for the slots, and return the permit.
@@ -114,10 +117,10 @@ class Admission:
         while True:
             permit = await self._wait_for_permit(position)
             await self._wait_for_slots(permit, slots)
-            if self._time() - permit < _FRESH and not self._limiter.is_paused():
+            if self._limiter.age(permit) < _FRESH and not self._limiter.is_paused():
                 return permit
             # A pause began while this call waited for its slots, or the permit is old.
-            renewed = self._limiter.renew(permit, position)
+            renewed = self._limiter.renew(permit, position, self._side, bulk=self._options.bulk)
             if renewed is not None:
                 return renewed
             leave(slots)
@@ -128,14 +131,14 @@ class Admission:
         if self._not_before > self._deadline:
             raise self._too_late(wait, paused=True)
         try:
-            self._limiter.check_fits(self._deadline, position)
+            self._limiter.check_fits(self._deadline, position, self._side, bulk=self._options.bulk)
         except WaitTooLong as late:
             raise self._too_late(late.wait, paused=late.paused) from None
         await self._state.clock.sleep(wait)
 
     async def _wait_for_permit(self, position: int) -> float:
         try:
-            return await self._limiter.acquire(self._deadline, position)
+            return await self._limiter.acquire(self._deadline, position, self._side, bulk=self._options.bulk)
         except WaitTooLong as late:
             if late.wait > 0:
                 raise self._too_late(late.wait, paused=late.paused) from None
@@ -180,11 +183,11 @@ class Admission:
     def give_back(self, permit: float, slots: Iterable[asyncio.Semaphore]) -> None:
         """Return the permit and release the slots: nothing was sent with them."""
         leave(slots)
-        self._limiter.refund(permit)
+        self._limiter.refund(permit, self._side)
 
     def no_answer(self, permit: float) -> None:
         """Close the permit of a request without an answer."""
-        self._limiter.no_answer(permit)
+        self._limiter.no_answer(permit, self._side)
 
     def answered(self, permit: float, response: Response) -> None:
         """Close the permit of a request that the API has answered, and learn the rate from the answer."""
@@ -192,12 +195,12 @@ class Admission:
         if status == 429:
             if self._operation.fail_fast_on_429:
                 # A quota of this operation is used up: that says nothing about the rate, which other operations share.
-                self._limiter.accepted(permit)
+                self._limiter.accepted(permit, self._side)
                 return
             self.refused = True
-            self._not_before = self._limiter.refused(permit, wait_told(status, headers, now))
+            self._not_before = self._limiter.refused(permit, wait_told(status, headers, now), self._side)
         else:
-            self._limiter.accepted(permit)
+            self._limiter.accepted(permit, self._side)
             if status == 503 and (wait := wait_told(status, headers, now)) is not None:
                 self._limiter.pause(wait)
         hint = rate_hint(headers, now)

@@ -4,22 +4,25 @@ import asyncio
 import os
 import typing
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
+from functools import partial
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Literal, Self, TypeVar
 
 import attrs
 from yarl import URL
 
-from wavix_async._aio import Clock, StopSignal
+from wavix_async._aio import BULK_SHARE, Clock, StopSignal
 from wavix_async._http.call import Call
 from wavix_async._http.headers import check_app_info, check_headers, check_query, merge_headers, merge_query
 from wavix_async._http.operation import Operation
 from wavix_async._http.options import (
     CallOptions,
+    check_lane,
     check_observers,
     check_retry,
     check_semaphore,
     check_session,
+    check_share,
     follow,
     merge_timeout,
 )
@@ -116,6 +119,7 @@ class BaseClient:
         app_info: tuple[str, str] | None = None,
         strict: bool = False,
         observers: Iterable[Observer] = (),
+        bulk_share: float = BULK_SHARE,
     ) -> None:
         if level := os.environ.get("WAVIX_LOG"):
             log_to_stderr(level)
@@ -133,7 +137,8 @@ class BaseClient:
             raise ConfigurationError(
                 "proxy, ssl and trust_env are settings of the client's own session: set them on yours, or omit session."
             )
-        transport = Transport(
+        open_transport = partial(
+            Transport,
             api_key=api_key,
             max_connections=check_count("max_connections", max_connections),
             connect_timeout=timeouts.connect,
@@ -141,16 +146,18 @@ class BaseClient:
             proxy=choose_proxy(proxy, self._base_url, trust_env=trust_env),
             ssl=check_ssl(ssl),
             app_info=check_app_info(app_info),
+            bulk_share=check_share(bulk_share),
         )
         limit = _shared_limit(rate, account_of(api_key, self._base_url))
         self._state = ClientState(
-            transport,
+            open_transport,
             Redactor(api_key),
             rate=None if limit is not None else check_rate(rate),
             limit=limit,
             retry=policy,
             strict=strict,
             observers=self._options.observers,
+            bulk_share=bulk_share,
         )
 
     @property
@@ -372,7 +379,8 @@ class BaseClient:
             )
 
         It reads at once, then after the first interval; each following interval is twice as long, up to the longest.
-        A 429, a 5xx or a broken connection does not end the wait.
+        A 429, a 5xx or a broken connection does not end the wait. Read with `with_options(lane="bulk")` to let other
+        calls go first.
 
         Args:
             read: Reads the object; called again and again.
@@ -403,6 +411,7 @@ class BaseClient:
         stop: StopSignal | None = None,
         headers: Mapping[str, str] | None = None,
         query: Mapping[str, object] | None = None,
+        lane: Literal["live", "bulk"] | None = None,
     ) -> Self:
         """Return a client with other options that shares the pool, limits and budget; closing either closes both.
 
@@ -419,6 +428,8 @@ class BaseClient:
                 `Authorization`, `Host`, `Content-Type` and others.
             query: Query parameters that every call adds, beside those set before. A parameter that the call itself sets
                 takes precedence.
+            lane: "bulk": these calls let all others go first when they wait for the rate or for a connection, as those
+                of a bulk run do; they keep the client's `bulk_share`. Default: "live".
 
         Returns:
             The client.
@@ -441,6 +452,7 @@ class BaseClient:
             stop=follow(stop, self._options.stop),
             headers=merge_headers(self._options.headers, check_headers(headers)),
             query={**(self._options.query or {}), **(check_query(query) or {})} or None,
+            bulk=self._options.bulk if lane is None else check_lane(lane),
         )
         return other
 

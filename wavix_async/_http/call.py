@@ -22,7 +22,7 @@ from wavix_async._http.options import CallOptions
 from wavix_async._http.receipts import Receipt, receivers
 from wavix_async._http.request import Request
 from wavix_async._http.response import LARGE, Response, error_context, read_large, read_request_id, read_response
-from wavix_async._http.state import ClientState
+from wavix_async._http.state import ClientState, LoopState
 from wavix_async._instrumentation import AttemptEvent, AttemptStart, DriftEvent, RetryEvent
 from wavix_async._ratelimit import wait_told
 from wavix_async.errors import (
@@ -58,6 +58,7 @@ class Call(Generic[T]):
         "_deadline",
         "_failure",
         "_fresh",
+        "_here",
         "_on_wire",
         "_operation",
         "_options",
@@ -71,6 +72,7 @@ class Call(Generic[T]):
     )
 
     _admission: Admission
+    _here: LoopState
 
     def __init__(self, state: ClientState, options: CallOptions, operation: Operation[T], request: Request) -> None:
         self._state = state
@@ -104,9 +106,9 @@ class Call(Generic[T]):
         self._started = started = clock()
         allowed = options.timeouts.deadline
         self._deadline = deadline = NO_DEADLINE if allowed is None else started + allowed
-        in_progress = state.begin_call(loop)
+        self._here = here = state.begin_call(loop)
         try:
-            self._admission = Admission(state, options, self._operation, clock, deadline)
+            self._admission = Admission(state, options, self._operation, clock, deadline, loop)
             try:
                 return await self._attempt()
             except WavixError as error:
@@ -128,7 +130,7 @@ class Call(Generic[T]):
                 self._give_receipt(None, self._time(), error)
             raise
         finally:
-            in_progress.end()
+            here.end()
 
     # --- one attempt ---
 
@@ -136,7 +138,8 @@ class Call(Generic[T]):
         """Get a permit and the slots, send the request once, and read the answer."""
         options, admission = self._options, self._admission
         try:
-            slots = (*options.semaphores, self._state.transport.slots())
+            own = self._here.transport.slots()
+            slots = (*options.semaphores, own.bulk if options.bulk else own)
             permit = admission.try_enter(slots)
             if permit is None:
                 permit = await admission.wait(slots)
@@ -194,7 +197,8 @@ class Call(Generic[T]):
             if began + timeouts.attempt < until:
                 until = began + timeouts.attempt
             until, deadline = until - skipped, self._deadline - skipped
-            response = await state.transport.send(self._request, until, deadline, timeouts.connect, fresh=self._fresh)
+            transport = self._here.transport
+            response = await transport.send(self._request, until, deadline, timeouts.connect, fresh=self._fresh)
         except BaseException as error:
             if isinstance(error, WavixError):
                 # Before observers see it.
@@ -211,7 +215,7 @@ class Call(Generic[T]):
             if other or isinstance(error, DecodeError):
                 # The connection may be one answer behind, and it is in the pool again by now.
                 self._fresh = True
-                state.transport.distrust_idle(self._request)
+                self._here.transport.distrust_idle(self._request)
             if isinstance(error, WavixError):
                 state.redactor.error(error)
             self._note_failure(began, response)
@@ -353,7 +357,7 @@ class Call(Generic[T]):
     async def _wait_for_room(self, failure: ConnectError) -> None:
         """Wait until this machine may have a descriptor for one more connection."""
         time_left = self._deadline - self._time()
-        room = self._state.transport.wait_for_room(
+        room = self._here.transport.wait_for_room(
             time_left, self._options.timeouts.connect, fresh=self._fresh, again=self._waited_for_room
         )
         self._waited_for_room = True

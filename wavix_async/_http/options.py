@@ -13,10 +13,12 @@ from wavix_async.errors import ConfigurationError
 
 __all__ = [
     "CallOptions",
+    "check_lane",
     "check_observers",
     "check_retry",
     "check_semaphore",
     "check_session",
+    "check_share",
     "follow",
     "merge_timeout",
 ]
@@ -35,6 +37,7 @@ class CallOptions:
     """Headers that every call adds to those of the client."""
     query: Mapping[str, object] | None = None
     """Query parameters that every call adds to its own."""
+    bulk: bool = False
 
 
 def merge_timeout(base: Timeouts, given: Any) -> Timeouts:
@@ -53,6 +56,28 @@ def merge_timeout(base: Timeouts, given: Any) -> Timeouts:
         raise ConfigurationError(
             f"timeout must be a number of seconds greater than 0, or Timeouts(...); got {given!r}."
         ) from None
+
+
+def check_lane(given: Any) -> bool:
+    """Return whether `given` is the bulk lane.
+
+    Raises:
+        ConfigurationError: `given` is neither "live" nor "bulk".
+    """
+    if given not in ("live", "bulk"):
+        raise ConfigurationError(f'lane must be "live" or "bulk", got {given!r}.')
+    return bool(given == "bulk")
+
+
+def check_share(given: Any) -> float:
+    """Return the share of bulk runs if it is a number above 0 and below 1.
+
+    Raises:
+        ConfigurationError: `given` is something else.
+    """
+    if not isinstance(given, int | float) or isinstance(given, bool) or not 0.0 < given < 1.0:
+        raise ConfigurationError(f"bulk_share must be a number above 0 and below 1, for example 0.2; got {given!r}.")
+    return float(given)
 
 
 def check_retry(given: Any) -> RetryPolicy:

@@ -3,6 +3,7 @@
 A success costs nothing: the first attempt runs outside tenacity, which is set up only when that attempt has failed.
 """
 
+import threading
 from collections.abc import Awaitable, Callable
 from math import inf
 from typing import Any, Final, TypeVar
@@ -63,10 +64,12 @@ class RetryBudget:
         self._tokens = max(policy.budget_per_second, 1.0)
         self._at: float | None = None
         self._requests = 0
+        self._lock = threading.Lock()
 
     def request(self) -> None:
         """Count a first attempt."""
-        self._requests += 1
+        with self._lock:
+            self._requests += 1
 
     def take(self, now: float, time_left: float = inf) -> float | None:
         """Take one retry, unless it would be too late to send it.
@@ -79,6 +82,10 @@ class RetryBudget:
             Seconds until the retry may be sent (0: now), or None if the wait would be longer than the longest backoff
             or would not end within the time left.
         """
+        with self._lock:
+            return self._take(now, time_left)
+
+    def _take(self, now: float, time_left: float) -> float | None:
         if self._at is None or now < self._at:
             self._at = now
         earned = (now - self._at) * self._per_second + self._requests * self._ratio

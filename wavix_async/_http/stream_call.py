@@ -25,7 +25,7 @@ from wavix_async._http.options import CallOptions
 from wavix_async._http.receipts import receivers
 from wavix_async._http.request import Request
 from wavix_async._http.response import Response, read_request_id, refuse_stream
-from wavix_async._http.state import CallsInProgress, ClientState
+from wavix_async._http.state import ClientState, LoopState
 from wavix_async._http.streams import Download, Stream
 from wavix_async.config import Secret
 from wavix_async.errors import APIError, ClientClosedError, ConnectError, DecodeError, TransportError, WavixError
@@ -67,7 +67,7 @@ class StreamCall(Call[S]):
         try:
             skipped = state.clock.skipped
             until, deadline = min(began + timeouts.attempt, self._deadline) - skipped, self._deadline - skipped
-            answer = await state.transport.open(
+            answer = await self._here.transport.open(
                 self._request, until, deadline, timeouts.connect, timeouts.attempt, fresh=self._fresh
             )
         except BaseException as error:
@@ -134,7 +134,7 @@ class StreamCall(Call[S]):
     async def _open_file(self, target: URL, until: float, deadline: float) -> OpenAnswer:
         timeouts, api = self._options.timeouts, self._request.url
         try:
-            answer = await self._state.transport.open(
+            answer = await self._here.transport.open(
                 Request("GET", target),
                 until,
                 deadline,
@@ -185,7 +185,7 @@ class _Held:
     def __init__(self, state: ClientState, slots: Slots) -> None:
         self._state = state
         self._slots: Slots = slots
-        self._in_progress: CallsInProgress | None = None
+        self._in_progress: LoopState | None = None
 
     def outlive_the_call(self) -> None:
         """Count the stream as a call in progress, unless it is closed already: `close(grace=)` waits for it."""

@@ -22,7 +22,7 @@ import aiohttp
 from aiohttp import hdrs
 from multidict import CIMultiDict
 
-from wavix_async._aio import QuickSemaphore, Watchdog
+from wavix_async._aio import BULK_SHARE, LaneSemaphore, Watchdog
 from wavix_async._http.details import DETAILS
 from wavix_async._http.failures import clean_cause, name_failure
 from wavix_async._http.file_part import FilePart, FilePayload
@@ -39,13 +39,14 @@ from wavix_async.config import Secret
 from wavix_async.errors import (
     AttemptTimeoutError,
     ClientClosedError,
+    ConfigurationError,
     ConnectError,
     DecodeError,
     TransportError,
     WavixError,
 )
 
-__all__ = ["MAX_BODY", "Transport"]
+__all__ = ["MAX_BODY", "Transport", "refuse"]
 
 R = TypeVar("R")
 
@@ -61,7 +62,11 @@ _USER_AGENT: Final = (
 
 
 class Transport:
-    """One pool of connections: created for the first event loop that uses it, and again when the loop changes."""
+    """The connections of one event loop; made in it.
+
+    Raises:
+        ConfigurationError: `session` belongs to another event loop.
+    """
 
     def __init__(
         self,
@@ -73,7 +78,11 @@ class Transport:
         proxy: Proxy | None = None,
         ssl: SSLContext | None = None,
         app_info: str = "",
+        bulk_share: float = BULK_SHARE,
     ) -> None:
+        self._loop = loop = asyncio.get_running_loop()
+        if session is not None:
+            _check_loop(session, loop)
         self._max_connections = max_connections if session is None else min(max_connections, _pool_size(session))
         self._connect_timeout = connect_timeout
         self._session = session
@@ -81,10 +90,9 @@ class Transport:
         self._files: aiohttp.ClientSession | None = None
         self._owns_session = session is None
         self._can_be_fresh = session is None or can_have_twin(session)
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._slots = QuickSemaphore(self._max_connections)
-        self._watch: Watchdog
-        self._room: WaitingRoom
+        self._slots = LaneSemaphore(self._max_connections, bulk_share)
+        self._watch = watch = Watchdog(loop)
+        self._room = WaitingRoom(loop, watch.__len__)
         self._closed = False
         self._proxy = None if proxy is None else proxy.url
         self._proxy_login = None if proxy is None else proxy.headers
@@ -116,24 +124,14 @@ class Transport:
         """Whether `close` was called."""
         return self._closed
 
-    def refuse(self) -> NoReturn:
-        """Refuse a call: the client is closed.
-
-        Raises:
-            ClientClosedError: Always.
-        """
-        raise ClientClosedError("The client is closed: open a new WavixClient, or call it before close().")
-
-    def slots(self) -> asyncio.Semaphore:
-        """Return the semaphore that a request holds while it is on the wire, in the running loop.
+    def slots(self) -> LaneSemaphore:
+        """Return the semaphore that a request holds while it is on the wire.
 
         Raises:
             ClientClosedError: The client is closed.
         """
         if self._closed:
-            self.refuse()
-        if self._loop is not asyncio.get_running_loop():
-            self._enter_loop()
+            refuse()
         return self._slots
 
     async def send(
@@ -172,7 +170,6 @@ class Transport:
             headers = self._with_more(headers, request)
         data = request.body if request.parts is None else _multipart(request.parts)
         watch, loop = self._watch, self._loop
-        assert loop is not None
         began = loop.time()
         watched = watch.enter(until, deadline)
         crowded_out = False
@@ -424,15 +421,13 @@ class Transport:
 
     def distrust_idle(self, request: Request) -> None:
         """Close the idle connections to a host: one has given an answer that belongs to no request, or to another."""
-        if self._session is not None and self._loop is asyncio.get_running_loop():
+        if self._session is not None:
             close_idle(self._session.connector, 0.0, request.url.raw_host)
 
     def _session_here(self, *, fresh: bool) -> aiohttp.ClientSession:
         """Return the session; `fresh`: one without a pool, since after a failure the pooled connections are suspect."""
         if self._closed:
-            self.refuse()
-        if self._loop is not asyncio.get_running_loop():
-            self._enter_loop()
+            refuse()
         if fresh:
             if not self._owns_session:
                 self._fresh = self._twin()
@@ -454,17 +449,6 @@ class Transport:
             twin = twin_without_pool(session, self._max_connections)
         return twin
 
-    def _enter_loop(self) -> None:
-        if self._loop is not None:
-            mine = (self._session if self._owns_session else None, self._fresh, self._drop_files())
-            for session in filter(None, mine):
-                _abandon(session)
-            self._session, self._fresh = None if self._owns_session else self._session, None
-        self._loop = asyncio.get_running_loop()
-        self._slots = QuickSemaphore(self._max_connections)
-        self._watch = watch = Watchdog(self._loop)
-        self._room = WaitingRoom(self._loop, watch.__len__)
-
     def _new_session(self, *, force_close: bool, with_key: bool = True) -> aiohttp.ClientSession:
         session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(
@@ -484,18 +468,45 @@ class Transport:
         return session
 
     async def close(self) -> None:
-        """Close the pool; closing twice is fine."""
+        """Close the connections, in their event loop; closing twice is fine."""
         self._closed = True
-        if self._loop is asyncio.get_running_loop():
-            self._watch.close()
+        self._watch.close()
+        for session in self._take_sessions():
+            await session.close()
+
+    def abandon(self, *, paused: bool = False) -> None:
+        """Close the sockets of a loop that does not run.
+
+        Args:
+            paused: The loop is open, and this is its process: then it also stops to watch the sockets.
+        """
+        self._closed = True
+        for session in self._take_sessions():
+            _abandon(session, self._loop if paused else None)
+
+    def _take_sessions(self) -> list[aiohttp.ClientSession]:
         mine = (self._session if self._owns_session else None, self._fresh, self._drop_files())
         sessions = [session for session in mine if session is not None]
         self._session = self._fresh = None
-        for session in sessions:
-            if self._loop is asyncio.get_running_loop():
-                await session.close()
-            else:
-                _abandon(session)
+        return sessions
+
+
+def refuse() -> NoReturn:
+    """Refuse a call: the client is closed.
+
+    Raises:
+        ClientClosedError: Always.
+    """
+    raise ClientClosedError("The client is closed: open a new WavixClient, or call it before close().")
+
+
+def _check_loop(session: aiohttp.ClientSession, loop: asyncio.AbstractEventLoop) -> None:
+    """Refuse to use a session of the caller outside of its event loop, which has its connections and timers."""
+    if getattr(session, "_loop", loop) is not loop:
+        raise ConfigurationError(
+            "The session passed as session= belongs to another event loop. Use the client in that loop only, or omit "
+            "session=: then the client opens connections of its own in each loop."
+        )
 
 
 class _Resolver(aiohttp.ThreadedResolver):
@@ -520,8 +531,8 @@ def _pool_size(session: aiohttp.ClientSession) -> int:
     return min((limit for limit in limits if limit), default=sys.maxsize)
 
 
-def _abandon(session: aiohttp.ClientSession) -> None:
-    """Drop a session whose loop is closed: only the sockets of its connections can still be closed."""
+def _abandon(session: aiohttp.ClientSession, loop: asyncio.AbstractEventLoop | None) -> None:
+    """Drop a session whose loop is closed or does not run: only the sockets of its connections can still be closed."""
     connector = session.connector
     session.detach()
     if connector is not None:
@@ -534,6 +545,9 @@ def _abandon(session: aiohttp.ClientSession) -> None:
                     transport = tls._transport
                 sock = getattr(transport, "_sock", None)
                 if sock is not None:
+                    for stop in (getattr(loop, "_remove_reader", None), getattr(loop, "_remove_writer", None)):
+                        if stop is not None:
+                            stop(sock.fileno())
                     sock.close()
                     transport._sock = None
         connector._conns.clear()

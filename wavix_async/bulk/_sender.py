@@ -90,6 +90,7 @@ class Sender:
             semaphore=QuickSemaphore(concurrency),
             stop=stop,
             retry=policy,
+            lane="bulk",
         )
         self._reconciling = self._client.with_options(retry=reconciling)
         self._probing = self._client.with_options(retry=RetryPolicy.none())

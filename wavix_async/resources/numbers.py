@@ -182,7 +182,8 @@ class Numbers(Resource):
     ) -> Number:
         """Wait until a number shows a change (GET /v1/numbers/{id} until it does).
 
-        The API applies `destinations` and `sms_relay_url` some time after its answer to `update`.
+        The API applies `destinations` and `sms_relay_url` some time after its answer to `update`. The reads are in the
+        bulk lane: other calls go first.
 
         Args:
             number_id: The record's id (`Number.id`), not the phone number.
@@ -199,8 +200,10 @@ class Numbers(Resource):
             NotFoundError: The account has no such number.
         """
         _check_update(number_id, changes)
-        return await self._client.wait_for(
-            lambda: self.get(number_id),
+        # Reads that can wait do not delay other calls.
+        patient = self._client.with_options(lane="bulk")
+        return await patient.wait_for(
+            lambda: _read(patient, number_id),
             lambda number: not changes.differs_from(number),
             every=every,
             timeout=timeout,

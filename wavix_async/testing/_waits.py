@@ -3,7 +3,9 @@
 import asyncio
 import heapq
 import itertools
+import threading
 from collections.abc import Callable
+from math import inf
 from typing import Final
 
 from wavix_async._aio import Clock
@@ -40,8 +42,23 @@ def skip_waits(client: WavixClient, advance: Callable[[float], object] = _ignore
     client._state.use_clock(_EagerClock(client._state, advance))
 
 
+class _Timers:
+    """The timers of one event loop."""
+
+    def __init__(self) -> None:
+        self.heap: list[tuple[float, int, asyncio.Handle, Callable[[], object]]] = []
+        self.scheduled = False
+        self.idle = 0
+
+    def next_time(self) -> float:
+        """Return when the next timer is due; `inf` if there is none."""
+        while self.heap and self.heap[0][2].cancelled():
+            heapq.heappop(self.heap)
+        return self.heap[0][0] if self.heap else inf
+
+
 class _EagerClock(Clock):
-    """Jumps to the earliest timer when no request is in flight.
+    """Jumps to the earliest timer of all event loops when no request is in flight.
 
     It does not jump immediately. Otherwise a request sent now would reach a server whose clock is ahead by the waits of
     all later requests, and the server would refuse a client that keeps to its rate.
@@ -51,25 +68,26 @@ class _EagerClock(Clock):
         self._state: Final = state
         self._advance: Final = advance
         self._order: Final = itertools.count()
-        self._timers: list[tuple[float, int, asyncio.Handle, Callable[[], object]]] = []
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._scheduled = False
-        self._idle = 0
+        self._lock: Final = threading.Lock()
+        self._timers: dict[asyncio.AbstractEventLoop, _Timers] = {}
 
     def of(self, loop: asyncio.AbstractEventLoop) -> Callable[[], float]:
         """Return a function that returns the time in seconds: the loop's time plus the skipped seconds."""
         return lambda: loop.time() + self.skipped
 
     def call_at(self, loop: asyncio.AbstractEventLoop, when: float, callback: Callable[[], object]) -> asyncio.Handle:
-        """Schedule a callback at a time of this clock."""
-        if loop is not self._loop:
-            # Another loop has started, so the timers of the previous one are obsolete.
-            self._loop, self._timers, self._scheduled = loop, [], False
+        """Schedule a callback at a time of this clock; call this in the loop."""
         handle = asyncio.Handle(callback, (), loop)
-        heapq.heappush(self._timers, (when, next(self._order), handle, callback))
-        if not self._scheduled:
-            self._scheduled, self._idle = True, 0
-            loop.call_soon(self._on_idle, loop)
+        with self._lock:
+            timers = self._timers.get(loop)
+            if timers is None:
+                # The timers of a loop that does not run any more are obsolete.
+                self._timers = {other: each for other, each in self._timers.items() if other.is_running()}
+                timers = self._timers[loop] = _Timers()
+            heapq.heappush(timers.heap, (when, next(self._order), handle, callback))
+        if not timers.scheduled:
+            timers.scheduled, timers.idle = True, 0
+            loop.call_soon(self._on_idle, loop, timers)
         return handle
 
     async def sleep(self, seconds: float) -> None:
@@ -88,29 +106,33 @@ class _EagerClock(Clock):
         finally:
             handle.cancel()
 
-    def _on_idle(self, loop: asyncio.AbstractEventLoop) -> None:
-        if loop is not self._loop:
-            return
-        timers = self._timers
-        while timers and timers[0][2].cancelled():
-            heapq.heappop(timers)
-        if not timers:
-            self._scheduled = False
-            return
-        busy = any(limiter.snapshot().in_flight for limiter in self._state._limiters.values())
+    def _on_idle(self, loop: asyncio.AbstractEventLoop, timers: _Timers) -> None:
+        busy = any(limiter.snapshot().in_flight for limiter in list(self._state._limiters.values()))
+        skip = 0.0
+        with self._lock:
+            next_time = timers.next_time()
+            if next_time == inf:
+                timers.scheduled = False
+                return
+            # Another loop may have an earlier timer.
+            running = [each for other, each in self._timers.items() if other is loop or other.is_running()]
+            late = next_time > min(each.next_time() for each in running)
+            timers.idle = 0 if busy else timers.idle + 1
+            now = self.time()
+            if next_time > now and timers.idle >= _ROUNDS and not late:
+                skip = next_time - now
+                self.skipped += skip
+                now = next_time
         # Schedule the next round before the callbacks below run, because they may raise.
-        if busy:
-            loop.call_later(_POLL, self._on_idle, loop)
+        if busy or late:
+            loop.call_later(_POLL, self._on_idle, loop, timers)
         else:
-            loop.call_soon(self._on_idle, loop)
-        self._idle = 0 if busy else self._idle + 1
-        now, next_time = self.time(), timers[0][0]
-        if next_time > now and self._idle >= _ROUNDS:
-            self.skipped += next_time - now
-            self._advance(next_time - now)
-            now = next_time
-        while timers and timers[0][0] <= now:
-            self._idle = 0
-            _, _, handle, callback = heapq.heappop(timers)
+            loop.call_soon(self._on_idle, loop, timers)
+        if skip:
+            self._advance(skip)
+        while timers.heap and timers.heap[0][0] <= now:
+            timers.idle = 0
+            with self._lock:
+                _, _, handle, callback = heapq.heappop(timers.heap)
             if not handle.cancelled():
                 callback()

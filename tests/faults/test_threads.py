@@ -1,0 +1,231 @@
+"""One client in several event loops, each in its own thread: as in a sync web framework that calls `asyncio.run`."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import threading
+import time
+import urllib.request
+from concurrent.futures import ThreadPoolExecutor
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING, Any
+
+import aiohttp
+import pytest
+
+from tests.faults.conftest import FAST
+from tests.faults.server import Fault, FaultServer
+from wavix_async import (
+    ClientClosedError,
+    ConfigurationError,
+    NumberUpdate,
+    RetryPolicy,
+    WavixClient,
+    WavixError,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
+pytestmark = [pytest.mark.req_31, pytest.mark.filterwarnings("error")]
+
+THREADS = 4
+
+
+def open_files() -> int:
+    """How many files and sockets this process has open."""
+    gc.collect()
+    return len(os.listdir("/dev/fd"))
+
+
+def in_threads(work: Callable[[int], Coroutine[Any, Any, Any]], threads: int = THREADS) -> list[Any]:
+    """Run `asyncio.run(work(n))` in as many threads, all at the same time."""
+    together = threading.Barrier(threads)
+
+    def run(thread: int) -> Any:
+        together.wait(10)
+        return asyncio.run(work(thread))
+
+    with ThreadPoolExecutor(threads) as pool:
+        return list(pool.map(run, range(threads)))
+
+
+async def get_all(client: WavixClient, ids: range, tasks: int = 8) -> None:
+    left = iter(ids)
+
+    async def one() -> None:
+        for number in left:
+            assert (await client.numbers.get(number)).id == number
+
+    await asyncio.gather(*(one() for _ in range(tasks)))
+
+
+@pytest.mark.parametrize("calls", [100, pytest.param(500, marks=pytest.mark.scale)])
+@pytest.mark.parametrize("rate", [None, 200.0])
+def test_four_threads_share_one_client_and_its_rate(faulty: FaultServer, calls: int, rate: float | None) -> None:
+    before = open_files()
+    client = WavixClient("key", base_url=faulty.url, retry=FAST, rate=rate)
+    in_threads(lambda thread: get_all(client, range(1 + thread * calls, 1 + (thread + 1) * calls)))
+    snapshot = client.limits.snapshot()
+    assert (snapshot.accepted, snapshot.waiting, snapshot.in_flight) == (THREADS * calls, 0, 0)
+    # Each loop has closed its connections when it ended.
+    assert open_files() <= before
+    log = faulty.log()
+    assert len(log) == THREADS * calls
+    assert len({entry["connection"] for entry in log}) <= THREADS * 8
+    if rate is not None:
+        times = sorted(entry["at"] for entry in log)
+        # One second of requests, and what a busy server may have read late.
+        most = max(sum(1 for at in times if since <= at < since + 1.0) for since in times[::20])
+        assert most <= rate * 1.1 + 25
+        assert times[-1] - times[0] >= (THREADS * calls - 1) / rate - 0.2
+    asyncio.run(client.close())
+
+
+@pytest.mark.parametrize("rate", [None, 150.0])
+def test_a_threaded_server_runs_a_loop_for_each_request(faulty: FaultServer, rate: float | None) -> None:
+    before = open_files()
+    client = WavixClient("key", base_url=faulty.url, retry=FAST, rate=rate)
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            number = asyncio.run(client.numbers.get(int(self.path[1:])))
+            body = str(number.id).encode()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None: ...
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server, ThreadPoolExecutor(8) as browsers:
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}).start()
+
+        def visit(number: int) -> int:
+            with urllib.request.urlopen(f"http://127.0.0.1:{server.server_port}/{number}") as answer:
+                return int(answer.read())
+
+        began = time.monotonic()
+        assert list(browsers.map(visit, range(1, 101))) == list(range(1, 101))
+        elapsed = time.monotonic() - began
+        server.shutdown()
+    snapshot = client.limits.snapshot()
+    assert (snapshot.accepted, snapshot.waiting, snapshot.in_flight) == (100, 0, 0)
+    assert rate is None or elapsed > 99 / rate
+    asyncio.run(client.close())
+    assert open_files() <= before
+
+
+def test_the_end_of_a_loop_closes_its_connections_and_no_others(faulty: FaultServer) -> None:
+    client = WavixClient("key", base_url=faulty.url, retry=FAST)
+
+    async def main() -> None:
+        await client.numbers.get(1)
+        before = open_files()
+        await asyncio.to_thread(asyncio.run, client.numbers.get(2))
+        assert open_files() <= before
+        await client.numbers.get(3)
+        await client.close()
+
+    asyncio.run(main())
+    connections = [entry["connection"] for entry in faulty.log()]
+    assert connections[0] == connections[2] != connections[1]
+
+
+def test_a_loop_that_ended_without_a_word_is_dropped_by_the_next_call(faulty: FaultServer) -> None:
+    client = WavixClient("key", base_url=faulty.url, retry=FAST)
+    before = open_files()
+    for number in range(1, 4):
+        loop = asyncio.new_event_loop()
+        loop.run_until_complete(client.numbers.get(number))
+        loop.close()
+    asyncio.run(client.numbers.get(4))
+    assert open_files() <= before
+    asyncio.run(client.close())
+
+
+class Elsewhere:
+    """A call of another thread's loop, which the server holds up."""
+
+    def __init__(self, faulty: FaultServer, client: WavixClient, fault: Fault | str) -> None:
+        faulty.set_schedule([fault])
+        self.pool = ThreadPoolExecutor(1)
+        self.call = self.pool.submit(asyncio.run, self._get(client))
+        while not faulty.log():
+            time.sleep(0.005)
+
+    async def _get(self, client: WavixClient) -> int:
+        return (await client.numbers.get(1)).id
+
+    def __enter__(self) -> Elsewhere:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.pool.shutdown()
+
+
+def test_closing_waits_for_the_calls_of_all_loops(faulty: FaultServer) -> None:
+    client = WavixClient("key", base_url=faulty.url, retry=FAST)
+    with Elsewhere(faulty, client, Fault("slow", delay=0.3)) as elsewhere:
+        asyncio.run(client.close(grace=10))
+        assert elsewhere.call.result(0.2) == 1
+
+
+def test_closing_ends_the_calls_of_all_loops(faulty: FaultServer) -> None:
+    client = WavixClient("key", base_url=faulty.url, retry=FAST)
+    before = open_files()
+    with Elsewhere(faulty, client, "stall") as elsewhere:
+        asyncio.run(client.close())
+        with pytest.raises(ClientClosedError):
+            elsewhere.call.result(5)
+    with pytest.raises(ClientClosedError):
+        asyncio.run(client.numbers.get(1))
+    assert open_files() <= before + 1
+
+
+def test_closing_ends_the_waits_of_all_loops(faulty: FaultServer) -> None:
+    client = WavixClient("key", base_url=faulty.url, retry=RetryPolicy(backoff=60, max_backoff=60))
+    waits = Fault("status_503")
+    with Elsewhere(faulty, client, waits) as elsewhere:
+        time.sleep(0.05)
+        asyncio.run(client.close())
+        with pytest.raises(WavixError):
+            elsewhere.call.result(5)
+
+
+def test_a_session_of_the_caller_stays_in_its_loop(faulty: FaultServer) -> None:
+    async def main() -> None:
+        async with aiohttp.ClientSession() as session:
+            client = WavixClient("key", base_url=faulty.url, session=session)
+            assert (await client.numbers.get(1)).id == 1
+            with pytest.raises(ConfigurationError, match="another event loop"):
+                await asyncio.to_thread(asyncio.run, client.numbers.get(2))
+            assert (await client.numbers.get(3)).id == 3
+
+    asyncio.run(main())
+
+
+def test_a_pause_that_one_loop_finds_holds_the_others(faulty: FaultServer) -> None:
+    client = WavixClient("key", base_url=faulty.url, retry=FAST)
+    faulty.set_schedule([Fault("status_429", headers=(("Retry-After", "0.5"),))])
+    in_threads(lambda thread: get_all(client, range(1 + thread * 10, 11 + thread * 10), tasks=1))
+    log = faulty.log()
+    (refused,) = [entry["at"] for entry in log if entry["fault"] == "status_429"]
+    # Only what was on the wire when the refusal came.
+    assert sum(refused + 0.1 < entry["at"] < refused + 0.45 for entry in log) == 0
+
+
+@pytest.mark.parametrize("farewell", [True, False])
+def test_a_bulk_run_in_each_loop(faulty: FaultServer, farewell: bool) -> None:
+    client = WavixClient("key", base_url=faulty.url, retry=FAST, rate=1000)
+
+    async def run(thread: int) -> int:
+        changes = {1 + thread * 50 + item: NumberUpdate(sms_enabled=True) for item in range(50)}
+        report = await client.numbers.bulk_update(changes, concurrency=8)
+        return report.updated
+
+    assert in_threads(run) == [50] * THREADS
+    if farewell:
+        asyncio.run(client.close())
