@@ -275,7 +275,7 @@ class APIError(WavixError):
 
     Attributes:
         is_refusal: Whether this answer rejects the request, so that it changed nothing. `outcome` may still be
-            `unknown`, because of an earlier attempt.
+            `unknown`, because of an earlier attempt. False if there was no answer.
         is_page: Whether the body was neither JSON nor empty, as in an HTML page: a proxy may have sent it.
     """
 
@@ -284,7 +284,7 @@ class APIError(WavixError):
     def __init__(self, message: str = "", *, is_page: bool = False, **facts: object) -> None:
         super().__init__(message, **facts)  # type: ignore[arg-type]
         self.is_page = is_page
-        self.is_refusal = self.outcome != "unknown"
+        self.is_refusal = self.status is not None and self.outcome != "unknown"
 
 
 class BadRequestError(APIError):

@@ -413,3 +413,29 @@ def test_what_is_sent_once_and_cannot_be_read_stays_unknown() -> None:
     assert counts(report) == (0, 0, 2, 0)
     assert sent == [1, 2]
     assert {type(each.error) for each in report.failures} == {OutcomeUnknownError}
+
+
+def test_an_error_in_a_record_of_a_batch_is_read_back_and_the_change_made() -> None:
+    server = Liar(once(lambda number: {**number, "sms_enabled": True, "error": "could not save"}))
+    report = run_virtual(finish(server.update(dict.fromkeys(range(1, 5), ON), batch="auto")))
+
+    assert counts(report) == (4, 0, 0, 0)
+    assert all(number["sms_enabled"] for number in server.numbers.values())
+    assert Counter(server.methods())["GET"] >= 4
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_a_number_that_comes_twice_in_a_batch_is_sent_again_alone(order: int) -> None:
+    sent: list[list[int]] = []
+
+    def answer(seen: Seen) -> Reply:
+        ids = seen.body["ids"] if seen.path == "/v1/numbers" else [seen.id]
+        sent.append(ids)
+        new = [{**OLD, "id": each, **shown(seen.body)} for each in ids]
+        return Reply(body=new[0] if len(ids) == 1 else {"items": [*new, {**OLD, "id": 1}][::order]})
+
+    run = client_of(StubSession(answer)).numbers.bulk_update(dict.fromkeys((1, 2, 3), ON), batch="auto")
+    report = run_virtual(finish(run))
+
+    assert counts(report) == (3, 0, 0, 0)
+    assert sent == [[1, 2, 3], [1]]

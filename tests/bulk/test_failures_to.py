@@ -285,3 +285,41 @@ def test_a_path_may_be_of_any_kind(tmp_path: Path) -> None:
 
     run_from_1000(finish(fast_client(all_fail()).numbers.bulk_update({1: ON}, failures_to=Place())))
     assert len(lines(tmp_path / "failed.jsonl")) == 1
+
+
+@pytest.mark.parametrize("name", ["f.ndjson", "f.csv"])
+def test_two_runs_at_once_do_not_write_over_each_other(tmp_path: Path, name: str) -> None:
+    (tmp_path / "link").symlink_to(tmp_path)
+
+    async def main() -> None:
+        client = fast_client(all_fail())
+        path = tmp_path / name
+        first = asyncio.ensure_future(
+            finish(client.numbers.bulk_update(dict.fromkeys(range(1, 201), ON), failures_to=path))
+        )
+        await asyncio.sleep(0.001)
+        for same in (path, tmp_path / "link" / name):
+            for _ in range(2):
+                with pytest.raises(ConfigurationError, match="another bulk run writes"):
+                    await client.numbers.bulk_update({1: ON}, failures_to=same)
+        other = await client.numbers.bulk_update({1: ON}, failures_to=tmp_path / f"other {name}")
+        assert other.failures_total == 1
+        report = await first
+        assert report.failures_total == 200
+        assert len(path.read_text(encoding="utf-8").splitlines()) == 200 + (name == "f.csv")
+        # The file is free again, and so it is after a run that could not open it.
+        await client.numbers.bulk_update({1: ON}, failures_to=path)
+        for _ in range(2):
+            with pytest.raises(ConfigurationError, match="cannot write"):
+                await client.numbers.bulk_update({1: ON}, failures_to=tmp_path)
+
+    run_virtual(main())
+
+
+def test_two_runs_may_write_to_one_device() -> None:
+    async def main() -> None:
+        client = fast_client(all_fail())
+        runs = [finish(client.numbers.bulk_update({1: ON}, failures_to=os.devnull)) for _ in range(2)]
+        assert [report.failures_total for report in await asyncio.gather(*runs)] == [1, 1]
+
+    run_virtual(main())

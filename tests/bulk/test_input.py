@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
@@ -262,3 +263,43 @@ def test_workers_that_waited_for_the_input_are_soon_all_at_work() -> None:
 
     assert run_virtual(main()).succeeded == 1000
     assert most > 60
+
+
+@pytest.mark.req_17
+@pytest.mark.parametrize("how", ["cancel", "break"])
+@pytest.mark.parametrize("kind", ["generator", "async generator", "list"])
+def test_a_run_that_leaves_a_generator_unread_says_so(kind: str, how: str) -> None:
+    items = [(number, ON) for number in range(1, 301)]
+
+    async def later() -> AsyncIterator[tuple[int, NumberUpdate]]:
+        for item in items:
+            yield item
+
+    async def main() -> BulkReport:
+        _, client = answering(lambda _: Reply())
+        updates: Any = {"generator": lambda: iter(items), "async generator": later, "list": lambda: items}[kind]()
+        run = client.numbers.bulk_update(updates, concurrency=8)
+        if how == "break":
+            async for _ in run:
+                break
+            with contextlib.suppress(asyncio.CancelledError):
+                await run
+        else:
+            task = asyncio.ensure_future(finish(run))
+            await asyncio.sleep(0.05)
+            task.cancel()
+            await asyncio.wait([task])
+        return run.report
+
+    report = run_virtual(main())
+    assert (report.total == 300, report.cut_short) == ((True, False) if kind == "list" else (False, True))
+
+
+@pytest.mark.req_17
+def test_a_generator_that_was_read_to_its_end_is_not_cut_short() -> None:
+    async def main() -> BulkReport:
+        _, client = answering(lambda _: Reply())
+        return await client.numbers.bulk_update((number, ON) for number in range(1, 101))
+
+    report = run_virtual(main())
+    assert (report.total, report.cut_short) == (100, False)

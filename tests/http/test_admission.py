@@ -15,6 +15,7 @@ from wavix_async import (
     Operation,
     RateLimitError,
     RetryPolicy,
+    ServerError,
     StoppedError,
     StopSignal,
     Success,
@@ -135,5 +136,89 @@ def test_a_busy_server_pauses_everyone() -> None:
             with pytest.raises(Exception, match="HTTP 503"):
                 await wavix.call(GET, path={"id": 1})
             assert wavix.limits.snapshot().paused_for == pytest.approx(4, abs=0.5)
+
+    run_virtual(main())
+
+
+@pytest.mark.req_09
+@pytest.mark.parametrize("method", ["GET", "PATCH", "POST"])
+def test_a_busy_server_and_a_short_deadline_give_the_error_of_the_answer(method: str) -> None:
+    body = {"message": "busy", "error_code": "E503"}
+
+    async def main() -> None:
+        session = StubSession(lambda _: Reply(503, body, {"Retry-After": "10"}))
+        async with made(session) as wavix:
+            with pytest.raises(ServerError, match=r"HTTP 503.*busy.*Not retried: .* after the deadline") as caught:
+                await wavix.with_options(deadline=5).call(Operation(method, "/v1/things/{id}", Success), path={"id": 1})
+            error = caught.value
+            assert (error.status, error.retry_after, error.details, error.code) == (503, 10, body, "E503")
+            assert (error.is_refusal, error.outcome, error.attempts, error.elapsed) == (False, "unknown", 1, 0)
+            assert error.not_retried is not None
+
+    run_virtual(main())
+
+
+@pytest.mark.req_09
+def test_a_pause_that_another_call_began_gives_the_error_of_the_answer() -> None:
+    async def main() -> None:
+        session = StubSession(
+            lambda seen: Reply(500) if seen.path.endswith("/1") else Reply(429, {}, {"Retry-After": "30"})
+        )
+        retry = RetryPolicy(backoff=4)
+        async with made(session, retry=retry) as wavix:
+            first = asyncio.ensure_future(wavix.with_options(deadline=20).call(GET, path={"id": 1}))
+            await asyncio.sleep(0)
+            with pytest.raises(RateLimitError):
+                await wavix.with_options(retry=RetryPolicy.none()).call(GET, path={"id": 2})
+            with pytest.raises(ServerError, match="Not retried") as caught:
+                await first
+            assert (caught.value.status, caught.value.outcome, caught.value.attempts) == (500, "unknown", 1)
+            assert caught.value.retry_after == pytest.approx(30, abs=5)
+            assert caught.value.__cause__ is None
+
+    run_virtual(main())
+
+
+@pytest.mark.req_09
+def test_a_refusal_that_does_not_fit_the_deadline_keeps_what_the_api_said() -> None:
+    body = {"message": "slow down", "error_code": "E429"}
+
+    async def main() -> None:
+        session = StubSession(lambda _: Reply(429, body, {"Retry-After": "10"}))
+        async with made(session) as wavix:
+            with pytest.raises(RateLimitError, match="would have to wait") as caught:
+                await wavix.with_options(deadline=5).call(GET, path={"id": 1})
+            error = caught.value
+            assert (error.status, error.code, error.reason, error.details) == (429, "E429", "slow down", body)
+            assert (error.is_refusal, error.outcome) == (True, "rejected")
+
+    run_virtual(main())
+
+
+@pytest.mark.req_11
+def test_a_server_that_is_only_slow_gives_no_error_of_a_rate() -> None:
+    async def main() -> None:
+        session = StubSession(fine, latency=1000.0)
+        async with made(session) as wavix:
+            patient = wavix.with_options(deadline=2)
+            ends = await asyncio.gather(
+                *(patient.call(GET, path={"id": number}) for number in range(40)), return_exceptions=True
+            )
+            assert {type(end) for end in ends} == {DeadlineExceededError}
+            not_sent = [end for end in ends if isinstance(end, DeadlineExceededError) and end.outcome == "not_sent"]
+            assert len(not_sent) == 40 - session.requests > 0
+            assert all("no free place among the requests in flight" in str(end) for end in not_sent)
+
+    run_virtual(main())
+
+
+def test_an_error_without_an_answer_is_no_refusal() -> None:
+    async def main() -> None:
+        async with made(StubSession(fine), rate=0.01) as wavix:
+            await wavix.call(GET, path={"id": 1})
+            with pytest.raises(RateLimitError, match="the rate limit allows nothing earlier") as caught:
+                await wavix.with_options(deadline=5).call(GET, path={"id": 2})
+            assert (caught.value.is_refusal, caught.value.outcome, caught.value.status) == (False, "not_sent", None)
+            assert caught.value.retry_after == pytest.approx(100, abs=1)
 
     run_virtual(main())

@@ -598,3 +598,180 @@ def test_a_call_with_other_options_of_its_operation_is_judged_by_them() -> None:
     read(numbers.UPDATE, number(), {"id": 1001}, ON)
     other = attrs.evolve(numbers.UPDATE, applied_late=("sms_enabled",))
     assert read(other, number(sms_enabled=False), {"id": 1001}, ON)
+
+
+# --- errors inside an answer ---
+
+
+@frozen(kw_only=True)
+class Job(Model):
+    id: int = field(default=None)
+    label: str | None = None
+    error: str | None = None
+    """Why the job failed: data."""
+
+
+@pytest.mark.parametrize("method", ["GET", "PUT", "POST"])
+@pytest.mark.parametrize("result", [dict, Trunk])
+@pytest.mark.parametrize(
+    "inner",
+    [
+        {"id": 5, "name": "office", "error": "could not save"},
+        {"id": 5, "name": "office", "error": True},
+        {"id": 5, "name": "office", "success": False},
+        {"success": False},
+        {"status": "error", "message": "no"},
+        None,
+        False,
+    ],
+)
+def test_an_error_inside_what_is_unwrapped_is_a_doubt(method: str, result: Any, inner: Any) -> None:
+    operation = Operation(method, "/v1/trunks", result, unwrap="trunk")
+    with pytest.raises((DecodeError, OutcomeUnknownError)) as caught:
+        read(operation, {"success": True, "trunk": inner})
+    assert caught.value.outcome == "unknown"
+
+
+@pytest.mark.parametrize(
+    ("operation", "payload"),
+    [
+        (Operation("POST", "/v1/jobs", Job, unwrap="job"), {"job": {"id": 5, "error": "no route"}}),
+        (Operation("POST", "/v1/jobs", dict, unwrap="job"), {"job": {"id": 5, "status": "failed", "error": None}}),
+        (Operation("POST", "/v1/jobs", dict, unwrap="job"), {"id": 5, "job": None}),
+        (Operation("POST", "/v1/jobs", dict, unwrap="job", error_flag_is_data=True), {"job": {"error": "no route"}}),
+        (Operation("POST", "/v1/jobs", list[Job]), [{"id": 5, "error": "no route"}]),
+        (Operation("POST", "/v1/jobs", list[Job]), []),
+        (Operation("POST", "/v1/jobs", list), [None, 1]),
+        (Operation("POST", "/v1/jobs", list[dict], error_flag_is_data=True), [{"error": "no route"}]),
+        (Operation("PATCH", "/v1/jobs", list[Job], batch_ids="ids"), [{"id": 5, "error": "no route"}]),
+    ],
+)
+def test_an_error_that_a_result_documents_is_data(operation: Operation[Any], payload: Any) -> None:
+    assert read(operation, payload, None, {"ids": [5]}) is not None
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        [],
+        [None, None],
+        [1, 2],
+        [{}],
+        [{"error": "x"}],
+        [{"message": "x"}],
+        [ex.document(), {"error": "x"}],
+        [ex.document(), None],
+        [ex.document(id=None)],
+        [{**ex.document(), "error": "x"}],
+    ],
+)
+def test_an_upload_whose_answer_holds_no_documents_is_a_doubt(payload: Any) -> None:
+    with pytest.raises(OutcomeUnknownError, match="cannot be believed") as caught:
+        read(numbers.UPLOAD, payload)
+    assert caught.value.answer is not None
+
+
+def test_an_upload_whose_answer_has_a_new_key_is_believed() -> None:
+    assert len(read(numbers.UPLOAD, [{**ex.document(), "new": 1, "error": None}])) == 1
+
+
+@pytest.mark.parametrize(
+    ("result", "item"), [(list, {"error": "x"}), (list[dict], {"error": "x"}), (list[Job], {"message": "no"})]
+)
+def test_a_list_that_answers_a_change_with_an_error_is_a_doubt(result: Any, item: Any) -> None:
+    with pytest.raises(OutcomeUnknownError, match=r"it says error: 'x'|in place of a record"):
+        read(Operation("POST", "/v1/jobs", result), [item])
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"error": "could not save"}, {"errors": ["no"]}, {"success": False}, {"status_code": 1, "error": True}]
+)
+@pytest.mark.parametrize("at", [0, 1])
+def test_an_error_in_one_record_of_a_batch_is_a_doubt(wrong: dict[str, Any], at: int) -> None:
+    items = [number(id=1), number(id=2)]
+    items[at] |= wrong
+    with pytest.raises(OutcomeUnknownError, match=rf"it says (error|errors|success): .* for id {at + 1}\."):
+        read(numbers.UPDATE_BATCH, {"items": items}, None, BATCH)
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_a_number_that_comes_twice_must_show_the_change_twice(order: int) -> None:
+    items = [number(id=1), number(id=2, sms_enabled=False), number(id=2)][::order]
+    with pytest.raises(OutcomeUnknownError, match="sms_enabled=False instead of True for id 2"):
+        read(numbers.UPDATE_BATCH, {"items": items}, None, BATCH)
+
+
+@pytest.mark.parametrize(
+    ("result", "settings", "around"),
+    [
+        (list, {}, None),
+        (list[dict], {}, None),
+        (list[dict], {"unwrap": "items"}, "items"),
+        (dict, {}, "items"),
+        (dict, {}, "trunks"),
+        (object, {}, "items"),
+        (object, {}, None),
+        (list, {"answer_id": "uuid"}, None),
+    ],
+)
+def test_a_batch_of_plain_json(result: Any, settings: dict[str, Any], around: str | None) -> None:
+    operation = Operation("PATCH", "/v1/trunks", result, batch_ids="ids", echoes=["label"], **settings)
+    key = settings.get("answer_id", "id")
+
+    def told(*records: dict[str, Any]) -> Any:
+        return read(operation, {around: [*records]} if around else [*records], None, {"ids": [1, 2], "label": "a"})
+
+    right = [{key: 1, "label": "a"}, {key: "2", "label": "a"}]
+    assert told(*right)
+    for wrong in (
+        {key: 3, "label": "a"},
+        {key: 2, "label": "b"},
+        {key: 2, "label": "a", "error": "no"},
+        {"label": "a"},
+    ):
+        with pytest.raises(OutcomeUnknownError, match=r"does not show 2|instead of 'a' for id 2|it says error"):
+            told(right[0], wrong)
+
+
+def test_a_batch_below_a_record_names_what_differs() -> None:
+    operation = Operation(
+        "PATCH", "/v1/groups/{id}/trunks", list, batch_ids="ids", answer_id="id", echoes=["label"], idempotent=True
+    )
+    with pytest.raises(OutcomeUnknownError, match="it shows label='b' instead of 'a' for id 1"):
+        read(operation, [{"id": 1, "label": "b"}], {"id": 9}, {"ids": [1], "label": "a"})
+
+
+# --- the proof that something was made ---
+
+
+@pytest.mark.req_01
+@pytest.mark.parametrize("shown", [{"message_id": None}, {"message_id": ""}])
+def test_a_message_without_an_id_is_a_doubt(shown: dict[str, Any]) -> None:
+    with pytest.raises(OutcomeUnknownError, match="it does not show the message_id") as caught:
+        read(messages.SEND, {**ex.MESSAGE, **shown}, None, SMS)
+    assert caught.value.outcome == "unknown"
+
+
+@pytest.mark.parametrize("result", [dict, Job, object, list[Job], list])
+def test_the_proof_that_something_was_made(result: Any) -> None:
+    operation = Operation("POST", "/v1/jobs", result, proof="id")
+    right, wrong = {"id": 5, "label": "a"}, {"label": "a"}
+    in_list = result in (list[Job], list)
+    assert read(operation, [right] if in_list else right)
+    with pytest.raises(OutcomeUnknownError):
+        read(operation, [right, wrong] if in_list else wrong)
+
+
+def test_a_batch_needs_no_proof() -> None:
+    with pytest.raises(InputError, match="proof"):
+        Operation("PATCH", "/v1/jobs", list, batch_ids="ids", proof="id")
+    with pytest.raises(InputError, match="proof"):
+        Operation("POST", "/v1/jobs", dict, proof=5)  # type: ignore[arg-type]
+
+
+async def test_nothing_under_the_key_to_unwrap_is_sent_once(api: Api) -> None:
+    api.answer("POST", "/v1/trunks", {"trunk": None}, repeat=True)
+    async with client(retry=RetryPolicy(backoff=0)) as wavix:
+        with pytest.raises(OutcomeUnknownError):
+            await wavix.call(Operation("POST", "/v1/trunks", dict, unwrap="trunk"), body={"label": "a"})
+    assert len(api.sent) == 1

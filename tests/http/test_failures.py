@@ -7,9 +7,11 @@ import traceback
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
+import aiohttp.compression_utils
 import pytest
 
 from tests.conftest import BASE
+from tests.support.raw import RawConnection, RawServer, answer
 from wavix_async import (
     AttemptTimeoutError,
     AuthenticationError,
@@ -18,6 +20,7 @@ from wavix_async import (
     DisconnectedError,
     OutcomeUnknownError,
     RateLimitError,
+    RetryPolicy,
     ServerError,
     StoppedError,
     TransportError,
@@ -29,6 +32,24 @@ from wavix_async._http import REQUEST_ERROR_STATUSES, add_context
 
 if TYPE_CHECKING:
     from tests.conftest import Api
+
+
+@pytest.mark.parametrize(
+    ("name", "said", "module"), [("br", "brotli", "HAS_BROTLI"), ("zstd", "zstandard", "HAS_ZSTD")]
+)
+async def test_an_encoding_that_is_not_supported_is_named(name: str, said: str, module: str) -> None:
+    if getattr(aiohttp.compression_utils, module, False):
+        pytest.skip("this installation of aiohttp reads the encoding")
+
+    def serve(connection: RawConnection) -> None:
+        while (seen := connection.read()) is not None:
+            connection.send(answer(seen.id, head=f"Content-Encoding: {name}\r\n"))
+
+    with RawServer(serve) as server:
+        async with WavixClient("key", base_url=server.url, retry=RetryPolicy.none()) as wavix:
+            with pytest.raises(DisconnectedError, match=rf"in the encoding {said} .* not supported") as caught:
+                await wavix.numbers.get(7)
+    assert caught.value.outcome == "unknown"
 
 
 @pytest.mark.req_03

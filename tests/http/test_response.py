@@ -133,6 +133,8 @@ def test_an_answer_of_quite_another_kind(operation: Operation[Any], payload: Any
         read_response(operation, answer(200, payload))
 
     assert caught.value.retryable
+    assert ("JSON null" in str(caught.value)) == (payload is None)
+    assert "NoneType" not in str(caught.value)
 
 
 @pytest.mark.req_23

@@ -11,7 +11,7 @@ from multidict import CIMultiDict, CIMultiDictProxy
 
 from tests.support.stub import Reply, StubSession
 from tests.support.virtual import run_virtual
-from wavix_async import Number, Operation, RateLimitError, RetryPolicy, Success, Timeouts, WavixClient
+from wavix_async import Number, Operation, RateLimitError, RetryPolicy, ServerError, Success, Timeouts, WavixClient
 from wavix_async._ratelimit import MAX_WAIT, RateHint, rate_hint, retry_after
 
 pytestmark = pytest.mark.req_07
@@ -34,6 +34,10 @@ def headers(*pairs: tuple[str, str]) -> CIMultiDictProxy[str]:
         ("-4", 0.0),
         ("9" * 500, MAX_WAIT),
         ("31536000000", MAX_WAIT),
+        ("31536000", 31_536_000.0),
+        (str(int(NOW) + 9), 9.0),
+        (str(int(NOW) * 1000 + 2500), 2.5),
+        (str(int(NOW) * 1000 - 2500), 0.0),
         ("1, 2", 2.0),
         ("soon", None),
         ("", None),
@@ -83,6 +87,10 @@ def test_milliseconds() -> None:
     assert retry_after(headers(("Retry-After-Ms", "250"), ("Retry-After", "1")), NOW) == 1.0
 
 
+def test_milliseconds_that_are_an_epoch_time() -> None:
+    assert retry_after(headers(("Retry-After-Ms", str(int(NOW) * 1000 + 4000))), NOW) == 4.0
+
+
 def test_a_plain_dict_will_do() -> None:
     assert retry_after({"Retry-After": "2"}, NOW) == 2.0
 
@@ -103,6 +111,10 @@ def test_no_text_raises_or_means_a_negative_or_endless_wait(text: str) -> None:
         ("86401", None),
         ("1000000000", None),
         (str(int(NOW) + 10), 10.0),
+        (str(int(NOW) + 86_400), 86_400.0),
+        (str(int(NOW) + 86_401), None),
+        (str((int(NOW) + 86_401) * 1000), None),
+        ("9999999999", None),
         (str(int(NOW) - 10), 0.0),
         (str(int(NOW * 1000) + 2500), 2.5),
         ("later", None),
@@ -144,6 +156,8 @@ def test_an_epoch_reset_is_measured_on_the_servers_clock() -> None:
          RateHint(9.0, 3.0)),
         ([("RateLimit", "limit=100, remaining=50, reset=5"), ("RateLimit-Policy", "100;w=60")],
          RateHint(50.0, 5.0, 100.0, 60.0)),
+        ([("RateLimit", '"default";r=0;t=86401')], RateHint(0.0)),
+        ([("RateLimit", "limit=1, remaining=0, reset=86401")], RateHint(0.0, None, 1.0)),
         ([("RateLimit", '"a')], None),
         ([("RateLimit", '"a";t=5')], None),
         ([("X-RateLimit-Remaining", "many")], None),
@@ -233,10 +247,53 @@ def test_what_does_not_fit_the_deadline_fails_at_once_with_the_seconds(status: i
             timeout=Timeouts(deadline=wait - 0.1),
             retry=RetryPolicy(backoff=0),
         )
-        with pytest.raises(RateLimitError) as caught:
+        with pytest.raises(RateLimitError if status == 429 else ServerError) as caught:
             await client.call(BUY, path={"id": 1})
+        assert caught.value.status == status
         assert caught.value.elapsed == 0
         assert caught.value.retry_after == pytest.approx(wait)
         assert (caught.value.attempts, session.requests) == (1, 1)
+
+    run_virtual(main())
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"X-RateLimit-Limit": "100", "X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "9999999999"},
+        {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "9999999999000"},
+        {"RateLimit": '"default";r=0;t=31536000'},
+        {"RateLimit": '"default";r=0', "RateLimit-Policy": '"default";q=1;w=31536000'},
+        {"RateLimit": "limit=1, remaining=0, reset=31536000"},
+        {"RateLimit-Remaining": "0", "RateLimit-Reset": "9999999999"},
+    ],
+    ids=["epoch", "epoch in milliseconds", "draft 10", "a window", "draft 7", "without X"],
+)
+@pytest.mark.parametrize("status", [200, 429])
+def test_a_reset_in_years_does_not_close_the_client(status: int, headers: dict[str, str]) -> None:
+    replies = iter([Reply(status, headers=headers)])
+    session = StubSession(lambda _: next(replies, Reply()))
+
+    async def main() -> None:
+        client = WavixClient("key", base_url="http://127.0.0.1:1", session=session, timeout=Timeouts(deadline=5))  # type: ignore[arg-type]
+        for _ in range(3):
+            await client.call(GET, path={"id": 1})
+
+    run_virtual(main())
+
+
+def test_the_snapshot_tells_a_wait_for_the_reset_of_a_quota() -> None:
+    replies = iter([Reply(headers={"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "600"})])
+    session = StubSession(lambda _: next(replies, Reply()))
+
+    async def main() -> None:
+        client = WavixClient("key", base_url="http://127.0.0.1:1", session=session)  # type: ignore[arg-type]
+        await client.call(GET, path={"id": 1})
+        assert client.limits.snapshot().paused_for == pytest.approx(600, abs=1)
+        with pytest.raises(RateLimitError) as caught:
+            await client.with_options(deadline=5).call(GET, path={"id": 1})
+        assert caught.value.retry_after == pytest.approx(600, abs=1)
+        await client.with_options(deadline=700).call(GET, path={"id": 1})
+        assert client.limits.snapshot().paused_for == 0
 
     run_virtual(main())

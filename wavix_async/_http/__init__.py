@@ -22,7 +22,7 @@ requests, `fresh.py` opens a new connection through a caller's session, and `rec
 """
 
 from wavix_async._http.base_client import BaseClient, Limits
-from wavix_async._http.evidence import Difference, describe, find_id_field
+from wavix_async._http.evidence import Difference, denial_of_record, describe, find_id_field
 from wavix_async._http.failures import add_context, name_failure
 from wavix_async._http.file_part import FilePart
 from wavix_async._http.headers import idempotency_headers
@@ -64,6 +64,7 @@ __all__ = [
     "add_context",
     "build_request",
     "decide",
+    "denial_of_record",
     "describe",
     "find_id_field",
     "idempotency_headers",

@@ -99,7 +99,7 @@ class Admission:
 
         Raises:
             RateLimitError: The permit would come after the deadline.
-            DeadlineExceededError: No slot was free before the deadline.
+            DeadlineExceededError: No slot, and no place among the requests in flight, was free before the deadline.
             ClientClosedError: The client was closed during the wait.
             StoppedError: The stop signal of the call was set during the wait.
         """
@@ -140,7 +140,13 @@ class Admission:
         try:
             return await self._limiter.acquire(self._deadline, position, self._side, bulk=self._options.bulk)
         except WaitTooLong as late:
-            raise self._too_late(late.wait, paused=late.paused) from None
+            if late.wait > 0:
+                raise self._too_late(late.wait, paused=late.paused) from None
+            # Neither a rate nor a pause holds the call back: the answers that it waits for did not come.
+            raise DeadlineExceededError(
+                f"{self._operation.name} found no free place among the requests in flight before its deadline.",
+                outcome="not_sent",
+            ) from None
 
     def _too_late(self, wait: float, *, paused: bool) -> RateLimitError:
         self.too_late = True

@@ -56,6 +56,7 @@ class Call(Generic[T]):
         "_counted",
         "_crowded_out",
         "_deadline",
+        "_failure",
         "_fresh",
         "_here",
         "_on_wire",
@@ -87,6 +88,7 @@ class Call(Generic[T]):
         self._waited_for_room = False
         self._on_wire = 0.0  # seconds of the attempts that failed
         self._answer: tuple[int, Mapping[str, str]] | None = None  # status and headers of a failure, for a receipt
+        self._failure: WavixError | None = None  # what the last attempt ended with, while the next one waits
 
     async def run(self) -> T:
         """Make the call.
@@ -122,6 +124,7 @@ class Call(Generic[T]):
             finally:
                 # An error refers to its frames, and these refer to the answer: a stored error would keep all of it.
                 del first
+                self._failure = None
         except BaseException as error:
             if receivers.get():
                 self._give_receipt(None, self._time(), error)
@@ -155,10 +158,24 @@ class Call(Generic[T]):
                 return await self._exchange(permit, slots, began)
             return await self._traced(permit, slots, began)
         except WavixError as error:
+            if admission.too_late:
+                error = self._last_answer(error)
             # `_exchange` has hidden the key. Frames and contexts may hold the answer, and a stored error would keep it.
             cause = error.__cause__
             error.__traceback__ = error.__context__ = None
             raise self._with_context(error).with_traceback(None) from cause
+
+    def _last_answer(self, late: WavixError) -> WavixError:
+        """Return what to raise if the next attempt would come too late: the error of the last one, if there was one."""
+        failed = self._failure
+        if failed is None:
+            return late
+        if failed.status == 429:
+            late.code, late.request_id, late.date = failed.code, failed.request_id, failed.date
+            late.reason, late.details = failed.reason, failed.details
+            return late
+        failed.retry_after = max(failed.retry_after or 0.0, late.retry_after or 0.0)
+        return failed
 
     async def _traced(self, permit: float, slots: Slots, began: float) -> T:
         """Make the exchange inside the contexts of the observers."""
@@ -280,7 +297,9 @@ class Call(Generic[T]):
 
     def _decide(self, failure: WavixError) -> _retry.Wait | _retry.GiveUp:
         if self._admission.too_late:
-            return _retry.GiveUp(failure)
+            if failure is not self._failure:
+                return _retry.GiveUp(failure)
+            return self._explained(_retry.GiveUp(failure, _retry.TOO_LATE))
         self._crowded_out = failure if isinstance(failure, ConnectError) and failure.local_limit else None
         if self._crowded_out is not None:
             if not self._waited_for_room:
@@ -299,13 +318,18 @@ class Call(Generic[T]):
             take_retry=lambda: self._state.budget.take(now, self._deadline - now),
         )
         if isinstance(verdict, _retry.GiveUp):
-            error = self._with_context(verdict.error)
-            if verdict.reason is not None:
-                error.not_retried = verdict.reason
-                error.message = f"{error.message} {verdict.reason}"
-                error.args = (error.message,)
-        else:
-            self._options.observers.notify(self._retry_event(self._tries, verdict.seconds, failure))
+            return self._explained(verdict)
+        self._failure = failure
+        self._options.observers.notify(self._retry_event(self._tries, verdict.seconds, failure))
+        return verdict
+
+    def _explained(self, verdict: _retry.GiveUp) -> _retry.GiveUp:
+        """Add to an error why the call is not repeated."""
+        error = self._with_context(verdict.error)
+        if verdict.reason is not None:
+            error.not_retried = verdict.reason
+            error.message = f"{error.message} {verdict.reason}"
+            error.args = (error.message,)
         return verdict
 
     def _retry_event(self, attempt: int, wait: float, failure: WavixError) -> RetryEvent:

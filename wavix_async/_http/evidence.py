@@ -7,6 +7,7 @@ was not saved, although the answer shows it) only a later read can find.
 """
 
 import enum
+import typing
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any, Final, TypeAlias
 
@@ -19,7 +20,16 @@ from wavix_async._http.request import Request
 from wavix_async.models.common import Success
 from wavix_async.types import UNSET
 
-__all__ = ["Contradiction", "Difference", "denial", "describe", "find_contradiction", "find_id_field"]
+__all__ = [
+    "TALK",
+    "Contradiction",
+    "Difference",
+    "denial",
+    "denial_of_record",
+    "describe",
+    "find_contradiction",
+    "find_id_field",
+]
 
 Excerpt: TypeAlias = Callable[[str, int], str]
 """Returns the beginning of a text, without the API key and without a part of it at the cut."""
@@ -53,19 +63,21 @@ class Difference:
 # --- answers that say no ---
 
 _NO: Final = frozenset(each for word in ("error", "failed", "failure") for each in (word, word.upper(), word.title()))
-_TALK: Final = frozenset(
+TALK: Final = frozenset(
     {"success", "status", "message", "error", "errors", "code", "error_code", "error_class", "detail", "details"}
     | {"title", "type", "instance", "reason", "timestamp", "path", "request_id"}
 )
 """Keys of an answer that only talks about the request, and has no data."""
 _NOTHING: Final[tuple[Any, ...]] = (None, False, 0, "", [], {})
 _YES: Final = (True, 1, "true", "1")
+_READS: Final = frozenset({"GET", "HEAD"})
 
 
 def denial(operation: Operation[Any], payload: dict[str, Any], excerpt: Excerpt) -> str | None:
     """Return how a 2xx answer says no, as a clause for a message; None if it does not.
 
-    `success: false` and `error: true` are the API's own form of an error; `read_response` raises it before.
+    `success: false` and `error: true` are the API's own form of an error; `read_response` raises it before. Inside the
+    key `unwrap` they are a doubt.
 
     Args:
         operation: The call.
@@ -73,33 +85,72 @@ def denial(operation: Operation[Any], payload: dict[str, Any], excerpt: Excerpt)
         excerpt: Shortens what the clause quotes.
     """
     status = payload.get("status")
-    if (
-        payload.get("success", True) is True
+    if (  # written out, because every success goes through it: `_is_quiet` costs a call
+        operation.unwrap is None
+        and payload.get("success", True) is True
         and "error" not in payload
         and "errors" not in payload
         and (status not in _NO if type(status) is str else type(status) is not int)
         and (operation.result is not Success or "success" in payload or not payload)
     ):
         return None
-    data, is_plain = _data_keys(operation, payload)
+    inner = None if operation.unwrap is None else payload.get(operation.unwrap)
+    is_wrapped = isinstance(inner, dict | list)
+    words = None
+    if not _is_quiet(payload):
+        around = frozenset({operation.unwrap or ""}), False
+        words = _denial(payload, around if is_wrapped else _data_keys(operation), excerpt)
+    if words is None and type(inner) is dict and not _is_quiet(inner):
+        words = _denial(inner, _data_keys(operation), excerpt)
+    if words is None and operation.result is Success and payload and "success" not in payload:
+        words = f"it does not say success, only {_brief(payload, excerpt)}"
+    return words
+
+
+def denial_of_record(record: object, excerpt: Excerpt) -> str | None:
+    """Return how one record of an answer says no, as `denial` does. What its model documents is data.
+
+    Args:
+        record: A model, or plain JSON.
+        excerpt: Shortens what the clause quotes.
+    """
+    if isinstance(record, _codec.AnswerBase):
+        undocumented: Any = record.extra
+        return _denial(undocumented, (frozenset(), False), excerpt) if undocumented else None
+    if type(record) is not dict or _is_quiet(record):
+        return None
+    return _denial(record, (frozenset(), True), excerpt)
+
+
+def _is_quiet(payload: dict[str, Any]) -> bool:
+    """Return whether an object has no key that may say no; nearly all have none."""
+    status = payload.get("status")
+    return (
+        payload.get("success", True) is True
+        and "error" not in payload
+        and "errors" not in payload
+        and (status not in _NO if type(status) is str else type(status) is not int)
+    )
+
+
+def _denial(payload: Mapping[str, Any], known: tuple[frozenset[str], bool], excerpt: Excerpt) -> str | None:
+    """Return how an object says no, given the keys that are data, and whether any key may be data (plain JSON)."""
+    data, is_plain = known
+    status = payload.get("status")
     escape = ". If that is data, make the Operation with error_flag_is_data=True" if is_plain else ""
     for key in ("error", "errors"):
         if key not in data and payload.get(key) not in _NOTHING:
             return f"it says {key}: {_brief(payload[key], excerpt)}{escape}"
     fails = status in _NO if type(status) is str else type(status) is int and status >= 400
-    if fails and (payload.keys() <= _TALK or not (is_plain or "status" in data)):
+    if fails and (payload.keys() <= TALK or not (is_plain or "status" in data)):
         return f"it says status: {_brief(status, excerpt)}{escape}"
     if "success" not in data and payload.get("success", True) not in _YES:
         return f"it says success: {_brief(payload['success'], excerpt)}{escape}"
-    if operation.result is Success and payload and "success" not in payload:
-        return f"it does not say success, only {_brief(payload, excerpt)}"
     return None
 
 
-def _data_keys(operation: Operation[Any], payload: dict[str, Any]) -> tuple[frozenset[str], bool]:
+def _data_keys(operation: Operation[Any]) -> tuple[frozenset[str], bool]:
     """Return the keys that are data because the result documents them, and whether any key may be data (plain JSON)."""
-    if operation.unwrap is not None and isinstance(payload.get(operation.unwrap), dict | list):
-        return frozenset({operation.unwrap}), False
     if operation.result is Success:
         return frozenset(), False
     models = [kind for kind in _codec.members(operation.result) if _codec.is_model(kind) and kind is not Success]
@@ -151,7 +202,7 @@ class _Evidence:
     def differences(self, request: Request, value: Any) -> Iterator[Difference]:
         """Give each field in which an answer contradicts its request."""
         path = request.path or {}
-        for each in self.ids:
+        for each in self.ids if path else ():
             asked, shown = path[each.placeholder], self.read_answer(value, each.name)
             if not each.is_shown(shown, asked):
                 yield Difference(each.wire, asked, shown, is_id=True)
@@ -178,10 +229,14 @@ def find_contradiction(
         return _find_in_confirmation(operation, request, value, excerpt) if value.extra else None
     if operation.batch_ids is not None:
         return _find_in_batch(operation, operation.batch_ids, request, value, excerpt)
+    if type(value) is list:
+        return None if operation.method in _READS else _find_in_list(operation, value, excerpt)
     kinds = type(request.asked), type(value)
     evidence = operation._evidence.get(kinds) or _evidence(operation, *kinds)
     if evidence.supports(request.path, request.asked, value):
         return None
+    if operation.proof is not None and not _shown(value, operation.proof):
+        return Contradiction(f"it does not show the {operation.proof}", (), other_record=False)
     return describe(evidence.differences(request, value), excerpt)
 
 
@@ -249,22 +304,26 @@ def _make_evidence(operation: Operation[Any], body: type, result: type) -> _Evid
         for wire, key in _keys(body, wanted)
         if wire in fields and wire not in operation.applied_late
     )
-    return _compile(tuple(ids), tuple(echoes), body, result)
+    proof = operation.proof and (fields[operation.proof].name if operation.proof in fields else "")
+    return _compile(tuple(ids), tuple(echoes), body, result, proof)
 
 
 def _make_evidence_of_json(operation: Operation[Any], body: type, result: type) -> _Evidence:
     """Return what plain JSON must show: only what the operation declares, since no model documents its keys."""
     if not issubclass(result, dict):
-        return _compile((), (), body, result)
+        return _compile((), (), body, result, operation.proof and "")
     ids: tuple[_Id, ...] = ()
     if operation.answer_id and operation.placeholders:
         ids = (_Id(operation.placeholders[-1], operation.answer_id, operation.answer_id, optional=False),)
     echoes = (_Echo(key, wire, wire, _is_secret(body, key)) for wire, key in _keys(body, operation.echoes or ()))
-    return _compile(ids, tuple(echoes), body, result)
+    return _compile(ids, tuple(echoes), body, result, operation.proof)
 
 
-def _compile(ids: tuple[_Id, ...], echoes: tuple[_Echo, ...], body: type, result: type) -> _Evidence:
-    """Compile the test that every success goes through: one expression costs a third of a loop."""
+def _compile(ids: tuple[_Id, ...], echoes: tuple[_Echo, ...], body: type, result: type, proof: str | None) -> _Evidence:
+    """Compile the test that every success goes through: one expression costs a third of a loop.
+
+    `proof` is a field of the answer; an empty text is one that the answer cannot have.
+    """
     in_body = "body.{}" if issubclass(body, _codec.FieldsBase) else "body.get({!r}, UNSET)"
     in_answer = "answer.{}" if _codec.is_model(result) else "answer.get({!r})"
     tests = []
@@ -276,6 +335,8 @@ def _compile(ids: tuple[_Id, ...], echoes: tuple[_Echo, ...], body: type, result
             f"(path is None or (type(shown := {shown}) is type(asked := {asked}) and shown == asked)"
             f" or is_shown{at}(shown, asked))"
         )
+    if proof is not None:
+        tests.append(f"({in_answer.format(proof)} and True)" if proof else "False")
     for echo in echoes:
         asked, shown = in_body.format(echo.key), in_answer.format(echo.name)
         tests.append(
@@ -347,6 +408,45 @@ def _find_in_confirmation(
     return describe([Difference(wire, asked[0] if len(asked) == 1 else asked, shown, is_id=True)], excerpt)
 
 
+def _find_in_list(operation: Operation[Any], records: list[Any], excerpt: Excerpt) -> Contradiction | None:
+    """Check that each item of the answer to a change is a record, has its proof, and does not say no."""
+    of_models = any(map(_codec.is_model, _item_kinds(operation.result)))
+    if not records and operation.proof is not None:
+        return Contradiction("it is an empty list", (), other_record=False)
+    for record in records:
+        words = None if operation.error_flag_is_data else denial_of_record(record, excerpt)
+        if words is None and of_models and not _is_record(record):
+            words = f"it holds {_brief(_codec.to_dict(record) if _codec.is_model(type(record)) else record, excerpt)}"
+            words += " in place of a record"
+        if words is None and operation.proof is not None and not _shown(record, operation.proof):
+            words = f"it holds a record without {operation.proof}"
+        if words is not None:
+            return Contradiction(words, (), other_record=False)
+    return None
+
+
+def _item_kinds(result: Any) -> list[Any]:
+    lists = filter(_codec.is_list, _codec.members(result))
+    return [kind for each in lists for kind in _codec.members(typing.get_args(each)[0])]
+
+
+def _is_record(item: object) -> bool:
+    """Return whether an item of a list of models is one, with at least one field that the model documents."""
+    if not isinstance(item, _codec.AnswerBase):
+        return False
+    return any(getattr(item, field.name) is not None for field in _codec.shape_of(type(item)).fields)
+
+
+def _shown(record: object, wire: str) -> Any:
+    """Return a field of a record, by its name on the wire; None if the record has none."""
+    if isinstance(record, dict):
+        return record.get(wire)
+    if not _codec.is_model(type(record)):
+        return None
+    name = next((field.name for field in _codec.shape_of(type(record)).fields if field.wire == wire), None)
+    return None if name is None else getattr(record, name)
+
+
 def _find_in_batch(
     operation: Operation[Any], key: str, request: Request, value: Any, excerpt: Excerpt
 ) -> Contradiction | None:
@@ -355,20 +455,40 @@ def _find_in_batch(
     ids = body.get(key) if isinstance(body, Mapping) else None
     if not isinstance(ids, list | tuple):
         return None
-    records = value if isinstance(value, list) else getattr(value, "items", None)
-    found = {}
-    for record in records if isinstance(records, list) else ():
-        if _codec.is_model(type(record)):
-            found[str(getattr(record, "id", None))] = record
+    # One id may come twice; then each of its records must show the change.
+    found: dict[str, list[Any]] = {}
+    wire = operation.answer_id or "id"
+    for record in _records(value):
+        shown = record.id if wire == "id" and hasattr(record, "id") else _shown(record, wire)
+        if shown is not None:
+            found.setdefault(str(shown), []).append(record)
     missing = [each for each in ids if str(each) not in found]
     if missing:
         listed = ", ".join(_brief(each, excerpt) for each in missing[:10])
         more = f" and {len(missing) - 10} more" if missing[10:] else ""
         return Contradiction(f"it does not show {listed}{more}", ("id",), other_record=False)
     for each in ids:
-        record = found[str(each)]
-        evidence = _evidence(operation, type(body), type(record))
-        if not evidence.supports(None, body, record):
-            told = describe(evidence.differences(request, record), excerpt)
-            return attrs.evolve(told, words=f"{told.words} for id {_brief(each, excerpt)}")
+        for record in found[str(each)]:
+            words = None if operation.error_flag_is_data else denial_of_record(record, excerpt)
+            if words is not None:
+                return Contradiction(f"{words} for id {_brief(each, excerpt)}", (), other_record=False)
+            evidence = _evidence(operation, type(body), type(record))
+            if not evidence.supports(None, body, record):
+                told = describe(evidence.differences(attrs.evolve(request, path=None), record), excerpt)
+                return attrs.evolve(told, words=f"{told.words} for id {_brief(each, excerpt)}")
     return None
+
+
+def _records(value: Any) -> list[Any]:
+    """Return the records of an answer to a batch: the answer itself, its `items`, or its only list."""
+    if isinstance(value, list):
+        return value
+    if isinstance(value, dict):
+        values = value
+    elif _codec.is_model(type(value)):
+        values = {field.wire: getattr(value, field.name) for field in _codec.shape_of(type(value)).fields}
+    else:
+        return []
+    lists = [each for each in values.values() if isinstance(each, list)]
+    records = values.get("items")
+    return records if isinstance(records, list) else lists[0] if len(lists) == 1 else []

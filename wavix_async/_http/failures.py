@@ -152,6 +152,8 @@ def _reason(error: BaseException) -> str:
         # The message repeats the URL, which for a proxy holds the password.
         return f"status {error.status}, {error.message}" if error.message else f"status {error.status}"
     if isinstance(error, aiohttp.ClientResponseError):
+        if (encoding := _unknown_encoding(error)) is not None:
+            return f"the answer is in the encoding {encoding}, which is not supported here"
         # aiohttp quotes a part of the answer: it may be a part of the key.
         return f"the answer is not valid HTTP: {type(error.__cause__ or error).__name__}"
     if isinstance(error, aiohttp.ServerDisconnectedError):
@@ -161,6 +163,18 @@ def _reason(error: BaseException) -> str:
         return f"{type(error).__name__}, in the URL of the proxy or the API"
     reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
     return _LOGIN.sub("//<hidden>@", reason)
+
+
+def _unknown_encoding(error: BaseException) -> str | None:
+    """Return the name of a Content-Encoding that aiohttp cannot decode without another package."""
+    cause = error.__cause__
+    while cause is not None:
+        if isinstance(cause, aiohttp.http.HttpProcessingError):
+            for name in ("brotli (br)", "zstandard (zstd)"):
+                if f"Can not decode content-encoding: {name}" in str(cause):
+                    return name
+        cause = cause.__cause__
+    return None
 
 
 def add_context(

@@ -42,9 +42,10 @@ class Operation(Value, Generic[T]):
         method: HTTP method, in capitals: GET, POST, PUT, PATCH, DELETE or HEAD.
         path: Path with placeholders: `/v1/numbers/{id}`.
         result: The type of a successful answer: a model, a list of models, `dict`, `list` or `object` for plain JSON,
-            or None to ignore the body. `Download` is a file and `Export[Message]` one JSON object in each line: make
-            their calls with `download()` and `export()` of the client. A union needs a cast, because type checkers
-            cannot infer its type: `EITHER: Operation[A | B] = Operation("GET", "/v1/...", cast("Any", A | B))`.
+            or None to ignore the body: then every 2xx is a success, even one that says `success: false`. `Download` is
+            a file and `Export[Message]` one JSON object in each line: make their calls with `download()` and `export()`
+            of the client. A union needs a cast, because type checkers cannot infer its type:
+            `EITHER: Operation[A | B] = Operation("GET", "/v1/...", cast("Any", A | B))`.
         scope: The permission that the key needs (`numbers:write`), or None.
         idempotent: Whether sending it twice has the same effect as sending it once. The default is True for GET, HEAD,
             PUT and DELETE and False for all others: the client does not repeat a new operation until its author allows
@@ -69,7 +70,10 @@ class Operation(Value, Generic[T]):
             the body; otherwise none.
         applied_late: Fields that the API may apply after its answer, so that they prove nothing.
         batch_ids: The key of the body that lists the ids of several records, each of which the answer must show: `ids`;
-            or the key of the query that lists ids, if the answer only confirms.
+            or the key of the query that lists ids, if the answer only confirms. The records are the answer, its `items`
+            or its only list; each shows its id as `answer_id`, by default `id`.
+        proof: The field of the answer, by its name on the wire, that shows that a POST has made something, such as the
+            id of a new record. An answer without it is not believed, nor is an empty list. Not with `batch_ids`.
         pending_202: Whether a 202 means that there is no result yet. The result then has `pending` set, a field of its
             model with `metadata={"wire": False}`, and all other fields that the answer lacks are None.
         gone_key: The key of the body of a 400 that says that the object was deleted before: `deleted_at`. After an
@@ -102,6 +106,7 @@ class Operation(Value, Generic[T]):
     batch_ids: str | None = attrs.field(default=None, kw_only=True)
     pending_202: bool = attrs.field(default=False, kw_only=True)
     gone_key: str | None = attrs.field(default=None, kw_only=True)
+    proof: str | None = attrs.field(default=None, kw_only=True)
 
     is_stream: bool = attrs.field(init=False, repr=False, eq=False)
     """Whether the result is a `Download` or an `Export`."""
@@ -130,11 +135,13 @@ class Operation(Value, Generic[T]):
         for name in ("echoes", "applied_late"):
             if getattr(self, name):
                 _check_names(self.name, name, "fields of the body such as ['to']", getattr(self, name))
-        for name in ("answer_id", "batch_ids", "gone_key"):
+        for name in ("answer_id", "batch_ids", "gone_key", "proof"):
             if not isinstance(getattr(self, name), str | None):
                 raise InputError(
                     f"{self.name}: {name} must be a key such as 'id', or None; got {getattr(self, name)!r}."
                 )
+        if self.proof is not None and self.batch_ids is not None:
+            raise InputError(f"{self.name}: an operation with batch_ids has no proof: the ids are the proof.")
         is_stream = self.result is Download or self.result is Export or typing.get_origin(self.result) is Export
         object.__setattr__(self, "is_stream", is_stream)
         if is_stream:

@@ -16,7 +16,7 @@ answered: the API answers with JSON or with an empty body, a proxy with a page. 
 
 from typing import Final
 
-from wavix_async.errors import APIError, DecodeError, TransportError, WavixError, error_for_status
+from wavix_async.errors import APIError, DecodeError, RateLimitError, TransportError, WavixError, error_for_status
 
 __all__ = ["REQUEST_ERROR_STATUSES", "is_no_answer", "is_refusal", "is_request_error"]
 
@@ -47,4 +47,7 @@ def is_request_error(error: WavixError | None) -> bool:
 
 def is_no_answer(error: WavixError) -> bool:
     """Return whether an attempt got no answer of the API: none at all, an unreadable one, or one that is no refusal."""
+    if isinstance(error, RateLimitError):
+        # A 429, or a call that had to wait and was not sent: that says nothing about the API's health.
+        return False
     return isinstance(error, TransportError | DecodeError) or (isinstance(error, APIError) and not error.is_refusal)

@@ -9,7 +9,7 @@ import attrs
 
 from wavix_async import _codec
 from wavix_async._http.details import DETAILS, bounded
-from wavix_async._http.evidence import Contradiction, denial, find_contradiction
+from wavix_async._http.evidence import TALK, Contradiction, denial, find_contradiction
 from wavix_async._http.operation import Operation
 from wavix_async._http.redaction import NO_KEY, Redactor
 from wavix_async._http.refusals import is_refusal
@@ -186,9 +186,13 @@ def _decode(operation: Operation[T], response: Response, payload: Any, redactor:
         raise _unreadable(response, f"JSON that is nested deeper than {_DEEPEST} levels", redactor)
     if drifts and not (_codec.fits(result, value) and _says_something(result, payload)):
         raise _unreadable(
-            response, f"a JSON {type(payload).__name__} that is not an answer to {_name(operation, response)}", redactor
+            response, f"a JSON {_kind(payload)} that is not an answer to {_name(operation, response)}", redactor
         )
     return value, drifts
+
+
+def _kind(payload: Any) -> str:
+    return "null" if payload is None else type(payload).__name__
 
 
 def _read_unwrapped(
@@ -205,6 +209,9 @@ def _read_unwrapped(
             return cast("T", []), _codec.NO_DRIFTS
     if not isinstance(inner, dict | list):
         # The model itself may have a text or number field of that name: in that case, too, the body is the result.
+        if operation.result is dict and type(payload) is dict and key in payload and payload.keys() <= TALK | {key}:
+            what = f"{type(inner).__name__} under {key!r} where an object was expected"
+            raise _unreadable(response, what.replace("NoneType", "null"), redactor)
         return _decode(operation, response, payload, redactor)
     value, drifts = _decode(operation, response, inner, redactor)
     model = _codec.name_of(operation.result)

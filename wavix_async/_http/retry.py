@@ -24,11 +24,12 @@ from wavix_async.errors import (
     WavixError,
 )
 
-__all__ = ["GiveUp", "RetryBudget", "Wait", "decide", "is_free", "is_worth_repeating", "repeat"]
+__all__ = ["TOO_LATE", "GiveUp", "RetryBudget", "Wait", "decide", "is_free", "is_worth_repeating", "repeat"]
 
 T = TypeVar("T")
 
 _DEFAULT: Final = RetryPolicy()
+TOO_LATE: Final = "Not retried: the next attempt would come after the deadline of the call."
 _BY_NUMBER: Final = frozenset({408, 499})
 """Statuses below 500 that no refusal has, and that `RetryPolicy.statuses` has or lacks by their number."""
 
@@ -131,6 +132,10 @@ def decide(
     if isinstance(failure, RateLimitError) or is_free(failure):
         # The limiter has paused all callers already: a second wait here would only delay this call.
         return Wait(0.0)
+    told = failure.retry_after or 0.0 if failure.status == 503 else 0.0
+    if counted < policy.attempts and told >= time_left:
+        # No `OutcomeUnknownError`: what may be repeated after this answer is safe to repeat later.
+        return GiveUp(failure, TOO_LATE)
     wait = _backoff(policy, counted, jitter, time_left, take_retry)
     return GiveUp(_last_word(operation, failure), wait) if isinstance(wait, str) else Wait(wait)
 
@@ -151,7 +156,7 @@ def _backoff(
     # Take from the budget last: a retry that is taken must be sent.
     queue = None if wait >= time_left else take_retry()
     if wait >= time_left or (queue is not None and queue >= time_left):
-        return "Not retried: the next attempt would come after the deadline of the call."
+        return TOO_LATE
     if queue is None:
         return (
             "Not retried: too many calls of this client fail, and its retry budget is used up (budget_ratio and "

@@ -27,9 +27,13 @@ __all__ = ["RateHint", "answered_at", "rate_hint", "retry_after", "wait_told"]
 MAX_WAIT = 366 * 86_400.0
 """The longest wait in seconds. A longer one means the same, and this one keeps timers in the range of a float."""
 
+LONGEST_RESET = 86_400.0
+"""The longest time in seconds until a reset that the parser believes: a hint must not close a client for longer."""
+
 MAX_HEADER = 2_048
 """Characters of a header that the parser reads."""
 
+_EPOCH = 1e9
 # Most answers have none of these. A lookup is four times as fast with names whose case is already folded.
 _HINTS = tuple(
     map(istr, ("RateLimit", "X-RateLimit-Remaining", "X-RateLimit-Reset", "RateLimit-Remaining", "RateLimit-Reset"))
@@ -50,7 +54,7 @@ class RateHint(Value):
     """Requests that may still be sent before the reset."""
 
     reset: float | None = None
-    """Seconds from the answer until the quota is full again."""
+    """Seconds from the answer until the quota is full again; None also if it says more than a day."""
 
     limit: float | None = None
     """Requests allowed per window."""
@@ -67,7 +71,7 @@ def retry_after(headers: Mapping[str, str], wall_now: float) -> float | None:
         wall_now: Seconds since the epoch by the local clock, used for a date if the answer itself has no `Date`.
     """
     waits = [_seconds(value, headers, wall_now) for value in _all(headers, "Retry-After")]
-    waits += [_scaled(_number(value), 0.001) for value in _all(headers, "Retry-After-Ms")]
+    waits += [_wait(_number(value), headers, wall_now, 0.001) for value in _all(headers, "Retry-After-Ms")]
     return max((wait for wait in waits if wait is not None), default=None)
 
 
@@ -115,8 +119,20 @@ def _number(text: str | None) -> float | None:
     return min(max(float(text), 0.0), 1e15)
 
 
-def _scaled(value: float | None, factor: float = 1.0) -> float | None:
-    return None if value is None else min(value * factor, MAX_WAIT)
+def _wait(value: float | None, headers: Mapping[str, str], wall_now: float, unit: float = 1.0) -> float | None:
+    """Return the seconds of a wait; a number that is too large for a wait is an epoch time, in any unit."""
+    if value is None:
+        return None
+    return min(value * unit if value <= _EPOCH else _until(value, headers, wall_now), MAX_WAIT)
+
+
+def _until(epoch: float, headers: Mapping[str, str], wall_now: float) -> float:
+    """Return the seconds until an epoch time; its size shows whether it is in seconds or milliseconds."""
+    return max((epoch / 1000 if epoch > 1e12 else epoch) - _server_now(headers, wall_now), 0.0)
+
+
+def _believable(reset: float | None) -> float | None:
+    return None if reset is None or reset > LONGEST_RESET else reset
 
 
 def _seconds(text: str, headers: Mapping[str, str], wall_now: float) -> float | None:
@@ -125,7 +141,7 @@ def _seconds(text: str, headers: Mapping[str, str], wall_now: float) -> float | 
     if date is not None:
         return min(max(date - _server_now(headers, wall_now), 0.0), MAX_WAIT)
     numbers = [number for part in text[:MAX_HEADER].split(",") if (number := _number(part)) is not None]
-    return _scaled(max(numbers, default=None))
+    return _wait(max(numbers, default=None), headers, wall_now)
 
 
 def answered_at(headers: Mapping[str, str]) -> datetime | None:
@@ -170,12 +186,9 @@ def _separate(
 
 def _reset(value: float | None, headers: Mapping[str, str], wall_now: float) -> float | None:
     """Return the seconds until a reset; the size of the value shows whether it is in seconds or an epoch time."""
-    if value is None or value <= 86_400:
-        return value
-    if value <= 1e9:
-        return None
-    moment = value / 1000 if value > 1e12 else value
-    return min(max(moment - _server_now(headers, wall_now), 0.0), MAX_WAIT)
+    if value is not None and value > _EPOCH:
+        value = _until(value, headers, wall_now)
+    return _believable(value)
 
 
 def _items(text: str) -> list[tuple[str, dict[str, str]]]:
@@ -200,7 +213,7 @@ def _ietf(limits: str, policies: str) -> RateHint | None:
         policy = quotas.get(name, {})
         if policy.get("qu", '"requests"').strip('"') == "requests":
             left, until = _number(params.get("r")), _number(params.get("t"))
-            hints.append(RateHint(left, _scaled(until), _number(policy.get("q")), _number(policy.get("w"))))
+            hints.append(RateHint(left, _believable(until), _number(policy.get("q")), _number(policy.get("w"))))
     hints = [hint for hint in hints if hint.remaining is not None]
     # Of several limits, the one that leaves the fewest requests per second will be reached first.
     return min(hints, key=_tightness, default=None) or _draft_7(limits, policies)
@@ -215,4 +228,4 @@ def _draft_7(limits: str, policies: str) -> RateHint | None:
     if fields.get("remaining") is None:
         return None
     window = next((w for _, params in _items(policies) if (w := _number(params.get("w"))) is not None), None)
-    return RateHint(fields["remaining"], _scaled(fields.get("reset")), fields.get("limit"), window)
+    return RateHint(fields["remaining"], _believable(fields.get("reset")), fields.get("limit"), window)

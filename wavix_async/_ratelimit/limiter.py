@@ -73,7 +73,8 @@ class LimitSnapshot(Value):
     even for a configured rate if the server keeps refusing it; `unlimited`, there is no rate."""
 
     paused_for: float
-    """Seconds until the pause that the server asked for is over; 0.0 if there is no pause."""
+    """Seconds until the pause that the server asked for is over, or until the reset of a quota of which nothing is
+    left; 0.0 if there is neither."""
 
     waiting: int
     """Callers in the queue, in both lanes."""
@@ -364,7 +365,7 @@ class Limiter:
             return LimitSnapshot(
                 rate=rate,
                 source="unlimited" if rate is None else "learned" if pacer.learning else "configured",
-                paused_for=0.0 if side is None else max(pacer.paused_until - side.now(), 0.0),
+                paused_for=0.0 if side is None else pacer.paused_for(side.now()),
                 waiting=len(self._waiters),
                 waiting_live=len(self._waiters.live),
                 waiting_bulk=len(self._waiters.bulk),

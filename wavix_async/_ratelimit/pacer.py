@@ -32,6 +32,7 @@ from math import inf
 from typing import TYPE_CHECKING
 
 from wavix_async._ratelimit.estimator import OWN_PAUSE, RateEstimator
+from wavix_async._ratelimit.headers import LONGEST_RESET
 from wavix_async._ratelimit.strays import WITNESSES, Pause, StrayTest
 
 if TYPE_CHECKING:
@@ -69,7 +70,8 @@ class Quota:
         """Use what an answer said, minus the requests in flight: the server had not counted those yet."""
         if hint.remaining is None:
             return
-        reset = next((value for value in (hint.reset, hint.window) if value is not None), 1.0)
+        told = (value for value in (hint.reset, hint.window) if value is not None and value <= LONGEST_RESET)
+        reset = next(told, 1.0)
         self.remaining, self._until = hint.remaining - in_flight, now + reset
         self.pace = inf
         if reset <= LONG_RESET:
@@ -155,6 +157,10 @@ class Pacer:
     def earliest(self, now: float) -> float:
         """Return when the next request may leave if the answers that it waits for arrive at once."""
         return max(self._next_due, self.paused_until, self.quota.ready_at(now), self._burst_over())
+
+    def paused_for(self, now: float) -> float:
+        """Return the seconds for which the server allows nothing: a pause, or a quota of which nothing is left."""
+        return max(self.paused_until - now, self.quota.ready_at(now) - now, 0.0)
 
     def _burst_over(self) -> float:
         """Return when one more request no longer exceeds the largest burst, even after a late timer."""

@@ -19,8 +19,8 @@ from typing import Any, Final
 
 import attrs
 
-from wavix_async._codec import encode
-from wavix_async._http import Redactor, describe
+from wavix_async._codec import AnswerBase, encode
+from wavix_async._http import Redactor, denial_of_record, describe
 from wavix_async.bulk._attempts import AttemptLog
 from wavix_async.bulk._operation import BulkOperation
 from wavix_async.bulk._results import KEY_REFUSED
@@ -228,19 +228,23 @@ class Batcher:
 
     def _judge(self, member: _Member, change: Any, value: Any) -> None:
         """Give a member its record of the answer, unless the record contradicts the change."""
-        differences = self._operation.differences(change, value, late=False)
-        if not differences:
+        words = denial_of_record(value, self._redactor.excerpt) if isinstance(value, AnswerBase) else None
+        differences = [] if words else self._operation.differences(change, value, late=False)
+        if not differences and words is None:
             _succeed(member, value)
             return
         member.log.maybe_done = True
-        told = describe(differences, self._redactor.excerpt)
+        differing: tuple[str, ...] = ()
+        if words is None:
+            told = describe(differences, self._redactor.excerpt)
+            words, differing = told.words, told.differing
         error = OutcomeUnknownError(
             f"HTTP 200 for a batch with {self._operation.noun} {member.key}, but the answer cannot be believed: "
-            f"{told.words}.",
+            f"{words}.",
             status=200,
             answer=self._redactor.answer(value),
-            contradiction=told.words,
-            differing=told.differing,
+            contradiction=words,
+            differing=differing,
         )
         error.attempts = member.log.attempts
         _fail(member, error)

@@ -8,6 +8,7 @@ import csv
 import json
 import os
 import re
+import weakref
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -26,6 +27,9 @@ _FORMULA_BEGINS: Final = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uf
 _NUMBER: Final = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?")
 _COLUMNS: Final = ("id", "status", "attempts", "error", "kind", "http_status", "code", "request_id")
 
+# Weak: a run whose event loop was thrown away never closes its file.
+_in_use: Final[weakref.WeakValueDictionary[str, "FailureLog"]] = weakref.WeakValueDictionary()
+
 
 class FailureLog:
     """The failures of one run.
@@ -41,6 +45,7 @@ class FailureLog:
         if path is not None and not (isinstance(path, str | os.PathLike) and os.fspath(path)):
             raise ConfigurationError(f"failures_to must be the path of a file, got {path!r}.")
         self._path = None if path is None else Path(path)
+        self._real: str | None = None
         self._stream: IO[str] | None = None
         self._write: Callable[[dict[str, Any]], object] | None = None
         self.first: list[BulkResult] = []
@@ -54,17 +59,32 @@ class FailureLog:
         """Create the file, or empty it.
 
         Raises:
-            ConfigurationError: The file cannot be written.
+            ConfigurationError: The file cannot be written, or another run of this process writes it.
         """
         if self._path is None:
             return
         try:
+            self._reserve(self._path)
             # One write for each line: a killed process leaves whole lines.
             self._stream = self._path.open("w", encoding="utf-8", errors="backslashreplace", newline="", buffering=1)
             self._write = _csv(self._stream) if self._path.suffix.lower() == ".csv" else _json_lines(self._stream)
+        except ConfigurationError:
+            raise
         except (OSError, ValueError) as error:
             # ValueError: the path has a null character.
+            self.close()
             raise ConfigurationError(f"failures_to: cannot write {str(self._path)!r}: {_reason(error)}.") from error
+
+    def _reserve(self, path: Path) -> None:
+        """Note that this run writes the file: a second run would empty it, and both would write over each other."""
+        if path.exists() and not path.is_file():
+            return  # a device or a pipe
+        real = os.path.realpath(path)
+        if _in_use.setdefault(real, self) is not self:
+            raise ConfigurationError(
+                f"failures_to: another bulk run writes {str(path)!r} now. Give each run a file of its own."
+            )
+        self._real = real
 
     def add(self, result: BulkResult) -> None:
         """Count a failure, and write it to the file; if that fails, set `write_error`."""
@@ -79,6 +99,9 @@ class FailureLog:
 
     def close(self) -> None:
         """Close the file; if its last lines cannot be written, set `write_error`."""
+        if self._real is not None:
+            _in_use.pop(self._real, None)
+            self._real = None
         if self._stream is not None:
             stream, self._stream, self._write = self._stream, None, None
             try:

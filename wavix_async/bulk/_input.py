@@ -58,6 +58,10 @@ class Source:
                 f"an iterable or an async iterable of {operation.pair}, got {type(items).__name__}."
             )
 
+    def is_unread(self) -> bool:
+        """Return whether an input of unknown length has not shown its end."""
+        return self.total is None and not self._ended
+
     async def pull(self) -> Any:
         """Return the next item unchecked, or `END`."""
         if self._items is not None:

@@ -159,8 +159,9 @@ class BulkReport(Generic[Key, Result]):
         elapsed: Seconds from the start to the end of the run.
         stopped_by: The error that stopped the run early, or None: a 401, 402 or 403, a closed client, an outage that
             did not end, a pause longer than the deadline of a call, or a file `failures_to` that could not be written.
-        cut_short: Whether a stopped run left items of a generator unread, because the generator did not end within the
-            grace period of `stop()` (30 seconds after a 401, 402 or 403). No count includes these items.
+        cut_short: Whether the run may have left items of a generator unread: it was cancelled, or the caller left its
+            loop, or the generator did not end within the grace period of `stop()` (30 seconds after a 401, 402 or 403).
+            No count includes these items.
         success: The run's status for success: `updated`, `accepted` or `done`.
     """
 

@@ -86,7 +86,7 @@ class BulkRun(TaskCoroutine[BulkReport[Key, Result]], Generic[Key, Result]):
     Raises:
         InputError: An item is invalid, or `items` is not a collection.
         ConfigurationError: `concurrency` is less than 1, `batch` is less than 2, or the operation has no batches. When
-            the run starts, before it sends anything: `failures_to` cannot be written.
+            the run starts, before it sends anything: `failures_to` cannot be written, or another run writes it.
     """
 
     makes_many_calls: Final = True
@@ -347,7 +347,7 @@ class BulkRun(TaskCoroutine[BulkReport[Key, Result]], Generic[Key, Result]):
         self._give_up_unresolved()
         if self._source.total is not None:
             self._counts[BulkStatus.NOT_SENT] += max(0, self._source.total - self._counts.total())
-        self._cut_short = self._cut_short or self._source.broken_off
+        self._cut_short = self._cut_short or self._source.broken_off or self._source.is_unread()
         await self._source.close()
 
     def _halt(self) -> None:

@@ -36,7 +36,15 @@ GET: Final = Operation(
     reserved=("all", "sender-ids", "opt-outs"),
 )
 EXPORT: Final = Operation("GET", "/v3/messages/all", Export[Message], scope="messages:read")
-SEND: Final = Operation("POST", "/v3/messages", Message, scope="messages:write", limit_group="messages", echoes=("to",))
+SEND: Final = Operation(
+    "POST",
+    "/v3/messages",
+    Message,
+    scope="messages:write",
+    limit_group="messages",
+    echoes=("to",),
+    proof="message_id",
+)
 LIST_SENDER_IDS: Final = Operation(
     "GET", "/v3/messages/sender-ids", list[SenderID], scope="messages:read", unwrap="items"
 )

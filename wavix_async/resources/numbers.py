@@ -56,7 +56,7 @@ UPDATE_BATCH: Final = Operation(
 # A bulk run compares each record of a batch by itself.
 _UPDATE_EACH: Final = attrs.evolve(UPDATE_BATCH, batch_ids=None)
 RELEASE: Final = Operation("DELETE", "/v1/numbers", Success, scope="numbers:write", batch_ids="ids")
-UPLOAD: Final = Operation("POST", "/v1/numbers/papers", list[NumberDocument], scope="numbers:write")
+UPLOAD: Final = Operation("POST", "/v1/numbers/papers", list[NumberDocument], scope="numbers:write", proof="id")
 
 _NUMBER_ID: Final = IntId("number_id", "Number.id, the record's id, not the phone number")
 
@@ -88,7 +88,8 @@ class Papers(Resource):
 
         Raises:
             InputError: The file is missing, empty, too large or of another type, or `did_ids` is empty.
-            OutcomeUnknownError: The connection broke: the document may have been uploaded.
+            OutcomeUnknownError: The connection broke, or the answer is an empty list or holds something that is no
+                document: the document may have been uploaded.
             APIError: The API rejected the document.
         """
         ids = _number_ids("did_ids", did_ids)
@@ -350,8 +351,14 @@ def _send(client: BaseClient, number_id: int, changes: NumberUpdate) -> Awaitabl
 
 async def _send_many(client: BaseClient, ids: list[int], changes: NumberUpdate) -> Mapping[int, Number]:
     batch = await client.call(_UPDATE_EACH, body={"ids": ids, **to_dict(changes)})
-    # The API may send anything in place of a number or its id.
-    return {number.id: number for number in items_of(batch) if isinstance(number, Number) and type(number.id) is int}
+    found: dict[int, Number] = {}
+    twice = set()
+    for number in items_of(batch):
+        # The API may send anything in place of a number or its id.
+        if isinstance(number, Number) and type(number.id) is int and found.setdefault(number.id, number) != number:
+            twice.add(number.id)
+    # Of a number that comes twice with different values, the answer shows nothing: it is sent again alone.
+    return {key: number for key, number in found.items() if key not in twice} if twice else found
 
 
 def _read(client: BaseClient, number_id: int) -> Awaitable[Number]:
