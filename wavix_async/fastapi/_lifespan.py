@@ -49,6 +49,7 @@ class ClientOptions(TypedDict, total=False):
     app_info: tuple[str, str] | None
     strict: bool
     observers: Sequence[Observer]
+    bulk_share: float
 
 
 class LifespanWithClient(Protocol):
