@@ -283,8 +283,8 @@ class APIError(WavixError):
 
     def __init__(self, message: str = "", *, is_page: bool = False, **facts: object) -> None:
         super().__init__(message, **facts)  # type: ignore[arg-type]
-        self.is_page = is_page
-        self.is_refusal = self.status is not None and self.outcome != "unknown"
+        self.is_page: bool = is_page
+        self.is_refusal: bool = self.status is not None and self.outcome != "unknown"
 
 
 class BadRequestError(APIError):

@@ -117,18 +117,18 @@ class LoopSide:
     def __init__(self, loop: asyncio.AbstractEventLoop, time: Callable[[], float]) -> None:
         self.loop: asyncio.AbstractEventLoop = loop
         self.time: Callable[[], float] = time
-        self.ahead = 0.0  # seconds by which the limiter's clock is ahead of the loop's
+        self.ahead: float = 0.0  # seconds by which the limiter's clock is ahead of the loop's
         self.timer: asyncio.Handle | None = None
-        self.timer_at = inf
-        self.woken_at = inf  # the loop has been told to set its timer to this time, and has not done it yet
-        self.waiting = 0  # callers in the queue
-        self.in_flight = 0  # permits that are not closed
+        self.timer_at: float = inf
+        self.woken_at: float = inf  # the loop has been told to set its timer to this time, and has not done it yet
+        self.waiting: int = 0  # callers in the queue
+        self.in_flight: int = 0  # permits that are not closed
         self.parked: list[Waiter] | None = None  # callers of a loop that does not run
         # Whether the loop has the system's clock. Some loops no longer know the time when they have ended.
-        self.steady = abs(loop.time() - monotonic()) < SAME_CLOCK
+        self.steady: bool = abs(loop.time() - monotonic()) < SAME_CLOCK
         self.request_timer: asyncio.TimerHandle | None = None  # these are for `LeasedLimiter`
-        self.request_timer_at = inf
-        self.asks_from = -inf
+        self.request_timer_at: float = inf
+        self.asks_from: float = -inf
 
     def now(self) -> float:
         """Return the time of the limiter's clock."""
