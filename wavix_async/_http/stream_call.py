@@ -8,7 +8,6 @@ Only this file and the transport ever see the URL of a file: it is as good as a 
 """
 
 import asyncio
-import ipaddress
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from typing import Any, Final, NoReturn, TypeVar
@@ -27,7 +26,7 @@ from wavix_async._http.request import Request
 from wavix_async._http.response import Response, read_request_id, refuse_stream
 from wavix_async._http.state import ClientState, LoopState
 from wavix_async._http.streams import Download, Stream
-from wavix_async.config import Secret
+from wavix_async.config import Secret, is_loopback
 from wavix_async.errors import APIError, ClientClosedError, ConnectError, DecodeError, TransportError, WavixError
 
 __all__ = ["StreamCall"]
@@ -290,17 +289,9 @@ def _target(api: URL, location: str) -> URL:
         raise DecodeError("The answer redirects to something that is not a URL.")
     if target.user is not None or target.password is not None:
         raise DecodeError(f"The answer redirects to {host} with a login in the URL: it was not followed.")
-    if target.scheme != "https" and not (
-        target.scheme == "http" and _is_loopback(host) and _is_loopback(api.host or "")
-    ):
+    if target.scheme != "https" and not (target.scheme == "http" and is_loopback(host) and is_loopback(api.host or "")):
         raise DecodeError(f"The answer redirects to {host}, but not over https: it was not followed.")
     return target
-
-
-def _is_loopback(host: str) -> bool:
-    with suppress(ValueError):
-        return ipaddress.ip_address(host).is_loopback
-    return host == "localhost"
 
 
 def _refused_by_host(answer: OpenAnswer) -> APIError:
