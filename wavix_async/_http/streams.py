@@ -173,6 +173,25 @@ class _Streamed:
             piece = await stream.chunk()
         self._ended, self._complete = True, True if stream.tells_its_end else None
 
+    async def _save(
+        self,
+        stream: Stream,
+        file: Path,
+        pieces: AsyncGenerator[bytes, None],
+        progress: Progress | None,
+        *,
+        accept_unknown_length: bool,
+    ) -> SavedFile:
+        """Write the pieces of a stream to a file, close the stream, and give the file its name."""
+        try:
+            temporary, size = await _write(file, pieces, stream.length, progress)
+        finally:
+            stream.close()
+        complete = True if stream.tells_its_end else None
+        final = _give_name(temporary, file, complete=complete or accept_unknown_length)
+        self._complete = complete
+        return SavedFile(final, size, stream.headers.get("Content-Type"), complete)
+
 
 class Download(_Streamed):
     """A file that the API serves. Nothing is sent until you use it, in one of three ways.
@@ -311,14 +330,7 @@ class Download(_Streamed):
                 while piece := await stream.chunk():
                     yield piece
 
-            try:
-                temporary, size = await _write(file, pieces(), stream.length, progress)
-            finally:
-                stream.close()
-            complete = True if stream.tells_its_end else None
-            final = _give_name(temporary, file, complete=complete or accept_unknown_length)
-            self._complete = complete
-            return SavedFile(final, size, stream.headers.get("Content-Type"), complete)
+            return await self._save(stream, file, pieces(), progress, accept_unknown_length=accept_unknown_length)
 
         return await self._opener(consume)
 
@@ -460,14 +472,8 @@ class Export(_Streamed, Generic[T]):
                     async for row in rows:
                         yield table.line(row) if table is not None else lines.line + b"\n"
 
-            try:
-                temporary, size = await _write(target, pieces(), stream.length, progress)
-            finally:
-                stream.close()
-            complete = True if stream.tells_its_end else None
-            final = _give_name(temporary, target, complete=complete or accept_unknown_length)
-            self._complete = complete
-            return SavedFile(final, size, stream.headers.get("Content-Type"), complete, self._rows)
+            saved = await self._save(stream, target, pieces(), progress, accept_unknown_length=accept_unknown_length)
+            return attrs.evolve(saved, rows=self._rows)
 
         return await self._opener(consume)
 
