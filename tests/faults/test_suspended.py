@@ -89,21 +89,27 @@ async def test_a_deadline_that_passed_meanwhile_does_not_lose_an_answer_that_is_
         assert await blocked(server, Timeouts(attempt=30, deadline=2.0), 2.4) == list(range(CALLS))
 
 
+class BlockingSockets:
+    """Opens sockets; at the first one the event loop stops before the handshake."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self.opened = 0
+
+    def open(self, info: Any) -> socket.socket:
+        self.opened += 1
+        if self.opened == 1:
+            asyncio.get_running_loop().call_soon(time.sleep, self._seconds)
+        return socket.socket(*info[:3])
+
+
 async def test_a_connection_that_was_being_opened_is_opened_once_more(monkeypatch: pytest.MonkeyPatch) -> None:
     """aiohttp has a timer of its own for that; nothing was sent, and no attempt is lost."""
     server_side, client_side = anonymous_tls()
     monkeypatch.setattr("aiohttp.connector._SSL_CONTEXT_VERIFIED", client_side)
-    opened = []
-
-    def open_and_block(info: Any) -> socket.socket:
-        opened.append(info)
-        if len(opened) == 1:
-            # The loop stops before the handshake.
-            asyncio.get_running_loop().call_soon(time.sleep, 1.5)
-        return socket.socket(*info[:3])
-
+    sockets = BlockingSockets(1.5)
     timeout = Timeouts(attempt=SOON, connect=1.0)
-    connector = aiohttp.TCPConnector(socket_factory=open_and_block)
+    connector = aiohttp.TCPConnector(socket_factory=sockets.open)
     with RawServer(tls=server_side) as server:
         async with (
             aiohttp.ClientSession(connector=connector) as session,
@@ -112,7 +118,7 @@ async def test_a_connection_that_was_being_opened_is_opened_once_more(monkeypatc
             ) as client,
         ):
             assert (await client.call(PATCH, path={"id": 7}, body={})).id == 7
-    assert len(opened) == 2
+    assert sockets.opened == 2
     assert len(server.requests) == 1
 
 
@@ -123,20 +129,14 @@ async def test_a_connection_that_is_opened_once_more_may_stay_silent(
     """The call ends with an error of ours, whatever ends it: two watches of one task would disturb each other."""
     server_side, client_side = anonymous_tls()
     monkeypatch.setattr("aiohttp.connector._SSL_CONTEXT_VERIFIED", client_side)
-    opened = []
-
-    def open_and_block(info: Any) -> socket.socket:
-        opened.append(info)
-        if len(opened) == 1:
-            asyncio.get_running_loop().call_soon(time.sleep, 0.6)
-        return socket.socket(*info[:3])
+    sockets = BlockingSockets(0.6)
 
     def listen(connection: RawConnection) -> None:
         while server.next(connection) is not None:
             pass
 
     timeout = Timeouts(attempt=1.0 if ends_by == "timeout" else SOON, connect=0.4)
-    connector = aiohttp.TCPConnector(socket_factory=open_and_block)
+    connector = aiohttp.TCPConnector(socket_factory=sockets.open)
     server = RawServer(listen, tls=server_side)
     with server:
         async with aiohttp.ClientSession(connector=connector) as session:
@@ -151,7 +151,7 @@ async def test_a_connection_that_is_opened_once_more_may_stay_silent(
             with pytest.raises(end[ends_by]):
                 await call
             await client.close()
-    assert len(opened) == 2
+    assert sockets.opened == 2
 
 
 CLIENT = """
