@@ -355,10 +355,13 @@ class Share:
     posts: int
     deletes: int
     lies: float
+    unsettled: float
+    """The share of updates that may end unknown. The order of the lies depends on the machine, so that a few updates
+    differ from run to run: a small share needs a wide bound."""
 
 
-SMALL: Final = Share(120, 100, 50, 0.45)
-FULL: Final = Share(2000, 1500, 600, 0.35)
+SMALL: Final = Share(120, 100, 50, lies=0.45, unsettled=0.12)
+FULL: Final = Share(2000, 1500, 600, lies=0.35, unsettled=0.03)
 
 
 @pytest.fixture(scope="module")
@@ -410,8 +413,10 @@ async def test_no_lie_makes_an_update_of_none(lying: FaultServer, seed: int, sha
         and number < last
         and not any(each.rpartition(" ")[2] in UNSETTLED for each in told[False, number])
     ]
-    # A bulk run settles by reading, and a third of the reads lie here, too.
-    assert len(open_ends) <= share.updates * 0.03, [told[False, number] for number in open_ends]
+    # A bulk run settles by reading, so that one lie leaves nothing open: here the reads lie, too.
+    lies_told = {number: [each for each in told[False, number] if not each.endswith(" ok")] for number in open_ends}
+    assert [number for number, said in lies_told.items() if len(said) < 2] == []
+    assert len(open_ends) <= share.updates * share.unsettled, lies_told
     # A single update that repeats what may be repeated gets through in most cases.
     assert verdicts.counts()[DONE] > share.updates * 0.8
 
