@@ -22,7 +22,7 @@ from wavix_async.sandbox._groups import (
     since,
     until,
 )
-from wavix_async.sandbox._server import ApiError, Call, Reply
+from wavix_async.sandbox._server import ApiError, Call, Outbox, Reply, Timers
 
 
 class Clock:
@@ -44,7 +44,10 @@ def clock() -> Clock:
 
 @pytest.fixture
 def context(clock: Clock) -> Context:
-    return Context(lock=RLock(), clock=clock, date=clock.date, stats=SandboxStats(), seed=3)
+    timers, outbox = Timers(clock), Outbox(clock)
+    return Context(
+        lock=RLock(), clock=clock, date=clock.date, stats=SandboxStats(), timers=timers, outbox=outbox, seed=3
+    )
 
 
 def call(body: Any = None, *ids: str, query: str = "") -> Call:

@@ -8,7 +8,7 @@ from threading import RLock
 import pytest
 from aiohttp.test_utils import make_mocked_request
 
-from wavix_async.sandbox._server import ApiError, Call, Reply, Route, Router
+from wavix_async.sandbox._server import ApiError, Call, Reply, Route, Router, Timers
 
 
 def say(text: str) -> Route:
@@ -19,7 +19,7 @@ def say(text: str) -> Route:
 
 def router(*routes: Route, scopes: Mapping[str, str] | None = None, charges: Counter[str] | None = None) -> Router:
     counter = Counter[str]() if charges is None else charges
-    return Router(routes, api_key="key", scopes=scopes, charges=counter, lock=RLock())
+    return Router(routes, api_key="key", scopes=scopes, charges=counter, timers=Timers(float), lock=RLock())
 
 
 async def ask(asked: Router, method: str, path: str, key: str = "key") -> tuple[int, bytes]:

@@ -18,10 +18,12 @@ from wavix_async.sandbox._server import (
     Faults,
     LoopThread,
     Match,
+    Outbox,
     RequestHandler,
     Router,
     SandboxRequest,
     SandboxStats,
+    Timers,
     check_arguments,
     matches,
     rate_limit,
@@ -130,12 +132,16 @@ class Sandbox:
         self._lock = RLock()
         self._home: LoopThread | None = None
         self._plan = FaultPlan(faults, seed)
+        self._timers = Timers(self._real_now)
+        self._outbox = Outbox(self._now)
         self._groups = Groups(
             Context(
                 lock=self._lock,
                 clock=self._now,
                 date=self._date,
                 stats=self.stats,
+                timers=self._timers,
+                outbox=self._outbox,
                 seed=seed,
                 numbers=numbers,
                 foreign=foreign,
@@ -150,6 +156,7 @@ class Sandbox:
                 api_key=self.api_key,
                 scopes=scopes,
                 charges=self.stats.charges,
+                timers=self._timers,
                 lock=self._lock,
             ),
             self._plan,
@@ -324,6 +331,8 @@ class Sandbox:
     def reset(self) -> None:
         """Restore the initial state: numbers, counters, records, the rate limit and the faults."""
         with self._lock:
+            self._timers.clear()
+            self._outbox.clear()
             self._groups.reset()
             self.stats.clear()
             self._handler.exchanges.clear()
@@ -397,9 +406,15 @@ class Sandbox:
             raise ValueError(f"seconds must be 0 or more, not {seconds!r}: the clock only moves forward")
         with self._lock:
             self._ahead += seconds
+            self._timers.run_due()
 
     def _date(self) -> datetime:
-        return datetime.now(UTC) + timedelta(seconds=self._ahead)
+        return datetime.now(UTC) + timedelta(seconds=self._ahead + self._now() - self._real_now())
 
     def _now(self) -> float:
+        """Return the time of the sandbox; while a timer's action runs, the time at which it was due."""
+        at = self._timers.running_at
+        return self._real_now() if at is None else at
+
+    def _real_now(self) -> float:
         return time.monotonic() + self._ahead

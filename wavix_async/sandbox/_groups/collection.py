@@ -262,13 +262,17 @@ class View(Mapping[Any, Record]):
 
     def __getitem__(self, key: Any) -> Record:
         with self._collection.context.lock:
+            self._collection.context.timers.run_due()
             if key not in self._collection:
                 raise KeyError(key)
             return deepcopy(self._collection.find(key))
 
     def __iter__(self) -> Iterator[Any]:
         with self._collection.context.lock:
+            self._collection.context.timers.run_due()
             return iter(self._collection)
 
     def __len__(self) -> int:
-        return len(self._collection)
+        with self._collection.context.lock:
+            self._collection.context.timers.run_due()
+            return len(self._collection)

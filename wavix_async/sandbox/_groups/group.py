@@ -7,7 +7,7 @@ from typing import Protocol
 
 from attrs import frozen
 
-from wavix_async.sandbox._server import Route, SandboxStats
+from wavix_async.sandbox._server import Outbox, Route, SandboxStats, Timers
 
 
 @frozen(kw_only=True)
@@ -21,6 +21,10 @@ class Context:
     date: Callable[[], datetime]
     """The sandbox's date and time in UTC, for the times in responses; it moves with `clock`."""
     stats: SandboxStats
+    timers: Timers
+    """What happens later: `context.timers.after(2.0, action)`."""
+    outbox: Outbox
+    """Where events go: `context.outbox.post("dlr", record["callback_url"], body)`."""
     seed: int = 0
     numbers: int = 0
     foreign: float = 0.0

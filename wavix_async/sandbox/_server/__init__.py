@@ -3,12 +3,14 @@
 from wavix_async.sandbox._server.errors import ApiError, invalid, unknown_numbers
 from wavix_async.sandbox._server.faults import FAULT_KINDS, FaultPlan, Faults, Match, matches
 from wavix_async.sandbox._server.handler import RequestHandler
+from wavix_async.sandbox._server.outbox import Outbox, SandboxEvent
 from wavix_async.sandbox._server.rate_limit import Bucket, Window
 from wavix_async.sandbox._server.request_log import SandboxRequest, SandboxStats
 from wavix_async.sandbox._server.response import Reply, Rows
 from wavix_async.sandbox._server.router import Call, Route, Router
 from wavix_async.sandbox._server.settings import check_arguments, rate_limit
 from wavix_async.sandbox._server.thread import LoopThread
+from wavix_async.sandbox._server.timers import Timers
 
 __all__ = [
     "FAULT_KINDS",
@@ -19,13 +21,16 @@ __all__ = [
     "Faults",
     "LoopThread",
     "Match",
+    "Outbox",
     "Reply",
     "RequestHandler",
     "Route",
     "Router",
     "Rows",
+    "SandboxEvent",
     "SandboxRequest",
     "SandboxStats",
+    "Timers",
     "Window",
     "check_arguments",
     "invalid",

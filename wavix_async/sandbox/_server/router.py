@@ -10,6 +10,7 @@ from attrs import define, field, frozen
 
 from wavix_async.sandbox._server.errors import ApiError, forbidden, unauthorized, wrong_method
 from wavix_async.sandbox._server.response import Reply
+from wavix_async.sandbox._server.timers import Timers
 
 _LEVELS = {"none": 0, "read": 1, "write": 2}
 
@@ -64,6 +65,7 @@ class Router:
         api_key: The key that requests must have.
         scopes: The access of the key by group (`none`, `read`, `write`); None: full access.
         charges: Counts the charged operations, such as `POST /v3/messages`.
+        timers: Run what is due before a request is answered.
         lock: The lock of the sandbox.
 
     Raises:
@@ -77,10 +79,12 @@ class Router:
         api_key: str,
         scopes: Mapping[str, str] | None,
         charges: Counter[str],
+        timers: Timers,
         lock: RLock,
     ) -> None:
         self._authorization = f"Bearer {api_key}"
         self._charges = charges
+        self._timers = timers
         self._lock = lock
         self._root = _Node()
         self._forbidden: set[str] = set()
@@ -130,6 +134,7 @@ class Router:
         if route.scope in self._forbidden:
             raise forbidden()
         with self._lock:
+            self._timers.run_due()
             reply = route.handler(call)
         if not isinstance(reply, Reply):
             reply = await reply
