@@ -9,6 +9,7 @@ from wavix_async.models import (
     Direction,
     Message,
     MessageContent,
+    MessageCreate,
     MessageDeliveryStatus,
     MessagePage,
     MessageType,
@@ -53,6 +54,10 @@ async def reading(wavix: WavixClient) -> None:
 
 async def sending(wavix: WavixClient) -> None:
     assert_type(await wavix.messages.send(from_="Acme", to="1", message_body={"text": "Hi"}), Message)
+    assert_type(await wavix.messages.send(from_="Acme", to="1", text="Hi", tag="a"), Message)
+    assert_type(await wavix.messages.send(from_="Acme", to="1", text="Hi", media=["https://a.example/1.png"]), Message)
+    kept = MessageCreate(from_="Acme", to="1", text="Hi")
+    assert_type(await wavix.messages.send(**kept), Message)
     content = MessageContent(text="Look", media=["https://media.example.com/1.png"])
     assert_type(await wavix.messages.send(from_="Acme", to="1", message_body=content, validity=60), Message)
     await wavix.messages.sender_ids.create(
@@ -65,16 +70,19 @@ async def sending(wavix: WavixClient) -> None:
 
 async def mistakes(wavix: WavixClient) -> None:
     await wavix.messages.get(5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-    await wavix.messages.send(from_="Acme", to="1")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
-    await wavix.messages.send(
+    await wavix.messages.send(from_="Acme", to="1")  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
+    await wavix.messages.send(  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
+        from_="Acme", to="1", text="Hi", message_body={"text": "Hi"}
+    )
+    await wavix.messages.send(  # type: ignore[call-overload]
         from_="Acme",
-        to=1,  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+        to=1,  # pyright: ignore[reportArgumentType]
         message_body={"text": "Hi"},
     )
-    await wavix.messages.send(
+    await wavix.messages.send(  # type: ignore[call-overload]
         from_="Acme",
         to="1",
-        message_body="Hi",  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+        message_body="Hi",  # pyright: ignore[reportArgumentType]
     )
     wavix.messages.list()  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     wavix.messages.list(type="inbound", limit="5")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]

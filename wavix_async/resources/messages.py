@@ -1,13 +1,15 @@
 """Messages: `/v3/messages`."""
 
 import builtins
+from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import Final
+from typing import Final, overload
 
 from wavix_async._http import Export, Operation, idempotency_headers
 from wavix_async.models.common import Success
 from wavix_async.models.messages import (
     Message,
+    MessageContent,
     MessageCreate,
     MessageExport,
     MessageList,
@@ -23,6 +25,7 @@ from wavix_async.resources._base import Resource
 from wavix_async.resources._ids import TextId
 from wavix_async.resources._pagination import Paginator
 from wavix_async.resources._unpack import unpack
+from wavix_async.types import UNSET, UnsetType
 
 __all__ = ["Messages", "OptOuts", "SenderIDs"]
 
@@ -127,9 +130,49 @@ class Messages(Resource):
         """
         return self._export(EXPORT, query=query)
 
+    @overload
+    async def send(
+        self,
+        /,
+        *,
+        from_: str,
+        to: str,
+        text: str,
+        media: Sequence[str] | UnsetType | None = UNSET,
+        callback_url: str | UnsetType = UNSET,
+        validity: int | UnsetType = UNSET,
+        tag: str | UnsetType = UNSET,
+        smart_encoding: bool | UnsetType = UNSET,
+        idempotency_key: str | UnsetType = UNSET,
+    ) -> Message: ...
+    @overload
+    async def send(
+        self,
+        /,
+        *,
+        from_: str,
+        to: str,
+        message_body: MessageContent | Mapping[str, object],
+        callback_url: str | UnsetType = UNSET,
+        validity: int | UnsetType = UNSET,
+        tag: str | UnsetType = UNSET,
+        smart_encoding: bool | UnsetType = UNSET,
+        idempotency_key: str | UnsetType = UNSET,
+    ) -> Message: ...
+    # The overloads are for type checkers: exactly one of `text` and `message_body`. A test holds them to the model.
     @unpack(MessageCreate)
     async def send(self, message: MessageCreate) -> Message:
-        """Send one message (POST /v3/messages). It costs money, so it is never sent twice."""
+        """Send one message (POST /v3/messages). It costs money, so it is never sent twice.
+
+            sent = await wavix.messages.send(from_="Acme", to="+1 (512) 555-0143", text="Your order has left.")
+
+        A 429 of the limit of messages per second is waited out, apart from the limit of other calls. The status of the
+        answer is `accepted`; `wait` and delivery reports tell how it ends. Needs the scope `messages:write`.
+
+        Raises:
+            InputError: A field has the wrong type, or there is not exactly one of `text` and `message_body`.
+            OutcomeUnknownError: The message may have been sent. `find_sent` can prove that it was, if it has a tag.
+        """
         return await self._call(SEND, body=message, headers=idempotency_headers(message.idempotency_key))
 
     async def get(self, message_id: str) -> Message:
