@@ -35,8 +35,8 @@ class Segments:
     encoding: Literal["GSM-7", "UCS-2"]
     """GSM-7 if that alphabet has all characters of the text, otherwise UCS-2."""
     characters: int
-    """The length in the units that the parts are measured in: an extension character of GSM-7 (`^{}[]~\\\\|€` and the form
-    feed) counts two, and so does an emoji in UCS-2."""
+    """The length in the units that a part is measured in: an extension character of GSM-7 (`€`, brackets, braces, `|`,
+    `^`, `~`, the backslash and the form feed) counts two, and so does an emoji in UCS-2."""
     parts: int
     """How many SMS it takes, each of which is charged; 1 for an empty text."""
     room: int
@@ -72,11 +72,8 @@ def segments(text: str) -> Segments:
     if not isinstance(text, str):
         raise InputError(f"segments() takes the text of a message as a string, got {type(text).__name__}.")
     if _GSM7.issuperset(text):
-        extended = sum(map(text.count, _EXTENSION))
-        characters = len(text) + extended
-        parts, room = _measure(
-            "GSM-7", characters, [2 if each in _EXTENSION else 1 for each in text] if extended else None
-        )
+        characters = len(text) + sum(map(text.count, _EXTENSION))
+        parts, room = _measure("GSM-7", characters, text, _EXTENSION.__contains__)
         return Segments(
             encoding="GSM-7", characters=characters, parts=parts, room=room, limit=_LIMIT["GSM-7"], unicode=""
         )
