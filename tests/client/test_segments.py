@@ -114,7 +114,7 @@ def test_known_texts(text: str, encoding: str, characters: int, parts: int, room
     assert (counted.encoding, counted.characters, counted.parts, counted.room) == (encoding, characters, parts, room)
 
 
-def test_the_documented_limits_are_told_and_not_enforced() -> None:
+def test_the_result_has_the_documented_limit_which_is_not_enforced() -> None:
     for letter, most in (("a", 1630), ("ж", 670)):
         fits, too_long = segments(letter * most), segments(letter * (most + 1))
         assert (fits.limit, fits.is_within_limit, too_long.limit, too_long.is_within_limit) == (most, True, most, False)

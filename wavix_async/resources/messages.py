@@ -2,11 +2,14 @@
 
 import builtins
 from collections.abc import Mapping, Sequence
+from datetime import date
 from functools import cached_property
 from typing import Final, overload
 
 from wavix_async._http import Export, Operation, idempotency_headers
-from wavix_async.models.common import Success
+from wavix_async.errors import InputError
+from wavix_async.models._checks import phone
+from wavix_async.models.common import Direction, Success
 from wavix_async.models.messages import (
     Message,
     MessageContent,
@@ -178,3 +181,35 @@ class Messages(Resource):
     async def get(self, message_id: str) -> Message:
         """Read one message (GET /v3/messages/{id})."""
         return await self._call(GET, message_id)
+
+    async def find_sent(self, *, tag: str, to: str | None = None, sent_after: date | None = None) -> Message | None:
+        """Look for a message that was sent, by its tag (GET /v3/messages): a proof after an unknown outcome.
+
+            try:
+                sent = await wavix.messages.send(from_="Acme", to=customer, text="Your order has left.", tag="order-7")
+            except OutcomeUnknownError:
+                sent = await wavix.messages.find_sent(tag="order-7")  # a Message: it was sent; None: still unknown
+
+        A message proves that a send with this tag was accepted, in whatever state the message is now. None proves
+        nothing: the list may be late. So give each send a tag of its own, or one of its own for each recipient. Needs
+        the scope `messages:read`. It reads one page; if several messages match, it returns the first of them.
+
+        Args:
+            tag: The tag that the message was sent with.
+            to: The recipient, if others have messages with the same tag; in any usual spelling.
+            sent_after: The first day, in UTC; None: any day.
+
+        Raises:
+            InputError: The tag is empty, or an argument has the wrong type.
+        """
+        if not tag:
+            raise InputError("find_sent() needs the tag that the message was sent with: an empty tag proves nothing.")
+        query = MessageList(type=Direction.OUTBOUND, tag=tag, to=to, sent_after=sent_after, limit=100)
+        page = await self._pages(LIST, query=query)
+        return next((each for each in page if _is_sent(each, tag, query.to)), None)
+
+
+def _is_sent(message: Message, tag: str, to: str | None) -> bool:
+    """Return whether a message shows all that was asked for: the API may ignore a filter."""
+    is_to = to is None or (isinstance(message.to, str) and phone(message.to, plus=False) == to)
+    return is_to and message.tag == tag and message.direction != Direction.INBOUND

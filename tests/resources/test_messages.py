@@ -1,0 +1,159 @@
+"""Messages beyond one request and its answer: the text, the phone numbers, the proof of a send, the wait."""
+
+from __future__ import annotations
+
+import inspect
+import typing
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import pytest
+
+from tests.support.examples import MESSAGE, pagination
+from wavix_async import InputError, OutcomeUnknownError, WavixClient, to_dict
+from wavix_async.models import (
+    MessageContent,
+    MessageCreate,
+    MessageExport,
+    MessageList,
+    OptOut,
+    OptOutList,
+    SenderIDCreate,
+)
+from wavix_async.resources.messages import Messages
+from wavix_async.sandbox import Sandbox
+
+if TYPE_CHECKING:
+    from tests.conftest import Api
+
+TO = "447700900123"
+
+
+# --- the text ---
+
+
+def test_a_text_is_the_body_of_the_message() -> None:
+    short = MessageCreate(from_="Acme", to=TO, text="Hi")
+
+    assert short == MessageCreate(from_="Acme", to=TO, message_body={"text": "Hi"})
+    assert to_dict(short) == {"from": "Acme", "to": TO, "message_body": {"text": "Hi", "media": None}}
+    assert MessageCreate(**short) == short
+    shown = MessageCreate(from_="Acme", to=TO, text="Look", media=["https://media.example.com/1.png"])
+    assert shown.message_body == MessageContent(text="Look", media=["https://media.example.com/1.png"])
+    assert MessageCreate(from_="Acme", to=TO, text="", media=None).message_body == MessageContent(text="")
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        ({}, "either text or message_body, got neither"),
+        ({"text": "code 9911", "message_body": {"text": "code 9911"}}, "either text or message_body, got both"),
+        ({"media": ["https://media.example.com/1.png"]}, "either text or message_body, got neither"),
+        ({"message_body": {"text": "code 9911"}, "media": []}, "media goes with text"),
+        ({"text": 9911}, "MessageCreate.text must be a string"),
+        ({"text": None}, "MessageCreate.text must be a string"),
+    ],
+)
+async def test_a_message_has_one_content(api: Api, wavix: WavixClient, content: dict[str, Any], problem: str) -> None:
+    with pytest.raises(InputError, match=problem) as caught:
+        await wavix.messages.send(from_="Acme", to=TO, **content)
+
+    assert "9911" not in str(caught.value)
+    assert api.sent == []
+
+
+def test_the_overloads_of_send_have_the_fields_of_the_model() -> None:
+    model = inspect.signature(MessageCreate).parameters
+    seen = dict[str, Any]()
+    for overload in typing.get_overloads(Messages.send):
+        for name, parameter in list(inspect.signature(overload).parameters.items())[1:]:
+            seen[name] = parameter
+            if name not in {"text", "message_body"}:
+                assert parameter.default == model[name].default, name
+            hints = typing.get_type_hints(overload)
+            kinds = {*typing.get_args(hints[name])} or {hints[name]}
+            assert kinds <= {*typing.get_args(attrs.fields_dict(MessageCreate)[name].type)} | {str}, name
+    assert seen.keys() == model.keys()
+
+
+# --- phone numbers ---
+
+
+async def test_a_number_in_any_spelling_is_sent_and_found(api: Api, wavix: WavixClient) -> None:
+    api.answer("POST", "/v3/messages", {**MESSAGE, "from": "15125550199", "to": "15125550143"})
+
+    message = await wavix.messages.send(from_="+1 512-555-0199", to="001 (512) 555-0143", text="Hi")
+
+    assert api.sent[0].json["from"] == "+15125550199"
+    assert api.sent[0].json["to"] == "+15125550143"
+    assert message.to == "15125550143"
+
+
+async def test_an_answer_for_another_recipient_is_not_believed(api: Api, wavix: WavixClient) -> None:
+    api.answer("POST", "/v3/messages", {**MESSAGE, "to": "+15125550144"})
+
+    with pytest.raises(OutcomeUnknownError, match="to="):
+        await wavix.messages.send(from_="Acme", to="+1 512 555 0143", text="Hi")
+
+
+def test_filters_and_opt_outs_have_numbers_without_a_plus() -> None:
+    for kind in (MessageList, MessageExport):
+        query = kind(type="outbound", from_="+1 512 555 0199", to="001 512 555 0143")
+        assert (query.from_, query.to) == ("15125550199", "15125550143")
+        assert kind(type="outbound", from_="Acme 24").from_ == "Acme 24"
+    assert OptOutList(sender_id="+1 512 555 0199").sender_id == "15125550199"
+    assert to_dict(OptOut(number="+1 (512) 555-0143", sender_id="Acme")) == {
+        "number": "15125550143",
+        "sender_id": "Acme",
+    }
+    numeric = SenderIDCreate(sender_id="+1 512 555 0199", type="numeric", countries=["US"], usecase="promo")
+    assert numeric.sender_id == "+15125550199"
+    named = SenderIDCreate(sender_id="512 555 0199", type="alphanumeric", countries=["US"], usecase="promo")
+    assert named.sender_id == "512 555 0199"
+
+
+# --- the proof of a send ---
+
+
+async def test_a_send_that_lost_its_answer_is_found_by_its_tag() -> None:
+    async with Sandbox(numbers=1) as sandbox, WavixClient(sandbox.api_key, base_url=sandbox.url) as wavix:
+        assert await wavix.messages.find_sent(tag="order-7") is None
+        sandbox.fail_next("reset_after", match="POST /v3/messages")
+        with pytest.raises(OutcomeUnknownError):
+            await wavix.messages.send(from_="Acme", to="+15125550143", text="Hi", tag="order-7")
+
+        found = await wavix.messages.find_sent(tag="order-7")
+        assert found is not None
+        assert sandbox.messages[found.message_id]["to"] == "+15125550143"
+        assert await wavix.messages.find_sent(tag="order-7", to="+1 (512) 555-0143") == found
+        for other in ({"tag": "order"}, {"tag": "order-7", "to": "+15125550144"}):
+            assert await wavix.messages.find_sent(**other) is None
+        assert len(sandbox.messages) == 1
+
+
+@pytest.mark.parametrize(
+    "shown",
+    [
+        {"tag": "order-8"},
+        {"tag": None},
+        {"to": "15125550144"},
+        {"to": None},
+        {"to": "5550143"},
+        {"direction": "inbound"},
+    ],
+)
+async def test_a_filter_that_the_api_ignores_proves_nothing(
+    api: Api, wavix: WavixClient, shown: dict[str, Any]
+) -> None:
+    page = {"items": [{**MESSAGE, "tag": "order-7", "to": "15125550143", **shown}], "pagination": pagination()}
+    api.answer("GET", "/v3/messages", page)
+
+    assert await wavix.messages.find_sent(tag="order-7", to="15125550143") is None
+    assert dict(api.sent[0].query) == {"type": "outbound", "tag": "order-7", "to": "15125550143", "per_page": "100"}
+
+
+async def test_a_message_without_a_tag_cannot_be_proven(api: Api, wavix: WavixClient) -> None:
+    with pytest.raises(InputError, match="an empty tag proves nothing"):
+        await wavix.messages.find_sent(tag="")
+
+    assert api.sent == []
