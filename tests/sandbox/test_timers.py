@@ -35,7 +35,7 @@ def test_actions_run_in_order_of_time_and_see_the_time_at_which_they_were_due() 
     assert timers.next_due is None
 
 
-def test_a_change_is_told_when_the_next_action_comes_earlier() -> None:
+def test_the_timers_report_that_the_next_action_comes_earlier() -> None:
     clock, told = Clock(), list[float | None]()
     timers = Timers(clock)
     timers.on_change = lambda: told.append(timers.next_due)
