@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from wavix_async.sandbox._groups.collection import Collection, Numbered, Uuids
 from wavix_async.sandbox._groups.filters import exact, phone, prefix, since, until
-from wavix_async.sandbox._groups.group import Context, Group
+from wavix_async.sandbox._groups.group import END_STATES, Context, Group, Relays
 from wavix_async.sandbox._groups.messages import Messages
 from wavix_async.sandbox._groups.numbers import Numbers
 from wavix_async.sandbox._groups.reading import BOOL, TEXT
@@ -12,11 +12,13 @@ from wavix_async.sandbox._server import Route
 
 __all__ = [
     "BOOL",
+    "END_STATES",
     "TEXT",
     "Collection",
     "Context",
     "Groups",
     "Numbered",
+    "Relays",
     "Uuids",
     "exact",
     "phone",
@@ -31,7 +33,7 @@ class Groups:
 
     def __init__(self, context: Context) -> None:
         self.numbers = Numbers(context)
-        self.messages = Messages(context)
+        self.messages = Messages(context, self.numbers.sms_relay_of)
 
     def __iter__(self) -> Iterator[Group]:
         return iter(vars(self).values())

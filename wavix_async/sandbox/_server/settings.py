@@ -4,6 +4,8 @@ from collections.abc import Mapping
 
 from wavix_async.sandbox._server.rate_limit import Bucket, Limit, Window
 
+_END_STATES = ("delivered", "undelivered", "expired", "rejected", "dlr_expired")
+
 
 def rate_limit(rate: float | None, burst: int | None, window: float | None) -> Limit | None:
     """Return the rate limit that the arguments describe, or None.
@@ -41,6 +43,9 @@ def check_arguments(
     apply_delay: float,
     batch_limit: int | None,
     delivery_delay: float,
+    end_states: Mapping[str, str] | None,
+    message_rate: int | None,
+    daily_messages: int | None,
     port: int,
     variants: float,
 ) -> None:
@@ -60,6 +65,13 @@ def check_arguments(
         raise ValueError(f"apply_delay must be 0 or more seconds, not {apply_delay!r}")
     if not delivery_delay >= 0:
         raise ValueError(f"delivery_delay must be 0 or more seconds, not {delivery_delay!r}")
+    for digits, state in (end_states or {}).items():
+        if not (digits.isascii() and digits.isdecimal()) or state not in _END_STATES:
+            states = ", ".join(_END_STATES)
+            raise ValueError(f"end_states must map digits to one of {states}, not {digits!r} to {state!r}")
+    for name, most in (("message_rate", message_rate), ("daily_messages", daily_messages)):
+        if most is not None and (type(most) is not int or most < 1):
+            raise ValueError(f"{name} must be a whole number of 1 or more, not {most!r}: use None for no limit")
     if batch_limit is not None and batch_limit < 1:
         raise ValueError(f"batch_limit must be 1 or more, not {batch_limit!r}: use None for no limit")
     if not 0 <= variants <= 1:

@@ -28,6 +28,12 @@ class Numbers:
         self.reset = self.store.reset
         self._batch_limit = context.batch_limit
 
+    def sms_relay_of(self, phone: str) -> str | None:
+        """Return the URL to which messages to a number are posted; None: the account has no such number, or no URL."""
+        number_id = self.store.find(phone.removeprefix("+"))
+        url = None if number_id is None else self.store.record(number_id)["sms_relay_url"]
+        return url if isinstance(url, str) else None
+
     @property
     def routes(self) -> Sequence[Route]:
         """The operations."""
