@@ -2,14 +2,14 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Final
 
 from attrs import field, frozen
 from cattrs.gen import override
 
 from wavix_async.errors import InputError
 from wavix_async.models._base import Body, Model, OpenStrEnum
-from wavix_async.models._checks import check_url, phone
+from wavix_async.models._checks import check_url, set_phones
 from wavix_async.models.common import Direction
 from wavix_async.types import UNSET, UnsetType
 
@@ -145,15 +145,19 @@ class OnCallEventPayload(Model):
         return value if isinstance(value, str) else None
 
 
-_NOT_ANSWERED = frozenset({CallEventType.CALL_SETUP, CallEventType.RINGING, CallEventType.EARLY_MEDIA})
-_OVER = frozenset(
-    {
-        CallEventType.COMPLETED,
-        CallEventType.BUSY,
-        CallEventType.CANCELLED,
-        CallEventType.REJECTED,
-        CallEventType.FAILED,
-    }
+# Tuples, because the API may send an event type that cannot be hashed.
+_ANSWERED: Final = (
+    CallEventType.ANSWERED,
+    CallEventType.ON_CALL_EVENT,
+    CallEventType.TRANSFER,
+    CallEventType.COMPLETED,
+)
+_OVER: Final = (
+    CallEventType.COMPLETED,
+    CallEventType.BUSY,
+    CallEventType.CANCELLED,
+    CallEventType.REJECTED,
+    CallEventType.FAILED,
 )
 
 
@@ -195,17 +199,12 @@ class Call(Model):
     @property
     def is_answered(self) -> bool:
         """Whether the call was answered, also if it is over by now."""
-        return self.call_answered is not None or self.event_type in {
-            CallEventType.ANSWERED,
-            CallEventType.ON_CALL_EVENT,
-            CallEventType.TRANSFER,
-            CallEventType.COMPLETED,
-        }
+        return bool(self.call_answered) or self.event_type in _ANSWERED
 
     @property
     def is_over(self) -> bool:
         """Whether the call has ended: completed, busy, cancelled, rejected or failed."""
-        return self.call_completed is not None or self.event_type in _OVER
+        return bool(self.call_completed) or self.event_type in _OVER
 
 
 @frozen(kw_only=True)
@@ -275,15 +274,8 @@ class CallCreate(Body):
 
     def __attrs_post_init__(self) -> None:
         super().__attrs_post_init__()
-        for name in ("from_", "to"):
-            object.__setattr__(self, name, _dialled(getattr(self, name)))
+        set_phones(self, "from_", "to")
         check_url(self, "callback_url")
-
-
-def _dialled(number: str) -> str:
-    """Return a phone number as it is dialled. A plus sign stays: the API's own examples have one."""
-    digits = phone(number)
-    return f"+{digits}" if digits != number and number.strip().startswith("+") else digits
 
 
 @frozen(kw_only=True)
