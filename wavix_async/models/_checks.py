@@ -22,7 +22,7 @@ from wavix_async._codec.shapes import members
 from wavix_async.errors import InputError
 from wavix_async.types import UNSET, UnsetType
 
-__all__ = ["holds_mapping", "normalize", "phone", "set_phones"]
+__all__ = ["check_url", "holds_mapping", "normalize", "phone", "set_phones"]
 
 _set = object.__setattr__
 
@@ -241,6 +241,34 @@ def set_phones(body: Any, *names: str, plus: bool = True) -> None:
         value = getattr(body, name)
         if isinstance(value, str) and (made := phone(value, plus=plus)) is not value:
             _set(body, name, made)
+
+
+# --- URLs ---
+
+_URL: Final = re.compile(r"(?P<scheme>[a-z]+)://[^\s/?#]+\S*", re.IGNORECASE)
+
+
+def check_url(body: Any, name: str, *schemes: str) -> None:
+    """Check that a field of a new body, if it is set, is a URL with a scheme that the API can use.
+
+    The message does not show the URL: its path may hold a secret.
+
+    Args:
+        body: The body, after `normalize`.
+        name: The field.
+        *schemes: The schemes in small letters; default: http and https.
+
+    Raises:
+        InputError: The text is not such a URL.
+    """
+    value = getattr(body, name)
+    if not isinstance(value, str):
+        return
+    schemes = schemes or ("http", "https")
+    found = _URL.fullmatch(value)
+    if found is None or found["scheme"].lower() not in schemes:
+        kinds = " or ".join(f"{scheme}://" for scheme in schemes)
+        raise InputError(f"{type(body).__name__}.{name} must be a URL that begins with {kinds}; got another text.")
 
 
 # --- rules ---
