@@ -2,16 +2,30 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
+import itertools
 import typing
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import attrs
 import pytest
 
 from tests.support.examples import MESSAGE, pagination
-from wavix_async import InputError, OutcomeUnknownError, WavixClient, to_dict
+from tests.support.stub import Reply, Seen, StubSession
+from tests.support.virtual import run_virtual
+from wavix_async import (
+    InputError,
+    NotFoundError,
+    OutcomeUnknownError,
+    RetryPolicy,
+    WaitTimeoutError,
+    WavixClient,
+    to_dict,
+)
 from wavix_async.models import (
+    DeliveryReport,
+    Message,
     MessageContent,
     MessageCreate,
     MessageExport,
@@ -27,6 +41,7 @@ if TYPE_CHECKING:
     from tests.conftest import Api
 
 TO = "447700900123"
+T = TypeVar("T")
 
 
 # --- the text ---
@@ -157,3 +172,100 @@ async def test_a_message_without_a_tag_cannot_be_proven(api: Api, wavix: WavixCl
         await wavix.messages.find_sent(tag="")
 
     assert api.sent == []
+
+
+# --- the wait ---
+
+
+class Account:
+    """A message whose status changes with time, and the times at which it was read."""
+
+    def __init__(self, *statuses: tuple[float, str]) -> None:
+        self.statuses = statuses
+        self.reads: list[float] = []
+
+    def __call__(self, seen: Seen) -> Reply:
+        self.reads.append(now := asyncio.get_running_loop().time())
+        status = next(status for at, status in reversed(self.statuses) if now >= at)
+        return Reply(200, {**MESSAGE, "message_id": "3f0d", "status": status})
+
+    def client(self) -> WavixClient:
+        stub: Any = StubSession(self)
+        return WavixClient("key-for-waiters", base_url="https://api.wavix.test", retry=RetryPolicy.none(), session=stub)
+
+
+@pytest.mark.parametrize("end", ["delivered", "undelivered", "expired", "rejected", "dlr_expired"])
+def test_a_wait_ends_with_any_final_status(end: str) -> None:
+    account = Account((0, "accepted"), (3, "pending"), (20, "sent"), (60, "a-new-status"), (90, end))
+
+    async def main() -> None:
+        message = await account.client().messages.wait("3f0d")
+        assert (message.status, message.is_final) == (end, True)
+
+    run_virtual(main())
+    assert account.reads[-1] >= 90 > account.reads[-2]
+    pauses = [after - before for before, after in itertools.pairwise(account.reads)]
+    assert all(pause <= most for pause, most in zip(pauses, [1, 2, 4, 8, *[15] * len(pauses)], strict=False))
+
+
+def test_a_wait_that_takes_too_long_has_the_message_as_it_was() -> None:
+    account = Account((0, "sent"))
+
+    async def main() -> None:
+        with pytest.raises(WaitTimeoutError, match="message 3f0d has a final status") as caught:
+            await account.client().messages.wait("3f0d", timeout=30)
+        assert isinstance(caught.value.last, Message)
+        assert (caught.value.last.status, caught.value.last.is_final) == ("sent", False)
+
+    run_virtual(main())
+
+
+class Events:
+    """A source of events: reports at these times, or it fails."""
+
+    def __init__(self, *times: float, fails: bool = False) -> None:
+        self.times = list(times)
+        self.fails = fails
+        self.wanted: list[tuple[type, dict[str, object]]] = []
+
+    async def next(self, kind: type[T], *, timeout: float | None = None, **fields: object) -> T:
+        self.wanted.append((kind, fields))
+        if self.fails:
+            raise RuntimeError("closed")
+        now = asyncio.get_running_loop().time()
+        await asyncio.sleep(next((at - now for at in self.times if at > now), 10_000))
+        return kind()
+
+
+def test_a_delivery_report_makes_a_wait_read_at_once() -> None:
+    account = Account((0, "accepted"), (40, "sent"), (400, "delivered"))
+    events = Events(41, 401)
+
+    async def main() -> None:
+        message = await account.client().messages.wait("3f0d", every=(300, 300), events=events)
+        assert message.status == "delivered"
+
+    run_virtual(main())
+    assert 41 in account.reads
+    assert account.reads[-1] == 401
+    assert events.wanted[0] == (DeliveryReport, {"message_id": "3f0d"})
+
+
+def test_events_that_fail_leave_the_reads() -> None:
+    account = Account((0, "accepted"), (50, "delivered"))
+
+    async def main() -> None:
+        await account.client().messages.wait("3f0d", every=(10, 20), events=Events(fails=True))
+
+    run_virtual(main())
+    assert len(account.reads) <= 6
+
+
+async def test_a_wait_for_a_message_that_does_not_exist(api: Api, wavix: WavixClient) -> None:
+    api.answer("GET", "/v3/messages/3f0d", {"success": False, "message": "Record not found"}, status=404)
+
+    with pytest.raises(NotFoundError):
+        await wavix.messages.wait("3f0d")
+    wrong: Any = object()
+    with pytest.raises(InputError, match="events must have a method next"):
+        await wavix.messages.wait("3f0d", events=wrong)

@@ -126,7 +126,10 @@ async def _sleep(clock: Clock, seconds: float, wake: Callable[[], Awaitable[obje
         return
     waits = [asyncio.ensure_future(clock.sleep(seconds)), asyncio.ensure_future(wake())]
     try:
-        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        ended, _ = await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        if waits[0] not in ended and (waits[1].cancelled() or waits[1].exception() is not None):
+            # A source of events that fails at once must not make the waiter read without a pause.
+            await waits[0]
     finally:
         for wait in waits:
             wait.cancel()

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
-from typing import Annotated
+from typing import Annotated, Final
 
 from attrs import field, frozen
 from cattrs.gen import override
@@ -54,6 +54,15 @@ class MessageDeliveryStatus(OpenStrEnum):
     EXPIRED = "expired"
     REJECTED = "rejected"
     DLR_EXPIRED = "dlr_expired"
+
+
+_FINAL: Final = (
+    MessageDeliveryStatus.DELIVERED,
+    MessageDeliveryStatus.UNDELIVERED,
+    MessageDeliveryStatus.EXPIRED,
+    MessageDeliveryStatus.REJECTED,
+    MessageDeliveryStatus.DLR_EXPIRED,
+)
 
 
 class SenderIDType(OpenStrEnum):
@@ -127,6 +136,11 @@ class Message(Model):
     """When the carrier reported delivery, or when an inbound message was forwarded."""
     error_message: str | None = None
     """Why the message was not delivered."""
+
+    @property
+    def is_final(self) -> bool:
+        """Whether no other status follows: delivered, undelivered, expired, rejected or dlr_expired."""
+        return self.status in _FINAL
 
 
 @frozen(kw_only=True)

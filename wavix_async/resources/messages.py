@@ -6,7 +6,7 @@ from datetime import date
 from functools import cached_property
 from typing import Final, overload
 
-from wavix_async._http import Export, Operation, idempotency_headers
+from wavix_async._http import EventSource, Export, Operation, idempotency_headers
 from wavix_async.errors import InputError
 from wavix_async.models._checks import phone
 from wavix_async.models.common import Direction, Success
@@ -28,6 +28,7 @@ from wavix_async.resources._base import Resource
 from wavix_async.resources._ids import TextId
 from wavix_async.resources._pagination import Paginator
 from wavix_async.resources._unpack import unpack
+from wavix_async.resources._waits import wait_until
 from wavix_async.types import UNSET, UnsetType
 
 __all__ = ["Messages", "OptOuts", "SenderIDs"]
@@ -181,6 +182,49 @@ class Messages(Resource):
     async def get(self, message_id: str) -> Message:
         """Read one message (GET /v3/messages/{id})."""
         return await self._call(GET, message_id)
+
+    async def wait(
+        self,
+        message_id: str,
+        *,
+        every: tuple[float, float] = (1.0, 15.0),
+        timeout: float | None = 600.0,
+        events: EventSource | None = None,
+    ) -> Message:
+        """Wait until the status of a message is final (GET /v3/messages/{id} until it is).
+
+            message = await wavix.messages.wait(sent.message_id)
+            if message.status != "delivered": ...
+
+        With `events=hooks` (`wavix_async.webhooks`), a delivery report makes it read at once. The reads are in the bulk
+        lane: other calls go first. Needs the scope `messages:read`.
+
+        Args:
+            message_id: `Message.message_id`.
+            every: The first and the longest interval between two reads, in seconds.
+            timeout: Seconds to wait at most; None: no limit. A message with a longer `validity` may take that long.
+            events: Where to hear of delivery reports; None: only the reads tell.
+
+        Returns:
+            The message, in whatever final status: delivered, undelivered, expired, rejected or dlr_expired.
+
+        Raises:
+            WaitTimeoutError: The status is not final in time; `last` is the message as it was read last.
+            ConfigurationError: `every` or `timeout` is out of range.
+            NotFoundError: The account has no such message.
+        """
+        patient = Messages(self._client.with_options(lane="bulk"))
+        return await wait_until(
+            patient._client,
+            lambda: patient.get(message_id),
+            lambda message: message.is_final,
+            what=f"message {message_id} has a final status",
+            every=every,
+            timeout=timeout,
+            events=events,
+            event="DeliveryReport",
+            message_id=message_id,
+        )
 
     async def find_sent(self, *, tag: str, to: str | None = None, sent_after: date | None = None) -> Message | None:
         """Look for a message that was sent, by its tag (GET /v3/messages): a proof after an unknown outcome.
