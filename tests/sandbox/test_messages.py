@@ -186,11 +186,13 @@ async def test_recipients_that_are_not_reached(digits: str, statuses: list[str])
 
 
 async def test_the_final_status_can_be_chosen() -> None:
-    async with Sandbox(end_states={"01": "expired", "1": "undelivered"}) as sandbox:
+    async with Sandbox(end_states={"01": "expired", "1": "undelivered", "Old": "rejected"}) as sandbox:
         ends = [(await send(sandbox, to=to))["message_id"] for to in ("14155550101", "14155550111", "14155550007")]
-        assert [sandbox.messages[each]["status"] for each in ends] == ["expired", "undelivered", "delivered"]
-    for wrong in ({"x": "expired"}, {"1": "sent"}):
-        with pytest.raises(ValueError, match="end_states must map digits"):
+        ends.append((await send(sandbox, to="14155550007", **{"from": "Old"}))["message_id"])
+        states = [sandbox.messages[each]["status"] for each in ends]
+        assert states == ["expired", "undelivered", "delivered", "rejected"]
+    for wrong in ({"": "expired"}, {"1": "sent"}):
+        with pytest.raises(ValueError, match="end_states must map senders or last digits"):
             Sandbox(end_states=wrong)
 
 

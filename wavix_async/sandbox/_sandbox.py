@@ -90,8 +90,8 @@ class Sandbox:
         foreign: The share of numbers outside the US and Canada, which have no SMS. Default 0.
         delivery_delay: Seconds until a message is delivered; it becomes pending after a third of them, sent after two
             thirds. The response to a send always says accepted.
-        end_states: The final status of messages by the last digits of their recipient; all others are delivered.
-            Default: undelivered for 0007, rejected for 0008, dlr_expired for 0009.
+        end_states: The final status of messages by their sender, or by the last digits of their recipient; all others
+            are delivered. Default: undelivered for 0007, rejected for 0008, dlr_expired for 0009.
         message_rate: Messages that can be sent in one second, or None for no limit; more get a 429 with the code 26.
         daily_messages: Messages that can be sent to one number in 24 hours, or None for no limit; the API documents 20.
         sms_relay_url: Where messages are posted that arrive at a number without an `sms_relay_url`; a test may change

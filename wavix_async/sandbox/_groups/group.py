@@ -10,7 +10,7 @@ from attrs import define, field, frozen
 from wavix_async.sandbox._server import Outbox, Route, SandboxStats, Timers
 
 END_STATES = {"0007": "undelivered", "0008": "rejected", "0009": "dlr_expired"}
-"""The final status of a message by the last digits of its recipient; all other messages are delivered."""
+"""The final status of a message by its sender, or by the last digits of its recipient; all others are delivered."""
 
 
 @define

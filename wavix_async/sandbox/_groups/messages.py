@@ -220,8 +220,8 @@ class Messages:
     def _course(self, record: Record, given: Record) -> Iterator[tuple[float, Record]]:
         """Give what becomes of a message that was accepted: the seconds since then, and the fields that change."""
         delay, submitted = self._context.delivery_delay, record["submitted_at"]
-        magic = self._context.end_states.items()
-        end = next((end for digits, end in magic if record["to"].endswith(digits)), "delivered")
+        sender, to, magic = without_plus(record["from"]), record["to"], self._context.end_states.items()
+        end = next((end for key, end in magic if key == sender or to.endswith(key)), "delivered")
         pending, sent = delay / 3, delay * 2 / 3
         last = {"status": end, "error_message": _ERRORS[end]}
         validity = given.get("validity", sent)

@@ -65,10 +65,10 @@ def check_arguments(
         raise ValueError(f"apply_delay must be 0 or more seconds, not {apply_delay!r}")
     if not delivery_delay >= 0:
         raise ValueError(f"delivery_delay must be 0 or more seconds, not {delivery_delay!r}")
-    for digits, state in (end_states or {}).items():
-        if not (digits.isascii() and digits.isdecimal()) or state not in _END_STATES:
+    for key, state in (end_states or {}).items():
+        if not key or state not in _END_STATES:
             states = ", ".join(_END_STATES)
-            raise ValueError(f"end_states must map digits to one of {states}, not {digits!r} to {state!r}")
+            raise ValueError(f"end_states must map senders or last digits to one of {states}, not {key!r} to {state!r}")
     for name, most in (("message_rate", message_rate), ("daily_messages", daily_messages)):
         if most is not None and (type(most) is not int or most < 1):
             raise ValueError(f"{name} must be a whole number of 1 or more, not {most!r}: use None for no limit")
