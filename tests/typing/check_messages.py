@@ -2,9 +2,9 @@
 
 from datetime import date, datetime
 from decimal import Decimal
-from typing import assert_type
+from typing import Literal, assert_type
 
-from wavix_async import Page, Paginator, Success, WavixClient
+from wavix_async import Page, Paginator, Segments, Success, WavixClient, segments
 from wavix_async.models import (
     Direction,
     Message,
@@ -20,6 +20,7 @@ from wavix_async.models import (
     SenderIDUseCase,
 )
 from wavix_async.resources.messages import Messages
+from wavix_async.webhooks import Webhooks
 
 
 async def reading(wavix: WavixClient) -> None:
@@ -47,6 +48,14 @@ async def reading(wavix: WavixClient) -> None:
     assert_type(len(page), int)
     whole: Page[Message] = page
     assert_type(whole.items, list[Message])
+
+    assert_type(message.is_final, bool)
+    assert_type(await wavix.messages.wait("3f0d", timeout=None, events=Webhooks(secret="s" * 32)), Message)
+    assert_type(await wavix.messages.find_sent(tag="a", to="1", sent_after=date(2026, 2, 1)), Message | None)
+    counted = segments("Hi")
+    assert_type(counted, Segments)
+    assert_type(counted.encoding, Literal["GSM-7", "UCS-2"])
+    assert_type(counted.is_within_limit, bool)
 
     assert_type(wavix.messages.opt_outs.list(page=2), Paginator[OptOutPage, OptOutItem])
     assert_type(await wavix.messages.sender_ids.list(), list[SenderID])
@@ -84,6 +93,8 @@ async def mistakes(wavix: WavixClient) -> None:
         to="1",
         message_body="Hi",  # pyright: ignore[reportArgumentType]
     )
+    await wavix.messages.find_sent()  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    segments(b"Hi")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     wavix.messages.list()  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     wavix.messages.list(type="inbound", limit="5")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     wavix.messages.list(type="inbound", form="1")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
