@@ -311,11 +311,11 @@ async def test_the_limit_of_one_recipient() -> None:
         sandbox.advance(3600)
         await send(sandbox, to="14155550100")
         status, answer = await ask(sandbox, "POST", "", HELLO)
-        assert (status, answer["error_code"]) == (422, "47")
+        assert (status, answer["error_code"]) == (429, "47")
         await send(sandbox, to="14155550101")
         sandbox.advance(23 * 3600)
         await send(sandbox)
-        assert (await ask(sandbox, "POST", "", HELLO))[0] == 422
+        assert (await ask(sandbox, "POST", "", HELLO))[0] == 429
         sandbox.reset()
         await send(sandbox)
 

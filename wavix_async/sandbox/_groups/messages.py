@@ -2,10 +2,10 @@
 
 The vendor's documentation leaves some questions open. We assume: a message to a number that has opted out gets a 422,
 and so does a sender id that already exists; `sent_after` and `sent_before` compare the time of submission; a list
-begins with its oldest record. A message above the limit of messages per second gets a 429 with the code 26; one above
-the limit of a recipient and day, or with an idempotency key of the last 12 hours, a 422 with the code 47 or 55. A
-message that is not sent before its validity ends is expired. Prices, network codes and error texts are our own. The
-documentation does not say what happens to a message from an unknown sender, so any sender may send.
+begins with its oldest record. A message above the limit of messages per second gets a 429 with the code 26, one above
+the limit of a recipient and day a 429 with the code 47, and one with an idempotency key of the last 12 hours a 422 with
+the code 55. A message that is not sent before its validity ends is expired. Prices, network codes and error texts are
+our own. The documentation does not say what happens to a message from an unknown sender, so any sender may send.
 
 A delivery report is posted when a message is sent and when it reaches its final status, to the `callback_url` of the
 message or to the account's default.
@@ -209,7 +209,7 @@ class Messages:
             while times and times[0] <= now - _DAY:
                 times.popleft()
             if len(times) >= most:
-                raise ApiError(422, f"Only {most} messages can be sent to a number in 24 hours", error_code="47")
+                raise ApiError(429, f"Only {most} messages can be sent to a number in 24 hours", error_code="47")
         if self._limit is not None and not self._limit.take(now):
             raise ApiError(
                 429, "The message cannot be sent because the per second rate limit has been reached", error_code="26"
