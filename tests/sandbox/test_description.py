@@ -49,7 +49,11 @@ def check(operation: str, body: Any = None, query: str = "") -> str | None:
         ("GET /v1/cdrs", None, f"{WEEK}&page=2&per_page=500&disposition=all&a_new_one=x"),
         ("GET /v1/recordings", None, "sip_trunks[]=12345&sip_trunks%5B%5D=23456"),
         ("GET /v1/cdrs/{uuid}", None, "show_transcription=true"),
-        ("GET /v1/sub-organizations/{id}/billing/transactions", None, "type[]=1&type[]=2&from_date=2026-01-01&to_date=2026-01-02"),
+        (
+            "GET /v1/sub-organizations/{id}/billing/transactions",
+            None,
+            "type[]=1&type[]=2&from_date=2026-01-01&to_date=2026-01-02",
+        ),
     ],
 )
 def test_what_the_api_takes_is_taken(operation: str, body: Any, query: str) -> None:
@@ -111,7 +115,10 @@ def test_another_operation_has_no_checks() -> None:
 async def test_a_route_is_checked_before_its_handler_runs() -> None:
     import aiohttp
 
-    async with Sandbox() as sandbox, aiohttp.ClientSession(headers={"Authorization": f"Bearer {sandbox.api_key}"}) as web:
+    async with (
+        Sandbox() as sandbox,
+        aiohttp.ClientSession(headers={"Authorization": f"Bearer {sandbox.api_key}"}) as web,
+    ):
         async with web.get(f"{sandbox.url}/v3/messages?type=outbound&message_type=fax") as answer:
             assert (answer.status, await answer.json()) == (
                 400,
