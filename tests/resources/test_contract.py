@@ -27,18 +27,7 @@ NOT_IN_THE_DESCRIPTION: Final = {
     *("smart_encoding", "idempotency_key", "text", "media"),
 }
 """Keywords of methods that the description does not have."""
-RELAXED: Final = {
-    "callback_url",
-    "page",
-    "per_page",
-    "agent",
-    "client",
-    "any",
-    "async",
-    "force",
-    "media",
-    "message_body",
-}
+RELAXED: Final = {"callback_url", "page", "per_page", "async", "force", "media", "message_body"}
 """What the description requires, and the API or a shortcut does not."""
 
 
