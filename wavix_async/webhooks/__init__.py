@@ -29,8 +29,10 @@ from wavix_async.models.events import (
 from wavix_async.webhooks._mounts import ASGIApp
 from wavix_async.webhooks._networks import WAVIX_NETWORKS
 from wavix_async.webhooks._parse import KINDS, WebhookEvent, parse_event
+from wavix_async.webhooks._redis_store import RedisStore
 from wavix_async.webhooks._router import FailedHandler, Webhooks
-from wavix_async.webhooks._seen import EventStore, MemoryStore, NewEvent, RedisStore, SqliteStore, StoredEvent, Verdict
+from wavix_async.webhooks._seen import EventStore, MemoryStore, NewEvent, StoredEvent, Verdict
+from wavix_async.webhooks._sqlite_store import SqliteStore
 
 __all__ = [
     "KINDS",

@@ -74,8 +74,8 @@ def parse_event(body: object, kind: str | type[Any] | None = None) -> Any:
 
     Args:
         body: The body: bytes, text, or the parsed JSON. At most 1 MiB.
-        kind: What the event is, if the URL or the caller knows it: a class, or a name such as `dlr`. A body without any
-            field of that kind is recognized by its keys.
+        kind: What the event is, if the URL or the caller knows it: a class, or a name such as `dlr`. A body that
+            looks like another kind, and lacks the id of this one, is recognized by its keys.
 
     Returns:
         One of nine typed events; an `UnknownEvent` for any other JSON.
@@ -88,8 +88,7 @@ def parse_event(body: object, kind: str | type[Any] | None = None) -> Any:
     payload = _load(body) if isinstance(body, bytes | bytearray | memoryview | str) else _flat(body)
     if type(payload) is not dict:
         return UnknownEvent(raw=payload)
-    if wanted is None or not is_about(wanted, payload):
-        wanted = UnknownEvent if wanted is UnknownEvent else _recognize(payload)
+    wanted = _recognize(payload) if wanted is None else _confirm(wanted, payload)
     if wanted is UnknownEvent:
         return evolve(decode(UnknownEvent, payload)[0], raw=payload)
     if wanted is CallEvent:
@@ -203,6 +202,29 @@ _TESTS: Final[tuple[tuple[Callable[[Mapping[str, Any]], bool], type[WebhookEvent
     (_has("request_id", "status"), FileTranscriptionCompleted),
     (lambda payload: payload.keys() == {"uuid", "status"}, CallTranscriptionCompleted),
 )
+
+
+_IDS: Final[Mapping[type[WebhookEvent], frozenset[str]]] = {
+    CallEvent: frozenset(_ID_NAMES) | {"call", "data"},
+    PostCall: frozenset({"uuid"}),
+    InboundMessage: frozenset({"message_id"}),
+    DeliveryReport: frozenset({"message_id"}),
+    NumberStatusChanged: frozenset({"number"}),
+    CampaignStatusChanged: frozenset({"campaign_id"}),
+    BrandStatusChanged: frozenset({"brand_id"}),
+    FileTranscriptionCompleted: frozenset({"request_id"}),
+    CallTranscriptionCompleted: frozenset({"uuid"}),
+}
+
+
+def _confirm(wanted: type[WebhookEvent], payload: Mapping[str, Any]) -> type[WebhookEvent]:
+    """Return the kind that the URL names, unless the body has another kind's keys and not the id of this one."""
+    if wanted is UnknownEvent:
+        return wanted
+    if not _IDS[wanted].isdisjoint(payload):
+        return wanted
+    found = _recognize(payload)
+    return wanted if found is UnknownEvent and is_about(wanted, payload) else found
 
 
 def _recognize(payload: Mapping[str, Any]) -> type[WebhookEvent]:

@@ -10,6 +10,7 @@ call, brand, campaign or number run one after another, in the order in which the
 
 import asyncio
 import contextlib
+import contextvars
 import difflib
 import functools
 import hashlib
@@ -131,6 +132,7 @@ class _Work:
         self.writes: set[asyncio.Future[None]] = set()
         """Writes to the store, which end although their tasks are cancelled."""
         self._running = 0
+        self._context = contextvars.copy_context()
         self._jobs: set[_Job] = set()
         self._stopped = False
         self._idle: asyncio.Event = asyncio.Event()
@@ -174,7 +176,8 @@ class _Work:
 
     def spawn(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         """Start a task that `drain` ends."""
-        task = asyncio.ensure_future(work)
+        # Without the context of the request that happened to start it: a task may run the jobs of others.
+        task = self.loop.create_task(work, context=self._context.copy())
         self.tasks.add(task)
         task.add_done_callback(self.tasks.discard)
         return task
