@@ -79,19 +79,12 @@ async def sending(wavix: WavixClient) -> None:
 
 async def mistakes(wavix: WavixClient) -> None:
     await wavix.messages.get(5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-    await wavix.messages.send(from_="Acme", to="1")  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
-    await wavix.messages.send(  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
-        from_="Acme", to="1", text="Hi", message_body={"text": "Hi"}
-    )
-    await wavix.messages.send(  # type: ignore[call-overload]
-        from_="Acme",
-        to=1,  # pyright: ignore[reportArgumentType]
-        message_body={"text": "Hi"},
-    )
-    await wavix.messages.send(  # type: ignore[call-overload]
-        from_="Acme",
-        to="1",
-        message_body="Hi",  # pyright: ignore[reportArgumentType]
+    send = wavix.messages.send
+    await send(from_="A", to="1")  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
+    await send(from_="A", to=1, text="Hi")  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType]
+    await send(from_="A", to="1", message_body="Hi")  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType]
+    await send(  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
+        from_="A", to="1", text="Hi", message_body={"text": "Hi"}
     )
     await wavix.messages.find_sent()  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     segments(b"Hi")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
