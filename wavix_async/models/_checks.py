@@ -211,6 +211,8 @@ def phone(text: str, *, plus: bool = True) -> str:
     """
     if _BARE_PHONE.fullmatch(text):
         return text if plus else text.removeprefix("+")
+    if text.isalpha():  # most names: a short cut
+        return text
     spelled = _INVISIBLE.sub("", text).strip() if len(text) <= _LONGEST_SPELLING else ""
     found = _SPELLED_PHONE.fullmatch(spelled)
     if found is None:
