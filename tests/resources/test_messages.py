@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import attrs
 import pytest
+from aiohttp import web
 
 from tests.support.examples import MESSAGE, pagination
 from tests.support.stub import Reply, Seen, StubSession
@@ -36,6 +37,7 @@ from wavix_async.models import (
 )
 from wavix_async.resources.messages import Messages
 from wavix_async.sandbox import Sandbox
+from wavix_async.webhooks import Webhooks
 
 if TYPE_CHECKING:
     from tests.conftest import Api
@@ -65,6 +67,9 @@ def test_a_text_is_the_body_of_the_message() -> None:
         ({"text": "code 9911", "message_body": {"text": "code 9911"}}, "either text or message_body, got both"),
         ({"media": ["https://media.example.com/1.png"]}, "either text or message_body, got neither"),
         ({"message_body": {"text": "code 9911"}, "media": []}, "media goes with text"),
+        ({"message_body": "code 9911"}, "got str: to send a plain text, pass text="),
+        ({"message_body": ["code 9911"]}, "got list: to send a plain text, pass text="),
+        ({"message_body": None}, "got NoneType"),
         ({"text": 9911}, "MessageCreate.text must be a string"),
         ({"text": None}, "MessageCreate.text must be a string"),
     ],
@@ -259,6 +264,46 @@ def test_events_that_fail_leave_the_reads() -> None:
 
     run_virtual(main())
     assert len(account.reads) <= 6
+
+
+class Announced:
+    """Passes events on, and says when the waiter listens."""
+
+    def __init__(self, hooks: Webhooks) -> None:
+        self._hooks = hooks
+        self.listens = asyncio.Event()
+
+    async def next(self, kind: type[T], *, timeout: float | None = None, **fields: object) -> T:
+        found = asyncio.ensure_future(self._hooks.next(kind, timeout=timeout, **fields))
+        await asyncio.sleep(0)
+        self.listens.set()
+        return await found
+
+
+async def test_the_report_of_the_sandbox_ends_a_wait() -> None:
+    hooks = Webhooks(secret="s" * 32)
+    app = web.Application()
+    hooks.add_to(app)
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    try:
+        async with (
+            Sandbox(1, delivery_delay=60) as sandbox,
+            WavixClient(sandbox.api_key, base_url=sandbox.url) as wavix,
+        ):
+            sandbox.dlr_relay_url = f"http://127.0.0.1:{runner.addresses[0][1]}{hooks.path(DeliveryReport)}"
+            sent = await wavix.messages.send(from_="Acme", to="+15125550007", text="Hi")
+            events = Announced(hooks)
+            waiting = asyncio.create_task(
+                wavix.messages.wait(sent.message_id, every=(3600, 3600), timeout=None, events=events)
+            )
+            await events.listens.wait()
+            sandbox.advance(60)
+
+            assert (await waiting).status == "undelivered"
+    finally:
+        await runner.cleanup()
 
 
 async def test_a_wait_for_a_message_that_does_not_exist(api: Api, wavix: WavixClient) -> None:

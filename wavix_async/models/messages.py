@@ -167,7 +167,7 @@ class MessageList(PageQuery):
     from_: Annotated[str | None, override(rename="from")] = None
     """The sender ID of outbound messages, or the phone number that sent inbound ones."""
     to: str | None = None
-    """The recipient's phone number."""
+    """The recipient's phone number, in any usual spelling; it is sent without a plus, as the API documents it."""
     status: MessageDeliveryStatus | str | None = None
     tag: str | None = None
     """The exact tag of outbound messages."""
@@ -195,7 +195,7 @@ class MessageExport(Query):
     from_: Annotated[str | None, override(rename="from")] = None
     """The sender ID of outbound messages, or the phone number that sent inbound ones."""
     to: str | None = None
-    """The recipient's phone number."""
+    """The recipient's phone number, in any usual spelling; it is sent without a plus, as the API documents it."""
     status: MessageDeliveryStatus | str | None = None
     tag: str | None = None
     """The exact tag of outbound messages."""
@@ -257,6 +257,13 @@ class MessageCreate(Body):
     message with a key is never sent twice either."""
 
     def __attrs_post_init__(self) -> None:
+        body: object = self.message_body
+        if type(body) not in {UnsetType, MessageContent, dict} and not isinstance(body, Mapping):
+            # It may be a text with a one-time code, so no error shows it.
+            raise InputError(
+                f"MessageCreate.message_body must be a MessageContent or a mapping, got {type(body).__name__}: to send "
+                "a plain text, pass text='...'."
+            )
         super().__attrs_post_init__()
         set_phones(self, "from_", "to")
         if (self.text is UNSET) is (self.message_body is UNSET):
