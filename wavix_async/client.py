@@ -6,8 +6,11 @@ from typing import TYPE_CHECKING
 from wavix_async._http import BaseClient
 
 if TYPE_CHECKING:
+    from wavix_async.resources.cdrs import CDRs
     from wavix_async.resources.messages import Messages
     from wavix_async.resources.numbers import Numbers
+    from wavix_async.resources.recordings import Recordings
+    from wavix_async.resources.speech_analytics import SpeechAnalytics
 
 __all__ = ["WavixClient"]
 
@@ -51,6 +54,13 @@ class WavixClient(BaseClient):
     # A group and its models are imported on first use: a program that uses one group does not load twenty.
 
     @cached_property
+    def cdrs(self) -> "CDRs":
+        """Call detail records: `/v1/cdrs`."""
+        from wavix_async.resources.cdrs import CDRs
+
+        return CDRs(self)
+
+    @cached_property
     def messages(self) -> "Messages":
         """SMS and MMS messages: `/v3/messages`."""
         from wavix_async.resources.messages import Messages
@@ -63,6 +73,20 @@ class WavixClient(BaseClient):
         from wavix_async.resources.numbers import Numbers
 
         return Numbers(self)
+
+    @cached_property
+    def recordings(self) -> "Recordings":
+        """Recordings of calls: `/v1/recordings`."""
+        from wavix_async.resources.recordings import Recordings
+
+        return Recordings(self)
+
+    @cached_property
+    def speech_analytics(self) -> "SpeechAnalytics":
+        """Transcriptions of uploaded files: `/v1/speech-analytics`."""
+        from wavix_async.resources.speech_analytics import SpeechAnalytics
+
+        return SpeechAnalytics(self)
 
     # Type checkers report wrong names by themselves; they must not see a method that accepts any name.
     if not TYPE_CHECKING:
