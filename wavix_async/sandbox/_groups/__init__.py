@@ -2,12 +2,14 @@
 
 from collections.abc import Iterator
 
+from wavix_async.sandbox._groups.cdrs import CallRecords
 from wavix_async.sandbox._groups.collection import Collection, Numbered, Uuids
 from wavix_async.sandbox._groups.filters import exact, phone, prefix, since, until
 from wavix_async.sandbox._groups.group import Context, Group
 from wavix_async.sandbox._groups.messages import Messages
 from wavix_async.sandbox._groups.numbers import Numbers
 from wavix_async.sandbox._groups.reading import BOOL, TEXT
+from wavix_async.sandbox._groups.speech import SpeechAnalytics
 from wavix_async.sandbox._server import Route
 
 __all__ = [
@@ -32,6 +34,8 @@ class Groups:
     def __init__(self, context: Context) -> None:
         self.numbers = Numbers(context)
         self.messages = Messages(context)
+        self.cdrs = CallRecords(context)
+        self.speech = SpeechAnalytics(context)
 
     def __iter__(self) -> Iterator[Group]:
         return iter(vars(self).values())
@@ -41,6 +45,10 @@ class Groups:
         """The operations of all groups."""
         for group in self:
             yield from group.routes
+
+    def begin(self, base_url: str) -> None:
+        """Tell the groups at which address they are, for the URLs in their answers."""
+        self.numbers.store.base_url = self.cdrs.base_url = self.speech.base_url = base_url
 
     def reset(self) -> None:
         """Restore the initial state."""
