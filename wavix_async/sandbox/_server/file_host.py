@@ -1,5 +1,6 @@
 """How the API answers with a file: itself, or by a redirect to another host, which must not get the key."""
 
+import asyncio
 import hashlib
 from typing import Literal
 from urllib.parse import quote
@@ -28,8 +29,7 @@ class FileHost:
     def __init__(self, mode: FileMode = "redirect") -> None:
         self._mode = mode
         self._files: dict[str, tuple[str, str, bytes]] = {}
-        self._runner: web.ServerRunner | None = None
-        self._url = ""
+        self._running: asyncio.Future[web.ServerRunner] | None = None
         self.refused = 0
         """Requests with a key, which a client must not send here."""
 
@@ -37,25 +37,26 @@ class FileHost:
         """Return the API's answer for a file."""
         if self._mode == "bytes":
             return Reply(200, content, media, _disposition(name))
-        if self._runner is None:
-            await self._start()
+        if self._running is None:
+            self._running = asyncio.ensure_future(self._start())
+        # Shielded: other requests wait for the same start.
+        runner = await asyncio.shield(self._running)
         token = hashlib.sha256(name.encode() + content).hexdigest()[:32]
         self._files[token] = name, media, content
-        location = f"Location: {self._url}/{token}?X-Amz-Signature={token[::-1]}\r\n"
+        location = f"Location: http://{_HOST}:{runner.addresses[0][1]}/{token}?X-Amz-Signature={token[::-1]}\r\n"
         return Reply(302 if self._mode == "redirect" else 200, b"", "text/plain", location)
 
-    async def _start(self) -> None:
+    async def _start(self) -> web.ServerRunner:
         runner = web.ServerRunner(web.Server(self._serve, access_log=None), handle_signals=False, shutdown_timeout=0.01)
-        self._runner = runner
         await runner.setup()
         await web.TCPSite(runner, _HOST, 0).start()
-        self._url = f"http://{_HOST}:{runner.addresses[0][1]}"
+        return runner
 
     async def stop(self) -> None:
         """Stop serving."""
-        runner, self._runner = self._runner, None
-        if runner is not None:
-            await runner.cleanup()
+        running, self._running = self._running, None
+        if running is not None:
+            await (await running).cleanup()
 
     def clear(self) -> None:
         """Forget all files."""
