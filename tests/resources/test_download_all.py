@@ -284,10 +284,12 @@ async def test_memory_does_not_grow_with_the_recordings(tmp_path: Path) -> None:
 
     peaks = []
     async with serving(answer(SOUND)) as server, WavixClient("key-of-a-test", base_url=server.url) as client:
-        for count in (500, 5_000):
+        for count in (50, 300, 3_000):
 
             def calls(count: int = count) -> Iterator[str]:
                 for number in range(count):
+                    # The server of the test keeps what it was asked.
+                    server.asked.clear()
                     yield f"{count:08}-{number:08}"
 
             tracemalloc.start()
@@ -295,6 +297,5 @@ async def test_memory_does_not_grow_with_the_recordings(tmp_path: Path) -> None:
             peaks.append(tracemalloc.get_traced_memory()[1])
             tracemalloc.stop()
             assert report.succeeded == count
-            # The server keeps what it was asked.
-            server.asked.clear()
-    assert peaks[1] < 3 * peaks[0]
+    # The first run loads modules.
+    assert peaks[2] < 2 * peaks[1]
