@@ -6,8 +6,11 @@ from typing import TYPE_CHECKING
 from wavix_async._http import BaseClient
 
 if TYPE_CHECKING:
+    from wavix_async.resources.calls import Calls
     from wavix_async.resources.messages import Messages
     from wavix_async.resources.numbers import Numbers
+    from wavix_async.resources.voice_campaigns import VoiceCampaigns
+    from wavix_async.resources.webrtc import WebRTC
 
 __all__ = ["WavixClient"]
 
@@ -51,6 +54,13 @@ class WavixClient(BaseClient):
     # A group and its models are imported on first use: a program that uses one group does not load twenty.
 
     @cached_property
+    def calls(self) -> "Calls":
+        """Calls: `/v1/calls`."""
+        from wavix_async.resources.calls import Calls
+
+        return Calls(self)
+
+    @cached_property
     def messages(self) -> "Messages":
         """SMS and MMS messages: `/v3/messages`."""
         from wavix_async.resources.messages import Messages
@@ -63,6 +73,20 @@ class WavixClient(BaseClient):
         from wavix_async.resources.numbers import Numbers
 
         return Numbers(self)
+
+    @cached_property
+    def voice_campaigns(self) -> "VoiceCampaigns":
+        """Outbound calls that run an approved call flow: `/v1/voice-campaigns`."""
+        from wavix_async.resources.voice_campaigns import VoiceCampaigns
+
+        return VoiceCampaigns(self)
+
+    @cached_property
+    def webrtc(self) -> "WebRTC":
+        """Calls in browsers: `/v2/webrtc`."""
+        from wavix_async.resources.webrtc import WebRTC
+
+        return WebRTC(self)
 
     # Type checkers report wrong names by themselves; they must not see a method that accepts any name.
     if not TYPE_CHECKING:

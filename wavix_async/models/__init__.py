@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from wavix_async.models.common import *  # noqa: F403
     from wavix_async.models.messages import *  # noqa: F403
     from wavix_async.models.numbers import *  # noqa: F403
+    from wavix_async.models.voice_campaigns import *  # noqa: F403
+    from wavix_async.models.webrtc import *  # noqa: F403
 
 else:
 
