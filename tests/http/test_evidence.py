@@ -35,7 +35,7 @@ from wavix_async import (
     WavixError,
 )
 from wavix_async._http import Response, build_request, read_response
-from wavix_async.models import Call
+from wavix_async.models import Call as PhoneCall
 from wavix_async.models._base import Body, Model
 from wavix_async.resources import messages, numbers
 
@@ -764,14 +764,14 @@ def test_the_proof_that_something_was_made(result: Any) -> None:
 
 
 @pytest.mark.req_01
-@pytest.mark.parametrize("result", [dict, Call, list[Call]])
+@pytest.mark.parametrize("result", [dict, PhoneCall, list[PhoneCall]])
 def test_one_proof_of_several_is_enough(result: Any) -> None:
     operation = Operation("POST", "/v1/calls", result, proof=("id", "uuid"))
     for right in ({"id": "a", "to": "1"}, {"uuid": "a", "to": "1"}):
-        assert read(operation, [right] if result == list[Call] else right)
+        assert read(operation, [right] if result == list[PhoneCall] else right)
     wrong = {"id": None, "to": "1"}
     with pytest.raises(OutcomeUnknownError, match="id or uuid"):
-        read(operation, [wrong] if result == list[Call] else wrong)
+        read(operation, [wrong] if result == list[PhoneCall] else wrong)
     with pytest.raises(InputError, match="proof"):
         Operation("POST", "/v1/calls", dict, proof=("id", ""))
 

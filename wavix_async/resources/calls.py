@@ -375,7 +375,7 @@ class Calls(Resource):
             what=f"call {call_id} is {until}",
             wake=None if events is None else lambda: events.next(Call, id=call_id),
         )
-        assert state is not None  # noqa: S101 - nothing is never an end state
+        assert state is not None
         return state
 
 
