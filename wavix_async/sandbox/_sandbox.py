@@ -14,6 +14,8 @@ from aiohttp import web
 from wavix_async.sandbox._groups import Context, Groups
 from wavix_async.sandbox._groups.numbers import FOREIGN_CITIES, HOME_CITIES
 from wavix_async.sandbox._server import (
+    Courier,
+    Deliveries,
     FaultPlan,
     Faults,
     LoopThread,
@@ -21,9 +23,12 @@ from wavix_async.sandbox._server import (
     Outbox,
     RequestHandler,
     Router,
+    SandboxEvent,
     SandboxRequest,
     SandboxStats,
+    Ticker,
     Timers,
+    Variants,
     check_arguments,
     matches,
     rate_limit,
@@ -87,6 +92,10 @@ class Sandbox:
             thirds. The response to a send always says accepted. By the end of its recipient, a message becomes
             undelivered (0007), rejected (0008) or dlr_expired (0009) instead.
         port: The port to listen on; 0 chooses a free port.
+        deliveries: How events reach their URLs: doubled, late or out of order. Default: each once, in order. The
+            sandbox posts them to URLs on this machine only; `outbox` shows all events.
+        variants: The share, from 0 to 1, of answers and events in another shape that the API was seen to send, such as
+            a message in `{"message": ...}`, 204 for a confirmation, or a call event with its id under `uuid`.
 
     Raises:
         ValueError: An argument is out of range; the message names the argument and the fix.
@@ -111,6 +120,8 @@ class Sandbox:
         foreign: float = 0.0,
         delivery_delay: float = 0.0,
         port: int = 0,
+        deliveries: Deliveries | None = None,
+        variants: float = 0.0,
     ) -> None:
         check_arguments(
             latency=latency,
@@ -122,6 +133,7 @@ class Sandbox:
             batch_limit=batch_limit,
             delivery_delay=delivery_delay,
             port=port,
+            variants=variants,
         )
         if not isinstance(faults, Faults):
             faults = Faults.mix(faults or 0.0)
@@ -134,6 +146,11 @@ class Sandbox:
         self._plan = FaultPlan(faults, seed)
         self._timers = Timers(self._real_now)
         self._outbox = Outbox(self._now)
+        self._ticker = Ticker(self._timers, self._lock)
+        self._courier = Courier(self._outbox, self._timers, self._lock, deliveries or Deliveries(), seed)
+        self._variants = Variants(variants, seed) if variants else None
+        if self._variants is not None:
+            self._outbox.shape = self._variants.change_event
         self._groups = Groups(
             Context(
                 lock=self._lock,
@@ -158,6 +175,7 @@ class Sandbox:
                 charges=self.stats.charges,
                 timers=self._timers,
                 lock=self._lock,
+                variants=self._variants,
             ),
             self._plan,
             self.stats,
@@ -205,6 +223,26 @@ class Sandbox:
         return self._groups.messages.opt_outs.view
 
     @property
+    def outbox(self) -> tuple[SandboxEvent, ...]:
+        """The latest 100,000 events that the account has caused, oldest first, with what became of each delivery.
+
+        Events that the sandbox does not deliver are here too, with the reason.
+        """
+        with self._lock:
+            self._timers.run_due()
+            return self._outbox.snapshot()
+
+    async def delivered(self) -> None:
+        """Wait until every event that is due was delivered; call it from any event loop.
+
+        Events that are late or wait for another try are due at their time on the sandbox's clock: see `advance`.
+
+        Raises:
+            RuntimeError: The sandbox is not running, and events wait.
+        """
+        await self._courier.settled()
+
+    @property
     def requests(self) -> tuple[SandboxRequest, ...]:
         """The latest 10,000 requests, in the order of arrival.
 
@@ -246,6 +284,8 @@ class Sandbox:
             self._url = f"http://{_HOST}:{self._last_port}"
             self._groups.numbers.store.base_url = self._url
             self._handler.begin()
+        self._ticker.start()
+        self._courier.start()
         return self
 
     async def _listen(self, runner: web.ServerRunner) -> None:
@@ -273,6 +313,8 @@ class Sandbox:
         runner, self._runner = self._runner, None
         if runner is None:
             return
+        await self._ticker.stop()
+        await self._courier.stop()
         await self._handler.cancel()
         # A connection accepted while the server closes would be dropped before it is set up, and its socket would stay
         # open. So accept no more, and give the accepted ones the rounds of the loop that their set-up takes.
@@ -329,10 +371,13 @@ class Sandbox:
         return tuple(request for request in requests if matches(match, request.method, request.path))
 
     def reset(self) -> None:
-        """Restore the initial state: numbers, counters, records, the rate limit and the faults."""
+        """Restore the initial state: numbers, counters, records, events, the rate limit and the faults."""
         with self._lock:
             self._timers.clear()
+            self._courier.clear()
             self._outbox.clear()
+            if self._variants is not None:
+                self._variants.reset()
             self._groups.reset()
             self.stats.clear()
             self._handler.exchanges.clear()
@@ -396,6 +441,17 @@ class Sandbox:
         with self._lock:
             return deepcopy(self._groups.messages.receive(sender, to, text, media))
 
+    def emit(self, kind: str, url: str | None, body: Mapping[str, Any]) -> None:
+        """Post an event of your own, as the API would: one that no operation of the sandbox causes, or a strange one.
+
+        Args:
+            kind: The kind of event (see `SandboxEvent.kind`).
+            url: Where it goes. The sandbox posts to URLs of this machine only.
+            body: The event in wire form.
+        """
+        with self._lock:
+            self._outbox.post(kind, url, dict(body))
+
     def advance(self, seconds: float) -> None:
         """Move the sandbox's clock forward: delayed changes apply and the rate limit refills, but latencies still last.
 
@@ -407,6 +463,7 @@ class Sandbox:
         with self._lock:
             self._ahead += seconds
             self._timers.run_due()
+        self._ticker.wake()
 
     def _date(self) -> datetime:
         return datetime.now(UTC) + timedelta(seconds=self._ahead + self._now() - self._real_now())

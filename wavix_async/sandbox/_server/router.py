@@ -11,6 +11,7 @@ from attrs import define, field, frozen
 from wavix_async.sandbox._server.errors import ApiError, forbidden, unauthorized, wrong_method
 from wavix_async.sandbox._server.response import Reply
 from wavix_async.sandbox._server.timers import Timers
+from wavix_async.sandbox._server.variants import Variants
 
 _LEVELS = {"none": 0, "read": 1, "write": 2}
 
@@ -67,6 +68,7 @@ class Router:
         charges: Counts the charged operations, such as `POST /v3/messages`.
         timers: Run what is due before a request is answered.
         lock: The lock of the sandbox.
+        variants: Give answers other shapes; None: none does.
 
     Raises:
         ValueError: Two routes have the same method and path.
@@ -81,7 +83,9 @@ class Router:
         charges: Counter[str],
         timers: Timers,
         lock: RLock,
+        variants: Variants | None = None,
     ) -> None:
+        self._variants = variants
         self._authorization = f"Bearer {api_key}"
         self._charges = charges
         self._timers = timers
@@ -141,6 +145,9 @@ class Router:
         if route.charged:
             with self._lock:
                 self._charges[f"{route.method} {route.path}"] += 1
+        if self._variants is not None:
+            with self._lock:
+                self._variants.change_answer(f"{route.method} {route.path}", reply)
         return reply
 
 

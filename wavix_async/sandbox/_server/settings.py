@@ -42,6 +42,7 @@ def check_arguments(
     batch_limit: int | None,
     delivery_delay: float,
     port: int,
+    variants: float,
 ) -> None:
     low, high = latency if isinstance(latency, tuple) else (latency, latency)
     if not 0 <= low <= high:
@@ -61,5 +62,7 @@ def check_arguments(
         raise ValueError(f"delivery_delay must be 0 or more seconds, not {delivery_delay!r}")
     if batch_limit is not None and batch_limit < 1:
         raise ValueError(f"batch_limit must be 1 or more, not {batch_limit!r}: use None for no limit")
+    if not 0 <= variants <= 1:
+        raise ValueError(f"variants must be a share from 0 to 1, not {variants!r}: write 0.5 for half of the answers")
     if not 0 <= port <= 65535:
         raise ValueError(f"port must be from 0 to 65535, not {port!r}: use 0 for a free port")
