@@ -268,7 +268,7 @@ class CallCreate(Body):
     voicemail_detection: bool | UnsetType = UNSET
     """Whether to find out if an answering machine takes the call; default: no."""
     tag: str | UnsetType = UNSET
-    """Your own tag. With a tag of its own for each call, `calls.find` can tell whether a call was started."""
+    """Your own tag. With a tag of its own for each call, `calls.find_started` can tell that a call was started."""
     timeout: int | UnsetType = UNSET
     """Seconds to ring before the call counts as not answered."""
 

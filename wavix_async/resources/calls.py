@@ -4,7 +4,7 @@ import builtins
 from functools import cached_property
 from typing import TYPE_CHECKING, Final, Literal
 
-from wavix_async._http import EventSource, Operation, check_intervals, wait_for
+from wavix_async._http import EventSource, Operation
 from wavix_async.errors import InputError, NotFoundError
 from wavix_async.models.calls import (
     Call,
@@ -23,6 +23,7 @@ from wavix_async.models.common import Direction, Success
 from wavix_async.resources._base import Resource
 from wavix_async.resources._ids import TextId
 from wavix_async.resources._unpack import unpack
+from wavix_async.resources._waits import wait_until
 
 if TYPE_CHECKING:
     from wavix_async.models.cdrs import CDR
@@ -171,7 +172,7 @@ class Calls(Resource):
     async def create(self, call: CallCreate) -> Call:
         """Start a call (POST /v1/calls). It costs money, so it is never sent twice.
 
-        After an unknown outcome, `find(tag=...)` may show that the call was started, if its tag is unique.
+        After an unknown outcome, `find_started(tag=...)` may show that the call was started, if its tag is unique.
         Scope: `calls:write`.
 
         Raises:
@@ -201,7 +202,7 @@ class Calls(Resource):
         """
         return await self._call(GET, call_id)
 
-    async def find(self, *, tag: str) -> Call | None:
+    async def find_started(self, *, tag: str) -> Call | None:
         """Find an active outbound call by its tag (GET /v1/calls), after an unknown outcome of `create`.
 
         A call that is found was started. None proves nothing: the call may not be listed yet, or may be over already.
@@ -336,7 +337,6 @@ class Calls(Resource):
         path = self._path(GET, (call_id,))
         if until not in ("answered", "completed"):
             raise InputError(f"until must be 'answered' or 'completed', got {until!r}.")
-        every, timeout = check_intervals(every, timeout)
         from wavix_async.resources.cdrs import GET as GET_CDR
 
         # Reads that can wait do not delay other calls.
@@ -366,14 +366,16 @@ class Calls(Resource):
                 return state.is_over or (until == "answered" and state.is_answered)
             return state is not None
 
-        state = await wait_for(
+        state = await wait_until(
+            patient,
             read,
             is_done,
+            what=f"call {call_id} is {until}",
             every=every,
             timeout=timeout,
-            clock=patient.clock,
-            what=f"call {call_id} is {until}",
-            wake=None if events is None else lambda: events.next(Call, id=call_id),
+            events=events,
+            event="Call",
+            id=call_id,
         )
         assert state is not None
         return state
