@@ -91,6 +91,10 @@ class Sandbox:
         delivery_delay: Seconds until a message is delivered; it becomes pending after a third of them, sent after two
             thirds. The response to a send always says accepted. By the end of its recipient, a message becomes
             undelivered (0007), rejected (0008) or dlr_expired (0009) instead.
+        call_delay: Seconds of each step of a call: until an outbound call rings, until it is answered, and until audio
+            that is played ends. By the end of its recipient, a call is busy (0486), rejected (0603), failed (0503),
+            not answered (0408) or answered by a machine (0999) instead.
+        call_duration: Seconds from the answer of a call until the other side hangs up.
         port: The port to listen on; 0 chooses a free port.
         deliveries: How events reach their URLs: doubled, late or out of order. Default: each once, in order. The
             sandbox posts them to URLs on this machine only; `outbox` shows all events.
@@ -119,6 +123,8 @@ class Sandbox:
         batch_limit: int | None = None,
         foreign: float = 0.0,
         delivery_delay: float = 0.0,
+        call_delay: float = 0.0,
+        call_duration: float = 600.0,
         port: int = 0,
         deliveries: Deliveries | None = None,
         variants: float = 0.0,
@@ -132,6 +138,8 @@ class Sandbox:
             apply_delay=apply_delay,
             batch_limit=batch_limit,
             delivery_delay=delivery_delay,
+            call_delay=call_delay,
+            call_duration=call_duration,
             port=port,
             variants=variants,
         )
@@ -165,6 +173,8 @@ class Sandbox:
                 apply_delay=apply_delay,
                 batch_limit=batch_limit,
                 delivery_delay=delivery_delay,
+                call_delay=call_delay,
+                call_duration=call_duration,
             )
         )
         self._handler = RequestHandler(
@@ -221,6 +231,19 @@ class Sandbox:
     def opt_outs(self) -> Mapping[tuple[str, str | None], dict[str, Any]]:
         """The opt-outs by phone number and sender (None: all), without plus signs; every read returns a copy."""
         return self._groups.messages.opt_outs.view
+
+    @property
+    def calls(self) -> Mapping[str, dict[str, Any]]:
+        """The active calls by id, oldest first, in wire form; every read returns a copy."""
+        return self._groups.calls.calls.view
+
+    @property
+    def call_streams(self) -> Mapping[str, dict[str, Any]]:
+        """The streams of active calls by stream id, with the id of their call; every read returns a copy.
+
+        The sandbox does not connect to their URLs.
+        """
+        return self._groups.calls.streams.view
 
     @property
     def outbox(self) -> tuple[SandboxEvent, ...]:
@@ -440,6 +463,43 @@ class Sandbox:
         """
         with self._lock:
             return deepcopy(self._groups.messages.receive(sender, to, text, media))
+
+    def inbound_call(self, sender: str, to: str) -> dict[str, Any]:
+        """Simulate an inbound call, and return it in wire form. It rings for 60 seconds, or until the API answers it.
+
+        Its events go to the `call_status_url` of the number, and to the account's webhook for calls.
+
+        Args:
+            sender: The phone number that calls.
+            to: The account's number that is called.
+        """
+        with self._lock:
+            return deepcopy(self._groups.calls.ring(sender, to))
+
+    def press(self, call_id: str, digits: str) -> None:
+        """Simulate keys that the other side of a call presses, while `calls.collect` waits for them.
+
+        Args:
+            call_id: The call's id.
+            digits: The keys: `0` to `9`, `*`, `#` and `A` to `D`.
+
+        Raises:
+            KeyError: There is no such active call.
+            ValueError: A key does not exist, or nothing collects digits.
+        """
+        with self._lock:
+            self._timers.run_due()
+            self._groups.calls.press(call_id, digits)
+
+    def hang_up(self, call_id: str) -> None:
+        """Simulate that the other side of a call hangs up; an outbound call that rings is rejected.
+
+        Raises:
+            KeyError: There is no such active call.
+        """
+        with self._lock:
+            self._timers.run_due()
+            self._groups.calls.hang_up(call_id)
 
     def emit(self, kind: str, url: str | None, body: Mapping[str, Any]) -> None:
         """Post an event of your own, as the API would: one that no operation of the sandbox causes, or a strange one.

@@ -153,6 +153,16 @@ class Collection:
                 del self._born[key]
         return record
 
+    def remove(self, key: Any) -> None:
+        """Remove a record.
+
+        Raises:
+            ApiError: 404, there is no such record.
+        """
+        self.find(key)
+        del self._records[key]
+        self._born.pop(key, None)
+
     def __contains__(self, key: Any) -> bool:
         return key in self._records
 
@@ -227,10 +237,7 @@ class Collection:
 
     def delete(self, call: Call) -> Reply:
         """Remove a record."""
-        key = self._key(call)
-        self.find(key)
-        del self._records[key]
-        self._born.pop(key, None)
+        self.remove(self._key(call))
         return Reply.of(200, {"success": True})
 
     def read(self, body: bytes, required: Names[str] = ()) -> Record:

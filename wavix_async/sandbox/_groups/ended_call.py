@@ -38,7 +38,7 @@ class EndedCall:
 
 
 OnEnd = Callable[[EndedCall], None]
-"""Called under the sandbox's lock when a call is over, before its post-call event; the sandbox's clock shows the end."""
+"""Called under the sandbox's lock when a call is over, before its post-call event; its clock shows the end."""
 
 
 def ignore(call: EndedCall) -> None:

@@ -41,6 +41,8 @@ def check_arguments(
     apply_delay: float,
     batch_limit: int | None,
     delivery_delay: float,
+    call_delay: float,
+    call_duration: float,
     port: int,
     variants: float,
 ) -> None:
@@ -60,6 +62,10 @@ def check_arguments(
         raise ValueError(f"apply_delay must be 0 or more seconds, not {apply_delay!r}")
     if not delivery_delay >= 0:
         raise ValueError(f"delivery_delay must be 0 or more seconds, not {delivery_delay!r}")
+    if not call_delay >= 0:
+        raise ValueError(f"call_delay must be 0 or more seconds, not {call_delay!r}")
+    if not call_duration >= 0:
+        raise ValueError(f"call_duration must be 0 or more seconds, not {call_duration!r}")
     if batch_limit is not None and batch_limit < 1:
         raise ValueError(f"batch_limit must be 1 or more, not {batch_limit!r}: use None for no limit")
     if not 0 <= variants <= 1:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from wavix_async.sandbox._groups.filters import Record, without_plus
 from wavix_async.sandbox._groups.group import Context
 from wavix_async.sandbox._groups.numbers.data import DOC_TYPES, Fleet
 from wavix_async.sandbox._groups.numbers.query import listing, selection
@@ -27,6 +28,11 @@ class Numbers:
         self.view = NumbersView(self.store)
         self.reset = self.store.reset
         self._batch_limit = context.batch_limit
+
+    def find(self, phone: str) -> Record | None:
+        """Return a phone number in wire form, or None if the account does not own it; the caller holds the lock."""
+        number_id = self.store.find(without_plus(phone))
+        return None if number_id is None else self.store.record(number_id)
 
     @property
     def routes(self) -> Sequence[Route]:
