@@ -177,7 +177,7 @@ class Calls(Resource):
 
         Raises:
             InputError: A field has the wrong type, or `callback_url` is not an http or https URL.
-            BadRequestError: The API rejected the call; `errors` names the fields.
+            BadRequestError: The API rejected the call; the message names the fields.
             OutcomeUnknownError: There is no answer, or one without the call's id or about another phone number: the
                 call may have been started.
         """
