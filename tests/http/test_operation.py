@@ -109,6 +109,21 @@ REVIEWED = {
     "DELETE /v2/webrtc/tokens/{id}": True,
     "POST /v1/voice-campaigns": False,  # starts a call, and is charged
     "GET /v1/voice-campaigns/{id}": True,
+    "GET /v1/cdrs": True,
+    "POST /v1/cdrs": True,  # only reads
+    "GET /v1/cdrs/all": True,  # until a row was handed out
+    "GET /v1/cdrs/{call_id}": True,
+    "PUT /v1/cdrs/{call_id}/retranscribe": False,  # charges for each minute
+    "GET /v1/cdrs/{call_id}/transcription": True,
+    "GET /v1/cdrs/{call_id}/transcriptions": True,
+    "GET /v1/recordings": True,
+    "GET /v1/recordings/{call_id}": True,
+    "GET /v1/recordings/{id}": True,
+    "DELETE /v1/recordings/{id}": True,
+    "POST /v1/speech-analytics": False,  # charges for each minute
+    "GET /v1/speech-analytics/{request_id}": True,
+    "PUT /v1/speech-analytics/{request_id}": False,  # charges again
+    "GET /v1/speech-analytics/{request_id}/file": True,
 }
 
 

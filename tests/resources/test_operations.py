@@ -114,7 +114,7 @@ def test_every_answer_about_one_record_shows_its_id() -> None:
     evidence = {
         name: find_id_field(operation)
         for name, operation in operations().items()
-        if operation.path.endswith("}") and operation.result is not Success
+        if operation.path.endswith("}") and operation.result is not Success and not operation.is_stream
     }
     assert evidence == IDS
 
@@ -156,6 +156,8 @@ def test_every_query_parameter_of_the_api_can_be_given() -> None:
         WavixClient("key").numbers.list,
         WavixClient("key").messages.list,
         WavixClient("key").messages.opt_outs.list,
+        WavixClient("key").cdrs.list,
+        WavixClient("key").recordings.list,
     ):
         path = re.search(r"GET (/\S+?)\)", call.__doc__ or "")
         assert path is not None

@@ -33,7 +33,9 @@ def steps(sandbox: Sandbox, kind: str = "on_call") -> list[str]:
     for event in sandbox.outbox:
         if event.kind == kind:
             payload = event.body.get("event_payload")
-            told.append(event.body["event_type"] if payload is None else f"{payload['type']} {payload['payload']['status']}")
+            told.append(
+                event.body["event_type"] if payload is None else f"{payload['type']} {payload['payload']['status']}"
+            )
     return told
 
 
@@ -236,7 +238,10 @@ async def test_the_end_of_a_call_by_either_side(sandbox: Sandbox, wavix: WavixCl
         await wavix.calls.end(first)
     second = await answered(wavix)
     sandbox.hang_up(second)
-    assert [event.body["tag"] for event in sandbox.outbox if event.body.get("event_type") == "completed"] == ["late", ""]
+    assert [event.body["tag"] for event in sandbox.outbox if event.body.get("event_type") == "completed"] == [
+        "late",
+        "",
+    ]
 
 
 async def test_a_wrong_body_names_its_fields(sandbox: Sandbox, wavix: WavixClient) -> None:
@@ -256,6 +261,34 @@ async def test_webhooks_of_calls(sandbox: Sandbox, wavix: WavixClient) -> None:
     assert [hook.event_type for hook in await wavix.calls.webhooks.list()] == ["on-call"]
     with pytest.raises(NotFoundError):
         await wavix.calls.webhooks.delete("post-call")
+
+
+async def test_a_call_that_is_over_leaves_a_cdr_and_a_recording(sandbox: Sandbox, wavix: WavixClient) -> None:
+    call_id = await answered(wavix, recording=True, voicemail_detection=True)
+    sandbox.advance(600)
+    cdr = await wavix.cdrs.get(call_id)
+    assert (cdr.disposition, cdr.duration, cdr.to, cdr.answered_by) == ("answered", 600, YOU, "human")
+    (last,) = (event.body for event in sandbox.outbox if event.kind == "post_call")
+    assert (str(cdr.charge), str(cdr.per_minute), cdr.destination) == (
+        last["charge"],
+        last["per_minute"],
+        last["destination"],
+    )
+    assert [recording.call_uuid async for recording in wavix.recordings.list()] == [call_id]
+    busy = await answered(wavix, "15550100486", recording=True)
+    assert (await wavix.cdrs.get(busy)).disposition == "busy"
+    assert len(sandbox.recordings) == 1
+
+
+async def test_an_inbound_call_of_a_recorded_number_is_recorded(sandbox: Sandbox, wavix: WavixClient) -> None:
+    number = next(iter(sandbox.numbers.values()))
+    await wavix.numbers.update(number["id"], call_recording_enabled=True, transcription_enabled=False)
+    call_id = sandbox.inbound_call(YOU, number["number"])["id"]
+    await wavix.calls.answer(call_id, call_transcription=True)
+    sandbox.hang_up(call_id)
+    sandbox.advance(0)
+    assert list(sandbox.call_transcriptions) == [call_id]
+    assert [each["call_uuid"] for each in sandbox.recordings.values()] == [call_id]
 
 
 async def test_a_reset_forgets_calls(sandbox: Sandbox, wavix: WavixClient) -> None:

@@ -9,7 +9,7 @@ import asyncio
 import os
 import re
 import time
-from collections.abc import AsyncGenerator, AsyncIterable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
@@ -17,11 +17,10 @@ from typing import Any, Final
 import attrs
 
 from wavix_async._codec import Value
-from wavix_async._http import BaseClient, SavedFile
+from wavix_async._http import BaseClient, Download, Operation, SavedFile
 from wavix_async.bulk import BulkOperation
 from wavix_async.errors import InputError
 from wavix_async.models.recordings import Recording
-from wavix_async.resources.recordings import DOWNLOAD, check_call_id
 
 __all__ = ["RecordingFiles"]
 
@@ -58,16 +57,27 @@ class RecordingFiles:
 
     Args:
         folder: The folder.
+        download: The operation that serves a recording by the id of its call.
+        check_call_id: Raises `InputError` for an id that the operation does not take.
         accept_unknown_length: Whether to keep a file whose length the server does not tell.
 
     Raises:
         InputError: `folder` is not a path, or is a file.
     """
 
-    def __init__(self, folder: "str | os.PathLike[str]", *, accept_unknown_length: bool) -> None:
+    def __init__(
+        self,
+        folder: "str | os.PathLike[str]",
+        download: Operation[Download],
+        check_call_id: Callable[[object], object],
+        *,
+        accept_unknown_length: bool,
+    ) -> None:
         if not isinstance(folder, str | os.PathLike) or not os.fspath(folder):
             raise InputError(f"to must be the path of a folder, got {folder!r}.")
         self._folder = Path(folder)
+        self._download = download
+        self._check_call_id = check_call_id
         if self._folder.exists() and not self._folder.is_dir():
             raise InputError(f"to must be a folder, and {os.fspath(folder)!r} is a file.")
         self._accept_unknown_length = accept_unknown_length
@@ -75,13 +85,13 @@ class RecordingFiles:
     def operation(self) -> BulkOperation[Any, _Wanted, SavedFile]:
         """Return what a run does with each recording."""
         return BulkOperation(
-            name=DOWNLOAD.name,
-            check=_check,
+            name=self._download.name,
+            check=self._check,
             send=self._save,
             find=self._find,
             reads_only=True,
             idempotent=True,
-            limit_group=DOWNLOAD.limit_group,
+            limit_group=self._download.limit_group,
             change_type=_Wanted,
             key_name="call_id",
             noun="recording",
@@ -122,6 +132,10 @@ class RecordingFiles:
                     if _LEFT.fullmatch(entry.name) and now - entry.stat(follow_symlinks=False).st_mtime > _OLD:
                         os.unlink(entry.path)
 
+    def _check(self, _: object, wanted: _Wanted) -> None:
+        self._check_call_id(wanted.call_id)
+        _name(wanted)
+
     async def _find(self, _: object, wanted: _Wanted) -> SavedFile | None:
         return await asyncio.to_thread(self._look_for, _name(wanted))
 
@@ -136,7 +150,7 @@ class RecordingFiles:
 
     async def _save(self, client: BaseClient, _: object, wanted: _Wanted) -> SavedFile:
         name = _name(wanted)
-        download = client.download(DOWNLOAD, path={"call_id": wanted.call_id})
+        download = client.download(self._download, path={"call_id": wanted.call_id})
         accepted = self._accept_unknown_length
         saved = await download.save(self._folder / f".{name}.saving", accept_unknown_length=accepted)
         if saved.complete is None and not accepted:
@@ -156,11 +170,6 @@ def _item(each: object) -> tuple[Any, _Wanted]:
         call_id: object = each.call_uuid
         return call_id if isinstance(call_id, str) else each.id, _Wanted(call_id, each.id)
     return each, _Wanted(each)
-
-
-def _check(_: object, wanted: _Wanted) -> None:
-    check_call_id(wanted.call_id)
-    _name(wanted)
 
 
 def _name(wanted: _Wanted) -> str:

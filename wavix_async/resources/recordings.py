@@ -26,7 +26,7 @@ DELETE: Final = Operation("DELETE", "/v1/recordings/{id}", Success, scope="recor
 _CALL_ID: Final = TextId("call_id", "Recording.call_uuid or CDR.id, the call's id")
 
 
-def check_call_id(call_id: object) -> str:
+def _check_call_id(call_id: object) -> str:
     """Return the id of a call whose recording to download.
 
     Raises:
@@ -83,7 +83,7 @@ class Recordings(Resource):
         Raises:
             InputError: The id is not a string, or has only digits, as the ids of records have.
         """
-        return self._client.download(DOWNLOAD, path={"call_id": check_call_id(call_id)})
+        return self._client.download(DOWNLOAD, path={"call_id": _check_call_id(call_id)})
 
     def download_all(
         self,
@@ -137,7 +137,7 @@ class Recordings(Resource):
         if recordings is None or isinstance(recordings, RecordingList):
             query = RecordingList() if recordings is None else recordings
             recordings = Recordings(patient)._pages(LIST, query=query)
-        files = RecordingFiles(to, accept_unknown_length=accept_unknown_length)
+        files = RecordingFiles(to, DOWNLOAD, _check_call_id, accept_unknown_length=accept_unknown_length)
         return BulkRun(
             self._client,
             files.items(recordings),

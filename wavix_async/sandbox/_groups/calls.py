@@ -125,7 +125,7 @@ class Calls:
         self._playbacks = Uuids(context.seed, "playbacks")
         self._played = 0
         self.streams = Collection(context, ids=Uuids(context.seed, "call_streams"), id_field="stream_id", record=dict)
-        self.calls = Collection(context, ids=Uuids(context.seed, "calls"), record=dict)
+        self.calls = Collection(context, ids=Uuids(context.seed, "active_calls"), record=dict)
         self.webhooks = Collection(
             context,
             key=lambda record: record["event_type"],

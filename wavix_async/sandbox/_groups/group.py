@@ -5,9 +5,9 @@ from datetime import datetime
 from threading import RLock
 from typing import Protocol
 
-from attrs import frozen
+from attrs import field, frozen
 
-from wavix_async.sandbox._server import Outbox, Route, SandboxStats, Timers
+from wavix_async.sandbox._server import FileHost, Outbox, Route, SandboxStats, Timers
 
 
 @frozen(kw_only=True)
@@ -33,6 +33,11 @@ class Context:
     delivery_delay: float = 0.0
     call_delay: float = 0.0
     call_duration: float = 600.0
+    cdrs: int = 0
+    transcription_delay: float = 0.0
+    api_key: str = ""
+    files: FileHost = field(factory=FileHost)
+    """How the API answers with a file, and the host of the files: `await context.files.reply(name, media, content)`."""
 
 
 class Group(Protocol):

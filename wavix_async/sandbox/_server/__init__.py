@@ -3,6 +3,7 @@
 from wavix_async.sandbox._server.courier import Courier, Deliveries
 from wavix_async.sandbox._server.errors import ApiError, invalid, unknown_numbers
 from wavix_async.sandbox._server.faults import FAULT_KINDS, FaultPlan, Faults, Match, matches
+from wavix_async.sandbox._server.file_host import FileHost, FileMode
 from wavix_async.sandbox._server.handler import RequestHandler
 from wavix_async.sandbox._server.outbox import Outbox, SandboxEvent
 from wavix_async.sandbox._server.rate_limit import Bucket, Window
@@ -24,6 +25,8 @@ __all__ = [
     "Deliveries",
     "FaultPlan",
     "Faults",
+    "FileHost",
+    "FileMode",
     "LoopThread",
     "Match",
     "Outbox",

@@ -2,7 +2,10 @@
 
 from collections.abc import Mapping
 
+from wavix_async.sandbox._server.file_host import MODES
 from wavix_async.sandbox._server.rate_limit import Bucket, Limit, Window
+
+_MOST_CDRS = 100_000
 
 
 def rate_limit(rate: float | None, burst: int | None, window: float | None) -> Limit | None:
@@ -43,6 +46,9 @@ def check_arguments(
     delivery_delay: float,
     call_delay: float,
     call_duration: float,
+    cdrs: int,
+    transcription_delay: float,
+    files: str,
     port: int,
     variants: float,
 ) -> None:
@@ -66,6 +72,12 @@ def check_arguments(
         raise ValueError(f"call_delay must be 0 or more seconds, not {call_delay!r}")
     if not call_duration >= 0:
         raise ValueError(f"call_duration must be 0 or more seconds, not {call_duration!r}")
+    if not 0 <= cdrs <= _MOST_CDRS:
+        raise ValueError(f"cdrs must be from 0 to {_MOST_CDRS:,}, not {cdrs!r}")
+    if not transcription_delay >= 0:
+        raise ValueError(f"transcription_delay must be 0 or more seconds, not {transcription_delay!r}")
+    if files not in MODES:
+        raise ValueError(f"files must be one of {', '.join(MODES)}, not {files!r}")
     if batch_limit is not None and batch_limit < 1:
         raise ValueError(f"batch_limit must be 1 or more, not {batch_limit!r}: use None for no limit")
     if not 0 <= variants <= 1:
