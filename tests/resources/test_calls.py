@@ -268,3 +268,10 @@ async def test_an_id_that_would_reach_another_operation(api: Api, wavix: WavixCl
     assert api.sent == []
     with pytest.raises(InputError):
         await wavix.calls.webhooks.delete("")
+
+
+async def test_a_list_of_the_older_shape(api: Api, wavix: WavixClient) -> None:
+    old = {"id": ID, "context": "main", "started_at": "2025-09-22T12:56:38.547Z"}
+    api.answer("GET", "/v1/calls", {"calls": [old], "success": True})
+    (call,) = await wavix.calls.list()
+    assert (call.call_id, call.extra) == (ID, {"context": "main", "started_at": "2025-09-22T12:56:38.547Z"})
