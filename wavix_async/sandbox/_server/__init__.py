@@ -1,6 +1,7 @@
 """The server of the sandbox: the steps that every request goes through, whatever its group."""
 
 from wavix_async.sandbox._server.courier import Courier, Deliveries
+from wavix_async.sandbox._server.description import json_object, request_check
 from wavix_async.sandbox._server.errors import ApiError, invalid, unknown_numbers
 from wavix_async.sandbox._server.faults import FAULT_KINDS, FaultPlan, Faults, Match, matches
 from wavix_async.sandbox._server.file_host import FileHost, FileMode
@@ -44,7 +45,9 @@ __all__ = [
     "Window",
     "check_arguments",
     "invalid",
+    "json_object",
     "matches",
     "rate_limit",
+    "request_check",
     "unknown_numbers",
 ]

@@ -8,6 +8,7 @@ from urllib.parse import unquote
 from aiohttp import web
 from attrs import define, field, frozen
 
+from wavix_async.sandbox._server.description import request_check
 from wavix_async.sandbox._server.errors import ApiError, forbidden, unauthorized, wrong_method
 from wavix_async.sandbox._server.response import Reply
 from wavix_async.sandbox._server.timers import Timers
@@ -31,6 +32,9 @@ class Route:
     """Whether the account pays for it; the router counts each success in `SandboxStats.charges`."""
     upload: bool = False
     """Whether the handler reads the body itself, as a multipart form."""
+    own_checks: bool = False
+    """Whether the handler checks the query and the body itself; otherwise the API's description does (see
+    `description`)."""
 
 
 @define
@@ -137,6 +141,9 @@ class Router:
             raise wrong_method(", ".join(call.routes)) if call.routes else ApiError(404, "Not found")
         if route.scope in self._forbidden:
             raise forbidden()
+        if not route.own_checks and (check := request_check(route.method, route.path)) is not None:
+            check.check_query(call.query)
+            check.check_body(call.body)
         with self._lock:
             self._timers.run_due()
             reply = route.handler(call)

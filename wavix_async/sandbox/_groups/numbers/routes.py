@@ -39,13 +39,13 @@ class Numbers:
         """The operations."""
         one, paper = "/v1/numbers/{id}", "/v1/numbers/{id}/papers/{paper_id}"
         return (
-            Route("GET", "/v1/numbers", "numbers:read", self._list),
-            Route("PATCH", "/v1/numbers", "numbers:write", self._update_batch),
-            Route("DELETE", "/v1/numbers", "numbers:write", self._release),
-            Route("GET", one, "numbers:read", self._get),
-            Route("PATCH", one, "numbers:write", self._update),
+            Route("GET", "/v1/numbers", "numbers:read", self._list, own_checks=True),
+            Route("PATCH", "/v1/numbers", "numbers:write", self._update_batch, own_checks=True),
+            Route("DELETE", "/v1/numbers", "numbers:write", self._release, own_checks=True),
+            Route("GET", one, "numbers:read", self._get, own_checks=True),
+            Route("PATCH", one, "numbers:write", self._update, own_checks=True),
             Route("POST", "/v1/numbers/papers", "numbers:write", self._upload, upload=True),
-            Route("GET", paper, "numbers:read", self._file),
+            Route("GET", paper, "numbers:read", self._file, own_checks=True),
         )
 
     def _list(self, call: Call) -> Reply:
