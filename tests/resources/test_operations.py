@@ -2,34 +2,30 @@
 
 The rows are in `tests/resources/rows`, a module for each group of operations, which exports them as `ROWS`.
 
-The contract test holds every `Operation` of the package against the vendor's description, where that is at hand.
+`test_contract.py` compares every `Operation` of the package with the API's own description.
 """
 
 from __future__ import annotations
 
 import importlib
-import inspect
-import json
 import pkgutil
 import re
 from datetime import UTC, datetime
 from decimal import Decimal
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import pytest
 
 from tests.resources import rows
 from tests.resources.rows.messages import SHORT_MESSAGE
-from wavix_async import Operation, Success, WavixClient, resources, to_dict
+from tests.support.operations import operations
+from wavix_async import Success, WavixClient, to_dict
 from wavix_async._codec import is_model, shape_of
 from wavix_async._http import find_id_field
 
 if TYPE_CHECKING:
     from tests.conftest import Api
     from tests.resources.rows.row import Row
-
-SPEC: Final = Path(__file__).resolve().parents[3] / "shared" / "wavix-api" / "wavix-api.json"
 
 MODULES: Final = [
     importlib.import_module(module.name) for module in pkgutil.iter_modules(rows.__path__, f"{rows.__name__}.")
@@ -85,16 +81,6 @@ async def test_an_answer_of_204_confirms(api: Api, wavix: WavixClient) -> None:
 # --- all operations ---
 
 
-def operations() -> dict[str, Operation[Any]]:
-    """Return every operation of the package, by name."""
-    found: dict[str, Operation[Any]] = {}
-    for module in pkgutil.walk_packages(resources.__path__, f"{resources.__name__}."):
-        for value in vars(importlib.import_module(module.name)).values():
-            if isinstance(value, Operation):
-                found[value.name] = value
-    return found
-
-
 def test_every_operation_has_a_row_or_a_test_of_its_own() -> None:
     requests = {row.request for row in ROWS}
     rows_of = {name: [each for each in requests if stands_for(name, each)] for name in operations()}
@@ -126,41 +112,3 @@ def test_what_an_operation_declares_of_its_answer_is_in_its_model() -> None:
             names = shape_of(operation.result).names
             assert set(operation.echoes or ()) <= names, name
             assert not operation.answer_id or operation.answer_id in names, name
-
-
-def described() -> dict[str, Any]:
-    if not SPEC.exists():
-        pytest.skip("the vendor's description is not at hand")
-    return json.loads(SPEC.read_text(encoding="utf-8"))
-
-
-def test_every_operation_is_one_of_the_api() -> None:
-    paths = described()["paths"]
-    for name, operation in operations().items():
-        stated = paths[operation.path][operation.method.lower()]
-        scopes = [scope for one in stated.get("security", []) for scopes in one.values() for scope in scopes]
-        assert [operation.scope] == scopes, name
-
-
-def test_a_success_is_confirmed_where_the_description_says_so() -> None:
-    paths = described()["paths"]
-    for name, operation in operations().items():
-        answers = paths[operation.path][operation.method.lower()]["responses"]
-        stated = json.dumps([answer for status, answer in answers.items() if status.startswith("2")])
-        assert ("/SuccessResponse" in stated) == (operation.result is Success), name
-
-
-def test_every_query_parameter_of_the_api_can_be_given() -> None:
-    spec = described()
-    for call in (
-        WavixClient("key").numbers.list,
-        WavixClient("key").messages.list,
-        WavixClient("key").messages.opt_outs.list,
-        WavixClient("key").cdrs.list,
-        WavixClient("key").recordings.list,
-    ):
-        path = re.search(r"GET (/\S+?)\)", call.__doc__ or "")
-        assert path is not None
-        stated = {each["name"] for each in spec["paths"][path[1]]["get"]["parameters"] if each["in"] == "query"}
-        ours = {name.rstrip("_") for name in inspect.signature(call).parameters}
-        assert stated <= ours, path[1]

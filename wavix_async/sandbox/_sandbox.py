@@ -14,6 +14,8 @@ from aiohttp import web
 from wavix_async.sandbox._groups import Context, Groups
 from wavix_async.sandbox._groups.numbers import FOREIGN_CITIES, HOME_CITIES
 from wavix_async.sandbox._server import (
+    Courier,
+    Deliveries,
     FaultPlan,
     Faults,
     FileHost,
@@ -23,9 +25,12 @@ from wavix_async.sandbox._server import (
     Outbox,
     RequestHandler,
     Router,
+    SandboxEvent,
     SandboxRequest,
     SandboxStats,
+    Ticker,
     Timers,
+    Variants,
     check_arguments,
     matches,
     rate_limit,
@@ -88,6 +93,10 @@ class Sandbox:
         delivery_delay: Seconds until a message is delivered; it becomes pending after a third of them, sent after two
             thirds. The response to a send always says accepted. By the end of its recipient, a message becomes
             undelivered (0007), rejected (0008) or dlr_expired (0009) instead.
+        call_delay: Seconds of each step of a call: until an outbound call rings, until it is answered, and until audio
+            that is played ends. By the end of its recipient, a call is busy (0486), rejected (0603), failed (0503),
+            not answered (0408) or answered by a machine (0999) instead.
+        call_duration: Seconds from the answer of a call until the other side hangs up.
         cdrs: How many calls of the past the account has: one every 17 minutes before the start, most of them recorded
             and some transcribed.
         transcription_delay: Seconds until a call or a file is transcribed.
@@ -95,6 +104,10 @@ class Sandbox:
             which refuses requests with a key), `"location200"` (a 200 with the same `Location`) or `"bytes"` (the
             file itself).
         port: The port to listen on; 0 chooses a free port.
+        deliveries: How events reach their URLs: doubled, late or out of order. Default: each once, in order. The
+            sandbox posts them to URLs on this machine only; `outbox` shows all events.
+        variants: The share, from 0 to 1, of answers and events in another shape that the API was seen to send, such as
+            a message in `{"message": ...}`, 204 for a confirmation, or a call event with its id under `uuid`.
 
     Raises:
         ValueError: An argument is out of range; the message names the argument and the fix.
@@ -118,10 +131,14 @@ class Sandbox:
         batch_limit: int | None = None,
         foreign: float = 0.0,
         delivery_delay: float = 0.0,
+        call_delay: float = 0.0,
+        call_duration: float = 600.0,
         cdrs: int = 0,
         transcription_delay: float = 0.0,
         files: FileMode = "redirect",
         port: int = 0,
+        deliveries: Deliveries | None = None,
+        variants: float = 0.0,
     ) -> None:
         check_arguments(
             latency=latency,
@@ -132,10 +149,13 @@ class Sandbox:
             apply_delay=apply_delay,
             batch_limit=batch_limit,
             delivery_delay=delivery_delay,
+            call_delay=call_delay,
+            call_duration=call_duration,
             cdrs=cdrs,
             transcription_delay=transcription_delay,
             files=files,
             port=port,
+            variants=variants,
         )
         if not isinstance(faults, Faults):
             faults = Faults.mix(faults or 0.0)
@@ -148,6 +168,11 @@ class Sandbox:
         self._plan = FaultPlan(faults, seed)
         self._timers = Timers(self._real_now)
         self._outbox = Outbox(self._now)
+        self._ticker = Ticker(self._timers, self._lock)
+        self._courier = Courier(self._outbox, self._timers, self._lock, deliveries or Deliveries(), seed)
+        self._variants = Variants(variants, seed) if variants else None
+        if self._variants is not None:
+            self._outbox.shape = self._variants.change_event
         self._files = FileHost(files)
         self._groups = Groups(
             Context(
@@ -163,6 +188,8 @@ class Sandbox:
                 apply_delay=apply_delay,
                 batch_limit=batch_limit,
                 delivery_delay=delivery_delay,
+                call_delay=call_delay,
+                call_duration=call_duration,
                 cdrs=cdrs,
                 transcription_delay=transcription_delay,
                 api_key=self.api_key,
@@ -177,6 +204,7 @@ class Sandbox:
                 charges=self.stats.charges,
                 timers=self._timers,
                 lock=self._lock,
+                variants=self._variants,
             ),
             self._plan,
             self.stats,
@@ -222,6 +250,39 @@ class Sandbox:
     def opt_outs(self) -> Mapping[tuple[str, str | None], dict[str, Any]]:
         """The opt-outs by phone number and sender (None: all), without plus signs; every read returns a copy."""
         return self._groups.messages.opt_outs.view
+
+    @property
+    def calls(self) -> Mapping[str, dict[str, Any]]:
+        """The active calls by id, oldest first, in wire form; every read returns a copy."""
+        return self._groups.calls.calls.view
+
+    @property
+    def call_streams(self) -> Mapping[str, dict[str, Any]]:
+        """The streams of active calls by stream id, with the id of their call; every read returns a copy.
+
+        The sandbox does not connect to their URLs.
+        """
+        return self._groups.calls.streams.view
+
+    @property
+    def outbox(self) -> tuple[SandboxEvent, ...]:
+        """The latest 100,000 events that the account has caused, oldest first, with what became of each delivery.
+
+        Events that the sandbox does not deliver are here too, with the reason.
+        """
+        with self._lock:
+            self._timers.run_due()
+            return self._outbox.snapshot()
+
+    async def delivered(self) -> None:
+        """Wait until every event that is due was delivered; call it from any event loop.
+
+        Events that are late or wait for another try are due at their time on the sandbox's clock: see `advance`.
+
+        Raises:
+            RuntimeError: The sandbox is not running, and events wait.
+        """
+        await self._courier.settled()
 
     @property
     def cdrs(self) -> Mapping[str, dict[str, Any]]:
@@ -290,6 +351,8 @@ class Sandbox:
             self._url = f"http://{_HOST}:{self._last_port}"
             self._groups.begin(self._url)
             self._handler.begin()
+        self._ticker.start()
+        self._courier.start()
         return self
 
     async def _listen(self, runner: web.ServerRunner) -> None:
@@ -317,6 +380,8 @@ class Sandbox:
         runner, self._runner = self._runner, None
         if runner is None:
             return
+        await self._ticker.stop()
+        await self._courier.stop()
         await self._handler.cancel()
         # A connection accepted while the server closes would be dropped before it is set up, and its socket would stay
         # open. So accept no more, and give the accepted ones the rounds of the loop that their set-up takes.
@@ -374,10 +439,13 @@ class Sandbox:
         return tuple(request for request in requests if matches(match, request.method, request.path))
 
     def reset(self) -> None:
-        """Restore the initial state: numbers, counters, records, the rate limit and the faults."""
+        """Restore the initial state: numbers, counters, records, events, the rate limit and the faults."""
         with self._lock:
             self._timers.clear()
+            self._courier.clear()
             self._outbox.clear()
+            if self._variants is not None:
+                self._variants.reset()
             self._groups.reset()
             self.stats.clear()
             self._handler.exchanges.clear()
@@ -441,6 +509,54 @@ class Sandbox:
         with self._lock:
             return deepcopy(self._groups.messages.receive(sender, to, text, media))
 
+    def inbound_call(self, sender: str, to: str) -> dict[str, Any]:
+        """Simulate an inbound call, and return it in wire form. It rings for 60 seconds, or until the API answers it.
+
+        Its events go to the `call_status_url` of the number, and to the account's webhook for calls.
+
+        Args:
+            sender: The phone number that calls.
+            to: The account's number that is called.
+        """
+        with self._lock:
+            return deepcopy(self._groups.calls.ring(sender, to))
+
+    def press(self, call_id: str, digits: str) -> None:
+        """Simulate keys that the other side of a call presses, while `calls.collect` waits for them.
+
+        Args:
+            call_id: The call's id.
+            digits: The keys: `0` to `9`, `*`, `#` and `A` to `D`.
+
+        Raises:
+            KeyError: There is no such active call.
+            ValueError: A key does not exist, or nothing collects digits.
+        """
+        with self._lock:
+            self._timers.run_due()
+            self._groups.calls.press(call_id, digits)
+
+    def hang_up(self, call_id: str) -> None:
+        """Simulate that the other side of a call hangs up; an outbound call that rings is rejected.
+
+        Raises:
+            KeyError: There is no such active call.
+        """
+        with self._lock:
+            self._timers.run_due()
+            self._groups.calls.hang_up(call_id)
+
+    def emit(self, kind: str, url: str | None, body: Mapping[str, Any]) -> None:
+        """Post an event of your own, as the API would: one that no operation of the sandbox causes, or a strange one.
+
+        Args:
+            kind: The kind of event (see `SandboxEvent.kind`).
+            url: Where it goes. The sandbox posts to URLs of this machine only.
+            body: The event in wire form.
+        """
+        with self._lock:
+            self._outbox.post(kind, url, dict(body))
+
     def add_call(
         self,
         *,
@@ -494,6 +610,7 @@ class Sandbox:
         with self._lock:
             self._ahead += seconds
             self._timers.run_due()
+        self._ticker.wake()
 
     def _date(self) -> datetime:
         return datetime.now(UTC) + timedelta(seconds=self._ahead + self._now() - self._real_now())

@@ -2,14 +2,18 @@
 
 from collections.abc import Iterator
 
+from wavix_async.sandbox._groups.calls import Calls
 from wavix_async.sandbox._groups.cdrs import CallRecords
 from wavix_async.sandbox._groups.collection import Collection, Numbered, Uuids
+from wavix_async.sandbox._groups.ended_call import EndedCall
 from wavix_async.sandbox._groups.filters import exact, phone, prefix, since, until
 from wavix_async.sandbox._groups.group import Context, Group
 from wavix_async.sandbox._groups.messages import Messages
 from wavix_async.sandbox._groups.numbers import Numbers
 from wavix_async.sandbox._groups.reading import BOOL, TEXT
 from wavix_async.sandbox._groups.speech import SpeechAnalytics
+from wavix_async.sandbox._groups.voice_campaigns import VoiceCampaigns
+from wavix_async.sandbox._groups.webrtc import WebRTC
 from wavix_async.sandbox._server import Route
 
 __all__ = [
@@ -35,6 +39,9 @@ class Groups:
         self.numbers = Numbers(context)
         self.messages = Messages(context)
         self.cdrs = CallRecords(context)
+        self.calls = Calls(context, number=self.numbers.find, on_end=self._keep)
+        self.voice_campaigns = VoiceCampaigns(context, self.calls)
+        self.webrtc = WebRTC(context)
         self.speech = SpeechAnalytics(context)
 
     def __iter__(self) -> Iterator[Group]:
@@ -45,6 +52,24 @@ class Groups:
         """The operations of all groups."""
         for group in self:
             yield from group.routes
+
+    def _keep(self, call: EndedCall) -> None:
+        """Write the CDR of a call that is over, and what else it leaves."""
+        self.cdrs.add_call(
+            from_=call.from_,
+            to=call.to,
+            kind="placed" if call.direction == "outbound" else "received",
+            call_id=call.call_id,
+            disposition=call.disposition,
+            duration=call.duration,
+            began=call.started,
+            recording=call.recorded,
+            transcription=call.transcribed,
+            destination=call.destination,
+            per_minute=call.per_minute,
+            charge=call.charge,
+            answered_by=call.answered_by,
+        )
 
     def begin(self, base_url: str) -> None:
         """Tell the groups at which address they are, for the URLs in their answers."""

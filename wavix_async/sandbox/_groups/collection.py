@@ -83,8 +83,8 @@ class Collection:
     """The field of the record that has the id; None: records have no id."""
     key: Callable[[Record], Any] | None = field(default=None, kw_only=True)
     """A function that returns the key of a record without an id; a new record overwrites one with the same key."""
-    checks: Mapping[str, Check] = field(factory=dict, kw_only=True)
-    """The fields that create and update accept."""
+    checks: Mapping[str, Check] | None = field(default=None, kw_only=True)
+    """The fields that create and update accept; None: the router has checked them by the API's description."""
     required: Names[str] = field(default=(), kw_only=True)
     """The fields that create requires."""
     update_by: Literal["merge", "replace"] = field(default="merge", kw_only=True)
@@ -152,6 +152,16 @@ class Collection:
             if settled:
                 del self._born[key]
         return record
+
+    def remove(self, key: Any) -> None:
+        """Remove a record.
+
+        Raises:
+            ApiError: 404, there is no such record.
+        """
+        self.find(key)
+        del self._records[key]
+        self._born.pop(key, None)
 
     def __contains__(self, key: Any) -> bool:
         return key in self._records
@@ -231,10 +241,7 @@ class Collection:
 
     def delete(self, call: Call) -> Reply:
         """Remove a record."""
-        key = self._key(call)
-        self.find(key)
-        del self._records[key]
-        self._born.pop(key, None)
+        self.remove(self._key(call))
         return Reply.of(200, {"success": True})
 
     def read(self, body: bytes, required: Names[str] = ()) -> Record:
@@ -244,6 +251,8 @@ class Collection:
             ApiError: 400 with the field that is missing, wrong or unknown.
         """
         given = json_object(body)
+        if self.checks is None:
+            return given if self.wrap is None else given[self.wrap]
         if self.wrap is None:
             fields(self.checks, required)("", given)
             return given

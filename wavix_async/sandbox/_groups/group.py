@@ -31,6 +31,8 @@ class Context:
     apply_delay: float = 0.0
     batch_limit: int | None = None
     delivery_delay: float = 0.0
+    call_delay: float = 0.0
+    call_duration: float = 600.0
     cdrs: int = 0
     transcription_delay: float = 0.0
     api_key: str = ""

@@ -44,10 +44,13 @@ def check_arguments(
     apply_delay: float,
     batch_limit: int | None,
     delivery_delay: float,
+    call_delay: float,
+    call_duration: float,
     cdrs: int,
     transcription_delay: float,
     files: str,
     port: int,
+    variants: float,
 ) -> None:
     low, high = latency if isinstance(latency, tuple) else (latency, latency)
     if not 0 <= low <= high:
@@ -65,6 +68,10 @@ def check_arguments(
         raise ValueError(f"apply_delay must be 0 or more seconds, not {apply_delay!r}")
     if not delivery_delay >= 0:
         raise ValueError(f"delivery_delay must be 0 or more seconds, not {delivery_delay!r}")
+    if not call_delay >= 0:
+        raise ValueError(f"call_delay must be 0 or more seconds, not {call_delay!r}")
+    if not call_duration >= 0:
+        raise ValueError(f"call_duration must be 0 or more seconds, not {call_duration!r}")
     if not 0 <= cdrs <= _MOST_CDRS:
         raise ValueError(f"cdrs must be from 0 to {_MOST_CDRS:,}, not {cdrs!r}")
     if not transcription_delay >= 0:
@@ -73,5 +80,7 @@ def check_arguments(
         raise ValueError(f"files must be one of {', '.join(MODES)}, not {files!r}")
     if batch_limit is not None and batch_limit < 1:
         raise ValueError(f"batch_limit must be 1 or more, not {batch_limit!r}: use None for no limit")
+    if not 0 <= variants <= 1:
+        raise ValueError(f"variants must be a share from 0 to 1, not {variants!r}: write 0.5 for half of the answers")
     if not 0 <= port <= 65535:
         raise ValueError(f"port must be from 0 to 65535, not {port!r}: use 0 for a free port")
