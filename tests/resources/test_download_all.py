@@ -283,8 +283,8 @@ async def test_memory_does_not_grow_with_the_recordings(tmp_path: Path) -> None:
     import tracemalloc
 
     peaks = []
-    async with serving(answer(SOUND)) as server, WavixClient("key-of-a-test", base_url=server.url) as client:
-        for count in (50, 300, 3_000):
+    async with serving(answer(SOUND * 10)) as server, WavixClient("key-of-a-test", base_url=server.url) as client:
+        for count in (50, 300, 2_000):
 
             def calls(count: int = count) -> Iterator[str]:
                 for number in range(count):
@@ -297,5 +297,5 @@ async def test_memory_does_not_grow_with_the_recordings(tmp_path: Path) -> None:
             peaks.append(tracemalloc.get_traced_memory()[1])
             tracemalloc.stop()
             assert report.succeeded == count
-    # The first run loads modules.
-    assert peaks[2] < 2 * peaks[1]
+    # The first run loads modules. Tables of the interpreter grow by a megabyte or so; the files have 100.
+    assert peaks[2] < peaks[1] + 4_000_000

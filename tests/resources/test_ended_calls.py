@@ -268,7 +268,7 @@ async def test_a_file_that_is_not_transcribed_yet() -> None:
     [
         ({"file": b"x", "filename": "a.ogg"}, "a.ogg must be a WAV, MP3 or MP4 file"),
         ({"file": b"", "filename": "a.wav"}, "a.wav is empty"),
-        ({"file": b"x"}, "filename is missing: pass a name for the file, for example filename='file.mp4'"),
+        ({"file": b"x"}, "filename is missing: pass a file name, for example filename='file.mp4'"),
         ({"file": "missing.wav"}, "cannot read missing.wav"),
         ({"file": b"x", "filename": "a.wav", "callback_url": " "}, "callback_url must be a URL"),
         ({"file": b"x", "filename": "a.wav", "insights": "yes"}, "insights must be True, False or None"),

@@ -57,7 +57,7 @@ def file_part(
         raise InputError(f"filename must be a string, got {shown!r}.")
     if not shown:
         example = f"file{suffixes[-1]}" if suffixes else "file.pdf"
-        raise InputError(f"filename is missing: pass a name for the file, for example filename={example!r}.")
+        raise InputError(f"filename is missing: pass a file name, for example filename={example!r}.")
     if not shown.isprintable():
         raise InputError(f"filename has control characters, which a header cannot contain: {shown!r}.")
     if suffixes and not shown.lower().endswith(suffixes):
