@@ -128,7 +128,7 @@ class CallRecords:
             },
             list_key="recordings",
         )
-        self.transcriptions = Collection(context, key=lambda record: record["call_uuid"], record=dict)
+        self.transcriptions = Collection(context, ids=self._ids, key=lambda record: record["call_uuid"], record=dict)
         self._seed()
 
     @property
