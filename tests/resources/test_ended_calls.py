@@ -136,6 +136,23 @@ async def test_the_url_of_a_transcription_has_a_key_that_no_repr_shows(sandbox: 
     assert "recording_url" not in repr(call)
 
 
+async def test_a_call_is_transcribed_when_its_wait_ends(sandbox: Sandbox, client: WavixClient) -> None:
+    call_id = add_call(sandbox)
+    with pytest.raises(NotFoundError):
+        await client.cdrs.transcription.get(call_id)
+    await client.cdrs.retranscribe(call_id, language="de", webhook_url=HOOK)
+    first = await client.cdrs.transcription.wait(call_id, every=EVERY)
+    assert (first.status, first.language, first.call_uuid) == ("completed", "de", call_id)
+    assert first.turns is not None
+    assert [turn.speaker for turn in first.turns] == ["13125551000", "14155550100"]
+
+    sandbox.advance(60)
+    await client.cdrs.retranscribe(call_id)
+    second = await client.cdrs.transcription.wait(call_id, newer_than=first.transcription_date, every=EVERY)
+    assert second.transcription_date >= first.transcription_date + timedelta(seconds=60)
+    assert (await client.cdrs.transcriptions.get(call_id)) == second
+
+
 # --- recordings ---
 
 
