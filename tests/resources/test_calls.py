@@ -112,7 +112,7 @@ def test_a_call_that_is_over_before_its_answer_was_seen() -> None:
     assert isinstance(wait(Account(), "answered", every=(80, 80)), CDR)
 
 
-def test_a_call_that_never_was_is_told_after_two_minutes() -> None:
+def test_a_call_that_never_was_is_not_found_after_two_minutes() -> None:
     account = Account(cdr_after=1e9, gone_after=0)
     with pytest.raises(NotFoundError):
         wait(account)

@@ -27,7 +27,7 @@ from wavix_async.sandbox import Sandbox
 async def calling(wavix: WavixClient) -> None:
     call = await wavix.calls.create(from_="+1 (512) 555-1234", to="1", callback_url="https://example.com", timeout=30)
     assert_type(call, Call)
-    assert_type(call.call_id, str | None)
+    assert_type(call.call_id, str)
     assert_type(call.event_type, CallEventType)
     assert_type(call.event_payload, OnCallEventPayload | None)
     assert_type(call.call_answered, datetime | None)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from wavix_async.models.calls import *  # noqa: F403 - __all__ lists the names
     from wavix_async.models.cdrs import *  # noqa: F403
     from wavix_async.models.common import *  # noqa: F403
+    from wavix_async.models.events import *  # noqa: F403
     from wavix_async.models.messages import *  # noqa: F403
     from wavix_async.models.numbers import *  # noqa: F403
     from wavix_async.models.recordings import *  # noqa: F403

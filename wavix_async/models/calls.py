@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Annotated, Final
+from typing import Annotated, Final, cast
 
 from attrs import field, frozen
 from cattrs.gen import override
@@ -10,6 +10,7 @@ from cattrs.gen import override
 from wavix_async.errors import InputError
 from wavix_async.models._base import Body, Model, OpenStrEnum
 from wavix_async.models._checks import check_url, set_phones
+from wavix_async.models._keys import event_key
 from wavix_async.models.common import Direction
 from wavix_async.types import UNSET, UnsetType
 
@@ -192,9 +193,16 @@ class Call(Model):
     """Your own tag."""
 
     @property
-    def call_id(self) -> str | None:
+    def call_id(self) -> str:
         """The call's id, for the other methods of `calls`: `id`, or `uuid` if the answer has only that."""
-        return self.id if self.id is not None else self.uuid
+        # An answer that has neither is not as documented; then this is None, as any missing field.
+        return cast("str", self.id if self.id is not None else self.uuid)
+
+    @property
+    def key(self) -> str:
+        """The same for all copies of an event: its id, its type, its time, and a hash of its payload."""
+        name = "id" if self.id is not None else "uuid"
+        return event_key("on_call", self, name, "event_type", "event_time", hashed="event_payload")
 
     @property
     def is_answered(self) -> bool:

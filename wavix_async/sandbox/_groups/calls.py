@@ -4,7 +4,7 @@ An outbound call goes through call_setup, ringing, answered and completed; the e
 (`_ENDS`). An inbound call rings until it is answered by the API. Each step is an on-call event. A call that is over
 leaves the list of calls, and `on_end` gets it.
 
-The vendor's documentation leaves some questions open. We assume: a call that nobody answers ends as cancelled; a
+The vendor's documentation leaves some questions open. We assume: a call without an answer ends as cancelled; a
 second `collect` while one runs gets a 400, and so does everything that needs an answered call and finds none; digits
 that are pressed before the time is over count, also if there could be more; a second webhook of a type replaces the
 first; any caller ID may be used. Prices and destinations are our own. Streams are
@@ -47,7 +47,7 @@ _ENDS = {
 _MACHINE = "0999"
 """The last digits of recipients whose calls an answering machine takes."""
 _RINGS = 60
-"""Seconds until a call that nobody answers ends, if its request does not say."""
+"""Seconds until a call without an answer ends, if its request does not say."""
 _COLLECTS = 10
 """Seconds to wait for digits, if the request does not say."""
 _PER_MINUTE = Decimal("0.012")

@@ -17,7 +17,7 @@ class EndedCall:
     to: str
     started: datetime
     answered: datetime | None
-    """None: nobody answered."""
+    """None: it was not answered."""
     ended: datetime
     disposition: str
     """`answered`, `noanswer`, `busy` or `failed`."""
@@ -33,7 +33,7 @@ class EndedCall:
     transcribed: bool
     """Whether the call was to be transcribed."""
     answered_by: str | None
-    """`human` or `machine`; None: not known, because nothing tried to find out, or nobody answered."""
+    """`human` or `machine`; None: not known, because nothing tried to find out, or the call was not answered."""
     tag: str
 
 
