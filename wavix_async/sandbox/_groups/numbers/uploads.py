@@ -3,6 +3,7 @@
 from pathlib import PurePath
 
 from aiohttp import BodyPartReader, web
+from aiohttp.http_exceptions import HttpProcessingError
 from attrs import frozen
 
 from wavix_async.sandbox._groups.numbers.data import DOC_TYPES
@@ -52,7 +53,8 @@ async def read_upload(request: web.BaseRequest) -> Upload:
                 name, content = part.filename or "", value
             else:
                 fields[part.name] = value.decode(errors="replace").strip()
-    except ValueError:
+    except (ValueError, LookupError, AssertionError, RuntimeError, HttpProcessingError, Warning):
+        # aiohttp raises all of these for heads and bodies that are not a form; warnings, if they are errors.
         raise invalid("body", "malformed multipart form") from None
     return _checked(fields, name, content)
 
