@@ -29,6 +29,10 @@ def _to_frozenset(words: Any) -> Any:
     return words if isinstance(words, str) or not isinstance(words, Iterable) else frozenset(words)
 
 
+def _to_names(proof: Any) -> Any:
+    return proof if isinstance(proof, str) or not isinstance(proof, Iterable) else tuple(proof)
+
+
 @attrs.frozen(eq=False, repr=False)
 class Operation(Value, Generic[T]):
     """One API call: where it goes, what it returns, and what the client may do when it fails.
@@ -73,7 +77,8 @@ class Operation(Value, Generic[T]):
             or the key of the query that lists ids, if the answer only confirms. The records are the answer, its `items`
             or its only list; each shows its id as `answer_id`, by default `id`.
         proof: The field of the answer, by its name on the wire, that shows that a POST has made something, such as the
-            id of a new record. An answer without it is not believed, nor is an empty list. Not with `batch_ids`.
+            id of a new record; several names: any of them. An answer without it is not believed, nor is an empty list.
+            Not with `batch_ids`.
         pending_202: Whether a 202 means that there is no result yet. The result then has `pending` set, a field of its
             model with `metadata={"wire": False}`, and all other fields that the answer lacks are None.
         gone_key: The key of the body of a 400 that says that the object was deleted before: `deleted_at`. After an
@@ -104,7 +109,7 @@ class Operation(Value, Generic[T]):
     echoes: Iterable[str] | None = attrs.field(default=None, converter=_to_frozenset, kw_only=True)
     applied_late: Iterable[str] = attrs.field(default=frozenset(), converter=_to_frozenset, kw_only=True)
     batch_ids: str | None = attrs.field(default=None, kw_only=True)
-    proof: str | None = attrs.field(default=None, kw_only=True)
+    proof: str | Iterable[str] | None = attrs.field(default=None, converter=_to_names, kw_only=True)
     pending_202: bool = attrs.field(default=False, kw_only=True)
     gone_key: str | None = attrs.field(default=None, kw_only=True)
 
@@ -135,11 +140,14 @@ class Operation(Value, Generic[T]):
         for name in ("echoes", "applied_late"):
             if getattr(self, name):
                 _check_names(self.name, name, "fields of the body such as ['to']", getattr(self, name))
-        for name in ("answer_id", "batch_ids", "proof", "gone_key"):
+        for name in ("answer_id", "batch_ids", "gone_key"):
             if not isinstance(getattr(self, name), str | None):
                 raise InputError(
                     f"{self.name}: {name} must be a key such as 'id', or None; got {getattr(self, name)!r}."
                 )
+        proofs = self.proof if isinstance(self.proof, tuple) and self.proof else (self.proof,)
+        if self.proof is not None and not all(isinstance(name, str) and name for name in proofs):
+            raise InputError(f"{self.name}: proof must be a key such as 'id', several, or None; got {self.proof!r}.")
         if self.proof is not None and self.batch_ids is not None:
             raise InputError(f"{self.name}: an operation with batch_ids has no proof: the ids are the proof.")
         is_stream = self.result is Download or self.result is Export or typing.get_origin(self.result) is Export

@@ -87,7 +87,7 @@ async def wait_for(
 
     Raises:
         WaitTimeoutError: The time is over; `last` is the object as it was read last.
-        WavixError: A read failed, and waiting would not help.
+        WavixError: A read failed, and waiting would not help; or the source of events failed.
     """
     began = clock.time()
     interval = every[0]
@@ -126,10 +126,10 @@ async def _sleep(clock: Clock, seconds: float, wake: Callable[[], Awaitable[obje
         return
     waits = [asyncio.ensure_future(clock.sleep(seconds)), asyncio.ensure_future(wake())]
     try:
-        ended, _ = await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-        if waits[0] not in ended and (waits[1].cancelled() or waits[1].exception() is not None):
-            # A source of events that fails at once must not make the waiter read without a pause.
-            await waits[0]
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        # A source that fails would wake the waiter again and again: its error ends the wait.
+        if waits[1].done():
+            waits[1].result()
     finally:
         for wait in waits:
             wait.cancel()

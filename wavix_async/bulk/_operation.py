@@ -35,6 +35,10 @@ class BulkOperation(Generic[Key, Change, Result]):
         values: Returns the value of a field that a change sets and the value that a record shows, given the change, the
             record and a name that `differs` returns. Messages quote them, and a record whose values are both true or
             false is known to be unchanged: there is no third value. None: messages name only the field.
+        find: Returns the result of an item that is done already, so that the run sends nothing for it; None: the run
+            must send it. The report counts what was found as `skipped`, too.
+        reads_only: Whether a request changes nothing, as a download. Then no outcome is `unknown`: an item that did not
+            succeed has failed.
         applied_late: Names returned by `differs` that the API may apply only some time after its answer.
         idempotent: Whether sending a change twice has the same effect as sending it once.
         limit_group: The rate limit group of the operation, for progress and pauses.
@@ -53,6 +57,8 @@ class BulkOperation(Generic[Key, Change, Result]):
     read: Callable[[Any, Key], Awaitable[Result]] | None = None
     differs: Callable[[Change, Result], Collection[str]] | None = None
     values: Callable[[Change, Result, str], tuple[object, object]] | None = None
+    find: Callable[[Key, Change], Awaitable[Result | None]] | None = None
+    reads_only: bool = False
     applied_late: frozenset[str] = frozenset()
     idempotent: bool = False
     limit_group: str = "default"

@@ -152,6 +152,7 @@ class BulkReport(Generic[Key, Result]):
         not_sent: Items that were not sent.
         failures: The results of the first 1,000 items that were tried and did not succeed, in the order in which they
             ended. To get all, iterate over the run, or pass `failures_to`.
+        skipped: How many of `succeeded` were done before the run, which sent nothing for them: files that were there.
         failures_by_kind: How many items were tried and did not succeed, by the class of the error and the HTTP status.
             It counts all of them: `report.failures_by_kind[FailureKind("NotFoundError", 404)]`.
         requests: Requests sent: all attempts, and the reads of changes with an unknown outcome.
@@ -176,6 +177,7 @@ class BulkReport(Generic[Key, Result]):
     stopped_by: WavixError | None = None
     cut_short: bool = False
     success: BulkStatus = BulkStatus.UPDATED
+    skipped: int = 0
     failures_by_kind: Mapping[FailureKind, int] = attrs.field(
         repr=False,
         default=attrs.Factory(
@@ -214,8 +216,9 @@ class BulkReport(Generic[Key, Result]):
         raise BulkError(text, report=self)
 
     def __str__(self) -> str:
+        before = f" ({self.skipped} before this run)" if self.skipped else ""
         return (
-            f"{self.succeeded} of {self.total} {self.success}, {self.failed} failed, {self.unknown} unknown, "
+            f"{self.succeeded} of {self.total} {self.success}{before}, {self.failed} failed, {self.unknown} unknown, "
             f"{self.not_sent} not sent; {self.requests} requests in {self.elapsed:.1f} s"
         )
 

@@ -114,6 +114,7 @@ class BulkRun(TaskCoroutine[BulkReport[Key, Result]], Generic[Key, Result]):
             raise ConfigurationError(f"on_progress must be a function that is not async, got {on_progress!r}.")
         self._on_progress = on_progress
         self._counts: Counter[BulkStatus] = Counter()
+        self._skipped = 0
         self._failures = FailureLog(failures_to)
         self._stopped_by: WavixError | None = None
         self._broken: BaseException | None = None
@@ -193,6 +194,7 @@ class BulkRun(TaskCoroutine[BulkReport[Key, Result]], Generic[Key, Result]):
             stopped_by=self._stopped_by,
             cut_short=self._cut_short,
             success=self._operation.success,
+            skipped=self._skipped,
             failures_by_kind=by_kind,
         )
 
@@ -512,6 +514,11 @@ class BulkRun(TaskCoroutine[BulkReport[Key, Result]], Generic[Key, Result]):
                     await self._record(await self._reconciler.reconcile(key))
                 if self._stopping:
                     return BulkResult(key, BulkStatus.NOT_SENT, error=self._stopped_by)
+                if self._operation.find is not None:
+                    found = await self._operation.find(key, change)
+                    if found is not None:
+                        self._skipped += 1
+                        return BulkResult(key, self._operation.success, found)
                 value = await self._sender.send(key, change, log)
                 return BulkResult(key, self._operation.success, value, None, log.attempts)
             except WavixError as error:
@@ -531,7 +538,8 @@ class BulkRun(TaskCoroutine[BulkReport[Key, Result]], Generic[Key, Result]):
             if not is_cancelled():
                 self._abort(foreign_cancel(error))
                 return BulkResult(key, BulkStatus.UNKNOWN, attempts=log.attempts)
-            status = BulkStatus.UNKNOWN if log.maybe_done else BulkStatus.NOT_SENT
+            may_be_done = log.maybe_done and not self._operation.reads_only
+            status = BulkStatus.UNKNOWN if may_be_done else BulkStatus.NOT_SENT
             self._record_late(BulkResult(key, status, attempts=log.attempts))
             raise
 
@@ -546,6 +554,9 @@ class BulkRun(TaskCoroutine[BulkReport[Key, Result]], Generic[Key, Result]):
         if log.maybe_done and (self._operation.read is not None or not is_request_error(error)):
             # An earlier attempt may have been carried out; this error is about the last one only.
             status = BulkStatus.UNKNOWN
+        if status is BulkStatus.UNKNOWN and self._operation.reads_only:
+            stopped = isinstance(error, StoppedError | ClientClosedError)
+            status = BulkStatus.NOT_SENT if stopped else BulkStatus.FAILED
         reason: WavixError | None = error
         if isinstance(error, StoppedError) and status is BulkStatus.NOT_SENT:
             reason = self._stopped_by

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Annotated, Final
+from typing import Annotated, Final, cast
 
 from attrs import field, frozen
 from cattrs.gen import override
@@ -193,9 +193,10 @@ class Call(Model):
     """Your own tag."""
 
     @property
-    def call_id(self) -> str | None:
+    def call_id(self) -> str:
         """The call's id, for the other methods of `calls`: `id`, or `uuid` if the answer has only that."""
-        return self.id if self.id is not None else self.uuid
+        # An answer that has neither is not as documented; then this is None, as any missing field.
+        return cast("str", self.id if self.id is not None else self.uuid)
 
     @property
     def key(self) -> str:
@@ -275,7 +276,7 @@ class CallCreate(Body):
     voicemail_detection: bool | UnsetType = UNSET
     """Whether to find out if an answering machine takes the call; default: no."""
     tag: str | UnsetType = UNSET
-    """Your own tag. With a tag of its own for each call, `calls.find` can tell whether a call was started."""
+    """Your own tag. With a tag of its own for each call, `calls.find_started` can tell that a call was started."""
     timeout: int | UnsetType = UNSET
     """Seconds to ring before the call counts as not answered."""
 

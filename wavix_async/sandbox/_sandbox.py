@@ -18,6 +18,8 @@ from wavix_async.sandbox._server import (
     Deliveries,
     FaultPlan,
     Faults,
+    FileHost,
+    FileMode,
     LoopThread,
     Match,
     Outbox,
@@ -98,6 +100,16 @@ class Sandbox:
             it as `sandbox.sms_relay_url`.
         dlr_relay_url: Where delivery reports are posted of messages without a `callback_url`; a test may change it as
             `sandbox.dlr_relay_url`.
+        call_delay: Seconds of each step of a call: until an outbound call rings, until it is answered, and until audio
+            that is played ends. By the end of its recipient, a call is busy (0486), rejected (0603), failed (0503),
+            not answered (0408) or answered by a machine (0999) instead.
+        call_duration: Seconds from the answer of a call until the other side hangs up.
+        cdrs: How many calls of the past the account has: one every 17 minutes before the start, most of them recorded
+            and some transcribed.
+        transcription_delay: Seconds until a call or a file is transcribed.
+        files: How the API answers with a recording, or a file that was uploaded: `"redirect"` (a 302 to another port,
+            which refuses requests with a key), `"location200"` (a 200 with the same `Location`) or `"bytes"` (the
+            file itself).
         port: The port to listen on; 0 chooses a free port.
         deliveries: How events reach their URLs: doubled, late or out of order. Default: each once, in order. The
             sandbox posts them to URLs on this machine only; `outbox` shows all events.
@@ -131,6 +143,11 @@ class Sandbox:
         daily_messages: int | None = None,
         sms_relay_url: str | None = None,
         dlr_relay_url: str | None = None,
+        call_delay: float = 0.0,
+        call_duration: float = 600.0,
+        cdrs: int = 0,
+        transcription_delay: float = 0.0,
+        files: FileMode = "redirect",
         port: int = 0,
         deliveries: Deliveries | None = None,
         variants: float = 0.0,
@@ -147,6 +164,11 @@ class Sandbox:
             end_states=end_states,
             message_rate=message_rate,
             daily_messages=daily_messages,
+            call_delay=call_delay,
+            call_duration=call_duration,
+            cdrs=cdrs,
+            transcription_delay=transcription_delay,
+            files=files,
             port=port,
             variants=variants,
         )
@@ -167,6 +189,7 @@ class Sandbox:
         if self._variants is not None:
             self._outbox.shape = self._variants.change_event
         self._relays = Relays(sms_relay_url, dlr_relay_url)
+        self._files = FileHost(files)
         self._groups = Groups(
             Context(
                 lock=self._lock,
@@ -185,6 +208,12 @@ class Sandbox:
                 message_rate=message_rate,
                 daily_messages=daily_messages,
                 relays=self._relays,
+                call_delay=call_delay,
+                call_duration=call_duration,
+                cdrs=cdrs,
+                transcription_delay=transcription_delay,
+                api_key=self.api_key,
+                files=self._files,
             )
         )
         self._handler = RequestHandler(
@@ -243,6 +272,19 @@ class Sandbox:
         return self._groups.messages.opt_outs.view
 
     @property
+    def calls(self) -> Mapping[str, dict[str, Any]]:
+        """The active calls by id, oldest first, in wire form; every read returns a copy."""
+        return self._groups.calls.calls.view
+
+    @property
+    def call_streams(self) -> Mapping[str, dict[str, Any]]:
+        """The streams of active calls by stream id, with the id of their call; every read returns a copy.
+
+        The sandbox does not connect to their URLs.
+        """
+        return self._groups.calls.streams.view
+
+    @property
     def outbox(self) -> tuple[SandboxEvent, ...]:
         """The latest 100,000 events that the account has caused, oldest first, with what became of each delivery.
 
@@ -261,6 +303,31 @@ class Sandbox:
             RuntimeError: The sandbox is not running, and events wait.
         """
         await self._courier.settled()
+
+    @property
+    def cdrs(self) -> Mapping[str, dict[str, Any]]:
+        """The calls that have ended, by call id, oldest first, in wire form; every read returns a copy."""
+        return self._groups.cdrs.cdrs.view
+
+    @property
+    def recordings(self) -> Mapping[int, dict[str, Any]]:
+        """The recordings by record id, without those that were deleted, in wire form; every read returns a copy."""
+        return self._groups.cdrs.recordings.view
+
+    @property
+    def call_transcriptions(self) -> Mapping[str, dict[str, Any]]:
+        """The transcriptions of calls by call id, in wire form; every read returns a copy."""
+        return self._groups.cdrs.transcriptions.view
+
+    @property
+    def file_transcriptions(self) -> Mapping[str, dict[str, Any]]:
+        """The finished transcriptions of files by request id, in wire form; every read returns a copy."""
+        return self._groups.speech.transcriptions.view
+
+    @property
+    def keys_to_file_host(self) -> int:
+        """How many requests sent a key to the host of the files, which refused them: a client must send none."""
+        return self._files.refused
 
     @property
     def requests(self) -> tuple[SandboxRequest, ...]:
@@ -302,7 +369,7 @@ class Sandbox:
             self._runner = runner
             self._last_port = runner.addresses[0][1]
             self._url = f"http://{_HOST}:{self._last_port}"
-            self._groups.numbers.store.base_url = self._url
+            self._groups.begin(self._url)
             self._handler.begin()
         self._ticker.start()
         self._courier.start()
@@ -345,6 +412,7 @@ class Sandbox:
         for _ in range(2):
             await asyncio.sleep(0)
         await runner.cleanup()
+        await self._files.stop()
         # Callbacks close the sockets; without these rounds the loop could end before them.
         for _ in range(3):
             await asyncio.sleep(0)
@@ -487,6 +555,43 @@ class Sandbox:
         """Do what `inbound_message` does: the older name of it."""
         return self.inbound_message(sender, to, text, media)
 
+    def inbound_call(self, sender: str, to: str) -> dict[str, Any]:
+        """Simulate an inbound call, and return it in wire form. It rings for 60 seconds, or until the API answers it.
+
+        Its events go to the `call_status_url` of the number, and to the account's webhook for calls.
+
+        Args:
+            sender: The phone number that calls.
+            to: The account's number that is called.
+        """
+        with self._lock:
+            return deepcopy(self._groups.calls.ring(sender, to))
+
+    def press(self, call_id: str, digits: str) -> None:
+        """Simulate keys that the other side of a call presses, while `calls.collect` waits for them.
+
+        Args:
+            call_id: The call's id.
+            digits: The keys: `0` to `9`, `*`, `#` and `A` to `D`.
+
+        Raises:
+            KeyError: There is no such active call.
+            ValueError: A key does not exist, or nothing collects digits.
+        """
+        with self._lock:
+            self._timers.run_due()
+            self._groups.calls.press(call_id, digits)
+
+    def hang_up(self, call_id: str) -> None:
+        """Simulate that the other side of a call hangs up; an outbound call that rings is rejected.
+
+        Raises:
+            KeyError: There is no such active call.
+        """
+        with self._lock:
+            self._timers.run_due()
+            self._groups.calls.hang_up(call_id)
+
     def emit(self, kind: str, url: str | None, body: Mapping[str, Any]) -> None:
         """Post an event of your own, as the API would: one that no operation of the sandbox causes, or a strange one.
 
@@ -497,6 +602,48 @@ class Sandbox:
         """
         with self._lock:
             self._outbox.post(kind, url, dict(body))
+
+    def add_call(
+        self,
+        *,
+        from_: str,
+        to: str,
+        type: Literal["placed", "received"] = "received",  # noqa: A002 - the name of the filter
+        disposition: Literal["answered", "noanswer", "busy", "failed"] = "answered",
+        duration: int = 60,
+        began: datetime | None = None,
+        recording: bool = True,
+        transcription: bool = False,
+        speech: Sequence[tuple[Literal["agent", "client"], str]] | None = None,
+    ) -> dict[str, Any]:
+        """Add a call that has ended, and return its CDR in wire form.
+
+        A call with a number that ends in 0007 cannot be transcribed.
+
+        Args:
+            from_: The phone number that called.
+            to: The phone number that was called.
+            type: Whether the account has `placed` or `received` it.
+            disposition: How the call ended; only answered calls have recordings.
+            duration: Seconds.
+            began: When the call began, with a time zone; None: `duration` ago.
+            recording: Whether it was recorded.
+            transcription: Whether its recording is transcribed, after `transcription_delay`.
+            speech: What was said, in order; None: a few words about a bill.
+        """
+        with self._lock:
+            record = self._groups.cdrs.add_call(
+                from_=from_,
+                to=to,
+                kind=type,
+                disposition=disposition,
+                duration=duration,
+                began=began,
+                recording=recording,
+                transcription=transcription,
+                speech=speech,
+            )
+            return deepcopy(record)
 
     def advance(self, seconds: float) -> None:
         """Move the sandbox's clock forward: delayed changes apply and the rate limit refills, but latencies still last.

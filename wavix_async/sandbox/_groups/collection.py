@@ -11,7 +11,7 @@ The state is in memory: `Record`s by key, in the order of their creation.
 import builtins
 import random
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from collections.abc import Collection as Names
 from copy import deepcopy
 from typing import Any, Literal, Protocol
@@ -149,6 +149,15 @@ class Collection:
             raise ApiError(404, "Record not found")
         return record
 
+    def remove(self, key: Any) -> None:
+        """Remove a record.
+
+        Raises:
+            ApiError: 404, there is no such record.
+        """
+        self.find(key)
+        del self._records[key]
+
     def __contains__(self, key: Any) -> bool:
         return key in self._records
 
@@ -167,26 +176,30 @@ class Collection:
 
     def list(self, call: Call) -> Reply:
         """Return the records that match all filters, oldest first; one page of them if the list is paged."""
-        given = dict(parse_qsl(call.query, keep_blank_values=True))
-        found = self._matching(given, self.filters)
+        return Reply.of(200, self.page(dict(parse_qsl(call.query, keep_blank_values=True))))
+
+    def page(self, given: Mapping[str, str]) -> Any:
+        """Return what list answers to the parameters of a query."""
+        found = self.matching(given, self.filters)
         if self.list_key is None:
-            return Reply.of(200, found)
+            return found
         if not self.paged:
-            return Reply.of(200, {self.list_key: found})
+            return {self.list_key: found}
         page, per_page = paging(given)
         shown = found[(page - 1) * per_page : page * per_page]
-        return Reply.of(200, {self.list_key: shown, "pagination": pagination(page, per_page, len(found))})
+        return {self.list_key: shown, "pagination": pagination(page, per_page, len(found))}
 
     def export(self, call: Call) -> Reply:
         """Return all records that match all filters, oldest first, as rows without their empty fields."""
         given = dict(parse_qsl(call.query, keep_blank_values=True))
-        found = self._matching(given, {**self.filters, **self.export_filters})
-        rows = [{name: value for name, value in record.items() if value is not None} for record in found]
-        body = Rows(rows)
-        body.lines = f'ETag: "{zlib.crc32(body.payload):08x}"\r\n'
-        return body
+        return exported(self.matching(given, {**self.filters, **self.export_filters}))
 
-    def _matching(self, given: Mapping[str, str], filters: Mapping[str, Filter]) -> builtins.list[Record]:
+    def matching(self, given: Mapping[str, str], filters: Mapping[str, Filter]) -> builtins.list[Record]:
+        """Return the records that match all filters that are given, oldest first.
+
+        Raises:
+            ApiError: 400 with the filter that is missing or wrong.
+        """
         for name in self.required_filters:
             if name not in given:
                 raise invalid(name)
@@ -223,9 +236,7 @@ class Collection:
 
     def delete(self, call: Call) -> Reply:
         """Remove a record."""
-        key = self._key(call)
-        self.find(key)
-        del self._records[key]
+        self.remove(self._key(call))
         return Reply.of(200, {"success": True})
 
     def read(self, body: bytes, required: Names[str] = ()) -> Record:
@@ -249,6 +260,13 @@ class Collection:
 
     def _shown(self, status: int, record: Record) -> Reply:
         return Reply.of(status, record if self.unwrap is None else {self.unwrap: record})
+
+
+def exported(records: Iterable[Record]) -> Rows:
+    """Return records as rows without their empty fields."""
+    body = Rows([{name: value for name, value in record.items() if value is not None} for record in records])
+    body.lines = f'ETag: "{zlib.crc32(body.payload):08x}"\r\n'
+    return body
 
 
 class View(Mapping[Any, Record]):

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from attrs import define, field, frozen
 
-from wavix_async.sandbox._server import Outbox, Route, SandboxStats, Timers
+from wavix_async.sandbox._server import FileHost, Outbox, Route, SandboxStats, Timers
 
 END_STATES = {"0007": "undelivered", "0008": "rejected", "0009": "dlr_expired"}
 """The final status of a message by its sender, or by the last digits of its recipient; all others are delivered."""
@@ -48,6 +48,13 @@ class Context:
     message_rate: int | None = None
     daily_messages: int | None = None
     relays: Relays = field(factory=Relays)
+    call_delay: float = 0.0
+    call_duration: float = 600.0
+    cdrs: int = 0
+    transcription_delay: float = 0.0
+    api_key: str = ""
+    files: FileHost = field(factory=FileHost)
+    """How the API answers with a file, and the host of the files: `await context.files.reply(name, media, content)`."""
 
 
 class Group(Protocol):

@@ -73,12 +73,12 @@ class Messages:
 
     Args:
         context: The sandbox.
-        relay_of: Returns the URL to which messages to a number of the account are posted; None: it has none.
+        number: Returns a number of the account in wire form; None: the account does not own it.
     """
 
-    def __init__(self, context: Context, relay_of: Callable[[str], str | None] = lambda _: None) -> None:
+    def __init__(self, context: Context, number: Callable[[str], Record | None]) -> None:
         self._context = context
-        self._relay_of = relay_of
+        self._number = number
         self._limit = None if context.message_rate is None else Window(context.message_rate, 1.0)
         self._keys: dict[str, float] = {}
         self._to: dict[str, deque[float]] = {}
@@ -177,7 +177,8 @@ class Messages:
         record = self.messages.add(record)
         event = {name: record[name] for name in ("message_id", "from", "to", "message_body")}
         event["received_at"] = record["submitted_at"]
-        self._context.outbox.post("message", self._relay_of(to) or self._context.relays.sms, event)
+        own = (self._number(to) or {}).get("sms_relay_url")
+        self._context.outbox.post("message", own or self._context.relays.sms, event)
         return record
 
     # --- sending ---

@@ -4,6 +4,7 @@ from wavix_async.sandbox._server.courier import Courier, Deliveries
 from wavix_async.sandbox._server.description import json_object, request_check
 from wavix_async.sandbox._server.errors import ApiError, invalid, unknown_numbers
 from wavix_async.sandbox._server.faults import FAULT_KINDS, FaultPlan, Faults, Match, matches
+from wavix_async.sandbox._server.file_host import FileHost, FileMode
 from wavix_async.sandbox._server.handler import RequestHandler
 from wavix_async.sandbox._server.outbox import Outbox, SandboxEvent
 from wavix_async.sandbox._server.rate_limit import Bucket, Window
@@ -25,6 +26,8 @@ __all__ = [
     "Deliveries",
     "FaultPlan",
     "Faults",
+    "FileHost",
+    "FileMode",
     "LoopThread",
     "Match",
     "Outbox",

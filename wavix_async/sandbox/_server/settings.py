@@ -2,9 +2,11 @@
 
 from collections.abc import Mapping
 
+from wavix_async.sandbox._server.file_host import MODES
 from wavix_async.sandbox._server.rate_limit import Bucket, Limit, Window
 
 _END_STATES = ("delivered", "undelivered", "expired", "rejected", "dlr_expired")
+_MOST_CDRS = 100_000
 
 
 def rate_limit(rate: float | None, burst: int | None, window: float | None) -> Limit | None:
@@ -46,6 +48,11 @@ def check_arguments(
     end_states: Mapping[str, str] | None,
     message_rate: int | None,
     daily_messages: int | None,
+    call_delay: float,
+    call_duration: float,
+    cdrs: int,
+    transcription_delay: float,
+    files: str,
     port: int,
     variants: float,
 ) -> None:
@@ -72,6 +79,16 @@ def check_arguments(
     for name, most in (("message_rate", message_rate), ("daily_messages", daily_messages)):
         if most is not None and (type(most) is not int or most < 1):
             raise ValueError(f"{name} must be a whole number of 1 or more, not {most!r}: use None for no limit")
+    if not call_delay >= 0:
+        raise ValueError(f"call_delay must be 0 or more seconds, not {call_delay!r}")
+    if not call_duration >= 0:
+        raise ValueError(f"call_duration must be 0 or more seconds, not {call_duration!r}")
+    if not 0 <= cdrs <= _MOST_CDRS:
+        raise ValueError(f"cdrs must be from 0 to {_MOST_CDRS:,}, not {cdrs!r}")
+    if not transcription_delay >= 0:
+        raise ValueError(f"transcription_delay must be 0 or more seconds, not {transcription_delay!r}")
+    if files not in MODES:
+        raise ValueError(f"files must be one of {', '.join(MODES)}, not {files!r}")
     if batch_limit is not None and batch_limit < 1:
         raise ValueError(f"batch_limit must be 1 or more, not {batch_limit!r}: use None for no limit")
     if not 0 <= variants <= 1:

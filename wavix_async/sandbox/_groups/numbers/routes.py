@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from wavix_async.sandbox._groups.filters import Record, without_plus
 from wavix_async.sandbox._groups.group import Context
 from wavix_async.sandbox._groups.numbers.data import DOC_TYPES, Fleet
 from wavix_async.sandbox._groups.numbers.query import listing, selection
@@ -28,11 +29,10 @@ class Numbers:
         self.reset = self.store.reset
         self._batch_limit = context.batch_limit
 
-    def sms_relay_of(self, phone: str) -> str | None:
-        """Return the URL to which messages to a number are posted; None: the account has no such number, or no URL."""
-        number_id = self.store.find(phone.removeprefix("+"))
-        url = None if number_id is None else self.store.record(number_id)["sms_relay_url"]
-        return url if isinstance(url, str) else None
+    def find(self, phone: str) -> Record | None:
+        """Return a phone number in wire form, or None if the account does not own it; the caller holds the lock."""
+        number_id = self.store.find(without_plus(phone))
+        return None if number_id is None else self.store.record(number_id)
 
     @property
     def routes(self) -> Sequence[Route]:
