@@ -1,10 +1,11 @@
 """Messages: `/v3/messages`."""
 
 import builtins
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import AsyncIterable, Callable, Iterable, Mapping, Sequence
 from datetime import date
 from functools import cached_property
-from typing import Final, overload
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar, overload
 
 from wavix_async._http import EventSource, Export, Operation, idempotency_headers
 from wavix_async.errors import InputError
@@ -31,7 +32,14 @@ from wavix_async.resources._unpack import unpack
 from wavix_async.resources._waits import wait_until
 from wavix_async.types import UNSET, UnsetType
 
+if TYPE_CHECKING:
+    from wavix_async.bulk import BulkProgress, BulkRun
+
 __all__ = ["Messages", "OptOuts", "SenderIDs"]
+
+K = TypeVar("K", bound=str | int)
+
+MessageLike: TypeAlias = MessageCreate | Mapping[str, object]
 
 LIST: Final = Operation("GET", "/v3/messages", MessagePage, scope="messages:read")
 GET: Final = Operation(
@@ -51,6 +59,8 @@ SEND: Final = Operation(
     limit_group="messages",
     echoes=("to",),
     proof="message_id",
+    # Too many messages to this number within an hour: the others may go on.
+    fail_fast_codes=("7", "47"),
 )
 LIST_SENDER_IDS: Final = Operation(
     "GET", "/v3/messages/sender-ids", list[SenderID], scope="messages:read", unwrap="items"
@@ -251,6 +261,95 @@ class Messages(Resource):
         query = MessageList(type=Direction.OUTBOUND, tag=tag, to=to, sent_after=sent_after, limit=100)
         page = await self._pages(LIST, query=query)
         return next((each for each in page if _is_sent(each, tag, query.to)), None)
+
+    @overload
+    def bulk_send(
+        self,
+        items: Mapping[K, MessageLike] | Iterable[tuple[K, MessageLike]] | AsyncIterable[tuple[K, MessageLike]],
+        *,
+        concurrency: int = 32,
+        tag_each: bool = True,
+        journal: str | os.PathLike[str] | None = None,
+        on_progress: "Callable[[BulkProgress], object] | None" = None,
+        failures_to: str | os.PathLike[str] | None = None,
+    ) -> "BulkRun[K, Message]": ...
+    @overload
+    def bulk_send(
+        self,
+        items: Iterable[MessageLike] | AsyncIterable[MessageLike],
+        *,
+        concurrency: int = 32,
+        tag_each: bool = True,
+        journal: str | os.PathLike[str] | None = None,
+        on_progress: "Callable[[BulkProgress], object] | None" = None,
+        failures_to: str | os.PathLike[str] | None = None,
+    ) -> "BulkRun[int, Message]": ...
+    def bulk_send(
+        self,
+        items: Any,
+        *,
+        concurrency: int = 32,
+        tag_each: bool = True,
+        journal: str | os.PathLike[str] | None = None,
+        on_progress: "Callable[[BulkProgress], object] | None" = None,
+        failures_to: str | os.PathLike[str] | None = None,
+    ) -> "BulkRun[Any, Message]":
+        """Send many messages, none of them twice, and get an outcome for each (POST /v3/messages for every message).
+
+            run = wavix.messages.bulk_send({"order-1": MessageCreate(...)}, journal="orders.sqlite")
+            report = await run
+            print(report, report.charged)
+
+        Nothing is sent until you await the run or iterate over it. Each item ends as `accepted`, `failed`, `unknown` or
+        `not_sent`. An item whose answer is lost is never sent again. If no other item has its tag, the run looks for a
+        message with that tag (GET /v3/messages) and reports `accepted` if there is one; otherwise `unknown`, because a
+        list without the message does not prove that it was not sent.
+
+        A 401, 402 or 403, and "Insufficient funds", stop the run. Any other rejection fails only its own item, also
+        because the recipient has opted out, or got too many messages within an hour (codes 7 and 47). The run waits out
+        a 429 because of the messages per second (code 26).
+
+        Scope messages:write, and messages:read for items whose answer is lost. Each accepted message costs money.
+
+        Args:
+            items: A mapping, an iterable or an async iterable of `(key, message)`, or an iterable or an async iterable
+                of messages, whose keys are then their positions from 0. A key is a string or an integer, and a message
+                a `MessageCreate` or a mapping with its fields. A second item of a key fails; two keys may have the same
+                recipient. A mapping or a collection with a length is checked completely in this call; an invalid item
+                of any other iterable gets a `failed` result.
+            concurrency: How many requests may be on the wire at once. Default 32. An item that waits for the rate or
+                backs off does not count.
+            tag_each: Give each item without a tag a unique one, so that the run can find its message. Default True.
+            journal: A file that makes the run safe against a kill. Call `bulk_send` again with the same items and the
+                same journal: it sends what was not sent, looks for what may have been sent, and returns the report on
+                all items. The file has keys, tags, ids, recipients and prices, and no texts. Default None: no journal.
+            on_progress: Called with a `BulkProgress` about ten times a second, and at the end.
+            failures_to: A file for all failures, because the report keeps only the first 1,000: CSV if its name ends in
+                `.csv`, otherwise one JSON object per line.
+
+        Returns:
+            The run. Its report has `charged`: what the answers said that the messages cost, in USD.
+
+        Raises:
+            InputError: A message or a key is invalid.
+            ConfigurationError: `concurrency` is less than 1. When the run starts, before it sends anything:
+                `failures_to` cannot be written.
+            JournalError: When the run starts, before it sends anything: the journal is in use, damaged or a copy, or
+                belongs to other items, another key or another account.
+        """
+        # Only the first bulk run loads these modules: most programs do not need them.
+        from wavix_async.bulk import BulkRun
+        from wavix_async.resources._bulk_send import pairs_of, sending
+
+        return BulkRun(
+            self._client,
+            pairs_of(items),
+            operation=sending(SEND, LIST, tag_each=tag_each),
+            concurrency=concurrency,
+            on_progress=on_progress,
+            failures_to=failures_to,
+            journal=journal,
+        )
 
 
 def _is_sent(message: Message, tag: str, to: str | None) -> bool:
