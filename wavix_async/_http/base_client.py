@@ -148,7 +148,7 @@ class BaseClient:
             app_info=check_app_info(app_info),
             bulk_share=check_share(bulk_share),
         )
-        self._account = account_of(api_key, self._base_url)
+        self._account: str = account_of(api_key, self._base_url)
         limit = _shared_limit(rate, self._account)
         self._state = ClientState(
             open_transport,
