@@ -6,10 +6,13 @@ from typing import Any
 
 import attrs
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from wavix_async import InputError, Segments, segments
+
+# A busy machine may take any time for an example.
+unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 # 3GPP TS 23.038, section 6.2.1: the character of each code, from 0x00 (code 0x1b is the escape), and of the extension.
 DEFAULT_TABLE = (
@@ -68,6 +71,7 @@ GSM7 = runs(st.sampled_from(BASIC), st.sampled_from(EXTENDED))
 UCS2 = runs(st.sampled_from("aж€\t`"), st.sampled_from(["😀", "\U0001d49c", "\ud83d", "\ude00"]), st.characters())
 
 
+@unhurried
 @given(GSM7 | UCS2)
 def test_the_reference_counts_the_same(text: str) -> None:
     encoding, parts = reference(text)
@@ -81,6 +85,7 @@ def test_the_reference_counts_the_same(text: str) -> None:
     assert counted.room == limit - len(parts[-1]) // unit
 
 
+@unhurried
 @given(GSM7 | UCS2)
 def test_room_is_what_fits_into_the_last_part(text: str) -> None:
     counted = segments(text)
