@@ -22,7 +22,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from functools import cached_property
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, overload
 from urllib.parse import quote
 
 import attrs
@@ -62,6 +62,8 @@ if TYPE_CHECKING:
 __all__ = ["FailedHandler", "Webhooks"]
 
 E = TypeVar("E")
+E2 = TypeVar("E2")
+E3 = TypeVar("E3")
 R = TypeVar("R")
 
 _SHORTEST_SECRET: Final = 16
@@ -86,13 +88,13 @@ class FailedHandler:
 @attrs.frozen(eq=False)
 class _Handler:
     name: str
-    kind: type[Any]
+    kinds: tuple[type[Any], ...]
     fields: Mapping[str, object]
     run: Callable[[Any], object]
     is_async: bool
 
     def wants(self, event: object) -> bool:
-        return isinstance(event, self.kind) and _matches(event, self.fields)
+        return isinstance(event, self.kinds) and _matches(event, self.fields)
 
     async def call(self, event: object) -> None:
         done = self.run(event) if self.is_async else await asyncio.to_thread(self.run, event)
@@ -287,8 +289,18 @@ class Webhooks:
 
     # --- handlers and waiters ---
 
-    def on(self, kind: type[E], /, **fields: object) -> Callable[[Callable[[E], R]], Callable[[E], R]]:
-        """Register a handler of events of a class whose fields have these values.
+    @overload
+    def on(self, kind: type[E], /, **fields: object) -> Callable[[Callable[[E], R]], Callable[[E], R]]: ...
+    @overload
+    def on(
+        self, kind: type[E], kind2: type[E2], /, **fields: object
+    ) -> Callable[[Callable[[E | E2], R]], Callable[[E | E2], R]]: ...
+    @overload
+    def on(
+        self, kind: type[E], kind2: type[E2], kind3: type[E3], /, **fields: object
+    ) -> Callable[[Callable[[E | E2 | E3], R]], Callable[[E | E2 | E3], R]]: ...
+    def on(self, /, *kinds: type[Any], **fields: object) -> Callable[[Callable[[Any], R]], Callable[[Any], R]]:
+        """Register a handler of events of a class, or of up to three, whose fields have these values.
 
         A handler takes the event. It may be a coroutine function, or a plain function, which runs in a thread. Several
         handlers of one event run one after another, in the order of their registration, and one that fails does not
@@ -297,26 +309,27 @@ class Webhooks:
         A store on disk knows a handler by its module and name: a handler that you rename counts as a new one.
 
         Args:
-            kind: The class of the events; `Model` means all.
+            kinds: The classes of the events; `Model` means all.
             fields: Values of fields. A tuple, a list or a set means: one of these.
 
         Returns:
             The decorator; it returns the handler unchanged.
 
         Raises:
-            ConfigurationError: The class has no field of that name, or is not the class of an event.
+            ConfigurationError: A class has no field of that name, or is not the class of an event.
         """
-        problem = _problem(kind, fields)
-        if problem is not None:
-            raise ConfigurationError(problem)
+        for kind in kinds or (None,):
+            problem = _problem(kind, fields)
+            if problem is not None:
+                raise ConfigurationError(problem)
 
-        def register(handler: Callable[[E], R]) -> Callable[[E], R]:
+        def register(handler: Callable[[Any], R]) -> Callable[[Any], R]:
             name = base = _name_of(handler)
             count = 1
             while name in self._handlers:
                 count += 1
                 name = f"{base}#{count}"
-            self._handlers[name] = _Handler(name, kind, dict(fields), handler, _is_async(handler))
+            self._handlers[name] = _Handler(name, kinds, dict(fields), handler, _is_async(handler))
             return handler
 
         return register
