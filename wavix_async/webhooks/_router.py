@@ -14,6 +14,7 @@ import contextvars
 import difflib
 import functools
 import hashlib
+import heapq
 import hmac
 import inspect
 import re
@@ -112,6 +113,8 @@ class _Job:
     """The handlers that are left."""
     subject: str
     """What the event is about: jobs of one subject run one after another."""
+    number: int = 0
+    """Its place in the order of arrival."""
     others_failed: bool = False
     """Whether handlers of this event that are not in `names` have failed, so that its body must be kept."""
     done: "asyncio.Future[int]" = attrs.field(factory=lambda: asyncio.get_running_loop().create_future())
@@ -128,7 +131,8 @@ class _Work:
         """Events that are being stored, wait or run."""
         self._run = run
         self._concurrency = concurrency
-        self._ready: deque[_Job] = deque()
+        self._ready: list[tuple[int, _Job]] = []
+        """A heap: what came first runs first, even if it had to wait for a job of its subject."""
         self._behind: dict[str, deque[_Job]] = {}
         self.tasks: set[asyncio.Task[Any]] = set()
         self.writes: set[asyncio.Future[None]] = set()
@@ -136,19 +140,22 @@ class _Work:
         self._running = 0
         self._context = contextvars.copy_context()
         self._jobs: set[_Job] = set()
+        self._added = 0
         self._stopped = False
         self._idle: asyncio.Event = asyncio.Event()
         self._idle.set()
 
     def add(self, job: _Job) -> None:
         """Queue a job, behind those of the same subject. Its place is already counted in `pending`."""
+        self._added += 1
+        job.number = self._added
         self._jobs.add(job)
         behind = self._behind.get(job.subject)
         if behind is not None:
             behind.append(job)
             return
         self._behind[job.subject] = deque()
-        self._ready.append(job)
+        heapq.heappush(self._ready, (job.number, job))
         self._start()
 
     def reserve(self) -> None:
@@ -187,7 +194,7 @@ class _Work:
     def _start(self) -> None:
         while self._ready and self._running < self._concurrency and not self._stopped:
             self._running += 1
-            self.spawn(self._carry_out(self._ready.popleft()))
+            self.spawn(self._carry_out(heapq.heappop(self._ready)[1]))
 
     async def _carry_out(self, job: _Job) -> None:
         try:
@@ -197,7 +204,8 @@ class _Work:
             self._jobs.discard(job)
             job.done.cancel()  # without effect after a result
             if behind := self._behind[job.subject]:
-                self._ready.append(behind.popleft())
+                following = behind.popleft()
+                heapq.heappush(self._ready, (following.number, following))
             else:
                 del self._behind[job.subject]
             self.release()
