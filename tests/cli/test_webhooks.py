@@ -167,7 +167,7 @@ async def test_what_fire_posts_reaches_a_handler(capsys: pytest.CaptureFixture[s
     assert got == ["dlr:m:delivered"]
 
 
-def test_a_port_in_use_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_port_in_use_is_reported(capsys: pytest.CaptureFixture[str]) -> None:
     import socket
 
     with socket.socket() as taken:

@@ -293,7 +293,7 @@ async def test_a_store_that_fails_answers_503_and_is_logged(caplog: pytest.LogCa
 # --- duplicates and order ---
 
 
-async def test_a_copy_is_answered_and_dropped_and_a_late_report_is_told() -> None:
+async def test_a_copy_is_answered_and_dropped_and_a_late_report_is_marked() -> None:
     hooks, got = make(), []
 
     @hooks.on(DeliveryReport)
