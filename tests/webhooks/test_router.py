@@ -433,6 +433,27 @@ async def test_failed_handlers_are_bounded(caplog: pytest.LogCaptureFixture) -> 
     assert sum(record.message == "failed webhook handlers dropped" for record in caplog.records) == 2
 
 
+async def test_the_log_has_no_secret_no_text_and_no_digits(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    caplog.set_level(logging.DEBUG, "wavix_async")
+    events: list[Any] = []
+    hooks = make(observers=[events.append])
+
+    @hooks.on(Model)
+    async def handle(event: Model) -> None: ...
+
+    async with hooks:
+        for body in (*BODIES.values(), {"text": "4711"}, b"4711", b'"4711'):
+            await post(hooks.asgi, body)
+        await post(hooks.asgi, dlr("m"), f"/{SECRET}x")
+    shown = repr([vars(record) for record in caplog.records]) + repr(events) + repr(hooks)
+    assert SECRET not in shown
+    assert "4711" not in shown
+    answers = Counter(vars(record)["result"] for record in caplog.records if record.message == "webhook answered")
+    assert answers == {"stored": len(BODIES) + 2, "body": 1, "secret": 1}
+
+
 # --- the end ---
 
 
