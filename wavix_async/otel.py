@@ -191,9 +191,13 @@ class OpenTelemetry:
         elif isinstance(event, BulkEvent):
             self._on_run(event)
         elif isinstance(event, WebhookAnswerEvent):
-            kind = {} if event.kind is None else {_KIND: event.kind}
-            result = {_STATUS: event.status, "wavix.webhook.result": "late" if event.late else event.result}
-            self._webhooks.add(1, {**kind, **result})
+            answer: dict[str, str | int] = {
+                _STATUS: event.status,
+                "wavix.webhook.result": "late" if event.late else event.result,
+            }
+            if event.kind is not None:
+                answer[_KIND] = event.kind
+            self._webhooks.add(1, answer)
         elif isinstance(event, WebhookHandlerEvent):
             self._on_handler(event)
 

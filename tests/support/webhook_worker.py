@@ -93,7 +93,7 @@ async def kill_and_restart(address: str) -> None:
         async with asyncio.timeout(SOON):
             while not (got and hooks.failed):
                 await asyncio.sleep(0.01)
-        # Only what was interrupted has run; what had failed is told, and what had finished is a duplicate.
+        # Only what was interrupted has run; what had failed is listed, and what had finished is a duplicate.
         assert got == ["stuck m delivered late=False"]
         assert [each.error for each in hooks.failed] == ["ValueError"]
         assert (await post(hooks.asgi, dlr("m"))).status == 200

@@ -80,6 +80,68 @@ async def test_an_event_that_no_handler_wants_leaves_only_its_key(tmp_path: Path
     database.close()
 
 
+async def test_a_late_event_that_no_handler_wants_leaves_only_its_key(tmp_path: Path) -> None:
+    path = tmp_path / "events.db"
+    hooks, got = Webhooks(secret=SECRET, seen=SqliteStore(path)), []
+
+    @hooks.on(DeliveryReport, late=False)
+    async def handle(report: DeliveryReport) -> None:
+        got.append(str(report.status))
+
+    async with hooks:
+        for status in ("delivered", "sent"):
+            await post(hooks.asgi, dlr("m", status))
+    assert got == ["delivered"]
+    with sqlite3.connect(path) as database:
+        assert database.execute("SELECT count(*) FROM event").fetchone() == (0,)
+    database.close()
+
+
+async def test_failures_are_kept_over_restarts_up_to_a_bound(tmp_path: Path) -> None:
+    def make() -> Webhooks:
+        hooks = Webhooks(secret=SECRET, seen=SqliteStore(tmp_path / "events.db"), max_failed=2)
+
+        @hooks.on(DeliveryReport)
+        async def handle(report: DeliveryReport) -> None:
+            raise RuntimeError
+
+        return hooks
+
+    async with make() as hooks:
+        for name in ("a", "b", "c"):
+            await post(hooks.asgi, dlr(name))
+    hooks = make()
+    async with hooks:
+        pass
+    assert [(each.event.key, each.error) for each in hooks.failed] == [
+        ("dlr:b:delivered", "RuntimeError"),
+        ("dlr:c:delivered", "RuntimeError"),
+    ]
+
+
+async def test_an_interrupted_event_waits_for_a_handler_that_wants_it(tmp_path: Path) -> None:
+    path, got = tmp_path / "events.db", []
+    hooks = Webhooks(secret=SECRET, seen=SqliteStore(path), grace=0.0)
+
+    @hooks.on(DeliveryReport)
+    async def handle(report: DeliveryReport) -> None:
+        await asyncio.Event().wait()
+
+    async with hooks:
+        await post(hooks.asgi, dlr("m"))
+    async with Webhooks(secret=SECRET, seen=SqliteStore(path)):
+        pass
+    hooks = Webhooks(secret=SECRET, seen=SqliteStore(path))
+
+    @hooks.on(DeliveryReport)
+    async def renamed(report: DeliveryReport) -> None:
+        got.append(report.message_id)
+
+    async with hooks:
+        pass
+    assert got == ["m"]
+
+
 async def test_a_second_process_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     real = sqlite3.connect
 
