@@ -99,14 +99,17 @@ def test_the_overloads_of_send_have_the_fields_of_the_model() -> None:
 # --- phone numbers ---
 
 
-async def test_a_number_in_any_spelling_is_sent_and_found(api: Api, wavix: WavixClient) -> None:
-    api.answer("POST", "/v3/messages", {**MESSAGE, "from": "15125550199", "to": "15125550143"})
+@pytest.mark.parametrize(("given", "sent"), [("001 (512) 555-0143", "+15125550143"), ("1-512-555-0143", "15125550143")])
+@pytest.mark.parametrize("shown", ["15125550143", "+15125550143"])
+async def test_a_number_in_any_spelling_is_sent_and_recognized(
+    api: Api, wavix: WavixClient, given: str, sent: str, shown: str
+) -> None:
+    api.answer("POST", "/v3/messages", {**MESSAGE, "from": "15125550199", "to": shown})
 
-    message = await wavix.messages.send(from_="+1 512-555-0199", to="001 (512) 555-0143", text="Hi")
+    message = await wavix.messages.send(from_="+1 512-555-0199", to=given, text="Hi")
 
-    assert api.sent[0].json["from"] == "+15125550199"
-    assert api.sent[0].json["to"] == "+15125550143"
-    assert message.to == "15125550143"
+    assert (api.sent[0].json["from"], api.sent[0].json["to"]) == ("+15125550199", sent)
+    assert message.to == shown
 
 
 async def test_an_answer_for_another_recipient_is_not_believed(api: Api, wavix: WavixClient) -> None:
