@@ -49,8 +49,8 @@ def hide_values(text: str) -> str:
 def bounded(payload: Any, excerpt: Callable[[str, int], str]) -> Any:
     """Return parsed JSON with at most about `DETAILS` characters, and eight levels.
 
-    A payload within these limits and without secrets comes back as it is. Otherwise long texts end with `…`, and in lists and objects `…`
-    says how many more entries there were.
+    A payload within these limits and without secrets comes back as it is. Otherwise long texts end with `…`, and in
+    lists and objects `…` says how many more entries there were.
 
     Args:
         payload: The parsed JSON.
