@@ -323,3 +323,10 @@ async def test_a_token_is_shown_once_and_expires(sandbox: Sandbox, wavix: WavixC
     await wavix.webrtc.tokens.delete(kept.uuid)
     with pytest.raises(NotFoundError):
         await wavix.webrtc.tokens.get(kept.uuid)
+
+
+@pytest.mark.parametrize("name", ["call_delay", "call_duration"])
+def test_a_time_below_zero(name: str) -> None:
+    options: Any = {name: -1}
+    with pytest.raises(ValueError, match=name):
+        Sandbox(**options)
