@@ -41,7 +41,7 @@ async def test_calls(sandbox: Sandbox, vendor: Any) -> None:
     assert (await calls.audio.stop(call.id)).success
     say = wavix.CallDtmfCollectRequestPromptSay(text="Press 1", voice="Joanna", language="en")
     prompt = wavix.CallDtmfCollectRequestPrompt(say=say)
-    assert (await calls.collect(call.id, max_digits=1, timeout=10, prompt=prompt)).success
+    assert (await calls.collect(call.id, max_digits=1, timeout=60, prompt=prompt)).success
     sandbox.press(call.id, "1")
     event = (await calls.get(call.id)).call.event_payload
     assert (event.type, event.payload["digits"]) == ("collect", "1")
