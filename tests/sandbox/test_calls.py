@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from wavix_async import NotFoundError, WavixClient
+from wavix_async import NotFoundError, Operation, WavixClient
 from wavix_async.errors import BadRequestError
 from wavix_async.models import Call
 from wavix_async.sandbox import Sandbox
@@ -330,3 +330,12 @@ def test_a_time_below_zero(name: str) -> None:
     options: Any = {name: -1}
     with pytest.raises(ValueError, match=name):
         Sandbox(**options)
+
+
+@pytest.mark.parametrize("url", ["wss://[", "https://example.com/", "", 5])
+async def test_a_stream_needs_a_websocket(sandbox: Sandbox, wavix: WavixClient, url: Any) -> None:
+    call_id = await answered(wavix)
+    body = {"stream_url": url, "stream_type": "oneway", "stream_channel": "both"}
+    start = Operation("POST", f"/v1/calls/{call_id}/streams", dict)
+    with pytest.raises(BadRequestError):
+        await wavix.call(start, body=body)
