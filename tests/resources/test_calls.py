@@ -12,6 +12,7 @@ from tests.resources.rows.calls import CALL, CREATED, ID
 from tests.support.stub import Reply, Seen, StubSession
 from tests.support.virtual import run_virtual
 from wavix_async import (
+    ConfigurationError,
     InputError,
     NotFoundError,
     OutcomeUnknownError,
@@ -134,6 +135,17 @@ def test_an_event_makes_the_waiter_read_at_once() -> None:
     account = Account()
     assert isinstance(wait(account, "answered", every=(1000, 1000), events=Events()), Call)
     assert [at for at, _ in account.reads] == [0, 21]
+
+
+def test_a_source_of_events_that_fails_ends_the_wait() -> None:
+    class Closed:
+        async def next(self, kind: type[Any], *, timeout: float | None = None, **fields: object) -> Any:
+            raise ConfigurationError("These webhooks run in another event loop.")
+
+    account = Account()
+    with pytest.raises(ConfigurationError, match="another event loop"):
+        wait(account, events=Closed())
+    assert len(account.reads) == 1
 
 
 @pytest.mark.parametrize("options", [{"until": "ringing"}, {"events": object()}])

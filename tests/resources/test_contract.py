@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import typing
 from collections.abc import Iterator
+from datetime import date, datetime
+from decimal import Decimal
 from enum import Enum
 from typing import Any, Final
 
@@ -104,6 +106,8 @@ def differences(kind: Any, schema: Any, place: str) -> Iterator[str]:
                 if name not in fields:
                     yield f"{place}.{name} is not in {kind.__name__}"
                 else:
+                    if (wanted := described_type(each)) and not any(wanted(one) for one in members(fields[name])):
+                        yield f"{place}.{name} is read as {fields[name]}"
                     yield from differences(fields[name], each, f"{place}.{name}")
         elif isinstance(kind, type) and issubclass(kind, Enum) and "enum" in part:
             values = {member.value for member in kind}
@@ -112,6 +116,33 @@ def differences(kind: Any, schema: Any, place: str) -> Iterator[str]:
                 for value in part["enum"]
                 if value is not None and value not in values
             )
+
+
+def described_type(schema: Any) -> Any:
+    """Return a test that a type can hold what a schema describes; None: the schema does not say."""
+    for part in parts(schema):
+        kinds = part.get("type")
+        kind = next((each for each in kinds if each != "null"), "null") if isinstance(kinds, list) else kinds
+        test = READ_AS.get(f"{kind} {part.get('format', '')}".strip()) or READ_AS.get(str(kind))
+        if test:
+            return test
+    return None
+
+
+def is_subclass(*kinds: type) -> Any:
+    return lambda kind: isinstance(kind, type) and issubclass(kind, kinds)
+
+
+READ_AS: Final[dict[str, Any]] = {
+    "string date-time": is_subclass(datetime),
+    "string date": lambda kind: kind is date,
+    "string": is_subclass(str, Decimal, datetime, date),
+    "integer": is_subclass(int),
+    "number": is_subclass(float, int, Decimal),
+    "boolean": lambda kind: kind is bool,
+    "array": is_list,
+    "object": lambda kind: is_model(kind) or typing.get_origin(kind) is dict or kind in (dict, object),
+}
 
 
 def described_answers(operation: Operation[Any]) -> Iterator[tuple[Any, Any]]:

@@ -21,8 +21,9 @@ def operations() -> dict[str, Operation[Any]]:
     """Return every operation of the package, by name."""
     found: dict[str, Operation[Any]] = {}
     for module in pkgutil.walk_packages(resources.__path__, f"{resources.__name__}."):
-        for value in vars(importlib.import_module(module.name)).values():
-            if isinstance(value, Operation):
+        for constant, value in vars(importlib.import_module(module.name)).items():
+            # A private one is a variant of another.
+            if isinstance(value, Operation) and not constant.startswith("_"):
                 found[value.name] = value
     return found
 

@@ -8,7 +8,7 @@ from typing import Any, Final, TypeVar, cast
 import attrs
 
 from wavix_async import _codec
-from wavix_async._http.details import DETAILS, bounded
+from wavix_async._http.details import DETAILS, bounded, hide_values
 from wavix_async._http.evidence import TALK, Contradiction, denial, find_contradiction
 from wavix_async._http.operation import Operation
 from wavix_async._http.redaction import NO_KEY, Redactor
@@ -278,7 +278,7 @@ def _unreadable(response: Response, what: str, redactor: Redactor) -> DecodeErro
 
 def _excerpt(body: bytes, redactor: Redactor) -> str:
     # A character has at most four bytes; the excerpt needs more than it returns, to find a key at its end.
-    return redactor.excerpt(body[: 16 * DETAILS].decode("utf-8", "replace"), DETAILS)
+    return redactor.excerpt(hide_values(body[: 16 * DETAILS].decode("utf-8", "replace")), DETAILS)
 
 
 def error_context(response: Response, redactor: Redactor) -> dict[str, Any]:

@@ -87,7 +87,7 @@ async def wait_for(
 
     Raises:
         WaitTimeoutError: The time is over; `last` is the object as it was read last.
-        WavixError: A read failed, and waiting would not help.
+        WavixError: A read failed, and waiting would not help; or the source of events failed.
     """
     began = clock.time()
     interval = every[0]
@@ -127,6 +127,9 @@ async def _sleep(clock: Clock, seconds: float, wake: Callable[[], Awaitable[obje
     waits = [asyncio.ensure_future(clock.sleep(seconds)), asyncio.ensure_future(wake())]
     try:
         await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        # A source that fails would wake the waiter again and again: its error ends the wait.
+        if waits[1].done():
+            waits[1].result()
     finally:
         for wait in waits:
             wait.cancel()

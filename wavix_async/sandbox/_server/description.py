@@ -1,8 +1,8 @@
 """Check requests by the API's own description: `wavix_async/spec/openapi.json`.
 
-The checks of an operation are made when its first request comes. They cover the query and the JSON body: types, required
-fields, unknown fields, enums, lengths, ranges and the formats that matter. Where the live API accepts more than its
-description says, the tables below relax the checks; unknown query parameters are ignored, as the API does.
+The checks of an operation are made when its first request comes. They cover the query and the JSON body: types,
+required fields, unknown fields, enums, lengths, ranges and the formats that matter. Where the live API accepts more
+than its description says, the tables below relax the checks; unknown query parameters are ignored, as the API does.
 
 Ids in paths are not checked: an unknown id is a 404 whatever it looks like. Neither are multipart forms, because their
 handlers read them.
@@ -122,7 +122,7 @@ def request_check(method: str, path: str) -> RequestCheck | None:
     schema = content.get("content", {}).get("application/json", {}).get("schema")
     relaxed = _Relaxed(_OPTIONAL.get(name, ()), _NULLABLE.get(name, ()), _MORE.get(name, {}))
     return RequestCheck(
-        {each["name"]: _text(each["name"], each["schema"]) for each in in_query},
+        {each["name"]: _text(each["schema"]) for each in in_query},
         [each["name"] for each in in_query if each.get("required")],
         None if schema is None else _outer(schema, relaxed),
         bool(content.get("required")),
@@ -346,7 +346,7 @@ _FORMATS: Mapping[str, Check] = {
 # --- query parameters ---
 
 
-def _text(name: str, schema: Schema) -> Check:
+def _text(schema: Schema) -> Check:
     """Return the check that the text of a query parameter stands for a value of a schema."""
     schema = _resolve(schema)
     options = schema.get("oneOf", [schema])
