@@ -185,7 +185,7 @@ async def test_calls_that_have_ended(sandbox: Sandbox, vendor: Any) -> None:
     assert [each.call_id for each in (*listed.items, *found.items, got)] == [call_id] * 3
     assert transcription == await vendor.cdrs.transcriptions(call_id)
     assert (transcription.status, len(transcription.turns)) == ("completed", 2)
-    assert got.transcription.uuid == found.items[0].transcription.uuid == transcription.uuid
+    assert got.transcription.uuid_ == found.items[0].transcription.uuid_ == transcription.uuid_
     assert (await vendor.cdrs.retranscribe(call_id, language="de", webhook_url="https://example.com/1")).success
     assert not any(model.model_extra for model in (listed, *listed.items, *found.items, got, transcription))
 
