@@ -100,7 +100,7 @@ async def test_a_filter_or_an_iterable_of_recordings_or_of_ids_says_which(
     assert (report.succeeded, report.skipped) == (2, 1)
 
 
-async def test_each_failure_is_told_and_the_next_run_goes_on(
+async def test_each_failure_is_named_and_the_next_run_goes_on(
     sandbox: Sandbox, client: WavixClient, tmp_path: Path
 ) -> None:
     calls = calls_of(sandbox)

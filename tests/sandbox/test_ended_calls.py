@@ -259,7 +259,7 @@ async def test_a_search_by_words(sandbox: Sandbox) -> None:
     assert await found(transcription={"any": {"match": ["refund", "bill"]}}) == [refund, bill]
     assert await found(transcription={"any": {"exclude": ["refund"]}}) == [bill]
     assert refund not in await found(min_duration=10)
-    for wrong in ({"transcription": {"nobody": {}}}, {"transcription": 5}, {"min_duration": "1"}, {"words": []}):
+    for wrong in ({"transcription": {"robot": {}}}, {"transcription": 5}, {"min_duration": "1"}, {"words": []}):
         assert (await ask(sandbox, "POST", "cdrs", all_days(**wrong)))[0] == 400
 
 

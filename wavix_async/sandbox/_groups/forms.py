@@ -35,7 +35,7 @@ async def read_form(request: web.BaseRequest, file: str) -> Form:
                 name, content = part.filename or "", value
             else:
                 fields[part.name] = value.decode(errors="replace").strip()
-    except (ValueError, LookupError, AssertionError, RuntimeError, HttpProcessingError):
-        # aiohttp raises all of these for heads and bodies that are not a form.
+    except (ValueError, LookupError, AssertionError, RuntimeError, HttpProcessingError, Warning):
+        # aiohttp raises all of these for heads and bodies that are not a form; warnings, if they are errors.
         raise invalid("body", "malformed multipart form") from None
     return Form(fields, name, content)
