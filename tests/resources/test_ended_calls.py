@@ -280,6 +280,15 @@ async def test_a_file_that_is_not_transcribed_yet() -> None:
             await client.speech_analytics.get("0")
 
 
+async def test_a_large_upload_has_the_time_that_it_needs() -> None:
+    async with (
+        Sandbox(numbers=0, latency=0.1) as sandbox,
+        WavixClient(sandbox.api_key, base_url=sandbox.url, timeout=0.05) as client,
+    ):
+        large = b"x" * 3_000_000
+        assert (await client.speech_analytics.upload(file=large, filename="a.wav", callback_url=HOOK)).request_id
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -177,6 +177,11 @@ class BaseClient:
         return self._options.retry
 
     @property
+    def timeouts(self) -> Timeouts:
+        """The timeouts of this client."""
+        return self._options.timeouts
+
+    @property
     def observers(self) -> Observers:
         """The observers of this client: they get every event of its calls and bulk runs."""
         return self._options.observers
