@@ -164,6 +164,8 @@ class Journal:
         self._lock: Lock | None = None
         self._database: Database | None = None
         self._prefix = ""
+        self.has_history = False
+        """Whether an earlier run has sent an item."""
         self._first: str | None = None
         """The first item of this run, until the journal knows it."""
         self._checks_first = False
@@ -224,6 +226,7 @@ class Journal:
             if plan is not None and meta.get("plan", plan) != plan:
                 raise JournalError(f"{path} is the journal of other {self._operation.argument}. Use a new journal.")
             runs = int(meta.get("runs", 0)) + 1
+            self.has_history = connection.execute("SELECT 1 FROM item LIMIT 1").fetchone() is not None
             meta |= {"file": file, "runs": str(runs)} | ({} if plan is None else {"plan": plan})
             connection.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", meta.items())
         # Each run numbers its items anew.

@@ -366,8 +366,12 @@ class BulkRun(TaskCoroutine[BulkReport[Key, Result]], Generic[Key, Result]):
         await self._sender.close()
         await self._pool.close()
         self._give_up_unresolved()
-        if self._source.total is not None:
-            self._counts[BulkStatus.NOT_SENT] += max(0, self._source.total - self._counts.total())
+        left = 0 if self._source.total is None else max(0, self._source.total - self._counts.total())
+        if left and self._journal is not None and self._journal.has_history:
+            # An earlier run may have sent some of them.
+            self._cut_short = True
+        else:
+            self._counts[BulkStatus.NOT_SENT] += left
         self._cut_short = self._cut_short or self._source.broken_off or self._source.is_unread()
         await self._source.close()
 
@@ -384,7 +388,7 @@ class BulkRun(TaskCoroutine[BulkReport[Key, Result]], Generic[Key, Result]):
         if not self._stopping or self._broken is not None:
             return
         loop = asyncio.get_running_loop()
-        until = None
+        until, log = None, AttemptLog()
         if self._source.total is None:
             # Requests in flight may have used up the grace period, but most inputs need only a moment.
             until = max(self._pool.ends_at or 0.0, loop.time() + _READ_AT_LEAST)
@@ -404,6 +408,10 @@ class BulkRun(TaskCoroutine[BulkReport[Key, Result]], Generic[Key, Result]):
             except InputError:
                 key = item
             result = BulkResult[Key, Result](key, BulkStatus.NOT_SENT, error=self._stopped_by)
+            if self._journal is not None and self._journal.has_history:
+                # An earlier run may have sent it.
+                log.reset()
+                result = await self._handle(item, log) or result
             self._count(result)
             if self._results is not None:
                 await self._deliver(result, self._results)
@@ -531,6 +539,11 @@ class BulkRun(TaskCoroutine[BulkReport[Key, Result]], Generic[Key, Result]):
             try:
                 if key in self._reconciler and not self._stopping:
                     await self._record(await self._reconciler.reconcile(key))
+                entry = None if self._journal is None else await self._claim(self._journal, key, change)
+                if entry is not None:
+                    change, log.entry = entry.change, entry
+                    if entry.ended is not None:
+                        return entry.ended if entry.is_final else self._unknown_before(entry.ended, entry)
                 if self._stopping:
                     return BulkResult(key, BulkStatus.NOT_SENT, error=self._stopped_by)
                 if self._operation.find is not None:
@@ -538,16 +551,6 @@ class BulkRun(TaskCoroutine[BulkReport[Key, Result]], Generic[Key, Result]):
                     if found is not None:
                         self._skipped += 1
                         return BulkResult(key, self._operation.success, found)
-                if self._journal is not None:
-                    try:
-                        entry = await self._journal.claim(key, change)
-                    except JournalError as error:
-                        self._abort(error)
-                        return BulkResult(key, BulkStatus.NOT_SENT, error=bare(error))
-                    change = entry.change
-                    if entry.ended is not None:
-                        return entry.ended if entry.is_final else self._unknown_before(entry.ended, entry)
-                    log.entry = entry
                 value = await self._sender.send(key, change, log)
                 return BulkResult(key, self._operation.success, value, None, log.attempts)
             except WavixError as error:
@@ -571,6 +574,16 @@ class BulkRun(TaskCoroutine[BulkReport[Key, Result]], Generic[Key, Result]):
             status = BulkStatus.UNKNOWN if may_be_done else BulkStatus.NOT_SENT
             self._record_late(BulkResult(key, status, attempts=log.attempts))
             raise
+
+    async def _claim(self, journal: "Journal", key: Key, change: Any) -> "Entry | None":
+        """Return what the journal knows of an item; None if the run stops, and no earlier run has met any item."""
+        if self._broken is not None or (self._stopping and not journal.has_history):
+            return None
+        try:
+            return await journal.claim(key, change)
+        except JournalError as error:
+            self._abort(error)
+            return None
 
     def _unknown_before(self, result: BulkResult[Key, Result], entry: "Entry") -> BulkResult[Key, Result] | None:
         """Return the result of an item that an earlier run may have sent, or None if the reconciler may prove it."""
