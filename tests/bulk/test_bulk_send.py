@@ -322,7 +322,7 @@ def test_what_the_answers_said_that_it_cost() -> None:
 
 
 @pytest.mark.req_14
-def test_a_run_that_has_ended_is_told_again_and_sends_nothing(tmp_path: Path) -> None:
+def test_a_run_that_has_ended_reports_again_and_sends_nothing(tmp_path: Path) -> None:
     def fate(body: dict[str, Any]) -> Reply | None:
         return {number(1): lost(applied=False), number(2): refusal(422, "opted out", "31")}.get(body["to"])
 

@@ -87,48 +87,54 @@ class Entry:
     """An item that this run has claimed.
 
     Attributes:
+        journal: The journal of the run.
+        key: The text of its key.
+        digest: What identifies the change.
+        at: The time at which a run has met it first.
         change: The change to send, with its mark.
         ended: How an earlier run left the item, if it may not be sent; None: send it.
         is_final: Whether that is its outcome; otherwise it is unknown, and a proof may settle it.
         mark: The mark by which the API shows the item; None: it has none.
+        is_own: Whether the caller has given it this mark.
+        is_sending: Whether the file says that it is being sent.
     """
 
-    _journal: "Journal"
-    _key: str
-    _digest: str
-    _at: float
+    journal: "Journal"
+    key: str
+    digest: str
+    at: float
     change: Any
     ended: BulkResult | None = None
     is_final: bool = False
     mark: str | None = None
-    _is_own: bool = False
-    _is_sending: bool = False
+    is_own: bool = False
+    is_sending: bool = False
 
     @property
     def since(self) -> datetime | None:
-        """When a run has met the item first, if its mark is the caller's own and may be older; None: it is not."""
-        return datetime.fromtimestamp(self._at, UTC) if self._is_own else None
+        """The time `at`, if the mark is the caller's own and may be older than the item; None: it is not."""
+        return datetime.fromtimestamp(self.at, UTC) if self.is_own else None
 
     @property
     def must_be_written(self) -> bool:
         """Whether the journal must say `sending` before a request may leave."""
-        return not self._is_sending and self._journal.is_kept
+        return not self.is_sending and self.journal.is_kept
 
     async def write_sending(self) -> None:
         """Write to the disk that a request of this item is about to leave."""
         if self.must_be_written:
-            await self._journal.write_sending((self._key, self._digest, self.mark, self._is_own, self._at))
-            self._is_sending = True
+            await self.journal.write_sending((self.key, self.digest, self.mark, self.is_own, self.at))
+            self.is_sending = True
 
     def set_back(self) -> None:
         """Record that the last attempt was certainly not carried out."""
-        if self._is_sending:
-            self._is_sending = False
-            self._journal.write_outcome(self._key, "open")
+        if self.is_sending:
+            self.is_sending = False
+            self.journal.write_outcome(self.key, "open")
 
     async def shares_mark(self) -> bool:
         """Return whether another item has the same mark, so that what the API shows proves nothing for this one."""
-        return self._is_own and self.mark is not None and await self._journal.count_mark(self.mark) > 1
+        return self.is_own and self.mark is not None and await self.journal.count_mark(self.mark) > 1
 
 
 class _Batch:
@@ -229,7 +235,7 @@ class Journal:
             self.has_history = connection.execute("SELECT 1 FROM item LIMIT 1").fetchone() is not None
             meta |= {"file": file, "runs": str(runs)} | ({} if plan is None else {"plan": plan})
             connection.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", meta.items())
-        # Each run numbers its items anew.
+        # Each run counts its items from 1, so its marks begin with its own number.
         self._prefix = f"{meta['token']}-{runs}-"
         self._first, self._checks_first = meta.get("first"), plan is None
 
@@ -275,7 +281,7 @@ class Journal:
                 f"{self._path} has another {self._operation.noun} under the {self._operation.key_name} {key!r}. "
                 "Use a new journal for other items."
             )
-        entry._is_own = self._once.mark_of(change) is not None if state is None else bool(is_own)
+        entry.is_own = self._once.mark_of(change) is not None if state is None else bool(is_own)
         entry.change = self._once.mark(change, mark or f"{self._prefix}{no}")
         entry.mark = self._once.mark_of(entry.change)
         if state == "accepted":
@@ -306,7 +312,7 @@ class Journal:
             state = "unknown"
         else:
             state = "failed" if result.status is BulkStatus.FAILED and is_final else "open"
-        self.write_outcome(entry._key, state, result.attempts, answer, _save_error(result.error))
+        self.write_outcome(entry.key, state, result.attempts, answer, _save_error(result.error))
 
     def write_outcome(
         self, key: str, state: str, attempts: int = 0, answer: str | None = None, error: str | None = None

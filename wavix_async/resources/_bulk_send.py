@@ -2,7 +2,7 @@
 
 import functools
 import json
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Iterable, Iterator, Mapping, Sized
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable, Iterable, Iterator, Mapping, Sized
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Final, Literal
@@ -53,7 +53,7 @@ async def _pairs_of_async(items: AsyncIterable[Any]) -> AsyncIterator[Any]:
             yield _pair_of(position, item)
             position += 1
     finally:
-        if hasattr(items, "aclose"):
+        if isinstance(items, AsyncGenerator):
             await items.aclose()
 
 
