@@ -786,8 +786,6 @@ def _state(event: WebhookEvent) -> tuple[str | None, int]:
 
 def _subject(event: WebhookEvent) -> str | None:
     """Return what an event is about: a message, a call and so on; None if it does not say."""
-    name: str
-    value: object  # the API may send any type
     match event:
         case DeliveryReport() | InboundMessage():
             name, value = "message", event.message_id
@@ -803,6 +801,11 @@ def _subject(event: WebhookEvent) -> str | None:
             name, value = "brand", event.brand_id
         case _:
             return None
+    return _name_of_subject(name, value)
+
+
+def _name_of_subject(name: str, value: object) -> str | None:
+    """Return the name of what an event is about; None if the API has sent another type in place of an id."""
     if not isinstance(value, str | int):
         return None
     text = quote(str(value), safe="", errors="surrogatepass")
