@@ -786,12 +786,11 @@ def _state(event: WebhookEvent) -> tuple[str | None, int]:
 
 def _subject(event: WebhookEvent) -> str | None:
     """Return what an event is about: a message, a call and so on; None if it does not say."""
-    value: object
     match event:
         case DeliveryReport() | InboundMessage():
             name, value = "message", event.message_id
         case CallEvent():
-            name, value = "call", event.call_id
+            name, value = "call", event.call_id or ""
         case PostCall():
             name, value = "call", event.uuid
         case NumberStatusChanged():
