@@ -790,7 +790,7 @@ def _subject(event: WebhookEvent) -> str | None:
         case DeliveryReport() | InboundMessage():
             name, value = "message", event.message_id
         case CallEvent():
-            name, value = "call", event.call_id
+            name, value = "call", event.call_id or ""
         case PostCall():
             name, value = "call", event.uuid
         case NumberStatusChanged():
