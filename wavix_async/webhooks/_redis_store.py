@@ -68,7 +68,7 @@ class RedisStore:
     """Keeps events in Redis, for any number of processes: an event that comes to two of them is handled once.
 
     When a process ends before its events are finished, another one that uses the store takes them over: within `lease`
-    seconds after a crash, at once after `close`. A process that stands still for longer than that loses its events to
+    seconds after a crash, at once after `close`. A process that does not run for longer than that loses its events to
     another, and a handler may run twice. This class needs the extra `redis` and a Redis server of version 5 or newer.
 
     Args:

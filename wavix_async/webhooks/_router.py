@@ -10,9 +10,11 @@ call, brand, campaign or number run one after another, in the order in which the
 
 import asyncio
 import contextlib
+import contextvars
 import difflib
 import functools
 import hashlib
+import heapq
 import hmac
 import inspect
 import re
@@ -21,7 +23,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from functools import cached_property
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, overload
 from urllib.parse import quote
 
 import attrs
@@ -61,6 +63,8 @@ if TYPE_CHECKING:
 __all__ = ["FailedHandler", "Webhooks"]
 
 E = TypeVar("E")
+E2 = TypeVar("E2")
+E3 = TypeVar("E3")
 R = TypeVar("R")
 
 _SHORTEST_SECRET: Final = 16
@@ -85,13 +89,13 @@ class FailedHandler:
 @attrs.frozen(eq=False)
 class _Handler:
     name: str
-    kind: type[Any]
+    kinds: tuple[type[Any], ...]
     fields: Mapping[str, object]
     run: Callable[[Any], object]
     is_async: bool
 
     def wants(self, event: object) -> bool:
-        return isinstance(event, self.kind) and _matches(event, self.fields)
+        return isinstance(event, self.kinds) and _matches(event, self.fields)
 
     async def call(self, event: object) -> None:
         done = self.run(event) if self.is_async else await asyncio.to_thread(self.run, event)
@@ -109,6 +113,8 @@ class _Job:
     """The handlers that are left."""
     subject: str
     """What the event is about: jobs of one subject run one after another."""
+    number: int = 0
+    """Its place in the order of arrival."""
     others_failed: bool = False
     """Whether handlers of this event that are not in `names` have failed, so that its body must be kept."""
     done: "asyncio.Future[int]" = attrs.field(factory=lambda: asyncio.get_running_loop().create_future())
@@ -125,26 +131,31 @@ class _Work:
         """Events that are being stored, wait or run."""
         self._run = run
         self._concurrency = concurrency
-        self._ready: deque[_Job] = deque()
+        self._ready: list[tuple[int, _Job]] = []
+        """A heap: what came first runs first, even if it had to wait for a job of its subject."""
         self._behind: dict[str, deque[_Job]] = {}
         self.tasks: set[asyncio.Task[Any]] = set()
         self.writes: set[asyncio.Future[None]] = set()
         """Writes to the store, which end although their tasks are cancelled."""
         self._running = 0
+        self._context = contextvars.copy_context()
         self._jobs: set[_Job] = set()
+        self._added = 0
         self._stopped = False
         self._idle: asyncio.Event = asyncio.Event()
         self._idle.set()
 
     def add(self, job: _Job) -> None:
         """Queue a job, behind those of the same subject. Its place is already counted in `pending`."""
+        self._added += 1
+        job.number = self._added
         self._jobs.add(job)
         behind = self._behind.get(job.subject)
         if behind is not None:
             behind.append(job)
             return
         self._behind[job.subject] = deque()
-        self._ready.append(job)
+        heapq.heappush(self._ready, (job.number, job))
         self._start()
 
     def reserve(self) -> None:
@@ -174,7 +185,8 @@ class _Work:
 
     def spawn(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         """Start a task that `drain` ends."""
-        task = asyncio.ensure_future(work)
+        # Without the context of the request that happened to start it: a task may run the jobs of others.
+        task = self.loop.create_task(work, context=self._context.copy())
         self.tasks.add(task)
         task.add_done_callback(self.tasks.discard)
         return task
@@ -182,7 +194,7 @@ class _Work:
     def _start(self) -> None:
         while self._ready and self._running < self._concurrency and not self._stopped:
             self._running += 1
-            self.spawn(self._carry_out(self._ready.popleft()))
+            self.spawn(self._carry_out(heapq.heappop(self._ready)[1]))
 
     async def _carry_out(self, job: _Job) -> None:
         try:
@@ -192,7 +204,8 @@ class _Work:
             self._jobs.discard(job)
             job.done.cancel()  # without effect after a result
             if behind := self._behind[job.subject]:
-                self._ready.append(behind.popleft())
+                following = behind.popleft()
+                heapq.heappush(self._ready, (following.number, following))
             else:
                 del self._behind[job.subject]
             self.release()
@@ -284,8 +297,18 @@ class Webhooks:
 
     # --- handlers and waiters ---
 
-    def on(self, kind: type[E], /, **fields: object) -> Callable[[Callable[[E], R]], Callable[[E], R]]:
-        """Register a handler of events of a class whose fields have these values.
+    @overload
+    def on(self, kind: type[E], /, **fields: object) -> Callable[[Callable[[E], R]], Callable[[E], R]]: ...
+    @overload
+    def on(
+        self, kind: type[E], kind2: type[E2], /, **fields: object
+    ) -> Callable[[Callable[[E | E2], R]], Callable[[E | E2], R]]: ...
+    @overload
+    def on(
+        self, kind: type[E], kind2: type[E2], kind3: type[E3], /, **fields: object
+    ) -> Callable[[Callable[[E | E2 | E3], R]], Callable[[E | E2 | E3], R]]: ...
+    def on(self, /, *kinds: type[Any], **fields: object) -> Callable[[Callable[[Any], R]], Callable[[Any], R]]:
+        """Register a handler of events of a class, or of up to three, whose fields have these values.
 
         A handler takes the event. It may be a coroutine function, or a plain function, which runs in a thread. Several
         handlers of one event run one after another, in the order of their registration, and one that fails does not
@@ -294,26 +317,27 @@ class Webhooks:
         A store on disk knows a handler by its module and name: a handler that you rename counts as a new one.
 
         Args:
-            kind: The class of the events; `Model` means all.
+            kinds: The classes of the events; `Model` means all.
             fields: Values of fields. A tuple, a list or a set means: one of these.
 
         Returns:
             The decorator; it returns the handler unchanged.
 
         Raises:
-            ConfigurationError: The class has no field of that name, or is not the class of an event.
+            ConfigurationError: A class has no field of that name, or is not the class of an event.
         """
-        problem = _problem(kind, fields)
-        if problem is not None:
-            raise ConfigurationError(problem)
+        for kind in kinds or (None,):
+            problem = _problem(kind, fields)
+            if problem is not None:
+                raise ConfigurationError(problem)
 
-        def register(handler: Callable[[E], R]) -> Callable[[E], R]:
+        def register(handler: Callable[[Any], R]) -> Callable[[Any], R]:
             name = base = _name_of(handler)
             count = 1
             while name in self._handlers:
                 count += 1
                 name = f"{base}#{count}"
-            self._handlers[name] = _Handler(name, kind, dict(fields), handler, _is_async(handler))
+            self._handlers[name] = _Handler(name, kinds, dict(fields), handler, _is_async(handler))
             return handler
 
         return register
