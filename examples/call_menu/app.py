@@ -43,7 +43,7 @@ def make_app(wavix: WavixClient, hooks: Webhooks) -> web.Application:
                 await wavix.calls.end(call.call_id)
             else:
                 question = {"text": "Press 1 for our opening hours, 2 for our address.", "voice": "Joanna"}
-                await wavix.calls.collect(call.call_id, max_digits=1, timeout=10, prompt={"say": question})
+                await wavix.calls.collect(call.call_id, max_digits=1, timeout=30, prompt={"say": question})
 
     @hooks.on(CallEvent, event_type=("completed", "cancelled"), direction="inbound")
     async def forget(call: CallEvent) -> None:

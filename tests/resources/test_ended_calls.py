@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.resources.rows import cdrs, speech_analytics
+from tests.support.events import SECRET, post
 from tests.support.stub import Reply, Seen, StubSession
 from tests.support.virtual import run_virtual
 from wavix_async import (
@@ -21,10 +22,10 @@ from wavix_async import (
     WaitTimeoutError,
     WavixClient,
     WavixError,
-    models,
 )
 from wavix_async.models import CDRTranscription, FileTranscription
 from wavix_async.sandbox import Sandbox
+from wavix_async.webhooks import Webhooks
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -280,6 +281,15 @@ async def test_a_file_that_is_not_transcribed_yet() -> None:
             await client.speech_analytics.get("0")
 
 
+async def test_a_large_upload_has_the_time_that_it_needs() -> None:
+    async with (
+        Sandbox(numbers=0, latency=0.1) as sandbox,
+        WavixClient(sandbox.api_key, base_url=sandbox.url, timeout=0.05) as client,
+    ):
+        large = b"x" * 3_000_000
+        assert (await client.speech_analytics.upload(file=large, filename="a.wav", callback_url=HOOK)).request_id
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -429,10 +439,8 @@ class Events:
     ],
 )
 def test_an_event_makes_the_wait_read_at_once_and_is_not_believed_by_itself(
-    kind: str, before: Reply, event: str, fields: dict[str, object], monkeypatch: pytest.MonkeyPatch
+    kind: str, before: Reply, event: str, fields: dict[str, object]
 ) -> None:
-    if not hasattr(models, event):
-        monkeypatch.setattr(models, event, type(event, (), {}), raising=False)
     account, events = Account(50, before), Events(20, 50)
 
     async def main() -> None:
@@ -445,6 +453,29 @@ def test_an_event_makes_the_wait_read_at_once_and_is_not_believed_by_itself(
 
 
 @pytest.mark.parametrize(
+    ("kind", "before", "body"),
+    [
+        ("call", NOT_YET, {"uuid": CALL, "status": "completed"}),
+        ("file", PENDING, {"request_id": FILE, "status": "completed", "error": None}),
+    ],
+)
+def test_the_event_of_another_object_wakes_no_wait(kind: str, before: Reply, body: dict[str, Any]) -> None:
+    account = Account(50, before)
+
+    async def main() -> None:
+        async with Webhooks(secret=SECRET) as hooks:
+            waiting = asyncio.ensure_future(wait(account.client(), kind, events=hooks, every=(1000, 1000)))
+            await asyncio.sleep(50)
+            assert (await post(hooks.asgi, {**body, next(iter(body)): "another"})).status == 200
+            await asyncio.sleep(5)
+            assert (await post(hooks.asgi, body)).status == 200
+            assert (await waiting).status == "completed"
+
+    run_virtual(main())
+    assert account.reads == [0, 55]
+
+
+@pytest.mark.parametrize(
     ("options", "message"),
     [
         ({"newer_than": "2026-11-01"}, "newer_than must be a datetime"),
@@ -453,7 +484,7 @@ def test_an_event_makes_the_wait_read_at_once_and_is_not_believed_by_itself(
     ],
 )
 @pytest.mark.parametrize("kind", ["call", "file"])
-def test_what_a_wait_refuses(kind: str, options: dict[str, Any], message: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_a_wait_refuses(kind: str, options: dict[str, Any], message: str) -> None:
     async def main() -> None:
         with pytest.raises(WavixError, match=message):
             await wait(Account(0, NOT_YET).client(), kind, **options)

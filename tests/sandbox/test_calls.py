@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from wavix_async import NotFoundError, WavixClient
+from wavix_async import NotFoundError, Operation, WavixClient
 from wavix_async.errors import BadRequestError
 from wavix_async.models import Call
 from wavix_async.sandbox import Sandbox
@@ -167,9 +167,9 @@ async def test_audio_that_is_stopped() -> None:
 @pytest.mark.parametrize(
     ("options", "keys", "digits"),
     [
-        ({"max_digits": 2}, "123", "12"),
-        ({"termination_character": "#"}, "42#7", "42"),
-        ({"max_digits": 4, "timeout": 30}, "12", "12"),
+        ({"max_digits": 2, "timeout": 60}, "123", "12"),
+        ({"termination_character": "#", "timeout": 60}, "42#7", "42"),
+        ({"max_digits": 4, "timeout": 60}, "12", "12"),
     ],
 )
 async def test_digits_are_collected(
@@ -178,7 +178,7 @@ async def test_digits_are_collected(
     call_id = await answered(wavix)
     await wavix.calls.collect(call_id, **options, prompt={"say": {"text": "Press 1", "voice": "Joanna"}})
     sandbox.press(call_id, keys)
-    sandbox.advance(30)
+    sandbox.advance(60)
 
     payload = (await wavix.calls.get(call_id)).event_payload
     assert payload is not None
@@ -189,17 +189,17 @@ async def test_digits_are_collected(
 
 async def test_silence_is_asked_again_and_then_given_up(sandbox: Sandbox, wavix: WavixClient) -> None:
     call_id = await answered(wavix)
-    await wavix.calls.collect(call_id, timeout=5, max_attempts=2)
+    await wavix.calls.collect(call_id, timeout=60, max_attempts=2)
     with pytest.raises(BadRequestError):
         await wavix.calls.collect(call_id)
-    sandbox.advance(5)
-    sandbox.advance(5)
+    sandbox.advance(60)
+    sandbox.advance(60)
     assert steps(sandbox)[3:] == ["collect started", "collect started", "collect failed"]
 
 
 async def test_keys_that_do_not_exist(sandbox: Sandbox, wavix: WavixClient) -> None:
     call_id = await answered(wavix)
-    await wavix.calls.collect(call_id)
+    await wavix.calls.collect(call_id, timeout=60)
     with pytest.raises(ValueError, match="keys of a phone"):
         sandbox.press(call_id, "12x")
     for act in (lambda: sandbox.press("none", "1"), lambda: sandbox.hang_up("none")):
@@ -323,3 +323,19 @@ async def test_a_token_is_shown_once_and_expires(sandbox: Sandbox, wavix: WavixC
     await wavix.webrtc.tokens.delete(kept.uuid)
     with pytest.raises(NotFoundError):
         await wavix.webrtc.tokens.get(kept.uuid)
+
+
+@pytest.mark.parametrize("name", ["call_delay", "call_duration"])
+def test_a_time_below_zero(name: str) -> None:
+    options: Any = {name: -1}
+    with pytest.raises(ValueError, match=name):
+        Sandbox(**options)
+
+
+@pytest.mark.parametrize("url", ["wss://[", "https://example.com/", "", 5])
+async def test_a_stream_needs_a_websocket(sandbox: Sandbox, wavix: WavixClient, url: Any) -> None:
+    call_id = await answered(wavix)
+    body = {"stream_url": url, "stream_type": "oneway", "stream_channel": "both"}
+    start = Operation("POST", f"/v1/calls/{call_id}/streams", dict)
+    with pytest.raises(BadRequestError):
+        await wavix.call(start, body=body)

@@ -18,11 +18,11 @@ _SCALAR: Final = 8
 _LONGEST_NUMBER: Final = 256
 """Bits; Python refuses to write a number of more than 4,300 digits."""
 
-_SECRET: Final = r"\w{0,40}(?:passw|secret|token|api_?key|appid)\w{0,40}|digits|pin|text"
+_NAMES: Final = r"\w{0,40}(?:passw|secret|token|api_?key|appid)\w{0,40}|digits|pin|text"
 """Names whose values an error does not show. The `code` of an error is no secret."""
-_IS_SECRET: Final = re.compile(_SECRET, re.IGNORECASE)
+_IS_SECRET: Final = re.compile(_NAMES, re.IGNORECASE)
 _SECRET_IN_JSON: Final = re.compile(
-    rf"""("(?:{_SECRET})"\s*:\s*)(?:"(?:[^"\\]|\\.)*(?:"|\\?\Z)|-?\d[\d.eE+-]*)""", re.IGNORECASE
+    rf"""("(?:{_NAMES})"\s*:\s*)(?:"(?:[^"\\]|\\.)*(?:"|\\?\Z)|-?\d[\d.eE+-]*)""", re.IGNORECASE
 )
 _HIDDEN: Final = "<hidden>"
 
@@ -49,8 +49,8 @@ def hide_values(text: str) -> str:
 def bounded(payload: Any, excerpt: Callable[[str, int], str]) -> Any:
     """Return parsed JSON with at most about `DETAILS` characters, and eight levels.
 
-    A payload within these limits and without secrets comes back as it is. Otherwise long texts end with `…`, and in lists and objects `…`
-    says how many more entries there were.
+    A payload within these limits and without secrets comes back as it is. Otherwise long texts end with `…`, and in
+    lists and objects `…` says how many more entries there were.
 
     Args:
         payload: The parsed JSON.

@@ -7,6 +7,8 @@ from datetime import datetime
 from functools import cached_property
 from typing import IO, Final
 
+import attrs
+
 from wavix_async._http import Download, EventSource, Operation, Part
 from wavix_async.errors import InputError
 from wavix_async.models.common import Success
@@ -37,6 +39,8 @@ DOWNLOAD: Final = Operation("GET", "/v1/speech-analytics/{request_id}/file", Dow
 _REQUEST_ID: Final = TextId("request_id", "FileTranscriptionSubmission.request_id")
 _MOST: Final = 25
 """The API's limit of a file, in MB."""
+_SLOWEST: Final = 128 * 1024
+"""Bytes a second. A slower upload may run into the timeout, and then be charged for nothing."""
 
 
 class SpeechFile(Resource):
@@ -79,7 +83,7 @@ class SpeechAnalytics(Resource):
 
         The API answers at once and transcribes later: see `wait`. Scope `calls:write`. Each minute is charged, so the
         upload is never sent twice. No list of uploads exists: after an unknown outcome the transcription, if there is
-        one, can be found only by its event.
+        one, can be found only by its event. `Timeouts.attempt` is longer here by a second for each 128 KB.
 
         Args:
             file: A path, the bytes, or a file object open for reading bytes; WAV, MP3 or MP4 in stereo, at most 25 MB.
@@ -108,7 +112,10 @@ class SpeechAnalytics(Resource):
         parts = [Part("callback_url", callback_url.encode())]
         if insights is not None:
             parts.append(Part("insights", b"true" if insights else b"false"))
-        return await self._call(UPLOAD, parts=(*parts, content))
+        size = len(content.content) if isinstance(content.content, bytes) else content.content.size
+        timeouts = self._client.timeouts
+        client = self._client.with_options(timeout=attrs.evolve(timeouts, attempt=timeouts.attempt + size / _SLOWEST))
+        return await client.call(UPLOAD, parts=(*parts, content))
 
     async def get(self, request_id: str) -> FileTranscription:
         """Read the transcription of a file (GET /v1/speech-analytics/{request_id}).

@@ -45,7 +45,7 @@ class Networks:
             proxies: The proxies whose header is believed.
         """
         sender = _address(peer or "")
-        # The nearest proxy added the last address; what stands before an untrusted address may be invented.
+        # The nearest proxy added the last address; what comes before an untrusted address may be invented.
         hops = [] if forwarded is None else forwarded.split(",")
         while sender is not None and sender in proxies and hops:
             sender = _address(hops.pop())

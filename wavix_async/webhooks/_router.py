@@ -10,18 +10,21 @@ call, brand, campaign or number run one after another, in the order in which the
 
 import asyncio
 import contextlib
+import contextvars
 import difflib
 import functools
 import hashlib
+import heapq
 import hmac
 import inspect
+import os
 import re
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from functools import cached_property
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, overload
 from urllib.parse import quote
 
 import attrs
@@ -33,6 +36,7 @@ from wavix_async._instrumentation import (
     WebhookAnswerEvent,
     WebhookHandlerEvent,
     WebhookHandlerStart,
+    log_to_stderr,
     logger,
 )
 from wavix_async.config import Secret, check_count, check_seconds
@@ -61,6 +65,8 @@ if TYPE_CHECKING:
 __all__ = ["FailedHandler", "Webhooks"]
 
 E = TypeVar("E")
+E2 = TypeVar("E2")
+E3 = TypeVar("E3")
 R = TypeVar("R")
 
 _SHORTEST_SECRET: Final = 16
@@ -85,13 +91,13 @@ class FailedHandler:
 @attrs.frozen(eq=False)
 class _Handler:
     name: str
-    kind: type[Any]
+    kinds: tuple[type[Any], ...]
     fields: Mapping[str, object]
     run: Callable[[Any], object]
     is_async: bool
 
     def wants(self, event: object) -> bool:
-        return isinstance(event, self.kind) and _matches(event, self.fields)
+        return isinstance(event, self.kinds) and _matches(event, self.fields)
 
     async def call(self, event: object) -> None:
         done = self.run(event) if self.is_async else await asyncio.to_thread(self.run, event)
@@ -109,8 +115,10 @@ class _Job:
     """The handlers that are left."""
     subject: str
     """What the event is about: jobs of one subject run one after another."""
-    others_failed: bool = False
-    """Whether handlers of this event that are not in `names` have failed, so that its body must be kept."""
+    number: int = 0
+    """Its place in the order of arrival."""
+    failures: Mapping[str, str] = attrs.field(factory=dict)
+    """The handlers that failed in an ended process, and the class names of their exceptions."""
     done: "asyncio.Future[int]" = attrs.field(factory=lambda: asyncio.get_running_loop().create_future())
     """How many of them have succeeded."""
 
@@ -125,26 +133,31 @@ class _Work:
         """Events that are being stored, wait or run."""
         self._run = run
         self._concurrency = concurrency
-        self._ready: deque[_Job] = deque()
+        self._ready: list[tuple[int, _Job]] = []
+        """A heap: what came first runs first, even if it had to wait for a job of its subject."""
         self._behind: dict[str, deque[_Job]] = {}
         self.tasks: set[asyncio.Task[Any]] = set()
         self.writes: set[asyncio.Future[None]] = set()
         """Writes to the store, which end although their tasks are cancelled."""
         self._running = 0
+        self._context = contextvars.copy_context()
         self._jobs: set[_Job] = set()
+        self._added = 0
         self._stopped = False
         self._idle: asyncio.Event = asyncio.Event()
         self._idle.set()
 
     def add(self, job: _Job) -> None:
         """Queue a job, behind those of the same subject. Its place is already counted in `pending`."""
+        self._added += 1
+        job.number = self._added
         self._jobs.add(job)
         behind = self._behind.get(job.subject)
         if behind is not None:
             behind.append(job)
             return
         self._behind[job.subject] = deque()
-        self._ready.append(job)
+        heapq.heappush(self._ready, (job.number, job))
         self._start()
 
     def reserve(self) -> None:
@@ -174,7 +187,8 @@ class _Work:
 
     def spawn(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         """Start a task that `drain` ends."""
-        task = asyncio.ensure_future(work)
+        # Without the context of the request that happened to start it: a task may run the jobs of others.
+        task = self.loop.create_task(work, context=self._context.copy())
         self.tasks.add(task)
         task.add_done_callback(self.tasks.discard)
         return task
@@ -182,7 +196,7 @@ class _Work:
     def _start(self) -> None:
         while self._ready and self._running < self._concurrency and not self._stopped:
             self._running += 1
-            self.spawn(self._carry_out(self._ready.popleft()))
+            self.spawn(self._carry_out(heapq.heappop(self._ready)[1]))
 
     async def _carry_out(self, job: _Job) -> None:
         try:
@@ -192,7 +206,8 @@ class _Work:
             self._jobs.discard(job)
             job.done.cancel()  # without effect after a result
             if behind := self._behind[job.subject]:
-                self._ready.append(behind.popleft())
+                following = behind.popleft()
+                heapq.heappush(self._ready, (following.number, following))
             else:
                 del self._behind[job.subject]
             self.release()
@@ -225,7 +240,8 @@ class Webhooks:
             in memory is lost at a crash.
         concurrency: How many events are handled at once. Default 16.
         max_pending: How many events may wait or run; beyond that, requests are answered with 503. Default 1,000.
-        max_failed: How many failed handlers `failed` keeps; beyond that, the oldest go. Default 1,000.
+        max_failed: Of how many events `failed` keeps the handlers that failed. Beyond that, the oldest event is
+            dropped, and a warning logged. Default 1,000.
         max_body: The longest body, in bytes; at most 1 MiB. Default 262,144.
         key_ttl: Seconds for which the key of an event is remembered. Default 48 hours.
         state_key_ttl: The same for events whose key may come back: the statuses of brands, campaigns and numbers,
@@ -263,6 +279,8 @@ class Webhooks:
             )
         if check_count("max_body", max_body) > MAX_BODY:
             raise ConfigurationError(f"max_body must be at most {MAX_BODY}, got {max_body}.")
+        if level := os.environ.get("WAVIX_LOG"):
+            log_to_stderr(level)
         self._secret = secret
         self._digest = _digest(secret)
         self._allowed = None if networks is None else Networks("networks", networks)
@@ -284,8 +302,18 @@ class Webhooks:
 
     # --- handlers and waiters ---
 
-    def on(self, kind: type[E], /, **fields: object) -> Callable[[Callable[[E], R]], Callable[[E], R]]:
-        """Register a handler of events of a class whose fields have these values.
+    @overload
+    def on(self, kind: type[E], /, **fields: object) -> Callable[[Callable[[E], R]], Callable[[E], R]]: ...
+    @overload
+    def on(
+        self, kind: type[E], kind2: type[E2], /, **fields: object
+    ) -> Callable[[Callable[[E | E2], R]], Callable[[E | E2], R]]: ...
+    @overload
+    def on(
+        self, kind: type[E], kind2: type[E2], kind3: type[E3], /, **fields: object
+    ) -> Callable[[Callable[[E | E2 | E3], R]], Callable[[E | E2 | E3], R]]: ...
+    def on(self, /, *kinds: type[Any], **fields: object) -> Callable[[Callable[[Any], R]], Callable[[Any], R]]:
+        """Register a handler of events of a class, or of up to three, whose fields have these values.
 
         A handler takes the event. It may be a coroutine function, or a plain function, which runs in a thread. Several
         handlers of one event run one after another, in the order of their registration, and one that fails does not
@@ -294,26 +322,27 @@ class Webhooks:
         A store on disk knows a handler by its module and name: a handler that you rename counts as a new one.
 
         Args:
-            kind: The class of the events; `Model` means all.
+            kinds: The classes of the events; `Model` means all.
             fields: Values of fields. A tuple, a list or a set means: one of these.
 
         Returns:
             The decorator; it returns the handler unchanged.
 
         Raises:
-            ConfigurationError: The class has no field of that name, or is not the class of an event.
+            ConfigurationError: A class has no field of that name, or is not the class of an event.
         """
-        problem = _problem(kind, fields)
-        if problem is not None:
-            raise ConfigurationError(problem)
+        for kind in kinds or (None,):
+            problem = _problem(kind, fields)
+            if problem is not None:
+                raise ConfigurationError(problem)
 
-        def register(handler: Callable[[E], R]) -> Callable[[E], R]:
+        def register(handler: Callable[[Any], R]) -> Callable[[Any], R]:
             name = base = _name_of(handler)
             count = 1
             while name in self._handlers:
                 count += 1
                 name = f"{base}#{count}"
-            self._handlers[name] = _Handler(name, kind, dict(fields), handler, _is_async(handler))
+            self._handlers[name] = _Handler(name, kinds, dict(fields), handler, _is_async(handler))
             return handler
 
         return register
@@ -361,10 +390,7 @@ class Webhooks:
 
     @property
     def failed(self) -> Sequence[FailedHandler]:
-        """The handlers that have raised an exception, oldest first; at most `max_failed`.
-
-        A store on disk keeps all of them: what has no room here is here again after a restart.
-        """
+        """The handlers that have raised an exception, oldest first; a store on disk keeps them over restarts."""
         return tuple(each for failures in self._failed.values() for each in failures.values())
 
     async def retry_failed(self) -> int:
@@ -500,7 +526,7 @@ class Webhooks:
         if not hmac.compare_digest(_digest(request.secret), self._digest):
             return Reply(404, "Not Found"), "secret", None, False
         if request.kind is not None and request.kind not in KINDS:
-            return Reply(404, "Not Found"), "secret", None, False
+            return Reply(404, "Not Found"), "path", None, False
         if request.method != "POST":
             return Reply(405, "Use POST.", {"Allow": "POST"}), "method", None, False
         if self._allowed is not None and not self._allowed.allow(
@@ -554,12 +580,13 @@ class Webhooks:
         kept = False
         try:
             subject, rank = _state(event)
+            stored = body if self._may_be_wanted(event) else None
             verdict = await self._store.add(
                 NewEvent(
                     key=event.key,
                     ttl=self._state_key_ttl if _comes_back(event) else self._key_ttl,
                     kind=hint,
-                    body=body if self._may_be_wanted(event) else None,
+                    body=stored,
                     subject=subject,
                     rank=rank,
                     subject_ttl=self._key_ttl,
@@ -573,7 +600,8 @@ class Webhooks:
                 if not found.done() and isinstance(event, kind) and _matches(event, fields):
                     found.set_result(event)
             names = self._handlers_of(event)
-            if names:
+            if names or stored is not None:
+                # Without a handler, as for a late event, the job only removes the body from the store.
                 work.add(_Job(verdict.id, event, names, _subject(event) or verdict.id))
                 kept = True
             return verdict.late
@@ -593,32 +621,31 @@ class Webhooks:
     # --- work in the background ---
 
     def _adopt(self, work: _Work, left: Sequence[StoredEvent]) -> None:
-        """Take over events that an ended process has stored."""
+        """Take over events that an ended process has stored; one that no handler wants stays there."""
         for stored in left:
             event = parse_event(stored.body, stored.kind or None)
             if stored.late and isinstance(event, DeliveryReport):
                 event = attrs.evolve(event, late=True)
-            known = self._handlers_of(event)
-            failures = {name: error for name, error in stored.failed.items() if name in known}
-            if failures:
-                self._keep_failed(stored.id, event, failures)
-            names = [name for name in known if name not in stored.done and name not in failures]
-            work.reserve()
-            work.add(_Job(stored.id, event, names, _subject(event) or stored.id, others_failed=bool(failures)))
+            if known := self._handlers_of(event):
+                failures = {name: error for name, error in stored.failed.items() if name in known}
+                names = [name for name in known if name not in stored.done and name not in failures]
+                job = _Job(stored.id, event, names, _subject(event) or stored.id, failures=failures)
+                work.reserve()
+                work.add(job)
 
     async def _run_job(self, work: _Work, job: _Job) -> None:
         succeeded = 0
-        failures: dict[str, str] = {}
-        for name in job.names:
+        if job.failures:
+            await self._keep_failed(work, job.id, job.event, job.failures)
+        for count, name in enumerate(job.names, start=1):
             error = await self._run_handler(self._handlers[name], job.event)
             if error is None:
                 succeeded += 1
             else:
-                failures[name] = error
-            await self._persist(work, functools.partial(self._store.note, job.id, name, error))
-        if failures:
-            self._keep_failed(job.id, job.event, failures)
-        elif not job.others_failed:
+                await self._keep_failed(work, job.id, job.event, {name: error})
+            if count < len(job.names) or job.id in self._failed:
+                await self._persist(work, functools.partial(self._store.note, job.id, name, error))
+        if job.id not in self._failed:
             await self._persist(work, functools.partial(self._store.remove, job.id))
         job.done.set_result(succeeded)
 
@@ -645,14 +672,16 @@ class Webhooks:
             logger.error("webhook handler failed", exc_info=failure, extra={"kind": kind, "handler": handler.name})
         return name
 
-    def _keep_failed(self, event_id: str, event: WebhookEvent, failures: Mapping[str, str]) -> None:
+    async def _keep_failed(self, work: _Work, event_id: str, event: WebhookEvent, failures: Mapping[str, str]) -> None:
         kept = self._failed.pop(event_id, {})
         self._failed[event_id] = kept | {
             name: FailedHandler(event=event, handler=name, error=error) for name, error in failures.items()
         }
         if len(self._failed) > self._max_failed:
-            del self._failed[next(iter(self._failed))]
+            oldest = next(iter(self._failed))
+            del self._failed[oldest]
             logger.warning("failed webhook handlers dropped")
+            await self._persist(work, functools.partial(self._store.remove, oldest))
 
     async def _persist(self, work: _Work, write: Callable[[], Awaitable[None]]) -> None:
         """Write to the store, even if this task is cancelled, and try again if the store is out of reach."""
@@ -757,8 +786,6 @@ def _state(event: WebhookEvent) -> tuple[str | None, int]:
 
 def _subject(event: WebhookEvent) -> str | None:
     """Return what an event is about: a message, a call and so on; None if it does not say."""
-    name: str
-    value: object  # the API may send any type
     match event:
         case DeliveryReport() | InboundMessage():
             name, value = "message", event.message_id
@@ -774,6 +801,11 @@ def _subject(event: WebhookEvent) -> str | None:
             name, value = "brand", event.brand_id
         case _:
             return None
+    return _name_of_subject(name, value)
+
+
+def _name_of_subject(name: str, value: object) -> str | None:
+    """Return the name of what an event is about; None if the API has sent another type in place of an id."""
     if not isinstance(value, str | int):
         return None
     text = quote(str(value), safe="", errors="surrogatepass")

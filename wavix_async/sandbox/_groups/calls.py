@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Collection as Names
 from datetime import datetime
 from decimal import Decimal
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl
 
 from attrs import define, field
 
@@ -55,7 +55,7 @@ _MOST_STREAMS = {"twoway": 1, "oneway": 5}
 _KEYS = frozenset("0123456789*#ABCD")
 
 PHONE = check(lambda value: isinstance(value, str) and without_plus(value).isdecimal() and value.isascii())
-_STREAM_URL = check(lambda value: isinstance(value, str) and urlsplit(value).scheme in ("ws", "wss"))
+_STREAM_URL = check(lambda value: isinstance(value, str) and value.startswith(("ws://", "wss://")))
 _STREAM: Mapping[str, Check] = {
     "stream_url": _STREAM_URL,
     "stream_type": one_of(*_MOST_STREAMS),
