@@ -121,6 +121,29 @@ async def test_a_search_finds_calls_by_what_was_said(sandbox: Sandbox, client: W
     assert await found(any={"exclude": ["refund"]}) == calls[2:]
 
 
+async def test_a_search_whose_answer_is_lost_is_repeated(sandbox: Sandbox, client: WavixClient) -> None:
+    """It only reads, although it is a POST."""
+    call_id = add_call(sandbox)
+    sandbox.fail_next("reset_after", match="POST /v1/cdrs")
+    page = await client.cdrs.search(from_="2000-01-01", to="2100-01-01", type="received")
+    assert [call.id for call in page] == [call_id]
+    assert len(sandbox.requests) == 2
+
+
+async def test_other_shapes_that_the_api_was_seen_to_send() -> None:
+    async with (
+        Sandbox(numbers=0, variants=1.0) as sandbox,
+        WavixClient(sandbox.api_key, base_url=sandbox.url) as client,
+    ):
+        call_id = add_call(sandbox)
+        assert (await client.cdrs.retranscribe(call_id)).success
+        transcription = await client.cdrs.transcription.get(call_id)
+        assert transcription.turns is not None
+        assert [turn.speaker for turn in transcription.turns] == ["13125551000", "14155550100"]
+        submitted = await client.speech_analytics.upload(file=b"RIFF", filename="a.wav", callback_url=HOOK)
+        assert (await client.speech_analytics.wait(submitted.request_id, every=EVERY)).status == "completed"
+
+
 async def test_all_is_not_the_id_of_a_call(client: WavixClient, sandbox: Sandbox) -> None:
     with pytest.raises(InputError, match="call_id must not be 'all'"):
         await client.cdrs.get("all")
