@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from wavix_async.models.numbers import *  # noqa: F403
     from wavix_async.models.recordings import *  # noqa: F403
     from wavix_async.models.speech_analytics import *  # noqa: F403
+    from wavix_async.models.ten_dlc.brands import *  # noqa: F403
+    from wavix_async.models.ten_dlc.campaigns import *  # noqa: F403
+    from wavix_async.models.ten_dlc.statuses import *  # noqa: F403
     from wavix_async.models.voice_campaigns import *  # noqa: F403
     from wavix_async.models.webrtc import *  # noqa: F403
 
