@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from wavix_async.resources.numbers import Numbers
     from wavix_async.resources.recordings import Recordings
     from wavix_async.resources.speech_analytics import SpeechAnalytics
+    from wavix_async.resources.ten_dlc import TenDLC
     from wavix_async.resources.voice_campaigns import VoiceCampaigns
     from wavix_async.resources.webrtc import WebRTC
 
@@ -97,6 +98,13 @@ class WavixClient(BaseClient):
         from wavix_async.resources.speech_analytics import SpeechAnalytics
 
         return SpeechAnalytics(self)
+
+    @cached_property
+    def ten_dlc(self) -> "TenDLC":
+        """10DLC, the registration of senders in the US: `/v3/10dlc`."""
+        from wavix_async.resources.ten_dlc import TenDLC
+
+        return TenDLC(self)
 
     @cached_property
     def voice_campaigns(self) -> "VoiceCampaigns":
