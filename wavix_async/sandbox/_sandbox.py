@@ -107,6 +107,9 @@ class Sandbox:
         cdrs: How many calls of the past the account has: one every 17 minutes before the start, most of them recorded
             and some transcribed.
         transcription_delay: Seconds until a call or a file is transcribed.
+        registry_delay: Seconds until the 10DLC registry decides. It verifies brands, but not with an `ein_taxid` that
+            ends in 0000; it approves campaigns, but not with `declined` in the name; it approves numbers, but not with
+            0006 at the end.
         files: How the API answers with a recording, or a file that was uploaded: `"redirect"` (a 302 to another port,
             which refuses requests with a key), `"location200"` (a 200 with the same `Location`) or `"bytes"` (the
             file itself).
@@ -147,6 +150,7 @@ class Sandbox:
         call_duration: float = 600.0,
         cdrs: int = 0,
         transcription_delay: float = 0.0,
+        registry_delay: float = 0.0,
         files: FileMode = "redirect",
         port: int = 0,
         deliveries: Deliveries | None = None,
@@ -168,6 +172,7 @@ class Sandbox:
             call_duration=call_duration,
             cdrs=cdrs,
             transcription_delay=transcription_delay,
+            registry_delay=registry_delay,
             files=files,
             port=port,
             variants=variants,
@@ -212,6 +217,7 @@ class Sandbox:
                 call_duration=call_duration,
                 cdrs=cdrs,
                 transcription_delay=transcription_delay,
+                registry_delay=registry_delay,
                 api_key=self.api_key,
                 files=self._files,
             )
@@ -323,6 +329,16 @@ class Sandbox:
     def file_transcriptions(self) -> Mapping[str, dict[str, Any]]:
         """The finished transcriptions of files by request id, in wire form; every read returns a copy."""
         return self._groups.speech.transcriptions.view
+
+    @property
+    def brands(self) -> Mapping[str, dict[str, Any]]:
+        """The 10DLC brands by id, also deleted ones, in wire form; every read returns a copy."""
+        return self._groups.ten_dlc.brands.view
+
+    @property
+    def campaigns(self) -> Mapping[str, dict[str, Any]]:
+        """The 10DLC campaigns by id, also deleted ones, in wire form; every read returns a copy."""
+        return self._groups.ten_dlc.campaigns.view
 
     @property
     def keys_to_file_host(self) -> int:
@@ -591,6 +607,25 @@ class Sandbox:
         with self._lock:
             self._timers.run_due()
             self._groups.calls.hang_up(call_id)
+
+    def set_registry_status(self, record_id: str, status: str) -> None:
+        """Simulate that the 10DLC registry sets the status of a brand or a campaign: `SUSPENDED`, `EXPIRED`, any other.
+
+        Its event goes to the subscription of the account.
+
+        Args:
+            record_id: The id of the brand or of the campaign.
+            status: The status.
+
+        Raises:
+            KeyError: There is no such brand or campaign.
+        """
+        with self._lock:
+            self._timers.run_due()
+            group = self._groups.ten_dlc
+            if record_id not in group.brands and record_id not in group.campaigns:
+                raise KeyError(record_id)
+            group.set_status(record_id, status)
 
     def emit(self, kind: str, url: str | None, body: Mapping[str, Any]) -> None:
         """Post an event of your own, as the API would: one that no operation of the sandbox causes, or a strange one.

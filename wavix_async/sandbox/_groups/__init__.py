@@ -12,6 +12,7 @@ from wavix_async.sandbox._groups.messages import Messages
 from wavix_async.sandbox._groups.numbers import Numbers
 from wavix_async.sandbox._groups.reading import BOOL, TEXT
 from wavix_async.sandbox._groups.speech import SpeechAnalytics
+from wavix_async.sandbox._groups.ten_dlc import TenDLC
 from wavix_async.sandbox._groups.voice_campaigns import VoiceCampaigns
 from wavix_async.sandbox._groups.webrtc import WebRTC
 from wavix_async.sandbox._server import Route
@@ -45,6 +46,7 @@ class Groups:
         self.voice_campaigns = VoiceCampaigns(context, self.calls)
         self.webrtc = WebRTC(context)
         self.speech = SpeechAnalytics(context)
+        self.ten_dlc = TenDLC(context, self.numbers.find, self.messages.sender_ids)
 
     def __iter__(self) -> Iterator[Group]:
         return iter(vars(self).values())
@@ -76,6 +78,7 @@ class Groups:
     def begin(self, base_url: str) -> None:
         """Tell the groups at which address they are, for the URLs in their answers."""
         self.numbers.store.base_url = self.cdrs.base_url = self.speech.base_url = base_url
+        self.ten_dlc.base_url = base_url
 
     def reset(self) -> None:
         """Restore the initial state."""

@@ -52,6 +52,7 @@ class Context:
     call_duration: float = 600.0
     cdrs: int = 0
     transcription_delay: float = 0.0
+    registry_delay: float = 0.0
     api_key: str = ""
     files: FileHost = field(factory=FileHost)
     """How the API answers with a file, and the host of the files: `await context.files.reply(name, media, content)`."""
