@@ -246,10 +246,10 @@ class Campaigns(Resource):
         per_page: int | None = None,
         limit: int | None = None,
     ) -> Paginator[TenDLCCampaignPage, TenDLCCampaign]:
-        """List the campaigns of one brand, or of all: `await` gives one page, `async for` all of them.
+        """List those of a brand (GET /v3/10dlc/brands/{brand_id}/campaigns) or all (GET /v3/10dlc/brands/campaigns).
 
-        With a brand it is (GET /v3/10dlc/brands/{brand_id}/campaigns), without one (GET /v3/10dlc/brands/campaigns).
-        Scope `campaigns:read`; it only reads, so the client may repeat it.
+        `await` gives one page of campaigns, `async for` all of them. Scope `campaigns:read`; it only reads, so the
+        client may repeat it.
 
         Args:
             brand_id: The brand (`TenDLCBrand.brand_id`); left out: all brands.

@@ -309,9 +309,8 @@ class TenDLC:
             raise ApiError(422, "The Brand is in a 'pending' state: it has no score yet")
         if use_case not in _USE_CASES:
             raise ApiError(422, "The use case is unknown")
-        operators = [
-            self._operator(mno, is_vetted=brand["status"] == "VETTED_VERIFIED") for mno in ("AT&T", "T-Mobile")
-        ]
+        is_vetted = brand["status"] == "VETTED_VERIFIED"
+        operators = [_operator(mno, is_vetted=is_vetted) for mno in ("AT&T", "T-Mobile")]
         fee = _FEES.get(use_case, _FEE)
         return Reply.of(200, {"usecase": use_case, "monthly_fee": fee, "mno_metadata": operators})
 
