@@ -109,7 +109,7 @@ class Sandbox:
         transcription_delay: Seconds until a call or a file is transcribed.
         registry_delay: Seconds until the 10DLC registry decides. It verifies brands, but not with an `ein_taxid` that
             ends in 0000; it approves campaigns, but not with `declined` in the name; it approves numbers, but not with
-            0006 at the end.
+            `rejected` in the label.
         files: How the API answers with a recording, or a file that was uploaded: `"redirect"` (a 302 to another port,
             which refuses requests with a key), `"location200"` (a 200 with the same `Location`) or `"bytes"` (the
             file itself).

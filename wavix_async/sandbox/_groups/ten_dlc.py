@@ -3,9 +3,9 @@
 The vendor's documentation leaves some questions open. We assume: the registry decides `registry_delay` seconds after a
 request. A brand is verified, unless its `ein_taxid` ends in 0000; a mock brand is verified at once. An appeal with
 evidence verifies the brand, and raises the score of a vetting. A campaign is approved, unless its name has the word
-`declined`; an appeal by a nudge approves that one, too. A number is approved, unless it ends in 0006. Only verified
-brands can be vetted. A deleted brand is not found, but in the list on request; a deleted campaign can be read. A second
-link of a number is refused. Fees, scores, reasons and texts are our own, and three months have 90 days.
+`declined`; an appeal by a nudge approves that one, too. A number is approved, unless its label has the word `rejected`.
+Only verified brands can be vetted. A deleted brand is not found, but in the list on request; a deleted campaign can be
+read. A second link of a number is refused. Fees, scores, reasons and texts are our own, and three months have 90 days.
 """
 
 import mimetypes
@@ -245,7 +245,8 @@ class TenDLC:
         numbers = self.numbers.of(campaign)
         if number not in numbers or numbers.find(number)["status"] != "PENDING":
             return
-        status = "REJECTED" if number.endswith("0006") else "APPROVED"
+        label = (self._number(number) or {}).get("label") or ""
+        status = "REJECTED" if "rejected" in label.lower() else "APPROVED"
         numbers.change(number, {"status": status})
         if status == "APPROVED":
             self._add_sender_id(number)
