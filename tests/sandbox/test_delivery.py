@@ -220,7 +220,6 @@ async def test_a_reset_forgets_what_waits(hook: Receiver) -> None:
 
 
 async def test_a_sandbox_in_a_thread_delivers_to_the_loop_of_the_test(hook: Receiver) -> None:
-    before = threading.active_count()
     with Sandbox() as sandbox:
         post(sandbox, hook, range(5))
         await sandbox.delivered()
@@ -230,7 +229,7 @@ async def test_a_sandbox_in_a_thread_delivers_to_the_loop_of_the_test(hook: Rece
         await sandbox.start()
         await sandbox.delivered()
         assert hook.order[5:] == [5]
-    assert threading.active_count() == before
+    assert [thread for thread in threading.enumerate() if thread.name == "wavix-sandbox"] == []
 
 
 async def test_what_the_groups_post_is_delivered(hook: Receiver) -> None:
