@@ -17,7 +17,7 @@ import attrs
 import pytest
 from aiohttp import BodyPartReader, web
 
-from tests.support.description import DESCRIBED, DOCUMENT, Described, examples_of, resolved
+from tests.support.description import DESCRIBED, Described, examples_of, resolved, wrong_with
 from tests.support.example_calls import FILE, arguments, truth
 from tests.support.operations import methods, operations
 from wavix_async import Operation, RetryPolicy, Success, WavixClient, to_dict
@@ -27,20 +27,13 @@ from wavix_async.models import Model
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-jsonschema_rs = pytest.importorskip("jsonschema_rs", reason="pip install jsonschema-rs")
+pytest.importorskip("jsonschema_rs", reason="pip install jsonschema-rs")
 
 OPERATIONS: Final = operations()
 METHODS: Final = methods()
 
 
 # --- the server ---
-
-
-def wrong_with(value: Any, schema: Any) -> list[str]:
-    """Return what is wrong with a value, in the opinion of a JSON Schema library."""
-    whole = {"allOf": [schema], "components": DOCUMENT["components"]}
-    validator = jsonschema_rs.Draft202012Validator(whole, validate_formats=True)
-    return [f"{'.'.join(map(str, error.instance_path))}: {error.message}" for error in validator.iter_errors(value)]
 
 
 @attrs.define
