@@ -219,6 +219,17 @@ async def test_a_wrong_class_or_field_is_refused(kind: Any, fields: dict[str, An
         await make().next(kind, **fields)
 
 
+def test_what_cannot_be_a_handler_is_refused() -> None:
+    async def generator(event: Model) -> Any:
+        yield event
+
+    for handler in (generator, "retry"):
+        with pytest.raises(ConfigurationError, match="A handler is a function"):
+            make().on(Model)(handler)  # type: ignore[arg-type]
+    with pytest.raises(ConfigurationError, match="is not the class of an event"):
+        make().on(print)  # type: ignore[call-overload]
+
+
 async def test_events_of_one_message_run_in_their_order_and_others_beside_them() -> None:
     hooks, got, gate = make(), [], asyncio.Event()
 
@@ -289,6 +300,24 @@ async def test_a_store_that_fails_answers_503_and_is_logged(caplog: pytest.LogCa
         assert (await post(hooks.asgi, dlr("m"))).status == 503
     assert got == []
     assert [record.message for record in caplog.records if record.levelno >= logging.ERROR] == ["webhook store failed"]
+
+
+async def test_a_store_that_could_not_be_opened_is_opened_again_and_only_once() -> None:
+    class Slow(MemoryStore):
+        async def open(self, adopt: Any) -> None:
+            opened.append(len(opened))
+            await asyncio.sleep(0)
+            if len(opened) == 1:
+                raise OSError("not yet")
+
+    opened: list[int] = []
+    hooks = make(seen=Slow())
+    first = await asyncio.gather(*(post(hooks.asgi, dlr(f"m{i}")) for i in range(3)))
+    assert [answer.status for answer in first] == [503] * 3
+    again = await asyncio.gather(*(post(hooks.asgi, dlr(f"m{i}")) for i in range(3)))
+    assert [answer.status for answer in again] == [200] * 3
+    assert opened == [0, 1]
+    await hooks.close()
 
 
 # --- duplicates and order ---
