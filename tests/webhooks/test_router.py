@@ -129,6 +129,17 @@ async def test_networks_are_those_of_the_real_sender(
 
 
 @pytest.mark.parametrize(
+    ("forwarded", "status"),
+    [("62.212.73.112", 200), ("203.0.113.9", 403), ("62.212.73.112, 203.0.113.9", 403), ("", 403)],
+)
+async def test_a_proxy_may_connect_by_a_unix_socket(forwarded: str, status: int) -> None:
+    hooks = make(networks=WAVIX_NETWORKS, trusted_proxies=["unix"])
+    async with hooks:
+        answer = await post(hooks.asgi, dlr("m"), client=None, lines=[("x-forwarded-for", forwarded)])
+        assert answer.status == status
+
+
+@pytest.mark.parametrize(
     ("options", "told"),
     [
         ({"secret": "short"}, "secret must be at least 16"),

@@ -234,8 +234,9 @@ class Webhooks:
             from `secrets.token_urlsafe(32)`.
         networks: The networks that requests may come from, such as `WAVIX_NETWORKS`. None: any. Behind a proxy it needs
             `trusted_proxies`.
-        trusted_proxies: The networks of your own proxies. For a request from one of them, the sender is the last
-            address in `X-Forwarded-For` that is not a proxy's. From others the header counts for nothing.
+        trusted_proxies: The networks of your own proxies; `unix` for one that connects by a Unix socket. For a request
+            from one of them, the sender is the last address in `X-Forwarded-For` that is not a proxy's. From others the
+            header counts for nothing.
         seen: Where events are stored: `MemoryStore()` (the default), `SqliteStore(path)` or `RedisStore(url)`. What is
             in memory is lost at a crash.
         concurrency: How many events are handled at once. Default 16.
