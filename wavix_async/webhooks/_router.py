@@ -789,6 +789,7 @@ def _state(event: WebhookEvent) -> tuple[str | None, int]:
 
 def _subject(event: WebhookEvent) -> str | None:
     """Return what an event is about: a message, a call and so on; None if it does not say."""
+    value: object
     match event:
         case DeliveryReport() | InboundMessage():
             name, value = "message", event.message_id
