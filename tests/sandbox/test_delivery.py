@@ -245,6 +245,17 @@ async def test_what_the_groups_post_is_delivered(hook: Receiver) -> None:
         assert "answered" in steps
 
 
+async def test_a_file_that_is_transcribed_again_is_reported_in_three_tries(hook: Receiver) -> None:
+    hook.statuses = [200, 500, 500, 500, 500]
+    async with Sandbox() as sandbox, WavixClient(sandbox.api_key, base_url=sandbox.url) as wavix:
+        sent = await wavix.speech_analytics.upload(file=b"RIFF....WAVE", filename="a.wav", callback_url=hook.url)
+        await wavix.speech_analytics.retranscribe(sent.request_id, callback_url=hook.url)
+        for _ in range(6):
+            await sandbox.delivered()
+            sandbox.advance(5)
+        assert [event.statuses for event in sandbox.outbox] == [[200], [500, 500, 500]]
+
+
 async def test_a_receiver_may_call_the_sandbox_before_it_answers() -> None:
     async with Sandbox() as sandbox, WavixClient(sandbox.api_key, base_url=sandbox.url) as wavix:
         texts: list[str] = []
