@@ -4,6 +4,7 @@ Facts about aiohttp that this file relies on; a canary test checks each:
 
 - After a connection broke, `read_nowait` raises even if bytes are left in the buffer; `_read_nowait` returns them.
 - The end of a body with a `Content-Length`, or in chunks, is checked: a cut raises. Of any other body it is not.
+- Nor is the end of gzip: so the body is read as it comes, and `Inflater` undoes the compression.
 """
 
 import email.message
@@ -13,6 +14,7 @@ from collections.abc import Awaitable, Callable, Mapping
 import aiohttp
 from aiohttp import hdrs
 
+from wavix_async._http.content_coding import Inflater, changes_the_body, make_inflater
 from wavix_async._http.request import Request
 
 __all__ = ["OpenAnswer"]
@@ -21,7 +23,7 @@ __all__ = ["OpenAnswer"]
 class OpenAnswer:
     """The head of an answer, and the way to its body."""
 
-    __slots__ = ("_answer", "_ended", "_peeked", "_read_on", "headers", "request", "status")
+    __slots__ = ("_answer", "_ended", "_inflater", "_peeked", "_read_on", "headers", "request", "status")
 
     def __init__(
         self,
@@ -32,6 +34,7 @@ class OpenAnswer:
     ) -> None:
         self._ended = ended
         self._peeked = b""
+        self._inflater: Inflater | None = None
         self._answer = answer
         self._read_on = read_on
         self.status: int = answer.status
@@ -50,8 +53,12 @@ class OpenAnswer:
         return self._answer.content_length is not None or coding.endswith("chunked")
 
     @property
+    def _coding(self) -> str:
+        return self.headers.get(hdrs.CONTENT_ENCODING, "")
+
+    @property
     def _is_encoded(self) -> bool:
-        return self.headers.get(hdrs.CONTENT_ENCODING, "identity").lower() not in {"", "identity"}
+        return changes_the_body(self._coding)
 
     @property
     def filename(self) -> str | None:
@@ -66,11 +73,23 @@ class OpenAnswer:
         """Return the next bytes; no bytes: the body has ended.
 
         Raises:
-            WavixError: The connection broke, or no byte came in time.
+            WavixError: The connection broke, or no byte came in time, or the compression is damaged.
         """
         if self._peeked:
             piece, self._peeked = self._peeked, b""
             return piece
+        if not self._is_encoded:
+            return await self._raw_chunk()
+        if (inflater := self._inflater) is None:
+            inflater = self._inflater = make_inflater(self._coding)
+        while not (piece := inflater.next()):
+            if not (raw := await self._raw_chunk()):
+                inflater.finish()
+                break
+            inflater.feed(raw)
+        return piece
+
+    async def _raw_chunk(self) -> bytes:
         content = self._answer.content
         if content.at_eof():
             return b""

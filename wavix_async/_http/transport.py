@@ -275,6 +275,8 @@ class Transport:
                 headers=headers,
                 allow_redirects=False,
                 raise_for_status=False,
+                # aiohttp does not notice the missing end of gzip: `OpenAnswer` does.
+                auto_decompress=False,
                 proxy=self._proxy,
                 proxy_headers=self._proxy_login,
                 timeout=timeout,
