@@ -45,6 +45,11 @@ def file(wavix: WavixClient) -> Download:
     return wavix.download(FILE, path={"id": "a1"})
 
 
+async def read_in_chunks(got: Download) -> int:
+    async with got:
+        return sum([len(chunk) async for chunk in got])
+
+
 @pytest.mark.parametrize("coding", CODED)
 async def test_a_compressed_file_is_read(coding: str, tmp_path: Path) -> None:
     async with downloading(answer(CODED[coding], Content_Encoding=coding)) as (_, wavix):
@@ -75,14 +80,7 @@ async def test_a_compressed_file_without_its_end_is_never_taken_for_whole(
     async with downloading(cut) as (server, wavix):
         got = file(wavix)
         with pytest.raises(DecodeError, match="compressed"):
-            if way == "await":
-                await got
-            elif way == "save":
-                await got.save(tmp_path / "call.mp3")
-            else:
-                async with got:
-                    async for _ in got:
-                        pass
+            await (got if way == "await" else got.save(tmp_path / "call.mp3") if way == "save" else read_in_chunks(got))
         assert got.complete is False
         assert not [*tmp_path.iterdir()]
         if way != "with":
@@ -137,11 +135,10 @@ async def test_a_compressed_export_without_its_end_is_not_complete() -> None:
     body = packer.compress(rows) + packer.flush(zlib.Z_SYNC_FLUSH)
     kind = "application/x-ndjson"
     async with downloading(answer(body, kind=kind, Content_Encoding="gzip")) as (_, wavix):
-        export, seen = wavix.messages.export(type="outbound"), []
+        export = wavix.messages.export(type="outbound")
         with pytest.raises(DecodeError, match=r"ended after 3 rows: .*compressed"):
-            async for message in export:
-                seen.append(message.message_id)  # noqa: PERF401 - what came before the error
-        assert seen == ["m0", "m1", "m2"]
+            [message async for message in export]
+        assert export.rows == 3
         assert export.complete is False
     async with downloading(answer(body + packer.flush(), kind=kind, Content_Encoding="gzip")) as (_, wavix):
         export = wavix.messages.export(type="outbound")

@@ -28,6 +28,7 @@ from wavix_async._http.file_part import FilePart
 from wavix_async._http.headers import idempotency_headers
 from wavix_async._http.operation import Operation
 from wavix_async._http.options import CallOptions
+from wavix_async._http.progress import Progress, check_progress
 from wavix_async._http.receipts import Receipt, Recording
 from wavix_async._http.redaction import Redactor
 from wavix_async._http.refusals import REQUEST_ERROR_STATUSES, is_no_answer, is_request_error
@@ -52,6 +53,7 @@ __all__ = [
     "Limits",
     "Operation",
     "Part",
+    "Progress",
     "Receipt",
     "Recording",
     "Redactor",
@@ -63,6 +65,7 @@ __all__ = [
     "Wait",
     "add_context",
     "build_request",
+    "check_progress",
     "decide",
     "denial_of_record",
     "describe",

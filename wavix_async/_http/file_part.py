@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
@@ -10,6 +9,7 @@ import aiohttp
 import attrs
 
 from wavix_async._codec import Value
+from wavix_async._http.progress import Progress, ProgressError
 
 __all__ = ["FilePart", "FilePayload"]
 
@@ -23,7 +23,7 @@ class FilePart(Value):
     path: str
     size: int
     """Bytes, as they were checked before anything was sent."""
-    progress: Callable[[int, int | None], object] | None = None
+    progress: Progress | None = None
     """Called with the bytes sent so far, and the size."""
 
 
@@ -50,6 +50,7 @@ class FilePayload(aiohttp.Payload):
 
         Raises:
             OSError: It cannot be read, or is not as long any more as it was when it was checked.
+            ProgressError: The callback failed. The body stays incomplete, so the server cannot take it.
         """
         part, sent = self._value, 0
         file = await asyncio.to_thread(open, part.path, "rb")
@@ -60,7 +61,10 @@ class FilePayload(aiohttp.Payload):
                     break
                 await writer.write(piece)
                 if part.progress is not None:
-                    part.progress(sent, part.size)
+                    try:
+                        part.progress(sent, part.size)
+                    except Exception as error:
+                        raise ProgressError(error) from None
         finally:
             file.close()
         if sent != part.size:

@@ -24,7 +24,7 @@ from multidict import CIMultiDict
 
 from wavix_async._aio import BULK_SHARE, LaneSemaphore, Watchdog
 from wavix_async._http.details import DETAILS
-from wavix_async._http.failures import clean_cause, name_failure
+from wavix_async._http.failures import caller_error, clean_cause, name_failure
 from wavix_async._http.file_part import FilePart, FilePayload
 from wavix_async._http.fresh import can_have_twin, twin_without_pool
 from wavix_async._http.open_answer import OpenAnswer
@@ -212,6 +212,8 @@ class Transport:
                 self._close_idle(session, request, loop.time() - began)
             raise
         except (aiohttp.ClientError, OSError, ValueError, RuntimeError) as error:
+            if (own := caller_error(error)) is not None:
+                raise own from None
             # aiohttp's timer counts time in which the process did not run. Nothing was sent: connect once more.
             if again or not isinstance(error, aiohttp.ConnectionTimeoutError) or watch.stalled_at <= began:
                 failure = name_failure(
