@@ -182,6 +182,33 @@ def test_a_timeout_that_is_no_number_of_seconds_is_refused(timeout: Any) -> None
     run_virtual(main())
 
 
+async def is_enabled(_: object) -> bool:
+    """Stand for a check that nothing awaits."""
+    return False
+
+
+@pytest.mark.parametrize(
+    ("read", "done", "message", "reads"),
+    [
+        (5, bool, "read must be a function that makes the call each time, .* got int", 0),
+        (lambda: 5, bool, "read must return a call to await, got int", 0),
+        (None, 5, "done must be a plain function of the object, .* got int", 0),
+        (None, is_enabled, "done must be a plain function of the object, .* got an async function", 0),
+        (None, lambda number: is_enabled(number), "done must return True or False", 1),
+    ],
+)
+def test_functions_that_could_not_work_are_refused(read: Any, done: Any, message: str, reads: int) -> None:
+    account = Late(0.0)
+
+    async def main() -> None:
+        wavix = client(account)
+        with pytest.raises(InputError, match=message):
+            await wavix.wait_for(read or (lambda: wavix.numbers.get(1001)), done)
+
+    run_virtual(main())
+    assert len(account.reads) == reads
+
+
 @pytest.mark.parametrize(
     ("number_id", "changes", "message"),
     [(0, CHANGE, "id must be"), (1001, NumberUpdate(), "is empty"), (1001, {"sms_relay_url": NEW}, "NumberUpdate")],

@@ -401,6 +401,22 @@ async def test_a_redirect_goes_to_the_file_without_the_key(status: int, caplog: 
     assert "5ecre7" not in caplog.text + repr(seen)
 
 
+@pytest.mark.parametrize(
+    ("location", "target"),
+    [
+        ("/a b.mp3?x=1 2", "/a%20b.mp3?x=1%202"),
+        ("/call \u00e4.mp3", "/call%20%E4.mp3"),
+        ("/a%20b?X-Amz-Credential=A%2Fus&y=~a'b(c)+d", "/a%20b?X-Amz-Credential=A%2Fus&y=~a'b(c)+d"),
+        ("/a|b^c`d{e}", "/a|b^c`d{e}"),
+    ],
+)
+async def test_a_location_with_characters_that_a_url_cannot_have(location: str, target: str) -> None:
+    async with serving(answer(SOUND), sees_key=False) as host:
+        async with downloading(answer(status=302, Location=host.url + location)) as (_, wavix):
+            assert await file(wavix) == SOUND
+        assert host.asked[0].target == target
+
+
 async def test_a_200_with_a_location_and_some_json_is_a_redirect() -> None:
     async with serving(answer(SOUND), sees_key=False) as host:
         for body, kind in ((b"{}", "application/json"), (b"<html>Moved", "text/html"), (b"", "audio/mpeg")):

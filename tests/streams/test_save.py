@@ -71,9 +71,7 @@ async def test_a_name_from_the_server_may_be_that_of_a_folder_or_a_link(tmp_path
     assert names(tmp_path) == ["link", "link (2)", "sub", "sub (2)"]
 
 
-async def test_without_hard_links_a_free_name_is_taken_all_the_same(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_free_name_is_taken_without_hard_links_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def link(*_: object) -> None:
         raise PermissionError(1, "Operation not permitted")
 
@@ -195,7 +193,7 @@ async def test_wrong_arguments_are_named_before_anything_is_sent(
 async def test_a_folder_that_cannot_be_written_to_is_named_before_anything_is_sent(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # The tests may run as root, who may write everywhere.
+    # Root may write to every folder, and the tests may run as root.
     monkeypatch.setattr(os, "access", lambda *_: False)
     async with downloading(answer(SOUND)) as (server, wavix):
         with pytest.raises(PermissionError, match=tmp_path.name):

@@ -134,7 +134,7 @@ async def test_a_callback_that_cannot_be_called_is_named_before_anything_is_sent
     assert server.connections == 0
 
 
-def test_what_is_no_file_is_named(tmp_path: Path) -> None:
+def test_a_path_that_is_not_a_file_is_named(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.pdf")
     (tmp_path / "folder.pdf").mkdir()
     for name, why in (("pipe.pdf", "Not a file"), ("folder.pdf", "Is a directory")):

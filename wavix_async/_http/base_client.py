@@ -34,7 +34,7 @@ from wavix_async._http.state import ClientState
 from wavix_async._http.stream_call import StreamCall
 from wavix_async._http.streams import Download, Export, Opener, Stream
 from wavix_async._http.transport import MAX_BODY, Transport
-from wavix_async._http.waiters import check_intervals, wait_for
+from wavix_async._http.waiters import check_functions, check_intervals, wait_for
 from wavix_async._instrumentation import Observer, Observers, log_to_stderr
 from wavix_async._ratelimit import LimitSnapshot
 from wavix_async.config import (
@@ -395,8 +395,10 @@ class BaseClient:
         Raises:
             WaitTimeoutError: The time is over; `last` is the object as it was read last.
             ConfigurationError: `every` or `timeout` is out of range.
+            InputError: `read` or `done` is not such a function.
             WavixError: A read failed, and waiting would not help.
         """
+        check_functions(read, done)
         every, timeout = check_intervals(every, timeout)
         return await wait_for(read, done, what=what, every=every, timeout=timeout, clock=self.clock)
 

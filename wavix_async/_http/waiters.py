@@ -6,15 +6,17 @@ never taken for the result: an event only makes the waiter read at once, so the 
 """
 
 import asyncio
+import inspect
+import math
 import random
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final, Protocol, TypeVar, cast
 
 from wavix_async._aio import Clock
-from wavix_async.config import check_seconds
 from wavix_async.errors import (
     ConfigurationError,
     DeadlineExceededError,
+    InputError,
     RateLimitError,
     ServerError,
     TransportError,
@@ -22,7 +24,7 @@ from wavix_async.errors import (
     WavixError,
 )
 
-__all__ = ["EventSource", "check_intervals", "wait_for"]
+__all__ = ["EventSource", "check_functions", "check_intervals", "wait_for"]
 
 T = TypeVar("T")
 
@@ -54,9 +56,28 @@ def check_intervals(every: object, timeout: float | None) -> tuple[tuple[float, 
             "every must be a pair of seconds: the first and the longest interval between two reads, for example "
             f"(1, 15); got {every!r}."
         )
-    if timeout is not None and check_seconds("timeout", timeout) == 0:
+    is_number = isinstance(timeout, int | float) and not isinstance(timeout, bool)
+    if timeout is not None and not (is_number and 0 < timeout < math.inf):
         raise ConfigurationError(f"timeout must be a number of seconds greater than 0, or None; got {timeout!r}.")
     return (pair[0], pair[1]), timeout
+
+
+def check_functions(read: object, done: object) -> None:
+    """Check the functions that a caller passes to `wait_for`.
+
+    Raises:
+        InputError: One cannot be called, or `done` is `async`: what it returns would always count as true.
+    """
+    if not callable(read):
+        raise InputError(
+            "read must be a function that makes the call each time, such as lambda: wavix.numbers.get(1001); got "
+            f"{type(read).__name__}."
+        )
+    if not callable(done) or inspect.iscoroutinefunction(done):
+        raise InputError(
+            "done must be a plain function of the object, such as lambda number: number.sms_enabled; got "
+            f"{'an async function' if callable(done) else type(done).__name__}."
+        )
 
 
 async def wait_for(
@@ -97,7 +118,10 @@ async def wait_for(
         failure: WavixError | None = None
         try:
             async with asyncio.timeout(None if timeout is None else max(began + timeout - clock.time(), _LAST_READ)):
-                last = await read()
+                reading = read()
+                if not isinstance(reading, Awaitable):
+                    raise InputError(f"read must return a call to await, got {type(reading).__name__}.")
+                last = await reading
         except absent:
             pass
         except _PASSING as error:
@@ -105,7 +129,12 @@ async def wait_for(
         except TimeoutError:
             final = True
         else:
-            if done(last):
+            ended: object = done(last)
+            if isinstance(ended, Awaitable):
+                if inspect.iscoroutine(ended):
+                    ended.close()
+                raise InputError("done must return True or False, and what it returned must be awaited first.")
+            if ended:
                 return last
         pause = interval * random.uniform(0.75, 1.0)  # noqa: S311 - spreads load, guards nothing
         told = failure.retry_after or 0.0 if failure is not None else 0.0
