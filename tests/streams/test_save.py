@@ -24,8 +24,8 @@ FILE = Operation("GET", "/v1/recordings/{id}", Download)
 SOUND = bytes(range(256)) * 10
 
 
-def named(name: str, **headers: str) -> Script:
-    return answer(SOUND, Content_Disposition=f'attachment; filename="{name}"', **headers)
+def named(name: str) -> Script:
+    return answer(SOUND, Content_Disposition=f'attachment; filename="{name}"')
 
 
 @asynccontextmanager
