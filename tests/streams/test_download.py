@@ -91,6 +91,60 @@ async def test_read_gives_the_rest() -> None:
         assert open_file.complete is True
 
 
+async def test_what_one_loop_leaves_is_there_for_the_next() -> None:
+    async with downloading(answer(SOUND * 2)) as (_, wavix), file(wavix) as open_file:
+        content = b""
+        async for chunk in open_file:
+            content += chunk
+            break
+        assert content
+        assert not open_file.complete
+        async for chunk in open_file:
+            content += chunk
+            break
+        assert content + await open_file.read() == SOUND * 2
+        assert open_file.complete
+        assert await open_file.read() == b""
+
+
+async def test_a_file_that_was_left_early_is_not_whole() -> None:
+    async with downloading(answer(SOUND * 2)) as (_, wavix):
+        opened = file(wavix)
+        async with opened:
+            await anext(aiter(opened))
+        for read in (opened.read, lambda: anext(aiter(opened))):
+            with pytest.raises(InputError, match="closed before its end"):
+                await read()
+        assert opened.complete is False
+
+
+async def test_a_file_has_one_reader_at_a_time() -> None:
+    async def stalls(_: Asked, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nx")
+        await writer.drain()
+        await more.wait()
+        writer.write(b"x" * 8)
+
+    more = asyncio.Event()
+    async with downloading(stalls) as (_, wavix), file(wavix) as open_file:
+        first = asyncio.create_task(open_file.read())
+        await asyncio.sleep(0)
+        with pytest.raises(InputError, match="read by another task"):
+            await open_file.read()
+        more.set()
+        assert await first == b"x" * 9
+
+
+async def test_a_file_of_a_client_that_was_closed_is_not_whole() -> None:
+    async with downloading(answer(SOUND * 20)) as (_, wavix):
+        opened = file(wavix)
+        async with opened:
+            await wavix.close()
+            with pytest.raises(ClientClosedError):
+                await opened.read()
+        assert opened.complete is False
+
+
 async def test_save_writes_a_whole_file_and_shows_progress(tmp_path: Path) -> None:
     told: list[tuple[int, int | None]] = []
     async with downloading(answer(SOUND * 3)) as (_, wavix):

@@ -130,6 +130,7 @@ class _Streamed:
         self._stream: Stream | None = None
         self._seen: Stream | None = None
         self._opening = False
+        self._reading = self._closed = False
         self._first = b""
         self._ended = False
         self._complete: bool | None = False
@@ -172,18 +173,27 @@ class _Streamed:
             self._stream, self._first = await self._opener(start)
 
     def _close(self) -> None:
+        self._closed = True
         if self._stream is not None:
             self._stream.close()
 
     async def _chunks(self) -> AsyncGenerator[bytes, None]:
         stream = self._open_stream()
-        if self._ended:
-            return
-        piece, self._first = self._first, b""
-        while piece:
-            yield piece
-            piece = await stream.chunk()
-        self._ended, self._complete = True, True if stream.tells_its_end else None
+        # Several readers may share the file: one that goes on after another gets what is left.
+        while not self._ended:
+            if self._closed:
+                raise InputError(f"{self._name} was closed before its end: read it inside async with.")
+            if self._reading:
+                raise InputError(f"{self._name} is being read by another task.")
+            piece, self._first, self._reading = self._first, b"", True
+            try:
+                piece = piece or await stream.chunk()
+            finally:
+                self._reading = False
+            if piece:
+                yield piece
+            else:
+                self._ended, self._complete = True, True if stream.tells_its_end else None
 
     async def _save(
         self, stream: Stream, target: Target, pieces: AsyncGenerator[bytes, None], name: str | None = None
