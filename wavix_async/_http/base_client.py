@@ -26,7 +26,7 @@ from wavix_async._http.options import (
     follow,
     merge_timeout,
 )
-from wavix_async._http.proxy import check_ssl, choose_proxy
+from wavix_async._http.proxy import check_ssl, choose_proxy, proxy_of_environment
 from wavix_async._http.receipts import Receipt, Recording, get_receipt
 from wavix_async._http.redaction import Redactor
 from wavix_async._http.request import Part, build_request
@@ -144,6 +144,8 @@ class BaseClient:
             connect_timeout=timeouts.connect,
             session=session,
             proxy=choose_proxy(proxy, self._base_url, trust_env=trust_env),
+            # NO_PROXY may except the API and not the host of a file, or the other way round.
+            proxy_of_files=proxy_of_environment if trust_env and proxy is None else None,
             ssl=check_ssl(ssl),
             app_info=check_app_info(app_info),
             bulk_share=check_share(bulk_share),

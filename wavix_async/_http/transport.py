@@ -14,13 +14,14 @@ import io
 import math
 import socket
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from ssl import SSLContext
 from typing import Any, Final, NoReturn, TypeVar
 
 import aiohttp
 from aiohttp import hdrs
 from multidict import CIMultiDict
+from yarl import URL
 
 from wavix_async._aio import BULK_SHARE, LaneSemaphore, Watchdog
 from wavix_async._http.details import DETAILS
@@ -76,6 +77,7 @@ class Transport:
         connect_timeout: float,
         session: aiohttp.ClientSession | None = None,
         proxy: Proxy | None = None,
+        proxy_of_files: Callable[[URL], Proxy | None] | None = None,
         ssl: SSLContext | None = None,
         app_info: str = "",
         bulk_share: float = BULK_SHARE,
@@ -96,6 +98,7 @@ class Transport:
         self._closed = False
         self._proxy = None if proxy is None else proxy.url
         self._proxy_login = None if proxy is None else proxy.headers
+        self._proxy_of_files = proxy_of_files
         self._ssl = True if ssl is None else ssl
         self._user_agent = _USER_AGENT + app_info
         headers = {
@@ -167,7 +170,7 @@ class Transport:
         fresh = session is self._fresh
         headers = self._headers if request.body is None else self._json_headers
         if request.headers is not None or self._proxy_login is not None:
-            headers = self._with_more(headers, request)
+            headers = _with_more(headers, request, self._proxy_login)
         data = request.body if request.parts is None else _multipart(request.parts)
         watch, loop = self._watch, self._loop
         began = loop.time()
@@ -261,9 +264,11 @@ class Transport:
             WavixError: As `send`, and so does reading the body.
         """
         session = self._session_here(fresh=fresh)
-        headers = CIMultiDict({} if to_file_host else self._headers)
-        if request.headers is not None or self._proxy_login is not None:
-            headers = self._with_more(headers, request)
+        proxy, login = self._proxy, self._proxy_login
+        if to_file_host and self._proxy_of_files is not None:
+            found = self._proxy_of_files(request.url)
+            proxy, login = (None, None) if found is None else (found.url, found.headers)
+        headers = _with_more(CIMultiDict({} if to_file_host else self._headers), request, login)
         headers.update({hdrs.ACCEPT: "*/*", hdrs.ACCEPT_ENCODING: "identity"})
         if to_file_host:
             session = self._session_without_key()
@@ -279,8 +284,8 @@ class Transport:
                 raise_for_status=False,
                 # aiohttp does not notice the missing end of gzip: `OpenAnswer` does.
                 auto_decompress=False,
-                proxy=self._proxy,
-                proxy_headers=self._proxy_login,
+                proxy=proxy,
+                proxy_headers=login,
                 timeout=timeout,
             )
 
@@ -386,15 +391,6 @@ class Transport:
             return True
         return await self._room.wait(time_left, patience, again=again)
 
-    def _with_more(self, headers: CIMultiDict[str], request: Request) -> CIMultiDict[str]:
-        """Return the headers of a request with those of its caller, and the login of a proxy that reads the request."""
-        headers = CIMultiDict(headers)
-        headers.update(request.headers or {})
-        if request.url.scheme == "http":
-            # With https only the proxy's CONNECT has the login.
-            headers.update(self._proxy_login or {})
-        return headers
-
     def _connecting_within(self, connect: float, left: float) -> aiohttp.ClientTimeout:
         """Return aiohttp's timeouts. Only aiohttp knows that it was still connecting, so that nothing was sent."""
         if connect == self._connect_timeout and left > connect:
@@ -464,7 +460,7 @@ class Transport:
             ),
             cookie_jar=aiohttp.DummyCookieJar(),
             headers=self._session_headers if with_key else {hdrs.USER_AGENT: self._user_agent},
-            request_class=request_class() if self._proxy is None else aiohttp.ClientRequest,
+            request_class=request_class() if self._proxy is None and with_key else aiohttp.ClientRequest,
             trust_env=False,
         )
         session._retry_connection = False
@@ -493,6 +489,16 @@ class Transport:
         sessions = [session for session in mine if session is not None]
         self._session = self._fresh = None
         return sessions
+
+
+def _with_more(headers: CIMultiDict[str], request: Request, proxy_login: Mapping[str, str] | None) -> CIMultiDict[str]:
+    """Return the headers of a request with those of its caller, and the login of a proxy that reads the request."""
+    headers = CIMultiDict(headers)
+    headers.update(request.headers or {})
+    if request.url.scheme == "http":
+        # With https only the proxy's CONNECT has the login.
+        headers.update(proxy_login or {})
+    return headers
 
 
 def refuse() -> NoReturn:
