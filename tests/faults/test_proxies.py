@@ -144,8 +144,9 @@ async def test_a_proxy_that_refuses_has_sent_nothing(status: int) -> None:
     async with Heads(refuse=status).run() as proxy:
         url = f"http://{LOGIN}@127.0.0.1:{proxy.port}"
         async with WavixClient(KEY, base_url="https://wavix.invalid", proxy=url, retry=FAST) as wavix:
-            with pytest.raises(ConnectError, match=f"status {status}") as caught:
+            with pytest.raises(ConnectError, match=f"through the proxy: status {status}") as caught:
                 await wavix.numbers.get(1)
+    assert ("Check the login in the URL of the proxy" in str(caught.value)) == (status == 407)
     assert (caught.value.outcome, len(proxy.lines)) == ("not_sent", 4)
     assert not any(secret in shown(caught.value) for secret in (PASSWORD, LOGIN, BASIC, BASIC[6:]))
 
@@ -154,7 +155,7 @@ async def test_a_proxy_that_refuses_has_sent_nothing(status: int) -> None:
 async def test_a_proxy_out_of_reach_shows_no_password(unused_tcp_port: int) -> None:
     url = f"http://{LOGIN}@127.0.0.1:{unused_tcp_port}"
     async with WavixClient(KEY, base_url="https://wavix.invalid", proxy=url, retry=RetryPolicy.none()) as wavix:
-        with pytest.raises(ConnectError) as caught:
+        with pytest.raises(ConnectError, match=r"wavix\.invalid through the proxy: ") as caught:
             await wavix.numbers.get(1)
     assert not any(secret in shown(caught.value) for secret in (PASSWORD, LOGIN, BASIC, BASIC[6:]))
 

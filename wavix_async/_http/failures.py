@@ -54,7 +54,10 @@ def name_failure(
     if isinstance(error, _NEVER_SENT):
         number = _local_limit(error)
         if number is None:
-            return ConnectError(f"Cannot connect to {host}: {_reason(error)}. Nothing was sent.")
+            by = isinstance(error, aiohttp.ClientHttpProxyError | aiohttp.ClientProxyConnectionError)
+            to = f"{host} through the proxy" if by else f"{host}"
+            told = " Check the login in the URL of the proxy." if getattr(error, "status", None) == 407 else ""
+            return ConnectError(f"Cannot connect to {to}: {_reason(error)}. Nothing was sent.{told}")
         # Without other requests, "no address" rather means that the address itself is wrong, for example without IPv6.
         return ConnectError(
             f"Cannot connect to {host}: {os.strerror(number)}. Nothing was sent. {_advice(number)}",
