@@ -135,6 +135,13 @@ async def test_a_file_has_one_reader_at_a_time() -> None:
         assert await first == b"x" * 9
 
 
+async def test_a_file_is_read_in_the_loop_that_opened_it() -> None:
+    async with downloading(answer(SOUND)) as (_, wavix), file(wavix) as open_file:
+        with pytest.raises(InputError, match="opened in another event loop"):
+            await asyncio.to_thread(lambda: asyncio.run(open_file.read()))
+        assert await open_file.read() == SOUND
+
+
 async def test_a_file_of_a_client_that_was_closed_is_not_whole() -> None:
     async with downloading(answer(SOUND * 20)) as (_, wavix):
         opened = file(wavix)

@@ -7,6 +7,7 @@ would otherwise get them twice. `read()` and `save()` hand out nothing before th
 The deadline of the call ends with the head of the answer. From then on only idle time counts: a file may take hours.
 """
 
+import asyncio
 import csv
 import io
 import json
@@ -129,6 +130,7 @@ class _Streamed:
         self._max_bytes = max_bytes
         self._stream: Stream | None = None
         self._seen: Stream | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._opening = False
         self._reading = self._closed = False
         self._first = b""
@@ -171,6 +173,7 @@ class _Streamed:
         with self._opened_once("is already open"):
             self._ended, self._complete = False, False
             self._stream, self._first = await self._opener(start)
+            self._loop = asyncio.get_running_loop()
 
     def _close(self) -> None:
         self._closed = True
@@ -179,6 +182,8 @@ class _Streamed:
 
     async def _chunks(self) -> AsyncGenerator[bytes, None]:
         stream = self._open_stream()
+        if asyncio.get_running_loop() is not self._loop:
+            raise InputError(f"{self._name} was opened in another event loop: read it there.")
         # Several readers may share the file: one that goes on after another gets what is left.
         while not self._ended:
             if self._closed:
