@@ -14,7 +14,7 @@ The path of a call, top to bottom:
     retry.py         decide()               whether to retry a failed attempt, and when
 
 A file or an export takes the same way, with `stream_call.py` in place of `call.py`: it opens the answer
-(`open_answer.py`, `content_coding.py` if it is compressed), and `streams.py` reads it. `saving.py` writes it to disk, and
+(`open_answer.py`, `content_coding.py` if it is compressed), and `streams.py` reads it. `saving.py` writes it to disk.
 `progress.py` has the callbacks.
 
 `operation.py` defines a call, `options.py` what can differ from call to call, and `state.py` what all calls of a client
