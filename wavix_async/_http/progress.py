@@ -17,7 +17,7 @@ class ProgressError(Exception):
     def __init__(self, error: Exception) -> None:
         super().__init__(error)
         # Without the frame of the sender, which may hold the key.
-        self.error = error.with_traceback(error.__traceback__ and error.__traceback__.tb_next)
+        self.error: Exception = error.with_traceback(error.__traceback__ and error.__traceback__.tb_next)
 
 
 def check_progress(progress: object) -> None:

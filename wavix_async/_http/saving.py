@@ -46,7 +46,8 @@ class Target:
             raise InputError(f"accept_unknown_length must be True or False, got {accept_unknown_length!r}.")
         self._progress = progress
         self._accept_unknown_length = accept_unknown_length
-        self._path, self.is_folder = _check(path)
+        self._path, is_folder = _check(path)
+        self.is_folder: bool = is_folder
 
     async def write(self, pieces: AsyncGenerator[bytes, None], length: int | None, name: str | None) -> "Written":
         """Write pieces to a temporary file beside the target.
@@ -92,7 +93,7 @@ class Written:
         self._temporary = temporary
         self._file = file
         self._replace = replace
-        self.size = size
+        self.size: int = size
 
     def give_name(self, *, whole: bool) -> Path:
         """Rename the file. Not in a thread: a cancelled task could leave the temporary name behind.
