@@ -431,6 +431,7 @@ async def test_a_cancelled_download_leaves_no_slot_and_no_file(tmp_path: Path) -
         "\xff; filename=\xff\xfe.mp3",
         'a; filename="=?utf-8?q?x?="',
         "; filename*=UTF-8''%00%0d%0aX",
+        *(f"a; filename*={charset}''a%ff" for charset in ("idna", "punycode", "undefined", "zlib_codec", "utf-7")),
     ],
 )
 async def test_no_header_breaks_a_download(tmp_path: Path, header: str) -> None:

@@ -67,7 +67,13 @@ class OpenAnswer:
         header["content-disposition"] = " ".join(self.headers.get(hdrs.CONTENT_DISPOSITION, "").split())
         # `filename*`, which is in UTF-8, comes last.
         found = [value for name, value in header.get_params([], "content-disposition") if name == "filename"]
-        return email.utils.collapse_rfc2231_value(found[-1]) if found else None
+        if not found:
+            return None
+        try:
+            return email.utils.collapse_rfc2231_value(found[-1])
+        except UnicodeError:
+            # Some encodings of Python cannot replace what they cannot read.
+            return email.utils.unquote(found[-1][-1])
 
     async def chunk(self) -> bytes:
         """Return the next bytes; no bytes: the body has ended.
