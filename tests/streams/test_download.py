@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gzip
 import logging
 import random
 import traceback
@@ -582,10 +583,13 @@ async def test_many_files_survive_resets_and_cuts(tmp_path: Path, seed: int) -> 
             await reset(asked, writer)
         elif fate < 0.10:
             await answer(body[: dice.randrange(len(body))], length=len(body))(asked, writer)
+        elif fate < 0.15:
+            cut = gzip.compress(body)[: -dice.randrange(1, 30)]
+            await answer(cut, Content_Encoding="gzip")(asked, writer)
         else:
             await answer(body)(asked, writer)
 
-    retry = RetryPolicy(attempts=8, backoff=0.001, budget_ratio=1)
+    retry = RetryPolicy(attempts=12, backoff=0.001, budget_ratio=1)
     async with downloading(script, retry=retry, max_connections=10) as (_, wavix):
 
         async def save(number: int) -> None:

@@ -71,7 +71,7 @@ _MAPPINGS: Final = (dict, type(None))
 def _check_arguments(operation: object, path: object, query: object) -> None:
     if not isinstance(operation, Operation):
         raise InputError(
-            f'call() takes an Operation, for example Operation("GET", "/v1/...", dict); got {operation!r}.'
+            f'operation must be an Operation, for example Operation("GET", "/v1/...", dict); got {operation!r}.'
         )
     for name, given in (("path", path), ("query", query)):
         if given is not None and not isinstance(given, Mapping):
