@@ -114,10 +114,11 @@ async def wait_for(
     interval = every[0]
     last: T | None = None
     final = False
+    last_read = _LAST_READ if timeout is None else min(_LAST_READ, timeout)
     while True:
         failure: WavixError | None = None
         try:
-            async with asyncio.timeout(None if timeout is None else max(began + timeout - clock.time(), _LAST_READ)):
+            async with asyncio.timeout(None if timeout is None else max(began + timeout - clock.time(), last_read)):
                 reading = read()
                 if not isinstance(reading, Awaitable):
                     raise InputError(f"read must return a call to await, got {type(reading).__name__}.")
@@ -142,8 +143,8 @@ async def wait_for(
             left = began + timeout - clock.time()
             if final or left <= 0 or told >= left:
                 raise _too_late(what, timeout, clock.time() - began, last, failure) from failure
-            final = max(pause, told) >= left - _LAST_READ
-            pause = max(min(pause, left - _LAST_READ), 0.0)
+            final = max(pause, told) >= left - last_read
+            pause = max(min(pause, left - last_read), 0.0)
         await _sleep(clock, max(pause, told), wake)
         interval = min(2 * interval, every[1])
 
