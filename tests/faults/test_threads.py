@@ -185,6 +185,25 @@ def test_closing_ends_the_calls_of_all_loops(faulty: FaultServer) -> None:
     assert open_files() <= before + 1
 
 
+def test_closing_beside_a_loop_that_does_not_run_waits_for_the_calls_of_its_own(faulty: FaultServer) -> None:
+    client = WavixClient("key", base_url=faulty.url, retry=FAST)
+    resting = asyncio.new_event_loop()
+    resting.run_until_complete(client.numbers.get(1))
+    faulty.set_schedule(["stall"])
+
+    async def main() -> None:
+        call = asyncio.create_task(client.numbers.get(2))
+        while len(faulty.log()) < 2:
+            await asyncio.sleep(0.005)
+        await client.close()
+        assert call.done()
+        with pytest.raises(ClientClosedError):
+            await call
+
+    asyncio.run(main())
+    resting.close()
+
+
 def test_closing_ends_the_waits_of_all_loops(faulty: FaultServer) -> None:
     client = WavixClient("key", base_url=faulty.url, retry=RetryPolicy(backoff=60, max_backoff=60))
     waits = Fault("status_503")

@@ -8,12 +8,14 @@ ends nothing; its owner has to notice that by itself.
 import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 from weakref import WeakMethod
 
 __all__ = ["LoopEnd", "run_in_loop"]
 
 _POLL: Final = 0.005
+
+_Farewell: TypeAlias = WeakMethod[Callable[[], Awaitable[object]]]
 
 
 class LoopEnd:
@@ -23,19 +25,22 @@ class LoopEnd:
         farewell: The method, without arguments.
     """
 
-    __slots__ = ("_generator",)
+    __slots__ = ("_farewell", "_generator")
 
     def __init__(self, farewell: Callable[[], Awaitable[object]]) -> None:
         self._generator: AsyncGenerator[None, None] | None = None
+        self._farewell: list[_Farewell] = []
         if getattr(asyncio.get_running_loop(), "_asyncgens_shutdown_called", False):
             # The loop is about to end, and would only warn of one more generator.
             return
-        self._generator = _wait_for_end(WeakMethod(farewell))
+        self._farewell.append(WeakMethod(farewell))
+        self._generator = _wait_for_end(self._farewell)
         with contextlib.suppress(StopIteration):
             self._generator.__anext__().__await__().send(None)
 
     def cancel(self) -> None:
-        """Do nothing when the loop ends: what belongs to it has ended before, and the method returns at once."""
+        """Do nothing when the loop ends: what belongs to it has ended before. Any loop may do this."""
+        self._farewell.clear()
         generator, self._generator = self._generator, None
         if generator is not None:
             # A RuntimeError means that the loop is ending at this moment.
@@ -46,11 +51,11 @@ class LoopEnd:
         self.cancel()
 
 
-async def _wait_for_end(farewell: WeakMethod[Callable[[], Awaitable[object]]]) -> AsyncGenerator[None, None]:
+async def _wait_for_end(farewell: list[_Farewell]) -> AsyncGenerator[None, None]:
     try:
         yield
     finally:
-        method = farewell()
+        method = farewell[0]() if farewell else None
         if method is not None:
             await method()
 
