@@ -91,6 +91,26 @@ async def test_read_gives_the_rest() -> None:
         assert open_file.complete is True
 
 
+async def test_a_loop_that_was_left_can_go_on_and_is_not_taken_for_whole() -> None:
+    left = asyncio.Event()
+
+    async def in_two_pieces(_: Asked, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 20\r\n\r\n" + b"a" * 10)
+        await writer.drain()
+        await left.wait()
+        writer.write(b"b" * 10)
+
+    async with downloading(in_two_pieces) as (_, wavix), file(wavix) as open_file:
+        async for chunk in open_file:
+            assert chunk == b"a" * 10
+            break
+        assert open_file.complete is False
+        left.set()
+        assert await open_file.read() == b"b" * 10
+        assert open_file.complete is True
+        assert await open_file.read() == b""
+
+
 async def test_save_writes_a_whole_file_and_shows_progress(tmp_path: Path) -> None:
     told: list[tuple[int, int | None]] = []
     async with downloading(answer(SOUND * 3)) as (_, wavix):
@@ -124,6 +144,14 @@ async def test_a_folder_takes_the_servers_name_without_its_folders(tmp_path: Pat
     async with downloading(script) as (_, wavix):
         saved = await file(wavix).save(tmp_path)
     assert saved.path == tmp_path / kept
+
+
+async def test_a_file_that_cannot_get_its_name_leaves_nothing_behind(tmp_path: Path) -> None:
+    (tmp_path / "call.mp3").mkdir()
+    async with downloading(answer(SOUND, Content_Disposition="attachment; filename=call.mp3")) as (_, wavix):
+        with pytest.raises(OSError, match=r"call\.mp3"):
+            await file(wavix).save(tmp_path)
+    assert [each.name for each in tmp_path.iterdir()] == ["call.mp3"]
 
 
 async def test_a_folder_needs_a_name(tmp_path: Path) -> None:

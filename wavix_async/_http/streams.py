@@ -165,13 +165,13 @@ class _Streamed:
 
     async def _chunks(self) -> AsyncGenerator[bytes, None]:
         stream = self._head()
-        if self._ended:
-            return
-        piece, self._first = self._first, b""
-        while piece:
+        while not self._ended:
+            # A loop that was left early goes on where it was.
+            piece, self._first = self._first or await stream.chunk(), b""
+            if not piece:
+                self._ended, self._complete = True, True if stream.tells_its_end else None
+                return
             yield piece
-            piece = await stream.chunk()
-        self._ended, self._complete = True, True if stream.tells_its_end else None
 
     async def _save(
         self,
@@ -228,21 +228,26 @@ class Download(_Streamed):
 
     async def _read_all(self) -> bytes:
         async def consume(stream: Stream) -> bytes:
-            content = bytearray()
             try:
-                while piece := await stream.chunk():
-                    content += piece
-                    if len(content) > self._max_bytes:
-                        raise DecodeError(
-                            f"{self._name}: the file is longer than {self._max_bytes // 2**20} MB: use save(path), or "
-                            "async with."
-                        )
+                content = await self._join(_pieces(stream))
             finally:
                 stream.close()
             self._complete = True if stream.tells_its_end else None
-            return bytes(content)
+            return content
 
         return await self._opener(consume)
+
+    async def _join(self, pieces: AsyncGenerator[bytes, None]) -> bytes:
+        content = bytearray()
+        async with aclosing(pieces):
+            async for piece in pieces:
+                content += piece
+                if len(content) > self._max_bytes:
+                    raise DecodeError(
+                        f"{self._name}: the file is longer than {self._max_bytes // 2**20} MB: use save(path), or read "
+                        "it piece by piece."
+                    )
+        return bytes(content)
 
     async def __aenter__(self) -> Self:
         await self._open()
@@ -276,16 +281,11 @@ class Download(_Streamed):
             DecodeError: The file is longer.
             WavixError: The connection broke.
         """
-        content = bytearray()
-        async for piece in self:
-            content += piece
-            if len(content) > self._max_bytes:
-                error = DecodeError(
-                    f"{self._name}: the file is longer than {self._max_bytes // 2**20} MB: use save(path)."
-                )
-                self._head().note(error)
-                raise error
-        return bytes(content)
+        try:
+            return await self._join(self._chunks())
+        except DecodeError as error:
+            self._head().note(error)
+            raise
 
     async def save(
         self,
@@ -326,11 +326,9 @@ class Download(_Streamed):
                     raise InputError(f"{self._name}: the server gives the file no name: pass a file name in path.")
                 file = target / name
 
-            async def pieces() -> AsyncGenerator[bytes, None]:
-                while piece := await stream.chunk():
-                    yield piece
-
-            return await self._save(stream, file, pieces(), progress, accept_unknown_length=accept_unknown_length)
+            return await self._save(
+                stream, file, _pieces(stream), progress, accept_unknown_length=accept_unknown_length
+            )
 
         return await self._opener(consume)
 
@@ -476,6 +474,11 @@ class Export(_Streamed, Generic[T]):
             return attrs.evolve(saved, rows=self._rows)
 
         return await self._opener(consume)
+
+
+async def _pieces(stream: Stream) -> AsyncGenerator[bytes, None]:
+    while piece := await stream.chunk():
+        yield piece
 
 
 # --- lines and tables ---
@@ -626,7 +629,12 @@ def _finish(opened: typing.BinaryIO, pending: bytearray) -> int:
 
 
 def _give_name(temporary: Path, file: Path, *, complete: bool) -> Path:
-    """Rename a written file. Not in a thread: a cancelled task could leave the temporary name behind."""
+    """Rename a written file, or remove it. Not in a thread: a cancelled task could leave the temporary name behind."""
     final = file if complete else file.with_name(f"{file.name}.part")
-    os.replace(temporary, final)
+    try:
+        os.replace(temporary, final)
+    except BaseException:
+        with suppress(OSError):
+            temporary.unlink()
+        raise
     return final
