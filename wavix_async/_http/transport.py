@@ -22,7 +22,7 @@ import aiohttp
 from aiohttp import hdrs
 from multidict import CIMultiDict
 
-from wavix_async._aio import BULK_SHARE, LaneSemaphore, Watchdog
+from wavix_async._aio import BULK_SHARE, LaneSemaphore, Watchdog, Watched
 from wavix_async._http.details import DETAILS
 from wavix_async._http.failures import clean_cause, name_failure
 from wavix_async._http.file_part import FilePart, FilePayload
@@ -55,6 +55,9 @@ MAX_BODY: Final = 16 * 1024 * 1024
 
 _SUSPICIOUS: Final = 1.0
 """Seconds without an answer, after which a cancelled request makes the idle connections suspect."""
+
+_FAILURES: Final = (aiohttp.ClientError, OSError, ValueError, RuntimeError)
+"""What a session raises."""
 
 _USER_AGENT: Final = (
     f"wavix-async/{__version__} aiohttp/{aiohttp.__version__} python/{sys.version_info.major}.{sys.version_info.minor}"
@@ -172,7 +175,6 @@ class Transport:
         watch, loop = self._watch, self._loop
         began = loop.time()
         watched = watch.enter(until, deadline)
-        crowded_out = False
         failure: WavixError | None = None
         try:
             answer = await session.request(
@@ -193,37 +195,16 @@ class Transport:
                 answer.close()
                 raise
         except asyncio.CancelledError:
-            if watched.was_closed():
-                raise ClientClosedError(
-                    "The client was closed while it waited for the answer; the request may have been carried out.",
-                    outcome="unknown",
-                ) from None
-            ended = watched.expired or watched.closed
-            if self._closed and not ended and watched.task.cancelling() <= watched.cancelling:
-                # When aiohttp is closed, it cancels its look-ups of hosts, and with them the tasks that wait for them.
-                raise ClientClosedError("The client was closed before the request could be sent.") from None
-            if watched.timed_out():
-                self._close_idle(session, request, loop.time() - began)
-                raise AttemptTimeoutError(
-                    f"No complete answer from {request.url.host} in time; the request may have been carried out."
-                ) from None
-            if loop.time() - began > _SUSPICIOUS:
-                # The caller may have a timeout of its own.
-                self._close_idle(session, request, loop.time() - began)
-            raise
-        except (aiohttp.ClientError, OSError, ValueError, RuntimeError) as error:
+            failure = self._name_cancellation(watched, session, request, began)
+            if failure is None:
+                raise
+        except _FAILURES as error:
             # aiohttp's timer counts time in which the process did not run. Nothing was sent: connect once more.
             if again or not isinstance(error, aiohttp.ConnectionTimeoutError) or watch.stalled_at <= began:
-                failure = name_failure(
-                    error, request, next_is_fresh=self._can_be_fresh and not fresh, others_in_flight=len(watch) > 1
-                )
-                crowded_out = isinstance(failure, ConnectError) and failure.local_limit
-                if not crowded_out:
-                    self._suspect(session, failure, request, loop.time() - began)
-                failure.__cause__ = clean_cause(error)
+                failure = self._name(error, session, request, began, fresh=fresh)
         finally:
             watch.leave(watched)
-            if self._room.waiting and not crowded_out:
+            if self._room.waiting and not _is_crowded_out(failure):
                 self._room.request_ended()
         if failure is None:
             return await self.send(request, watched.deadline, deadline, connect, fresh=fresh, again=True)
@@ -265,7 +246,7 @@ class Transport:
         headers.update({hdrs.ACCEPT: "*/*", hdrs.ACCEPT_ENCODING: "identity"})
         if to_file_host:
             session = self._session_without_key()
-        loop = asyncio.get_running_loop()
+        loop = self._loop
         timeout = self._connecting_within(connect, until - loop.time())
 
         def begin() -> Awaitable[aiohttp.ClientResponse]:
@@ -283,7 +264,12 @@ class Transport:
         def read_on(answer: aiohttp.ClientResponse) -> Awaitable[bytes]:
             return self._watched(answer.content.readany, session, request, loop.time() + idle, math.inf, fresh=True)
 
-        answer = await self._watched(begin, session, request, until, deadline, fresh=fresh)
+        try:
+            answer = await self._watched(begin, session, request, until, deadline, fresh=fresh)
+        except BaseException as error:
+            if not _is_crowded_out(error):
+                self._ended()
+            raise
         return OpenAnswer(answer, request, read_on, self._ended)
 
     async def _watched(
@@ -297,39 +283,57 @@ class Transport:
         fresh: bool,
     ) -> R:
         """Take one step of an open answer, and name its failure as `send` does."""
-        watch, loop = self._watch, asyncio.get_running_loop()
-        began = loop.time()
+        watch, began = self._watch, self._loop.time()
         watched = watch.enter(until, deadline)
-        failure: WavixError
+        failure: WavixError | None
         try:
             return await step()
         except asyncio.CancelledError:
-            ended = watched.expired or watched.closed
-            if watched.was_closed() or (self._closed and not ended and watched.task.cancelling() <= watched.cancelling):
-                failure = ClientClosedError("The client was closed while it read the answer.", outcome="unknown")
-            elif watched.timed_out():
-                self._close_idle(session, request, loop.time() - began)
-                failure = AttemptTimeoutError(f"No answer, or no more of it, from {request.url.host} in time.")
-            else:
+            failure = self._name_cancellation(watched, session, request, began)
+            if failure is None:
                 raise
-        except (aiohttp.ClientError, OSError, ValueError, RuntimeError) as error:
-            if self._closed:
-                failure = ClientClosedError("The client was closed while it read the answer.", outcome="unknown")
-            else:
-                failure = name_failure(
-                    error,
-                    request,
-                    next_is_fresh=self._can_be_fresh and not fresh,
-                    others_in_flight=len(watch) > 1,
-                )
-                self._suspect(session, failure, request, loop.time() - began)
-                failure.__cause__ = clean_cause(error)
+        except _FAILURES as error:
+            # The client may have been closed between two steps, while nothing was watched.
+            failure = _closed_meanwhile() if self._closed else self._name(error, session, request, began, fresh=fresh)
         finally:
             watch.leave(watched)
         try:
             raise failure
         finally:
             del failure
+
+    def _name_cancellation(
+        self, watched: Watched, session: aiohttp.ClientSession, request: Request, began: float
+    ) -> WavixError | None:
+        """Return what a cancellation of a request means; None: the caller has cancelled it."""
+        if watched.was_closed():
+            return _closed_meanwhile()
+        ended = watched.expired or watched.closed
+        if self._closed and not ended and watched.task.cancelling() <= watched.cancelling:
+            # When aiohttp is closed, it cancels its look-ups of hosts, and with them the tasks that wait for them.
+            return ClientClosedError("The client was closed before the request could be sent.")
+        seconds = self._loop.time() - began
+        if watched.timed_out():
+            self._close_idle(session, request, seconds)
+            return AttemptTimeoutError(
+                f"No complete answer from {request.url.host} in time; the request may have been carried out."
+            )
+        if seconds > _SUSPICIOUS:
+            # The caller may have a timeout of its own.
+            self._close_idle(session, request, seconds)
+        return None
+
+    def _name(
+        self, error: Exception, session: aiohttp.ClientSession, request: Request, began: float, *, fresh: bool
+    ) -> WavixError:
+        """Return what a failure of aiohttp means, and forget what may be wrong by now."""
+        failure = name_failure(
+            error, request, next_is_fresh=self._can_be_fresh and not fresh, others_in_flight=len(self._watch) > 1
+        )
+        if not _is_crowded_out(failure):
+            self._suspect(session, failure, request, self._loop.time() - began)
+        failure.__cause__ = clean_cause(error)
+        return failure
 
     def _ended(self) -> None:
         if self._room.waiting:
@@ -498,6 +502,18 @@ def refuse() -> NoReturn:
         ClientClosedError: Always.
     """
     raise ClientClosedError("The client is closed: open a new WavixClient, or call it before close().")
+
+
+def _closed_meanwhile() -> ClientClosedError:
+    return ClientClosedError(
+        "The client was closed while it waited for the answer; the request may have been carried out.",
+        outcome="unknown",
+    )
+
+
+def _is_crowded_out(failure: BaseException | None) -> bool:
+    """Return whether this machine had no descriptor for one more connection."""
+    return isinstance(failure, ConnectError) and failure.local_limit
 
 
 def _check_loop(session: aiohttp.ClientSession, loop: asyncio.AbstractEventLoop) -> None:
