@@ -550,11 +550,6 @@ class _Table:
         return text.encode("utf-8", "backslashreplace")
 
 
-# The last four are wide forms, which some spreadsheets read alike.
-_FORMULAS: Final = frozenset("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20")
-_NUMBER: Final = re.compile(r"[+-]?\d+(\.\d+)?")
-
-
 def _cell(value: object) -> str:
     if value is None:
         return ""
@@ -562,8 +557,7 @@ def _cell(value: object) -> str:
         return "true" if value else "false"
     if not isinstance(value, str):
         return json.dumps(value, ensure_ascii=False)
-    is_formula = value[:1] in _FORMULAS and not _NUMBER.fullmatch(value)
-    return f"'{value}" if is_formula else value
+    return f"'{value}" if _codec.is_formula(value) else value
 
 
 # --- files ---
