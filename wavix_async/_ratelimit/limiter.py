@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
     from wavix_async._ratelimit.headers import RateHint
 
-__all__ = ["LimitSnapshot", "Limiter", "WaitTooLong"]
+__all__ = ["LimitSnapshot", "Limiter", "LoopSide", "WaitTooLong"]
 
 _logger = logging.getLogger("wavix_async")
 
