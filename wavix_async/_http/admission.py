@@ -64,7 +64,9 @@ class Admission:
         self._operation = operation
         self._time = clock
         limit = here.limits.get(operation.limit_group)
-        self._limiter, self._side = limiter, _ = state.enter_limit(here, operation.limit_group) if limit is None else limit
+        self._limiter, self._side = limiter, _ = (
+            state.enter_limit(here, operation.limit_group) if limit is None else limit
+        )
         # One position for all attempts: a retried call does not go to the end of the queue.
         self._position = limiter.join_queue()
         self._deadline = deadline

@@ -38,7 +38,7 @@ def _leased_limiters(limit: "SharedLimit", bulk_share: float) -> Callable[[str, 
 
 
 class LoopState:
-    """What a client keeps for one event loop: its connections, its sides of the limits, its count of unfinished calls."""
+    """What a client keeps for one event loop: connections, sides of the limits, and the count of unfinished calls."""
 
     __slots__ = ("_idle", "count", "end_of_loop", "limits", "loop", "transport")
 
