@@ -240,6 +240,40 @@ def test_a_loop_that_is_resumed_finds_its_callers_in_the_queue() -> None:
     second.close()
 
 
+def test_a_permit_that_a_loop_at_rest_gives_back_is_counted_once() -> None:
+    clock = HandClock()
+    limiter = Limiter(1.0, clock=clock)
+    resting = asyncio.new_event_loop()
+
+    async def wait() -> asyncio.Task[float]:
+        await take(limiter)
+        waiting = asyncio.ensure_future(limiter.acquire())
+        await asyncio.sleep(0)
+        return waiting
+
+    async def end(task: asyncio.Task[float]) -> None:
+        await asyncio.wait([task])
+
+    async def close(permit: float) -> None:
+        limiter.accepted(permit)
+
+    waiting = resting.run_until_complete(wait())
+    clock.move(101.0)
+    resting.call_soon(resting.stop)
+    resting.run_forever()  # the caller has its permit, and has not woken
+    waiting.cancel()
+    clock.move(103.0)
+    with threads(1) as (other,):
+        permit = other.run(limiter.acquire())
+        assert limiter.snapshot().in_flight == 1
+        resting.run_until_complete(end(waiting))
+        resting.close()
+        assert waiting.cancelled()
+        assert limiter.snapshot().in_flight == 1
+        other.run(close(permit))
+        assert limiter.snapshot().in_flight == 0
+
+
 def test_a_call_thrown_away_after_its_loop_is_no_error() -> None:
     limiter = Limiter(50.0)
 

@@ -15,6 +15,8 @@ __all__ = ["LoopEnd", "run_in_loop"]
 
 _POLL: Final = 0.005
 
+_running: Final[set[asyncio.Task[object]]] = set()
+
 _Farewell: TypeAlias = WeakMethod[Callable[[], Awaitable[object]]]
 
 
@@ -74,8 +76,16 @@ async def run_in_loop(
         Whether it has ended; false if the loop was too busy, or ended first.
     """
     tasks: list[asyncio.Task[object]] = []
+
+    def begin() -> None:
+        task = loop.create_task(work())
+        tasks.append(task)
+        # A loop keeps no task alive, and the caller may stop to wait for this one.
+        _running.add(task)
+        task.add_done_callback(_running.discard)
+
     try:
-        loop.call_soon_threadsafe(lambda: tasks.append(loop.create_task(work())))
+        loop.call_soon_threadsafe(begin)
     except RuntimeError:
         return False
     here = asyncio.get_running_loop()
