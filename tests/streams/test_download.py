@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import logging
 import random
 import traceback
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
+from unittest.mock import Mock
 
 import aiohttp
 import pytest
+from multidict import CIMultiDict
 
 from tests.conftest import KEY
 from tests.streams.server import answer, chunked, hang, reset, serving
+from tests.support.stub import StubSession
+from tests.support.virtual import run_virtual
 from wavix_async import (
     APIError,
     AttemptTimeoutError,
@@ -37,6 +42,8 @@ from wavix_async.resources._ids import TextId
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
+
+    from yarl import URL
 
     from tests.streams.server import Asked, FileServer, Script
 
@@ -302,6 +309,63 @@ async def test_the_slot_is_held_until_the_file_is_closed() -> None:
         with contextlib.suppress(DisconnectedError):
             await file(wavix)
         assert await file(wavix) == SOUND
+
+
+class _Crowded:
+    """A session on a machine with a descriptor for one connection, which an open file has."""
+
+    _retry_connection = True
+    connector = None
+
+    def __init__(self) -> None:
+        self.files_open = 0
+
+    async def request(self, _: str, url: URL, **__: object) -> Any:
+        if url.path.endswith(".mp3"):
+            self.files_open += 1
+            return _OpenFile(self)
+        if self.files_open:
+            raise aiohttp.ClientConnectorError(Mock(), OSError(errno.EMFILE, "too many"))
+        return await StubSession().request("GET", url)
+
+
+class _OpenFile:
+    """An answer of which one byte has come."""
+
+    status = 200
+    headers = CIMultiDict({"Content-Type": "audio/mpeg", "Content-Length": "2"})
+    content_length = 2
+
+    def __init__(self, session: _Crowded) -> None:
+        self._session: _Crowded | None = session
+        self.content = self
+        self._pieces = [b"x"]
+
+    def at_eof(self) -> bool:
+        return False
+
+    def _read_nowait(self, _: int) -> bytes:
+        return self._pieces.pop() if self._pieces else b""
+
+    def close(self) -> None:
+        if self._session is not None:
+            self._session.files_open -= 1
+            self._session = None
+
+
+def test_a_call_without_a_descriptor_waits_for_the_end_of_an_open_file() -> None:
+    async def main() -> None:
+        session: Any = _Crowded()
+        wavix = WavixClient(
+            KEY, base_url="https://api.wavix.test", session=session, timeout=Timeouts(connect=0.5, deadline=None)
+        )
+        async with wavix.download(Operation("GET", "/v1/a.mp3", Download)):
+            call = asyncio.create_task(wavix.numbers.get(1))
+            await asyncio.sleep(60)
+            assert not call.done()
+        assert (await call).id == 1
+
+    run_virtual(main())
 
 
 async def test_close_waits_for_an_open_file() -> None:

@@ -95,7 +95,8 @@ class Transport:
         self._can_be_fresh = session is None or can_have_twin(session)
         self._slots = LaneSemaphore(self._max_connections, bulk_share)
         self._watch = watch = Watchdog(loop)
-        self._room = WaitingRoom(loop, watch.__len__)
+        self._open_answers = 0
+        self._room = WaitingRoom(loop, lambda: len(watch) + self._open_answers)
         self._closed = False
         self._proxy = None if proxy is None else proxy.url
         self._proxy_login = None if proxy is None else proxy.headers
@@ -267,10 +268,11 @@ class Transport:
         try:
             answer = await self._watched(begin, session, request, until, deadline, fresh=fresh)
         except BaseException as error:
-            if not _is_crowded_out(error):
-                self._ended()
+            if self._room.waiting and not _is_crowded_out(error):
+                self._room.request_ended()
             raise
-        return OpenAnswer(answer, request, read_on, self._ended)
+        self._open_answers += 1
+        return OpenAnswer(answer, request, read_on, self._answer_closed)
 
     async def _watched(
         self,
@@ -335,7 +337,8 @@ class Transport:
         failure.__cause__ = clean_cause(error)
         return failure
 
-    def _ended(self) -> None:
+    def _answer_closed(self) -> None:
+        self._open_answers -= 1
         if self._room.waiting:
             self._room.request_ended()
 
