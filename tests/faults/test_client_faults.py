@@ -35,6 +35,7 @@ from aiohttp.test_utils import TestServer
 
 from tests.faults.conftest import FAST, Recorder
 from tests.faults.server import Fault, FaultServer
+from tests.support.files import assert_closed, open_files
 from tests.support.soon import SOON
 from tests.support.stale import close_on_reuse
 from tests.support.stub import NUMBER
@@ -101,11 +102,6 @@ async def call(client: WavixClient, operation: Operation[Any], number: int = 7) 
 
 def sent_to(faulty: FaultServer) -> int:
     return int(faulty.counters()["total"])
-
-
-def open_files() -> int:
-    """How many files and sockets this process has open."""
-    return len(os.listdir("/dev/fd"))
 
 
 # ------------------------------------------------------------------------------------- sessions of the user's own
@@ -1235,7 +1231,7 @@ def test_a_loop_for_each_test_leaves_nothing_behind(faulty: FaultServer) -> None
     asyncio.run(shared.close())
     # Collect now, so that "Unclosed ..." warnings are raised in this test.
     gc.collect()
-    assert open_files() <= before
+    assert_closed(before)
 
 
 @contextlib.contextmanager
@@ -1281,15 +1277,14 @@ def test_a_second_event_loop_over_tls_leaves_nothing_behind(monkeypatch: pytest.
         assert [number.id for number in await asyncio.gather(*(call(client, GET, n) for n in (1, 2)))] == [1, 2]
 
     with tls_server(server_side) as url:
-        client = WavixClient("key", base_url=url, retry=FAST)
-        asyncio.run(use(client))
         before = open_files()
-        for _ in range(3):
+        client = WavixClient("key", base_url=url, retry=FAST)
+        for _ in range(4):
             asyncio.run(use(client))
         asyncio.run(client.close())
         # Collect now, so that "unclosed transport" warnings are raised in this test.
         gc.collect()
-        assert open_files() < before
+        assert_closed(before)
 
 
 @pytest.mark.req_22

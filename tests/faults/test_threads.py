@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
-import os
 import threading
 import time
 import urllib.request
@@ -17,6 +15,7 @@ import pytest
 
 from tests.faults.conftest import FAST
 from tests.faults.server import Fault, FaultServer
+from tests.support.files import assert_closed, open_files
 from tests.support.soon import SOON
 from wavix_async import (
     ClientClosedError,
@@ -33,12 +32,6 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.req_31, pytest.mark.filterwarnings("error")]
 
 THREADS = 4
-
-
-def open_files() -> int:
-    """How many files and sockets this process has open."""
-    gc.collect()
-    return len(os.listdir("/dev/fd"))
 
 
 def in_threads(work: Callable[[int], Coroutine[Any, Any, Any]], threads: int = THREADS) -> list[Any]:
@@ -74,7 +67,7 @@ def test_four_threads_share_one_client_and_its_rate(faulty: FaultServer, calls: 
     snapshot = client.limits.snapshot()
     assert (snapshot.accepted, snapshot.waiting, snapshot.in_flight) == (THREADS * calls, 0, 0)
     # Each loop has closed its connections when it ended.
-    assert open_files() <= before
+    assert_closed(before)
     log = faulty.log()
     assert len(log) == THREADS * calls
     assert len({entry["connection"] for entry in log}) <= THREADS * 8
@@ -114,7 +107,7 @@ def test_a_threaded_server_runs_a_loop_for_each_request(faulty: FaultServer, rat
     assert (snapshot.accepted, snapshot.waiting, snapshot.in_flight) == (100, 0, 0)
     assert rate is None or elapsed > 99 / rate
     asyncio.run(client.close())
-    assert open_files() <= before
+    assert_closed(before)
 
 
 def test_the_end_of_a_loop_closes_its_connections_and_no_others(faulty: FaultServer) -> None:
@@ -124,7 +117,7 @@ def test_the_end_of_a_loop_closes_its_connections_and_no_others(faulty: FaultSer
         await client.numbers.get(1)
         before = open_files()
         await asyncio.to_thread(asyncio.run, client.numbers.get(2))
-        assert open_files() <= before
+        assert_closed(before)
         await client.numbers.get(3)
         await client.close()
 
@@ -141,7 +134,7 @@ def test_a_loop_that_ended_without_a_word_is_dropped_by_the_next_call(faulty: Fa
         loop.run_until_complete(client.numbers.get(number))
         loop.close()
     asyncio.run(client.numbers.get(4))
-    assert open_files() <= before
+    assert_closed(before)
     asyncio.run(client.close())
 
 
@@ -181,7 +174,7 @@ def test_closing_ends_the_calls_of_all_loops(faulty: FaultServer) -> None:
             elsewhere.call.result(SOON)
     with pytest.raises(ClientClosedError):
         asyncio.run(client.numbers.get(1))
-    assert open_files() <= before + 1
+    assert_closed(before + 1)
 
 
 def test_closing_beside_a_loop_that_does_not_run_waits_for_the_calls_of_its_own(faulty: FaultServer) -> None:

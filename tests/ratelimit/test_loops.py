@@ -39,9 +39,15 @@ class Thread:
         """Start a coroutine, and return the future of its result."""
         return asyncio.run_coroutine_threadsafe(work, self.loop)
 
-    def block(self, until: threading.Event) -> None:
+    @contextmanager
+    def blocked(self) -> Iterator[None]:
         """Block the loop, as synchronous code in a coroutine does."""
-        self.loop.call_soon_threadsafe(until.wait, 60)
+        over = threading.Event()
+        self.loop.call_soon_threadsafe(over.wait, 20)
+        try:
+            yield
+        finally:
+            over.set()
 
 
 class HandClock(Clock):
@@ -124,10 +130,8 @@ def test_a_loop_that_is_blocked_delays_no_other() -> None:
         free.run(take(limiter))
         first = blocked.start(take(limiter))
         wait_until(lambda: limiter.snapshot().waiting == 1)
-        end = threading.Event()
-        blocked.block(end)
-        permits = [each.result(10) for each in [free.start(take(limiter)) for _ in range(4)]]
-        end.set()
+        with blocked.blocked():
+            permits = [each.result(10) for each in [free.start(take(limiter)) for _ in range(4)]]
         assert first.result(10) < min(permits)
 
 

@@ -35,14 +35,14 @@ def test_actions_run_in_order_of_time_and_see_the_time_at_which_they_were_due() 
     assert timers.next_due is None
 
 
-def test_a_change_is_told_when_the_next_action_comes_earlier() -> None:
-    clock, told = Clock(), list[float | None]()
+def test_an_earlier_action_reports_a_change() -> None:
+    clock, reported = Clock(), list[float | None]()
     timers = Timers(clock)
-    timers.on_change = lambda: told.append(timers.next_due)
+    timers.on_change = lambda: reported.append(timers.next_due)
     timers.after(5, ring := list[int]().clear)
     timers.after(9, ring)
     timers.after(2, ring)
-    assert told == [105.0, 102.0]
+    assert reported == [105.0, 102.0]
 
 
 def test_actions_due_at_once_run_in_the_order_in_which_they_were_added() -> None:
