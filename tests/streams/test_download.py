@@ -273,14 +273,14 @@ async def test_only_idle_time_counts_once_the_body_has_begun(tmp_path: Path) -> 
         for _ in range(8):
             writer.write(b"x")
             await writer.drain()
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(0.25)
 
     async def stalls(_: Asked, writer: asyncio.StreamWriter) -> None:
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\nx")
         await writer.drain()
         await asyncio.sleep(60)
 
-    async with downloading(slow, stalls, timeout=Timeouts(attempt=0.4, deadline=0.5), retry=RetryPolicy.none()) as (
+    async with downloading(slow, stalls, timeout=Timeouts(attempt=1.2, deadline=1.3), retry=RetryPolicy.none()) as (
         _,
         wavix,
     ):
