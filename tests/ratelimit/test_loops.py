@@ -51,7 +51,7 @@ class Thread:
 
 
 class HandClock(Clock):
-    """A clock that stands still until the test moves it: a busy machine changes no time."""
+    """A clock that only the test moves: a busy machine changes no time."""
 
     def __init__(self) -> None:
         self.now = 100.0
