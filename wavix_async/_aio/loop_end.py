@@ -11,7 +11,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
 from typing import Any, Final, TypeAlias
 from weakref import WeakMethod
 
-__all__ = ["LoopEnd", "run_in_loop"]
+__all__ = ["LoopEnd", "close_socket", "run_in_loop"]
 
 _POLL: Final = 0.005
 
@@ -93,3 +93,25 @@ async def run_in_loop(
     while not (tasks and tasks[0].done()) and loop.is_running() and here.time() < until:  # noqa: ASYNC110
         await asyncio.sleep(_POLL)
     return bool(tasks) and tasks[0].done()
+
+
+def close_socket(transport: Any, loop: asyncio.AbstractEventLoop | None = None) -> None:
+    """Close the socket of a connection whose event loop does not run, and so cannot close the connection.
+
+    Args:
+        transport: The transport of the connection.
+        loop: The loop, if it is open and belongs to this process: then it also stops to watch the socket.
+    """
+    while (tls := getattr(transport, "_ssl_protocol", None)) is not None:
+        # A TLS transport needs the loop to close; the transport below it has the socket.
+        transport._closed = True
+        transport = tls._transport
+    sock = getattr(transport, "_sock", None)
+    if sock is None:
+        return
+    transport._closing = True
+    for stop in (getattr(loop, "_remove_reader", None), getattr(loop, "_remove_writer", None)):
+        if stop is not None:
+            stop(sock.fileno())
+    sock.close()
+    transport._sock = None

@@ -22,7 +22,7 @@ import aiohttp
 from aiohttp import hdrs
 from multidict import CIMultiDict
 
-from wavix_async._aio import BULK_SHARE, LaneSemaphore, Watchdog, Watched
+from wavix_async._aio import BULK_SHARE, LaneSemaphore, Watchdog, Watched, close_socket
 from wavix_async._http.details import DETAILS
 from wavix_async._http.failures import clean_cause, name_failure
 from wavix_async._http.file_part import FilePart, FilePayload
@@ -557,18 +557,7 @@ def _abandon(session: aiohttp.ClientSession, loop: asyncio.AbstractEventLoop | N
     if connector is not None:
         for connections in getattr(connector, "_conns", {}).values():
             for protocol, *_ in connections:
-                transport: Any = getattr(protocol, "transport", None)
-                while (tls := getattr(transport, "_ssl_protocol", None)) is not None:
-                    # A TLS transport needs the loop to close; the transport below it has the socket.
-                    transport._closed = True
-                    transport = tls._transport
-                sock = getattr(transport, "_sock", None)
-                if sock is not None:
-                    for stop in (getattr(loop, "_remove_reader", None), getattr(loop, "_remove_writer", None)):
-                        if stop is not None:
-                            stop(sock.fileno())
-                    sock.close()
-                    transport._sock = None
+                close_socket(getattr(protocol, "transport", None), loop)
         connector._conns.clear()
 
 
