@@ -39,6 +39,7 @@ from wavix_async._http.retry import GiveUp, RetryBudget, Wait, decide, is_worth_
 from wavix_async._http.state import ClientState
 from wavix_async._http.streams import Download, Export, SavedFile
 from wavix_async._http.transport import MAX_BODY, Transport
+from wavix_async._http.waiters import EventSource, check_intervals, wait_for
 
 __all__ = [
     "MAX_BODY",
@@ -48,6 +49,7 @@ __all__ = [
     "ClientState",
     "Difference",
     "Download",
+    "EventSource",
     "Export",
     "FilePart",
     "GiveUp",
@@ -66,6 +68,7 @@ __all__ = [
     "Wait",
     "add_context",
     "build_request",
+    "check_intervals",
     "check_progress",
     "decide",
     "denial_of_record",
@@ -78,4 +81,5 @@ __all__ = [
     "name_failure",
     "read_response",
     "repeat",
+    "wait_for",
 ]

@@ -3,7 +3,7 @@
 import asyncio
 import os
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 
 import aiohttp
 import attrs
@@ -25,6 +25,11 @@ class FilePart(Value):
     """Bytes, as they were checked before anything was sent."""
     progress: Progress | None = None
     """Called with the bytes sent so far, and the size."""
+
+
+def _open(path: str) -> BinaryIO:
+    """Open a file. Not in a thread: a cancelled task could leave it open."""
+    return open(path, "rb")
 
 
 class FilePayload(aiohttp.Payload):
@@ -53,7 +58,7 @@ class FilePayload(aiohttp.Payload):
             ProgressError: The callback failed. The body stays incomplete, so the server cannot take it.
         """
         part, sent = self._value, 0
-        file = await asyncio.to_thread(open, part.path, "rb")
+        file = _open(part.path)
         try:
             while piece := await asyncio.to_thread(file.read, _PIECE):
                 sent += len(piece)

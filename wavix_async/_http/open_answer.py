@@ -23,16 +23,16 @@ __all__ = ["OpenAnswer"]
 class OpenAnswer:
     """The head of an answer, and the way to its body."""
 
-    __slots__ = ("_answer", "_ended", "_inflater", "_peeked", "_read_on", "headers", "request", "status")
+    __slots__ = ("_answer", "_inflater", "_on_close", "_peeked", "_read_on", "headers", "request", "status")
 
     def __init__(
         self,
         answer: aiohttp.ClientResponse,
         request: Request,
         read_on: Callable[[aiohttp.ClientResponse], Awaitable[bytes]],
-        ended: Callable[[], None],
+        on_close: Callable[[], None],
     ) -> None:
-        self._ended = ended
+        self._on_close: Callable[[], None] | None = on_close
         self._peeked = b""
         self._inflater: Inflater | None = None
         self._answer = answer
@@ -119,4 +119,6 @@ class OpenAnswer:
     def close(self) -> None:
         """Close the answer, and its connection unless the body was read to its end."""
         self._answer.close()
-        self._ended()
+        on_close, self._on_close = self._on_close, None
+        if on_close is not None:
+            on_close()

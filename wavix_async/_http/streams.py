@@ -12,7 +12,6 @@ import csv
 import io
 import json
 import os
-import re
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping
 from contextlib import aclosing, contextmanager
 from pathlib import Path
@@ -254,21 +253,26 @@ class Download(_Streamed):
     async def _read_all(self) -> bytes:
         async def consume(stream: Stream) -> bytes:
             self._seen = stream
-            content = bytearray()
             try:
-                while piece := await stream.chunk():
-                    content += piece
-                    if len(content) > self._max_bytes:
-                        raise DecodeError(
-                            f"{self._name}: the file is longer than {self._max_bytes // 2**20} MB: use save(path), or "
-                            "async with."
-                        )
+                content = await self._join(_pieces(stream))
             finally:
                 stream.close()
             self._complete = True if stream.tells_its_end else None
-            return bytes(content)
+            return content
 
         return await self._opener(consume)
+
+    async def _join(self, pieces: AsyncGenerator[bytes, None]) -> bytes:
+        content = bytearray()
+        async with aclosing(pieces):
+            async for piece in pieces:
+                content += piece
+                if len(content) > self._max_bytes:
+                    raise DecodeError(
+                        f"{self._name}: the file is longer than {self._max_bytes // 2**20} MB: use save(path), or read "
+                        "it piece by piece."
+                    )
+        return bytes(content)
 
     async def __aenter__(self) -> Self:
         await self._open()
@@ -302,16 +306,12 @@ class Download(_Streamed):
             DecodeError: The file is longer.
             WavixError: The connection broke.
         """
-        stream, content = self._open_stream(), bytearray()
-        async for piece in self:
-            content += piece
-            if len(content) > self._max_bytes:
-                error = DecodeError(
-                    f"{self._name}: the file is longer than {self._max_bytes // 2**20} MB: use save(path)."
-                )
-                stream.note(error)
-                raise error
-        return bytes(content)
+        stream = self._open_stream()
+        try:
+            return await self._join(self._chunks())
+        except DecodeError as error:
+            stream.note(error)
+            raise
 
     async def save(
         self,
@@ -350,11 +350,7 @@ class Download(_Streamed):
                 stream.close()
                 raise InputError(f"{self._name}: the server gives the file no name: pass a file name in path.")
 
-            async def pieces() -> AsyncGenerator[bytes, None]:
-                while piece := await stream.chunk():
-                    yield piece
-
-            return await self._save(stream, target, pieces(), name)
+            return await self._save(stream, target, _pieces(stream), name)
 
         return await self._opener(consume)
 
@@ -504,6 +500,11 @@ class Export(_Streamed, Generic[T]):
         return await self._opener(consume)
 
 
+async def _pieces(stream: Stream) -> AsyncGenerator[bytes, None]:
+    while piece := await stream.chunk():
+        yield piece
+
+
 # --- lines and tables ---
 
 
@@ -573,13 +574,6 @@ class _Table:
         return text.encode("utf-8", "backslashreplace")
 
 
-# Spreadsheets skip blanks, and some skip what is invisible. The last four signs are wide forms, which some read alike.
-_FORMULA: Final = re.compile(
-    r"[\s\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202f\u2060-\u206f\ufeff]*[=+\-@\uff1d\uff0b\uff0d\uff20]|[\t\r\n]"
-)
-_NUMBER: Final = re.compile(r"[+-]?\d+(\.\d+)?")
-
-
 def _cell(value: object) -> str:
     if value is None:
         return ""
@@ -587,5 +581,4 @@ def _cell(value: object) -> str:
         return "true" if value else "false"
     if not isinstance(value, str):
         return json.dumps(value, ensure_ascii=False)
-    is_formula = _FORMULA.match(value) and not _NUMBER.fullmatch(value)
-    return f"'{value}" if is_formula else value
+    return f"'{value}" if _codec.is_formula(value) else value

@@ -23,7 +23,7 @@ from aiohttp import hdrs
 from multidict import CIMultiDict
 from yarl import URL
 
-from wavix_async._aio import BULK_SHARE, LaneSemaphore, Watchdog
+from wavix_async._aio import BULK_SHARE, LaneSemaphore, Watchdog, Watched, close_socket
 from wavix_async._http.details import DETAILS
 from wavix_async._http.failures import caller_error, clean_cause, name_failure
 from wavix_async._http.file_part import FilePart, FilePayload
@@ -56,6 +56,9 @@ MAX_BODY: Final = 16 * 1024 * 1024
 
 _SUSPICIOUS: Final = 1.0
 """Seconds without an answer, after which a cancelled request makes the idle connections suspect."""
+
+_FAILURES: Final = (aiohttp.ClientError, OSError, ValueError, RuntimeError)
+"""What a session raises."""
 
 _USER_AGENT: Final = (
     f"wavix-async/{__version__} aiohttp/{aiohttp.__version__} python/{sys.version_info.major}.{sys.version_info.minor}"
@@ -94,7 +97,8 @@ class Transport:
         self._can_be_fresh = session is None or can_have_twin(session)
         self._slots = LaneSemaphore(self._max_connections, bulk_share)
         self._watch = watch = Watchdog(loop)
-        self._room = WaitingRoom(loop, watch.__len__)
+        self._open_answers = 0
+        self._room = WaitingRoom(loop, lambda: len(watch) + self._open_answers)
         self._closed = False
         self._proxy = None if proxy is None else proxy.url
         self._proxy_login = None if proxy is None else proxy.headers
@@ -175,7 +179,6 @@ class Transport:
         watch, loop = self._watch, self._loop
         began = loop.time()
         watched = watch.enter(until, deadline)
-        crowded_out = False
         failure: WavixError | None = None
         try:
             answer = await session.request(
@@ -196,39 +199,18 @@ class Transport:
                 answer.close()
                 raise
         except asyncio.CancelledError:
-            if watched.was_closed():
-                raise ClientClosedError(
-                    "The client was closed while it waited for the answer; the request may have been carried out.",
-                    outcome="unknown",
-                ) from None
-            ended = watched.expired or watched.closed
-            if self._closed and not ended and watched.task.cancelling() <= watched.cancelling:
-                # When aiohttp is closed, it cancels its look-ups of hosts, and with them the tasks that wait for them.
-                raise ClientClosedError("The client was closed before the request could be sent.") from None
-            if watched.timed_out():
-                self._close_idle(session, request, loop.time() - began)
-                raise AttemptTimeoutError(
-                    f"No complete answer from {request.url.host} in time; the request may have been carried out."
-                ) from None
-            if loop.time() - began > _SUSPICIOUS:
-                # The caller may have a timeout of its own.
-                self._close_idle(session, request, loop.time() - began)
-            raise
-        except (aiohttp.ClientError, OSError, ValueError, RuntimeError) as error:
+            failure = self._name_cancellation(watched, session, request, began)
+            if failure is None:
+                raise
+        except _FAILURES as error:
             if (own := caller_error(error)) is not None:
                 raise own from None
             # aiohttp's timer counts time in which the process did not run. Nothing was sent: connect once more.
             if again or not isinstance(error, aiohttp.ConnectionTimeoutError) or watch.stalled_at <= began:
-                failure = name_failure(
-                    error, request, next_is_fresh=self._can_be_fresh and not fresh, others_in_flight=len(watch) > 1
-                )
-                crowded_out = isinstance(failure, ConnectError) and failure.local_limit
-                if not crowded_out:
-                    self._suspect(session, failure, request, loop.time() - began)
-                failure.__cause__ = clean_cause(error)
+                failure = self._name(error, session, request, began, fresh=fresh)
         finally:
             watch.leave(watched)
-            if self._room.waiting and not crowded_out:
+            if self._room.waiting and not _is_crowded_out(failure):
                 self._room.request_ended()
         if failure is None:
             return await self.send(request, watched.deadline, deadline, connect, fresh=fresh, again=True)
@@ -272,7 +254,7 @@ class Transport:
         headers.update({hdrs.ACCEPT: "*/*", hdrs.ACCEPT_ENCODING: "identity"})
         if to_file_host:
             session = self._session_without_key()
-        loop = asyncio.get_running_loop()
+        loop = self._loop
         timeout = self._connecting_within(connect, until - loop.time())
 
         def begin() -> Awaitable[aiohttp.ClientResponse]:
@@ -292,8 +274,14 @@ class Transport:
         def read_on(answer: aiohttp.ClientResponse) -> Awaitable[bytes]:
             return self._watched(answer.content.readany, session, request, loop.time() + idle, math.inf, fresh=True)
 
-        answer = await self._watched(begin, session, request, until, deadline, fresh=fresh)
-        return OpenAnswer(answer, request, read_on, self._ended)
+        try:
+            answer = await self._watched(begin, session, request, until, deadline, fresh=fresh)
+        except BaseException as error:
+            if self._room.waiting and not _is_crowded_out(error):
+                self._room.request_ended()
+            raise
+        self._open_answers += 1
+        return OpenAnswer(answer, request, read_on, self._answer_closed)
 
     async def _watched(
         self,
@@ -306,33 +294,18 @@ class Transport:
         fresh: bool,
     ) -> R:
         """Take one step of an open answer, and name its failure as `send` does."""
-        watch, loop = self._watch, asyncio.get_running_loop()
-        began = loop.time()
+        watch, began = self._watch, self._loop.time()
         watched = watch.enter(until, deadline)
-        failure: WavixError
+        failure: WavixError | None
         try:
             return await step()
         except asyncio.CancelledError:
-            ended = watched.expired or watched.closed
-            if watched.was_closed() or (self._closed and not ended and watched.task.cancelling() <= watched.cancelling):
-                failure = ClientClosedError("The client was closed while it read the answer.", outcome="unknown")
-            elif watched.timed_out():
-                self._close_idle(session, request, loop.time() - began)
-                failure = AttemptTimeoutError(f"No answer, or no more of it, from {request.url.host} in time.")
-            else:
+            failure = self._name_cancellation(watched, session, request, began)
+            if failure is None:
                 raise
-        except (aiohttp.ClientError, OSError, ValueError, RuntimeError) as error:
-            if self._closed:
-                failure = ClientClosedError("The client was closed while it read the answer.", outcome="unknown")
-            else:
-                failure = name_failure(
-                    error,
-                    request,
-                    next_is_fresh=self._can_be_fresh and not fresh,
-                    others_in_flight=len(watch) > 1,
-                )
-                self._suspect(session, failure, request, loop.time() - began)
-                failure.__cause__ = clean_cause(error)
+        except _FAILURES as error:
+            # The client may have been closed between two steps, while nothing was watched.
+            failure = _closed_meanwhile() if self._closed else self._name(error, session, request, began, fresh=fresh)
         finally:
             watch.leave(watched)
         try:
@@ -340,7 +313,41 @@ class Transport:
         finally:
             del failure
 
-    def _ended(self) -> None:
+    def _name_cancellation(
+        self, watched: Watched, session: aiohttp.ClientSession, request: Request, began: float
+    ) -> WavixError | None:
+        """Return what a cancellation of a request means; None: the caller has cancelled it."""
+        if watched.was_closed():
+            return _closed_meanwhile()
+        ended = watched.expired or watched.closed
+        if self._closed and not ended and watched.task.cancelling() <= watched.cancelling:
+            # When aiohttp is closed, it cancels its look-ups of hosts, and with them the tasks that wait for them.
+            return ClientClosedError("The client was closed before the request could be sent.")
+        seconds = self._loop.time() - began
+        if watched.timed_out():
+            self._close_idle(session, request, seconds)
+            return AttemptTimeoutError(
+                f"No complete answer from {request.url.host} in time; the request may have been carried out."
+            )
+        if seconds > _SUSPICIOUS:
+            # The caller may have a timeout of its own.
+            self._close_idle(session, request, seconds)
+        return None
+
+    def _name(
+        self, error: Exception, session: aiohttp.ClientSession, request: Request, began: float, *, fresh: bool
+    ) -> WavixError:
+        """Return what a failure of aiohttp means, and forget what may be wrong by now."""
+        failure = name_failure(
+            error, request, next_is_fresh=self._can_be_fresh and not fresh, others_in_flight=len(self._watch) > 1
+        )
+        if not _is_crowded_out(failure):
+            self._suspect(session, failure, request, self._loop.time() - began)
+        failure.__cause__ = clean_cause(error)
+        return failure
+
+    def _answer_closed(self) -> None:
+        self._open_answers -= 1
         if self._room.waiting:
             self._room.request_ended()
 
@@ -510,6 +517,18 @@ def refuse() -> NoReturn:
     raise ClientClosedError("The client is closed: open a new WavixClient, or call it before close().")
 
 
+def _closed_meanwhile() -> ClientClosedError:
+    return ClientClosedError(
+        "The client was closed while it waited for the answer; the request may have been carried out.",
+        outcome="unknown",
+    )
+
+
+def _is_crowded_out(failure: BaseException | None) -> bool:
+    """Return whether this machine had no descriptor for one more connection."""
+    return isinstance(failure, ConnectError) and failure.local_limit
+
+
 def _check_loop(session: aiohttp.ClientSession, loop: asyncio.AbstractEventLoop) -> None:
     """Refuse to use a session of the caller outside of its event loop, which has its connections and timers."""
     if getattr(session, "_loop", loop) is not loop:
@@ -548,18 +567,7 @@ def _abandon(session: aiohttp.ClientSession, loop: asyncio.AbstractEventLoop | N
     if connector is not None:
         for connections in getattr(connector, "_conns", {}).values():
             for protocol, *_ in connections:
-                transport: Any = getattr(protocol, "transport", None)
-                while (tls := getattr(transport, "_ssl_protocol", None)) is not None:
-                    # A TLS transport needs the loop to close; the transport below it has the socket.
-                    transport._closed = True
-                    transport = tls._transport
-                sock = getattr(transport, "_sock", None)
-                if sock is not None:
-                    for stop in (getattr(loop, "_remove_reader", None), getattr(loop, "_remove_writer", None)):
-                        if stop is not None:
-                            stop(sock.fileno())
-                    sock.close()
-                    transport._sock = None
+                close_socket(getattr(protocol, "transport", None), loop)
         connector._conns.clear()
 
 
