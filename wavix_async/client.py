@@ -6,8 +6,14 @@ from typing import TYPE_CHECKING
 from wavix_async._http import BaseClient
 
 if TYPE_CHECKING:
+    from wavix_async.resources.calls import Calls
+    from wavix_async.resources.cdrs import CDRs
     from wavix_async.resources.messages import Messages
     from wavix_async.resources.numbers import Numbers
+    from wavix_async.resources.recordings import Recordings
+    from wavix_async.resources.speech_analytics import SpeechAnalytics
+    from wavix_async.resources.voice_campaigns import VoiceCampaigns
+    from wavix_async.resources.webrtc import WebRTC
 
 __all__ = ["WavixClient"]
 
@@ -51,6 +57,20 @@ class WavixClient(BaseClient):
     # A group and its models are imported on first use: a program that uses one group does not load twenty.
 
     @cached_property
+    def calls(self) -> "Calls":
+        """Calls: `/v1/calls`."""
+        from wavix_async.resources.calls import Calls
+
+        return Calls(self)
+
+    @cached_property
+    def cdrs(self) -> "CDRs":
+        """Call detail records: `/v1/cdrs`."""
+        from wavix_async.resources.cdrs import CDRs
+
+        return CDRs(self)
+
+    @cached_property
     def messages(self) -> "Messages":
         """SMS and MMS messages: `/v3/messages`."""
         from wavix_async.resources.messages import Messages
@@ -63,6 +83,34 @@ class WavixClient(BaseClient):
         from wavix_async.resources.numbers import Numbers
 
         return Numbers(self)
+
+    @cached_property
+    def recordings(self) -> "Recordings":
+        """Recordings of calls: `/v1/recordings`."""
+        from wavix_async.resources.recordings import Recordings
+
+        return Recordings(self)
+
+    @cached_property
+    def speech_analytics(self) -> "SpeechAnalytics":
+        """Transcriptions of uploaded files: `/v1/speech-analytics`."""
+        from wavix_async.resources.speech_analytics import SpeechAnalytics
+
+        return SpeechAnalytics(self)
+
+    @cached_property
+    def voice_campaigns(self) -> "VoiceCampaigns":
+        """Outbound calls that run an approved call flow: `/v1/voice-campaigns`."""
+        from wavix_async.resources.voice_campaigns import VoiceCampaigns
+
+        return VoiceCampaigns(self)
+
+    @cached_property
+    def webrtc(self) -> "WebRTC":
+        """Calls in browsers: `/v2/webrtc`."""
+        from wavix_async.resources.webrtc import WebRTC
+
+        return WebRTC(self)
 
     # Type checkers report wrong names by themselves; they must not see a method that accepts any name.
     if not TYPE_CHECKING:
@@ -85,7 +133,7 @@ def _no_such_name(client: type, name: str) -> str:
     groups = [key for key in dir(client) if isinstance(getattr(client, key), cached_property)]
     # Do not suggest `call`: the text names it anyway, and it is close to `calls`, a group of the API.
     names = [key for key in dir(client) if not key.startswith("_") and key != "call"]
-    close = difflib.get_close_matches(name, groups, n=1) or difflib.get_close_matches(name, names, n=1)
+    close = difflib.get_close_matches(name, names, n=1)
     return (
         f"{client.__name__} has no {name!r}."
         + (f" Did you mean {close[0]!r}?" if close else "")

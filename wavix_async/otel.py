@@ -14,6 +14,9 @@ suppressed, because it would make a second span for the same request and send tr
 
 **A bulk run is one span.** Its attempts are not its children, because no tool can show a trace of 100,000 spans. Each
 attempt begins its own trace and links to the run, and the run links to the first failed attempts.
+
+**A handler of a webhook is one span**, `Webhooks(observers=[OpenTelemetry()])`: a consumer's, the parent of what the
+handler calls. It is a trace of its own, because it runs after the answer to the request that brought the event.
 """
 
 from __future__ import annotations
@@ -46,6 +49,9 @@ from wavix_async._instrumentation import (
     PauseEvent,
     RateEvent,
     RetryEvent,
+    WebhookAnswerEvent,
+    WebhookHandlerEvent,
+    WebhookHandlerStart,
 )
 from wavix_async._version import __version__
 
@@ -74,6 +80,8 @@ _TEMPLATE: Final = "url.template"
 _STATUS: Final = "http.response.status_code"
 _ERROR: Final = "error.type"
 _GROUP: Final = "wavix.limit_group"
+_KIND: Final = "wavix.event.kind"
+_HANDLER: Final = "wavix.webhook.handler"
 _STATUSES: Final = ("updated", "failed", "unknown", "not_sent")
 
 # Set with our suppression of HTTP instrumentation, so that a second observer does not mistake it for the application's.
@@ -135,6 +143,16 @@ class OpenTelemetry:
             "{drift}",
             "Differences between responses and the documentation, each counted once per client.",
         )
+        self._handler_key = contexts.create_key("wavix_async.handler")
+        self._webhooks = meter.create_counter(
+            "wavix.webhook.requests", "{request}", "Requests to webhooks, by kind of event, status and result."
+        )
+        self._handler_time = meter.create_histogram(
+            "wavix.webhook.handler.duration",
+            "s",
+            "Duration of the handlers of webhooks.",
+            explicit_bucket_boundaries_advisory=_BUCKETS,
+        )
         self._items = meter.create_counter(
             "wavix.client.bulk.items", "{item}", "Items of ended bulk runs, by final status."
         )
@@ -146,6 +164,10 @@ class OpenTelemetry:
     def around_bulk(self, start: BulkStart, /) -> AbstractContextManager[object]:
         """Return a context manager that records the span of a bulk run; the client calls this."""
         return _RunSpan(self._tracer, self._run_key, start)
+
+    def around_handler(self, start: WebhookHandlerStart, /) -> AbstractContextManager[object]:
+        """Return a context manager that records the span of a webhook's handler; `Webhooks` calls this."""
+        return _HandlerSpan(self._tracer, self._handler_key, start)
 
     def __call__(self, event: Event, /) -> None:
         """Record an event; the client calls this."""
@@ -168,6 +190,16 @@ class OpenTelemetry:
             self._drifts.add(1, {**_names_of(event.operation).labels, **drift})
         elif isinstance(event, BulkEvent):
             self._on_run(event)
+        elif isinstance(event, WebhookAnswerEvent):
+            answer: dict[str, str | int] = {
+                _STATUS: event.status,
+                "wavix.webhook.result": "late" if event.late else event.result,
+            }
+            if event.kind is not None:
+                answer[_KIND] = event.kind
+            self._webhooks.add(1, answer)
+        elif isinstance(event, WebhookHandlerEvent):
+            self._on_handler(event)
 
     def _on_attempt(self, event: AttemptEvent) -> None:
         attempt = contexts.get_value(self._attempt_key)
@@ -182,6 +214,15 @@ class OpenTelemetry:
         if event.error is not None:
             labels[_ERROR] = _error_type(event.status, event.error)
         self._duration.record(event.duration, labels)
+
+    def _on_handler(self, event: WebhookHandlerEvent) -> None:
+        span = contexts.get_value(self._handler_key)
+        if isinstance(span, _HandlerSpan):
+            span.record_end(event)
+        labels = {_KIND: event.kind, _HANDLER: event.handler}
+        if event.error is not None:
+            labels[_ERROR] = event.error
+        self._handler_time.record(event.duration, labels)
 
     def _on_run(self, event: BulkEvent) -> None:
         run = contexts.get_value(self._run_key)
@@ -319,6 +360,33 @@ class _RunSpan(_CurrentSpan):
             self._span.set_attribute(f"wavix.bulk.{name}", getattr(event, name))
         if event.stopped_by is not None:
             self._set_error(event.stopped_by)
+
+
+class _HandlerSpan(_CurrentSpan):
+    """The span of a handler of a webhook, from before it runs until its event."""
+
+    __slots__ = ("start",)
+
+    def __init__(self, tracer: Tracer, key: str, start: WebhookHandlerStart) -> None:
+        super().__init__(tracer, key)
+        self.start = start
+
+    def __enter__(self) -> None:
+        context, start = contexts.get_current(), self.start
+        enclosing = context.get(self._key)
+        if isinstance(enclosing, _HandlerSpan) and enclosing.start is start:
+            return
+        attributes = {_KIND: start.kind, _HANDLER: start.handler}
+        # The context is that of the request, whose span has ended, or of whatever started the handlers.
+        parent = trace.set_span_in_context(INVALID_SPAN, context)
+        span = self._tracer.start_span(f"handle {start.kind}", parent, SpanKind.CONSUMER, attributes)
+        self._start(span, context, {})
+
+    def record_end(self, event: WebhookHandlerEvent) -> None:
+        """Record how the handler ended."""
+        self._end_recorded = True
+        if event.error is not None:
+            self._set_error(event.error)
 
 
 @attrs.frozen

@@ -34,6 +34,8 @@ from wavix_async.bulk import BulkOperation, BulkResult, BulkRun
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
+    from tests.conftest import Api
+
 pytestmark = pytest.mark.req_17
 
 POST = Operation("POST", "/v3/messages/{id}", Success, limit_group="messages")
@@ -511,3 +513,57 @@ def test_a_resend_that_is_refused_has_failed() -> None:
 
     assert (result.status, result.attempts) == (BulkStatus.FAILED, 1)
     assert [each.status for each in run.report.failures] == [BulkStatus.FAILED]
+
+
+# --- what is done already, and what only reads ---
+
+
+@attrs.frozen
+class Copy:
+    """A change of a run that only reads."""
+
+    name: str
+
+
+def copying(send: Any, found: Any = None, **more: Any) -> BulkOperation[str, Copy, str]:
+    async def find(key: str, _: Copy) -> str | None:
+        value: str | None = found.get(key)
+        return value
+
+    return BulkOperation(
+        name="GET /v1/copies/{id}",
+        check=lambda _, __: None,
+        send=send,
+        find=None if found is None else find,
+        change_type=Copy,
+        idempotent=True,
+        **more,
+    )
+
+
+async def test_what_is_done_already_is_not_sent(wavix: WavixClient) -> None:
+    async def send(_: Any, key: str, __: Copy) -> str:
+        return f"sent {key}"
+
+    run = BulkRun(wavix, {key: Copy(key) for key in "abc"}, operation=copying(send, {"b": "there"}))
+    results = {each.id: (each.value, each.attempts, each.status) async for each in run}
+
+    assert results == {"a": ("sent a", 1, "done"), "b": ("there", 0, "done"), "c": ("sent c", 1, "done")}
+    report = await run
+    assert (report.succeeded, report.skipped, report.requests, report.total) == (3, 1, 2, 3)
+    assert str(report).startswith("3 of 3 done (1 before this run), 0 failed, 0 unknown, 0 not sent; 2 requests")
+
+
+@pytest.mark.parametrize(("reads_only", "status"), [(True, "failed"), (False, "unknown")])
+async def test_a_run_that_only_reads_has_no_unknown_outcome(
+    api: Api, wavix: WavixClient, reads_only: bool, status: str
+) -> None:
+    api.answer("GET", "/v1/copies/a", status=500, payload={"message": "broken"})
+    get = Operation("GET", "/v1/copies/{id}", dict)
+
+    def send(client: WavixClient, key: str, _: Copy) -> Any:
+        return client.call(get, path={"id": key})
+
+    report = await BulkRun(wavix, {"a": Copy("a")}, operation=copying(send, reads_only=reads_only))
+
+    assert [each.status for each in report.failures] == [status]

@@ -52,4 +52,4 @@ async def test_what_needs_no_pytest_runs(script: str, capsys: pytest.CaptureFixt
 
 
 def test_there_are_examples() -> None:
-    assert (len(TESTS), len(SCRIPTS)) == (7, 2)
+    assert (len(TESTS), len(SCRIPTS)) == (9, 2)

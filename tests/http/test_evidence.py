@@ -35,6 +35,7 @@ from wavix_async import (
     WavixError,
 )
 from wavix_async._http import Response, build_request, read_response
+from wavix_async.models import Call as PhoneCall
 from wavix_async.models._base import Body, Model
 from wavix_async.resources import messages, numbers
 
@@ -760,6 +761,19 @@ def test_the_proof_that_something_was_made(result: Any) -> None:
     assert read(operation, [right] if in_list else right)
     with pytest.raises(OutcomeUnknownError):
         read(operation, [right, wrong] if in_list else wrong)
+
+
+@pytest.mark.req_01
+@pytest.mark.parametrize("result", [dict, PhoneCall, list[PhoneCall]])
+def test_one_proof_of_several_is_enough(result: Any) -> None:
+    operation = Operation("POST", "/v1/calls", result, proof=("id", "uuid"))
+    for right in ({"id": "a", "to": "1"}, {"uuid": "a", "to": "1"}):
+        assert read(operation, [right] if result == list[PhoneCall] else right)
+    wrong = {"id": None, "to": "1"}
+    with pytest.raises(OutcomeUnknownError, match="id or uuid"):
+        read(operation, [wrong] if result == list[PhoneCall] else wrong)
+    with pytest.raises(InputError, match="proof"):
+        Operation("POST", "/v1/calls", dict, proof=("id", ""))
 
 
 def test_a_batch_needs_no_proof() -> None:

@@ -63,6 +63,14 @@ def test_what_is_stated_wins() -> None:
     assert (operation.idempotent, operation.not_found_is_success, operation.fail_fast_on_429) == (False, True, True)
 
 
+def test_a_429_is_about_one_request_by_its_code() -> None:
+    operation = Operation("POST", "/v1/costly", Success, fail_fast_codes=["7", "47"])
+    assert [operation.is_quota(code) for code in ("7", "47", "26", None)] == [True, True, False, False]
+    assert Operation("POST", "/v1/x", Success, fail_fast_on_429=True).is_quota(None)
+    with pytest.raises(InputError, match="fail_fast_codes must be a list of error codes"):
+        Operation("POST", "/v1/x", Success, fail_fast_codes="47")
+
+
 def test_an_operation_is_a_value() -> None:
     assert Operation("GET", "/v1/x", Success) == Operation("GET", "/v1/x", Success)
     assert len({Operation("GET", "/v1/x", Success), Operation("GET", "/v1/x", Success)}) == 1
@@ -88,6 +96,42 @@ REVIEWED = {
     "DELETE /v3/messages/sender-ids/{id}": True,
     "GET /v3/messages/opt-outs": True,
     "POST /v3/messages/opt-outs": True,  # a number that has opted out stays so
+    "GET /v1/calls/webhooks": True,
+    "POST /v1/calls/webhooks": False,  # may make a second one
+    "DELETE /v1/calls/webhooks": True,
+    "POST /v1/calls": False,  # starts a call, and is charged
+    "GET /v1/calls": True,
+    "GET /v1/calls/{id}": True,
+    "DELETE /v1/calls/{id}": True,  # a call that is over stays over
+    "PATCH /v1/calls/{id}": True,  # sets the tag
+    "POST /v1/calls/{id}/answer": False,  # may start a stream
+    "POST /v1/calls/{call_id}/streams": False,  # starts another stream
+    "DELETE /v1/calls/{call_id}/streams/{id}": True,
+    "POST /v1/calls/{id}/play": False,  # plays it again
+    "DELETE /v1/calls/{id}/audio": True,  # silence stays silence
+    "POST /v1/calls/{id}/collect": False,  # asks again
+    "GET /v2/webrtc/tokens": True,
+    "POST /v2/webrtc/tokens": False,  # makes another token
+    "GET /v2/webrtc/tokens/{id}": True,
+    "PUT /v2/webrtc/tokens/{id}": True,
+    "DELETE /v2/webrtc/tokens/{id}": True,
+    "POST /v1/voice-campaigns": False,  # starts a call, and is charged
+    "GET /v1/voice-campaigns/{id}": True,
+    "GET /v1/cdrs": True,
+    "POST /v1/cdrs": True,  # only reads
+    "GET /v1/cdrs/all": True,  # until a row was handed out
+    "GET /v1/cdrs/{call_id}": True,
+    "PUT /v1/cdrs/{call_id}/retranscribe": False,  # charges for each minute
+    "GET /v1/cdrs/{call_id}/transcription": True,
+    "GET /v1/cdrs/{call_id}/transcriptions": True,
+    "GET /v1/recordings": True,
+    "GET /v1/recordings/{call_id}": True,
+    "GET /v1/recordings/{id}": True,
+    "DELETE /v1/recordings/{id}": True,
+    "POST /v1/speech-analytics": False,  # charges for each minute
+    "GET /v1/speech-analytics/{request_id}": True,
+    "PUT /v1/speech-analytics/{request_id}": False,  # charges again
+    "GET /v1/speech-analytics/{request_id}/file": True,
 }
 
 

@@ -34,11 +34,12 @@ from wavix_async import (
     NumberUpdate,
     Operation,
     RetryPolicy,
+    Success,
     UnprocessableEntityError,
     WavixClient,
     WavixError,
 )
-from wavix_async._http import Redactor
+from wavix_async._http import Redactor, Response, read_response
 from wavix_async.config import Secret
 
 if TYPE_CHECKING:
@@ -624,3 +625,35 @@ def test_details_too_deep_to_be_searched_are_left_out() -> None:
 def test_the_redactor_does_not_show_the_key_itself() -> None:
     redactor = Redactor(Secret(KEY))
     assert KEY not in repr([getattr(redactor, name) for name in Redactor.__slots__])
+
+
+# --- what an answer must not show in an error ---
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        '{"call": {"event_payload": {"payload": {"digits": "%s"}}}',
+        '{"token": "%s"',
+        '{"access_token":"%s',
+        '[{"message_body": {"text" : "%s\\" and more"}}]',
+        '{"pin": %s}',
+        '{"user_password": "%s", "success": "maybe"}',
+    ],
+)
+def test_an_error_shows_no_values_of_secret_fields(body: str) -> None:
+    operation = Operation("POST", "/v1/calls/{id}/answer", Success)
+    answer = Response(200, {"Content-Type": "application/json"}, (body % "73910246").encode())
+    with pytest.raises(WavixError) as told:
+        read_response(operation, answer)
+    shown = f"{told.value!r} {told.value} {told.value.details}"
+    assert "73910246" not in shown
+    assert "<hidden>" in shown
+
+
+def test_hiding_takes_no_longer_with_an_odd_answer() -> None:
+    body = b'{"' + b"token" * 100_000
+    with pytest.raises(WavixError):
+        read_response(
+            Operation("GET", "/v1/calls/{id}", dict), Response(200, {"Content-Type": "application/json"}, body)
+        )

@@ -170,3 +170,44 @@ async def test_opt_outs(sandbox: Sandbox, vendor: Any) -> None:
         await vendor.sms_and_mms.messages.send(
             from_="Wavix", to="14155550100", message_body=wavix.MessageBody(text="Hello")
         )
+
+
+async def test_calls_that_have_ended(sandbox: Sandbox, vendor: Any) -> None:
+    made = sandbox.add_call(from_="14155550100", to="13125551000", transcription=True)
+    call_id, day = made["call_id"], dt.date.fromisoformat(made["date"][:10])
+    days: dict[str, Any] = {"from_": day, "to": day + dt.timedelta(days=1), "type": "received"}
+
+    listed = await vendor.cdrs.list(**days, disposition="all", page=1, per_page=10)
+    terms = wavix.TranscriptionFilterAny(must=["bill"])
+    found = await vendor.cdrs.search(**days, transcription=wavix.TranscriptionFilter(any=terms), page=1, per_page=10)
+    got = await vendor.cdrs.get(call_id, show_transcription=True)
+    transcription = await vendor.cdrs.transcription.get(call_id)
+    assert [each.call_id for each in (*listed.items, *found.items, got)] == [call_id] * 3
+    assert transcription == await vendor.cdrs.transcriptions(call_id)
+    assert (transcription.status, len(transcription.turns)) == ("completed", 2)
+    assert got.transcription.uuid_ == found.items[0].transcription.uuid_ == transcription.uuid_
+    assert (await vendor.cdrs.retranscribe(call_id, language="de", webhook_url="https://example.com/1")).success
+    assert not any(model.model_extra for model in (listed, *listed.items, *found.items, got, transcription))
+
+
+async def test_recordings(sandbox: Sandbox, vendor: Any) -> None:
+    call_id = sandbox.add_call(from_="14155550100", to="13125551000", type="placed")["call_id"]
+
+    listed = await vendor.call_recording.list(from_="1415", sip_trunks=["32882"], from_date=dt.date(2000, 1, 1))
+    (recording,) = listed.recordings
+    assert (recording.call_uuid, listed.invalid.dids) == (call_id, [])
+    assert await vendor.call_recording.get(recording.id) == recording
+    assert (await vendor.call_recording.delete(recording.id)).success
+    with pytest.raises(wavix.BadRequestError):
+        await vendor.call_recording.get_by_call(call_id)
+    assert not any(model.model_extra for model in (listed, recording))
+
+
+async def test_files_that_are_transcribed(sandbox: Sandbox, vendor: Any) -> None:
+    submitted = await vendor.speech_analytics.create(
+        file=("call.wav", b"RIFF", "audio/wav"), callback_url="https://example.com/1", insights=True
+    )
+    got = await vendor.speech_analytics.get(submitted.request_id)
+    assert (submitted.file, got.status, got.transcript.channel2) == ("call.wav", "completed", "Hello")
+    assert (await vendor.speech_analytics.retranscribe(submitted.request_id, callback_url="https://a.example")).success
+    assert not got.model_extra

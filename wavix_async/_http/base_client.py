@@ -150,7 +150,8 @@ class BaseClient:
             app_info=check_app_info(app_info),
             bulk_share=check_share(bulk_share),
         )
-        limit = _shared_limit(rate, account_of(api_key, self._base_url))
+        self._account: str = account_of(api_key, self._base_url)
+        limit = _shared_limit(rate, self._account)
         self._state = ClientState(
             open_transport,
             Redactor(api_key),
@@ -176,6 +177,11 @@ class BaseClient:
     def retry(self) -> RetryPolicy:
         """The retry policy of this client."""
         return self._options.retry
+
+    @property
+    def timeouts(self) -> Timeouts:
+        """The timeouts of this client."""
+        return self._options.timeouts
 
     @property
     def observers(self) -> Observers:
@@ -446,6 +452,7 @@ class BaseClient:
             timeouts = attrs.evolve(timeouts, deadline=deadline)
         other = object.__new__(type(self))
         other._base_url = self._base_url
+        other._account = self._account
         other._state = self._state
         other._options = CallOptions(
             timeouts=timeouts,

@@ -1,10 +1,11 @@
-"""`bounded`: what an error keeps of the body of an answer: little, shallow, and without the API key."""
+"""`bounded`: what an error keeps of the body of an answer: little, shallow, and without keys, tokens and digits."""
 
+import re
 from collections.abc import Callable
 from itertools import chain
 from typing import Any, Final
 
-__all__ = ["DETAILS", "bounded"]
+__all__ = ["DETAILS", "bounded", "hide_values"]
 
 DETAILS: Final = 2000
 """Characters of an answer that an error keeps, about."""
@@ -16,6 +17,14 @@ _SCALAR: Final = 8
 """What a number, a container or a separator counts for."""
 _LONGEST_NUMBER: Final = 256
 """Bits; Python refuses to write a number of more than 4,300 digits."""
+
+_NAMES: Final = r"\w{0,40}(?:passw|secret|token|api_?key|appid)\w{0,40}|digits|pin|text"
+"""Names whose values an error does not show. The `code` of an error is no secret."""
+_IS_SECRET: Final = re.compile(_NAMES, re.IGNORECASE)
+_SECRET_IN_JSON: Final = re.compile(
+    rf"""("(?:{_NAMES})"\s*:\s*)(?:"(?:[^"\\]|\\.)*(?:"|\\?\Z)|-?\d[\d.eE+-]*)""", re.IGNORECASE
+)
+_HIDDEN: Final = "<hidden>"
 
 # The API gives its reason under these keys, so they are kept first.
 _FIRST: Final = (
@@ -32,11 +41,16 @@ _FIRST: Final = (
 )
 
 
+def hide_values(text: str) -> str:
+    """Return the text of JSON, whole or not, without the values of names such as `token` and `digits`."""
+    return _SECRET_IN_JSON.sub(rf'\1"{_HIDDEN}"', text)
+
+
 def bounded(payload: Any, excerpt: Callable[[str, int], str]) -> Any:
     """Return parsed JSON with at most about `DETAILS` characters, and eight levels.
 
-    A payload within these limits comes back as it is. Otherwise long texts end with `…`, and in lists and objects `…`
-    says how many more entries there were.
+    A payload within these limits and without secrets comes back as it is. Otherwise long texts end with `…`, and in
+    lists and objects `…` says how many more entries there were.
 
     Args:
         payload: The parsed JSON.
@@ -75,7 +89,10 @@ class _Copy:
                 continue
             if self._is_full(depth):
                 break
-            kept[name] = self._text(name, _NAME), self.value(given[name], depth + 1)
+            value = given[name]
+            if type(value) in {str, int, float} and _IS_SECRET.fullmatch(name):
+                value = _HIDDEN
+            kept[name] = self._text(name, _NAME), self.value(value, depth + 1)
         if len(kept) == len(given):
             return dict(kept[name] for name in given)
         return {**dict(kept.values()), "…": f"{len(given) - len(kept):,} more"}

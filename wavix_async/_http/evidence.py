@@ -8,7 +8,7 @@ was not saved, although the answer shows it) only a later read can find.
 
 import enum
 import typing
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, TypeAlias
 
 import attrs
@@ -235,8 +235,9 @@ def find_contradiction(
     evidence = operation._evidence.get(kinds) or _evidence(operation, *kinds)
     if evidence.supports(request.path, request.asked, value):
         return None
-    if operation.proof is not None and not _shown(value, operation.proof):
-        return Contradiction(f"it does not show the {operation.proof}", (), other_record=False)
+    proof = _proof(operation)
+    if proof and not any(_shown(value, name) for name in proof):
+        return Contradiction(f"it does not show the {' or '.join(proof)}", (), other_record=False)
     return describe(evidence.differences(request, value), excerpt)
 
 
@@ -304,25 +305,33 @@ def _make_evidence(operation: Operation[Any], body: type, result: type) -> _Evid
         for wire, key in _keys(body, wanted)
         if wire in fields and wire not in operation.applied_late
     )
-    proof = operation.proof and (fields[operation.proof].name if operation.proof in fields else "")
-    return _compile(tuple(ids), tuple(echoes), body, result, proof)
+    proof = [fields[wire].name for wire in _proof(operation) if wire in fields]
+    return _compile(tuple(ids), tuple(echoes), body, result, None if operation.proof is None else proof)
 
 
 def _make_evidence_of_json(operation: Operation[Any], body: type, result: type) -> _Evidence:
     """Return what plain JSON must show: only what the operation declares, since no model documents its keys."""
     if not issubclass(result, dict):
-        return _compile((), (), body, result, operation.proof and "")
+        return _compile((), (), body, result, None if operation.proof is None else ())
     ids: tuple[_Id, ...] = ()
     if operation.answer_id and operation.placeholders:
         ids = (_Id(operation.placeholders[-1], operation.answer_id, operation.answer_id, optional=False),)
     echoes = (_Echo(key, wire, wire, _is_secret(body, key)) for wire, key in _keys(body, operation.echoes or ()))
-    return _compile(ids, tuple(echoes), body, result, operation.proof)
+    return _compile(ids, tuple(echoes), body, result, None if operation.proof is None else _proof(operation))
 
 
-def _compile(ids: tuple[_Id, ...], echoes: tuple[_Echo, ...], body: type, result: type, proof: str | None) -> _Evidence:
+def _proof(operation: Operation[Any]) -> tuple[str, ...]:
+    """Return the fields of which the answer must show one, by their names on the wire; none if it needs no proof."""
+    proof = operation.proof
+    return (proof,) if isinstance(proof, str) else tuple(proof or ())
+
+
+def _compile(
+    ids: tuple[_Id, ...], echoes: tuple[_Echo, ...], body: type, result: type, proof: Sequence[str] | None
+) -> _Evidence:
     """Compile the test that every success goes through: one expression costs a third of a loop.
 
-    `proof` is a field of the answer; an empty text is one that the answer cannot have.
+    `proof` has the fields of which the answer must show one; an empty list, if it cannot have any.
     """
     in_body = "body.{}" if issubclass(body, _codec.FieldsBase) else "body.get({!r}, UNSET)"
     in_answer = "answer.{}" if _codec.is_model(result) else "answer.get({!r})"
@@ -336,7 +345,8 @@ def _compile(ids: tuple[_Id, ...], echoes: tuple[_Echo, ...], body: type, result
             f" or is_shown{at}(shown, asked))"
         )
     if proof is not None:
-        tests.append(f"({in_answer.format(proof)} and True)" if proof else "False")
+        shown = " or ".join(map(in_answer.format, proof))
+        tests.append(f"(({shown}) and True)" if proof else "False")
     for echo in echoes:
         asked, shown = in_body.format(echo.key), in_answer.format(echo.name)
         tests.append(
@@ -411,15 +421,16 @@ def _find_in_confirmation(
 def _find_in_list(operation: Operation[Any], records: list[Any], excerpt: Excerpt) -> Contradiction | None:
     """Check that each item of the answer to a change is a record, has its proof, and does not say no."""
     of_models = any(map(_codec.is_model, _item_kinds(operation.result)))
-    if not records and operation.proof is not None:
+    proof = _proof(operation)
+    if not records and proof:
         return Contradiction("it is an empty list", (), other_record=False)
     for record in records:
         words = None if operation.error_flag_is_data else denial_of_record(record, excerpt)
         if words is None and of_models and not _is_record(record):
             words = f"it holds {_brief(_codec.to_dict(record) if _codec.is_model(type(record)) else record, excerpt)}"
             words += " in place of a record"
-        if words is None and operation.proof is not None and not _shown(record, operation.proof):
-            words = f"it holds a record without {operation.proof}"
+        if words is None and proof and not any(_shown(record, name) for name in proof):
+            words = f"it holds a record without {' or '.join(proof)}"
         if words is not None:
             return Contradiction(words, (), other_record=False)
     return None

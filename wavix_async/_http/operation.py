@@ -29,6 +29,10 @@ def _to_frozenset(words: Any) -> Any:
     return words if isinstance(words, str) or not isinstance(words, Iterable) else frozenset(words)
 
 
+def _to_names(proof: Any) -> Any:
+    return proof if isinstance(proof, str) or not isinstance(proof, Iterable) else tuple(proof)
+
+
 @attrs.frozen(eq=False, repr=False)
 class Operation(Value, Generic[T]):
     """One API call: where it goes, what it returns, and what the client may do when it fails.
@@ -52,6 +56,8 @@ class Operation(Value, Generic[T]):
             it.
         limit_group: Operations of one group share a rate limit.
         fail_fast_on_429: Whether a 429 is an error at once, because waiting does not help soon (once per 24 hours).
+        fail_fast_codes: The API's own error codes with which a 429 is an error at once, because it concerns this one
+            request: "too many messages to this number". Any other 429 is waited out.
         not_found_is_success: Whether a 404 after an attempt with an unknown outcome means that the attempt worked. The
             default is True for every DELETE whose result is `Success`.
         error_flag_is_data: Whether `success: false`, `error: true` or `error: "busy"` in a 2xx answer is part of the
@@ -73,7 +79,8 @@ class Operation(Value, Generic[T]):
             or the key of the query that lists ids, if the answer only confirms. The records are the answer, its `items`
             or its only list; each shows its id as `answer_id`, by default `id`.
         proof: The field of the answer, by its name on the wire, that shows that a POST has made something, such as the
-            id of a new record. An answer without it is not believed, nor is an empty list. Not with `batch_ids`.
+            id of a new record; several names: any of them. An answer without it is not believed, nor is an empty list.
+            Not with `batch_ids`.
         pending_202: Whether a 202 means that there is no result yet. The result then has `pending` set, a field of its
             model with `metadata={"wire": False}`, and all other fields that the answer lacks are None.
         gone_key: The key of the body of a 400 that says that the object was deleted before: `deleted_at`. After an
@@ -92,6 +99,7 @@ class Operation(Value, Generic[T]):
     )
     limit_group: str = attrs.field(default="default", kw_only=True)
     fail_fast_on_429: bool = attrs.field(default=False, kw_only=True)
+    fail_fast_codes: Iterable[str] = attrs.field(default=frozenset(), converter=_to_frozenset, kw_only=True)
     not_found_is_success: bool = attrs.field(
         default=attrs.Factory(lambda self: self.method == "DELETE" and self.result is Success, takes_self=True),
         kw_only=True,
@@ -104,7 +112,7 @@ class Operation(Value, Generic[T]):
     echoes: Iterable[str] | None = attrs.field(default=None, converter=_to_frozenset, kw_only=True)
     applied_late: Iterable[str] = attrs.field(default=frozenset(), converter=_to_frozenset, kw_only=True)
     batch_ids: str | None = attrs.field(default=None, kw_only=True)
-    proof: str | None = attrs.field(default=None, kw_only=True)
+    proof: str | Iterable[str] | None = attrs.field(default=None, converter=_to_names, kw_only=True)
     pending_202: bool = attrs.field(default=False, kw_only=True)
     gone_key: str | None = attrs.field(default=None, kw_only=True)
 
@@ -136,14 +144,19 @@ class Operation(Value, Generic[T]):
                 raise InputError(f"{self.name}: {name} must be a key such as 'call', or None; got {key!r}.")
         if self.reserved:
             _check_names(self.name, "reserved", "path words such as ['all']", self.reserved)
+        if self.fail_fast_codes:
+            _check_names(self.name, "fail_fast_codes", "error codes such as ['47']", self.fail_fast_codes)
         for name in ("echoes", "applied_late"):
             if getattr(self, name):
                 _check_names(self.name, name, "fields of the body such as ['to']", getattr(self, name))
-        for name in ("answer_id", "batch_ids", "proof", "gone_key"):
+        for name in ("answer_id", "batch_ids", "gone_key"):
             if not isinstance(getattr(self, name), str | None):
                 raise InputError(
                     f"{self.name}: {name} must be a key such as 'id', or None; got {getattr(self, name)!r}."
                 )
+        proofs = self.proof if isinstance(self.proof, tuple) and self.proof else (self.proof,)
+        if self.proof is not None and not all(isinstance(name, str) and name for name in proofs):
+            raise InputError(f"{self.name}: proof must be a key such as 'id', several, or None; got {self.proof!r}.")
         if self.proof is not None and self.batch_ids is not None:
             raise InputError(f"{self.name}: an operation with batch_ids has no proof: the ids are the proof.")
         is_stream = self.result is Download or self.result is Export or typing.get_origin(self.result) is Export
@@ -156,6 +169,10 @@ class Operation(Value, Generic[T]):
             raise InputError(
                 f'{self.name}: with pending_202, the result needs pending: bool, metadata={{"wire": False}}.'
             )
+
+    def is_quota(self, code: str | None) -> bool:
+        """Return whether a 429 with this code of the API says that a quota is used up, and nothing about the rate."""
+        return self.fail_fast_on_429 or (code is not None and code in frozenset(self.fail_fast_codes))
 
     @property
     def name(self) -> str:

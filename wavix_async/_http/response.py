@@ -8,7 +8,7 @@ from typing import Any, Final, TypeVar, cast
 import attrs
 
 from wavix_async import _codec
-from wavix_async._http.details import DETAILS, bounded
+from wavix_async._http.details import DETAILS, bounded, hide_values
 from wavix_async._http.evidence import TALK, Contradiction, denial, find_contradiction
 from wavix_async._http.operation import Operation
 from wavix_async._http.redaction import NO_KEY, Redactor
@@ -22,6 +22,7 @@ from wavix_async.types import Outcome
 __all__ = [
     "LARGE",
     "Response",
+    "code_of",
     "error_context",
     "read_large",
     "read_request_id",
@@ -278,7 +279,7 @@ def _unreadable(response: Response, what: str, redactor: Redactor) -> DecodeErro
 
 def _excerpt(body: bytes, redactor: Redactor) -> str:
     # A character has at most four bytes; the excerpt needs more than it returns, to find a key at its end.
-    return redactor.excerpt(body[: 16 * DETAILS].decode("utf-8", "replace"), DETAILS)
+    return redactor.excerpt(hide_values(body[: 16 * DETAILS].decode("utf-8", "replace")), DETAILS)
 
 
 def error_context(response: Response, redactor: Redactor) -> dict[str, Any]:
@@ -405,6 +406,11 @@ def _reasons_in(reasons: Any) -> list[str]:
     if isinstance(reasons, list):
         return [reason if isinstance(reason, str) else _message_in(reason) for reason in reasons[:20] if reason]
     return []
+
+
+def code_of(response: Response) -> str | None:
+    """Return the API's own error code in a response; None if it has none."""
+    return _code_in(_details(response, NO_KEY)[0])
 
 
 def _code_in(details: Any) -> str | None:

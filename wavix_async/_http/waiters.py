@@ -110,7 +110,7 @@ async def wait_for(
 
     Raises:
         WaitTimeoutError: The time is over; `last` is the object as it was read last.
-        WavixError: A read failed, and waiting would not help.
+        WavixError: A read failed, and waiting would not help; or the source of events cannot be used.
     """
     began = clock.time()
     interval = every[0]
@@ -170,12 +170,18 @@ async def _happens(event: "asyncio.Future[object]", sleep: Coroutine[Any, Any, N
     sleeping = asyncio.ensure_future(sleep)
     try:
         await asyncio.wait((sleeping, event), return_when=asyncio.FIRST_COMPLETED)
-        if event.done() and (event.cancelled() or event.exception() is not None):
-            # Whatever ails the source of events, it must not make the waiter read all the time.
+        if event.done() and (failure := _failure_of(event)) is not None:
+            if isinstance(failure, ConfigurationError | InputError):
+                raise failure
+            # Whatever else ails the source of events, it must not make the waiter read all the time.
             await sleeping
     finally:
         await _drop(sleeping)
     return event.done()
+
+
+def _failure_of(event: "asyncio.Future[object]") -> BaseException | None:
+    return asyncio.CancelledError() if event.cancelled() else event.exception()
 
 
 async def _drop(future: "asyncio.Future[Any]") -> None:

@@ -12,6 +12,9 @@ from wavix_async._instrumentation.events import (
     RateEvent,
     RetryEvent,
     Tracer,
+    WebhookAnswerEvent,
+    WebhookHandlerEvent,
+    WebhookHandlerStart,
 )
 from wavix_async._instrumentation.logs import log_to_stderr, logger, mask
 from wavix_async._instrumentation.observers import Observers
@@ -29,6 +32,9 @@ __all__ = [
     "RateEvent",
     "RetryEvent",
     "Tracer",
+    "WebhookAnswerEvent",
+    "WebhookHandlerEvent",
+    "WebhookHandlerStart",
     "log_to_stderr",
     "logger",
     "mask",

@@ -20,6 +20,9 @@ __all__ = [
     "RateEvent",
     "RetryEvent",
     "Tracer",
+    "WebhookAnswerEvent",
+    "WebhookHandlerEvent",
+    "WebhookHandlerStart",
 ]
 
 
@@ -164,7 +167,67 @@ class BulkEvent(Value):
     stopped_by: str | None
 
 
-Event: TypeAlias = AttemptEvent | RetryEvent | PauseEvent | RateEvent | DriftEvent | BulkEvent
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class WebhookAnswerEvent(Value):
+    """A request to a webhook was answered.
+
+    Attributes:
+        kind: The kind of the event, such as `dlr`; None: the request was refused before its body was read.
+        status: The HTTP status of the answer: 200 after the event is stored.
+        result: `stored`; `duplicate` (the event had come before); `full` (503); `storage` (503, the store failed);
+            `closed` (503, shutting down); or what the request was refused for: `secret`, `path`, `network`, `method`,
+            `type`, `size`, `body`.
+        late: Whether an event of a later state had come before.
+        duration: Seconds from the head of the request to the answer.
+    """
+
+    kind: str | None
+    status: int
+    result: str
+    late: bool
+    duration: float
+
+
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class WebhookHandlerStart(Value):
+    """A handler of a webhook is about to run.
+
+    Attributes:
+        kind: The kind of the event, such as `dlr`.
+        handler: The name of the handler, with its module.
+    """
+
+    kind: str
+    handler: str
+
+
+@attrs.frozen(kw_only=True, eq=False, repr=False)
+class WebhookHandlerEvent(Value):
+    """A handler of a webhook has ended.
+
+    Attributes:
+        kind: The kind of the event, such as `dlr`.
+        handler: The name of the handler, with its module.
+        error: The class name of the exception that it raised, or None.
+        duration: Seconds that it ran.
+    """
+
+    kind: str
+    handler: str
+    error: str | None
+    duration: float
+
+
+Event: TypeAlias = (
+    AttemptEvent
+    | RetryEvent
+    | PauseEvent
+    | RateEvent
+    | DriftEvent
+    | BulkEvent
+    | WebhookAnswerEvent
+    | WebhookHandlerEvent
+)
 
 
 class Observer(Protocol):
@@ -179,9 +242,10 @@ class Observer(Protocol):
 
 
 class Tracer(Observer, Protocol):
-    """An observer that also wraps attempts and bulk runs: it can set context variables, or measure from the inside.
+    """An observer that also wraps attempts, bulk runs and the handlers of webhooks.
 
-    Both methods are optional. If one raises an exception, it is logged once and does not affect any call.
+    It can set context variables, or measure from the inside. All methods are optional. If one raises an exception, it
+    is logged once and does not affect any call.
     """
 
     def around_attempt(self, start: AttemptStart, /) -> AbstractContextManager[object]:
@@ -190,4 +254,8 @@ class Tracer(Observer, Protocol):
 
     def around_bulk(self, start: BulkStart, /) -> AbstractContextManager[object]:
         """Return a context manager, entered before a run starts its workers (they inherit it), left after its event."""
+        ...
+
+    def around_handler(self, start: WebhookHandlerStart, /) -> AbstractContextManager[object]:
+        """Return a context manager, entered before a handler runs and left after its event, in the same task."""
         ...

@@ -16,6 +16,11 @@ The environment variable WAVIX_LOG=info or WAVIX_LOG=debug writes the records to
 | `rate learned` | INFO | group, rate |
 | `bulk run ended` | INFO | operation, updated, failed, unknown, not_sent, requests, rate_limited, elapsed, stopped_by |
 | `answer not as documented` (logger `wavix_async.drift`) | WARNING | operation, drift |
+| `webhook answered` | DEBUG; WARNING if full, storage or network | kind, status, result, late, duration |
+| `webhook handler ended` | DEBUG | kind, handler, error, duration |
+| `webhook handler failed` | ERROR, with the traceback | kind, handler |
+| `webhook store failed` | ERROR | error |
+| `failed webhook handlers dropped` | WARNING | |
 | `observer failed` | ERROR | observer |
 | `shared limit out of reach` | WARNING | error, rate |
 | `shared limit back` | WARNING | |
@@ -34,6 +39,8 @@ from wavix_async._instrumentation.events import (
     PauseEvent,
     RateEvent,
     RetryEvent,
+    WebhookAnswerEvent,
+    WebhookHandlerEvent,
 )
 from wavix_async.errors import ConfigurationError
 
@@ -76,7 +83,22 @@ _RECORDS: Final[dict[type[Event], tuple[logging.Logger, int, str, tuple[str, ...
         ),
     ),
     DriftEvent: (_drifts, logging.WARNING, "answer not as documented", ("operation", "drift")),
+    WebhookAnswerEvent: (
+        logger,
+        logging.DEBUG,
+        "webhook answered",
+        ("kind", "status", "result", "late", "duration"),
+    ),
+    WebhookHandlerEvent: (
+        logger,
+        logging.DEBUG,
+        "webhook handler ended",
+        ("kind", "handler", "error", "duration"),
+    ),
 }
+
+_WORRYING: Final = ("full", "storage", "network")
+"""Results of a webhook that an operator has to see; any scanner on the internet causes the others."""
 
 # Six digits are a code or an id; no phone number is shorter than seven.
 _NUMBER: Final = re.compile(r"\+?\d{4,12}(?=\d{3})")
@@ -126,6 +148,8 @@ def is_debugging() -> bool:
 def write(event: Event) -> None:
     """Log an event, if its level is enabled."""
     log, level, text, names = _RECORDS[type(event)]
+    if isinstance(event, WebhookAnswerEvent) and event.result in _WORRYING:
+        level = logging.WARNING
     if log.isEnabledFor(level):
         log.log(level, text, extra={name: _shown(getattr(event, name)) for name in names})
 

@@ -6,7 +6,14 @@ from types import TracebackType
 from typing import Any
 
 from wavix_async._instrumentation import logs as _log
-from wavix_async._instrumentation.events import AttemptEvent, AttemptStart, BulkStart, Event, Observer
+from wavix_async._instrumentation.events import (
+    AttemptEvent,
+    AttemptStart,
+    BulkStart,
+    Event,
+    Observer,
+    WebhookHandlerStart,
+)
 from wavix_async.errors import WavixError
 
 __all__ = ["Observers"]
@@ -104,6 +111,7 @@ class Observers:
         self._wants_success = len(self._of_success) > 1
         self._around_attempt = tuple(each for each in observers if each.wraps("around_attempt"))
         self._around_bulk = tuple(each for each in observers if each.wraps("around_bulk"))
+        self._around_handler = tuple(each for each in observers if each.wraps("around_handler"))
         self.trace_attempts: bool = bool(self._around_attempt)
         self.trace_bulk: bool = bool(self._around_bulk)
 
@@ -136,3 +144,7 @@ class Observers:
     def around_bulk(self, start: BulkStart) -> _Contexts:
         """Return the contexts of all tracers of bulk runs as one; `trace_bulk` says whether there are any."""
         return _Contexts(self._around_bulk, "around_bulk", start)
+
+    def around_handler(self, start: WebhookHandlerStart) -> _Contexts:
+        """Return the contexts of all tracers of webhook handlers as one."""
+        return _Contexts(self._around_handler, "around_handler", start)

@@ -7,7 +7,7 @@ from cyclopts import App, CycloptsError
 from rich.text import Text
 
 from wavix_async import WavixError, __version__
-from wavix_async.cli._commands import bulk_update, demo, get, list_, release, sandbox, update
+from wavix_async.cli._commands import bulk_update, demo, fire, get, list_, listen, release, sandbox, update
 from wavix_async.cli._commands import fleet as _fleet
 from wavix_async.cli._console import err, out, printable, suppress_broken_pipe
 from wavix_async.cli._exit import ExitCode, Quit, code_for_error
@@ -33,6 +33,10 @@ _FLEET_HELP = """Keep the settings of all your numbers in one file.
 Use `plan` to see what will change, `apply` to change it and record the run in a journal, `roll-back` to undo a run.
 
 Example: `wavix-async fleet plan fleet.csv`
+"""
+_WEBHOOKS_HELP = """Receive the events that Wavix posts, and post events like them.
+
+Example: `wavix-async webhooks listen --port 8000`
 """
 
 
@@ -63,6 +67,10 @@ def _make_app() -> App:
     fleet.command(_fleet.roll_back)
     app.command(fleet)
     app.command(sandbox)
+    webhooks = App(name="webhooks", help=_WEBHOOKS_HELP)
+    webhooks.command(listen)
+    webhooks.command(fire)
+    app.command(webhooks)
     return app
 
 

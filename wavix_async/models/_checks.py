@@ -7,12 +7,13 @@ another body, a list for a tuple, a text for a date.
 
 import functools
 import math
+import re
 import typing
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, date, datetime
 from decimal import Decimal, InvalidOperation
 from types import NoneType
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import attrs
 
@@ -21,7 +22,9 @@ from wavix_async._codec.shapes import members
 from wavix_async.errors import InputError
 from wavix_async.types import UNSET, UnsetType
 
-__all__ = ["holds_mapping", "normalize"]
+__all__ = ["check_url", "holds_mapping", "make_body", "normalize", "phone", "set_phones"]
+
+B = TypeVar("B", bound=FieldsBase)
 
 _set = object.__setattr__
 
@@ -107,6 +110,15 @@ def _to_body(kind: Any) -> Convert:
     return convert
 
 
+def make_body(kind: type[B], fields: Mapping[str, object]) -> B:
+    """Return the body of a mapping, whose keys are names on the wire or in Python.
+
+    Raises:
+        InputError: A key is unknown, one is missing, or a value is invalid.
+    """
+    return kind(**_arguments(kind, fields))
+
+
 def _arguments(kind: Any, given: Mapping[Any, Any]) -> dict[str, Any]:
     """Return the keywords of a body for a mapping, whose keys are names on the wire or in Python."""
     names: dict[Any, str] = {}
@@ -178,6 +190,98 @@ def _to_json(value: Any, depth: int = 0) -> Any:
 
 def _to_literal(choices: tuple[Any, ...]) -> Convert:
     return lambda value: value if value in choices else _NO
+
+
+# --- phone numbers ---
+
+_BARE_PHONE: Final = re.compile(r"(?!00)[0-9]+|\+[1-9][0-9]+")
+_INVISIBLE: Final = re.compile("[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
+"""Marks that come with a number that is copied from an address book or a web page."""
+_SPELLED_PHONE: Final = re.compile(
+    r"(?:tel:)?\s*\(?\s*(?P<plus>[+\uff0b]?)(?P<rest>[\d\s().\-\u2010-\u2015\u2212\uff0d]+)", re.IGNORECASE
+)
+_TRUNK_ZERO: Final = re.compile(r"(?!39|378|379)(?P<country>[1-9]\d{0,2})\s*\(0\)")
+"""The zero of `+44 (0)20 7946 0958`, which callers from abroad leave out. Italy and its neighbours dial it."""
+_FEWEST_DIGITS: Final = 7
+"""Fewer digits are a short code, or a name of digits."""
+_MOST_DIGITS: Final = 15
+_LONGEST_SPELLING: Final = 60
+
+
+def phone(text: str, *, plus: bool = True) -> str:
+    """Return a phone number without the signs that people write into it; return any other text as it is.
+
+    `+1 (512) 555-0143`, `tel:+1-512-555-0143` and `001 512 555 0143` become `+15125550143`, and `512.555.0143` becomes
+    `5125550143`. No digit is added and no country is guessed. `00` at the start is read as the plus sign, because no
+    country code begins with a zero; `011` is not, because a national number may begin so. Names, short codes, SIP
+    addresses, extensions and two numbers in one text stay as they are: then the API decides.
+
+    Args:
+        text: A phone number, or any other text.
+        plus: Whether a plus sign stays; filters have none in the documentation of the API.
+    """
+    if _BARE_PHONE.fullmatch(text):
+        return text if plus else text.removeprefix("+")
+    if text.isalpha():  # most names: a short cut
+        return text
+    spelled = _INVISIBLE.sub("", text).strip() if len(text) <= _LONGEST_SPELLING else ""
+    found = _SPELLED_PHONE.fullmatch(spelled)
+    if found is None:
+        return text
+    # A digit of another script has one value, too: `int` knows it.
+    rest = "".join(str(int(sign)) if sign.isdecimal() else sign for sign in found["rest"].strip())
+    has_plus = bool(found["plus"])
+    if not has_plus and rest.startswith("00"):
+        rest, has_plus = rest[2:].strip(), True
+    if has_plus:
+        trunk = _TRUNK_ZERO.match(rest)
+        rest = rest if trunk is None else trunk["country"] + rest[trunk.end() :]
+    digits = "".join(filter(str.isdecimal, rest))
+    if not _FEWEST_DIGITS <= len(digits) <= _MOST_DIGITS or (has_plus and digits[0] == "0"):
+        return text
+    return f"+{digits}" if has_plus and plus else digits
+
+
+def set_phones(body: Any, *names: str, plus: bool = True) -> None:
+    """Write the phone numbers in some fields of a new body or query as `phone` does.
+
+    Args:
+        body: The body or query, after `normalize`.
+        *names: The fields; those that hold no text stay as they are.
+        plus: Whether a plus sign stays.
+    """
+    for name in names:
+        value = getattr(body, name)
+        if isinstance(value, str) and (made := phone(value, plus=plus)) is not value:
+            _set(body, name, made)
+
+
+# --- URLs ---
+
+_URL: Final = re.compile(r"(?P<scheme>[a-z]+)://[^\s/?#]+\S*", re.IGNORECASE)
+
+
+def check_url(body: Any, name: str, *schemes: str) -> None:
+    """Check that a field of a new body, if it is set, is a URL with a scheme that the API can use.
+
+    The message does not show the URL: its path may hold a secret.
+
+    Args:
+        body: The body, after `normalize`.
+        name: The field.
+        *schemes: The schemes in small letters; default: http and https.
+
+    Raises:
+        InputError: The text is not such a URL.
+    """
+    value = getattr(body, name)
+    if not isinstance(value, str):
+        return
+    schemes = schemes or ("http", "https")
+    found = _URL.fullmatch(value)
+    if found is None or found["scheme"].lower() not in schemes:
+        kinds = " or ".join(f"{scheme}://" for scheme in schemes)
+        raise InputError(f"{type(body).__name__}.{name} must be a URL that begins with {kinds}; got another text.")
 
 
 # --- rules ---

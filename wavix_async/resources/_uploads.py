@@ -8,10 +8,12 @@ from typing import Any, Final
 from wavix_async._http import FilePart, Part, Progress, check_progress
 from wavix_async.errors import InputError
 
-__all__ = ["DOCUMENTS", "file_part"]
+__all__ = ["DOCUMENTS", "RECORDINGS", "file_part"]
 
 DOCUMENTS: Final = (".png", ".jpg", ".jpeg", ".tiff", ".tif", ".bmp", ".pdf")
 """The types of documents that activate numbers."""
+RECORDINGS: Final = (".wav", ".mp3", ".mp4")
+"""The types of files that can be transcribed."""
 _MB: Final = 1024 * 1024
 
 
@@ -53,7 +55,8 @@ def file_part(
     if shown is not None and not isinstance(shown, str):
         raise InputError(f"filename must be a string, got {shown!r}.")
     if not shown:
-        raise InputError("filename is missing: pass a file name for the document, for example filename='id.pdf'.")
+        example = f"file{suffixes[-1]}" if suffixes else "file.pdf"
+        raise InputError(f"filename is missing: pass a file name, for example filename={example!r}.")
     if not shown.isprintable():
         raise InputError(f"filename has control characters, which a header cannot contain: {shown!r}.")
     if suffixes and not shown.lower().endswith(suffixes):

@@ -12,12 +12,14 @@ In a `with` block it runs in its own thread, for synchronous code and for tests 
 """
 
 from wavix_async.sandbox._sandbox import Sandbox
-from wavix_async.sandbox._server import FAULT_KINDS, Faults, SandboxRequest, SandboxStats
+from wavix_async.sandbox._server import FAULT_KINDS, Deliveries, Faults, SandboxEvent, SandboxRequest, SandboxStats
 
 __all__ = [
     "Sandbox",
+    "Deliveries",
     "Faults",
     "FAULT_KINDS",
+    "SandboxEvent",
     "SandboxRequest",
     "SandboxStats",
 ]

@@ -11,19 +11,26 @@ from typing import Any, Literal, Self
 
 from aiohttp import web
 
-from wavix_async.sandbox._groups import Context, Groups
+from wavix_async.sandbox._groups import END_STATES, Context, Groups, Relays
 from wavix_async.sandbox._groups.numbers import FOREIGN_CITIES, HOME_CITIES
 from wavix_async.sandbox._server import (
+    Courier,
+    Deliveries,
     FaultPlan,
     Faults,
+    FileHost,
+    FileMode,
     LoopThread,
     Match,
     Outbox,
     RequestHandler,
     Router,
+    SandboxEvent,
     SandboxRequest,
     SandboxStats,
+    Ticker,
     Timers,
+    Variants,
     check_arguments,
     matches,
     rate_limit,
@@ -84,9 +91,30 @@ class Sandbox:
         batch_limit: The most ids in one batch update, or None for no limit; more ids get a 422.
         foreign: The share of numbers outside the US and Canada, which have no SMS. Default 0.
         delivery_delay: Seconds until a message is delivered; it becomes pending after a third of them, sent after two
-            thirds. The response to a send always says accepted. By the end of its recipient, a message becomes
-            undelivered (0007), rejected (0008) or dlr_expired (0009) instead.
+            thirds. The response to a send always says accepted.
+        end_states: The final status of messages by their sender, or by the last digits of their recipient; all others
+            are delivered. Default: undelivered for 0007, rejected for 0008, dlr_expired for 0009.
+        message_rate: Messages that can be sent in one second, or None for no limit; more get a 429 with the code 26.
+        daily_messages: Messages that can be sent to one number in 24 hours, or None for no limit; the API documents 20.
+        sms_relay_url: Where messages are posted that arrive at a number without an `sms_relay_url`; a test may change
+            it as `sandbox.sms_relay_url`.
+        dlr_relay_url: Where delivery reports are posted of messages without a `callback_url`; a test may change it as
+            `sandbox.dlr_relay_url`.
+        call_delay: Seconds of each step of a call: until an outbound call rings, until it is answered, and until audio
+            that is played ends. By the end of its recipient, a call is busy (0486), rejected (0603), failed (0503),
+            not answered (0408) or answered by a machine (0999) instead.
+        call_duration: Seconds from the answer of a call until the other side hangs up.
+        cdrs: How many calls of the past the account has: one every 17 minutes before the start, most of them recorded
+            and some transcribed.
+        transcription_delay: Seconds until a call or a file is transcribed.
+        files: How the API answers with a recording, or a file that was uploaded: `"redirect"` (a 302 to another port,
+            which refuses requests with a key), `"location200"` (a 200 with the same `Location`) or `"bytes"` (the
+            file itself).
         port: The port to listen on; 0 chooses a free port.
+        deliveries: How events reach their URLs: doubled, late or out of order. Default: each once, in order. The
+            sandbox posts them to URLs on this machine only; `outbox` shows all events.
+        variants: The share, from 0 to 1, of answers and events in another shape that the API was seen to send, such as
+            a message in `{"message": ...}`, 204 for a confirmation, or a call event with its id under `uuid`.
 
     Raises:
         ValueError: An argument is out of range; the message names the argument and the fix.
@@ -110,7 +138,19 @@ class Sandbox:
         batch_limit: int | None = None,
         foreign: float = 0.0,
         delivery_delay: float = 0.0,
+        end_states: Mapping[str, str] | None = None,
+        message_rate: int | None = None,
+        daily_messages: int | None = None,
+        sms_relay_url: str | None = None,
+        dlr_relay_url: str | None = None,
+        call_delay: float = 0.0,
+        call_duration: float = 600.0,
+        cdrs: int = 0,
+        transcription_delay: float = 0.0,
+        files: FileMode = "redirect",
         port: int = 0,
+        deliveries: Deliveries | None = None,
+        variants: float = 0.0,
     ) -> None:
         check_arguments(
             latency=latency,
@@ -121,7 +161,16 @@ class Sandbox:
             apply_delay=apply_delay,
             batch_limit=batch_limit,
             delivery_delay=delivery_delay,
+            end_states=end_states,
+            message_rate=message_rate,
+            daily_messages=daily_messages,
+            call_delay=call_delay,
+            call_duration=call_duration,
+            cdrs=cdrs,
+            transcription_delay=transcription_delay,
+            files=files,
             port=port,
+            variants=variants,
         )
         if not isinstance(faults, Faults):
             faults = Faults.mix(faults or 0.0)
@@ -134,6 +183,13 @@ class Sandbox:
         self._plan = FaultPlan(faults, seed)
         self._timers = Timers(self._real_now)
         self._outbox = Outbox(self._now)
+        self._ticker = Ticker(self._timers, self._lock)
+        self._courier = Courier(self._outbox, self._timers, self._lock, deliveries or Deliveries(), seed)
+        self._variants = Variants(variants, seed) if variants else None
+        if self._variants is not None:
+            self._outbox.shape = self._variants.change_event
+        self._relays = Relays(sms_relay_url, dlr_relay_url)
+        self._files = FileHost(files)
         self._groups = Groups(
             Context(
                 lock=self._lock,
@@ -148,6 +204,16 @@ class Sandbox:
                 apply_delay=apply_delay,
                 batch_limit=batch_limit,
                 delivery_delay=delivery_delay,
+                end_states=END_STATES if end_states is None else dict(end_states),
+                message_rate=message_rate,
+                daily_messages=daily_messages,
+                relays=self._relays,
+                call_delay=call_delay,
+                call_duration=call_duration,
+                cdrs=cdrs,
+                transcription_delay=transcription_delay,
+                api_key=self.api_key,
+                files=self._files,
             )
         )
         self._handler = RequestHandler(
@@ -158,6 +224,7 @@ class Sandbox:
                 charges=self.stats.charges,
                 timers=self._timers,
                 lock=self._lock,
+                variants=self._variants,
             ),
             self._plan,
             self.stats,
@@ -205,6 +272,64 @@ class Sandbox:
         return self._groups.messages.opt_outs.view
 
     @property
+    def calls(self) -> Mapping[str, dict[str, Any]]:
+        """The active calls by id, oldest first, in wire form; every read returns a copy."""
+        return self._groups.calls.calls.view
+
+    @property
+    def call_streams(self) -> Mapping[str, dict[str, Any]]:
+        """The streams of active calls by stream id, with the id of their call; every read returns a copy.
+
+        The sandbox does not connect to their URLs.
+        """
+        return self._groups.calls.streams.view
+
+    @property
+    def outbox(self) -> tuple[SandboxEvent, ...]:
+        """The latest 100,000 events that the account has caused, oldest first, with what became of each delivery.
+
+        Events that the sandbox does not deliver are here too, with the reason.
+        """
+        with self._lock:
+            self._timers.run_due()
+            return self._outbox.snapshot()
+
+    async def delivered(self) -> None:
+        """Wait until every event that is due was delivered; call it from any event loop.
+
+        Events that are late or wait for another try are due at their time on the sandbox's clock: see `advance`.
+
+        Raises:
+            RuntimeError: The sandbox is not running, and events wait.
+        """
+        await self._courier.settled()
+
+    @property
+    def cdrs(self) -> Mapping[str, dict[str, Any]]:
+        """The calls that have ended, by call id, oldest first, in wire form; every read returns a copy."""
+        return self._groups.cdrs.cdrs.view
+
+    @property
+    def recordings(self) -> Mapping[int, dict[str, Any]]:
+        """The recordings by record id, without those that were deleted, in wire form; every read returns a copy."""
+        return self._groups.cdrs.recordings.view
+
+    @property
+    def call_transcriptions(self) -> Mapping[str, dict[str, Any]]:
+        """The transcriptions of calls by call id, in wire form; every read returns a copy."""
+        return self._groups.cdrs.transcriptions.view
+
+    @property
+    def file_transcriptions(self) -> Mapping[str, dict[str, Any]]:
+        """The finished transcriptions of files by request id, in wire form; every read returns a copy."""
+        return self._groups.speech.transcriptions.view
+
+    @property
+    def keys_to_file_host(self) -> int:
+        """How many requests sent a key to the host of the files, which refused them: a client must send none."""
+        return self._files.refused
+
+    @property
     def requests(self) -> tuple[SandboxRequest, ...]:
         """The latest 10,000 requests, in the order of arrival.
 
@@ -244,8 +369,10 @@ class Sandbox:
             self._runner = runner
             self._last_port = runner.addresses[0][1]
             self._url = f"http://{_HOST}:{self._last_port}"
-            self._groups.numbers.store.base_url = self._url
+            self._groups.begin(self._url)
             self._handler.begin()
+        self._ticker.start()
+        self._courier.start()
         return self
 
     async def _listen(self, runner: web.ServerRunner) -> None:
@@ -273,6 +400,8 @@ class Sandbox:
         runner, self._runner = self._runner, None
         if runner is None:
             return
+        await self._ticker.stop()
+        await self._courier.stop()
         await self._handler.cancel()
         # A connection accepted while the server closes would be dropped before it is set up, and its socket would stay
         # open. So accept no more, and give the accepted ones the rounds of the loop that their set-up takes.
@@ -283,6 +412,7 @@ class Sandbox:
         for _ in range(2):
             await asyncio.sleep(0)
         await runner.cleanup()
+        await self._files.stop()
         # Callbacks close the sockets; without these rounds the loop could end before them.
         for _ in range(3):
             await asyncio.sleep(0)
@@ -329,10 +459,13 @@ class Sandbox:
         return tuple(request for request in requests if matches(match, request.method, request.path))
 
     def reset(self) -> None:
-        """Restore the initial state: numbers, counters, records, the rate limit and the faults."""
+        """Restore the initial state: numbers, counters, records, events, the rate limit and the faults."""
         with self._lock:
             self._timers.clear()
+            self._courier.clear()
             self._outbox.clear()
+            if self._variants is not None:
+                self._variants.reset()
             self._groups.reset()
             self.stats.clear()
             self._handler.exchanges.clear()
@@ -382,10 +515,31 @@ class Sandbox:
                 raise KeyError(number_id)
             store.change(number_id, fields)
 
-    def receive(self, sender: str, to: str, text: str, media: Sequence[str] = ()) -> dict[str, Any]:
+    @property
+    def sms_relay_url(self) -> str | None:
+        """Where messages are posted that arrive at a number without an `sms_relay_url`; None: nowhere."""
+        return self._relays.sms
+
+    @sms_relay_url.setter
+    def sms_relay_url(self, url: str | None) -> None:
+        with self._lock:
+            self._relays.sms = url
+
+    @property
+    def dlr_relay_url(self) -> str | None:
+        """Where delivery reports are posted of messages without a `callback_url`; None: nowhere."""
+        return self._relays.dlr
+
+    @dlr_relay_url.setter
+    def dlr_relay_url(self, url: str | None) -> None:
+        with self._lock:
+            self._relays.dlr = url
+
+    def inbound_message(self, sender: str, to: str, text: str, media: Sequence[str] = ()) -> dict[str, Any]:
         """Simulate an inbound message, and return it in wire form.
 
-        The text STOP opts the sender out of messages from `to`.
+        Its event is posted to the `sms_relay_url` of the number, or else of the account. The text STOP opts the sender
+        out of messages from `to`.
 
         Args:
             sender: The phone number that sends the message.
@@ -394,7 +548,102 @@ class Sandbox:
             media: The URLs of media, which make the message an MMS.
         """
         with self._lock:
+            self._timers.run_due()
             return deepcopy(self._groups.messages.receive(sender, to, text, media))
+
+    def receive(self, sender: str, to: str, text: str, media: Sequence[str] = ()) -> dict[str, Any]:
+        """Do what `inbound_message` does: the older name of it."""
+        return self.inbound_message(sender, to, text, media)
+
+    def inbound_call(self, sender: str, to: str) -> dict[str, Any]:
+        """Simulate an inbound call, and return it in wire form. It rings for 60 seconds, or until the API answers it.
+
+        Its events go to the `call_status_url` of the number, and to the account's webhook for calls.
+
+        Args:
+            sender: The phone number that calls.
+            to: The account's number that is called.
+        """
+        with self._lock:
+            return deepcopy(self._groups.calls.ring(sender, to))
+
+    def press(self, call_id: str, digits: str) -> None:
+        """Simulate keys that the other side of a call presses, while `calls.collect` waits for them.
+
+        Args:
+            call_id: The call's id.
+            digits: The keys: `0` to `9`, `*`, `#` and `A` to `D`.
+
+        Raises:
+            KeyError: There is no such active call.
+            ValueError: A key does not exist, or nothing collects digits.
+        """
+        with self._lock:
+            self._timers.run_due()
+            self._groups.calls.press(call_id, digits)
+
+    def hang_up(self, call_id: str) -> None:
+        """Simulate that the other side of a call hangs up; an outbound call that rings is rejected.
+
+        Raises:
+            KeyError: There is no such active call.
+        """
+        with self._lock:
+            self._timers.run_due()
+            self._groups.calls.hang_up(call_id)
+
+    def emit(self, kind: str, url: str | None, body: Mapping[str, Any]) -> None:
+        """Post an event of your own, as the API would: one that no operation of the sandbox causes, or a strange one.
+
+        Args:
+            kind: The kind of event (see `SandboxEvent.kind`).
+            url: Where it goes. The sandbox posts to URLs of this machine only.
+            body: The event in wire form.
+        """
+        with self._lock:
+            self._outbox.post(kind, url, dict(body))
+
+    def add_call(
+        self,
+        *,
+        from_: str,
+        to: str,
+        type: Literal["placed", "received"] = "received",  # noqa: A002 - the name of the filter
+        disposition: Literal["answered", "noanswer", "busy", "failed"] = "answered",
+        duration: int = 60,
+        began: datetime | None = None,
+        recording: bool = True,
+        transcription: bool = False,
+        speech: Sequence[tuple[Literal["agent", "client"], str]] | None = None,
+    ) -> dict[str, Any]:
+        """Add a call that has ended, and return its CDR in wire form.
+
+        A call with a number that ends in 0007 cannot be transcribed.
+
+        Args:
+            from_: The phone number that called.
+            to: The phone number that was called.
+            type: Whether the account has `placed` or `received` it.
+            disposition: How the call ended; only answered calls have recordings.
+            duration: Seconds.
+            began: When the call began, with a time zone; None: `duration` ago.
+            recording: Whether it was recorded.
+            transcription: Whether its recording is transcribed, after `transcription_delay`.
+            speech: What was said, in order; None: a few words about a bill.
+        """
+        with self._lock:
+            record = self._groups.cdrs.add_call(
+                from_=from_,
+                to=to,
+                kind=type,
+                disposition=disposition,
+                duration=duration,
+                began=began,
+                recording=recording,
+                transcription=transcription,
+                speech=speech,
+            )
+            return deepcopy(record)
 
     def advance(self, seconds: float) -> None:
         """Move the sandbox's clock forward: delayed changes apply and the rate limit refills, but latencies still last.
@@ -407,6 +656,7 @@ class Sandbox:
         with self._lock:
             self._ahead += seconds
             self._timers.run_due()
+        self._ticker.wake()
 
     def _date(self) -> datetime:
         return datetime.now(UTC) + timedelta(seconds=self._ahead + self._now() - self._real_now())

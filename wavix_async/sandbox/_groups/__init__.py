@@ -2,21 +2,29 @@
 
 from collections.abc import Iterator
 
+from wavix_async.sandbox._groups.calls import Calls
+from wavix_async.sandbox._groups.cdrs import CallRecords
 from wavix_async.sandbox._groups.collection import Collection, Numbered, Uuids
+from wavix_async.sandbox._groups.ended_call import EndedCall
 from wavix_async.sandbox._groups.filters import exact, phone, prefix, since, until
-from wavix_async.sandbox._groups.group import Context, Group
+from wavix_async.sandbox._groups.group import END_STATES, Context, Group, Relays
 from wavix_async.sandbox._groups.messages import Messages
 from wavix_async.sandbox._groups.numbers import Numbers
 from wavix_async.sandbox._groups.reading import BOOL, TEXT
+from wavix_async.sandbox._groups.speech import SpeechAnalytics
+from wavix_async.sandbox._groups.voice_campaigns import VoiceCampaigns
+from wavix_async.sandbox._groups.webrtc import WebRTC
 from wavix_async.sandbox._server import Route
 
 __all__ = [
     "BOOL",
+    "END_STATES",
     "TEXT",
     "Collection",
     "Context",
     "Groups",
     "Numbered",
+    "Relays",
     "Uuids",
     "exact",
     "phone",
@@ -31,7 +39,12 @@ class Groups:
 
     def __init__(self, context: Context) -> None:
         self.numbers = Numbers(context)
-        self.messages = Messages(context)
+        self.messages = Messages(context, self.numbers.find)
+        self.cdrs = CallRecords(context)
+        self.calls = Calls(context, number=self.numbers.find, on_end=self._keep)
+        self.voice_campaigns = VoiceCampaigns(context, self.calls)
+        self.webrtc = WebRTC(context)
+        self.speech = SpeechAnalytics(context)
 
     def __iter__(self) -> Iterator[Group]:
         return iter(vars(self).values())
@@ -41,6 +54,28 @@ class Groups:
         """The operations of all groups."""
         for group in self:
             yield from group.routes
+
+    def _keep(self, call: EndedCall) -> None:
+        """Write the CDR of a call that is over, and what else it leaves."""
+        self.cdrs.add_call(
+            from_=call.from_,
+            to=call.to,
+            kind="placed" if call.direction == "outbound" else "received",
+            call_id=call.call_id,
+            disposition=call.disposition,
+            duration=call.duration,
+            began=call.started,
+            recording=call.recorded,
+            transcription=call.transcribed,
+            destination=call.destination,
+            per_minute=call.per_minute,
+            charge=call.charge,
+            answered_by=call.answered_by,
+        )
+
+    def begin(self, base_url: str) -> None:
+        """Tell the groups at which address they are, for the URLs in their answers."""
+        self.numbers.store.base_url = self.cdrs.base_url = self.speech.base_url = base_url
 
     def reset(self) -> None:
         """Restore the initial state."""

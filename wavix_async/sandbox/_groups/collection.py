@@ -11,7 +11,7 @@ The state is in memory: `Record`s by key, in the order of their creation.
 import builtins
 import random
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from collections.abc import Collection as Names
 from copy import deepcopy
 from typing import Any, Literal, Protocol
@@ -83,8 +83,8 @@ class Collection:
     """The field of the record that has the id; None: records have no id."""
     key: Callable[[Record], Any] | None = field(default=None, kw_only=True)
     """A function that returns the key of a record without an id; a new record overwrites one with the same key."""
-    checks: Mapping[str, Check] = field(factory=dict, kw_only=True)
-    """The fields that create and update accept."""
+    checks: Mapping[str, Check] | None = field(default=None, kw_only=True)
+    """The fields that create and update accept; None: the router has checked them by the API's description."""
     required: Names[str] = field(default=(), kw_only=True)
     """The fields that create requires."""
     update_by: Literal["merge", "replace"] = field(default="merge", kw_only=True)
@@ -103,17 +103,12 @@ class Collection:
     """The key under which create, get and update return the record; None: the body is the record."""
     echo: bool = field(default=True, kw_only=True)
     """Whether create returns the record; otherwise it returns `{"success": true}`."""
-    aging: Callable[[Record, float], tuple[Mapping[str, Any], bool]] | None = field(default=None, kw_only=True)
-    """A function for changes that come with time: it gets a record and the seconds since its creation, and returns the
-    fields that differ and whether they are final."""
     _records: dict[Any, Record] = field(factory=dict, init=False)
-    _born: dict[Any, float] = field(factory=dict, init=False)  # creation times of the records that time still changes
     _count: int = field(default=0, init=False)
 
     def reset(self) -> None:
         """Remove all records, and begin again with the first id."""
         self._records.clear()
-        self._born.clear()
         self._count = 0
 
     # --- for code of the group; the caller holds the lock ---
@@ -132,8 +127,15 @@ class Collection:
                 record = {self.id_field: key, **record}
         self._count += 1
         self._records[key] = record
-        if self.aging is not None:
-            self._born[key] = self.context.clock()
+        return record
+
+    def change(self, key: Any, changes: Record) -> Record:
+        """Set fields of a record, and return it.
+
+        Raises:
+            ApiError: 404, there is no such record.
+        """
+        record = self._records[key] = {**self.find(key), **changes}
         return record
 
     def find(self, key: Any) -> Record:
@@ -145,13 +147,16 @@ class Collection:
         record = self._records.get(key)
         if record is None:
             raise ApiError(404, "Record not found")
-        born = self._born.get(key)
-        if born is not None and self.aging is not None:
-            changes, settled = self.aging(record, self.context.clock() - born)
-            record = self._records[key] = {**record, **changes}
-            if settled:
-                del self._born[key]
         return record
+
+    def remove(self, key: Any) -> None:
+        """Remove a record.
+
+        Raises:
+            ApiError: 404, there is no such record.
+        """
+        self.find(key)
+        del self._records[key]
 
     def __contains__(self, key: Any) -> bool:
         return key in self._records
@@ -171,26 +176,30 @@ class Collection:
 
     def list(self, call: Call) -> Reply:
         """Return the records that match all filters, oldest first; one page of them if the list is paged."""
-        given = dict(parse_qsl(call.query, keep_blank_values=True))
-        found = self._matching(given, self.filters)
+        return Reply.of(200, self.page(dict(parse_qsl(call.query, keep_blank_values=True))))
+
+    def page(self, given: Mapping[str, str]) -> Any:
+        """Return what list answers to the parameters of a query."""
+        found = self.matching(given, self.filters)
         if self.list_key is None:
-            return Reply.of(200, found)
+            return found
         if not self.paged:
-            return Reply.of(200, {self.list_key: found})
+            return {self.list_key: found}
         page, per_page = paging(given)
         shown = found[(page - 1) * per_page : page * per_page]
-        return Reply.of(200, {self.list_key: shown, "pagination": pagination(page, per_page, len(found))})
+        return {self.list_key: shown, "pagination": pagination(page, per_page, len(found))}
 
     def export(self, call: Call) -> Reply:
         """Return all records that match all filters, oldest first, as rows without their empty fields."""
         given = dict(parse_qsl(call.query, keep_blank_values=True))
-        found = self._matching(given, {**self.filters, **self.export_filters})
-        rows = [{name: value for name, value in record.items() if value is not None} for record in found]
-        body = Rows(rows)
-        body.lines = f'ETag: "{zlib.crc32(body.payload):08x}"\r\n'
-        return body
+        return exported(self.matching(given, {**self.filters, **self.export_filters}))
 
-    def _matching(self, given: Mapping[str, str], filters: Mapping[str, Filter]) -> builtins.list[Record]:
+    def matching(self, given: Mapping[str, str], filters: Mapping[str, Filter]) -> builtins.list[Record]:
+        """Return the records that match all filters that are given, oldest first.
+
+        Raises:
+            ApiError: 400 with the filter that is missing or wrong.
+        """
         for name in self.required_filters:
             if name not in given:
                 raise invalid(name)
@@ -227,10 +236,7 @@ class Collection:
 
     def delete(self, call: Call) -> Reply:
         """Remove a record."""
-        key = self._key(call)
-        self.find(key)
-        del self._records[key]
-        self._born.pop(key, None)
+        self.remove(self._key(call))
         return Reply.of(200, {"success": True})
 
     def read(self, body: bytes, required: Names[str] = ()) -> Record:
@@ -240,6 +246,8 @@ class Collection:
             ApiError: 400 with the field that is missing, wrong or unknown.
         """
         given = json_object(body)
+        if self.checks is None:
+            return given if self.wrap is None else given[self.wrap]
         if self.wrap is None:
             fields(self.checks, required)("", given)
             return given
@@ -252,6 +260,13 @@ class Collection:
 
     def _shown(self, status: int, record: Record) -> Reply:
         return Reply.of(status, record if self.unwrap is None else {self.unwrap: record})
+
+
+def exported(records: Iterable[Record]) -> Rows:
+    """Return records as rows without their empty fields."""
+    body = Rows([{name: value for name, value in record.items() if value is not None} for record in records])
+    body.lines = f'ETag: "{zlib.crc32(body.payload):08x}"\r\n'
+    return body
 
 
 class View(Mapping[Any, Record]):

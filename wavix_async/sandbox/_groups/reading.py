@@ -1,11 +1,12 @@
 """Read a request: its ids, the filters and pages in the query, and the fields of a JSON body."""
 
-import json
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-from wavix_async.sandbox._server import invalid
+from wavix_async.sandbox._server import invalid, json_object
+
+__all__ = ["json_object"]
 
 DEFAULT_PER_PAGE = 25
 MAX_PER_PAGE = 100
@@ -60,31 +61,6 @@ def pagination(page: int, per_page: int, total: int) -> dict[str, int]:
 
 
 # --- body ---
-
-
-def _no_constant(name: str) -> Any:
-    raise ValueError(f"{name} is not JSON")
-
-
-_decode = json.JSONDecoder(parse_constant=_no_constant).decode
-
-
-def json_object(body: bytes) -> dict[str, Any]:
-    """Return the JSON object in a body.
-
-    Raises:
-        ApiError: 400, the body is not a JSON object.
-    """
-    try:
-        value = _decode(body.decode())
-        if b"\\u" in body:
-            # A lone surrogate (half a character) cannot be sent back in a response.
-            json.dumps(value, ensure_ascii=False).encode()
-    except (ValueError, RecursionError):
-        raise invalid("body", "malformed JSON") from None
-    if not isinstance(value, dict):
-        raise invalid("body", "a JSON object is needed")
-    return value
 
 
 def is_bool(value: Any) -> bool:

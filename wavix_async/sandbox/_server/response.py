@@ -85,9 +85,9 @@ class Reply(web.StreamResponse):
         self._stays_open = request.keep_alive and not self.cut
         body = self.payload
         closing = "" if self._stays_open or self.cut else "Connection: close\r\n"
+        about = "" if self.code == 204 else f"Content-Type: {self.media}\r\nContent-Length: {len(body)}\r\n"
         head = (
-            f"HTTP/1.1 {self.code} {_REASONS.get(self.code, 'Unknown')}\r\n"
-            f"Content-Type: {self.media}\r\nContent-Length: {len(body)}\r\n"
+            f"HTTP/1.1 {self.code} {_REASONS.get(self.code, 'Unknown')}\r\n{about}"
             f"Date: {_http_date()}\r\n{self.lines}{closing}\r\n"
         ).encode("latin-1")
         if request.method == "HEAD":

@@ -8,9 +8,11 @@ from urllib.parse import unquote
 from aiohttp import web
 from attrs import define, field, frozen
 
+from wavix_async.sandbox._server.description import request_check
 from wavix_async.sandbox._server.errors import ApiError, forbidden, unauthorized, wrong_method
 from wavix_async.sandbox._server.response import Reply
 from wavix_async.sandbox._server.timers import Timers
+from wavix_async.sandbox._server.variants import Variants
 
 _LEVELS = {"none": 0, "read": 1, "write": 2}
 
@@ -30,6 +32,9 @@ class Route:
     """Whether the account pays for it; the router counts each success in `SandboxStats.charges`."""
     upload: bool = False
     """Whether the handler reads the body itself, as a multipart form."""
+    own_checks: bool = False
+    """Whether the handler checks the query and the body itself; otherwise the API's description does (see
+    `description`)."""
 
 
 @define
@@ -67,6 +72,7 @@ class Router:
         charges: Counts the charged operations, such as `POST /v3/messages`.
         timers: Run what is due before a request is answered.
         lock: The lock of the sandbox.
+        variants: Give answers other shapes; None: none does.
 
     Raises:
         ValueError: Two routes have the same method and path.
@@ -81,7 +87,9 @@ class Router:
         charges: Counter[str],
         timers: Timers,
         lock: RLock,
+        variants: Variants | None = None,
     ) -> None:
+        self._variants = variants
         self._authorization = f"Bearer {api_key}"
         self._charges = charges
         self._timers = timers
@@ -133,6 +141,9 @@ class Router:
             raise wrong_method(", ".join(call.routes)) if call.routes else ApiError(404, "Not found")
         if route.scope in self._forbidden:
             raise forbidden()
+        if not route.own_checks and (check := request_check(route.method, route.path)) is not None:
+            check.check_query(call.query)
+            check.check_body(call.body)
         with self._lock:
             self._timers.run_due()
             reply = route.handler(call)
@@ -141,6 +152,9 @@ class Router:
         if route.charged:
             with self._lock:
                 self._charges[f"{route.method} {route.path}"] += 1
+        if self._variants is not None:
+            with self._lock:
+                self._variants.change_answer(f"{route.method} {route.path}", reply)
         return reply
 
 

@@ -2,7 +2,11 @@
 
 from collections.abc import Mapping
 
+from wavix_async.sandbox._server.file_host import MODES
 from wavix_async.sandbox._server.rate_limit import Bucket, Limit, Window
+
+_END_STATES = ("delivered", "undelivered", "expired", "rejected", "dlr_expired")
+_MOST_CDRS = 100_000
 
 
 def rate_limit(rate: float | None, burst: int | None, window: float | None) -> Limit | None:
@@ -41,7 +45,16 @@ def check_arguments(
     apply_delay: float,
     batch_limit: int | None,
     delivery_delay: float,
+    end_states: Mapping[str, str] | None,
+    message_rate: int | None,
+    daily_messages: int | None,
+    call_delay: float,
+    call_duration: float,
+    cdrs: int,
+    transcription_delay: float,
+    files: str,
     port: int,
+    variants: float,
 ) -> None:
     low, high = latency if isinstance(latency, tuple) else (latency, latency)
     if not 0 <= low <= high:
@@ -59,7 +72,26 @@ def check_arguments(
         raise ValueError(f"apply_delay must be 0 or more seconds, not {apply_delay!r}")
     if not delivery_delay >= 0:
         raise ValueError(f"delivery_delay must be 0 or more seconds, not {delivery_delay!r}")
+    for key, state in (end_states or {}).items():
+        if not key or state not in _END_STATES:
+            states = ", ".join(_END_STATES)
+            raise ValueError(f"end_states must map senders or last digits to one of {states}, not {key!r} to {state!r}")
+    for name, most in (("message_rate", message_rate), ("daily_messages", daily_messages)):
+        if most is not None and (type(most) is not int or most < 1):
+            raise ValueError(f"{name} must be a whole number of 1 or more, not {most!r}: use None for no limit")
+    if not call_delay >= 0:
+        raise ValueError(f"call_delay must be 0 or more seconds, not {call_delay!r}")
+    if not call_duration >= 0:
+        raise ValueError(f"call_duration must be 0 or more seconds, not {call_duration!r}")
+    if not 0 <= cdrs <= _MOST_CDRS:
+        raise ValueError(f"cdrs must be from 0 to {_MOST_CDRS:,}, not {cdrs!r}")
+    if not transcription_delay >= 0:
+        raise ValueError(f"transcription_delay must be 0 or more seconds, not {transcription_delay!r}")
+    if files not in MODES:
+        raise ValueError(f"files must be one of {', '.join(MODES)}, not {files!r}")
     if batch_limit is not None and batch_limit < 1:
         raise ValueError(f"batch_limit must be 1 or more, not {batch_limit!r}: use None for no limit")
+    if not 0 <= variants <= 1:
+        raise ValueError(f"variants must be a share from 0 to 1, not {variants!r}: write 0.5 for half of the answers")
     if not 0 <= port <= 65535:
         raise ValueError(f"port must be from 0 to 65535, not {port!r}: use 0 for a free port")

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from wavix_async.sandbox._groups.filters import Record, without_plus
 from wavix_async.sandbox._groups.group import Context
 from wavix_async.sandbox._groups.numbers.data import DOC_TYPES, Fleet
 from wavix_async.sandbox._groups.numbers.query import listing, selection
@@ -28,18 +29,23 @@ class Numbers:
         self.reset = self.store.reset
         self._batch_limit = context.batch_limit
 
+    def find(self, phone: str) -> Record | None:
+        """Return a phone number in wire form, or None if the account does not own it; the caller holds the lock."""
+        number_id = self.store.find(without_plus(phone))
+        return None if number_id is None else self.store.record(number_id)
+
     @property
     def routes(self) -> Sequence[Route]:
         """The operations."""
         one, paper = "/v1/numbers/{id}", "/v1/numbers/{id}/papers/{paper_id}"
         return (
-            Route("GET", "/v1/numbers", "numbers:read", self._list),
-            Route("PATCH", "/v1/numbers", "numbers:write", self._update_batch),
-            Route("DELETE", "/v1/numbers", "numbers:write", self._release),
-            Route("GET", one, "numbers:read", self._get),
-            Route("PATCH", one, "numbers:write", self._update),
+            Route("GET", "/v1/numbers", "numbers:read", self._list, own_checks=True),
+            Route("PATCH", "/v1/numbers", "numbers:write", self._update_batch, own_checks=True),
+            Route("DELETE", "/v1/numbers", "numbers:write", self._release, own_checks=True),
+            Route("GET", one, "numbers:read", self._get, own_checks=True),
+            Route("PATCH", one, "numbers:write", self._update, own_checks=True),
             Route("POST", "/v1/numbers/papers", "numbers:write", self._upload, upload=True),
-            Route("GET", paper, "numbers:read", self._file),
+            Route("GET", paper, "numbers:read", self._file, own_checks=True),
         )
 
     def _list(self, call: Call) -> Reply:

@@ -2,9 +2,10 @@
 
 from pathlib import PurePath
 
-from aiohttp import BodyPartReader, web
+from aiohttp import web
 from attrs import frozen
 
+from wavix_async.sandbox._groups.forms import read_form
 from wavix_async.sandbox._groups.numbers.data import DOC_TYPES
 from wavix_async.sandbox._server import invalid
 
@@ -39,22 +40,8 @@ async def read_upload(request: web.BaseRequest) -> Upload:
     Raises:
         ApiError: 400 with the field that is missing or wrong.
     """
-    if not request.content_type.startswith("multipart/"):
-        raise invalid("doc_attachment", "a multipart/form-data body is needed")
-    fields: dict[str, str] = {}
-    name, content = "", b""
-    try:
-        async for part in await request.multipart():
-            if not isinstance(part, BodyPartReader) or part.name is None:
-                continue
-            value = bytes(await part.read())
-            if part.name == "doc_attachment":
-                name, content = part.filename or "", value
-            else:
-                fields[part.name] = value.decode(errors="replace").strip()
-    except ValueError:
-        raise invalid("body", "malformed multipart form") from None
-    return _checked(fields, name, content)
+    form = await read_form(request, "doc_attachment")
+    return _checked(form.fields, form.filename, form.content)
 
 
 def _checked(fields: dict[str, str], name: str, content: bytes) -> Upload:

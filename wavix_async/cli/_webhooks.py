@@ -1,0 +1,283 @@
+"""What `wavix-async webhooks` does: print the events that come, and post one. Loaded only for that command."""
+
+import asyncio
+import json
+import os
+import secrets
+import signal
+import sys
+import uuid
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import aiohttp
+from rich.text import Text
+from yarl import URL
+
+from wavix_async import Event, to_dict
+from wavix_async import WebhookAnswerEvent as AnswerEvent
+from wavix_async.cli._console import err, out, printable, write_json
+from wavix_async.cli._exit import ExitCode, Quit
+from wavix_async.cli._runner import on_signal
+from wavix_async.config import is_loopback
+from wavix_async.models import Model
+from wavix_async.webhooks import KINDS, DeliveryReport, UnknownEvent, Webhooks
+
+__all__ = ["BODIES", "SECRET", "check_url", "fire", "listen"]
+
+SECRET: Final = "WAVIX_WEBHOOK_SECRET"  # noqa: S105 - the name of the variable
+_STOP_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
+_TIMEOUT: Final = aiohttp.ClientTimeout(total=10)
+_LONGEST: Final = 60
+"""Characters of a value in a line."""
+
+
+# --- listen ---
+
+
+async def listen(port: int, target: URL | None, *, as_json: bool) -> None:
+    """Print events until a signal.
+
+    Args:
+        port: The port; 0: a free one.
+        target: Where to post a copy of each event.
+        as_json: Print NDJSON.
+
+    Raises:
+        Quit: The port is in use.
+    """
+    from aiohttp import web  # `fire` does not need it
+
+    given = os.environ.get(SECRET)
+    hooks = Webhooks(secret=given or secrets.token_urlsafe(24), concurrency=1, observers=[_show_refusal])
+    shown = f"/${SECRET}" if given else hooks.path()
+    stop_event = asyncio.Event()
+    app = web.Application()
+    hooks.add_to(app)
+    runner = web.AppRunner(app, access_log=None)
+    async with aiohttp.ClientSession(timeout=_TIMEOUT) as session:
+
+        @hooks.on(Model)
+        async def show(event: Model) -> None:
+            try:
+                if as_json:
+                    write_json(_as_json(event))
+                else:
+                    out().print(Text(_line(event)), soft_wrap=True)
+                sys.stdout.flush()
+            except BrokenPipeError:
+                stop_event.set()
+            if target is not None:
+                await _forward(session, target, event)
+
+        await runner.setup()
+        try:
+            site = web.TCPSite(runner, "127.0.0.1", port)
+            try:
+                await site.start()
+            except OSError as error:
+                raise Quit(
+                    ExitCode.USAGE, f"Cannot listen on port {port}: {error.strerror}. Use --port 0 to pick a free port."
+                ) from None
+            _, actual, *_ = runner.addresses[0]
+            say(f"Listening at http://127.0.0.1:{actual}{shown}; press Ctrl-C to stop.")
+            with on_signal(stop_event.set, *_STOP_SIGNALS):
+                await stop_event.wait()
+        finally:
+            await runner.cleanup()
+
+
+def say(text: str) -> None:
+    """Print a line to stderr."""
+    err().print(Text(printable(text)), soft_wrap=True, style="dim")
+
+
+def _show_refusal(event: Event) -> None:
+    """Say why a request shows no event."""
+    if isinstance(event, AnswerEvent) and event.result != "stored":
+        what = "a request" if event.kind is None else event.kind
+        say(f"Answered {event.status} to {what}: {event.result}.")
+
+
+async def _forward(session: aiohttp.ClientSession, target: URL, event: Model) -> None:
+    try:
+        status = await _post(session, target, _body(event))
+    except (aiohttp.ClientError, TimeoutError, OSError) as error:
+        say(f"Not forwarded: {type(error).__name__}.")
+        return
+    if not 200 <= status < 300:
+        say(f"Forwarded, and answered {status}.")
+
+
+async def _post(session: aiohttp.ClientSession, target: URL, body: Any) -> int:
+    async with session.post(target, json=body, allow_redirects=False) as answer:
+        return answer.status
+
+
+def _body(event: Model) -> Any:
+    return event.raw if isinstance(event, UnknownEvent) else to_dict(event)
+
+
+def _name(event: Model) -> str:
+    return next((name for name, kind in KINDS.items() if type(event) is kind and kind is not UnknownEvent), "unknown")
+
+
+def _as_json(event: Model) -> dict[str, Any]:
+    late = {"late": True} if isinstance(event, DeliveryReport) and event.late else {}
+    return {"kind": _name(event), **late, "event": _body(event)}
+
+
+def _line(event: Model) -> str:
+    """Return an event in one line, without texts and digits, and without the values of unknown keys."""
+    body = {} if isinstance(event, UnknownEvent) else to_dict(event)
+    shown = {
+        name: str(value)
+        for name, value in body.items()
+        if name not in event.extra and isinstance(value, str | int | float) and value != ""
+    }
+    text = _inside(body, "message_body", "text")
+    if isinstance(text, str):
+        shown["text"] = f"({len(text):,} characters)"
+    if "event_payload" in body:
+        for name in ("type", "status"):
+            value = _inside(body, "event_payload", name) or _inside(body, "event_payload", "payload", name)
+            if isinstance(value, str):
+                shown[f"payload.{name}"] = value
+        if _inside(body, "event_payload", "payload", "digits") is not None:
+            shown["payload.digits"] = "***"
+    if event.extra:
+        shown["more"] = ",".join(map(str, list(event.extra)[:20]))
+    if isinstance(event, DeliveryReport) and event.late:
+        shown["late"] = "yes"
+    facts = " ".join(f"{name}={value[:_LONGEST]}" for name, value in shown.items())
+    line = f"{datetime.now(UTC):%H:%M:%S} {_name(event)} {facts}".rstrip()
+    return printable(line).replace("\n", "\\u000a")
+
+
+def _inside(value: Any, *names: str) -> Any:
+    for name in names:
+        value = value.get(name) if isinstance(value, Mapping) else None
+    return value
+
+
+# --- fire ---
+
+_NOW: Final = "<now>"
+_NEW: Final = "<new>"
+BODIES: Final[Mapping[str, Mapping[str, Any]]] = {
+    "on_call": {
+        "id": _NEW,
+        "uuid": _NEW,
+        "direction": "outbound",
+        "event_type": "answered",
+        "event_time": _NOW,
+        "event_payload": None,
+        "from": "15125550100",
+        "to": "15125550143",
+        "call_started": _NOW,
+        "call_answered": _NOW,
+        "call_completed": None,
+        "machine_detected": False,
+        "tag": "",
+    },
+    "post_call": {
+        "direction": "outbound",
+        "uuid": _NEW,
+        "destination": "United States",
+        "duration": 6,
+        "charge": "0.012",
+        "date": _NOW,
+        "disposition": "answered",
+        "from": "15125550100",
+        "to": "15125550143",
+        "per_minute": "0.012",
+    },
+    "message": {
+        "message_id": _NEW,
+        "from": "15125550143",
+        "to": "15125550100",
+        "message_body": {"text": "Hello", "media": None},
+        "received_at": _NOW,
+    },
+    "dlr": {
+        "message_id": _NEW,
+        "message_type": "sms",
+        "from": "15125550100",
+        "to": "15125550143",
+        "tag": None,
+        "status": "delivered",
+        "segments_count": 1,
+        "sent": _NOW,
+        "delivered": _NOW,
+        "error": None,
+        "charge": "0.01",
+        "carrier_fees": "0.0",
+    },
+    "number": {"number": "15125550100", "campaign_id": "C000001", "brand_id": "B000001", "status": "APPROVED"},
+    "campaign": {"campaign_id": "C000001", "brand_id": "B000001", "status": "APPROVED"},
+    "brand": {"brand_id": "B000001", "status": "VERIFIED"},
+    "file_transcription": {"request_id": _NEW, "status": "completed", "error": None},
+    "call_transcription": {"uuid": _NEW, "status": "completed"},
+    "voice_campaign": {"id": 1, "status": "completed"},
+}
+
+
+def fire(kind: str, target: URL, fields: Mapping[str, str]) -> int:
+    """Post an event, and return the status of the answer.
+
+    Raises:
+        Quit: There was no answer.
+    """
+    return asyncio.run(_fire(target, _make_body(kind, fields)))
+
+
+async def _fire(target: URL, body: Any) -> int:
+    async with aiohttp.ClientSession(timeout=_TIMEOUT) as session:
+        try:
+            return await _post(session, target, body)
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            # The text of the error has the URL, and with it the secret.
+            raise Quit(
+                ExitCode.TEMPORARY, f"No answer from {target.host}:{target.port}: {type(error).__name__}."
+            ) from None
+
+
+def _make_body(kind: str, fields: Mapping[str, str]) -> dict[str, Any]:
+    made = {_NEW: str(uuid.uuid4()), _NOW: datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")}
+    body = {name: made.get(value, value) if isinstance(value, str) else value for name, value in BODIES[kind].items()}
+    for option, text in fields.items():
+        name = "to" if option == "recipient" else option.replace("-", "_")
+        body[name] = _value(text, body.get(name))
+    if kind == "dlr" and body["status"] == "sent" and "delivered" not in fields:
+        body["delivered"] = None
+    return body
+
+
+def _value(text: str, sample: Any) -> Any:
+    """Return the value of a field: a string where the event has one, because a phone number is not a number."""
+    if text == "null":
+        return None
+    if isinstance(sample, str) or (sample is None and text[:1] not in "{["):
+        return text
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def check_url(option: str, text: str) -> URL:
+    """Return the URL of an option.
+
+    Raises:
+        Quit: It is not a URL, or it uses http for another machine. The message does not repeat it.
+    """
+    try:
+        url = URL(text)
+    except ValueError:
+        url = URL()
+    if url.scheme not in {"http", "https"} or not url.host:
+        raise Quit(ExitCode.USAGE, f"{option} must be a URL such as https://example.com/wavix/SECRET.")
+    if url.scheme == "http" and not is_loopback(url.host):
+        raise Quit(ExitCode.USAGE, f"{option} must use https: {url.host} is not this machine.")
+    return url
