@@ -99,6 +99,7 @@ async def test_read_gives_the_rest() -> None:
         assert open_file.complete is True
 
 
+@pytest.mark.req_33
 async def test_a_file_that_was_left_early_is_not_whole() -> None:
     async with downloading(answer(SOUND * 2)) as (_, wavix):
         opened = file(wavix)
@@ -231,6 +232,7 @@ async def test_before_the_first_byte_a_failure_is_repeated(tmp_path: Path, way: 
     assert seen == ["AttemptEvent", "RetryEvent", "AttemptEvent"]
 
 
+@pytest.mark.req_33
 async def test_a_cut_file_is_never_taken_for_whole(tmp_path: Path) -> None:
     cut = answer(SOUND[:1000], length=len(SOUND))
     async with downloading(cut) as (server, wavix):
@@ -259,6 +261,7 @@ async def test_save_starts_again_after_a_cut(tmp_path: Path) -> None:
     assert [each.name for each in tmp_path.iterdir()] == ["a.mp3"]
 
 
+@pytest.mark.req_33
 async def test_a_file_of_unknown_length_keeps_a_name_that_says_so(tmp_path: Path) -> None:
     async with downloading(answer(SOUND, length=None)) as (_, wavix):
         saved = await file(wavix).save(tmp_path / "a.mp3")
@@ -515,6 +518,7 @@ async def test_no_header_breaks_a_download(tmp_path: Path, header: str) -> None:
 # --- redirects ---
 
 
+@pytest.mark.req_33
 @pytest.mark.parametrize("status", [200, 301, 302, 303, 307, 308])
 async def test_a_redirect_goes_to_the_file_without_the_key(status: int, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
@@ -640,6 +644,7 @@ async def test_a_second_redirect_is_an_error() -> None:
 # --- many, with faults ---
 
 
+@pytest.mark.req_33
 @pytest.mark.parametrize("seed", range(2))
 async def test_many_files_survive_resets_and_cuts(tmp_path: Path, seed: int) -> None:
     dice = random.Random(seed)

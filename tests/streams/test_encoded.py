@@ -70,6 +70,7 @@ async def test_odd_forms_are_read(body: bytes) -> None:
         assert await file(wavix) in {SOUND, b""}
 
 
+@pytest.mark.req_33
 @pytest.mark.parametrize("coding", ["gzip", "deflate"])
 @pytest.mark.parametrize("kept", [1, 1000, -1, -8, -9])
 @pytest.mark.parametrize("way", ["await", "save", "with"])
@@ -128,6 +129,7 @@ async def test_a_compressed_error_is_the_usual_one() -> None:
             await file(wavix)
 
 
+@pytest.mark.req_33
 async def test_a_compressed_export_without_its_end_is_not_complete() -> None:
     rows = b"".join(json.dumps({"message_id": f"m{at}"}).encode() + b"\n" for at in range(3))
     # Flushed after the last row: only the end of the compressed stream is missing.
