@@ -508,19 +508,16 @@ EXAMPLES = {
 @pytest.mark.req_01
 @pytest.mark.req_10
 @pytest.mark.req_14
-@settings(max_examples=12, deadline=None, derandomize=True)
-@given(**EXAMPLES)
+@pytest.mark.parametrize("examples", [12, pytest.param(300, marks=pytest.mark.scale)])
 def test_whatever_happens_in_several_runs_none_is_sent_twice_and_each_outcome_is_true(
-    tmp_path_factory: pytest.TempPathFactory, **example: Any
+    examples: int, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    make_runs(tmp_path_factory.mktemp("journal") / "run", **example)
+    @settings(max_examples=examples, deadline=None, derandomize=True)
+    @given(**EXAMPLES)
+    def make_some(**example: Any) -> None:
+        make_runs(tmp_path_factory.mktemp("journal") / "run", **example)
 
-
-@pytest.mark.scale
-@settings(max_examples=300, deadline=None, derandomize=True)
-@given(**EXAMPLES)
-def test_whatever_happens_in_several_runs_at_length(tmp_path_factory: pytest.TempPathFactory, **example: Any) -> None:
-    make_runs(tmp_path_factory.mktemp("journal") / "run", **example)
+    make_some()
 
 
 def make_runs(
