@@ -142,7 +142,7 @@ class _Batch:
 
     def __init__(self, done: "asyncio.Future[dict[str, list[Any]]]") -> None:
         self.outcomes: dict[str, tuple[str, int, str | None, str | None]] = {}
-        self.sending: list[tuple[str, str, str | None, bool, float]] = []
+        self.sending: dict[str, tuple[str, str, str | None, bool, float]] = {}
         self.claims: list[tuple[str, str | None]] = []
         self.done = done
 
@@ -319,7 +319,10 @@ class Journal:
     ) -> None:
         """Write the state of an item with the next transaction."""
         if self.is_kept and self.error is None:
-            self._next_batch().outcomes[key] = state, attempts, answer, error
+            batch = self._next_batch()
+            batch.outcomes[key] = state, attempts, answer, error
+            # It was cancelled before it was written, so it was not sent.
+            batch.sending.pop(key, None)
 
     async def write_sending(self, row: tuple[str, str, str | None, bool, float]) -> None:
         """Write that an item is about to be sent, and wait until that is on the disk.
@@ -328,7 +331,7 @@ class Journal:
             row: Its key, digest, mark, whether the mark is its own, and when it was met first.
         """
         batch = self._next_batch()
-        batch.sending.append(row)
+        batch.sending[row[0]] = row
         await asyncio.shield(batch.done)
 
     async def count_mark(self, mark: str) -> int:
@@ -391,7 +394,7 @@ def _write(connection: sqlite3.Connection, batch: _Batch, first: str | None) -> 
         if batch.outcomes:
             connection.execute(_RECORD, (json.dumps([(key, *outcome) for key, outcome in batch.outcomes.items()]),))
         if batch.sending:
-            connection.execute(_SENDING, (json.dumps(batch.sending),))
+            connection.execute(_SENDING, (json.dumps(list(batch.sending.values())),))
         if batch.claims:
             text = json.dumps(batch.claims)
             connection.execute(_CLAIM, (text,))

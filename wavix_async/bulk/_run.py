@@ -390,12 +390,16 @@ class BulkRun(TaskCoroutine[BulkReport[Key, Result]], Generic[Key, Result]):
         self._halt()
 
     async def _skip_rest(self) -> None:
-        """Report the items that a stop left unsent; read a generator for a limited time only, as it may be endless."""
+        """Report the items that a stop left unsent; read a generator for a limited time only, as it may be endless.
+
+        If an earlier run of the journal may have sent them, the journal says how they ended; that takes time, too.
+        """
         if not self._stopping or self._broken is not None:
             return
         loop = asyncio.get_running_loop()
         until, log = None, AttemptLog()
-        if self._source.total is None:
+        has_history = self._journal is not None and self._journal.has_history
+        if self._source.total is None or has_history:
             # Requests in flight may have used up the grace period, but most inputs need only a moment.
             until = max(self._pool.ends_at or 0.0, loop.time() + _READ_AT_LEAST)
         while until is None or loop.time() < until:
@@ -414,8 +418,7 @@ class BulkRun(TaskCoroutine[BulkReport[Key, Result]], Generic[Key, Result]):
             except InputError:
                 key = item
             result = BulkResult[Key, Result](key, BulkStatus.NOT_SENT, error=self._stopped_by)
-            if self._journal is not None and self._journal.has_history:
-                # An earlier run may have sent it.
+            if has_history:
                 log.reset()
                 result = await self._handle(item, log) or result
             self._count(result)
