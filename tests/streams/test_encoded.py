@@ -62,7 +62,9 @@ async def test_a_compressed_file_is_read(coding: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "body", [RAW_DEFLATE, gzip.compress(SOUND[:9]) + gzip.compress(SOUND[9:]) + bytes(512), gzip.compress(b"")]
+    "body",
+    [RAW_DEFLATE, gzip.compress(SOUND[:9]) + gzip.compress(SOUND[9:]) + bytes(512), gzip.compress(b"")],
+    ids=["raw deflate", "two members and zeros", "nothing"],
 )
 async def test_odd_forms_are_read(body: bytes) -> None:
     coding = "deflate" if body is RAW_DEFLATE else "gzip"
@@ -96,7 +98,11 @@ async def test_a_cut_compressed_file_is_read_again(tmp_path: Path) -> None:
         assert len(server.asked) == 3
 
 
-@pytest.mark.parametrize("body", [b"no gzip", CODED["gzip"][:9000] + b"?" * 9000, CODED["gzip"] + b"more"])
+@pytest.mark.parametrize(
+    "body",
+    [b"no gzip", CODED["gzip"][:9000] + b"?" * 9000, CODED["gzip"] + b"more"],
+    ids=["no gzip", "damaged", "with more behind it"],
+)
 async def test_a_damaged_compressed_file_is_an_error(body: bytes) -> None:
     async with downloading(answer(body, Content_Encoding="gzip")) as (_, wavix):
         with pytest.raises(DecodeError, match="compressed"):
