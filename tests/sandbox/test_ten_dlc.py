@@ -339,6 +339,24 @@ async def test_events_go_to_the_subscriptions(sandbox: Sandbox, client: WavixCli
     assert await subscriptions.list() == []
 
 
+async def test_older_shapes_of_answers() -> None:
+    async with (
+        Sandbox(numbers=1, variants=1.0) as sandbox,
+        WavixClient(sandbox.api_key, base_url=sandbox.url) as wavix,
+    ):
+        brands, number = wavix.ten_dlc.brands, sandbox.numbers[1001]["number"]
+        brand = (await brands.create(**NEW_BRAND)).brand_id
+        await brands.evidence.upload(brand, file=b"%PDF", filename="a.pdf")
+        assert [each.file_name for each in await brands.evidence.list(brand)] == ["a.pdf"]
+        await brands.vettings.create(brand, evp_id="CV", vetting_class="STANDARD")
+        for count in (0, 1, 2):
+            assert len(await brands.vettings.appeals.list(brand)) == count
+            await brands.vettings.appeals.create(brand, appeal_categories=["LOW_SCORE"], evidence=[])
+        campaign = (await brands.campaigns.create(brand, **NEW_CAMPAIGN)).campaign_id
+        linked = await brands.campaigns.numbers.link(brand, campaign, number)
+        assert (linked.success, linked.extra["status"]) == (True, "pending")
+
+
 async def test_the_same_seed_gives_the_same_ids(sandbox: Sandbox, brands: Brands) -> None:
     async with (
         Sandbox(seed=7) as again,

@@ -557,7 +557,7 @@ class TenDLC:
     # --- subscriptions ---
 
     def _unsubscribe(self, call: Call) -> Reply:
-        self.subscriptions.remove(dict(parse_qsl(call.query))["subscription_category"])
+        self.subscriptions.remove(dict(parse_qsl(call.query)).get("subscription_category"))
         return Reply.of(200, _OK)
 
 
