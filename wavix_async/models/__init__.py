@@ -15,7 +15,8 @@ from wavix_async.models._base import Query as Query
 
 TYPE_CHECKING = False  # typing is slow to import, and type checkers know this name
 if TYPE_CHECKING:
-    from wavix_async.models.calls import *  # noqa: F403 - __all__ lists the names
+    from wavix_async.models.billing import *  # noqa: F403 - __all__ lists the names
+    from wavix_async.models.calls import *  # noqa: F403
     from wavix_async.models.cdrs import *  # noqa: F403
     from wavix_async.models.common import *  # noqa: F403
     from wavix_async.models.events import *  # noqa: F403
