@@ -89,6 +89,10 @@ class Collection:
     """The fields that create requires."""
     update_by: Literal["merge", "replace"] = field(default="merge", kw_only=True)
     """What update does with a field that is left out: `merge` keeps the value, `replace` restores the default."""
+    kept: Names[str] = field(default=(), kw_only=True)
+    """The fields that update keeps even if it replaces: those that no request sets."""
+    created: int = field(default=201, kw_only=True)
+    """The status of the response to create."""
     filters: Mapping[str, Filter] = field(factory=dict, kw_only=True)
     """The query parameters of list; it ignores others."""
     export_filters: Mapping[str, Filter] = field(factory=dict, kw_only=True)
@@ -224,7 +228,7 @@ class Collection:
     def create(self, call: Call) -> Reply:
         """Add a record."""
         record = self.insert(self.read(call.body, self.required))
-        return self._shown(201, record) if self.echo else Reply.of(201, {"success": True})
+        return self._shown(self.created, record) if self.echo else Reply.of(self.created, {"success": True})
 
     def update(self, call: Call) -> Reply:
         """Change a record in the way of `update_by`."""
@@ -233,7 +237,7 @@ class Collection:
         if self.update_by == "merge":
             new = {**old, **self.read(call.body)}
         else:
-            new = self.record(self.read(call.body, self.required))
+            new = self.record(self.read(call.body, self.required)) | {name: old[name] for name in self.kept}
             if self.id_field is not None:
                 new = {self.id_field: key, **new}
         self._records[key] = new

@@ -1,13 +1,13 @@
 """The interface between the sandbox and a group of operations."""
 
-from collections.abc import Callable, Sequence
-from datetime import datetime
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
 from threading import RLock
 from typing import Protocol
 
 from attrs import field, frozen
 
-from wavix_async.sandbox._server import FileHost, Outbox, Route, SandboxStats, Timers
+from wavix_async.sandbox._server import FileHost, KeyRing, Outbox, Route, SandboxStats, Timers
 
 
 @frozen(kw_only=True)
@@ -35,7 +35,11 @@ class Context:
     call_duration: float = 600.0
     cdrs: int = 0
     transcription_delay: float = 0.0
+    trunk_delay: float = 0.0
     api_key: str = ""
+    scopes: Mapping[str, str] | None = None
+    keys: KeyRing = field(factory=lambda: KeyRing(lambda: datetime.now(UTC)))
+    """The keys that the sandbox accepts."""
     files: FileHost = field(factory=FileHost)
     """How the API answers with a file, and the host of the files: `await context.files.reply(name, media, content)`."""
 
