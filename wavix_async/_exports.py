@@ -28,6 +28,8 @@ from wavix_async._instrumentation import WebhookAnswerEvent as WebhookAnswerEven
 from wavix_async._instrumentation import WebhookHandlerEvent as WebhookHandlerEvent
 from wavix_async._instrumentation import WebhookHandlerStart as WebhookHandlerStart
 from wavix_async._ratelimit import LimitSnapshot as LimitSnapshot
+from wavix_async._segments import Segments as Segments
+from wavix_async._segments import segments as segments
 from wavix_async._version import __version__ as __version__
 from wavix_async.bulk import *  # noqa: F403 - __all__ lists the names, here and below
 from wavix_async.client import WavixClient as WavixClient

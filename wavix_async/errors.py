@@ -12,6 +12,7 @@
     ├── DeadlineExceededError (TimeoutError)  the deadline of the whole call has passed
     ├── OutcomeUnknownError               sent, may have been carried out, and not repeated
     ├── WaitTimeoutError (TimeoutError)   a waiter gave up before the object had reached an end state
+    ├── JournalError                      the journal of a run cannot be used
     ├── DecodeError                       an answer could not be read
     ├── APIError                          the API, or a proxy, answered with an error
     │   ├── BadRequestError               400
@@ -49,6 +50,7 @@ __all__ = [
     "DecodeError",
     "DisconnectedError",
     "InputError",
+    "JournalError",
     "NotFoundError",
     "OutcomeUnknownError",
     "PaymentRequiredError",
@@ -252,6 +254,12 @@ class WaitTimeoutError(WavixError, TimeoutError):
     def __init__(self, message: str = "", *, last: object = None, **facts: object) -> None:
         super().__init__(message, **facts)  # type: ignore[arg-type]
         self.last = last
+
+
+class JournalError(WavixError):
+    """A journal cannot be used: another process uses it, it belongs to another plan or API, or it is not a journal."""
+
+    default_outcome: ClassVar[Outcome] = "not_sent"
 
 
 class DecodeError(WavixError):

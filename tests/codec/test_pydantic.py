@@ -23,6 +23,7 @@ from hypothesis import strategies as st
 from pydantic import VERSION, BaseModel, TypeAdapter, ValidationError
 
 import wavix_async
+from tests.models.test_drift import ANSWERS, payload
 from tests.support import examples as ex
 from wavix_async import (
     UNSET,
@@ -53,6 +54,10 @@ T = TypeVar("T")
 quick = settings(deadline=None, max_examples=75)
 TARGET = {"destination": "sip:a@pbx.example.net", "priority": 1, "transport": 1}
 
+STREAM = {"stream_url": "wss://media.example.com", "stream_type": "oneway", "stream_channel": "both"}
+SPOKEN = {"text": "Press 1", "voice": "a-new-voice", "language": "en"}
+TERMS = {"must": ["refund"], "match": ["angry", "cancel"], "exclude": []}
+
 EXAMPLES: dict[Any, Any] = {
     DocumentType: {"id": 2, "name": "address", "title": "Bill or bank letter"},
     InboundCallDestination: ex.destination(),
@@ -77,7 +82,26 @@ EXAMPLES: dict[Any, Any] = {
     models.OptOutPage: {"items": [ex.OPT_OUT], "pagination": ex.pagination()},
     models.SenderID: ex.SENDER_ID,
     models.SenderIDCreate: {"sender_id": "Acme", "type": "numeric", "countries": ["GB"], "usecase": "promo"},
+    models.CallAnswer: {"call_recording": True, **STREAM},
+    models.CallAudioPlay: {"audio_file": "https://media.example.com/welcome.mp3"},
+    models.CallCreate: {"from": "15125550143", "to": "15125550144", "recording": True, "tag": "a", "timeout": 60},
+    models.CallDtmfCollect: {"max_digits": 4, "termination_character": "#", "prompt": {"say": SPOKEN}},
+    models.CallStreamCreate: STREAM,
+    models.CallUpdate: {"tag": "a"},
+    models.CallWebhookCreate: {"url": "https://calls.example.com/hooks", "event_type": "on-call"},
+    models.CDRRetranscription: {"language": "en", "webhook_url": "https://calls.example.com/hooks"},
+    models.CDRSearch: {"from": "2026-03-01", "to": "2026-03-31", "type": "placed", "transcription": {"any": TERMS}},
+    models.CollectPrompt: {"play": "https://media.example.com/welcome.mp3"},
+    models.CollectSay: SPOKEN,
+    models.SpeechRetranscription: {"callback_url": "https://calls.example.com/hooks", "insights": False},
+    models.TranscriptionFilter: {"agent": TERMS, "client": {"must": []}},
+    models.TranscriptionTerms: TERMS,
+    models.VoiceCampaignCreate: {"callflow_id": 7, "caller_id": "15125550143", "contact": "15125550144"},
+    models.WebRTCTokenCreate: {"sip_trunk": "12345", "ttl": None, "payload": {"user": 7}},
+    models.WebRTCTokenUpdate: {"payload": {"user": 7}},
 }
+for answer in ANSWERS:
+    EXAMPLES.setdefault(answer, payload(answer))
 ENUMS = [
     each
     for name in models.__all__

@@ -1,4 +1,4 @@
-"""The Python blocks of docs/events.md run, in order and in one namespace; the events are posted to their application."""
+"""The Python blocks of docs/events.md run, in order and in one namespace, and their application gets events."""
 
 from __future__ import annotations
 

@@ -23,6 +23,7 @@ from wavix_async import (
 )
 
 GET = Operation("GET", "/v1/things/{id}", Success)
+PER_NUMBER = Operation("POST", "/v1/messages", Success, fail_fast_codes=["47"])
 NUDGE = Operation("GET", "/v1/nudges/{id}", Success, fail_fast_on_429=True)
 
 

@@ -63,6 +63,14 @@ def test_what_is_stated_wins() -> None:
     assert (operation.idempotent, operation.not_found_is_success, operation.fail_fast_on_429) == (False, True, True)
 
 
+def test_a_429_is_about_one_request_by_its_code() -> None:
+    operation = Operation("POST", "/v1/costly", Success, fail_fast_codes=["7", "47"])
+    assert [operation.is_quota(code) for code in ("7", "47", "26", None)] == [True, True, False, False]
+    assert Operation("POST", "/v1/x", Success, fail_fast_on_429=True).is_quota(None)
+    with pytest.raises(InputError, match="fail_fast_codes must be a list of error codes"):
+        Operation("POST", "/v1/x", Success, fail_fast_codes="47")
+
+
 def test_an_operation_is_a_value() -> None:
     assert Operation("GET", "/v1/x", Success) == Operation("GET", "/v1/x", Success)
     assert len({Operation("GET", "/v1/x", Success), Operation("GET", "/v1/x", Success)}) == 1

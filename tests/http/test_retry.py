@@ -794,6 +794,7 @@ def failing(*replies: Reply, **policy: Any) -> WavixClient:
 REFUSED = Reply(error=aiohttp.ClientConnectorError(None, OSError("refused")), applied=False)  # type: ignore[arg-type]
 LOST = Reply(error=aiohttp.ServerDisconnectedError())
 DAILY = Operation("POST", "/v1/nudges/{id}", Success, fail_fast_on_429=True)
+PER_NUMBER = Operation("POST", "/v1/nudges/{id}", Success, fail_fast_codes=["47"])
 NO_BUDGET = {"budget_ratio": 0, "budget_per_second": 0}
 
 
@@ -818,6 +819,7 @@ NO_BUDGET = {"budget_ratio": 0, "budget_per_second": 0}
         (failing(repeat_unknown=False), SAFE, "RetryPolicy.repeat_unknown is False", 1),
         (failing(LOST, repeat_unknown=False), SAFE, "RetryPolicy.repeat_unknown is False", 1),
         (failing(Reply(429)), DAILY, "quota is used up", 1),
+        (failing(Reply(429, {"error_code": "47"})), PER_NUMBER, "quota is used up", 1),
     ],
 )
 def test_an_error_says_why_its_call_was_not_repeated(

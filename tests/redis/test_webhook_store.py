@@ -10,6 +10,7 @@ import pytest
 
 from tests.support.events import BODIES, SECRET, dlr, post
 from tests.support.soon import SOON
+from tests.support.webhook_load import send_many
 from tests.support.webhook_worker import kill_and_restart
 from wavix_async import ConfigurationError
 from wavix_async.models import Model
@@ -32,6 +33,12 @@ def make(server: RedisServer, name: str, got: list[str], lease: float = 30.0) ->
 @pytest.mark.req_34
 async def test_after_a_kill_interrupted_handlers_run_and_finished_ones_do_not(redis_process: RedisServer) -> None:
     await kill_and_restart(f"{redis_process.url}#{uuid.uuid4().hex}")
+
+
+@pytest.mark.req_34
+@pytest.mark.parametrize("count", [100, pytest.param(10_000, marks=pytest.mark.scale)])
+async def test_each_of_many_events_is_handled_once(redis_process: RedisServer, count: int) -> None:
+    await send_many(count, RedisStore(redis_process.url, name=uuid.uuid4().hex))
 
 
 async def test_two_processes_handle_an_event_once_and_share_the_order(redis_process: RedisServer) -> None:

@@ -267,6 +267,19 @@ async def test_what_is_refused_before_anything_is_sent(client: WavixClient, sand
     assert not sandbox.requests
 
 
+async def test_a_list_that_cannot_be_read_is_the_error_of_the_run(
+    client: WavixClient, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    sandbox.fail_next(500, match="GET /v1/recordings")
+    report = await client.recordings.download_all(RecordingList(limit=3), to=tmp_path)
+    assert report.succeeded == 3
+
+    sandbox.fail_next(500, match="GET /v1/recordings")
+    once = client.with_options(retry=RetryPolicy.none())
+    with pytest.raises(ServerError):
+        await once.recordings.download_all(to=tmp_path)
+
+
 async def test_a_disk_that_cannot_be_written_ends_the_run_with_its_error(
     client: WavixClient, sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.resources.rows import cdrs, speech_analytics
+from tests.support.events import SECRET, post
 from tests.support.stub import Reply, Seen, StubSession
 from tests.support.virtual import run_virtual
 from wavix_async import (
@@ -21,10 +22,10 @@ from wavix_async import (
     WaitTimeoutError,
     WavixClient,
     WavixError,
-    models,
 )
 from wavix_async.models import CDRTranscription, FileTranscription
 from wavix_async.sandbox import Sandbox
+from wavix_async.webhooks import Webhooks
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -118,6 +119,29 @@ async def test_a_search_finds_calls_by_what_was_said(sandbox: Sandbox, client: W
     assert await found(client={"must": ["refund"]}) == calls[:1]
     assert await found(client={"match": ["refund", "bill"]}, agent={"exclude": ["hello"]}) == calls[:1]
     assert await found(any={"exclude": ["refund"]}) == calls[2:]
+
+
+async def test_a_search_whose_answer_is_lost_is_repeated(sandbox: Sandbox, client: WavixClient) -> None:
+    """It only reads, although it is a POST."""
+    call_id = add_call(sandbox)
+    sandbox.fail_next("reset_after", match="POST /v1/cdrs")
+    page = await client.cdrs.search(from_="2000-01-01", to="2100-01-01", type="received")
+    assert [call.id for call in page] == [call_id]
+    assert len(sandbox.requests) == 2
+
+
+async def test_other_shapes_that_the_api_was_seen_to_send() -> None:
+    async with (
+        Sandbox(numbers=0, variants=1.0) as sandbox,
+        WavixClient(sandbox.api_key, base_url=sandbox.url) as client,
+    ):
+        call_id = add_call(sandbox)
+        assert (await client.cdrs.retranscribe(call_id)).success
+        transcription = await client.cdrs.transcription.get(call_id)
+        assert transcription.turns is not None
+        assert [turn.speaker for turn in transcription.turns] == ["13125551000", "14155550100"]
+        submitted = await client.speech_analytics.upload(file=b"RIFF", filename="a.wav", callback_url=HOOK)
+        assert (await client.speech_analytics.wait(submitted.request_id, every=EVERY)).status == "completed"
 
 
 async def test_all_is_not_the_id_of_a_call(client: WavixClient, sandbox: Sandbox) -> None:
@@ -438,10 +462,8 @@ class Events:
     ],
 )
 def test_an_event_makes_the_wait_read_at_once_and_is_not_believed_by_itself(
-    kind: str, before: Reply, event: str, fields: dict[str, object], monkeypatch: pytest.MonkeyPatch
+    kind: str, before: Reply, event: str, fields: dict[str, object]
 ) -> None:
-    if not hasattr(models, event):
-        monkeypatch.setattr(models, event, type(event, (), {}), raising=False)
     account, events = Account(50, before), Events(20, 50)
 
     async def main() -> None:
@@ -454,6 +476,29 @@ def test_an_event_makes_the_wait_read_at_once_and_is_not_believed_by_itself(
 
 
 @pytest.mark.parametrize(
+    ("kind", "before", "body"),
+    [
+        ("call", NOT_YET, {"uuid": CALL, "status": "completed"}),
+        ("file", PENDING, {"request_id": FILE, "status": "completed", "error": None}),
+    ],
+)
+def test_the_event_of_another_object_wakes_no_wait(kind: str, before: Reply, body: dict[str, Any]) -> None:
+    account = Account(50, before)
+
+    async def main() -> None:
+        async with Webhooks(secret=SECRET) as hooks:
+            waiting = asyncio.ensure_future(wait(account.client(), kind, events=hooks, every=(1000, 1000)))
+            await asyncio.sleep(50)
+            assert (await post(hooks.asgi, {**body, next(iter(body)): "another"})).status == 200
+            await asyncio.sleep(5)
+            assert (await post(hooks.asgi, body)).status == 200
+            assert (await waiting).status == "completed"
+
+    run_virtual(main())
+    assert account.reads == [0, 55]
+
+
+@pytest.mark.parametrize(
     ("options", "message"),
     [
         ({"newer_than": "2026-11-01"}, "newer_than must be a datetime"),
@@ -462,7 +507,7 @@ def test_an_event_makes_the_wait_read_at_once_and_is_not_believed_by_itself(
     ],
 )
 @pytest.mark.parametrize("kind", ["call", "file"])
-def test_what_a_wait_refuses(kind: str, options: dict[str, Any], message: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_a_wait_refuses(kind: str, options: dict[str, Any], message: str) -> None:
     async def main() -> None:
         with pytest.raises(WavixError, match=message):
             await wait(Account(0, NOT_YET).client(), kind, **options)

@@ -5,7 +5,6 @@ The server is not ours but the description's: it takes what the schemas allow, a
 
 from __future__ import annotations
 
-import copy
 import json
 import re
 import typing
@@ -18,30 +17,23 @@ import attrs
 import pytest
 from aiohttp import BodyPartReader, web
 
-from tests.support.description import DESCRIBED, DOCUMENT, Described, example_of, examples_of, resolved
-from tests.support.operations import Method, methods, operations
+from tests.support.description import DESCRIBED, Described, examples_of, resolved, wrong_with
+from tests.support.example_calls import FILE, arguments, truth
+from tests.support.operations import methods, operations
 from wavix_async import Operation, RetryPolicy, Success, WavixClient, to_dict
-from wavix_async._http import Download, Export, find_id_field
+from wavix_async._http import Download, Export
 from wavix_async.models import Model
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-jsonschema_rs = pytest.importorskip("jsonschema_rs", reason="pip install jsonschema-rs")
+pytest.importorskip("jsonschema_rs", reason="pip install jsonschema-rs")
 
 OPERATIONS: Final = operations()
 METHODS: Final = methods()
-FILE: Final = b"RIFF....WAVE"
 
 
 # --- the server ---
-
-
-def wrong_with(value: Any, schema: Any) -> list[str]:
-    """Return what is wrong with a value, in the opinion of a JSON Schema library."""
-    whole = {"allOf": [schema], "components": DOCUMENT["components"]}
-    validator = jsonschema_rs.Draft202012Validator(whole, validate_formats=True)
-    return [f"{'.'.join(map(str, error.instance_path))}: {error.message}" for error in validator.iter_errors(value)]
 
 
 @attrs.define
@@ -136,49 +128,6 @@ async def running(server: Server) -> AsyncIterator[Server]:
         yield server
     finally:
         await runner.cleanup()
-
-
-# --- the call ---
-
-
-def arguments(operation: Operation[Any], method: Method, described: Described) -> tuple[list[Any], dict[str, Any]]:
-    """Return the ids, and the keywords by their names on the wire, that the examples make up."""
-    ids = [example_of_parameter(each) for each in described.parameters if each["in"] == "path"]
-    given = {each["name"]: example_of_parameter(each) for each in described.query}
-    for body in examples_of(described.body)[:1]:
-        given |= body[operation.wrap] if operation.wrap else body
-    if described.form:
-        for name, each in resolved(described.form["schema"])["properties"].items():
-            given[name] = FILE if each.get("format") == "binary" else example_of(each)
-        given["filename"] = "paper.pdf" if "papers" in operation.path else "call.wav"
-    if operation.name == "DELETE /v1/numbers":
-        del given["dids"]  # the API takes one of the two
-    elif operation.name == "POST /v1/numbers/papers":
-        given["did_ids"] = [int(each) for each in given["did_ids"].split(",")]
-    elif operation.name == "POST /v1/calls/{id}/collect":
-        del given["prompt"]["say"]  # the API takes one of the two
-    return ids, {name if name in method.keywords else f"{name}_": value for name, value in given.items()}
-
-
-def example_of_parameter(parameter: Any) -> Any:
-    (example, *_) = examples_of(parameter)
-    return example
-
-
-def truth(operation: Operation[Any], answer: Any, ids: list[Any], given: dict[str, Any]) -> Any:
-    """Return the example of an answer with the ids and values of the request, which an honest server shows."""
-    answer = copy.deepcopy(answer)
-    if operation.name == "POST /v1/cdrs":
-        answer["items"][0]["charge"] = "0.027"  # the description says "example"
-    record = answer.get(operation.unwrap, answer) if isinstance(answer, dict) else answer
-    records = record["items"] if operation.batch_ids and "items" in record else [record]
-    for each in records if isinstance(record, dict) else ():
-        id_field = find_id_field(operation)
-        if id_field and ids:
-            each[id_field] = ids[-1]
-        if operation.method != "GET":
-            each |= {name: value for name, value in given.items() if name in each and not isinstance(value, bytes)}
-    return answer
 
 
 CASES: Final = [

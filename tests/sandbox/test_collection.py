@@ -271,25 +271,16 @@ def test_a_filter_that_must_be_given(context: Context) -> None:
     assert read(made.list(call(query="name=a")))["items"] == []
 
 
-def test_time_changes_records_until_they_are_settled(context: Context, clock: Clock) -> None:
-    ages: list[float] = []
-
-    def aging(record: dict[str, Any], seconds: float) -> tuple[dict[str, Any], bool]:
-        ages.append(seconds)
-        return {"active": seconds < 10, "age": seconds}, seconds >= 10
-
-    made = things(context, aging=aging)
-    clock.now = 100
-    assert read(made.create(call({"name": "a"}))) == {"id": 1, "name": "a", "active": True}
-    clock.now = 105
-    assert read(made.get(call(None, "1"))) == {"id": 1, "name": "a", "active": True, "age": 5}
-    clock.now = 112
-    assert read(made.list(call()))["items"] == [{"id": 1, "name": "a", "active": False, "age": 12}]
-    clock.now = 200
-    assert made.view[1]["age"] == 12
-    assert ages == [5, 12]
-    made.delete(call(None, "1"))
-    assert not made.view
+def test_time_changes_records(context: Context, clock: Clock) -> None:
+    made = things(context)
+    made.create(call({"name": "a"}))
+    context.timers.after(10, lambda: made.change(1, {"active": False}) and None)
+    clock.now = 5
+    assert made.view[1] == {"id": 1, "name": "a", "active": True}
+    clock.now = 12
+    assert made.view[1] == {"id": 1, "name": "a", "active": False}
+    with pytest.raises(ApiError, match="Record not found"):
+        made.change(2, {"active": False})
 
 
 def test_looking_changes_nothing(context: Context) -> None:

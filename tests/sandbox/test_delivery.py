@@ -8,8 +8,10 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from aiohttp import web
 
 from tests.support.receiver import Receiver, receiver
+from wavix_async import WavixClient
 from wavix_async.sandbox import Deliveries, Sandbox
 
 if TYPE_CHECKING:
@@ -229,6 +231,37 @@ async def test_a_sandbox_in_a_thread_delivers_to_the_loop_of_the_test(hook: Rece
         await sandbox.delivered()
         assert hook.order[5:] == [5]
     assert threading.active_count() == before
+
+
+async def test_what_the_groups_post_is_delivered(hook: Receiver) -> None:
+    async with Sandbox() as sandbox, WavixClient(sandbox.api_key, base_url=sandbox.url) as wavix:
+        call = await wavix.calls.create(from_="15550100100", to="15550100200", callback_url=f"{hook.url}/calls")
+        await sandbox.delivered()
+        sandbox.advance(7200)
+        await sandbox.delivered()
+
+        assert {event["uuid"] for event in hook.came} == {call.uuid}
+        steps = [event["event_type"] for event in hook.came]
+        assert (steps[0], steps[-1]) == ("call_setup", "completed")
+        assert "answered" in steps
+
+
+async def test_a_receiver_may_call_the_sandbox_before_it_answers() -> None:
+    async with Sandbox() as sandbox, WavixClient(sandbox.api_key, base_url=sandbox.url) as wavix:
+        texts: list[str] = []
+
+        async def handle(request: web.BaseRequest) -> web.StreamResponse:
+            event = await request.json()
+            texts.append(event["text"])
+            if len(texts) < 3:
+                sandbox.emit("message", event["reply_to"], {**event, "text": f"re: {event['text']}"})
+            await wavix.numbers.get(1001)
+            return web.Response()
+
+        async with receiver(handle) as hook:
+            sandbox.emit("message", hook.url, {"text": "Hello", "reply_to": hook.url})
+            await sandbox.delivered()
+            assert texts == ["Hello", "re: Hello", "re: re: Hello"]
 
 
 @pytest.mark.parametrize("late", ["late", "out_of_order"])

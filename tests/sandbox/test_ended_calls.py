@@ -291,6 +291,8 @@ async def test_a_file_is_transcribed_later_and_an_event_tells_of_it() -> None:
         assert (event.kind, event.url) == ("file_transcription", HOOK)
         assert event.body == {"request_id": submitted["request_id"], "status": "completed", "error": None}
 
+        for wrong in ({}, {"callback_url": "nowhere"}, {"callback_url": HOOK, "insights": "yes"}):
+            assert (await ask(sandbox, "PUT", path, wrong))[0] == 400
         assert await ask(sandbox, "PUT", path, {"callback_url": f"{HOOK}/2"}) == (200, {"success": True})
         assert (await ask(sandbox, "GET", path))[0] == 202
         sandbox.advance(600)

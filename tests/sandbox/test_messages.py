@@ -1,15 +1,21 @@
 """Messages, sender ids and opt-outs: shapes, state, filters, errors, faults."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
+from threading import RLock
 from typing import Any
 
 import aiohttp
 import pytest
 from aiohttp import ClientSession
+from aiohttp.test_utils import make_mocked_request
 
-from wavix_async.sandbox import Sandbox
+from tests.support.receiver import receiver
+from wavix_async.sandbox import Sandbox, SandboxStats
+from wavix_async.sandbox._groups import Context, Groups
+from wavix_async.sandbox._server import ApiError, Call, Outbox, Reply, Timers
 
 HELLO = {"from": "Wavix", "to": "+14155550100", "message_body": {"text": "Hello"}}
 SENDER = {"sender_id": "Wavix", "type": "alphanumeric", "countries": ["GB", "US"], "usecase": "promo"}
@@ -112,6 +118,9 @@ async def test_same_seed_same_ids() -> None:
         ("ж" * 71, 2),
         ("😀" * 35, 1),
         ("😀" * 36, 2),
+        # No part ends inside a character.
+        ("a" * 152 + "€" + "a" * 152, 3),
+        ("ж" * 66 + "😀" + "ж" * 66, 3),
     ],
 )
 async def test_segments(sandbox: Sandbox, text: str, segments: int) -> None:
@@ -174,6 +183,171 @@ async def test_recipients_that_are_not_reached(digits: str, statuses: list[str])
         assert last["error_message"]
         assert last["delivered_at"] is None
         assert (last["sent_at"] is None) is (digits == "0008")
+
+
+async def test_the_final_status_can_be_chosen() -> None:
+    async with Sandbox(end_states={"01": "expired", "1": "undelivered", "Old": "rejected"}) as sandbox:
+        ends = [(await send(sandbox, to=to))["message_id"] for to in ("14155550101", "14155550111", "14155550007")]
+        ends.append((await send(sandbox, to="14155550007", **{"from": "Old"}))["message_id"])
+        states = [sandbox.messages[each]["status"] for each in ends]
+        assert states == ["expired", "undelivered", "delivered", "rejected"]
+    for wrong in ({"": "expired"}, {"1": "sent"}):
+        with pytest.raises(ValueError, match="end_states must map senders or last digits"):
+            Sandbox(end_states=wrong)
+
+
+async def test_a_message_that_is_not_sent_in_time_expires() -> None:
+    async with Sandbox(delivery_delay=3000) as sandbox:
+        late, soon = [(await send(sandbox, validity=validity))["message_id"] for validity in (1500, 2500)]
+        sandbox.advance(1501)
+        assert sandbox.messages[late]["status"] == "expired"
+        assert sandbox.messages[late]["error_message"]
+        sandbox.advance(1500)
+        assert sandbox.messages[soon]["status"] == "delivered"
+        assert sandbox.messages[late]["status"] == "expired"
+
+
+# --- delivery reports ---
+
+
+def reports(sandbox: Sandbox) -> list[tuple[str | None, dict[str, Any]]]:
+    return [(event.url, event.body) for event in sandbox.outbox if event.kind == "dlr"]
+
+
+async def test_a_message_is_reported_when_it_is_sent_and_at_its_end() -> None:
+    async with Sandbox(delivery_delay=3000) as sandbox:
+        message = await send(sandbox, tag="spring", callback_url="https://example.com/dlr")
+        assert reports(sandbox) == []
+        sandbox.advance(2001)
+        shared = {
+            "message_id": message["message_id"],
+            "message_type": "sms",
+            "from": "Wavix",
+            "to": "+14155550100",
+            "tag": "spring",
+            "segments_count": 1,
+            "charge": "0.01",
+            "carrier_fees": "0.0",
+            "error": None,
+        }
+        shown = sandbox.messages[message["message_id"]]
+        sent = {**shared, "status": "sent", "sent": shown["sent_at"], "delivered": None}
+        assert reports(sandbox) == [("https://example.com/dlr", sent)]
+        sandbox.advance(1001)
+        shown = sandbox.messages[message["message_id"]]
+        final = {**sent, "status": "delivered", "delivered": shown["delivered_at"]}
+        assert reports(sandbox) == [("https://example.com/dlr", sent), ("https://example.com/dlr", final)]
+        sandbox.reset()
+        assert sandbox.outbox == ()
+
+
+@pytest.mark.parametrize(
+    ("digits", "statuses"),
+    [("0007", ["sent", "undelivered"]), ("0008", ["rejected"]), ("0009", ["sent", "dlr_expired"])],
+)
+async def test_a_failure_is_reported_with_its_reason(sandbox: Sandbox, digits: str, statuses: list[str]) -> None:
+    await send(sandbox, to=f"1415555{digits}")
+    found = [body for _, body in reports(sandbox)]
+    assert [body["status"] for body in found] == statuses
+    assert found[-1]["error"]
+    assert found[-1]["delivered"]
+
+
+async def test_reports_of_the_account_go_to_its_default() -> None:
+    async with Sandbox(dlr_relay_url="https://example.com/all") as sandbox:
+        await send(sandbox)
+        assert {url for url, _ in reports(sandbox)} == {"https://example.com/all"}
+        sandbox.dlr_relay_url = None
+        await send(sandbox)
+        assert [url for url, _ in reports(sandbox)][2:] == [None, None]
+        assert sandbox.dlr_relay_url is None
+
+
+async def test_reports_arrive_at_a_url_of_this_machine() -> None:
+    async with receiver() as here, Sandbox() as sandbox:
+        await send(sandbox, callback_url=here.url)
+        await sandbox.delivered()
+        assert [report["status"] for report in here.came] == ["sent", "delivered"]
+
+
+# --- limits ---
+
+
+def test_the_limit_of_messages_per_second() -> None:
+    now = 100.0
+    clock = lambda: now  # noqa: E731 - the test moves it
+    context = Context(
+        lock=RLock(),
+        clock=clock,
+        date=lambda: datetime(2026, 6, 30, tzinfo=UTC),
+        stats=SandboxStats(),
+        timers=Timers(clock),
+        outbox=Outbox(clock),
+        message_rate=2,
+    )
+    messages = Groups(context).messages
+    post = next(route for route in messages.routes if (route.method, route.path) == ("POST", "/v3/messages"))
+
+    def answer(body: Any) -> int | str:
+        call = Call(make_mocked_request("POST", "/"), "", (), {}, post, json.dumps(body).encode())
+        try:
+            reply = post.handler(call)
+        except ApiError as problem:
+            return str(problem.body["error_code"]) if problem.status == 429 else problem.status
+        assert isinstance(reply, Reply)
+        return reply.code
+
+    # A message that is not valid does not count.
+    assert [answer(body) for body in ({}, HELLO, HELLO, HELLO)] == [400, 201, 201, "26"]
+    now += 1
+    assert [answer(HELLO) for _ in range(3)] == [201, 201, "26"]
+    messages.reset()
+    assert answer(HELLO) == 201
+
+
+async def test_the_limit_of_one_recipient() -> None:
+    async with Sandbox(daily_messages=2) as sandbox:
+        await send(sandbox)
+        sandbox.advance(3600)
+        await send(sandbox, to="14155550100")
+        status, answer = await ask(sandbox, "POST", "", HELLO)
+        assert (status, answer["error_code"]) == (429, "47")
+        await send(sandbox, to="14155550101")
+        sandbox.advance(23 * 3600)
+        await send(sandbox)
+        assert (await ask(sandbox, "POST", "", HELLO))[0] == 429
+        sandbox.reset()
+        await send(sandbox)
+
+
+async def test_an_idempotency_key_sends_once_in_twelve_hours(sandbox: Sandbox) -> None:
+    async def send_with(name: str, key: str) -> tuple[int, str | None]:
+        headers = {"Authorization": f"Bearer {sandbox.api_key}", name: key}
+        async with (
+            ClientSession(sandbox.url, headers=headers) as session,
+            session.post("/v3/messages", json=HELLO) as got,
+        ):
+            return got.status, (await got.json()).get("error_code")
+
+    await opt_out(sandbox, number="14155550100")
+    assert await send_with("Idempotency-Key", "a") == (422, None)  # a message that was refused keeps no key
+    sandbox.reset()
+    assert await send_with("Idempotency-Key", "a") == (201, None)
+    assert await send_with("X-Cio-Idempotency-Key", "a") == (422, "55")
+    assert await send_with("X-Cio-Idempotency-Key", "b") == (201, None)
+    sandbox.advance(12 * 3600)
+    assert await send_with("Idempotency-Key", "a") == (201, None)
+    assert len(sandbox.messages) == 3
+
+
+@pytest.mark.parametrize("name", ["message_rate", "daily_messages"])
+@pytest.mark.parametrize("value", [0, -1, 1.5, True])
+def test_limits_are_whole_numbers(name: str, value: Any) -> None:
+    with pytest.raises(ValueError, match=f"{name} must be a whole number of 1 or more"):
+        Sandbox(**{name: value})
+
+
+# --- lists ---
 
 
 async def test_filters(sandbox: Sandbox) -> None:
@@ -347,6 +521,29 @@ async def test_inbound_messages(sandbox: Sandbox) -> None:
     assert page["items"] == [message]
     assert await sent(sandbox) == []
     assert not sandbox.stats.charges
+
+
+async def test_an_inbound_message_is_posted_to_its_number_or_to_the_account() -> None:
+    async with Sandbox(numbers=2, sms_relay_url="https://example.com/account") as sandbox:
+        own, other = (number["number"] for number in sandbox.numbers.values())
+        sandbox.change(1001, sms_relay_url="https://example.com/number")
+        for to in (own, f"+{own}", other, "15072429497"):
+            sandbox.inbound_message("+14155550100", to, "Hi")
+        sandbox.sms_relay_url = None
+        message = sandbox.inbound_message("+14155550100", other, "Hi", ["https://example.com/a.png"])
+        events = [event for event in sandbox.outbox if event.kind == "message"]
+        number, account = "https://example.com/number", "https://example.com/account"
+        assert [event.url for event in events] == [number, number, account, account, None]
+        assert events[-1].body == {
+            "message_id": message["message_id"],
+            "from": "+14155550100",
+            "to": other,
+            "message_body": {"text": "Hi", "media": ["https://example.com/a.png"]},
+            "received_at": message["submitted_at"],
+        }
+        assert events[0].body["message_body"] == {"text": "Hi", "media": None}
+        assert reports(sandbox) == []
+        assert sandbox.sms_relay_url is None
 
 
 async def test_stop_opts_out(sandbox: Sandbox) -> None:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import inspect
+import json
 import re
 from collections.abc import AsyncIterator, Iterator
 from datetime import date, datetime
+from importlib.util import find_spec
 from typing import Any, Final
 
 import aiohttp
 import pytest
 
-from tests.support.description import DESCRIBED, examples_of, resolved
+from tests.support.description import DESCRIBED, examples_of, resolved, wrong_with
 from tests.support.operations import operations
 from wavix_async.sandbox import Sandbox
 
@@ -89,6 +91,7 @@ class World:
 
     def __init__(self, sandbox: Sandbox, session: aiohttp.ClientSession) -> None:
         self.sandbox = sandbox
+        self.answers: list[tuple[int, str | None, bytes]] = []
         self._session = session
 
     async def make(self, path: str) -> Any:
@@ -139,7 +142,10 @@ async def world() -> AsyncIterator[World]:
 async def vendor(world: World) -> AsyncIterator[Any]:
     import httpx
 
-    async with httpx.AsyncClient(verify=False) as transport:
+    async def keep(response: Any) -> None:
+        world.answers.append((response.status_code, response.headers.get("content-type"), await response.aread()))
+
+    async with httpx.AsyncClient(verify=False, event_hooks={"response": [keep]}) as transport:
         yield wavix.AsyncWavix(token=world.sandbox.api_key, base_url=world.sandbox.url, httpx_client=transport)
 
 
@@ -203,3 +209,16 @@ async def test_an_operation_by_the_sdk(world: World, vendor: Any, name: str) -> 
     (request,) = world.sandbox.requests[sent:]
     assert request.status in (200, 201, 202, 204)
     assert set(unknown_keys(answer)) <= OLDER
+    assert list(differences(name, *world.answers[-1])) == []
+
+
+def differences(name: str, status: int, content_type: str | None, body: bytes) -> Iterator[str]:
+    """Yield what the description says is wrong with an answer of the sandbox."""
+    if find_spec("jsonschema_rs") is None or content_type != "application/json":
+        return
+    answers = DESCRIBED[name].answers
+    stated = answers.get(str(status)) or next(iter(answers.values()))
+    schema = stated.get("content", {}).get("application/json", {}).get("schema")
+    if schema is not None:
+        # The SDK, which is newer than the description, has `doc_type`.
+        yield from (each for each in wrong_with(json.loads(body), schema) if "'doc_type' was unexpected" not in each)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -133,3 +134,14 @@ _PLAIN: Final[dict[str, Any]] = {
     "boolean": True,
     "object": {},
 }
+
+
+# --- the opinion of a library ---
+
+
+def wrong_with(value: Any, schema: Any) -> list[str]:
+    """Return what is wrong with a value, in the opinion of a JSON Schema library, which must be installed."""
+    library: Any = importlib.import_module("jsonschema_rs")
+    whole = {"allOf": [schema], "components": DOCUMENT["components"]}
+    validator = library.Draft202012Validator(whole, validate_formats=True)
+    return [f"{'.'.join(map(str, error.instance_path))}: {error.message}" for error in validator.iter_errors(value)]

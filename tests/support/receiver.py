@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 from aiohttp import web
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Awaitable, Callable
+
+    Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 
 class Receiver:
@@ -35,10 +37,10 @@ class Receiver:
 
 
 @asynccontextmanager
-async def receiver() -> AsyncIterator[Receiver]:
-    """Run a receiver."""
+async def receiver(handle: Handler | None = None) -> AsyncIterator[Receiver]:
+    """Run a receiver; with a handler, only its URL is of use."""
     receiver = Receiver()
-    runner = web.ServerRunner(web.Server(receiver.handle, access_log=None), shutdown_timeout=0.01)
+    runner = web.ServerRunner(web.Server(handle or receiver.handle, access_log=None), shutdown_timeout=0.01)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     receiver.url = f"http://127.0.0.1:{runner.addresses[0][1]}"

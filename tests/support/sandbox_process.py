@@ -55,6 +55,11 @@ class SandboxProcess:
         """Wait until nothing is under way, and tell how often each number was changed."""
         return _by_id(self._ask({"updates": True})["updates"])
 
+    def messages(self) -> list[dict[str, Any]]:
+        """Wait until nothing is under way, and give the messages that were sent, in wire form."""
+        sent: list[dict[str, Any]] = self._ask({"messages": True})["messages"]
+        return sent
+
     def close(self) -> None:
         assert self._process.stdin
         assert self._process.stdout
@@ -105,6 +110,8 @@ async def _main() -> None:
             while sandbox.stats.in_flight:
                 await asyncio.sleep(0.002)
             answer = {"updates": {number: times for number, times in sandbox.stats.updates.items() if times}}
+            if "messages" in asked:
+                answer["messages"] = list(sandbox.messages.values())
             if "state" in asked:
                 answer |= {
                     "numbers": [sandbox.numbers[number] for number in sandbox.numbers],

@@ -19,8 +19,12 @@ class _Selector(selectors.SelectSelector):
         super().__init__()
         self.now = start
         self.late = late
+        self.threads = 0
+        """Calls in threads that have not returned; no virtual time passes while one runs and nothing else is ready."""
 
     def select(self, timeout: float | None = None) -> Any:
+        if self.threads and timeout != 0:
+            return super().select(None)
         if timeout is None:
             raise RuntimeError("deadlock in virtual time: every task waits and no timer is set")
         if timeout > 0:
@@ -38,6 +42,22 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
     def time(self) -> float:
         return self._clock.now
+
+    def run_in_executor(self, executor: Any, func: Any, *args: Any) -> asyncio.Future[Any]:
+        done = super().run_in_executor(executor, func, *args)
+        self._clock.threads += 1
+        done.add_done_callback(self._leave)
+        return done
+
+    async def shutdown_default_executor(self, timeout: float | None = None) -> None:
+        self._clock.threads += 1
+        try:
+            await super().shutdown_default_executor()
+        finally:
+            self._clock.threads -= 1
+
+    def _leave(self, _: object) -> None:
+        self._clock.threads -= 1
 
 
 def run_virtual(main: Coroutine[Any, Any, T], *, start: float = 0.0, late: Callable[[], float] | None = None) -> T:

@@ -74,4 +74,4 @@ async def more_of_a_request(wavix: WavixClient, proxy: URL, context: ssl.SSLCont
     WavixClient(ssl=False)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     WavixClient(app_info="my-service")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     wavix.with_options(headers={"X-A": 1})  # type: ignore[dict-item]  # pyright: ignore[reportArgumentType]
-    await wavix.messages.send(idempotency_key="1")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    await wavix.messages.send(idempotency_key="1")  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]

@@ -37,7 +37,7 @@ async def calls(wavix: WavixClient) -> None:
     export = wavix.cdrs.export(from_="2026-11-01", to="2026-11-30", type="placed")
     assert_type(export, Export[CDR])
     async for call in export:
-        assert_type(call.id, str | None)
+        assert_type(call.id, str)
         assert_type(call.charge, Decimal | None)
         assert_type(call.disposition, CallDisposition)
     assert_type(await wavix.cdrs.get("46a2", show_transcription=True), CDR)

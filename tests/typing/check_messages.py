@@ -2,13 +2,14 @@
 
 from datetime import date, datetime
 from decimal import Decimal
-from typing import assert_type
+from typing import Literal, assert_type
 
-from wavix_async import Page, Paginator, Success, WavixClient
+from wavix_async import Page, Paginator, Segments, Success, WavixClient, segments
 from wavix_async.models import (
     Direction,
     Message,
     MessageContent,
+    MessageCreate,
     MessageDeliveryStatus,
     MessagePage,
     MessageType,
@@ -19,6 +20,7 @@ from wavix_async.models import (
     SenderIDUseCase,
 )
 from wavix_async.resources.messages import Messages
+from wavix_async.webhooks import Webhooks
 
 
 async def reading(wavix: WavixClient) -> None:
@@ -47,12 +49,24 @@ async def reading(wavix: WavixClient) -> None:
     whole: Page[Message] = page
     assert_type(whole.items, list[Message])
 
+    assert_type(message.is_final, bool)
+    assert_type(await wavix.messages.wait("3f0d", timeout=None, events=Webhooks(secret="s" * 32)), Message)
+    assert_type(await wavix.messages.find_sent(tag="a", to="1", sent_after=date(2026, 2, 1)), Message | None)
+    counted = segments("Hi")
+    assert_type(counted, Segments)
+    assert_type(counted.encoding, Literal["GSM-7", "UCS-2"])
+    assert_type(counted.is_within_limit, bool)
+
     assert_type(wavix.messages.opt_outs.list(page=2), Paginator[OptOutPage, OptOutItem])
     assert_type(await wavix.messages.sender_ids.list(), list[SenderID])
 
 
 async def sending(wavix: WavixClient) -> None:
     assert_type(await wavix.messages.send(from_="Acme", to="1", message_body={"text": "Hi"}), Message)
+    assert_type(await wavix.messages.send(from_="Acme", to="1", text="Hi", tag="a"), Message)
+    assert_type(await wavix.messages.send(from_="Acme", to="1", text="Hi", media=["https://a.example/1.png"]), Message)
+    kept = MessageCreate(from_="Acme", to="1", text="Hi")
+    assert_type(await wavix.messages.send(**kept), Message)
     content = MessageContent(text="Look", media=["https://media.example.com/1.png"])
     assert_type(await wavix.messages.send(from_="Acme", to="1", message_body=content, validity=60), Message)
     await wavix.messages.sender_ids.create(
@@ -65,17 +79,15 @@ async def sending(wavix: WavixClient) -> None:
 
 async def mistakes(wavix: WavixClient) -> None:
     await wavix.messages.get(5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-    await wavix.messages.send(from_="Acme", to="1")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
-    await wavix.messages.send(
-        from_="Acme",
-        to=1,  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-        message_body={"text": "Hi"},
+    send = wavix.messages.send
+    await send(from_="A", to="1")  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
+    await send(from_="A", to=1, text="Hi")  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType]
+    await send(from_="A", to="1", message_body="Hi")  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType]
+    await send(  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
+        from_="A", to="1", text="Hi", message_body={"text": "Hi"}
     )
-    await wavix.messages.send(
-        from_="Acme",
-        to="1",
-        message_body="Hi",  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-    )
+    await wavix.messages.find_sent()  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    segments(b"Hi")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     wavix.messages.list()  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     wavix.messages.list(type="inbound", limit="5")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     wavix.messages.list(type="inbound", form="1")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import sqlite3
 import stat
+import time
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tests.support.events import BODIES, SECRET, dlr, post
+from tests.support.processes import start
+from tests.support.webhook_load import CONCURRENCY
 from tests.support.webhook_worker import kill_and_restart
 from wavix_async import ConfigurationError
 from wavix_async.models import Model
@@ -22,6 +27,32 @@ if TYPE_CHECKING:
 @pytest.mark.req_34
 async def test_after_a_kill_interrupted_handlers_run_and_finished_ones_do_not(tmp_path: Path) -> None:
     await kill_and_restart(str(tmp_path / "events.db"))
+
+
+@pytest.mark.req_34
+@pytest.mark.parametrize(("count", "kills"), [(40, 1), pytest.param(2_000, 12, marks=pytest.mark.scale)])
+def test_after_many_kills_every_event_has_been_handled_and_hardly_any_twice(
+    tmp_path: Path, count: int, kills: int
+) -> None:
+    choose = random.Random(count)
+    ends = tmp_path / "ends.txt"
+    for stop_at in (*sorted(choose.sample(range(1, count), kills)), None):
+        process = start("tests.support.webhook_load", str(tmp_path), str(count))
+        try:
+            while process.poll() is None and (stop_at is None or lines(ends) < stop_at):
+                time.sleep(0.001)
+        finally:
+            process.kill()
+            process.communicate()
+    assert process.returncode == 0, "the last one ended by itself"
+    handled = Counter(ends.read_text().split())
+    assert handled.keys() == {f"m{i}" for i in range(count)}
+    # A handler may have ended without its end being stored: at each kill, at most as many as run at once.
+    assert sum(handled.values()) - count <= kills * CONCURRENCY
+
+
+def lines(path: Path) -> int:
+    return path.read_text().count("\n") if path.exists() else 0
 
 
 @pytest.mark.req_34
@@ -78,6 +109,68 @@ async def test_an_event_that_no_handler_wants_leaves_only_its_key(tmp_path: Path
     with sqlite3.connect(path) as database:
         assert database.execute("SELECT count(*) FROM event").fetchone() == (0,)
     database.close()
+
+
+async def test_a_late_event_that_no_handler_wants_leaves_only_its_key(tmp_path: Path) -> None:
+    path = tmp_path / "events.db"
+    hooks, got = Webhooks(secret=SECRET, seen=SqliteStore(path)), []
+
+    @hooks.on(DeliveryReport, late=False)
+    async def handle(report: DeliveryReport) -> None:
+        got.append(str(report.status))
+
+    async with hooks:
+        for status in ("delivered", "sent"):
+            await post(hooks.asgi, dlr("m", status))
+    assert got == ["delivered"]
+    with sqlite3.connect(path) as database:
+        assert database.execute("SELECT count(*) FROM event").fetchone() == (0,)
+    database.close()
+
+
+async def test_failures_are_kept_over_restarts_up_to_a_bound(tmp_path: Path) -> None:
+    def make() -> Webhooks:
+        hooks = Webhooks(secret=SECRET, seen=SqliteStore(tmp_path / "events.db"), max_failed=2)
+
+        @hooks.on(DeliveryReport)
+        async def handle(report: DeliveryReport) -> None:
+            raise RuntimeError
+
+        return hooks
+
+    async with make() as hooks:
+        for name in ("a", "b", "c"):
+            await post(hooks.asgi, dlr(name))
+    hooks = make()
+    async with hooks:
+        pass
+    assert [(each.event.key, each.error) for each in hooks.failed] == [
+        ("dlr:b:delivered", "RuntimeError"),
+        ("dlr:c:delivered", "RuntimeError"),
+    ]
+
+
+async def test_an_interrupted_event_waits_for_a_handler_that_wants_it(tmp_path: Path) -> None:
+    path, got = tmp_path / "events.db", []
+    hooks = Webhooks(secret=SECRET, seen=SqliteStore(path), grace=0.0)
+
+    @hooks.on(DeliveryReport)
+    async def handle(report: DeliveryReport) -> None:
+        await asyncio.Event().wait()
+
+    async with hooks:
+        await post(hooks.asgi, dlr("m"))
+    async with Webhooks(secret=SECRET, seen=SqliteStore(path)):
+        pass
+    hooks = Webhooks(secret=SECRET, seen=SqliteStore(path))
+
+    @hooks.on(DeliveryReport)
+    async def renamed(report: DeliveryReport) -> None:
+        got.append(report.message_id)
+
+    async with hooks:
+        pass
+    assert got == ["m"]
 
 
 async def test_a_second_process_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

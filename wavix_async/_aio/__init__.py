@@ -1,6 +1,7 @@
-"""Event loop helpers: waits that tests can skip or that end together, deadlines, ends of loops, forgotten awaits."""
+"""Event loop helpers: waits that tests can skip or that end together, deadlines, ends of loops, locks of files."""
 
 from wavix_async._aio.clock import Clock
+from wavix_async._aio.file_lock import Lock, is_held
 from wavix_async._aio.lanes import BULK_SHARE, Turns
 from wavix_async._aio.loop_end import LoopEnd, run_in_loop
 from wavix_async._aio.semaphore import LaneSemaphore, QuickSemaphore
@@ -13,6 +14,7 @@ __all__ = [
     "Clock",
     "ClosingSignal",
     "LaneSemaphore",
+    "Lock",
     "LoopEnd",
     "QuickSemaphore",
     "StopSignal",
@@ -20,5 +22,6 @@ __all__ = [
     "UnawaitedGuard",
     "Watchdog",
     "Watched",
+    "is_held",
     "run_in_loop",
 ]

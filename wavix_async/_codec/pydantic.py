@@ -236,8 +236,11 @@ def _needed(made: Any) -> frozenset[str]:
     shape = shapes.shape_of(made)
     if issubclass(made, AnswerBase):
         return shape.required
-    defaults = {field.name: field.default for field in attrs.fields(made)}
-    return frozenset(field.wire for field in shape.fields if defaults[field.name] is attrs.NOTHING)
+    # In Python, a field that the API needs may have a shortcut that JSON does not have.
+    needed = {
+        field.name for field in attrs.fields(made) if field.default is attrs.NOTHING or field.metadata.get("needed")
+    }
+    return frozenset(field.wire for field in shape.fields if field.name in needed)
 
 
 def _take_body(body: Any) -> Callable[[Any, core_schema.ValidatorFunctionWrapHandler], Any]:

@@ -1,7 +1,7 @@
 """Read and check files of phone numbers, and lock files: shared by `fleet`, `cli` and the job router."""
 
+from wavix_async._aio import Lock, is_held
 from wavix_async._files.fields import FIELDS, is_text, settings_of, to_json, update_from, update_from_json
-from wavix_async._files.lock import Lock, is_held
 from wavix_async._files.problems import Place, Problem, did_you_mean, mistakes
 from wavix_async._files.rows import (
     NOT_A_PHONE,

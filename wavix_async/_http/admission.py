@@ -16,7 +16,7 @@ from typing import Any, Final, TypeAlias, TypeVar
 
 from wavix_async._http.operation import Operation
 from wavix_async._http.options import CallOptions
-from wavix_async._http.response import Response
+from wavix_async._http.response import Response, code_of
 from wavix_async._http.state import ClientState
 from wavix_async._ratelimit import WaitTooLong, rate_hint, wait_told
 from wavix_async.errors import DeadlineExceededError, RateLimitError
@@ -193,7 +193,7 @@ class Admission:
         """Close the permit of a request that the API has answered, and learn the rate from the answer."""
         status, headers, now = response.status, response.headers, time.time()
         if status == 429:
-            if self._operation.fail_fast_on_429:
+            if self._operation.is_quota(code_of(response)):
                 # A quota of this operation is used up: that says nothing about the rate, which other operations share.
                 self._limiter.accepted(permit, self._side)
                 return

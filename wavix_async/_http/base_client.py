@@ -148,7 +148,8 @@ class BaseClient:
             app_info=check_app_info(app_info),
             bulk_share=check_share(bulk_share),
         )
-        limit = _shared_limit(rate, account_of(api_key, self._base_url))
+        self._account: str = account_of(api_key, self._base_url)
+        limit = _shared_limit(rate, self._account)
         self._state = ClientState(
             open_transport,
             Redactor(api_key),
@@ -447,6 +448,7 @@ class BaseClient:
             timeouts = attrs.evolve(timeouts, deadline=deadline)
         other = object.__new__(type(self))
         other._base_url = self._base_url
+        other._account = self._account
         other._state = self._state
         other._options = CallOptions(
             timeouts=timeouts,

@@ -56,6 +56,8 @@ class Operation(Value, Generic[T]):
             it.
         limit_group: Operations of one group share a rate limit.
         fail_fast_on_429: Whether a 429 is an error at once, because waiting does not help soon (once per 24 hours).
+        fail_fast_codes: The API's own error codes with which a 429 is an error at once, because it concerns this one
+            request: "too many messages to this number". Any other 429 is waited out.
         not_found_is_success: Whether a 404 after an attempt with an unknown outcome means that the attempt worked. The
             default is True for every DELETE whose result is `Success`.
         error_flag_is_data: Whether `success: false`, `error: true` or `error: "busy"` in a 2xx answer is part of the
@@ -97,6 +99,7 @@ class Operation(Value, Generic[T]):
     )
     limit_group: str = attrs.field(default="default", kw_only=True)
     fail_fast_on_429: bool = attrs.field(default=False, kw_only=True)
+    fail_fast_codes: Iterable[str] = attrs.field(default=frozenset(), converter=_to_frozenset, kw_only=True)
     not_found_is_success: bool = attrs.field(
         default=attrs.Factory(lambda self: self.method == "DELETE" and self.result is Success, takes_self=True),
         kw_only=True,
@@ -137,6 +140,8 @@ class Operation(Value, Generic[T]):
                 raise InputError(f"{self.name}: {name} must be a key such as 'call', or None; got {key!r}.")
         if self.reserved:
             _check_names(self.name, "reserved", "path words such as ['all']", self.reserved)
+        if self.fail_fast_codes:
+            _check_names(self.name, "fail_fast_codes", "error codes such as ['47']", self.fail_fast_codes)
         for name in ("echoes", "applied_late"):
             if getattr(self, name):
                 _check_names(self.name, name, "fields of the body such as ['to']", getattr(self, name))
@@ -160,6 +165,10 @@ class Operation(Value, Generic[T]):
             raise InputError(
                 f'{self.name}: with pending_202, the result needs pending: bool, metadata={{"wire": False}}.'
             )
+
+    def is_quota(self, code: str | None) -> bool:
+        """Return whether a 429 with this code of the API says that a quota is used up, and nothing about the rate."""
+        return self.fail_fast_on_429 or (code is not None and code in frozenset(self.fail_fast_codes))
 
     @property
     def name(self) -> str:

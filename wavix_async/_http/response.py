@@ -22,6 +22,7 @@ from wavix_async.types import Outcome
 __all__ = [
     "LARGE",
     "Response",
+    "code_of",
     "error_context",
     "read_large",
     "read_request_id",
@@ -405,6 +406,11 @@ def _reasons_in(reasons: Any) -> list[str]:
     if isinstance(reasons, list):
         return [reason if isinstance(reason, str) else _message_in(reason) for reason in reasons[:20] if reason]
     return []
+
+
+def code_of(response: Response) -> str | None:
+    """Return the API's own error code in a response; None if it has none."""
+    return _code_in(_details(response, NO_KEY)[0])
 
 
 def _code_in(details: Any) -> str | None:

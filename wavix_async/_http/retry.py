@@ -167,7 +167,7 @@ def _backoff(
 
 def _may_repeat(operation: Operation[Any], policy: RetryPolicy, failure: WavixError) -> bool:
     if isinstance(failure, RateLimitError):
-        return failure.status == 429 and not operation.fail_fast_on_429
+        return failure.status == 429 and not operation.is_quota(failure.code)
     idempotent = operation.idempotent and (policy.repeat_unknown or operation.method == "GET")
     if isinstance(failure, TransportError):
         return failure.outcome == "not_sent" or idempotent
@@ -194,7 +194,7 @@ def is_worth_repeating(policy: RetryPolicy, failure: APIError) -> bool:
 
 def _forbidden_by(operation: Operation[Any], policy: RetryPolicy, failure: WavixError) -> str | None:
     """Return which setting keeps the client from a retry that the default policy allows, if one does."""
-    if isinstance(failure, RateLimitError) and failure.status == 429 and operation.fail_fast_on_429:
+    if isinstance(failure, RateLimitError) and failure.status == 429 and operation.is_quota(failure.code):
         return "Not retried: a 429 of this operation means that its quota is used up, which does not change soon."
     if not _may_repeat(operation, _DEFAULT, failure):
         return None

@@ -175,8 +175,8 @@ class WebhookAnswerEvent(Value):
         kind: The kind of the event, such as `dlr`; None: the request was refused before its body was read.
         status: The HTTP status of the answer: 200 after the event is stored.
         result: `stored`; `duplicate` (the event had come before); `full` (503); `storage` (503, the store failed);
-            `closed` (503, shutting down); or what the request was refused for: `secret`, `network`, `method`, `type`,
-            `size`, `body`.
+            `closed` (503, shutting down); or what the request was refused for: `secret`, `path`, `network`, `method`,
+            `type`, `size`, `body`.
         late: Whether an event of a later state had come before.
         duration: Seconds from the head of the request to the answer.
     """

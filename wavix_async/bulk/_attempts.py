@@ -1,6 +1,11 @@
 """`AttemptLog`: the attempts to send one change."""
 
+from typing import TYPE_CHECKING
+
 import attrs
+
+if TYPE_CHECKING:
+    from wavix_async.bulk._journal import Entry
 
 __all__ = ["AttemptLog"]
 
@@ -18,8 +23,12 @@ class AttemptLog:
     unanswered: bool = False
     """Whether the API may still carry out one of the attempts, because no answer says how it ended."""
 
+    entry: "Entry | None" = None
+    """The item in the journal of the run, if it keeps one."""
+
     def reset(self) -> None:
         """Clear the log for the next item."""
+        self.entry = None
         self.attempts, self.maybe_done, self.answers_seen, self.unanswered = 0, False, (), False
 
     def add(self, other: "AttemptLog") -> None:

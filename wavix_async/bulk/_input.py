@@ -3,7 +3,7 @@
 import asyncio
 import inspect
 from collections import deque
-from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping, Sequence, Sized
+from collections.abc import AsyncIterable, AsyncIterator, Collection, Iterable, Iterator, Mapping, Sequence, Sized
 from typing import Any, Final
 
 from wavix_async.bulk._operation import BulkOperation
@@ -22,6 +22,8 @@ class Source:
         self.total = len(items) if isinstance(items, Sized) else None
         self.checked = False
         """Whether every item was checked before the run."""
+        self.known: Collection[Any] | None = None
+        """All items, if they are known before the run."""
         self._operation = operation
         self._items: Iterator[Any] | None = None
         self._async_items: AsyncIterator[Any] | None = None
@@ -38,7 +40,8 @@ class Source:
             for key, change in items.items():
                 operation.check(key, change)
             self.checked = type(items) is dict
-            self._items = iter(items.items())
+            self.known = items.items()
+            self._items = iter(self.known)
         elif isinstance(items, AsyncIterable):
             self._async_items = aiter(items)
         elif isinstance(items, Iterable) and not isinstance(items, str | bytes) and not is_change:
@@ -50,7 +53,7 @@ class Source:
                         raise InputError(f"{operation.argument}[{index}]: {error}") from None
                 self.checked = True
                 # Copy, so that the caller cannot change the items after the check.
-                items = tuple(items)
+                items = self.known = tuple(items)
             self._items = iter(items)
         else:
             raise InputError(

@@ -1,16 +1,18 @@
 """`BulkOperation`: what a bulk run does with each item. The engine needs no other knowledge of the records."""
 
 from collections.abc import Awaitable, Callable, Collection, Mapping
-from typing import Any, Generic, TypeVar
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, Generic, Literal, TypeVar
 
 import attrs
 
 from wavix_async._http import Difference
 from wavix_async.bulk._results import BulkStatus
-from wavix_async.errors import InputError
+from wavix_async.errors import InputError, WavixError
 from wavix_async.types import UNSET
 
-__all__ = ["BulkOperation", "Change", "Key", "Result"]
+__all__ = ["BulkOperation", "Change", "Key", "OncePerKey", "Result"]
 
 Key = TypeVar("Key")
 Change = TypeVar("Change")
@@ -18,11 +20,35 @@ Result = TypeVar("Result")
 
 
 @attrs.frozen(eq=False, repr=False, kw_only=True)
+class OncePerKey(Generic[Change, Result]):
+    """How a run sends each key once, and how it proves that an item was carried out whose answer is lost.
+
+    A mark is a text that a change carries and that the API shows with the record, such as the tag of a message. A
+    record with the mark of one item only proves that this item was carried out. That there is none proves nothing.
+
+    Attributes:
+        mark: Returns a change with a unique mark that the run makes, given the change and the mark; or the change as it
+            is, if it has a mark of its own or must have none.
+        mark_of: Returns the mark of a change; None: it has none, so nothing proves it.
+        prove: Returns the one record that the API shows for a change with a mark; None if there is none. If the mark is
+            the caller's own, the time at which the run met the item is given: an older record is no proof.
+        save: Returns an answer as a text for the journal.
+        load: Returns the answer of such a text.
+    """
+
+    mark: Callable[[Change, str], Change]
+    mark_of: Callable[[Change], str | None]
+    prove: Callable[[Any, Change, datetime | None], Awaitable[Result | None]]
+    save: Callable[[Result], str]
+    load: Callable[[str], Result]
+
+
+@attrs.frozen(eq=False, repr=False, kw_only=True)
 class BulkOperation(Generic[Key, Change, Result]):
     """Describe what a bulk run does with each item: a pair of a key (hashable) and a change.
 
-    Without `read`, an unknown outcome stays `unknown`. Unless the operation is `idempotent`, the engine never repeats a
-    request that the API may have carried out.
+    Without `read` and `once`, an unknown outcome stays `unknown`. Unless the operation is `idempotent`, the engine
+    never repeats a request that the API may have carried out.
 
     Attributes:
         name: The operation, for observers and `repr`: `PATCH /v1/numbers/{id}`.
@@ -41,6 +67,12 @@ class BulkOperation(Generic[Key, Change, Result]):
             succeed has failed.
         applied_late: Names returned by `differs` that the API may apply only some time after its answer.
         idempotent: Whether sending a change twice has the same effect as sending it once.
+        once: For an operation that must not be repeated and can be proved, how. A second item of a key then fails, and
+            the run can keep a journal. Such a key is a string or an integer. None: items of a key are sent one after
+            the other.
+        concerns: Returns whether an error concerns the whole `run`, which then stops, or one `item` only, which then
+            fails; None: the engine decides by the class of the error.
+        cost: Returns the price that an answer tells; None: it tells none.
         limit_group: The rate limit group of the operation, for progress and pauses.
         success: The status of a change that the API has confirmed: `updated`, `accepted` or `done`.
         change_type: The class of a change, for messages; the engine rejects an instance passed instead of the items.
@@ -61,6 +93,9 @@ class BulkOperation(Generic[Key, Change, Result]):
     reads_only: bool = False
     applied_late: frozenset[str] = frozenset()
     idempotent: bool = False
+    once: OncePerKey[Change, Result] | None = None
+    concerns: Callable[[WavixError], Literal["run", "item"] | None] | None = None
+    cost: Callable[[Result], Decimal | None] | None = None
     limit_group: str = "default"
     success: BulkStatus = BulkStatus.DONE
     change_type: type[Change]
@@ -69,6 +104,8 @@ class BulkOperation(Generic[Key, Change, Result]):
     argument: str = "updates"
 
     def __attrs_post_init__(self) -> None:
+        if self.once is not None and (self.idempotent or self.read is not None or self.send_many is not None):
+            raise InputError(f"{self.name}: with once, an operation has no read, no send_many, and is not idempotent.")
         if issubclass(self.change_type, dict | list | tuple | set):
             raise InputError(
                 f"change_type must not be {self.change_type.__name__}: a change would look like a collection of "

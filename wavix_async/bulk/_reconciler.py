@@ -26,6 +26,8 @@ __all__ = ["Reconciler"]
 _READ_AGAIN_AFTER: Final = 1.0
 _MOST_FAILED_READS: Final = 20
 _MOST_UNRESOLVED: Final = 1_000
+_SHOWN_WITHIN: Final = 5.0
+"""Seconds after which the API shows what it has carried out. After them, one more read without a proof is the last."""
 
 
 @attrs.frozen(eq=False, repr=False)
@@ -33,6 +35,8 @@ class _Unresolved:
     result: BulkResult
     change: Any
     log: AttemptLog
+    since: float
+    """The time at which its last attempt had ended."""
 
 
 @attrs.frozen(eq=False, repr=False)
@@ -61,6 +65,7 @@ class Reconciler:
     Args:
         operation: The operation of the run.
         read: Reads the record of a key.
+        prove: Returns the record that proves that an item was carried out, if there is one.
         send: Sends a change again, given its result, and counts its attempts; returns None if it must not be repeated.
         redactor: Hides the API key in what an error quotes.
         stop: Ends the wait between two reads.
@@ -72,6 +77,7 @@ class Reconciler:
         self,
         operation: BulkOperation[Any, Any, Any],
         read: Callable[[Any], Awaitable[Any]],
+        prove: Callable[[Any, Any, Any], Awaitable[Any]],
         send: Callable[[BulkResult, Any, AttemptLog], Awaitable[Any] | None],
         redactor: Redactor,
         stop: StopSignal,
@@ -80,6 +86,7 @@ class Reconciler:
     ) -> None:
         self._operation = operation
         self._read = read
+        self._prove = prove
         self._send = send
         self._redactor = redactor
         self._stop = stop
@@ -102,11 +109,11 @@ class Reconciler:
 
         Returns:
             Whether it was kept. False if the result is final: the API may have carried out the change, and the
-            operation cannot read the record.
+            operation can neither read the record nor prove the change.
         """
-        if self._operation.read is None and log.maybe_done:
+        if self._operation.read is None and log.maybe_done and not _can_be_proved(log):
             return False
-        self._unresolved[result.id] = _Unresolved(result, change, log)
+        self._unresolved[result.id] = _Unresolved(result, change, log, self._clock.time())
         return True
 
     def results(self) -> list[BulkResult]:
@@ -200,7 +207,7 @@ class Reconciler:
                         contradicted = _other_values(again) or contradicted
                         record = await self._read_until_changed(unresolved)
         except WavixError as unread:
-            was_read = isinstance(unread, NotFoundError)
+            was_read = isinstance(unread, NotFoundError) and self._operation.read is not None
             self._failed_reads += not was_read
             if was_read and is_request_error(result.error):
                 return attrs.evolve(result, status=BulkStatus.FAILED, attempts=log.attempts), True
@@ -248,11 +255,11 @@ class Reconciler:
         """Read the record again after a second if the change is not applied: the API applies some fields late.
 
         Returns:
-            The record; None if the operation cannot read.
+            The record; None if the operation cannot read, or if nothing proves the change.
         """
         operation = self._operation
         if operation.read is None:
-            return None
+            return await self._read_until_proved(unresolved)
         for wait in (0.0, _READ_AGAIN_AFTER):
             await self._stop.end(self._clock.sleep(wait))
             value = await self._read(unresolved.result.id)
@@ -262,6 +269,18 @@ class Reconciler:
                 # Every attempt has ended and no late field is missing, so the record will not change any more.
                 break
         return record
+
+    async def _read_until_proved(self, unresolved: _Unresolved) -> _Record | None:
+        """Look for the proof of a change until the API has had time to show it."""
+        log, at = unresolved.log, unresolved.since
+        if not log.maybe_done or not _can_be_proved(log):
+            return None
+        while True:
+            age = self._clock.time() - at
+            value = await self._prove(unresolved.result.id, unresolved.change, log.entry)
+            if value is not None or age >= _SHOWN_WITHIN:
+                return None if value is None else _Record(value)
+            await self._stop.end(self._clock.sleep(min(max(age, _READ_AGAIN_AFTER), _SHOWN_WITHIN - age)))
 
     def _with_values(
         self, error: WavixError | None, record: _Record | None, contradicted: OutcomeUnknownError | None
@@ -301,6 +320,10 @@ class Reconciler:
         )
         refusal.attempts, refusal.elapsed, refusal.__cause__ = error.attempts, error.elapsed, error
         return refusal
+
+
+def _can_be_proved(log: AttemptLog) -> bool:
+    return log.entry is not None and log.entry.mark is not None
 
 
 def _other_values(error: WavixError | None) -> OutcomeUnknownError | None:

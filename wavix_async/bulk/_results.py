@@ -4,6 +4,7 @@ import enum
 import json
 from collections import Counter
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple
 
 import attrs
@@ -159,11 +160,16 @@ class BulkReport(Generic[Key, Result]):
         rate_limited: Requests answered with 429.
         elapsed: Seconds from the start to the end of the run.
         stopped_by: The error that stopped the run early, or None: a 401, 402 or 403, a closed client, an outage that
-            did not end, a pause longer than the deadline of a call, or a file `failures_to` that could not be written.
+            did not end, a pause longer than the deadline of a call, or a file `failures_to` or a journal that could not
+            be written.
         cut_short: Whether the run may have left items of a generator unread: it was cancelled, or the caller left its
             loop, or the generator did not end within the grace period of `stop()` (30 seconds after a 401, 402 or 403).
-            No count includes these items.
+            The same for items of any input, if a run that continues a journal was cancelled. No count includes these
+            items.
         success: The run's status for success: `updated`, `accepted` or `done`.
+        charged: What the answers of the successful items said that they cost; 0 if the operation costs nothing. An
+            unknown item may have cost something, too.
+        without_charge: How many successful items had an answer that said no price, though the operation has one.
     """
 
     succeeded: int
@@ -178,6 +184,8 @@ class BulkReport(Generic[Key, Result]):
     cut_short: bool = False
     success: BulkStatus = BulkStatus.UPDATED
     skipped: int = 0
+    charged: Decimal = Decimal(0)
+    without_charge: int = 0
     failures_by_kind: Mapping[FailureKind, int] = attrs.field(
         repr=False,
         default=attrs.Factory(

@@ -9,8 +9,9 @@ import inspect
 import os
 from collections import Counter, deque
 from collections.abc import AsyncGenerator, Callable, Generator
+from decimal import Decimal
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, Generic
+from typing import TYPE_CHECKING, Any, Final, Generic, Literal
 
 import attrs
 
@@ -46,6 +47,7 @@ from wavix_async.errors import (
     ConfigurationError,
     ConnectError,
     InputError,
+    JournalError,
     OutcomeUnknownError,
     RateLimitError,
     StoppedError,
@@ -54,11 +56,12 @@ from wavix_async.errors import (
 
 if TYPE_CHECKING:
     from wavix_async._http import BaseClient
+    from wavix_async.bulk._journal import Entry, Journal
 
 __all__ = ["BulkRun"]
 
 # A `StoppedError` here comes from the `stop` signal of the caller's client, not from the run.
-_STOPPERS: Final = (*KEY_REFUSED, ClientClosedError, StoppedError)
+_STOPPERS: Final = (*KEY_REFUSED, ClientClosedError, StoppedError, JournalError)
 _PROGRESS_EVERY: Final = 0.1
 _READ_ON: Final = 30.0
 _READ_AT_LEAST: Final = 0.25
@@ -82,11 +85,16 @@ class BulkRun(TaskCoroutine[BulkReport[Key, Result]], Generic[Key, Result]):
         on_progress: Called with a `BulkProgress` about ten times a second, and at the end.
         failures_to: A file for all failures, not only the first 1,000: CSV if its name ends in `.csv`, otherwise one
             JSON object per line. The start of the run empties it; it gets each failure when the item ends.
+        journal: A file with which a later run of the same items continues this one, even after a kill, and sends none
+            twice; only for an operation with `once`. Default None: the run cannot be continued.
 
     Raises:
         InputError: An item is invalid, or `items` is not a collection.
-        ConfigurationError: `concurrency` is less than 1, `batch` is less than 2, or the operation has no batches. When
-            the run starts, before it sends anything: `failures_to` cannot be written, or another run writes it.
+        ConfigurationError: `concurrency` is less than 1, `batch` is less than 2, or the operation has no batches or no
+            journal. When the run starts, before it sends anything: `failures_to` cannot be written, or another run
+            writes it.
+        JournalError: When the run starts, before it sends anything: the journal cannot be used, or belongs to other
+            items or to another account. Later: an item is not the one that the journal has under its key.
     """
 
     makes_many_calls: Final = True
@@ -102,6 +110,7 @@ class BulkRun(TaskCoroutine[BulkReport[Key, Result]], Generic[Key, Result]):
         batch: Any = None,
         on_progress: Callable[[BulkProgress], object] | None = None,
         failures_to: str | os.PathLike[str] | None = None,
+        journal: str | os.PathLike[str] | None = None,
     ) -> None:
         super().__init__()
         self._concurrency = check_count("concurrency", concurrency)
@@ -129,9 +138,13 @@ class BulkRun(TaskCoroutine[BulkReport[Key, Result]], Generic[Key, Result]):
         self._progress_failed = False
         self._late: deque[BulkResult[Key, Result]] = deque()
         self._undelivered: list[BulkResult[Key, Result]] = []
+        self._charged = Decimal(0)
+        self._without_charge = 0
+        self._journal = _journal_of(journal, operation, client)
         self._reconciler = Reconciler(
             operation,
             self._sender.read,
+            self._sender.prove,
             self._sender.send_again,
             client._redactor,
             self._stop,
@@ -196,6 +209,8 @@ class BulkRun(TaskCoroutine[BulkReport[Key, Result]], Generic[Key, Result]):
             success=self._operation.success,
             skipped=self._skipped,
             failures_by_kind=by_kind,
+            charged=self._charged,
+            without_charge=self._without_charge,
         )
 
     @property
@@ -301,6 +316,8 @@ class BulkRun(TaskCoroutine[BulkReport[Key, Result]], Generic[Key, Result]):
         self._began = self._last_progress = loop.time()
         every = None if self._on_progress is None else _PROGRESS_EVERY
         try:
+            if self._journal is not None:
+                await self._journal.open(self._source.known)
             self._failures.open()
             await self._pool.run_workers(self._work, self._source.total, every, self._tell_progress_now_and_then)
             self._reconciler.begin()
@@ -318,6 +335,8 @@ class BulkRun(TaskCoroutine[BulkReport[Key, Result]], Generic[Key, Result]):
                 await self._clean_up()
             finally:
                 self._failures.close()
+                if self._journal is not None:
+                    await self._journal.close()
                 self._stop_if_unwritten()
             self._ended = loop.time()
             self._tell_progress()
@@ -347,8 +366,12 @@ class BulkRun(TaskCoroutine[BulkReport[Key, Result]], Generic[Key, Result]):
         await self._sender.close()
         await self._pool.close()
         self._give_up_unresolved()
-        if self._source.total is not None:
-            self._counts[BulkStatus.NOT_SENT] += max(0, self._source.total - self._counts.total())
+        left = 0 if self._source.total is None else max(0, self._source.total - self._counts.total())
+        if left and self._journal is not None and self._journal.has_history:
+            # An earlier run may have sent some of them.
+            self._cut_short = True
+        else:
+            self._counts[BulkStatus.NOT_SENT] += left
         self._cut_short = self._cut_short or self._source.broken_off or self._source.is_unread()
         await self._source.close()
 
@@ -365,7 +388,7 @@ class BulkRun(TaskCoroutine[BulkReport[Key, Result]], Generic[Key, Result]):
         if not self._stopping or self._broken is not None:
             return
         loop = asyncio.get_running_loop()
-        until = None
+        until, log = None, AttemptLog()
         if self._source.total is None:
             # Requests in flight may have used up the grace period, but most inputs need only a moment.
             until = max(self._pool.ends_at or 0.0, loop.time() + _READ_AT_LEAST)
@@ -385,6 +408,10 @@ class BulkRun(TaskCoroutine[BulkReport[Key, Result]], Generic[Key, Result]):
             except InputError:
                 key = item
             result = BulkResult[Key, Result](key, BulkStatus.NOT_SENT, error=self._stopped_by)
+            if self._journal is not None and self._journal.has_history:
+                # An earlier run may have sent it.
+                log.reset()
+                result = await self._handle(item, log) or result
             self._count(result)
             if self._results is not None:
                 await self._deliver(result, self._results)
@@ -512,6 +539,11 @@ class BulkRun(TaskCoroutine[BulkReport[Key, Result]], Generic[Key, Result]):
             try:
                 if key in self._reconciler and not self._stopping:
                     await self._record(await self._reconciler.reconcile(key))
+                entry = None if self._journal is None else await self._claim(self._journal, key, change)
+                if entry is not None:
+                    change, log.entry = entry.change, entry
+                    if entry.ended is not None:
+                        return entry.ended if entry.is_final else self._unknown_before(entry.ended, entry)
                 if self._stopping:
                     return BulkResult(key, BulkStatus.NOT_SENT, error=self._stopped_by)
                 if self._operation.find is not None:
@@ -543,6 +575,22 @@ class BulkRun(TaskCoroutine[BulkReport[Key, Result]], Generic[Key, Result]):
             self._record_late(BulkResult(key, status, attempts=log.attempts))
             raise
 
+    async def _claim(self, journal: "Journal", key: Key, change: Any) -> "Entry | None":
+        """Return what the journal knows of an item; None if the run stops, and no earlier run has met any item."""
+        if self._broken is not None or (self._stopping and not journal.has_history):
+            return None
+        try:
+            return await journal.claim(key, change)
+        except JournalError as error:
+            self._abort(error)
+            return None
+
+    def _unknown_before(self, result: BulkResult[Key, Result], entry: "Entry") -> BulkResult[Key, Result] | None:
+        """Return the result of an item that an earlier run may have sent, or None if the reconciler may prove it."""
+        before = AttemptLog(attempts=result.attempts, maybe_done=True, unanswered=True, entry=entry)
+        kept = not self._stopping and self._reconciler.add(result, entry.change, before)
+        return None if kept else result
+
     def _failed(self, key: Key, error: WavixError, log: AttemptLog) -> BulkResult[Key, Result]:
         if isinstance(error, InputError):
             return BulkResult(key, BulkStatus.FAILED, error=bare(error))
@@ -566,28 +614,58 @@ class BulkRun(TaskCoroutine[BulkReport[Key, Result]], Generic[Key, Result]):
         """Stop the run at an error that all other items would get too."""
         if error is None or self._stopping:
             return
+        concerns = self._concerns(error)
+        if concerns == "item":
+            return
         # A pause that is too long for one item is too long for all.
         pause = isinstance(error, RateLimitError) and self._limits().paused_for > 0
         outage = self._sender.has_given_up and (error.retryable or isinstance(error, OutcomeUnknownError))
-        if pause or outage or isinstance(error, _STOPPERS):
+        if pause or outage or concerns == "run":
             self._stopped_by = error
             self._halt()
             self._pool.end_within(_READ_ON)
+
+    def _concerns(self, error: WavixError) -> Literal["run", "item"] | None:
+        """Return whether an error concerns all items, or certainly only its own."""
+        if isinstance(error, _STOPPERS):
+            return "run"
+        return None if self._operation.concerns is None else self._operation.concerns(error)
 
     # --- results ---
 
     def _count(self, result: BulkResult[Key, Result]) -> None:
         status = result.status
         self._counts[status] += 1
+        if self._journal is not None:
+            self._journal.record(result, is_final=self._is_final(result.error))
+            self._stop_if_unwritten()
         if status is self._operation.success:
+            self._add_charge(result)
             return
         if status is not BulkStatus.NOT_SENT or (result.error is not None and result.error is not self._stopped_by):
             self._failures.add(result)
             self._stop_if_unwritten()
 
+    def _is_final(self, error: WavixError | None) -> bool:
+        """Return whether a later run of the journal must not send a rejected item again: the item itself is wrong."""
+        if error is None:
+            return True
+        concerns = self._concerns(error)
+        return concerns == "item" or (concerns is None and not isinstance(error, RateLimitError))
+
+    def _add_charge(self, result: BulkResult[Key, Result]) -> None:
+        cost = self._operation.cost
+        if cost is None:
+            return
+        charge = None if result.value is None else cost(result.value)
+        if charge is None:
+            self._without_charge += 1
+        else:
+            self._charged += charge
+
     def _stop_if_unwritten(self) -> None:
-        """Stop the run if the file of failures cannot be written: later failures would be lost."""
-        error = self._failures.write_error
+        """Stop the run if the file of failures, or the journal, cannot be written: later outcomes would be lost."""
+        error = self._failures.write_error or (None if self._journal is None else self._journal.error)
         if error is not None and self._stopped_by is None:
             self._stopped_by = error
             if not self._stopping:
@@ -614,6 +692,17 @@ _STATUS: Final = {
     "rejected": BulkStatus.FAILED,
     "unknown": BulkStatus.UNKNOWN,
 }
+
+
+def _journal_of(path: Any, operation: BulkOperation[Any, Any, Any], client: "BaseClient") -> "Journal | None":
+    if operation.once is None:
+        if path is not None:
+            raise ConfigurationError(f"{operation.name} keeps no journal: leave out journal.")
+        return None
+    # Only a run that keeps books loads sqlite.
+    from wavix_async.bulk._journal import Journal
+
+    return Journal(path, operation, client._account)
 
 
 def _check_hash(name: str, key: Any) -> None:

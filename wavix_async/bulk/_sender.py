@@ -1,8 +1,9 @@
 """`Sender`: sends one change, alone or in a batch, with retries and through outages, and counts the attempts."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Hashable
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 
 import attrs
 
@@ -20,6 +21,7 @@ from wavix_async.errors import APIError, ConfigurationError, OutcomeUnknownError
 if TYPE_CHECKING:
     from wavix_async._http import BaseClient
     from wavix_async.bulk._batcher import Batcher
+    from wavix_async.bulk._journal import Entry
 
 __all__ = ["Sender"]
 
@@ -35,6 +37,7 @@ _LARGEST_BATCH: Final = 1000
 # Only these statuses show that the API has finished the request; others come from a proxy, or are unclear.
 _ENDED: Final = frozenset({500, 501, 503})
 _REDIRECTS: Final = frozenset(range(300, 400))
+_NOT_DONE: Final = ("rejected", "not_sent")
 # An event has only the name of the error. An attempt ends with this one only if its answer contradicts the change.
 _CONTRADICTED: Final = OutcomeUnknownError.__name__
 
@@ -52,6 +55,33 @@ class _FailureObserver:
 
 
 _current: ContextVar[AttemptLog | None] = ContextVar("wavix_async_bulk_log", default=None)
+
+
+class _WriteAheadSlots(asyncio.Semaphore):
+    """The slots of a run with a journal: an item that gets one is written as `sending` before its request leaves."""
+
+    def __init__(self, value: int) -> None:
+        super().__init__(value)
+        self._slots = QuickSemaphore(value)
+
+    def locked(self) -> bool:
+        """Return whether `acquire` would wait; writing is a wait, too."""
+        log = _current.get()
+        return self._slots.locked() or (log is not None and log.entry is not None and log.entry.must_be_written)
+
+    async def acquire(self) -> Literal[True]:
+        await self._slots.acquire()
+        log = _current.get()
+        try:
+            if log is not None and log.entry is not None:
+                await log.entry.write_sending()
+        except BaseException:
+            self._slots.release()
+            raise
+        return True
+
+    def release(self) -> None:
+        self._slots.release()
 
 
 class Sender:
@@ -85,9 +115,10 @@ class Sender:
                 policy, attempts=max(policy.attempts, _ATTEMPTS), max_backoff=min(policy.max_backoff, _LONGEST_BACKOFF)
             )
         self._operation = operation
+        slots = QuickSemaphore if operation.once is None else _WriteAheadSlots
         self._client = client.with_options(
             observers=(_FailureObserver(self._observe),),
-            semaphore=QuickSemaphore(concurrency),
+            semaphore=slots(concurrency),
             stop=stop,
             retry=policy,
             lane="bulk",
@@ -170,6 +201,16 @@ class Sender:
         """Read a record; the read does not count as an attempt of the change."""
         assert self._operation.read is not None
         return await self._with_log(AttemptLog(), key, self._operation.read(self._reconciling, key))
+
+    async def prove(self, key: Any, change: Any, entry: "Entry") -> Any:
+        """Return the record that proves that an item was carried out; None if there is no proof."""
+        once = self._operation.once
+        assert once is not None
+        if await entry.shares_mark():
+            return None
+        record = await self._with_log(AttemptLog(), key, once.prove(self._reconciling, change, entry.since))
+        # Another item with this mark may have been sent during the read.
+        return None if record is None or await entry.shares_mark() else record
 
     def is_outage(self) -> bool:
         """Return whether the API currently answers nothing."""
@@ -286,6 +327,8 @@ class Sender:
         else:
             self._breaker.record_failure(self._client.clock.time())
             log.answers_seen = (*log.answers_seen[-1:], self._breaker.answers)
+        if event.outcome in _NOT_DONE and not log.maybe_done and log.entry is not None:
+            log.entry.set_back()
         if event.outcome != "not_sent":
             log.attempts += 1
             log.maybe_done = log.maybe_done or event.outcome == "unknown"

@@ -95,6 +95,7 @@ _KINDS: Final[dict[type[WavixError], _Kind]] = {
     errors.DeadlineExceededError: _TIMEOUT,
     errors.WaitTimeoutError: _TIMEOUT,
     errors.OutcomeUnknownError: _OUTCOME_UNKNOWN,
+    errors.JournalError: _INTERNAL,
     errors.DecodeError: _UNUSABLE,
     errors.APIError: _UNUSABLE,
     errors.BadRequestError: _quotes_api(400, "invalid-input", "The input is not valid"),

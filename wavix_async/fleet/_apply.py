@@ -13,9 +13,9 @@ import attrs
 
 from wavix_async import InputError, NumberUpdate, WavixClient
 from wavix_async._files import settings_of, to_json, update_from, update_from_json
+from wavix_async._sqlite import Database
 from wavix_async.fleet._account import AccountReader
 from wavix_async.fleet._comparison import GONE
-from wavix_async.fleet._database import Database
 from wavix_async.fleet._errors import JournalError, MissingNumbersError, StalePlanError
 from wavix_async.fleet._executor import Executor, Stale
 from wavix_async.fleet._journal import (

@@ -27,7 +27,7 @@ from wavix_async._files import (
     read_csv,
     read_ndjson,
 )
-from wavix_async.fleet._database import Database, transaction
+from wavix_async._sqlite import Database, transaction
 from wavix_async.fleet._errors import FleetFileError, Problems
 from wavix_async.fleet._selectors import Selector
 from wavix_async.fleet._yaml import Entry, read_yaml

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import ClassVar, Final
 
-from wavix_async import InputError, Outcome, WavixError
+from wavix_async import InputError, JournalError, Outcome, WavixError
 from wavix_async._files import Problem, mistakes
 
 __all__ = ["FleetFileError", "JournalError", "MissingNumbersError", "Problems", "SafetyError", "StalePlanError"]
@@ -70,12 +70,6 @@ class MissingNumbersError(InputError):
 
     def __reduce__(self) -> tuple[object, ...]:
         return type(self), (self.numbers, self.count)
-
-
-class JournalError(WavixError):
-    """A journal cannot be used: another process uses it, it belongs to another plan or API, or it is not a journal."""
-
-    default_outcome: ClassVar[Outcome] = "not_sent"
 
 
 def _listed(lines: Sequence[str], count: int) -> str:

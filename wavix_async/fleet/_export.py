@@ -16,8 +16,8 @@ from typing import IO, Any, Final
 
 from wavix_async import DecodeError, InputError, Number, WavixClient
 from wavix_async._files import FIELDS, KINDS, WrongValues, digits_of, is_id, is_text, make_update, settings_of
+from wavix_async._sqlite import Database
 from wavix_async.fleet._account import AccountReader
-from wavix_async.fleet._database import Database
 from wavix_async.fleet._desired import LAYOUTS, Layout
 
 __all__ = ["export"]

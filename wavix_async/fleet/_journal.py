@@ -16,18 +16,16 @@ import sqlite3
 import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import closing
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
 import attrs
 
-from wavix_async import Number
-from wavix_async._files import Lock
+from wavix_async import JournalError, Number, _sqlite
+from wavix_async._aio import Lock
+from wavix_async._sqlite import Database, lock_journal, transaction
 from wavix_async.fleet._account import Ids
 from wavix_async.fleet._comparison import Comparison, compare
-from wavix_async.fleet._database import Database, transaction
-from wavix_async.fleet._errors import JournalError
 from wavix_async.fleet._records import Sample
 
 __all__ = [
@@ -50,7 +48,6 @@ __all__ = [
 FORMAT: Final = "wavix fleet journal 1"
 
 SCHEMA: Final = """
-CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS run (
     no INTEGER PRIMARY KEY, kind TEXT NOT NULL, name TEXT NOT NULL, digest TEXT NOT NULL, account INTEGER NOT NULL,
     unchanged INTEGER NOT NULL, missing INTEGER NOT NULL, options TEXT NOT NULL, began REAL NOT NULL,
@@ -118,25 +115,6 @@ class RunRow:
     refused: int
 
 
-def lock_journal(path: Path | None) -> Lock:
-    """Lock a journal for writing.
-
-    Args:
-        path: The file; None: a temporary journal.
-
-    Raises:
-        JournalError: Another process writes the journal, or its lock file cannot be written.
-    """
-    try:
-        return Lock(path)
-    except BlockingIOError:
-        raise JournalError(
-            f"The journal {path} is in use by another run. Wait until it has ended, or stop it.", retryable=True
-        ) from None
-    except OSError as error:
-        raise JournalError(f"Cannot write {path}: {error.strerror}.") from None
-
-
 def open_journal(path: Path | None, base_url: str | None, *, check_integrity: bool = False) -> Database:
     """Open a journal, or create one. This may take a while.
 
@@ -148,45 +126,13 @@ def open_journal(path: Path | None, base_url: str | None, *, check_integrity: bo
     Raises:
         JournalError: The file is not a journal, is damaged, or is the journal of another API.
     """
-    if path is not None and check_integrity:
-        _check_readable(path)
-    database = Database(path, must_exist=base_url is None)
-    try:
-        _check_format(database.connection, path, base_url)
-        if check_integrity:
-            _check_integrity(database.connection, path)
-        if path is not None:
-            # Committed data survives when the process is killed; only a power cut may lose the latest commits.
-            database.connection.execute("PRAGMA journal_mode = WAL")
-            database.connection.execute("PRAGMA synchronous = NORMAL")
-    except BaseException as error:
+    meta = None if base_url is None else {"base_url": base_url}
+    database = _sqlite.open_journal(path, format=FORMAT, schema=SCHEMA, meta=meta, check_integrity=check_integrity)
+    found = _sqlite.read_meta(database).get("base_url")
+    if base_url is not None and found != base_url:
         database.close()
-        if isinstance(error, sqlite3.Error):
-            raise JournalError(f"{path} is not a journal: {error}.") from None
-        raise
+        raise JournalError(f"{path} is the journal of a run on {found}, and this client is for {base_url}.")
     return database
-
-
-def _check_format(connection: sqlite3.Connection, path: Path | None, base_url: str | None) -> None:
-    tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-    if tables and "meta" not in tables:
-        raise JournalError(f"{path} is a database, but not a journal.")
-    if not tables:
-        if base_url is None:
-            raise JournalError(f"{path} is an empty file: nothing was ever sent. Apply the plan again.")
-        # executescript() would commit table by table.
-        with transaction(connection):
-            for statement in SCHEMA.split(";"):
-                connection.execute(statement)
-            connection.executemany("INSERT INTO meta VALUES (?, ?)", [("format", FORMAT), ("base_url", base_url)])
-        return
-    meta = dict(connection.execute("SELECT key, value FROM meta"))
-    if meta.get("format") != FORMAT:
-        raise JournalError(f"{path} is a journal of another version: {meta.get('format')!r}, not {FORMAT!r}.")
-    if base_url is not None and meta.get("base_url") != base_url:
-        raise JournalError(
-            f"{path} is the journal of a run on {meta.get('base_url')}, and this client is for {base_url}."
-        )
 
 
 def latest_run(connection: sqlite3.Connection, kind: str | None = None) -> RunRow | None:
@@ -330,32 +276,6 @@ def _until_closing(closing: threading.Event, rows: Iterator[Any]) -> Iterator[An
         if closing.is_set():
             raise sqlite3.OperationalError("interrupted")
         yield row
-
-
-def _check_readable(path: Path) -> None:
-    """Raise an error if the file is not a journal or is truncated, before sqlite changes anything in it.
-
-    The check uses sqlite, because opening and closing the file in another way would drop the locks that sqlite holds.
-    """
-    whole = path.resolve()
-    for end in ("-wal", "-journal"):
-        beside = whole.with_name(f"{whole.name}{end}")
-        if beside.is_file() and beside.stat().st_size:
-            # The journal consists of both files, and only a normal open combines them.
-            return
-    if not path.is_file():
-        return
-    try:
-        with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro&immutable=1", uri=True)) as connection:
-            connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
-    except sqlite3.DatabaseError as error:
-        raise JournalError(f"{path} is not a journal, or is damaged: {error}.") from None
-
-
-def _check_integrity(connection: sqlite3.Connection, path: Path | None) -> None:
-    found = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
-    if found != "ok":
-        raise JournalError(f"The journal {path} is damaged: {found}.")
 
 
 def set_options(connection: sqlite3.Connection, run: int, options: str) -> None:

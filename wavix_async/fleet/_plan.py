@@ -11,8 +11,8 @@ from typing import Any, Final
 
 from wavix_async import Number, WavixClient, to_dict
 from wavix_async._files import is_id, is_text, settings_of, to_json
+from wavix_async._sqlite import Database, transaction
 from wavix_async.fleet._account import AccountReader
-from wavix_async.fleet._database import Database, transaction
 from wavix_async.fleet._desired import DesiredState, Match, Source, Target, read
 from wavix_async.fleet._journal import SCHEMA, RunRow
 from wavix_async.fleet._records import Change, FleetProgress, field_changes

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from wavix_async._files import is_held
-from wavix_async.fleet._database import Database, translate_errors
+from wavix_async._sqlite import Database, translate_errors
 from wavix_async.fleet._errors import JournalError
 from wavix_async.fleet._journal import RunRow, latest_run, open_journal
 from wavix_async.fleet._plan import count_by_field

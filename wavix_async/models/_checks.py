@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, date, datetime
 from decimal import Decimal, InvalidOperation
 from types import NoneType
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import attrs
 
@@ -22,7 +22,9 @@ from wavix_async._codec.shapes import members
 from wavix_async.errors import InputError
 from wavix_async.types import UNSET, UnsetType
 
-__all__ = ["check_url", "holds_mapping", "normalize", "phone", "set_phones"]
+__all__ = ["check_url", "holds_mapping", "make_body", "normalize", "phone", "set_phones"]
+
+B = TypeVar("B", bound=FieldsBase)
 
 _set = object.__setattr__
 
@@ -106,6 +108,15 @@ def _to_body(kind: Any) -> Convert:
         return kind(**_arguments(kind, value))
 
     return convert
+
+
+def make_body(kind: type[B], fields: Mapping[str, object]) -> B:
+    """Return the body of a mapping, whose keys are names on the wire or in Python.
+
+    Raises:
+        InputError: A key is unknown, one is missing, or a value is invalid.
+    """
+    return kind(**_arguments(kind, fields))
 
 
 def _arguments(kind: Any, given: Mapping[Any, Any]) -> dict[str, Any]:
@@ -211,6 +222,8 @@ def phone(text: str, *, plus: bool = True) -> str:
     """
     if _BARE_PHONE.fullmatch(text):
         return text if plus else text.removeprefix("+")
+    if text.isalpha():  # most names: a short cut
+        return text
     spelled = _INVISIBLE.sub("", text).strip() if len(text) <= _LONGEST_SPELLING else ""
     found = _SPELLED_PHONE.fullmatch(spelled)
     if found is None:

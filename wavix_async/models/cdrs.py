@@ -133,9 +133,10 @@ class CDR(Model):
     transcription: TranscriptionReference | None = None
 
     @property
-    def id(self) -> str | None:
+    def id(self) -> str:
         """The call's id, whichever name the answer gives it; for `cdrs.get` and `recordings.download`."""
-        return self.call_id or self.uuid
+        # One of them is always there; None, as in any field, if the API does not keep to that.
+        return self.call_id or self.uuid  # type: ignore[return-value]  # pyright: ignore[reportReturnType]
 
 
 @frozen(kw_only=True)

@@ -3,12 +3,14 @@
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
-from typing import Annotated
+from typing import Annotated, Final
 
 from attrs import field, frozen
 from cattrs.gen import override
 
+from wavix_async.errors import InputError
 from wavix_async.models._base import Body, Model, OpenStrEnum, PageQuery, Query
+from wavix_async.models._checks import set_phones
 from wavix_async.models.common import Direction, Page
 from wavix_async.types import UNSET, UnsetType
 
@@ -52,6 +54,15 @@ class MessageDeliveryStatus(OpenStrEnum):
     EXPIRED = "expired"
     REJECTED = "rejected"
     DLR_EXPIRED = "dlr_expired"
+
+
+_FINAL: Final = (
+    MessageDeliveryStatus.DELIVERED,
+    MessageDeliveryStatus.UNDELIVERED,
+    MessageDeliveryStatus.EXPIRED,
+    MessageDeliveryStatus.REJECTED,
+    MessageDeliveryStatus.DLR_EXPIRED,
+)
 
 
 class SenderIDType(OpenStrEnum):
@@ -126,6 +137,11 @@ class Message(Model):
     error_message: str | None = None
     """Why the message was not delivered."""
 
+    @property
+    def is_final(self) -> bool:
+        """Whether no other status follows: delivered, undelivered, expired, rejected or dlr_expired."""
+        return self.status in _FINAL
+
 
 @frozen(kw_only=True)
 class MessagePage(Page[Message]):
@@ -151,11 +167,15 @@ class MessageList(PageQuery):
     from_: Annotated[str | None, override(rename="from")] = None
     """The sender ID of outbound messages, or the phone number that sent inbound ones."""
     to: str | None = None
-    """The recipient's phone number."""
+    """The recipient's phone number, in any usual spelling; it is sent without a plus, as the API documents it."""
     status: MessageDeliveryStatus | str | None = None
     tag: str | None = None
     """The exact tag of outbound messages."""
     message_type: MessageType | str | None = None
+
+    def __attrs_post_init__(self) -> None:
+        super().__attrs_post_init__()
+        set_phones(self, "from_", "to", plus=False)
 
 
 @frozen(kw_only=True)
@@ -175,7 +195,7 @@ class MessageExport(Query):
     from_: Annotated[str | None, override(rename="from")] = None
     """The sender ID of outbound messages, or the phone number that sent inbound ones."""
     to: str | None = None
-    """The recipient's phone number."""
+    """The recipient's phone number, in any usual spelling; it is sent without a plus, as the API documents it."""
     status: MessageDeliveryStatus | str | None = None
     tag: str | None = None
     """The exact tag of outbound messages."""
@@ -183,6 +203,7 @@ class MessageExport(Query):
 
     def __attrs_post_init__(self) -> None:
         super().__attrs_post_init__()
+        set_phones(self, "from_", "to", plus=False)
         for name, moment in (("sent_after", time.min), ("sent_before", time.max)):
             value = getattr(self, name)
             if type(value) is date:
@@ -205,18 +226,24 @@ class MessageContent(Body):
 
 @frozen(kw_only=True)
 class MessageCreate(Body):
-    """A message to send.
+    """A message to send: its content is either `text`, or `message_body`.
+
+        MessageCreate(from_="Acme", to="+1 (512) 555-0143", text="Your order has left.")
 
     Raises:
-        InputError: A field has the wrong type.
+        InputError: A field has the wrong type, or there is not exactly one of `text` and `message_body`.
     """
 
     from_: Annotated[str, override(rename="from")]
     """The sender ID: a phone number of the account, or a registered name."""
     to: str
-    """The recipient's phone number, with country code."""
-    message_body: MessageContent | Mapping[str, object]
+    """The recipient's phone number, with country code, in any usual spelling: `+1 (512) 555-0143`."""
+    message_body: MessageContent | Mapping[str, object] | UnsetType = field(default=UNSET, metadata={"needed": True})
     """The content: `MessageContent(text=...)`, or a mapping with the same keys."""
+    text: str | UnsetType = field(default=UNSET, repr=False, metadata={"wire": False})
+    """The text, in place of `message_body`, which then holds it."""
+    media: Sequence[str] | UnsetType | None = field(default=UNSET, metadata={"wire": False})
+    """Beside `text`: links to files to attach, at most five; they make the message an MMS (US and Canada only)."""
     callback_url: str | UnsetType = UNSET
     """The http or https URL to which delivery reports are posted."""
     validity: int | UnsetType = UNSET
@@ -228,6 +255,29 @@ class MessageCreate(Body):
     idempotency_key: str | UnsetType = field(default=UNSET, metadata={"wire": False})
     """Your own key of this message, sent as a header. The API's documentation contradicts itself on such keys, so a
     message with a key is never sent twice either."""
+
+    def __attrs_post_init__(self) -> None:
+        body: object = self.message_body
+        if type(body) not in {UnsetType, MessageContent, dict} and not isinstance(body, Mapping):
+            # It may be a text with a one-time code, so no error shows it.
+            raise InputError(
+                f"MessageCreate.message_body must be a MessageContent or a mapping, got {type(body).__name__}: to send "
+                "a plain text, pass text='...'."
+            )
+        super().__attrs_post_init__()
+        set_phones(self, "from_", "to")
+        if (self.text is UNSET) is (self.message_body is UNSET):
+            given = "neither" if self.text is UNSET else "both"
+            raise InputError(
+                f"MessageCreate.message_body: a message has either text or message_body, got {given}: pass "
+                "text='...', or message_body={'text': '...', 'media': [...]}."
+            )
+        if self.text is not UNSET:
+            content = MessageContent(text=self.text, media=None if self.media is UNSET else self.media)
+            for name, value in (("message_body", content), ("text", UNSET), ("media", UNSET)):
+                object.__setattr__(self, name, value)
+        elif self.media is not UNSET:
+            raise InputError("MessageCreate.media goes with text: with message_body, put the links into its media.")
 
 
 @frozen(kw_only=True)
@@ -264,6 +314,11 @@ class SenderIDCreate(Body):
     samples: Sequence[str] | UnsetType = UNSET
     """Sample messages."""
 
+    def __attrs_post_init__(self) -> None:
+        super().__attrs_post_init__()
+        if self.type == SenderIDType.NUMERIC:
+            set_phones(self, "sender_id")
+
 
 @frozen(kw_only=True)
 class OptOutItem(Model):
@@ -299,6 +354,10 @@ class OptOutList(PageQuery):
     created_before: date | str | None = None
     """The last day, in UTC."""
 
+    def __attrs_post_init__(self) -> None:
+        super().__attrs_post_init__()
+        set_phones(self, "sender_id", plus=False)
+
 
 @frozen(kw_only=True)
 class OptOut(Body):
@@ -309,6 +368,10 @@ class OptOut(Body):
     """
 
     number: str
-    """The phone number, with country code."""
+    """The phone number, with country code, in any usual spelling."""
     sender_id: str | UnsetType = UNSET
     """The sender ID that the number opts out of; omitted: all sender IDs."""
+
+    def __attrs_post_init__(self) -> None:
+        super().__attrs_post_init__()
+        set_phones(self, "number", "sender_id", plus=False)

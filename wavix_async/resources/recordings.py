@@ -4,7 +4,9 @@ import os
 from collections.abc import AsyncIterable, Callable, Iterable
 from typing import TYPE_CHECKING, Final
 
-from wavix_async._http import Download, Operation, SavedFile
+import attrs
+
+from wavix_async._http import BaseClient, Download, Operation, SavedFile
 from wavix_async.errors import InputError
 from wavix_async.models.common import Success
 from wavix_async.models.recordings import Recording, RecordingList, RecordingPage
@@ -23,6 +25,8 @@ GET: Final = Operation("GET", "/v1/recordings/{id}", Recording, scope="recording
 DOWNLOAD: Final = Operation("GET", "/v1/recordings/{call_id}", Download, scope="recordings:read")
 DELETE: Final = Operation("DELETE", "/v1/recordings/{id}", Success, scope="recordings:write", gone_key="deleted_at")
 
+_LIST_ATTEMPTS: Final = 30
+"""With the default backoff, about two minutes."""
 _CALL_ID: Final = TextId("call_id", "Recording.call_uuid or CDR.id, the call's id")
 
 
@@ -127,16 +131,16 @@ class Recordings(Resource):
         Raises:
             InputError: `recordings` is none of these, or `to` is a file.
             ConfigurationError: `concurrency` is less than 1. When the run starts: `failures_to` cannot be written.
+            WavixError: When the run lists the recordings: the list cannot be read. What was saved stays.
             OSError: When the run starts, or later: the folder cannot be written. What was saved stays.
         """
         # Only programs that download many recordings load the bulk engine.
         from wavix_async.bulk import BulkRun
         from wavix_async.resources._recording_files import RecordingFiles
 
-        patient = self._client.with_options(lane="bulk")
         if recordings is None or isinstance(recordings, RecordingList):
             query = RecordingList() if recordings is None else recordings
-            recordings = Recordings(patient)._pages(LIST, query=query)
+            recordings = Recordings(self._patient())._pages(LIST, query=query)
         files = RecordingFiles(to, DOWNLOAD, _check_call_id, accept_unknown_length=accept_unknown_length)
         return BulkRun(
             self._client,
@@ -146,6 +150,13 @@ class Recordings(Resource):
             on_progress=on_progress,
             failures_to=failures_to,
         )
+
+    def _patient(self) -> BaseClient:
+        """Return a client for lists that must outlast an outage as the downloads do, and let other calls go first."""
+        retry = self._client.retry
+        if retry.attempts > 1:
+            retry = attrs.evolve(retry, attempts=max(retry.attempts, _LIST_ATTEMPTS))
+        return self._client.with_options(lane="bulk", retry=retry)
 
     async def delete(self, recording_id: int) -> Success:
         """Delete a recording and its file for good (DELETE /v1/recordings/{id}).

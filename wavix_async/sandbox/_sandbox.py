@@ -11,7 +11,7 @@ from typing import Any, Literal, Self
 
 from aiohttp import web
 
-from wavix_async.sandbox._groups import Context, Groups
+from wavix_async.sandbox._groups import END_STATES, Context, Groups, Relays
 from wavix_async.sandbox._groups.numbers import FOREIGN_CITIES, HOME_CITIES
 from wavix_async.sandbox._server import (
     Courier,
@@ -92,8 +92,15 @@ class Sandbox:
         batch_limit: The most ids in one batch update, or None for no limit; more ids get a 422.
         foreign: The share of numbers outside the US and Canada, which have no SMS. Default 0.
         delivery_delay: Seconds until a message is delivered; it becomes pending after a third of them, sent after two
-            thirds. The response to a send always says accepted. By the end of its recipient, a message becomes
-            undelivered (0007), rejected (0008) or dlr_expired (0009) instead.
+            thirds. The response to a send always says accepted.
+        end_states: The final status of messages by their sender, or by the last digits of their recipient; all others
+            are delivered. Default: undelivered for 0007, rejected for 0008, dlr_expired for 0009.
+        message_rate: Messages that can be sent in one second, or None for no limit; more get a 429 with the code 26.
+        daily_messages: Messages that can be sent to one number in 24 hours, or None for no limit; the API documents 20.
+        sms_relay_url: Where messages are posted that arrive at a number without an `sms_relay_url`; a test may change
+            it as `sandbox.sms_relay_url`.
+        dlr_relay_url: Where delivery reports are posted of messages without a `callback_url`; a test may change it as
+            `sandbox.dlr_relay_url`.
         call_delay: Seconds of each step of a call: until an outbound call rings, until it is answered, and until audio
             that is played ends. By the end of its recipient, a call is busy (0486), rejected (0603), failed (0503),
             not answered (0408) or answered by a machine (0999) instead.
@@ -134,6 +141,11 @@ class Sandbox:
         batch_limit: int | None = None,
         foreign: float = 0.0,
         delivery_delay: float = 0.0,
+        end_states: Mapping[str, str] | None = None,
+        message_rate: int | None = None,
+        daily_messages: int | None = None,
+        sms_relay_url: str | None = None,
+        dlr_relay_url: str | None = None,
         call_delay: float = 0.0,
         call_duration: float = 600.0,
         cdrs: int = 0,
@@ -153,6 +165,9 @@ class Sandbox:
             apply_delay=apply_delay,
             batch_limit=batch_limit,
             delivery_delay=delivery_delay,
+            end_states=end_states,
+            message_rate=message_rate,
+            daily_messages=daily_messages,
             call_delay=call_delay,
             call_duration=call_duration,
             cdrs=cdrs,
@@ -178,6 +193,7 @@ class Sandbox:
         self._variants = Variants(variants, seed) if variants else None
         if self._variants is not None:
             self._outbox.shape = self._variants.change_event
+        self._relays = Relays(sms_relay_url, dlr_relay_url)
         self._files = FileHost(files)
         keys = KeyRing(self._date)
         self._groups = Groups(
@@ -194,6 +210,10 @@ class Sandbox:
                 apply_delay=apply_delay,
                 batch_limit=batch_limit,
                 delivery_delay=delivery_delay,
+                end_states=END_STATES if end_states is None else dict(end_states),
+                message_rate=message_rate,
+                daily_messages=daily_messages,
+                relays=self._relays,
                 call_delay=call_delay,
                 call_duration=call_duration,
                 cdrs=cdrs,
@@ -518,10 +538,31 @@ class Sandbox:
                 raise KeyError(number_id)
             store.change(number_id, fields)
 
-    def receive(self, sender: str, to: str, text: str, media: Sequence[str] = ()) -> dict[str, Any]:
+    @property
+    def sms_relay_url(self) -> str | None:
+        """Where messages are posted that arrive at a number without an `sms_relay_url`; None: nowhere."""
+        return self._relays.sms
+
+    @sms_relay_url.setter
+    def sms_relay_url(self, url: str | None) -> None:
+        with self._lock:
+            self._relays.sms = url
+
+    @property
+    def dlr_relay_url(self) -> str | None:
+        """Where delivery reports are posted of messages without a `callback_url`; None: nowhere."""
+        return self._relays.dlr
+
+    @dlr_relay_url.setter
+    def dlr_relay_url(self, url: str | None) -> None:
+        with self._lock:
+            self._relays.dlr = url
+
+    def inbound_message(self, sender: str, to: str, text: str, media: Sequence[str] = ()) -> dict[str, Any]:
         """Simulate an inbound message, and return it in wire form.
 
-        The text STOP opts the sender out of messages from `to`.
+        Its event is posted to the `sms_relay_url` of the number, or else of the account. The text STOP opts the sender
+        out of messages from `to`.
 
         Args:
             sender: The phone number that sends the message.
@@ -530,7 +571,12 @@ class Sandbox:
             media: The URLs of media, which make the message an MMS.
         """
         with self._lock:
+            self._timers.run_due()
             return deepcopy(self._groups.messages.receive(sender, to, text, media))
+
+    def receive(self, sender: str, to: str, text: str, media: Sequence[str] = ()) -> dict[str, Any]:
+        """Do what `inbound_message` does: the older name of it."""
+        return self.inbound_message(sender, to, text, media)
 
     def inbound_call(self, sender: str, to: str) -> dict[str, Any]:
         """Simulate an inbound call, and return it in wire form. It rings for 60 seconds, or until the API answers it.

@@ -58,8 +58,6 @@ redis.call('DEL', theirs)
 redis.call('ZREM', owners, dead)
 return {dead, found}
 """
-_KEPT: Final = 7 * 24 * 3600 * 1000
-"""Milliseconds for which the ends of handlers are kept, if no process finishes their event."""
 _MOST_DOUBTS: Final = 1_000
 _PATIENCE: Final = 5.0
 
@@ -149,10 +147,7 @@ class RedisStore:
     async def note(self, event_id: str, handler: str, error: str | None) -> None:
         """Store the end of a handler."""
         key = f"{self._prefix}ended:{event_id}"
-        async with self._redis.pipeline(transaction=True) as pipeline:
-            pipeline.hset(key, handler, "" if error is None else error)
-            pipeline.pexpire(key, _KEPT)
-            await asyncio.wait_for(pipeline.execute(), _PATIENCE)
+        await asyncio.wait_for(self._redis.hset(key, handler, "" if error is None else error), _PATIENCE)
 
     async def remove(self, event_id: str) -> None:
         """Delete the body of an event."""

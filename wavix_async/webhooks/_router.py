@@ -17,6 +17,7 @@ import hashlib
 import heapq
 import hmac
 import inspect
+import os
 import re
 import time
 from collections import deque
@@ -35,6 +36,7 @@ from wavix_async._instrumentation import (
     WebhookAnswerEvent,
     WebhookHandlerEvent,
     WebhookHandlerStart,
+    log_to_stderr,
     logger,
 )
 from wavix_async.config import Secret, check_count, check_seconds
@@ -115,8 +117,8 @@ class _Job:
     """What the event is about: jobs of one subject run one after another."""
     number: int = 0
     """Its place in the order of arrival."""
-    others_failed: bool = False
-    """Whether handlers of this event that are not in `names` have failed, so that its body must be kept."""
+    failures: Mapping[str, str] = attrs.field(factory=dict)
+    """The handlers that failed in an ended process, and the class names of their exceptions."""
     done: "asyncio.Future[int]" = attrs.field(factory=lambda: asyncio.get_running_loop().create_future())
     """How many of them have succeeded."""
 
@@ -238,7 +240,8 @@ class Webhooks:
             in memory is lost at a crash.
         concurrency: How many events are handled at once. Default 16.
         max_pending: How many events may wait or run; beyond that, requests are answered with 503. Default 1,000.
-        max_failed: How many failed handlers `failed` keeps; beyond that, the oldest go. Default 1,000.
+        max_failed: Of how many events `failed` keeps the handlers that failed. Beyond that, the oldest event is
+            dropped, and a warning logged. Default 1,000.
         max_body: The longest body, in bytes; at most 1 MiB. Default 262,144.
         key_ttl: Seconds for which the key of an event is remembered. Default 48 hours.
         state_key_ttl: The same for events whose key may come back: the statuses of brands, campaigns and numbers,
@@ -276,6 +279,8 @@ class Webhooks:
             )
         if check_count("max_body", max_body) > MAX_BODY:
             raise ConfigurationError(f"max_body must be at most {MAX_BODY}, got {max_body}.")
+        if level := os.environ.get("WAVIX_LOG"):
+            log_to_stderr(level)
         self._secret = secret
         self._digest = _digest(secret)
         self._allowed = None if networks is None else Networks("networks", networks)
@@ -385,10 +390,7 @@ class Webhooks:
 
     @property
     def failed(self) -> Sequence[FailedHandler]:
-        """The handlers that have raised an exception, oldest first; at most `max_failed`.
-
-        A store on disk keeps all of them: what has no room here is here again after a restart.
-        """
+        """The handlers that have raised an exception, oldest first; a store on disk keeps them over restarts."""
         return tuple(each for failures in self._failed.values() for each in failures.values())
 
     async def retry_failed(self) -> int:
@@ -524,7 +526,7 @@ class Webhooks:
         if not hmac.compare_digest(_digest(request.secret), self._digest):
             return Reply(404, "Not Found"), "secret", None, False
         if request.kind is not None and request.kind not in KINDS:
-            return Reply(404, "Not Found"), "secret", None, False
+            return Reply(404, "Not Found"), "path", None, False
         if request.method != "POST":
             return Reply(405, "Use POST.", {"Allow": "POST"}), "method", None, False
         if self._allowed is not None and not self._allowed.allow(
@@ -578,12 +580,13 @@ class Webhooks:
         kept = False
         try:
             subject, rank = _state(event)
+            stored = body if self._may_be_wanted(event) else None
             verdict = await self._store.add(
                 NewEvent(
                     key=event.key,
                     ttl=self._state_key_ttl if _comes_back(event) else self._key_ttl,
                     kind=hint,
-                    body=body if self._may_be_wanted(event) else None,
+                    body=stored,
                     subject=subject,
                     rank=rank,
                     subject_ttl=self._key_ttl,
@@ -597,7 +600,8 @@ class Webhooks:
                 if not found.done() and isinstance(event, kind) and _matches(event, fields):
                     found.set_result(event)
             names = self._handlers_of(event)
-            if names:
+            if names or stored is not None:
+                # Without a handler, as for a late event, the job only removes the body from the store.
                 work.add(_Job(verdict.id, event, names, _subject(event) or verdict.id))
                 kept = True
             return verdict.late
@@ -617,32 +621,31 @@ class Webhooks:
     # --- work in the background ---
 
     def _adopt(self, work: _Work, left: Sequence[StoredEvent]) -> None:
-        """Take over events that an ended process has stored."""
+        """Take over events that an ended process has stored; one that no handler wants stays there."""
         for stored in left:
             event = parse_event(stored.body, stored.kind or None)
             if stored.late and isinstance(event, DeliveryReport):
                 event = attrs.evolve(event, late=True)
-            known = self._handlers_of(event)
-            failures = {name: error for name, error in stored.failed.items() if name in known}
-            if failures:
-                self._keep_failed(stored.id, event, failures)
-            names = [name for name in known if name not in stored.done and name not in failures]
-            work.reserve()
-            work.add(_Job(stored.id, event, names, _subject(event) or stored.id, others_failed=bool(failures)))
+            if known := self._handlers_of(event):
+                failures = {name: error for name, error in stored.failed.items() if name in known}
+                names = [name for name in known if name not in stored.done and name not in failures]
+                job = _Job(stored.id, event, names, _subject(event) or stored.id, failures=failures)
+                work.reserve()
+                work.add(job)
 
     async def _run_job(self, work: _Work, job: _Job) -> None:
         succeeded = 0
-        failures: dict[str, str] = {}
-        for name in job.names:
+        if job.failures:
+            await self._keep_failed(work, job.id, job.event, job.failures)
+        for count, name in enumerate(job.names, start=1):
             error = await self._run_handler(self._handlers[name], job.event)
             if error is None:
                 succeeded += 1
             else:
-                failures[name] = error
-            await self._persist(work, functools.partial(self._store.note, job.id, name, error))
-        if failures:
-            self._keep_failed(job.id, job.event, failures)
-        elif not job.others_failed:
+                await self._keep_failed(work, job.id, job.event, {name: error})
+            if count < len(job.names) or job.id in self._failed:
+                await self._persist(work, functools.partial(self._store.note, job.id, name, error))
+        if job.id not in self._failed:
             await self._persist(work, functools.partial(self._store.remove, job.id))
         job.done.set_result(succeeded)
 
@@ -669,14 +672,16 @@ class Webhooks:
             logger.error("webhook handler failed", exc_info=failure, extra={"kind": kind, "handler": handler.name})
         return name
 
-    def _keep_failed(self, event_id: str, event: WebhookEvent, failures: Mapping[str, str]) -> None:
+    async def _keep_failed(self, work: _Work, event_id: str, event: WebhookEvent, failures: Mapping[str, str]) -> None:
         kept = self._failed.pop(event_id, {})
         self._failed[event_id] = kept | {
             name: FailedHandler(event=event, handler=name, error=error) for name, error in failures.items()
         }
         if len(self._failed) > self._max_failed:
-            del self._failed[next(iter(self._failed))]
+            oldest = next(iter(self._failed))
+            del self._failed[oldest]
             logger.warning("failed webhook handlers dropped")
+            await self._persist(work, functools.partial(self._store.remove, oldest))
 
     async def _persist(self, work: _Work, write: Callable[[], Awaitable[None]]) -> None:
         """Write to the store, even if this task is cancelled, and try again if the store is out of reach."""
@@ -781,13 +786,12 @@ def _state(event: WebhookEvent) -> tuple[str | None, int]:
 
 def _subject(event: WebhookEvent) -> str | None:
     """Return what an event is about: a message, a call and so on; None if it does not say."""
-    name: str
-    value: object  # the API may send any type
+    value: object
     match event:
         case DeliveryReport() | InboundMessage():
             name, value = "message", event.message_id
         case CallEvent():
-            name, value = "call", event.call_id
+            name, value = "call", event.call_id or ""
         case PostCall():
             name, value = "call", event.uuid
         case NumberStatusChanged():
@@ -798,6 +802,11 @@ def _subject(event: WebhookEvent) -> str | None:
             name, value = "brand", event.brand_id
         case _:
             return None
+    return _name_of_subject(name, value)
+
+
+def _name_of_subject(name: str, value: object) -> str | None:
+    """Return the name of what an event is about; None if the API has sent another type in place of an id."""
     if not isinstance(value, str | int):
         return None
     text = quote(str(value), safe="", errors="surrogatepass")

@@ -8,7 +8,7 @@ from wavix_async.sandbox._groups.cdrs import CallRecords
 from wavix_async.sandbox._groups.collection import Collection, Numbered, Uuids
 from wavix_async.sandbox._groups.ended_call import EndedCall
 from wavix_async.sandbox._groups.filters import exact, phone, prefix, since, until
-from wavix_async.sandbox._groups.group import Context, Group
+from wavix_async.sandbox._groups.group import END_STATES, Context, Group, Relays
 from wavix_async.sandbox._groups.messages import Messages
 from wavix_async.sandbox._groups.numbers import Numbers
 from wavix_async.sandbox._groups.profile import Profile
@@ -22,11 +22,13 @@ from wavix_async.sandbox._server import Route
 
 __all__ = [
     "BOOL",
+    "END_STATES",
     "TEXT",
     "Collection",
     "Context",
     "Groups",
     "Numbered",
+    "Relays",
     "Uuids",
     "exact",
     "phone",
@@ -41,7 +43,7 @@ class Groups:
 
     def __init__(self, context: Context) -> None:
         self.numbers = Numbers(context)
-        self.messages = Messages(context)
+        self.messages = Messages(context, self.numbers.find)
         self.cdrs = CallRecords(context)
         self.calls = Calls(context, number=self.numbers.find, on_end=self._keep)
         self.voice_campaigns = VoiceCampaigns(context, self.calls)

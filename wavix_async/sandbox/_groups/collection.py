@@ -107,17 +107,12 @@ class Collection:
     """The key under which create, get and update return the record; None: the body is the record."""
     echo: bool = field(default=True, kw_only=True)
     """Whether create returns the record; otherwise it returns `{"success": true}`."""
-    aging: Callable[[Record, float], tuple[Mapping[str, Any], bool]] | None = field(default=None, kw_only=True)
-    """A function for changes that come with time: it gets a record and the seconds since its creation, and returns the
-    fields that differ and whether they are final."""
     _records: dict[Any, Record] = field(factory=dict, init=False)
-    _born: dict[Any, float] = field(factory=dict, init=False)  # creation times of the records that time still changes
     _count: int = field(default=0, init=False)
 
     def reset(self) -> None:
         """Remove all records, and begin again with the first id."""
         self._records.clear()
-        self._born.clear()
         self._count = 0
 
     # --- for code of the group; the caller holds the lock ---
@@ -136,8 +131,15 @@ class Collection:
                 record = {self.id_field: key, **record}
         self._count += 1
         self._records[key] = record
-        if self.aging is not None:
-            self._born[key] = self.context.clock()
+        return record
+
+    def change(self, key: Any, changes: Record) -> Record:
+        """Set fields of a record, and return it.
+
+        Raises:
+            ApiError: 404, there is no such record.
+        """
+        record = self._records[key] = {**self.find(key), **changes}
         return record
 
     def find(self, key: Any) -> Record:
@@ -149,12 +151,6 @@ class Collection:
         record = self._records.get(key)
         if record is None:
             raise ApiError(404, "Record not found")
-        born = self._born.get(key)
-        if born is not None and self.aging is not None:
-            changes, settled = self.aging(record, self.context.clock() - born)
-            record = self._records[key] = {**record, **changes}
-            if settled:
-                del self._born[key]
         return record
 
     def remove(self, key: Any) -> None:
@@ -165,7 +161,6 @@ class Collection:
         """
         self.find(key)
         del self._records[key]
-        self._born.pop(key, None)
 
     def __contains__(self, key: Any) -> bool:
         return key in self._records

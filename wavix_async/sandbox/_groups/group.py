@@ -5,9 +5,22 @@ from datetime import UTC, datetime
 from threading import RLock
 from typing import Protocol
 
-from attrs import field, frozen
+from attrs import define, field, frozen
 
 from wavix_async.sandbox._server import FileHost, KeyRing, Outbox, Route, SandboxStats, Timers
+
+END_STATES = {"0007": "undelivered", "0008": "rejected", "0009": "dlr_expired"}
+"""The final status of a message by its sender, or by the last digits of its recipient; all others are delivered."""
+
+
+@define
+class Relays:
+    """Where the account has events posted that nothing more specific has a URL for; a test may change it."""
+
+    sms: str | None = None
+    """Inbound messages to numbers without an `sms_relay_url`."""
+    dlr: str | None = None
+    """Delivery reports of messages without a `callback_url`."""
 
 
 @frozen(kw_only=True)
@@ -31,6 +44,10 @@ class Context:
     apply_delay: float = 0.0
     batch_limit: int | None = None
     delivery_delay: float = 0.0
+    end_states: Mapping[str, str] = END_STATES
+    message_rate: int | None = None
+    daily_messages: int | None = None
+    relays: Relays = field(factory=Relays)
     call_delay: float = 0.0
     call_duration: float = 600.0
     cdrs: int = 0

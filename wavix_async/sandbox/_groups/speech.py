@@ -13,13 +13,12 @@ from wavix_async.sandbox._groups.collection import Collection, Uuids
 from wavix_async.sandbox._groups.filters import Record, iso
 from wavix_async.sandbox._groups.forms import read_form
 from wavix_async.sandbox._groups.group import Context
-from wavix_async.sandbox._groups.reading import BOOL, URL, fields, json_object
+from wavix_async.sandbox._groups.reading import URL, json_object
 from wavix_async.sandbox._server import ApiError, Call, Reply, Route, invalid
 
 _MAX_FILE = 25 * 1024 * 1024
 _MEDIA = {".wav": "audio/wav", ".mp3": "audio/mpeg", ".mp4": "audio/mp4"}
 _PENDING = {"success": True, "message": "The transcription is still pending"}
-_OPTIONS = fields({"callback_url": URL, "insights": BOOL}, ("callback_url",))
 
 
 @define
@@ -88,7 +87,7 @@ class SpeechAnalytics:
 
     def _retranscribe(self, call: Call) -> Reply:
         given = json_object(call.body)
-        _OPTIONS("", given)
+        URL("callback_url", given["callback_url"])
         self._find(call)
         self._transcribe_later(call.ids[0], given["callback_url"], insights=given.get("insights", False))
         return Reply.of(200, {"success": True})

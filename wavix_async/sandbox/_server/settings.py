@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from wavix_async.sandbox._server.file_host import MODES
 from wavix_async.sandbox._server.rate_limit import Bucket, Limit, Window
 
+_END_STATES = ("delivered", "undelivered", "expired", "rejected", "dlr_expired")
 _MOST_CDRS = 100_000
 
 
@@ -44,6 +45,9 @@ def check_arguments(
     apply_delay: float,
     batch_limit: int | None,
     delivery_delay: float,
+    end_states: Mapping[str, str] | None,
+    message_rate: int | None,
+    daily_messages: int | None,
     call_delay: float,
     call_duration: float,
     cdrs: int,
@@ -69,6 +73,13 @@ def check_arguments(
         raise ValueError(f"apply_delay must be 0 or more seconds, not {apply_delay!r}")
     if not delivery_delay >= 0:
         raise ValueError(f"delivery_delay must be 0 or more seconds, not {delivery_delay!r}")
+    for key, state in (end_states or {}).items():
+        if not key or state not in _END_STATES:
+            states = ", ".join(_END_STATES)
+            raise ValueError(f"end_states must map senders or last digits to one of {states}, not {key!r} to {state!r}")
+    for name, most in (("message_rate", message_rate), ("daily_messages", daily_messages)):
+        if most is not None and (type(most) is not int or most < 1):
+            raise ValueError(f"{name} must be a whole number of 1 or more, not {most!r}: use None for no limit")
     if not call_delay >= 0:
         raise ValueError(f"call_delay must be 0 or more seconds, not {call_delay!r}")
     if not call_duration >= 0:

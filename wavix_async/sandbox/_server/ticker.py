@@ -38,20 +38,29 @@ class Ticker:
         """Look again at what is due next, because a timer was added or the clock was moved; from any thread."""
         with self._lock:
             # `stop` clears the loop under the lock before the loop can close.
-            if self._loop is not None and not self._loop.is_closed():
-                self._loop.call_soon_threadsafe(self._changed.set)
+            loop = self._loop
+            if loop is None or loop.is_closed():
+                return
+            if _running_loop() is loop:
+                self._changed.set()
+            else:
+                loop.call_soon_threadsafe(self._changed.set)
 
     async def _run(self) -> None:
+        loop = asyncio.get_running_loop()
         while True:
             self._changed.clear()
             with self._lock:
                 self._run_due()
                 due = self._timers.next_due
-            wait = None if due is None else max(0.0, due - self._timers.clock())
+                wait = None if due is None else max(0.0, due - self._timers.clock())
+            # Not `wait_for`: in Python 3.11 it may lose a cancellation that comes together with the event.
+            alarm = None if wait is None else loop.call_later(wait, self._changed.set)
             try:
-                await asyncio.wait_for(self._changed.wait(), wait)
-            except TimeoutError:
-                pass
+                await self._changed.wait()
+            finally:
+                if alarm is not None:
+                    alarm.cancel()
 
     def _run_due(self) -> None:
         try:
@@ -60,3 +69,10 @@ class Ticker:
             asyncio.get_running_loop().call_exception_handler(
                 {"message": "an action of the sandbox's clock failed", "exception": error}
             )
+
+
+def _running_loop() -> asyncio.AbstractEventLoop | None:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None

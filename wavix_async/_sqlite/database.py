@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
-from wavix_async.fleet._errors import JournalError
+from wavix_async.errors import JournalError
 
 __all__ = ["Database", "translate_errors", "transaction"]
 
@@ -17,7 +17,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 _TEMPORARY = ""
-_THREAD = "wavix-fleet"
+_THREAD = "wavix-sqlite"
 _BUSY = 2.0
 
 

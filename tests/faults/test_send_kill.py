@@ -1,0 +1,58 @@
+"""Processes that send messages and are killed with SIGKILL: none is sent twice, and each item has one true outcome."""
+
+from __future__ import annotations
+
+import random
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.support.sandbox_process import SandboxProcess
+from tests.support.send_kill import End, recipient, send_with_kills
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = [
+    pytest.mark.req_14,
+    pytest.mark.req_37,
+    pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGKILL"),
+]
+
+
+def check(end: End, count: int) -> None:
+    assert max(end.sent.values()) == 1
+    assert end.ends.keys() == {f"k{position}" for position in range(count)}
+    assert set(end.ends.values()) <= {"accepted", "unknown"}
+    for position in range(count):
+        # Each has a tag of its own, so what was sent is proved.
+        assert end.sent[recipient(position)] == (end.ends[f"k{position}"] == "accepted")
+    assert end.charged == f"{sum(end.sent.values()) / 100:.2f}"
+
+
+def test_a_killed_run_is_continued_and_nothing_is_sent_twice(tmp_path: Path) -> None:
+    """One child is killed after an answer, the next before a request leaves: that one item stays unknown."""
+    with SandboxProcess() as sandbox:
+        end = send_with_kills(sandbox, tmp_path / "run", 40, [("after", 9), ("before", 5)])
+        check(end, 40)
+    assert end.kills == 2
+    # 8 requests at once: those that had not left when the second child died.
+    assert 1 <= list(end.ends.values()).count("unknown") <= 16
+
+
+@pytest.mark.scale
+def test_whenever_it_is_killed(tmp_path: Path) -> None:
+    dice = random.Random(7)
+    with SandboxProcess() as sandbox:
+        killed = 0
+        for seed in range(12):
+            points = [("time", dice.uniform(0.0, 0.6)), ("after", dice.randrange(60)), ("before", dice.randrange(60))]
+            kills = [dice.choice(points) for _ in range(3)]
+            count = 300
+            end = send_with_kills(
+                sandbox, tmp_path / f"run{seed}", count, kills, seed=seed, faults=0.03, latency=(0.0, 0.004)
+            )
+            check(end, count)
+            killed += end.kills
+        assert killed
