@@ -67,7 +67,7 @@ class CompanyInfo(Model):
     address: str | None = None
     """`ProfileUpdate` has it as `billing_address`."""
     attn_contact_name: str | None = None
-    """The person to whom bills are addressed."""
+    """The name of the person that receives bills."""
     vat_number: str | None = None
     country: ProfileCountry | None = None
     """`ProfileUpdate` has it as `country_code`."""
@@ -131,7 +131,7 @@ class CompanyInfoUpdate(Body):
     billing_address: str | UnsetType = UNSET
     """`CompanyInfo` has it as `address`."""
     attn_contact_name: str | UnsetType = UNSET
-    """The person to whom bills are addressed."""
+    """The name of the person that receives bills."""
     vat_number: str | UnsetType = UNSET
     country_code: str | UnsetType = UNSET
     """`CompanyInfo` has it as `country`."""

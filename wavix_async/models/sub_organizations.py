@@ -118,7 +118,7 @@ class DefaultDestinationsUpdate(Body):
 
 @frozen(kw_only=True)
 class SubOrganizationUpdate(Body):
-    """What a sub-organization shall be.
+    """The settings of a sub-organization.
 
     Raises:
         InputError: A field has the wrong type.

@@ -52,7 +52,7 @@ class Groups:
         self.api_keys = ApiKeys(context)
         self.trunks = Trunks(context)
         self.sub_organizations = SubOrganizations(context)
-        self.profile = Profile()
+        self.profile = Profile(context)
 
     def __iter__(self) -> Iterator[Group]:
         return iter(vars(self).values())

@@ -9,12 +9,14 @@ from copy import deepcopy
 from decimal import Decimal
 
 from wavix_async.sandbox._groups.filters import Record
+from wavix_async.sandbox._groups.group import Context
 from wavix_async.sandbox._server import Call, Reply, Route, json_object
 
 ACCOUNT_ID = 4001
 _RENAMED = {"contacts": "contact_email", "time_zone": "timezone"}
 """Fields that have another name in the answer."""
-_URLS = {"sms_relay_url": "sms", "dlr_relay_url": "dlr"}
+_RELAYS = {"sms_relay_url": "sms", "dlr_relay_url": "dlr"}
+"""The fields with the account's URLs for events, and what the answer calls each."""
 _PROFILE: Record = {
     "id": ACCOUNT_ID,
     "email": "owner@example.com",
@@ -26,7 +28,6 @@ _PROFILE: Record = {
     "timezone": "UTC",
     "job_title": None,
     "default_short_link_endpoint": None,
-    "default_destinations": [],
     "company_info": {
         "name": "Sandbox Ltd",
         "industry": None,
@@ -43,18 +44,22 @@ class Profile:
     """The account.
 
     Args:
+        context: What the sandbox gives to every group.
         balance: Returns its balance in USD.
     """
 
-    def __init__(self, balance: Callable[[], Decimal] = lambda: Decimal("100.00")) -> None:
+    def __init__(self, context: Context, balance: Callable[[], Decimal] = lambda: Decimal("100.00")) -> None:
+        self._relays = context.relays
         self._balance = balance
-        self.reset()
+        self._profile = deepcopy(_PROFILE)
+        self._first_relays: dict[str, str | None] = {}
+        """The URLs that a request has replaced."""
 
     @property
     def routes(self) -> Sequence[Route]:
         """The operations."""
         return (
-            Route("GET", "/v1/profile", "account:read", lambda _: Reply.of(200, self._profile)),
+            Route("GET", "/v1/profile", "account:read", self._get),
             Route("PUT", "/v1/profile", "account:write", self._update),
             Route("GET", "/v1/profile/config", "account:read", self._config),
         )
@@ -62,21 +67,29 @@ class Profile:
     def reset(self) -> None:
         """Restore the initial state."""
         self._profile = deepcopy(_PROFILE)
+        for transport, url in self._first_relays.items():
+            setattr(self._relays, transport, url)
+        self._first_relays.clear()
+
+    def _get(self, _: Call) -> Reply:
+        urls = {transport: getattr(self._relays, transport) for transport in _RELAYS.values()}
+        destinations = [{"transport": transport, "value": url} for transport, url in urls.items() if url]
+        return Reply.of(200, {**self._profile, "default_destinations": destinations})
 
     def _config(self, _: Call) -> Reply:
         return Reply.of(200, {"balance": str(self._balance()), "global_limits": _LIMITS})
 
     def _update(self, call: Call) -> Reply:
-        profile = self._profile
         for name, value in json_object(call.body).items():
-            if name in _URLS:
-                others = [each for each in profile["default_destinations"] if each["transport"] != _URLS[name]]
-                profile["default_destinations"] = [*others, {"transport": _URLS[name], "value": value}]
+            if name in _RELAYS:
+                transport = _RELAYS[name]
+                self._first_relays.setdefault(transport, getattr(self._relays, transport))
+                setattr(self._relays, transport, value or None)
             elif name == "company_info":
-                profile["company_info"] |= _company(value)
+                self._profile["company_info"] |= _company(value)
             else:
-                profile[_RENAMED.get(name, name)] = value
-        return Reply.of(200, profile)
+                self._profile[_RENAMED.get(name, name)] = value
+        return self._get(call)
 
 
 def _company(given: Mapping[str, str]) -> Record:
