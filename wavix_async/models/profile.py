@@ -6,7 +6,6 @@ from decimal import Decimal
 from attrs import field, frozen
 
 from wavix_async.models._base import Body, Model, OpenStrEnum
-from wavix_async.models._checks import check_url
 from wavix_async.types import UNSET, UnsetType
 
 __all__ = [
@@ -142,7 +141,7 @@ class ProfileUpdate(Body):
     """A change of the account's profile; a field left out keeps its value. Some names differ from those of `Profile`.
 
     Raises:
-        InputError: A field has the wrong type, or a callback is not an http or https URL.
+        InputError: A field has the wrong type.
     """
 
     first_name: str | UnsetType = UNSET
@@ -157,15 +156,10 @@ class ProfileUpdate(Body):
     default_short_link_endpoint: str | UnsetType = field(default=UNSET, repr=False)
     """The default endpoint of short links, a URL. It may hold a secret, so repr does not show it."""
     sms_relay_url: str | UnsetType = field(default=UNSET, repr=False)
-    """The http or https URL to which inbound messages are posted, unless their number has one. repr does not show
-    it."""
+    """The URL to which inbound messages are posted, unless their number has one. It may hold a secret, so repr does not
+    show it."""
     dlr_relay_url: str | UnsetType = field(default=UNSET, repr=False)
-    """The http or https URL to which delivery reports are posted, unless their message has one. repr does not show
-    it."""
+    """The URL to which delivery reports are posted, unless their message has one. It may hold a secret, so repr does
+    not show it."""
     company_info: CompanyInfoUpdate | Mapping[str, object] | UnsetType = UNSET
     """The company: `{"industry": "other"}`."""
-
-    def __attrs_post_init__(self) -> None:
-        super().__attrs_post_init__()
-        check_url(self, "sms_relay_url")
-        check_url(self, "dlr_relay_url")

@@ -20,6 +20,7 @@ from wavix_async.sandbox._server import (
     Faults,
     FileHost,
     FileMode,
+    Key,
     KeyRing,
     LoopThread,
     Match,
@@ -196,6 +197,7 @@ class Sandbox:
         self._relays = Relays(sms_relay_url, dlr_relay_url)
         self._files = FileHost(files)
         keys = KeyRing(self._date)
+        keys.add(Key(self.api_key, scopes))
         self._groups = Groups(
             Context(
                 lock=self._lock,
@@ -220,7 +222,6 @@ class Sandbox:
                 transcription_delay=transcription_delay,
                 trunk_delay=trunk_delay,
                 api_key=self.api_key,
-                scopes=scopes,
                 keys=keys,
                 files=self._files,
             )
@@ -339,7 +340,7 @@ class Sandbox:
 
     @property
     def api_keys(self) -> Mapping[int, dict[str, Any]]:
-        """The API keys by record id, in wire form, without the keys themselves; every read returns a copy."""
+        """The API keys that were made, by record id, in wire form, with the keys masked; every read returns a copy."""
         return self._groups.api_keys.keys.view
 
     @property

@@ -91,8 +91,6 @@ class Collection:
     """What update does with a field that is left out: `merge` keeps the value, `replace` restores the default."""
     kept: Names[str] = field(default=(), kw_only=True)
     """The fields that update keeps even if it replaces: those that no request sets."""
-    created: int = field(default=201, kw_only=True)
-    """The status of the response to create."""
     filters: Mapping[str, Filter] = field(factory=dict, kw_only=True)
     """The query parameters of list; it ignores others."""
     export_filters: Mapping[str, Filter] = field(factory=dict, kw_only=True)
@@ -223,7 +221,7 @@ class Collection:
     def create(self, call: Call) -> Reply:
         """Add a record."""
         record = self.insert(self.read(call.body, self.required))
-        return self._shown(self.created, record) if self.echo else Reply.of(self.created, {"success": True})
+        return self._shown(201, record) if self.echo else Reply.of(201, {"success": True})
 
     def update(self, call: Call) -> Reply:
         """Change a record in the way of `update_by`."""

@@ -54,7 +54,6 @@ class Context:
     transcription_delay: float = 0.0
     trunk_delay: float = 0.0
     api_key: str = ""
-    scopes: Mapping[str, str] | None = None
     keys: KeyRing = field(factory=lambda: KeyRing(lambda: datetime.now(UTC)))
     """The keys that the sandbox accepts."""
     files: FileHost = field(factory=FileHost)

@@ -32,7 +32,6 @@ class SubOrganizations:
             update_by="replace",
             kept=("created_at", "api_key", "master_organization"),
             filters={"status": exact("status")},
-            created=200,
         )
         self._keys: dict[int, Key] = {}
         self._transactions: dict[int, Collection] = {}
