@@ -134,7 +134,7 @@ class ApiKeyCreate(ApiKeyUpdate):
         InputError: A field has the wrong type, or `restricted` is true without `permitted_ips`.
     """
 
-    label: str
+    label: str = field()  # so type checkers see that it has no default any more
 
     def __attrs_post_init__(self) -> None:
         super().__attrs_post_init__()

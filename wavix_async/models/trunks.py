@@ -249,13 +249,14 @@ class SIPTrunkSettings(SIPTrunkEdit):
         InputError: A field has the wrong type.
     """
 
-    label: str
-    callerid: str
-    ip_restrict: bool
+    # With `field()`, type checkers see that these have no default any more.
+    label: str = field()
+    callerid: str = field()
+    ip_restrict: bool = field()
     """Whether it registers only from `allowed_ips`, which must then be given."""
-    didinfo_enabled: bool
-    call_restrict: bool
-    channels_restrict: bool
-    rewrite_enabled: bool
-    transcription_enabled: bool
-    transcription_threshold: int
+    didinfo_enabled: bool = field()
+    call_restrict: bool = field()
+    channels_restrict: bool = field()
+    rewrite_enabled: bool = field()
+    transcription_enabled: bool = field()
+    transcription_threshold: int = field()
