@@ -318,3 +318,14 @@ async def test_a_reset_forgets_all_of_it(sandbox: Sandbox, wavix: WavixClient) -
     assert sandbox.sms_relay_url is None
     await wavix.trunks.create(password=PASSWORD, **REQUIRED)
     assert (await wavix.trunks.list()).items[0].auth_method == "Digest"
+
+
+async def test_the_client_reads_other_shapes_of_the_answers() -> None:
+    async with Sandbox(numbers=0, variants=1.0) as sandbox, client(sandbox, sandbox.api_key) as wavix:
+        key = await wavix.api_keys.create(label="a")
+        assert key.value
+        (listed,) = await wavix.api_keys.list()
+        assert (listed.id, listed.value) == (key.id, None)
+        assert (await wavix.api_keys.update(key.id, label="b")).value is None
+        assert [each async for each in wavix.trunks.list()] == []
+        assert len(await wavix.trunks.list()) == 0
