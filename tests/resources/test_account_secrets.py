@@ -89,7 +89,7 @@ async def test_neither_receipts_nor_logs_nor_errors_show_it(
     # A success; an answer that proves nothing; an answer with drift; a refusal that repeats what was sent.
     api.answer(method, path, answer)
     receipt = await observed.receipt(call(observed))
-    shown = [repr(receipt), str(receipt)]
+    shown = [repr(receipt), str(receipt), repr(pickle.loads(pickle.dumps(receipt)))]
     for status, payload in (
         (200, {name: value for name, value in answer.items() if name != "id"}),
         (200, {**answer, "error": "no"}),
