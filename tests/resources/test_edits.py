@@ -88,6 +88,12 @@ async def test_a_trunk_that_cannot_be_kept_is_not_written(
     assert [sent.method for sent in api.sent] == ["GET"]
 
 
+async def test_a_list_that_may_be_none_is_named_last(wavix: WavixClient) -> None:
+    wrong: Any = ["203.0.113.7"]
+    with pytest.raises(InputError, match=r"allowed_ips must be None or a list, each an AllowedIPSettings, or left out"):
+        await wavix.trunks.edit(293, password=PASSWORD, allowed_ips=wrong)
+
+
 async def test_the_password_must_be_given(api: Api, wavix: WavixClient) -> None:
     with pytest.raises(InputError, match=r"edit\(\) is missing password"):
         await wavix.trunks.edit(293, label="Home")  # type: ignore[call-arg]
