@@ -20,12 +20,15 @@ from tests.support.message_api import LOST, REFUSED, MessageApi, lost, refusal
 from tests.support.stub import Reply
 from tests.support.virtual import run_virtual
 from wavix_async import (
+    BulkOperation,
     BulkResult,
+    BulkRun,
     BulkStatus,
     ConfigurationError,
     FailureKind,
     InputError,
     JournalError,
+    OncePerKey,
     OutcomeUnknownError,
     UnprocessableEntityError,
     WavixClient,
@@ -454,14 +457,11 @@ def test_a_journal_in_use_is_refused(tmp_path: Path) -> None:
 
 def test_a_disk_that_takes_no_more_stops_the_run_before_anything_is_sent(tmp_path: Path) -> None:
     path = tmp_path / "run"
-    api = MessageApi()
-    send(api, [message(0)], journal=path)
-    # Another program holds the file: sqlite gives up after its patience.
-    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
-        connection.execute("CREATE TRIGGER full BEFORE INSERT ON item BEGIN SELECT RAISE(ABORT, 'disk full'); END")
-    api = MessageApi()
+    send(MessageApi(), [message(0)], journal=path)
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         connection.execute("DELETE FROM item")
+        connection.execute("CREATE TRIGGER full BEFORE INSERT ON item BEGIN SELECT RAISE(ABORT, 'disk full'); END")
+    api = MessageApi()
     results, report = send(api, [message(0)], journal=path)
     assert by_key(results) == {0: "not_sent"}
     assert isinstance(report.stopped_by, JournalError)
@@ -470,13 +470,21 @@ def test_a_disk_that_takes_no_more_stops_the_run_before_anything_is_sent(tmp_pat
 
 
 def test_a_run_of_updates_keeps_no_journal(tmp_path: Path) -> None:
-    from wavix_async.bulk import BulkOperation, BulkRun
-
     operation: BulkOperation[int, str, Any] = BulkOperation(
         name="PATCH /v1/x", check=lambda *_: None, send=lambda *_: asyncio.sleep(0), change_type=str
     )
     with pytest.raises(ConfigurationError, match="keeps no journal"):
         BulkRun(fast_client(MessageApi()), {1: "x"}, operation=operation, journal=tmp_path / "run")
+
+
+def test_an_operation_that_sends_once_is_not_repeated_otherwise() -> None:
+    once: OncePerKey[str, Any] = OncePerKey(
+        mark=lambda change, _: change, mark_of=lambda _: None, prove=lambda *_: asyncio.sleep(0), save=str, load=str
+    )
+    options: dict[str, Any] = {"check": lambda *_: None, "send": lambda *_: asyncio.sleep(0), "change_type": str}
+    for wrong in ({"idempotent": True}, {"read": options["send"]}, {"send_many": options["send"]}):
+        with pytest.raises(InputError, match="with once, an operation has no read"):
+            BulkOperation(name="POST /v1/x", once=once, **options, **wrong)
 
 
 # --- whatever happens ---
