@@ -440,6 +440,30 @@ def test_a_journal_of_another_key_or_a_copy_or_a_damaged_file_is_refused(tmp_pat
     assert set(api.posts.values()) == {1}
 
 
+@pytest.mark.req_01
+def test_another_item_with_the_key_of_one_that_may_have_been_sent_does_not_make_it_open(tmp_path: Path) -> None:
+    fates = iter([lost(applied=True), refusal(422, NO_FUNDS)])
+    api = MessageApi(lambda _: next(fates, None), shown_after=1e9)
+    items = [("a", message(0)), ("b", message(1)), ("a", message(0)), ("c", message(2))]
+    results, _ = send(api, iter(items), journal=tmp_path / "run", concurrency=1)
+    ends = [(result.id, str(result.status)) for result in results]
+    assert sorted(ends) == [("a", "not_sent"), ("a", "unknown"), ("b", "failed"), ("c", "not_sent")]
+    results, _ = send(api, iter(items), journal=tmp_path / "run", concurrency=1)
+    ends = [(result.id, str(result.status)) for result in results]
+    assert sorted(ends) == [("a", "failed"), ("a", "unknown"), ("b", "accepted"), ("c", "accepted")]
+    assert set(api.sent.values()) == {1}
+
+
+def test_a_wrong_item_with_the_key_of_one_in_flight_does_not_end_it(tmp_path: Path) -> None:
+    api = MessageApi()
+    items = [("a", message(0)), ("a", 5), ("b", message(1))]
+    for _ in range(2):
+        results, report = send(api, iter(items), journal=tmp_path / "run", concurrency=3)
+        ends = sorted((result.id, str(result.status)) for result in results)
+        assert ends == [("a", "accepted"), ("a", "failed"), ("b", "accepted")]
+    assert (report.requests, report.charged) == (0, Decimal("0.02"))
+
+
 def test_a_journal_in_use_is_refused(tmp_path: Path) -> None:
     api = MessageApi()
 

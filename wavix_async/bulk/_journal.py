@@ -35,7 +35,7 @@ from wavix_async._codec import encode
 from wavix_async._sqlite import Database, lock_journal, open_journal, read_meta, transaction
 from wavix_async.bulk._operation import BulkOperation
 from wavix_async.bulk._results import BulkResult, BulkStatus
-from wavix_async.errors import InputError, JournalError, OutcomeUnknownError, WavixError
+from wavix_async.errors import InputError, JournalError, OutcomeUnknownError, RateLimitError, WavixError
 
 __all__ = ["Entry", "Journal"]
 
@@ -132,6 +132,10 @@ class Entry:
             self.is_sending = False
             self.journal.write_outcome(self.key, "open")
 
+    def record(self, result: BulkResult) -> None:
+        """Record how the item ended."""
+        self.journal.record(self, result)
+
     async def shares_mark(self) -> bool:
         """Return whether another item has the same mark, so that what the API shows proves nothing for this one."""
         return self.is_own and self.mark is not None and await self.journal.count_mark(self.mark) > 1
@@ -177,7 +181,6 @@ class Journal:
         self._checks_first = False
         self._batch: _Batch | None = None
         self._writer: asyncio.Task[None] | None = None
-        self._active: dict[Hashable, Entry] = {}
         self.error: JournalError | None = None
         """The error that ended the writing, if any."""
 
@@ -196,7 +199,7 @@ class Journal:
             JournalError: The file cannot be used for this run.
         """
         self._lock = lock_journal(self._path)
-        meta = {"operation": self._operation.name, "account": self._account, "token": secrets.token_hex(5)}
+        meta = {"operation": self._operation.name, "account": self._account, "token": secrets.token_hex(8)}
         self._database = database = await asyncio.to_thread(
             open_journal,
             self._path,
@@ -254,10 +257,7 @@ class Journal:
         batch = self._next_batch()
         batch.claims.append((text, mark))
         found = await asyncio.shield(batch.done)
-        entry = self._entry(key, change, text, digest, found[text])
-        if entry.ended is None or not entry.is_final:
-            self._active[key] = entry
-        return entry
+        return self._entry(key, change, text, digest, found[text])
 
     def _begins_alike(self, text: str, digest: str) -> bool:
         """Check the first item of an input of unknown length against that of the run before."""
@@ -295,15 +295,9 @@ class Journal:
         entry.is_final = state in ("accepted", "failed")
         return entry
 
-    def record(self, result: BulkResult, *, is_final: bool) -> None:
-        """Record how an item ended; the next transaction writes it.
-
-        Args:
-            result: The outcome.
-            is_final: Whether a rejected item stays `failed`; otherwise a later run sends it again.
-        """
-        entry = self._active.pop(result.id, None)
-        if entry is None or not self.is_kept or self.error is not None:
+    def record(self, entry: Entry, result: BulkResult) -> None:
+        """Record how an item ended; the next transaction writes it. A result with its key may be of another item."""
+        if not self.is_kept or self.error is not None:
             return
         answer = None
         if result.ok:
@@ -311,8 +305,13 @@ class Journal:
         elif result.status is BulkStatus.UNKNOWN:
             state = "unknown"
         else:
-            state = "failed" if result.status is BulkStatus.FAILED and is_final else "open"
+            state = "failed" if result.status is BulkStatus.FAILED and self._is_final(result.error) else "open"
         self.write_outcome(entry.key, state, result.attempts, answer, _save_error(result.error))
+
+    def _is_final(self, error: WavixError | None) -> bool:
+        """Return whether a later run must not send a rejected item again: the item itself is wrong."""
+        concern = None if error is None else self._operation.concern_of(error)
+        return concern == "item" or (concern is None and not isinstance(error, RateLimitError))
 
     def write_outcome(
         self, key: str, state: str, attempts: int = 0, answer: str | None = None, error: str | None = None

@@ -126,6 +126,8 @@ class Reconciler:
     def give_up(self) -> list[BulkResult]:
         """Remove and return the remaining results, unresolved."""
         results = self.results()
+        for result, unresolved in zip(results, self._unresolved.values(), strict=True):
+            _record(result, unresolved.log)
         self._unresolved.clear()
         return results
 
@@ -165,7 +167,9 @@ class Reconciler:
                     return None
                 self._unread, self._failed_reads = _MOST_UNRESOLVED, 0
         del self._unresolved[key]
-        return attrs.evolve(result, attempts=unresolved.log.attempts)
+        result = attrs.evolve(result, attempts=unresolved.log.attempts)
+        _record(result, unresolved.log)
+        return result
 
     def begin(self) -> None:
         """Queue the remaining keys, and forget earlier failed reads."""
@@ -185,7 +189,7 @@ class Reconciler:
         """
         result, _ = await self._reconcile(self._unresolved[key])
         # Only now, because a report made during the await must count this key.
-        del self._unresolved[key]
+        _record(result, self._unresolved.pop(key).log)
         return result
 
     async def _reconcile(self, unresolved: _Unresolved) -> tuple[BulkResult, bool]:
@@ -320,6 +324,12 @@ class Reconciler:
         )
         refusal.attempts, refusal.elapsed, refusal.__cause__ = error.attempts, error.elapsed, error
         return refusal
+
+
+def _record(result: BulkResult, log: AttemptLog) -> None:
+    """Write to the journal of the run, if it keeps one, how an item ended."""
+    if log.entry is not None:
+        log.entry.record(result)
 
 
 def _can_be_proved(log: AttemptLog) -> bool:
