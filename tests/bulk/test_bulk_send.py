@@ -441,6 +441,23 @@ def test_a_journal_of_another_key_or_a_copy_or_a_damaged_file_is_refused(tmp_pat
 
 
 @pytest.mark.req_01
+@pytest.mark.parametrize(
+    ("reply", "status"),
+    [(refusal(422, NO_FUNDS), "unknown"), (refusal(400, "x", "7"), "unknown"), (refusal(422, "opted out"), "failed")],
+)
+def test_a_refusal_that_an_earlier_attempt_may_have_caused_leaves_it_unknown(
+    reply: Reply, status: str, tmp_path: Path
+) -> None:
+    """The API was busy, and carried the message out: the second attempt finds no funds any more."""
+    fates = iter([Reply(503, {"message": "busy"}, {"Retry-After": "1"}, applied=True), reply])
+    api = MessageApi(lambda _: next(fates, None), shown_after=1e9)
+    for _ in range(2):
+        results, _ = send(api, [message(0)], journal=tmp_path / "run")
+        assert by_key(results) == {0: status}
+    assert api.posts == {number(0): 2}
+
+
+@pytest.mark.req_01
 def test_another_item_with_the_key_of_one_that_may_have_been_sent_does_not_make_it_open(tmp_path: Path) -> None:
     fates = iter([lost(applied=True), refusal(422, NO_FUNDS)])
     api = MessageApi(lambda _: next(fates, None), shown_after=1e9)

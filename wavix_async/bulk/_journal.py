@@ -290,7 +290,8 @@ class Journal:
         elif state == "failed":
             entry.ended = BulkResult(key, BulkStatus.FAILED, error=_load_error(error), attempts=attempts)
         elif state in ("sending", "unknown"):
-            reason = _load_error(error) or OutcomeUnknownError(_KILLED)
+            # Whatever the last attempt got, it does not decide the outcome.
+            reason = _load_error(error, OutcomeUnknownError) or OutcomeUnknownError(_KILLED)
             entry.ended = BulkResult(key, BulkStatus.UNKNOWN, error=reason, attempts=max(attempts, 1))
         entry.is_final = state in ("accepted", "failed")
         return entry
@@ -440,13 +441,17 @@ def _fingerprint(items: Iterable[tuple[Hashable, Any]]) -> str:
 def _save_error(error: WavixError | None) -> str | None:
     if error is None:
         return None
-    facts = {"status": error.status, "code": error.code, "request_id": error.request_id, "outcome": error.outcome}
-    return json.dumps({"kind": type(error).__name__, "message": error.message, **facts})
+    facts = {name: getattr(error, name) for name in ("message", "status", "code", "request_id", "reason", "outcome")}
+    return json.dumps({"kind": type(error).__name__, **facts})
 
 
-def _load_error(text: str | None) -> WavixError | None:
+def _load_error(text: str | None, kind: type[WavixError] | None = None) -> WavixError | None:
+    """Return a saved error; with `kind`, as an error of this class with the outcome of the class."""
     if text is None:
         return None
     saved: dict[str, Any] = json.loads(text)
-    kind: type[WavixError] = getattr(errors, saved.pop("kind"), WavixError)
-    return kind(saved.pop("message"), **saved)
+    name = saved.pop("kind")
+    if kind is not None:
+        return kind(**{**saved, "outcome": kind.default_outcome})
+    known: type[WavixError] = getattr(errors, name, WavixError)
+    return known(**saved)

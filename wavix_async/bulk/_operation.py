@@ -7,7 +7,7 @@ from typing import Any, Final, Generic, Literal, TypeVar
 
 import attrs
 
-from wavix_async._http import Difference
+from wavix_async._http import Difference, is_request_error
 from wavix_async.bulk._results import KEY_REFUSED, BulkStatus
 from wavix_async.errors import ClientClosedError, InputError, JournalError, StoppedError, WavixError
 from wavix_async.types import UNSET
@@ -114,6 +114,13 @@ class BulkOperation(Generic[Key, Change, Result]):
         if isinstance(error, _OF_ALL):
             return "run"
         return None if self.concerns is None else self.concerns(error)
+
+    def is_refused_always(self, error: WavixError | None) -> bool:
+        """Return whether the API refuses an item with this error each time, so that no earlier attempt was carried out.
+
+        An answer that depends on the account or on what was sent before may differ from that to an earlier attempt.
+        """
+        return error is not None and is_request_error(error) and self.concern_of(error) is None
 
     def differences(self, change: Change, value: Result, *, late: bool = True) -> list[Difference]:
         """Return the fields in which a record differs from a change.

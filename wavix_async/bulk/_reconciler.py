@@ -245,7 +245,7 @@ class Reconciler:
         if record is not None and contradicted is not None:
             undecided = undecided or not record.is_unchanged(unresolved.change)
         # A refusal of the second send says nothing about the first one, whose answer showed a value of its own.
-        if undecided and (contradicted is not None or not is_request_error(error)):
+        if undecided and (contradicted is not None or not self._operation.is_refused_always(error)):
             result = _unknown_if_maybe_done(result, log)
             return attrs.evolve(result, error=self._with_values(error, record, contradicted), attempts=log.attempts)
         if error is not None and error.outcome != "rejected":

@@ -17,7 +17,6 @@ import attrs
 
 from wavix_async._aio.stop import StopSignal
 from wavix_async._aio.unawaited import UnawaitedGuard
-from wavix_async._http import is_request_error
 from wavix_async._instrumentation.events import BulkEvent, BulkStart
 from wavix_async._instrumentation.logs import logger
 from wavix_async._ratelimit.limiter import LimitSnapshot
@@ -603,7 +602,7 @@ class BulkRun(TaskCoroutine[BulkReport[Key, Result]], Generic[Key, Result]):
         if status is BulkStatus.FAILED and isinstance(error, StoppedError | ClientClosedError):
             # The API rejected the attempt only for now, and the stop prevented a retry.
             status = BulkStatus.NOT_SENT
-        if log.maybe_done and (self._operation.read is not None or not is_request_error(error)):
+        if log.maybe_done and (self._operation.read is not None or not self._operation.is_refused_always(error)):
             # An earlier attempt may have been carried out; this error is about the last one only.
             status = BulkStatus.UNKNOWN
         reason: WavixError | None = error
