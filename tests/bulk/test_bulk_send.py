@@ -557,7 +557,7 @@ EXAMPLES = {
 @pytest.mark.req_01
 @pytest.mark.req_10
 @pytest.mark.req_14
-@pytest.mark.parametrize("examples", [12, pytest.param(300, marks=pytest.mark.scale)])
+@pytest.mark.parametrize("examples", [10, pytest.param(300, marks=pytest.mark.scale)])
 def test_whatever_happens_in_several_runs_none_is_sent_twice_and_each_outcome_is_true(
     examples: int, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
