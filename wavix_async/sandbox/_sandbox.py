@@ -20,6 +20,8 @@ from wavix_async.sandbox._server import (
     Faults,
     FileHost,
     FileMode,
+    Key,
+    KeyRing,
     LoopThread,
     Match,
     Outbox,
@@ -110,6 +112,8 @@ class Sandbox:
         registry_delay: Seconds until the 10DLC registry decides. It verifies brands, but not with an `ein_taxid` that
             ends in 0000; it approves campaigns, but not with `declined` in the name; it approves numbers, but not with
             `rejected` in the label.
+        trunk_delay: Seconds until the IP authentication of a SIP trunk is decided: a private address is rejected, all
+            others are accepted.
         files: How the API answers with a recording, or a file that was uploaded: `"redirect"` (a 302 to another port,
             which refuses requests with a key), `"location200"` (a 200 with the same `Location`) or `"bytes"` (the
             file itself).
@@ -151,6 +155,7 @@ class Sandbox:
         cdrs: int = 0,
         transcription_delay: float = 0.0,
         registry_delay: float = 0.0,
+        trunk_delay: float = 0.0,
         files: FileMode = "redirect",
         port: int = 0,
         deliveries: Deliveries | None = None,
@@ -173,6 +178,7 @@ class Sandbox:
             cdrs=cdrs,
             transcription_delay=transcription_delay,
             registry_delay=registry_delay,
+            trunk_delay=trunk_delay,
             files=files,
             port=port,
             variants=variants,
@@ -195,6 +201,8 @@ class Sandbox:
             self._outbox.shape = self._variants.change_event
         self._relays = Relays(sms_relay_url, dlr_relay_url)
         self._files = FileHost(files)
+        keys = KeyRing(self._date)
+        keys.add(Key(self.api_key, scopes))
         self._groups = Groups(
             Context(
                 lock=self._lock,
@@ -218,15 +226,16 @@ class Sandbox:
                 cdrs=cdrs,
                 transcription_delay=transcription_delay,
                 registry_delay=registry_delay,
+                trunk_delay=trunk_delay,
                 api_key=self.api_key,
+                keys=keys,
                 files=self._files,
             )
         )
         self._handler = RequestHandler(
             Router(
                 self._groups.routes,
-                api_key=self.api_key,
-                scopes=scopes,
+                keys=keys,
                 charges=self.stats.charges,
                 timers=self._timers,
                 lock=self._lock,
@@ -339,6 +348,21 @@ class Sandbox:
     def campaigns(self) -> Mapping[str, dict[str, Any]]:
         """The 10DLC campaigns by id, also deleted ones, in wire form; every read returns a copy."""
         return self._groups.ten_dlc.campaigns.view
+
+    @property
+    def trunks(self) -> Mapping[int, dict[str, Any]]:
+        """The SIP trunks by id, oldest first, in wire form, as a GET returns them; every read returns a copy."""
+        return self._groups.trunks.trunks.view
+
+    @property
+    def api_keys(self) -> Mapping[int, dict[str, Any]]:
+        """The API keys that were made, by record id, in wire form, with the keys masked; every read returns a copy."""
+        return self._groups.api_keys.keys.view
+
+    @property
+    def sub_organizations(self) -> Mapping[int, dict[str, Any]]:
+        """The sub-organizations by id, oldest first, in wire form; every read returns a copy."""
+        return self._groups.sub_organizations.organizations.view
 
     @property
     def keys_to_file_host(self) -> int:

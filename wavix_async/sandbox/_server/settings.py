@@ -53,6 +53,7 @@ def check_arguments(
     cdrs: int,
     transcription_delay: float,
     registry_delay: float,
+    trunk_delay: float,
     files: str,
     port: int,
     variants: float,
@@ -90,6 +91,8 @@ def check_arguments(
         raise ValueError(f"transcription_delay must be 0 or more seconds, not {transcription_delay!r}")
     if not registry_delay >= 0:
         raise ValueError(f"registry_delay must be 0 or more seconds, not {registry_delay!r}")
+    if not trunk_delay >= 0:
+        raise ValueError(f"trunk_delay must be 0 or more seconds, not {trunk_delay!r}")
     if files not in MODES:
         raise ValueError(f"files must be one of {', '.join(MODES)}, not {files!r}")
     if batch_limit is not None and batch_limit < 1:

@@ -65,6 +65,21 @@ def _turns_with_numbers(reply: Reply) -> None:
     reply.payload = json.dumps(answer).encode()
 
 
+def _no_keys(reply: Reply) -> None:
+    """Leave API keys out, instead of masking them."""
+    answer = json.loads(reply.payload)
+    for key in answer if isinstance(answer, list) else [answer]:
+        del key["value"]
+    reply.payload = json.dumps(answer).encode()
+
+
+def _null_for_nothing(reply: Reply) -> None:
+    """Write an empty list of SIP trunks as null."""
+    answer = json.loads(reply.payload)
+    answer["sip_trunks"] = answer["sip_trunks"] or None
+    reply.payload = json.dumps(answer).encode()
+
+
 _ANSWERS: Mapping[str, Callable[[Reply], None]] = {
     "GET /v3/messages/{}": _wrapped("message"),
     "POST /v3/messages": _other_success,
@@ -78,6 +93,9 @@ _ANSWERS: Mapping[str, Callable[[Reply], None]] = {
     "GET /v3/10dlc/brands/{}/evidence": _bare("items"),
     "GET /v3/10dlc/brands/{}/vettings/appeals": _lone_object,
     "POST /v3/10dlc/brands/{}/campaigns/{}/numbers/{}": _with_details,
+    "GET /v1/api-keys": _no_keys,
+    "PATCH /v1/api-keys/{}": _no_keys,
+    "GET /v1/trunks": _null_for_nothing,
 }
 
 
