@@ -119,7 +119,7 @@ class CampaignNumbers(Resource):
     ) -> builtins.list[TenDLCCampaignNumber]:
         """Wait until the operators have decided on numbers, with one read for all of them.
 
-        A number that the list does not show yet counts as pending. With `events=hooks` (`wavix_async.webhooks`), an
+        It reads GET /v3/10dlc/brands/{brand_id}/campaigns/{campaign_id}/numbers until they have. A number that the list does not show yet counts as pending. With `events=hooks` (`wavix_async.webhooks`), an
         event of the campaign's numbers makes it read at once. The reads are in the bulk lane: other calls go first.
         Scope `campaigns:read`.
 
@@ -175,10 +175,11 @@ class CampaignNumbers(Resource):
             report = await wavix.ten_dlc.brands.campaigns.numbers.bulk_link(brand_id, campaign_id, numbers)
             decided = await wavix.ten_dlc.brands.campaigns.numbers.wait(brand_id, campaign_id, numbers)
 
-        Nothing is sent until you await the run or iterate over it. The key of a result is the number in digits. Each
-        number ends as `accepted`, `failed`, `unknown` or `not_sent`. The run never sends a number again whose answer is
-        lost: it reads the numbers of the campaign, once for all such numbers, and reports `accepted` for those that are
-        there. The others stay `unknown`, because the API may show a link late.
+        Nothing is sent until you await the run or iterate over it. Then it sends one request for each number (POST
+        /v3/10dlc/brands/{brand_id}/campaigns/{campaign_id}/numbers/{number}). The key of a result is the number in
+        digits. Each number ends as `accepted`, `failed`, `unknown` or `not_sent`. The run never sends a number again
+        whose answer is lost: it lists the numbers of the campaign, for all such numbers at once, and reports `accepted`
+        for those that are there. The others stay `unknown`, because the API may show a link late.
 
         Scope `campaigns:write`, and `campaigns:read` for numbers whose answer is lost.
 
@@ -378,6 +379,8 @@ class Campaigns(Resource):
         events: EventSource | None = None,
     ) -> TenDLCCampaign:
         """Wait until the registry has decided on a campaign.
+
+        It reads GET /v3/10dlc/brands/{brand_id}/campaigns/{campaign_id} until it has.
 
             campaign = await wavix.ten_dlc.brands.campaigns.wait(brand_id, campaign.campaign_id)
             if campaign.status != "APPROVED": print(campaign.status, campaign.feedback)
