@@ -119,8 +119,9 @@ class CampaignNumbers(Resource):
     ) -> builtins.list[TenDLCCampaignNumber]:
         """Wait until the operators have decided on numbers, with one read for all of them.
 
-        It reads GET /v3/10dlc/brands/{brand_id}/campaigns/{campaign_id}/numbers until they have. A number that the list does not show yet counts as pending. With `events=hooks` (`wavix_async.webhooks`), an
-        event of the campaign's numbers makes it read at once. The reads are in the bulk lane: other calls go first.
+        It reads GET /v3/10dlc/brands/{brand_id}/campaigns/{campaign_id}/numbers until they have. A number that the list
+        does not show yet counts as pending. With `events=hooks` (`wavix_async.webhooks`), an event of the campaign's
+        numbers makes it read at once. The reads are in the bulk lane: other calls go first.
         Scope `campaigns:read`.
 
         Args:
