@@ -15,6 +15,7 @@ import attrs
 import pytest
 from aioresponses import CallbackResult
 from aioresponses import aioresponses as Mocked
+from hypothesis import HealthCheck, settings
 
 from wavix_async import RetryPolicy, WavixClient
 
@@ -29,6 +30,13 @@ KEY: Final = "key-0f9c-that-no-one-may-see"
 # aioresponses 0.7.9 does not know the argument `stream_writer` that aiohttp 3.14 requires. The test
 # `test_the_shim_for_aioresponses_is_still_needed` (tests/client/test_client.py) fails when this can go.
 SHIM: Final = functools.partial(aiohttp.ClientResponse, stream_writer=Mock(output_size=0))
+
+
+# The same examples in every run, and no limit on time: a busy machine, or an unlucky draw, must not refuse a change.
+# `pytest --hypothesis-profile=explore` draws new examples.
+settings.register_profile("steady", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("explore", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("steady")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -38,7 +38,7 @@ def api() -> Any:
 
 @pytest.fixture(scope="module")
 def sandbox() -> Iterator[Sandbox]:
-    with Sandbox(numbers=20, seed=3) as running:
+    with Sandbox(numbers=20, seed=3, cdrs=40) as running:
         yield running
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from wavix_async import WavixClient
+from wavix_async.models import BrandStatusChanged, Call, DeliveryReport, InboundMessage
 from wavix_async.sandbox import Sandbox
+from wavix_async.webhooks import parse_event
 
 
 async def test_the_client_reads_the_other_shapes_of_answers() -> None:
@@ -24,6 +26,35 @@ async def test_the_client_reads_the_other_shapes_of_answers() -> None:
 
         statuses = [(request.method, request.status) for request in sandbox.requests]
         assert statuses == [("POST", 200), ("GET", 200), ("POST", 200), ("DELETE", 204), ("POST", 204)]
+
+        call_id = sandbox.add_call(from_="14155550100", to="13125551000", transcription=True)["call_id"]
+        assert (await wavix.cdrs.retranscribe(call_id)).success
+        turns = (await wavix.cdrs.transcription.get(call_id)).turns or []
+        assert {turn.speaker for turn in turns} == {turn.phone_number for turn in turns} != {None}
+        sent_file = await wavix.speech_analytics.upload(
+            file=b"RIFF....WAVE", filename="a.wav", callback_url="https://example.com/speech"
+        )
+        assert (await wavix.speech_analytics.get(sent_file.request_id)).request_id == sent_file.request_id
+
+
+def test_the_webhooks_read_the_other_shapes_of_events() -> None:
+    sandbox = Sandbox(variants=1.0)
+    for kind, body, _, _ in EVENTS * 20:
+        sandbox.emit(kind, None, body)
+
+    for event, (_, body, of, name) in zip(sandbox.outbox, EVENTS * 20, strict=True):
+        read = parse_event(event.body)
+        assert type(read) is of, event.body
+        assert getattr(read, name) == body[next(iter(body))]
+
+
+EVENTS: Final[list[tuple[str, dict[str, Any], type, str]]] = [
+    ("on_call", {"id": "c1", "event_type": "answered", "event_time": "2026-03-01T09:30:00.000Z"}, Call, "call_id"),
+    ("dlr", {"message_id": "m1", "status": "sent", "sent": "2026-03-01T09:30:00Z"}, DeliveryReport, "message_id"),
+    ("message", {"message_id": "m2", "message_body": {"text": "Hi", "media": []}}, InboundMessage, "message_id"),
+    ("brand", {"brand_id": "B1", "status": "VERIFIED"}, BrandStatusChanged, "brand_id"),
+]
+"""Kind, body with its id first, the class that it is read as, and the attribute with the id."""
 
 
 def test_events_keep_what_they_say_in_every_shape() -> None:

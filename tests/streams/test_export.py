@@ -180,7 +180,7 @@ async def test_save_keeps_the_rows_as_they_came(tmp_path: Path) -> None:
 
 
 async def test_a_table_has_no_formulas(tmp_path: Path) -> None:
-    evil = ["=1+1", "+cmd|' /C calc'!A0", "-2+3", "@SUM(1)", "\t=1", "\r=1", "\uff1d1"]
+    evil = ["=1+1", "+cmd|' /C calc'!A0", "-2+3", "@SUM(1)", "\t=1", "\r=1", "\uff1d1", " =1+1", "+\u0663"]
     good = ["+15125550100", "-5", 'plain,"x"\n', "a\r=1"]
     rows = [row(at, tag=text, body={"a": 1}) for at, text in enumerate([*evil, *good])]
     async with exporting(chunked(*rows)) as (_, wavix):
@@ -192,7 +192,7 @@ async def test_a_table_has_no_formulas(tmp_path: Path) -> None:
     assert [each["tag"] for each in table] == [*(f"'{text}" for text in evil), *good]
     assert {each["to"] for each in table} == {"+15125550100"}
     assert json.loads(table[0]["extra"]) == {"body": {"a": 1}}
-    assert saved.rows == 11
+    assert saved.rows == len([*evil, *good])
 
 
 async def test_save_starts_again_and_leaves_no_half_file(tmp_path: Path) -> None:

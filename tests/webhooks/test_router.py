@@ -129,6 +129,17 @@ async def test_networks_are_those_of_the_real_sender(
 
 
 @pytest.mark.parametrize(
+    ("forwarded", "status"),
+    [("62.212.73.112", 200), ("203.0.113.9", 403), ("62.212.73.112, 203.0.113.9", 403), ("", 403)],
+)
+async def test_a_proxy_may_connect_by_a_unix_socket(forwarded: str, status: int) -> None:
+    hooks = make(networks=WAVIX_NETWORKS, trusted_proxies=["unix"])
+    async with hooks:
+        answer = await post(hooks.asgi, dlr("m"), client=None, lines=[("x-forwarded-for", forwarded)])
+        assert answer.status == status
+
+
+@pytest.mark.parametrize(
     ("options", "told"),
     [
         ({"secret": "short"}, "secret must be at least 16"),
@@ -219,6 +230,17 @@ async def test_a_wrong_class_or_field_is_refused(kind: Any, fields: dict[str, An
         await make().next(kind, **fields)
 
 
+def test_what_cannot_be_a_handler_is_refused() -> None:
+    async def generator(event: Model) -> Any:
+        yield event
+
+    for handler in (generator, "retry"):
+        with pytest.raises(ConfigurationError, match="A handler is a function"):
+            make().on(Model)(handler)  # type: ignore[arg-type]
+    with pytest.raises(ConfigurationError, match="is not the class of an event"):
+        make().on(print)  # type: ignore[call-overload]
+
+
 async def test_events_of_one_message_run_in_their_order_and_others_beside_them() -> None:
     hooks, got, gate = make(), [], asyncio.Event()
 
@@ -289,6 +311,24 @@ async def test_a_store_that_fails_answers_503_and_is_logged(caplog: pytest.LogCa
         assert (await post(hooks.asgi, dlr("m"))).status == 503
     assert got == []
     assert [record.message for record in caplog.records if record.levelno >= logging.ERROR] == ["webhook store failed"]
+
+
+async def test_a_store_that_could_not_be_opened_is_opened_again_and_only_once() -> None:
+    class Slow(MemoryStore):
+        async def open(self, adopt: Any) -> None:
+            opened.append(len(opened))
+            await asyncio.sleep(0)
+            if len(opened) == 1:
+                raise OSError("not yet")
+
+    opened: list[int] = []
+    hooks = make(seen=Slow())
+    first = await asyncio.gather(*(post(hooks.asgi, dlr(f"m{i}")) for i in range(3)))
+    assert [answer.status for answer in first] == [503] * 3
+    again = await asyncio.gather(*(post(hooks.asgi, dlr(f"m{i}")) for i in range(3)))
+    assert [answer.status for answer in again] == [200] * 3
+    assert opened == [0, 1]
+    await hooks.close()
 
 
 # --- duplicates and order ---

@@ -11,6 +11,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from typing import Any, Final, NoReturn, TypeVar
+from urllib.parse import quote
 
 from aiohttp import hdrs
 from yarl import URL
@@ -36,6 +37,8 @@ S = TypeVar("S")
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 _WHOLE: Final = frozenset({200, 203})
 """Statuses of a whole body. A 206 is a part that the client did not ask for."""
+_IN_A_LINE: Final = "".join(map(chr, range(0x21, 0x7F)))
+"""Characters of a URL that a request line can contain."""
 _LONGEST_ERROR: Final = 64 * 1024
 """Bytes of an error that are read."""
 
@@ -282,8 +285,8 @@ def _target(api: URL, location: str) -> URL:
     """
     target, host = api, ""
     with suppress(ValueError):
-        # As it came: a presigned URL is valid only in its exact spelling.
-        target = api.join(URL(location, encoded=True))
+        # As it came: a presigned URL is valid only in its exact spelling. But a blank would end the request line.
+        target = api.join(URL(quote(location.encode("utf-8", "surrogateescape"), _IN_A_LINE), encoded=True))
         host = target.host or ""
     if not host:
         raise DecodeError("The answer redirects to something that is not a URL.")

@@ -19,7 +19,7 @@ class Networks:
 
     Args:
         name: The setting, for error messages.
-        networks: Networks or addresses, such as `62.212.73.112/32`.
+        networks: Networks or addresses, such as `62.212.73.112/32`; `unix` for a proxy that connects by a Unix socket.
 
     Raises:
         ConfigurationError: One of them is none.
@@ -28,10 +28,12 @@ class Networks:
     def __init__(self, name: str, networks: Iterable[str]) -> None:
         if isinstance(networks, str | bytes):
             raise ConfigurationError(f"{name} must be a list of networks such as ['10.0.0.0/8'], got {networks!r}.")
+        given = list(networks)
+        self._unix = "unix" in given
         try:
-            self._networks = [ipaddress.ip_network(each, strict=False) for each in networks]
+            self._networks = [ipaddress.ip_network(each, strict=False) for each in given if each != "unix"]
         except (ValueError, TypeError):
-            raise ConfigurationError(f"{name} must be networks such as '10.0.0.0/8', got {networks!r}.") from None
+            raise ConfigurationError(f"{name} must be networks such as '10.0.0.0/8', got {given!r}.") from None
 
     def __contains__(self, address: _Address) -> bool:
         return any(address in network for network in self._networks)
@@ -44,9 +46,11 @@ class Networks:
             forwarded: The header `X-Forwarded-For`, all its lines in one.
             proxies: The proxies whose header is believed.
         """
-        sender = _address(peer or "")
         # The nearest proxy added the last address; what comes before an untrusted address may be invented.
         hops = [] if forwarded is None else forwarded.split(",")
+        if not peer and proxies._unix and hops:
+            peer = hops.pop()
+        sender = _address(peer or "")
         while sender is not None and sender in proxies and hops:
             sender = _address(hops.pop())
         return sender is not None and sender in self

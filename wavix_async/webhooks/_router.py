@@ -234,8 +234,9 @@ class Webhooks:
             from `secrets.token_urlsafe(32)`.
         networks: The networks that requests may come from, such as `WAVIX_NETWORKS`. None: any. Behind a proxy it needs
             `trusted_proxies`.
-        trusted_proxies: The networks of your own proxies. For a request from one of them, the sender is the last
-            address in `X-Forwarded-For` that is not a proxy's. From others the header counts for nothing.
+        trusted_proxies: The networks of your own proxies; `unix` for one that connects by a Unix socket. For a request
+            from one of them, the sender is the last address in `X-Forwarded-For` that is not a proxy's. From others the
+            header counts for nothing.
         seen: Where events are stored: `MemoryStore()` (the default), `SqliteStore(path)` or `RedisStore(url)`. What is
             in memory is lost at a crash.
         concurrency: How many events are handled at once. Default 16.
@@ -337,6 +338,8 @@ class Webhooks:
                 raise ConfigurationError(problem)
 
         def register(handler: Callable[[Any], R]) -> Callable[[Any], R]:
+            if not callable(handler) or inspect.isasyncgenfunction(handler):
+                raise ConfigurationError(f"A handler is a function or a coroutine function, got {handler!r}.")
             name = base = _name_of(handler)
             count = 1
             while name in self._handlers:
@@ -432,14 +435,10 @@ class Webhooks:
         if work is None:
             self._closing = False
             work = self._work = _Work(self._run_job, self._concurrency)
-        if work.opened is None:
+        if work.opened is None or _has_failed(work.opened):
             work.opened = asyncio.ensure_future(self._store.open(functools.partial(self._adopt, work)))
-        try:
+        if not work.opened.done():
             await asyncio.shield(work.opened)
-        except BaseException:
-            if work.opened is not None and work.opened.done():
-                work.opened = None
-            raise
         return work
 
     async def close(self) -> None:
@@ -703,6 +702,10 @@ class Webhooks:
 
     def __repr__(self) -> str:
         return f"<Webhooks with {len(self._handlers)} handlers and {self._store!r}>"
+
+
+def _has_failed(opened: "asyncio.Future[None]") -> bool:
+    return opened.done() and (opened.cancelled() or opened.exception() is not None)
 
 
 # --- requests ---
