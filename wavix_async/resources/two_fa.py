@@ -48,7 +48,6 @@ CHECK: Final = Operation(
     TwoFactorCheck,
     scope="two_fa:write",
     fail_fast_on_429=True,
-    proof="is_valid",
 )
 CANCEL: Final = Operation(
     "PATCH", "/v1/two-fa/verification/{session_id}/cancel", Success, scope="two_fa:write", idempotent=True
