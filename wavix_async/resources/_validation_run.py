@@ -122,7 +122,7 @@ class ValidationRun(TaskCoroutine[BulkReport[str, PhoneValidation]]):
         numbers: Iterable[str] | AsyncIterable[str],
         *,
         create: Operation[PhoneValidationBatch],
-        wait: Callable[[str], Awaitable[PhoneValidationBatch]],
+        wait: Callable[[BaseClient, str], Awaitable[PhoneValidationBatch]],
         type: ValidationType | str,  # noqa: A002 - the name on the wire
         force: bool,
         concurrency: int,
@@ -423,7 +423,7 @@ class ValidationRun(TaskCoroutine[BulkReport[str, PhoneValidation]]):
         request_id = answer.id
         if request_id is not None and not answer.is_final:
             try:
-                answer = await self._wait(request_id)
+                answer = await self._wait(self._client, request_id)
             except WaitTimeoutError as error:
                 if isinstance(error.last, PhoneValidationBatch):
                     batch.keep(error.last)

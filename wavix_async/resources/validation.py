@@ -186,7 +186,7 @@ class Validation(Resource):
             self._client,
             numbers,
             create=CREATE,
-            wait=lambda request_id: self.wait(request_id, every=every, timeout=timeout),
+            wait=lambda client, request_id: Validation(client).wait(request_id, every=every, timeout=timeout),
             type=type,
             force=force,
             concurrency=concurrency,

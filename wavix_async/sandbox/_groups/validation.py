@@ -65,7 +65,7 @@ class Validation:
         if not given.get("async"):
             return Reply.of(200, self._answer(batch))
         record = self.batches.add({**batch, "ready": self._context.clock() + self._context.validation_delay})
-        return Reply.of(200, {"request_uuid": record["request_uuid"]})
+        return Reply.of(200, {"request_id": record["request_uuid"]})
 
     def _get(self, call: Call) -> Reply:
         batch = self.batches.find(call.ids[0])
