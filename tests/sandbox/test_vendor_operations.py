@@ -106,7 +106,11 @@ class World:
             made = await answer.json()
             assert answer.status < 300, (path, made)
         made = made.get("voice_campaign", made)
-        return next(made[key] for key in ("message_id", "uuid", "stream_id", "id", "url", "request_id", "session_id") if key in made)
+        return next(
+            made[key]
+            for key in ("message_id", "uuid", "stream_id", "id", "url", "request_id", "session_id")
+            if key in made
+        )
 
     async def ids(self, name: str) -> list[Any]:
         """Return the ids in the path of an operation."""

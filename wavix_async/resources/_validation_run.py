@@ -126,6 +126,7 @@ class ValidationRun(TaskCoroutine[BulkReport[str, PhoneValidation]]):
         type: ValidationType | str,  # noqa: A002 - the name on the wire
         force: bool,
         concurrency: int,
+        batch_size: int,
         in_order: bool,
         journal: Any,
         limits: tuple[tuple[float, float], float | None],
@@ -144,9 +145,11 @@ class ValidationRun(TaskCoroutine[BulkReport[str, PhoneValidation]]):
         self._total = len(numbers) if isinstance(numbers, Sized) else None
         self._create, self._wait = create, wait
         self._base = client
-        self._client = client.with_options(lane="bulk", observers=(self._observe,))
+        self._client = client
         self._places = asyncio.Semaphore(check_count("concurrency", concurrency))
-        self._concurrency = concurrency
+        self._size = check_count("batch_size", batch_size)
+        if batch_size > MOST_NUMBERS:
+            raise ConfigurationError(f"batch_size must be at most {MOST_NUMBERS:,}, got {batch_size:,}.")
         self._in_order = in_order
         self._on_progress = on_progress
         self._failures = FailureLog(failures_to)
@@ -255,6 +258,8 @@ class ValidationRun(TaskCoroutine[BulkReport[str, PhoneValidation]]):
         loop = asyncio.get_running_loop()
         self._began = loop.time()
         self._unawaited.cancel()
+        # Not before the start: the reference back to the run would delay the warning of a run that is never awaited.
+        self._client = self._base.with_options(lane="bulk", observers=(self._observe,))
         work: asyncio.Task[None] | None = None
         try:
             self._failures.open()
@@ -340,8 +345,8 @@ class ValidationRun(TaskCoroutine[BulkReport[str, PhoneValidation]]):
                     return
                 batch = self._in_flight[no] = _Batch(no)
                 # A batch also ends when it has as many numbers that are not sent: there may be no others.
-                while batch.count < MOST_NUMBERS and len(batch.given) - batch.count < MOST_NUMBERS and not is_over:
-                    piece = await source(MOST_NUMBERS - batch.count)
+                while batch.count < self._size and len(batch.given) - batch.count < self._size and not is_over:
+                    piece = await source(self._size - batch.count)
                     is_over = not piece
                     await self._add(batch, piece)
                 if batch.given:

@@ -126,6 +126,7 @@ class Validation(Resource):
         type: ValidationType | str,  # noqa: A002
         force: bool = False,
         concurrency: int = 4,
+        batch_size: int = 1000,
         in_order: bool = False,
         journal: str | os.PathLike[str] | None = None,
         every: tuple[float, float] = (1.0, 10.0),
@@ -140,7 +141,7 @@ class Validation(Resource):
                 print(result.id, result.value.valid if result.ok else result.error)
             print(run.report, run.report.charged)
 
-        Nothing is sent until you await the run or iterate over it. It sends asynchronous batches of 1,000, waits for
+        Nothing is sent until you await the run or iterate over it. It sends asynchronous batches, waits for
         each (GET /v1/validation/{request_id}), and yields results as they arrive. Each number ends as `done` (a number
         that is not valid, too), `failed`, `unknown` or `not_sent`. A batch whose answer is lost is never sent again:
         its numbers are `unknown`, and may have been charged. A second occurrence of a number fails, in whatever
@@ -157,6 +158,8 @@ class Validation(Resource):
             type: What to find out: `format`, `analysis` or `validation`.
             force: Whether to look numbers up again that the API has looked up lately.
             concurrency: How many batches may be in flight at once. Default 4.
+            batch_size: The most numbers of one request, at most 1,000. A lost answer leaves all numbers of its batch
+                unknown: smaller batches risk less, and take more requests.
             in_order: Whether results come in the order of the numbers. Default: as they arrive.
             journal: A file that makes the run safe against a kill. Call `run` again with the same numbers, in the same
                 order, and the same journal: it reads the results of batches that were sent, sends those that were not,
@@ -174,8 +177,8 @@ class Validation(Resource):
 
         Raises:
             InputError: `numbers` is one text or not iterable, or `type` has the wrong type.
-            ConfigurationError: `concurrency`, `every` or `timeout` is out of range. When the run starts: `failures_to`
-                cannot be written.
+            ConfigurationError: `concurrency`, `batch_size`, `every` or `timeout` is out of range. When the run starts:
+                `failures_to` cannot be written.
             JournalError: When the run starts, before it sends anything: the journal is in use, damaged or a copy, or
                 belongs to other numbers, another key or another account.
         """
@@ -190,6 +193,7 @@ class Validation(Resource):
             type=type,
             force=force,
             concurrency=concurrency,
+            batch_size=batch_size,
             in_order=in_order,
             journal=journal,
             limits=(every, timeout),

@@ -227,4 +227,7 @@ def _owned(record: Record) -> dict[str, Any]:
     names = ("number", "activation_fee", "monthly_fee", "per_min", "city", "country", "country_short_name")
     more = ("cnam", "domestic_cli", "free_min")
     docs = [DOC_TYPES[kind][0] for kind in record["require_docs"]]
-    return {name: record[name] for name in (*names, *more)} | {"require_docs": docs, "channels": int(record["channels"])}
+    return {name: record[name] for name in (*names, *more)} | {
+        "require_docs": docs,
+        "channels": int(record["channels"]),
+    }
