@@ -295,7 +295,7 @@ async def test_stop_waits_for_what_was_sent(sandbox: Sandbox, wavix: WavixClient
     assert "100 of 100 done" in repr(run)
 
 
-async def test_progress_is_told(wavix: WavixClient) -> None:
+async def test_a_callback_gets_the_progress(wavix: WavixClient) -> None:
     told: list[Any] = []
     await wavix.validation.run(numbers(30), type="format", batch_size=10, on_progress=told.append)
     assert [(each.done, each.total) for each in told] == [(10, 30), (20, 30), (30, 30), (30, 30)]

@@ -1,7 +1,7 @@
 """Numbers to buy, and the cart.
 
 Each city has the same count of numbers to buy. The vendor's documentation leaves some questions open. We assume: a city
-of a country with regions is not in the list of its country's cities; a number that nobody can buy gets a 404 from the
+of a country with regions is not in the list of its country's cities; a number that is not for sale gets a 404 from the
 cart; the checkout buys what it can, and its 422 names the others, which stay in the cart.
 """
 
