@@ -6,15 +6,19 @@ from typing import TYPE_CHECKING
 from wavix_async._http import BaseClient
 
 if TYPE_CHECKING:
+    from wavix_async.resources.api_keys import ApiKeys
     from wavix_async.resources.billing import Billing
     from wavix_async.resources.buy import Buy
     from wavix_async.resources.calls import Calls
     from wavix_async.resources.cdrs import CDRs
     from wavix_async.resources.messages import Messages
     from wavix_async.resources.numbers import Numbers
+    from wavix_async.resources.profile import AccountProfile
     from wavix_async.resources.recordings import Recordings
     from wavix_async.resources.short_links import ShortLinks
     from wavix_async.resources.speech_analytics import SpeechAnalytics
+    from wavix_async.resources.sub_organizations import SubOrganizations
+    from wavix_async.resources.trunks import Trunks
     from wavix_async.resources.two_fa import TwoFactor
     from wavix_async.resources.validation import Validation
     from wavix_async.resources.voice_campaigns import VoiceCampaigns
@@ -62,6 +66,13 @@ class WavixClient(BaseClient):
     # A group and its models are imported on first use: a program that uses one group does not load twenty.
 
     @cached_property
+    def api_keys(self) -> "ApiKeys":
+        """API keys: `/v1/api-keys`."""
+        from wavix_async.resources.api_keys import ApiKeys
+
+        return ApiKeys(self)
+
+    @cached_property
     def billing(self) -> "Billing":
         """Transactions and statements of the account: `/v1/billing`."""
         from wavix_async.resources.billing import Billing
@@ -104,6 +115,13 @@ class WavixClient(BaseClient):
         return Numbers(self)
 
     @cached_property
+    def profile(self) -> "AccountProfile":
+        """The account's profile, balance and limits: `/v1/profile`."""
+        from wavix_async.resources.profile import AccountProfile
+
+        return AccountProfile(self)
+
+    @cached_property
     def recordings(self) -> "Recordings":
         """Recordings of calls: `/v1/recordings`."""
         from wavix_async.resources.recordings import Recordings
@@ -123,6 +141,20 @@ class WavixClient(BaseClient):
         from wavix_async.resources.speech_analytics import SpeechAnalytics
 
         return SpeechAnalytics(self)
+
+    @cached_property
+    def sub_organizations(self) -> "SubOrganizations":
+        """Sub-organizations (sub-accounts): `/v1/sub-organizations`."""
+        from wavix_async.resources.sub_organizations import SubOrganizations
+
+        return SubOrganizations(self)
+
+    @cached_property
+    def trunks(self) -> "Trunks":
+        """SIP trunks: `/v1/trunks`."""
+        from wavix_async.resources.trunks import Trunks
+
+        return Trunks(self)
 
     @cached_property
     def two_fa(self) -> "TwoFactor":

@@ -19,6 +19,7 @@ from multidict import CIMultiDict
 
 from tests.conftest import KEY
 from tests.streams.server import answer, chunked, hang, reset, serving
+from tests.support.soon import SOON
 from tests.support.stub import StubSession
 from tests.support.virtual import run_virtual
 from wavix_async import (
@@ -99,6 +100,7 @@ async def test_read_gives_the_rest() -> None:
         assert open_file.complete is True
 
 
+@pytest.mark.req_33
 async def test_a_file_that_was_left_early_is_not_whole() -> None:
     async with downloading(answer(SOUND * 2)) as (_, wavix):
         opened = file(wavix)
@@ -231,6 +233,7 @@ async def test_before_the_first_byte_a_failure_is_repeated(tmp_path: Path, way: 
     assert seen == ["AttemptEvent", "RetryEvent", "AttemptEvent"]
 
 
+@pytest.mark.req_33
 async def test_a_cut_file_is_never_taken_for_whole(tmp_path: Path) -> None:
     cut = answer(SOUND[:1000], length=len(SOUND))
     async with downloading(cut) as (server, wavix):
@@ -259,6 +262,7 @@ async def test_save_starts_again_after_a_cut(tmp_path: Path) -> None:
     assert [each.name for each in tmp_path.iterdir()] == ["a.mp3"]
 
 
+@pytest.mark.req_33
 async def test_a_file_of_unknown_length_keeps_a_name_that_says_so(tmp_path: Path) -> None:
     async with downloading(answer(SOUND, length=None)) as (_, wavix):
         saved = await file(wavix).save(tmp_path / "a.mp3")
@@ -421,6 +425,37 @@ async def test_close_waits_for_an_open_file() -> None:
             await task
 
 
+async def test_close_waits_for_a_file_that_opens_meanwhile() -> None:
+    head, opened, rest = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    async def waits(_: Asked, writer: asyncio.StreamWriter) -> None:
+        await head.wait()
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\na")
+        await writer.drain()
+        await rest.wait()
+        writer.write(b"b")
+
+    async def read(wavix: WavixClient) -> bytes:
+        async with file(wavix) as open_file:
+            opened.set()
+            return await open_file.read()
+
+    async with downloading(waits) as (server, wavix):
+        reading = asyncio.create_task(read(wavix))
+        while not server.asked:
+            await asyncio.sleep(0.005)
+        closing = asyncio.create_task(wavix.close(grace=SOON))
+        await asyncio.sleep(0)
+        head.set()
+        await opened.wait()
+        for _ in range(10):
+            await asyncio.sleep(0)
+        assert not closing.done()
+        rest.set()
+        assert await reading == b"ab"
+        await closing
+
+
 async def test_a_download_that_is_never_used_warns() -> None:
     async with WavixClient(KEY) as wavix:
         with pytest.warns(RuntimeWarning, match="never used"):
@@ -515,6 +550,7 @@ async def test_no_header_breaks_a_download(tmp_path: Path, header: str) -> None:
 # --- redirects ---
 
 
+@pytest.mark.req_33
 @pytest.mark.parametrize("status", [200, 301, 302, 303, 307, 308])
 async def test_a_redirect_goes_to_the_file_without_the_key(status: int, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
@@ -640,6 +676,7 @@ async def test_a_second_redirect_is_an_error() -> None:
 # --- many, with faults ---
 
 
+@pytest.mark.req_33
 @pytest.mark.parametrize("seed", range(2))
 async def test_many_files_survive_resets_and_cuts(tmp_path: Path, seed: int) -> None:
     dice = random.Random(seed)

@@ -62,7 +62,9 @@ async def test_a_compressed_file_is_read(coding: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "body", [RAW_DEFLATE, gzip.compress(SOUND[:9]) + gzip.compress(SOUND[9:]) + bytes(512), gzip.compress(b"")]
+    "body",
+    [RAW_DEFLATE, gzip.compress(SOUND[:9]) + gzip.compress(SOUND[9:]) + bytes(512), gzip.compress(b"")],
+    ids=["raw deflate", "two members and zeros", "nothing"],
 )
 async def test_odd_forms_are_read(body: bytes) -> None:
     coding = "deflate" if body is RAW_DEFLATE else "gzip"
@@ -70,6 +72,7 @@ async def test_odd_forms_are_read(body: bytes) -> None:
         assert await file(wavix) in {SOUND, b""}
 
 
+@pytest.mark.req_33
 @pytest.mark.parametrize("coding", ["gzip", "deflate"])
 @pytest.mark.parametrize("kept", [1, 1000, -1, -8, -9])
 @pytest.mark.parametrize("way", ["await", "save", "with"])
@@ -95,7 +98,11 @@ async def test_a_cut_compressed_file_is_read_again(tmp_path: Path) -> None:
         assert len(server.asked) == 3
 
 
-@pytest.mark.parametrize("body", [b"no gzip", CODED["gzip"][:9000] + b"?" * 9000, CODED["gzip"] + b"more"])
+@pytest.mark.parametrize(
+    "body",
+    [b"no gzip", CODED["gzip"][:9000] + b"?" * 9000, CODED["gzip"] + b"more"],
+    ids=["no gzip", "damaged", "with more behind it"],
+)
 async def test_a_damaged_compressed_file_is_an_error(body: bytes) -> None:
     async with downloading(answer(body, Content_Encoding="gzip")) as (_, wavix):
         with pytest.raises(DecodeError, match="compressed"):
@@ -128,6 +135,7 @@ async def test_a_compressed_error_is_the_usual_one() -> None:
             await file(wavix)
 
 
+@pytest.mark.req_33
 async def test_a_compressed_export_without_its_end_is_not_complete() -> None:
     rows = b"".join(json.dumps({"message_id": f"m{at}"}).encode() + b"\n" for at in range(3))
     # Flushed after the last row: only the end of the compressed stream is missing.

@@ -84,6 +84,7 @@ async def test_an_export_without_rows_is_complete() -> None:
             assert export.complete is True
 
 
+@pytest.mark.req_33
 async def test_a_break_raises_after_the_rows_before_it() -> None:
     cut = chunked(row(1) + row(2), row(3)[:9], ends=False)
     async with exporting(cut) as (server, wavix):
@@ -104,6 +105,7 @@ async def test_before_the_first_row_a_failure_is_repeated(broken: Script) -> Non
     assert len(server.asked) == 2
 
 
+@pytest.mark.req_33
 async def test_a_body_without_a_told_end_is_never_complete() -> None:
     async with exporting(answer(row(1), length=None), answer(row(1) + row(2)[:9], length=None)) as (_, wavix):
         export = wavix.messages.export(type="outbound")
@@ -250,6 +252,7 @@ async def test_the_sandbox_streams_messages(tmp_path: Path) -> None:
         assert f"after {len(rows)} rows" in str(caught.value)
 
 
+@pytest.mark.req_33
 @pytest.mark.parametrize("seed", range(2))
 async def test_many_exports_tell_the_truth(seed: int) -> None:
     dice = random.Random(seed)

@@ -29,6 +29,7 @@ def measure(kind: str, way: str, count: int, files: int) -> tuple[int, int]:
     return peak, broken
 
 
+@pytest.mark.req_33
 @pytest.mark.parametrize(
     ("kind", "way", "count", "files", "most"),
     [

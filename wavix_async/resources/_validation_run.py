@@ -18,7 +18,7 @@ from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, 
 from contextlib import aclosing
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import attrs
 
@@ -31,16 +31,16 @@ from wavix_async.bulk import BulkOperation, BulkProgress, BulkReport, BulkResult
 from wavix_async.bulk._coroutine import TaskCoroutine
 from wavix_async.bulk._failure_log import FailureLog
 from wavix_async.bulk._journal import Journal
-from wavix_async.bulk._results import KEY_REFUSED, bare
+from wavix_async.bulk._results import bare
 from wavix_async.bulk._seen import SeenKeys
 from wavix_async.config import check_count
 from wavix_async.errors import (
     APIError,
     ConfigurationError,
-    ConnectError,
     InputError,
     JournalError,
     OutcomeUnknownError,
+    RateLimitError,
     WaitTimeoutError,
     WavixError,
 )
@@ -153,7 +153,8 @@ class ValidationRun(TaskCoroutine[BulkReport[str, PhoneValidation]]):
         self._in_order = in_order
         self._on_progress = on_progress
         self._failures = FailureLog(failures_to)
-        self._journal = None if journal is None else Journal(journal, _journaled(create), client._account)
+        self._operation = _operation(create)
+        self._journal = None if journal is None else Journal(journal, self._operation, client._account)
         self._seen = SeenKeys()
         self._in_flight: dict[int, _Batch] = {}
         self._ended: asyncio.Queue[_Batch | None] = asyncio.Queue()
@@ -411,14 +412,13 @@ class ValidationRun(TaskCoroutine[BulkReport[str, PhoneValidation]]):
         except WavixError as error:
             batch.missing = _status_of(error) if batch.may_be_sent else BulkStatus.NOT_SENT, bare(error)
             batch.attempts = error.attempts
-            concerns_run = _concerns_run(error)
-            if concerns_run:
+            if self._operation.concern_of(error) == "run":
                 self._halt(error)
-            if self._journal is not None:
-                self._journal.record(BulkResult(batch.no, *_with_error(batch)), is_final=not concerns_run)
+            if entry is not None:
+                entry.record(BulkResult(batch.no, batch.missing[0], None, error, batch.attempts))
             return None
-        if self._journal is not None:
-            self._journal.record(BulkResult(batch.no, _DONE, answer, None, 1), is_final=True)
+        if entry is not None:
+            entry.record(BulkResult(batch.no, _DONE, answer, None, 1))
         return answer
 
     async def _read(self, batch: _Batch, answer: PhoneValidationBatch) -> None:
@@ -531,25 +531,19 @@ def _status_of(error: WavixError) -> BulkStatus:
     return BulkStatus.NOT_SENT if error.outcome == "not_sent" else BulkStatus.UNKNOWN
 
 
-def _with_error(batch: _Batch) -> tuple[BulkStatus, None, WavixError | None, int]:
-    status, error = batch.missing
-    return status, None, error, batch.attempts
-
-
-def _concerns_run(error: WavixError) -> bool:
+def _concerns(error: WavixError) -> Literal["run"] | None:
     """Return whether all other batches would get this error, too."""
-    if isinstance(error, KEY_REFUSED) or (error.outcome == "rejected" and _NO_FUNDS in (error.reason or "").lower()):
-        return True
+    no_funds = error.outcome == "rejected" and _NO_FUNDS in (error.reason or "").lower()
     # The client has repeated what it may: whatever it could not send, it cannot send now.
-    return error.outcome == "not_sent" or isinstance(error, ConnectError) or error.status == 429
+    return "run" if no_funds or error.outcome == "not_sent" or isinstance(error, RateLimitError) else None
 
 
 async def _prove(_client: Any, _change: object, _since: datetime | None) -> None:
     """Return nothing: no operation lists the batches."""
 
 
-def _journaled(create: Operation[PhoneValidationBatch]) -> BulkOperation[int, PhoneValidationBatchCreate, Any]:
-    """Return what the bulk journal knows of batches."""
+def _operation(create: Operation[PhoneValidationBatch]) -> BulkOperation[int, PhoneValidationBatchCreate, Any]:
+    """Return what the journal needs to know of batches."""
 
     async def send(_client: Any, _no: int, _change: PhoneValidationBatchCreate) -> None:
         raise NotImplementedError  # the run sends
@@ -565,6 +559,7 @@ def _journaled(create: Operation[PhoneValidationBatch]) -> BulkOperation[int, Ph
             save=lambda answer: json.dumps(to_dict(answer)),
             load=lambda text: from_dict(PhoneValidationBatch, json.loads(text)),
         ),
+        concerns=_concerns,
         success=_DONE,
         change_type=PhoneValidationBatchCreate,
         key_name="batch",

@@ -21,6 +21,8 @@ from wavix_async.sandbox._server import (
     Faults,
     FileHost,
     FileMode,
+    Key,
+    KeyRing,
     LoopThread,
     Match,
     Outbox,
@@ -112,6 +114,8 @@ class Sandbox:
         balance: USD of the account at the start. What costs more than is left gets a 422 "Insufficient funds"; the
             validation of a number gets the error code 091, and a checkout buys what the balance pays for. None: more
             than enough. Every charge is a transaction.
+        trunk_delay: Seconds until the IP authentication of a SIP trunk is decided: a private address is rejected, all
+            others are accepted.
         files: How the API answers with a recording, or a file that was uploaded: `"redirect"` (a 302 to another port,
             which refuses requests with a key), `"location200"` (a 200 with the same `Location`) or `"bytes"` (the
             file itself).
@@ -154,6 +158,7 @@ class Sandbox:
         transcription_delay: float = 0.0,
         validation_delay: float = 0.0,
         balance: Decimal | float | str | None = None,
+        trunk_delay: float = 0.0,
         files: FileMode = "redirect",
         port: int = 0,
         deliveries: Deliveries | None = None,
@@ -177,6 +182,7 @@ class Sandbox:
             transcription_delay=transcription_delay,
             validation_delay=validation_delay,
             balance=balance,
+            trunk_delay=trunk_delay,
             files=files,
             port=port,
             variants=variants,
@@ -200,6 +206,8 @@ class Sandbox:
         self._relays = Relays(sms_relay_url, dlr_relay_url)
         self._files = FileHost(files)
         self._ledger = Ledger(None if balance is None else Decimal(str(balance)))
+        keys = KeyRing(self._date)
+        keys.add(Key(self.api_key, scopes))
         self._groups = Groups(
             Context(
                 lock=self._lock,
@@ -224,15 +232,16 @@ class Sandbox:
                 transcription_delay=transcription_delay,
                 validation_delay=validation_delay,
                 ledger=self._ledger,
+                trunk_delay=trunk_delay,
                 api_key=self.api_key,
+                keys=keys,
                 files=self._files,
             )
         )
         self._handler = RequestHandler(
             Router(
                 self._groups.routes,
-                api_key=self.api_key,
-                scopes=scopes,
+                keys=keys,
                 charges=self.stats.charges,
                 timers=self._timers,
                 lock=self._lock,
@@ -368,6 +377,21 @@ class Sandbox:
     def two_fa_sessions(self) -> Mapping[str, dict[str, Any]]:
         """The 2FA sessions by id, oldest first, in wire form; every read returns a copy."""
         return self._groups.two_fa.sessions.view
+
+    @property
+    def trunks(self) -> Mapping[int, dict[str, Any]]:
+        """The SIP trunks by id, oldest first, in wire form, as a GET returns them; every read returns a copy."""
+        return self._groups.trunks.trunks.view
+
+    @property
+    def api_keys(self) -> Mapping[int, dict[str, Any]]:
+        """The API keys that were made, by record id, in wire form, with the keys masked; every read returns a copy."""
+        return self._groups.api_keys.keys.view
+
+    @property
+    def sub_organizations(self) -> Mapping[int, dict[str, Any]]:
+        """The sub-organizations by id, oldest first, in wire form; every read returns a copy."""
+        return self._groups.sub_organizations.organizations.view
 
     @property
     def keys_to_file_host(self) -> int:

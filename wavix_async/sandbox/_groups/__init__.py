@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from wavix_async.sandbox._groups.api_keys import ApiKeys
 from wavix_async.sandbox._groups.billing import Billing
 from wavix_async.sandbox._groups.buy import Buy
 from wavix_async.sandbox._groups.calls import Calls
@@ -13,9 +14,12 @@ from wavix_async.sandbox._groups.group import END_STATES, Context, Group, Relays
 from wavix_async.sandbox._groups.ledger import Ledger
 from wavix_async.sandbox._groups.messages import Messages
 from wavix_async.sandbox._groups.numbers import Numbers
+from wavix_async.sandbox._groups.profile import Profile
 from wavix_async.sandbox._groups.reading import BOOL, TEXT
 from wavix_async.sandbox._groups.short_links import ShortLinks
 from wavix_async.sandbox._groups.speech import SpeechAnalytics
+from wavix_async.sandbox._groups.sub_organizations import SubOrganizations
+from wavix_async.sandbox._groups.trunks import Trunks
 from wavix_async.sandbox._groups.two_fa import TwoFactor
 from wavix_async.sandbox._groups.validation import Validation
 from wavix_async.sandbox._groups.voice_campaigns import VoiceCampaigns
@@ -58,6 +62,10 @@ class Groups:
         self.validation = Validation(context)
         self.short_links = ShortLinks(context)
         self.two_fa = TwoFactor(context)
+        self.api_keys = ApiKeys(context)
+        self.trunks = Trunks(context)
+        self.sub_organizations = SubOrganizations(context)
+        self.profile = Profile(context)
 
     def __iter__(self) -> Iterator[Group]:
         return iter(each for each in vars(self).values() if each is not self._context)

@@ -1,7 +1,7 @@
 """The interface between the sandbox and a group of operations."""
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 from threading import RLock
 from typing import Protocol
@@ -9,7 +9,7 @@ from typing import Protocol
 from attrs import define, field, frozen
 
 from wavix_async.sandbox._groups.ledger import Charge, Ledger
-from wavix_async.sandbox._server import FileHost, Outbox, Route, SandboxStats, Timers
+from wavix_async.sandbox._server import FileHost, KeyRing, Outbox, Route, SandboxStats, Timers
 
 END_STATES = {"0007": "undelivered", "0008": "rejected", "0009": "dlr_expired"}
 """The final status of a message by its sender, or by the last digits of its recipient; all others are delivered."""
@@ -55,7 +55,10 @@ class Context:
     cdrs: int = 0
     transcription_delay: float = 0.0
     validation_delay: float = 0.0
+    trunk_delay: float = 0.0
     api_key: str = ""
+    keys: KeyRing = field(factory=lambda: KeyRing(lambda: datetime.now(UTC)))
+    """The keys that the sandbox accepts."""
     ledger: Ledger = field(factory=Ledger)
     """The balance of the account."""
     files: FileHost = field(factory=FileHost)

@@ -55,6 +55,7 @@ def check_arguments(
     transcription_delay: float,
     validation_delay: float,
     balance: Decimal | float | str | None,
+    trunk_delay: float,
     files: str,
     port: int,
     variants: float,
@@ -94,6 +95,8 @@ def check_arguments(
         raise ValueError(f"validation_delay must be 0 or more seconds, not {validation_delay!r}")
     if balance is not None and not _is_amount(balance):
         raise ValueError(f"balance must be an amount in USD, not {balance!r}: use None for more than enough")
+    if not trunk_delay >= 0:
+        raise ValueError(f"trunk_delay must be 0 or more seconds, not {trunk_delay!r}")
     if files not in MODES:
         raise ValueError(f"files must be one of {', '.join(MODES)}, not {files!r}")
     if batch_limit is not None and batch_limit < 1:
