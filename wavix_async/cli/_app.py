@@ -7,6 +7,7 @@ from cyclopts import App, CycloptsError
 from rich.text import Text
 
 from wavix_async import WavixError, __version__
+from wavix_async.cli._api import add_groups
 from wavix_async.cli._commands import bulk_update, demo, fire, get, list_, listen, release, sandbox, update
 from wavix_async.cli._commands import fleet as _fleet
 from wavix_async.cli._console import err, out, printable, suppress_broken_pipe
@@ -15,9 +16,12 @@ from wavix_async.cli._options import with_option_names
 
 __all__ = ["run"]
 
-_HELP = """Manage Wavix phone numbers from the command line.
+_HELP = """Use the Wavix API from the command line.
 
 Set your API key in WAVIX_API_KEY. Data goes to stdout; progress, questions and errors go to stderr.
+
+A list is an option that you repeat, a JSON list, or @FILE with one item a line. An object is JSON, @FILE, or options with
+dots: --message-body.text.
 
 Example: `wavix-async numbers list --limit 10`
 
@@ -40,7 +44,7 @@ Example: `wavix-async webhooks listen --port 8000`
 """
 
 
-def _make_app() -> App:
+def _make_app(argv: Sequence[str]) -> App:
     app = App(
         name="wavix-async",
         help=_HELP,
@@ -71,6 +75,7 @@ def _make_app() -> App:
     webhooks.command(listen)
     webhooks.command(fire)
     app.command(webhooks)
+    add_groups(app, argv, {"numbers": numbers})
     return app
 
 
@@ -86,7 +91,7 @@ def run(argv: Sequence[str]) -> int:
     code = None
     try:
         with suppress_broken_pipe():
-            code = _make_app()(argv, exit_on_error=False, print_error=False)
+            code = _make_app(argv)(argv, exit_on_error=False, print_error=False)
     except KeyboardInterrupt:
         return _fail(ExitCode.INTERRUPTED, "Interrupted.")
     except CycloptsError as error:

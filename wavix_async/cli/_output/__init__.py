@@ -16,7 +16,8 @@ from wavix_async.cli._output.summary import (
     stop_reason,
     summarize,
 )
-from wavix_async.cli._output.tables import number_facts, number_table
+from wavix_async.cli._output.tables import number_facts, number_table, value_cell
+from wavix_async.cli._output.ticker import ticking
 
 __all__ = [
     "NOT_DONE",
@@ -42,5 +43,7 @@ __all__ = [
     "status_meaning",
     "stop_reason",
     "summarize",
+    "ticking",
+    "value_cell",
     "write_report",
 ]
