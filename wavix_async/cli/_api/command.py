@@ -157,8 +157,11 @@ class Method:
             WavixError: The call failed.
         """
         fields = self._fields(common.fields)
+        rows = next((option for option in self.options.all if option.kind.word == "rows"), None)
+        for word in (common.body, common.output, rows and given[rows.key]):
+            if word is not None and word.startswith("-") and word != "-":
+                raise Quit(ExitCode.USAGE, f"Unknown option: {word}. See wavix-async {' '.join(self.words)} --help.")
         with ExitStack() as stack:
-            rows = next((option for option in self.options.all if option.kind.word == "rows"), None)
             read: dict[str, Any] = dict(given)
             if rows is not None:
                 read[rows.key] = stack.enter_context(open_bodies(given[rows.key], rows.kind.model))

@@ -155,7 +155,7 @@ def _command(method: "Method") -> Callable[..., int]:
 
 def _parameter(option: "Option") -> inspect.Parameter:
     kind = _TYPES.get(option.kind.word, str)
-    several = option.kind.word in {"list", "objects"}
+    several = option.kind.word in {"list", "objects", "pair"}
     details: dict[str, Any] = {"help": option.help, "show_default": False}
     if several:
         details["negative"] = ""
@@ -177,6 +177,7 @@ def _free(parameter: inspect.Parameter, method: "Method") -> inspect.Parameter:
     free = [name for name in names if name not in taken] or [f"--client-{names[0].removeprefix('--')}"]
     # Fields of all parameters of cyclopts are those that were given.
     given = {"help": details.help, "group": details.group, "negative": "", "show_default": False}
+    given["allow_leading_hyphen"] = details.allow_leading_hyphen
     return parameter.replace(annotation=Annotated[kind, Parameter(name=free, **given)])
 
 
@@ -187,7 +188,11 @@ def _shared(method: "Method") -> dict[str, inspect.Parameter]:
     found: dict[str, inspect.Parameter] = {}
 
     def add(name: str, kind: Any, names: Sequence[str], text: str, group: Group = _OUTPUT) -> None:
-        parameter = Parameter(name=list(names), help=text, negative="", show_default=False, group=group)
+        # A single hyphen is stdin or stdout.
+        hyphen = name in {"body", "output"}
+        parameter = Parameter(
+            name=list(names), help=text, negative="", show_default=False, group=group, allow_leading_hyphen=hyphen
+        )
         found[name] = inspect.Parameter(
             f"{_SHARED}{name}", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[kind, parameter]
         )
@@ -210,7 +215,7 @@ def _shared(method: "Method") -> dict[str, inspect.Parameter]:
         what = "Do not ask. Required without a terminal." if method.requests.asks else "Replace a file without asking."
         add("yes", bool, ["--yes", "-y"], what)
     add("as_json", bool, ["--json"], "Print JSON, one object a line.")
-    if not method.returns(BulkRun):
+    if not method.returns(BulkRun) and not method.returns(Download):
         add("fields", str | None, ["--fields"], "Show only these, such as id,status.")
         add("show_secrets", bool, ["--show-secrets"], "Show keys, tokens, codes, texts and URLs of files.")
     add("verbose", bool, ["--verbose"], "Tell of each request on stderr, with its id.")

@@ -19,7 +19,7 @@ from wavix_async.types import UnsetType
 __all__ = ["Kind", "fields_model", "kind_of", "members_of", "resolve"]
 
 Word: TypeAlias = Literal[
-    "flag", "text", "int", "number", "float", "date", "datetime", "pair", "list", "object", "objects", "rows"
+    "flag", "text", "path", "day", "int", "number", "float", "date", "datetime", "pair", "list", "object", "objects", "rows"
 ]
 
 
@@ -28,11 +28,13 @@ class Kind:
     """How an option is read.
 
     Attributes:
-        word: How its text is read. `objects` are a list of JSON objects, `rows` a file of bodies.
+        word: How its text is read. `day` is a text that should be a day or a time, `objects` are a list of JSON objects,
+            `rows` a file of bodies.
         item: How each item of a list is read.
         choices: The values that the documentation names; others are accepted if `is_open`.
         is_open: Whether there may be other values.
-        model: The class of the body that an object or a row is.
+        model: The class of the body that an object or a row is; of a list, the class of a filter that may be given in
+            its place.
         nullable: Whether None is a value, and not only "not given".
     """
 
@@ -112,6 +114,9 @@ def _kind_of(given: list[Any]) -> Kind | None:
     if bool in given:
         return Kind("flag")
     if models := [member for member in given if _is_fields(member)]:
+        lists = [member for member in given if (typing.get_origin(member) or member) in _SEQUENCES]
+        if any(str in members_of(item) for member in lists for item in typing.get_args(member)[:1]):
+            return Kind("list", item=Kind("text"), model=models[0])
         return Kind("object", model=models[0])
     mappings = [member for member in given if (typing.get_origin(member) or member) in _MAPPINGS]
     for member in given:
@@ -127,8 +132,10 @@ def _kind_of(given: list[Any]) -> Kind | None:
         if inspect.isclass(member) and issubclass(member, enum.Enum):
             word = "int" if issubclass(member, int) else "text"
             return Kind(word, choices=tuple(str(each.value) for each in member))
-    if any(inspect.isclass(member) and issubclass(member, os.PathLike) for member in given):
-        return Kind("text")
+    if any((typing.get_origin(member) or member) is os.PathLike for member in given):
+        return Kind("path")
+    if str in given and (date in given or datetime in given):
+        return Kind("day")
     return next((Kind(word) for scalar, word in _SCALARS if scalar in given), None)
 
 

@@ -201,7 +201,7 @@ class Options:
             default=shown,
             help=help_,
         )
-        if kind.word == "object" and kind.model is not None:
+        if kind.word in {"object", "list"} and kind.model is not None:
             # A filter that is one of several ways to say what is meant has plain names, where they are free.
             is_filter = field is None and default is not parameter.empty
             yield from self._inner((name,), kind.model, taken if is_filter else None, 1)
@@ -253,6 +253,8 @@ class Options:
             else:
                 parts.setdefault(option.path[0], {})[option.path[1:]] = value
         for name, fields in parts.items():
+            if isinstance(values.get(name), list):
+                raise Quit(ExitCode.USAGE, f"{self.option_of(name).name} goes without other filters.")
             values[name] = self._object(self.option_of(name), values.get(name), fields)
         for option in self.all:
             if len(option.path) == 1 and isinstance(values.get(option.path[0]), dict) and option.path[0] not in parts:

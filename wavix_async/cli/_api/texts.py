@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Text", "command_help", "docs_of_fields", "example", "group_help", "group_summary", "option_help"]
 
-_PYTHON: Final = re.compile(r"`[^`]*[\w)]\([^`]*`|`await`|`async for`|\bUNSET\b|\brepr\b|\bNone\b")
+_PYTHON: Final = re.compile(r"`[^`]*[\w)]\([^`]*`|`await`|`async for`|\bUNSET\b|\brepr\b|\bNone\b|\biterable\b")
 """What only makes sense in a program."""
 _MOST_CHOICES: Final = 12
 
@@ -80,6 +80,7 @@ def option_help(doc: str, name: str, kind: Kind, *, required: bool, default: Any
         required: Whether to say that it is required.
         default: The value without it; None: nothing worth saying.
     """
+    doc = doc.replace("A path, the bytes, or a file object open for reading bytes", "A path")
     kept = [_without_none(sentence) for sentence in re.split(r"(?<=[.])\s+", doc)]
     # The first sentence: help should fit a screen.
     text = next((sentence for sentence in kept if sentence and not _PYTHON.search(sentence)), "") or f"{name.strip('_').replace('_', ' ').capitalize()}."
@@ -87,6 +88,8 @@ def option_help(doc: str, name: str, kind: Kind, *, required: bool, default: Any
         text += f" One of {', '.join(kind.choices)}."
     if kind.word in {"object", "objects"}:
         text += " JSON."
+    if kind.word == "list" and kind.model is not None:
+        text = "Only these, by their ids."
     if kind.word == "rows":
         text = "The items: NDJSON, or CSV with a header; - for stdin. A column `key` is optional."
     if required:
@@ -121,10 +124,8 @@ def command_help(text: Text, requests: "Requests", shown: str) -> str:
 
 
 _SAMPLES: Final = (
-    (r"(^|_)from$", "Acme"),
-    (r"(phone|number|^to$|contact|did|callerid|_id_number)$", "15125550143"),
+    (r"(phone|number|^from$|^to$|contact|did|callerid|_id_number)$", "15125550143"),
     (r"(callback|webhook|_url$|^url$|link|endpoint|website)", "https://example.com/wavix"),
-    (r"(date|_after|_before|^from$|^to$|since|until)", "2026-11-01"),
     (r"email", "ann@example.com"),
     (r"(ip|host)$", "203.0.113.7"),
     (r"^text$", "hi"),
@@ -176,7 +177,11 @@ def _sample(option: "Option") -> str:
         return "'[{}]'"
     if kind.word in {"int", "float", "number"}:
         return "1001" if name == "id" or name.endswith("_id") else "1"
-    if kind.word in {"date", "datetime"}:
+    if kind.word == "path":
+        return "FOLDER" if name == "to" else "FILE"
+    if name == "from" and "sender ID" in option.help:
+        return "Acme"
+    if kind.word in {"day", "date", "datetime"}:
         return "2026-11-01"
     if kind.word == "pair":
         return "1 5"
