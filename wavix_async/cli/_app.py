@@ -21,8 +21,8 @@ _HELP = """Use the Wavix API from the command line.
 
 Set your API key in WAVIX_API_KEY. Data goes to stdout; progress, questions and errors go to stderr.
 
-A list is an option that you repeat, a JSON list, or @FILE with one item a line. An object is JSON, @FILE, or options with
-dots: --message-body.text.
+Give a list as an option that you repeat, as JSON, or as @FILE with one item a line. Give an object as JSON, as @FILE,
+or as options with dots: --message-body.text.
 
 Example: `wavix-async numbers list --limit 10`
 

@@ -7,27 +7,40 @@ import os
 import re
 import sys
 import typing
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack, ExitStack
+from collections.abc import AsyncIterable, Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, ExitStack, contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Final
+from typing import IO, Any, Final, cast
 
 import attrs
 from rich.text import Text as Line
 
-from wavix_async import UNSET, BulkRun, Download, Export, InputError, Paginator, SavedFile, Success, WavixClient
+from wavix_async import (
+    UNSET,
+    BulkResult,
+    BulkRun,
+    Download,
+    Export,
+    InputError,
+    Paginator,
+    SavedFile,
+    Success,
+    WavixClient,
+    WavixError,
+)
 from wavix_async._codec import is_model, shape_of
+from wavix_async.cli._api.examples import command_help, example
 from wavix_async.cli._api.kinds import members_of, resolve
 from wavix_async.cli._api.operations import Requests, requests_of
 from wavix_async.cli._api.options import Option, Options, make, read_text, with_options
 from wavix_async.cli._api.rows import open_bodies
 from wavix_async.cli._api.show import HIDDEN, facts_of, pick, plain, table
-from wavix_async.cli._api.texts import Text, command_help, example
+from wavix_async.cli._api.texts import Text
 from wavix_async.cli._console import err, out, printable, show_facts, suppress_broken_pipe, write_json
 from wavix_async.cli._exit import ExitCode, Quit, code_for_report
 from wavix_async.cli._options import Connection
-from wavix_async.cli._output import Display, report_json, result_file, show_report, ticking
+from wavix_async.cli._output import Display, report_json, result_file, result_json, show_report, ticking
 from wavix_async.cli._prompts import confirm
 from wavix_async.cli._runner import run_bulk
 
@@ -95,8 +108,6 @@ class Method:
         annotation = inspect.signature(self._function).return_annotation
         known = {**names}
         if isinstance(annotation, str):
-            # The classes of bulk runs are loaded only where they are used.
-            known.setdefault("BulkRun", BulkRun)
             for name in set(re.findall(r"\w+", annotation)) - known.keys():
                 known |= {name: found} if (found := _public(name)) is not None else {}
         resolved = resolve(annotation, known)
@@ -105,6 +116,13 @@ class Method:
     def returns(self, kind: type) -> bool:
         """Return whether the method returns such an object: a paginator, a file."""
         return any((typing.get_origin(each) or each) is kind for each in self._returns)
+
+    @property
+    def is_run(self) -> bool:
+        """Whether the method returns a run over many items."""
+        annotation = inspect.signature(self._function).return_annotation
+        # Its class is known only to type checkers: a run is loaded where it is made.
+        return isinstance(annotation, str) and re.search(r"\w*Run\b", annotation) is not None
 
     @property
     def saves(self) -> str | None:
@@ -158,7 +176,7 @@ class Method:
         """
         fields = self._fields(common.fields)
         rows = next((option for option in self.options.all if option.kind.word == "rows"), None)
-        for word in (common.body, common.output, rows and given[rows.key]):
+        for word in (common.body, common.output, None if rows is None else given[rows.key]):
             if word is not None and word.startswith("-") and word != "-":
                 raise Quit(ExitCode.USAGE, f"Unknown option: {word}. See wavix-async {' '.join(self.words)} --help.")
         with ExitStack() as stack:
@@ -182,7 +200,9 @@ class Method:
         known = self.result_fields()
         wrong = [name for name in fields if known is not None and name.partition(".")[0] not in known]
         if wrong:
-            raise Quit(ExitCode.USAGE, f"--fields: there is no {wrong[0]!r}: give some of {', '.join(sorted(known or ()))}.")
+            raise Quit(
+                ExitCode.USAGE, f"--fields: there is no {wrong[0]!r}: give some of {', '.join(sorted(known or ()))}."
+            )
         return fields
 
     def _arguments(self, given: Mapping[str, Any], common: Common) -> tuple[list[Any], dict[str, Any]]:
@@ -231,12 +251,8 @@ class Method:
         """Return the secret fields that only the answer to a creation has."""
         if not any(name.startswith("POST ") for name in self.requests.names):
             return []
-        models = [model for each in self._returns for model in _row_models(each)]
-        return [field.name for model in models for field in attrs.fields(model) if not field.repr and _is_key(field.name)]
-
-
-def _is_key(name: str) -> bool:
-    return name not in {"extra", "_origin"}
+        fields = [each for found in self._returns for model in _row_models(found) for each in attrs.fields(model)]
+        return [field.name for field in fields if not field.repr and field.name not in {"extra", "_origin"}]
 
 
 def _public(name: str) -> Any:
@@ -298,8 +314,8 @@ class _Running:
             calls = stack.enter_context(wavix.record()) if self._common.verbose else []
             try:
                 value = getattr(target, self._method.names[-1])(*positional, **keywords)
-                if isinstance(value, BulkRun):
-                    return await self._bulk(value)
+                if getattr(value, "makes_many_calls", False):
+                    return await self._bulk(_Run(value))
                 async with ticking(err(), lambda: self._told):
                     found = await self._resolve(value)
                 self.ended = True
@@ -366,7 +382,7 @@ class _Running:
         """Write rows as they come; those of a table are collected, so that the columns fit."""
         collected: list[Any] = []
         count = 0
-        async for row in typing.cast("AsyncIterator[Any]", rows):
+        async for row in rows:
             count += 1
             self._told = f"{count:,} rows"
             if as_json:
@@ -416,24 +432,81 @@ class _Running:
             show_facts(out(wide=True), " ".join(self._method.words), facts_of(row))
         return _code_of(value)
 
-    async def _bulk(self, run: "BulkRun[Any, Any]") -> ExitCode:
+    async def _bulk(self, run: "_Run") -> ExitCode:
         title = " ".join(self._method.words).replace("-", " ").capitalize()
-        output = self._common.output
-        with result_file(None if output is None else Path(output)) as write:
-            outcome = await run_bulk(run, Display(err()), write, label=title)
+        with self._results() as write:
+            outcome = await run_bulk(cast("BulkRun", run), Display(err()), write, label=title)
             for result in outcome.undelivered:
                 write(result)
         self.ended = True
         with suppress_broken_pipe():
-            if self._common.as_json:
+            if self._common.as_json and self._common.output != "-":
                 write_json(report_json(outcome.report, interrupted=outcome.interrupted))
             else:
-                show_report(out(), outcome.report, interrupted=outcome.interrupted, title=title, label="Items")
-        if isinstance(outcome.input_error, InputError | OSError):
-            raise Quit(ExitCode.USAGE, str(outcome.input_error))
-        if outcome.input_error is not None:
+                console = err() if self._common.output == "-" else out()
+                show_report(console, outcome.report, interrupted=outcome.interrupted, title=title, label="Items")
+        if isinstance(outcome.input_error, WavixError):
             raise outcome.input_error
+        if outcome.input_error is not None:
+            raise Quit(ExitCode.USAGE, str(outcome.input_error))
         return ExitCode.INTERRUPTED if outcome.interrupted else code_for_report(outcome.report)
+
+    @contextmanager
+    def _results(self) -> Iterator[Callable[[BulkResult], object]]:
+        """Open what the result of each item is written to."""
+        output = self._common.output
+        if output is None or Path(output).suffix.lower() == ".csv":
+            with result_file(None if output is None else Path(output)) as write:
+                yield write
+            return
+        stream: IO[str] = sys.stdout
+        with ExitStack() as stack:
+            if output != "-":
+                if Path(output).suffix.lower() not in {".ndjson", ".jsonl"}:
+                    raise Quit(ExitCode.USAGE, f"--output {output}: it must end in .ndjson, .jsonl or .csv.")
+                stream = stack.enter_context(open(output, "w", encoding="utf-8"))
+
+            def write_value(result: BulkResult) -> None:
+                value = plain(result.value, secrets=self._common.show_secrets)
+                stream.write(json.dumps({**result_json(result), "value": value}) + "\n")
+
+            yield write_value
+
+
+class _Run:
+    """A run over many items, as the code of bulk updates sees it.
+
+    Args:
+        run: The run, which may be of a class of its own.
+    """
+
+    def __init__(self, run: Any) -> None:
+        self._run = run
+
+    def __aiter__(self) -> Any:
+        return aiter(self._run)
+
+    @property
+    def report(self) -> Any:
+        """The report, also before the end."""
+        return self._run.report
+
+    @property
+    def progress(self) -> Any:
+        """How far it is."""
+        return self._run.progress
+
+    @property
+    def undelivered(self) -> Sequence[BulkResult]:
+        """Results that a second Ctrl-C cut off."""
+        return getattr(self._run, "undelivered", ())
+
+    def stop(self, grace: float) -> None:
+        """Stop it; what is in flight may end."""
+        if isinstance(self._run, BulkRun):
+            self._run.stop(grace)
+        else:
+            self._run.stop()
 
 
 def _code_of(value: Any) -> ExitCode:

@@ -154,17 +154,17 @@ def _command(method: "Method") -> Callable[..., int]:
 
 
 def _parameter(option: "Option") -> inspect.Parameter:
-    kind = _TYPES.get(option.kind.word, str)
+    kind: Any = _TYPES.get(option.kind.word, str)
     several = option.kind.word in {"list", "objects", "pair"}
     details: dict[str, Any] = {"help": option.help, "show_default": False}
     if several:
         details["negative"] = ""
     if option.positional:
         place = inspect.Parameter.POSITIONAL_ONLY
-        annotation = Annotated[kind, Parameter(**details, allow_leading_hyphen=option.kind.word == "rows")]
+        annotation: Any = Annotated[kind, Parameter(**details, allow_leading_hyphen=option.kind.word == "rows")]
         return inspect.Parameter(option.key, place, annotation=annotation)
-    annotation = Annotated[kind | None, Parameter(name=option.name, **details)]
-    return inspect.Parameter(option.key, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
+    optional: Any = Annotated[kind | None, Parameter(name=option.name, **details)]
+    return inspect.Parameter(option.key, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=optional)
 
 
 def _free(parameter: inspect.Parameter, method: "Method") -> inspect.Parameter:
@@ -183,7 +183,7 @@ def _free(parameter: inspect.Parameter, method: "Method") -> inspect.Parameter:
 
 def _shared(method: "Method") -> dict[str, inspect.Parameter]:
     """Return the options that a method has beside its own."""
-    from wavix_async import BulkRun, Download, Export, Paginator
+    from wavix_async import Download, Export, Paginator
 
     found: dict[str, inspect.Parameter] = {}
 
@@ -208,14 +208,19 @@ def _shared(method: "Method") -> dict[str, inspect.Parameter]:
         add("output", str | None, ["--output", "-o"], "The file or the folder [default: this folder]; - for stdout.")
     elif method.returns(Export):
         add("output", str | None, ["--output", "-o"], "A file *.ndjson or *.csv; without it, NDJSON goes to stdout.")
-    elif method.returns(BulkRun):
-        add("output", str | None, ["--output", "-o"], "A file *.ndjson or *.csv for the result of each item.")
+    elif method.is_run:
+        add(
+            "output",
+            str | None,
+            ["--output", "-o"],
+            "A file *.ndjson or *.csv for every result; - for stdout.",
+        )
     saves = "output" in found
     if method.requests.asks or saves:
         what = "Do not ask. Required without a terminal." if method.requests.asks else "Replace a file without asking."
         add("yes", bool, ["--yes", "-y"], what)
     add("as_json", bool, ["--json"], "Print JSON, one object a line.")
-    if not method.returns(BulkRun) and not method.returns(Download):
+    if not method.is_run and not method.returns(Download):
         add("fields", str | None, ["--fields"], "Show only these, such as id,status.")
         add("show_secrets", bool, ["--show-secrets"], "Show keys, tokens, codes, texts and URLs of files.")
     add("verbose", bool, ["--verbose"], "Tell of each request on stderr, with its id.")

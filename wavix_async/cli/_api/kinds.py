@@ -19,7 +19,20 @@ from wavix_async.types import UnsetType
 __all__ = ["Kind", "fields_model", "kind_of", "members_of", "resolve"]
 
 Word: TypeAlias = Literal[
-    "flag", "text", "path", "day", "int", "number", "float", "date", "datetime", "pair", "list", "object", "objects", "rows"
+    "flag",
+    "text",
+    "path",
+    "day",
+    "int",
+    "number",
+    "float",
+    "date",
+    "datetime",
+    "pair",
+    "list",
+    "object",
+    "objects",
+    "rows",
 ]
 
 
@@ -28,8 +41,8 @@ class Kind:
     """How an option is read.
 
     Attributes:
-        word: How its text is read. `day` is a text that should be a day or a time, `objects` are a list of JSON objects,
-            `rows` a file of bodies.
+        word: How its text is read. A `day` is a text, for a day or a time; `objects` are a list of JSON objects, `rows`
+            a file of bodies.
         item: How each item of a list is read.
         choices: The values that the documentation names; others are accepted if `is_open`.
         is_open: Whether there may be other values.
@@ -67,7 +80,8 @@ def resolve(annotation: Any, names: Mapping[str, Any]) -> Any:
     if not isinstance(annotation, str):
         return annotation
     try:
-        return eval(annotation, dict(names))  # the text is from this package
+        holder = types.SimpleNamespace(__annotations__={"it": annotation})
+        return typing.get_type_hints(holder, dict(names), include_extras=True)["it"]
     except NameError:
         return None
 

@@ -13,7 +13,7 @@ from wavix_async import Operation
 __all__ = ["Requests", "requests_of"]
 
 _READS: Final = frozenset({"GET", "HEAD"})
-_NAMED: Final = re.compile(r"\b(GET|HEAD|POST|PUT|PATCH|DELETE) (/v\d[\w/{}.-]*)")
+_NAMED: Final = re.compile(r"\b(GET|HEAD|POST|PUT|PATCH|DELETE) (/v\d[\w/{}-]*)")
 
 
 @attrs.frozen

@@ -83,7 +83,9 @@ class Option:
         for text in texts:
             if text.startswith("@"):
                 lines = read_text(self.name, text[1:]).lstrip()
-                text = lines if lines.startswith("[") else json.dumps([x.strip() for x in lines.splitlines() if x.strip()])
+                text = (
+                    lines if lines.startswith("[") else json.dumps([x.strip() for x in lines.splitlines() if x.strip()])
+                )
             if text.lstrip().startswith("["):
                 value = self._json(text)
                 if not isinstance(value, list):

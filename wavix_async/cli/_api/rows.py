@@ -106,7 +106,10 @@ class Bodies:
                     yield reader.line_num, "this row has not as many cells as the header"
                     continue
                 try:
-                    yield reader.line_num, self._named({name: self._cell(name, cell) for name, cell in row.items() if cell})
+                    yield (
+                        reader.line_num,
+                        self._named({name: self._cell(name, cell) for name, cell in row.items() if cell}),
+                    )
                 except Quit as quit_:
                     yield reader.line_num, quit_.message
         except UnicodeDecodeError:
@@ -124,7 +127,10 @@ class Bodies:
         return option.read([cell] if kind.word in {"list", "objects"} else cell)
 
     def _named(self, row: dict[str, Any]) -> dict[str, Any]:
-        return {name if name in self._kinds or f"{name}_" not in self._kinds else f"{name}_": each for name, each in row.items()}
+        return {
+            name if name in self._kinds or f"{name}_" not in self._kinds else f"{name}_": each
+            for name, each in row.items()
+        }
 
 
 @contextmanager

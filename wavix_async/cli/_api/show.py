@@ -46,9 +46,7 @@ def plain(value: Any, *, secrets: bool = False) -> Any:
         return value.isoformat()
     if attrs.has(type(value)) and not isinstance(value, BaseException):
         return {
-            field.name: plain(getattr(value, field.name), secrets=secrets)
-            if field.repr or secrets
-            else HIDDEN
+            field.name: plain(getattr(value, field.name), secrets=secrets) if field.repr or secrets else HIDDEN
             for field in attrs.fields(type(value))
             if not field.name.startswith("_")
         }

@@ -1,4 +1,4 @@
-"""Show on stderr that a call is still going on: nothing in the first second, then how long it takes and how far it is."""
+"""Show on stderr that a call is still going on: after a second, how long it takes and how far it is."""
 
 import asyncio
 import time
