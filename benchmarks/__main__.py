@@ -1,8 +1,9 @@
-"""Run the benchmarks: `speed` (the default), `reliability`, `limits`, `faults`, `rate`, `soak` or `layer`.
+"""Run the benchmarks. `speed` is the default.
 
 `speed` compares speed with bare aiohttp and the vendor's SDK. `reliability` shows what happens to 600 items under
 limits, faults and outages; `limits` and `faults` run only those scenarios. `rate` shows how the client finds a limit,
-and what stray 429s cost. `soak` looks for leaks. `layer` measures the cost of reliability. Example: `python -m
+and what stray 429s cost. `lanes` shows how long single calls wait beside a bulk run, and `threads` what one client
+costs that several threads share. `soak` looks for leaks. `layer` measures the cost of reliability. Example: `python -m
 benchmarks reliability --runs 1`.
 """
 
@@ -19,6 +20,7 @@ from benchmarks import (
     chart,
     decode,
     imports,
+    lanes,
     layer,
     memory,
     rate_control,
@@ -26,12 +28,13 @@ from benchmarks import (
     report,
     server,
     soak,
+    threads,
     throughput,
 )
 from benchmarks.contenders import BARE, CONTENDERS
 
 SECTIONS = ("requests", "decode", "memory", "imports")
-WHAT = ("speed", "reliability", "limits", "faults", "rate", "soak", "layer")
+WHAT = ("speed", "reliability", "limits", "faults", "rate", "lanes", "threads", "soak", "layer")
 ROUNDS, REQUESTS = 7, 3000
 DRAWN = {"speed": chart.render, "reliability": chart.render_reliability}
 
@@ -47,11 +50,21 @@ def main() -> None:
             results |= _speed(options)
             text = report.render(results)
         case "soak":
-            results |= soak.measure(options.items or soak.ITEMS, seconds=options.seconds, say=report.stderr)
+            results |= soak.measure(
+                options.items or soak.ITEMS, seconds=options.seconds or soak.SERVICE, say=report.stderr
+            )
             text = soak.render(results)
         case "layer":
             results |= layer.measure(options.rounds or layer.ROUNDS, options.requests or layer.CALLS, report.stderr)
             text = layer.render(results)
+        case "lanes":
+            results |= lanes.measure(options.only, options.seconds or lanes.SECONDS, options.runs, report.stderr)
+            text = lanes.render(results)
+        case "threads":
+            results |= threads.measure(
+                options.rounds or threads.ROUNDS, options.requests or threads.CALLS, report.stderr
+            )
+            text = threads.render(results)
         case "rate":
             results |= rate_control.measure(options.only, options.runs, report.stderr)
             text = rate_control.render(results)
@@ -102,10 +115,15 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("what", nargs="?", default="speed", choices=WHAT)
     parser.add_argument(
-        "--rounds", type=int, help=f"number of alternating rounds (speed: {ROUNDS}, layer: {layer.ROUNDS})"
+        "--rounds",
+        type=int,
+        help=f"number of alternating rounds (speed: {ROUNDS}, layer: {layer.ROUNDS}, threads: {threads.ROUNDS})",
     )
     parser.add_argument(
-        "--requests", type=int, help=f"requests per client and round (speed: {REQUESTS:,}, layer: {layer.CALLS:,})"
+        "--requests",
+        type=int,
+        help=f"requests per client, or per thread, and round (speed: {REQUESTS:,}, layer: {layer.CALLS:,},"
+        f" threads: {threads.CALLS})",
     )
     parser.add_argument(
         "--turns", type=int, help=f"processes per case (decode: {decode.TURNS}, imports: {imports.TURNS})"
@@ -113,11 +131,11 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--seconds",
         type=float,
-        default=soak.SERVICE,
-        help="how many seconds the service of soak runs (default: %(default)g)",
+        help=f"how many seconds the service of soak runs (default: {soak.SERVICE:g}), or the single calls of lanes"
+        f" (default: {lanes.SECONDS:g})",
     )
     parser.add_argument(
-        "--runs", type=int, default=3, help="runs of each scenario, each with its own seed (default: 3)"
+        "--runs", type=int, default=3, help="runs of each scenario, each with its own seed if it has one (default: 3)"
     )
     parser.add_argument(
         "--only",
@@ -126,7 +144,7 @@ def _arguments() -> argparse.Namespace:
         metavar="NAME",
         help=f"run only these: for speed, sections ({', '.join(SECTIONS)}) or contenders ({', '.join(CONTENDERS)});"
         f" for reliability, scenarios ({', '.join(reliability.NAMES)});"
-        f" for rate, rows ({', '.join(rate_control.ROWS)})",
+        f" for rate, rows ({', '.join(rate_control.ROWS)}); for lanes, modes ({', '.join(lanes.MODES)})",
     )
     parser.add_argument(
         "--items",
@@ -138,9 +156,12 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--svg", type=Path, help="write the README's chart of speed or reliability to this file")
     parser.add_argument("--json", type=Path, help="write all figures to this file")
     options = parser.parse_args()
-    names = {"speed": (*SECTIONS, *CONTENDERS), "reliability": reliability.NAMES, "rate": tuple(rate_control.ROWS)}.get(
-        options.what, ()
-    )
+    names = {
+        "speed": (*SECTIONS, *CONTENDERS),
+        "reliability": reliability.NAMES,
+        "rate": tuple(rate_control.ROWS),
+        "lanes": tuple(lanes.MODES),
+    }.get(options.what, ())
     if wrong := [name for name in options.only if name not in names]:
         parser.error(f"--only: {options.what} has no {', '.join(wrong)}; choose from: {', '.join(names) or 'nothing'}")
     if options.svg and options.what not in DRAWN:

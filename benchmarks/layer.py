@@ -383,7 +383,8 @@ def _places(part: str, client: Any, nothing: Any, plain: Plain) -> list[tuple[An
     """Return the replacements that remove a part: the object, the name of its attribute, and the new value."""
     match part:
         case "limiter":
-            return [(_find(client, "ClientState")[2], "limiter", lambda _: nothing)]
+            # The state of the loop has the transport, and the limiter of each group.
+            return [(_find(client, "Transport")[0], "limits", {"default": (nothing, nothing)})]
         case "slots":
             return [(_find(client, "Transport")[2], "slots", lambda: nothing)]
         case "watch":

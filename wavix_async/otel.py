@@ -308,13 +308,13 @@ class _AttemptSpan(_CurrentSpan):
             return
         if event.status is not None:
             span.set_attribute(_STATUS, event.status)
+        if event.request_id is not None:
+            span.set_attribute("wavix.request_id", event.request_id)
         if event.error is None:
             return
         self._set_error(_error_type(event.status, event.error))
         if event.outcome is not None:
             span.set_attribute("wavix.outcome", event.outcome)
-        if event.request_id is not None:
-            span.set_attribute("wavix.request_id", event.request_id)
         if self._run is not None:
             self._run.link_to(span, refused=event.status == 429)
 

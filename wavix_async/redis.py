@@ -20,7 +20,7 @@ import secrets
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from wavix_async._aio import LoopEnd, run_in_loop
+from wavix_async._aio import LoopEnd, close_socket, run_in_loop
 from wavix_async._ratelimit import ALIVE, PATIENCE, PROBE, LeaseGrant, LeaseRequest, SharedLimit
 from wavix_async.config import Secret, check_count, check_rate
 from wavix_async.errors import ConfigurationError
@@ -286,17 +286,8 @@ def _abandon(redis: Redis) -> None:
     for name in ("_available_connections", "_in_use_connections"):
         for connection in tuple(getattr(pool, name, ())):
             writer = getattr(connection, "_writer", None)
-            transport: Any = getattr(writer, "transport", None)
             connection._writer = connection._reader = None
-            while (tls := getattr(transport, "_ssl_protocol", None)) is not None:
-                # Closing a TLS transport needs the loop, so use the transport below it, which has the socket.
-                transport._closed = True
-                transport = tls._transport
-            sock = getattr(transport, "_sock", None)
-            if sock is not None:
-                transport._closing = True
-                sock.close()
-                transport._sock = None
+            close_socket(getattr(writer, "transport", None))
 
 
 def _shown(redis: str | Redis) -> str:

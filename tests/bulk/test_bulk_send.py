@@ -302,6 +302,19 @@ def test_a_refusal_of_the_account_stops_the_run_and_a_later_run_sends_the_rest(r
     assert set(api.sent.values()) == {1}
 
 
+@pytest.mark.req_16
+@pytest.mark.parametrize(("status", "settled"), [(402, True), (403, True), (422, True), (401, False)])
+def test_a_run_without_funds_still_looks_for_what_it_has_sent(status: int, settled: bool) -> None:
+    fates = iter([LOST, LOST, lost(applied=False), None, refusal(status, NO_FUNDS)])
+    api = MessageApi(lambda _: next(fates, None))
+    results, report = send(api, [message(each) for each in range(9)], concurrency=1)
+    proved = "accepted" if settled else "unknown"
+    ends = [by_key(results)[each] for each in range(9)]
+    assert ends == [proved, proved, "unknown", "accepted", "failed", *["not_sent"] * 4]
+    assert api.posts.total() == 5
+    assert report.elapsed < 30
+
+
 # --- what it cost ---
 
 
@@ -495,19 +508,16 @@ EXAMPLES = {
 @pytest.mark.req_01
 @pytest.mark.req_10
 @pytest.mark.req_14
-@settings(max_examples=12, deadline=None, derandomize=True)
-@given(**EXAMPLES)
+@pytest.mark.parametrize("examples", [12, pytest.param(300, marks=pytest.mark.scale)])
 def test_whatever_happens_in_several_runs_none_is_sent_twice_and_each_outcome_is_true(
-    tmp_path_factory: pytest.TempPathFactory, **example: Any
+    examples: int, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    make_runs(tmp_path_factory.mktemp("journal") / "run", **example)
+    @settings(max_examples=examples, deadline=None, derandomize=True)
+    @given(**EXAMPLES)
+    def make_some(**example: Any) -> None:
+        make_runs(tmp_path_factory.mktemp("journal") / "run", **example)
 
-
-@pytest.mark.scale
-@settings(max_examples=300, deadline=None, derandomize=True)
-@given(**EXAMPLES)
-def test_whatever_happens_in_several_runs_at_length(tmp_path_factory: pytest.TempPathFactory, **example: Any) -> None:
-    make_runs(tmp_path_factory.mktemp("journal") / "run", **example)
+    make_some()
 
 
 def make_runs(

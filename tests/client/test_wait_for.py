@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -20,6 +22,8 @@ from wavix_async import (
     WaitTimeoutError,
     WavixClient,
 )
+from wavix_async._aio import Clock
+from wavix_async._http import wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -139,13 +143,14 @@ def test_a_failure_that_waiting_does_not_mend_ends_the_wait() -> None:
     assert len(account.reads) == 1
 
 
-def test_a_read_that_hangs_is_cut_off_at_the_timeout() -> None:
+@pytest.mark.parametrize(("timeout", "most"), [(10, 10.6), (0.1, 0.2)])
+def test_a_read_that_hangs_is_cut_off_at_the_timeout(timeout: float, most: float) -> None:
     account = Late(0.0, lambda _: Reply(before=500.0))
 
     async def main() -> None:
         with pytest.raises(WaitTimeoutError):
-            await client(account).numbers.wait_applied(1001, CHANGE, timeout=10)
-        assert asyncio.get_running_loop().time() <= 10.6
+            await client(account).numbers.wait_applied(1001, CHANGE, timeout=timeout)
+        assert asyncio.get_running_loop().time() <= most
 
     run_virtual(main())
 
@@ -164,6 +169,72 @@ def test_any_object_can_be_waited_for() -> None:
     run_virtual(main())
 
 
+def test_a_timeout_of_the_callers_own_read_is_not_the_end_of_the_time() -> None:
+    async def read() -> str:
+        raise TimeoutError("the caller's own")
+
+    async def main() -> None:
+        with pytest.raises(TimeoutError, match="the caller's own") as told:
+            await client(Late(0.0)).wait_for(read, bool, timeout=600)
+        assert not isinstance(told.value, WaitTimeoutError)
+
+    run_virtual(main())
+
+
+class Events:
+    """What a waiter listens to: events at given times; then the source fails, or never has another one."""
+
+    def __init__(self, *times: float, fails: bool = False) -> None:
+        self.times = list(times)
+        self.fails = fails
+        self.listening = 0
+
+    async def wake(self) -> None:
+        self.listening += 1
+        try:
+            now = asyncio.get_running_loop().time()
+            # An event that came while the waiter did not listen is lost.
+            self.times = [at for at in self.times if at > now]
+            if not self.times:
+                await asyncio.sleep(0 if self.fails else inf)
+                raise RuntimeError("no more events")
+            await asyncio.sleep(self.times[0] - now)
+        finally:
+            self.listening -= 1
+
+
+async def reads_of(events: Events, done_at: float, lasting: float = 0.0, timeout: float = 600.0) -> list[float]:
+    """Wait for something beside events, and return when it was read."""
+    reads: list[float] = []
+
+    async def read() -> bool:
+        reads.append(asyncio.get_running_loop().time())
+        await asyncio.sleep(lasting)
+        return reads[-1] >= done_at
+
+    await wait_for(read, bool, what="it is done", every=(16, 16), timeout=timeout, clock=Clock(), wake=events.wake)
+    assert events.listening == 0
+    return reads
+
+
+def test_an_event_makes_a_waiter_read_at_once() -> None:
+    assert run_virtual(reads_of(Events(3.0, 5.0), done_at=5.0)) == [0.0, 3.0, 5.0]
+
+
+def test_an_event_that_comes_during_a_read_is_not_missed() -> None:
+    assert run_virtual(reads_of(Events(1.0), done_at=2.0, lasting=2.0)) == [0.0, 2.0]
+
+
+def test_events_that_fail_do_not_make_a_waiter_read_all_the_time() -> None:
+    reads = run_virtual(reads_of(Events(3.0, fails=True), done_at=30.0))
+    assert reads[:2] == [0.0, 3.0]
+    assert all(after - before >= 0.75 * 16 for before, after in itertools.pairwise(reads[1:]))
+
+
+def test_an_event_just_before_the_end_leaves_the_last_read_its_time() -> None:
+    assert run_virtual(reads_of(Events(1.0), done_at=9.0, timeout=10.0))[-1] == pytest.approx(9.5, abs=0.1)
+
+
 @pytest.mark.parametrize("every", [5, (5,), (0, 5), (5, 1), ("1", "2"), (True, 2)])
 def test_intervals_that_are_no_pair_of_seconds_are_refused(every: Any) -> None:
     async def main() -> None:
@@ -180,6 +251,33 @@ def test_a_timeout_that_is_no_number_of_seconds_is_refused(timeout: Any) -> None
             await client(Late(0.0)).numbers.wait_applied(1001, CHANGE, timeout=timeout)
 
     run_virtual(main())
+
+
+async def is_enabled(_: object) -> bool:
+    """Stand for a check that nothing awaits."""
+    return False
+
+
+@pytest.mark.parametrize(
+    ("read", "done", "message", "reads"),
+    [
+        (5, bool, "read must be a function that makes the call each time, .* got int", 0),
+        (lambda: 5, bool, "read must return a call to await, got int", 0),
+        (None, 5, "done must be a plain function of the object, .* got int", 0),
+        (None, is_enabled, "done must be a plain function of the object, .* got an async function", 0),
+        (None, lambda number: is_enabled(number), "done must return True or False", 1),
+    ],
+)
+def test_functions_that_could_not_work_are_refused(read: Any, done: Any, message: str, reads: int) -> None:
+    account = Late(0.0)
+
+    async def main() -> None:
+        wavix = client(account)
+        with pytest.raises(InputError, match=message):
+            await wavix.wait_for(read or (lambda: wavix.numbers.get(1001)), done)
+
+    run_virtual(main())
+    assert len(account.reads) == reads
 
 
 @pytest.mark.parametrize(

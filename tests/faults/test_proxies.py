@@ -13,9 +13,20 @@ import aiohttp
 import pytest
 from yarl import URL
 
+from tests.streams.server import answer as answers
+from tests.streams.server import serving
 from tests.support.raw import RawConnection, RawServer, anonymous_tls, answer
 from tests.support.stub import NUMBER
-from wavix_async import ClientClosedError, ConfigurationError, ConnectError, RetryPolicy, WavixClient
+from wavix_async import (
+    ClientClosedError,
+    ConfigurationError,
+    ConnectError,
+    Download,
+    Operation,
+    RetryPolicy,
+    TransportError,
+    WavixClient,
+)
 
 if TYPE_CHECKING:
     import ssl
@@ -133,8 +144,9 @@ async def test_a_proxy_that_refuses_has_sent_nothing(status: int) -> None:
     async with Heads(refuse=status).run() as proxy:
         url = f"http://{LOGIN}@127.0.0.1:{proxy.port}"
         async with WavixClient(KEY, base_url="https://wavix.invalid", proxy=url, retry=FAST) as wavix:
-            with pytest.raises(ConnectError, match=f"status {status}") as caught:
+            with pytest.raises(ConnectError, match=f"through the proxy: status {status}") as caught:
                 await wavix.numbers.get(1)
+    assert ("Check the login in the URL of the proxy" in str(caught.value)) == (status == 407)
     assert (caught.value.outcome, len(proxy.lines)) == ("not_sent", 4)
     assert not any(secret in shown(caught.value) for secret in (PASSWORD, LOGIN, BASIC, BASIC[6:]))
 
@@ -143,7 +155,7 @@ async def test_a_proxy_that_refuses_has_sent_nothing(status: int) -> None:
 async def test_a_proxy_out_of_reach_shows_no_password(unused_tcp_port: int) -> None:
     url = f"http://{LOGIN}@127.0.0.1:{unused_tcp_port}"
     async with WavixClient(KEY, base_url="https://wavix.invalid", proxy=url, retry=RetryPolicy.none()) as wavix:
-        with pytest.raises(ConnectError) as caught:
+        with pytest.raises(ConnectError, match=r"wavix\.invalid through the proxy: ") as caught:
             await wavix.numbers.get(1)
     assert not any(secret in shown(caught.value) for secret in (PASSWORD, LOGIN, BASIC, BASIC[6:]))
 
@@ -226,6 +238,25 @@ async def test_this_machine_is_reached_without_the_proxy_of_the_environment(envi
         environment.setenv("HTTP_PROXY", "http://127.0.0.1:9")
         async with WavixClient(KEY, base_url=f"http://127.0.0.1:{api.port}", trust_env=True) as wavix:
             assert (await wavix.numbers.get(7)).id == 7
+
+
+@pytest.mark.parametrize(
+    ("no_proxy", "tunnels"),
+    [("", ["files.invalid"]), ("wavix.invalid", ["files.invalid"]), ("files.invalid", []), ("*", [])],
+)
+async def test_the_host_of_a_file_has_its_own_entry_in_the_environment(
+    environment: pytest.MonkeyPatch, no_proxy: str, tunnels: list[str]
+) -> None:
+    redirect = answers(status=302, kind=None, Location="https://files.invalid/call.mp3?signature=hush")
+    async with serving(redirect) as api, Heads(refuse=502).run() as proxy:
+        environment.setenv("HTTPS_PROXY", f"http://{LOGIN}@127.0.0.1:{proxy.port}")
+        environment.setenv("NO_PROXY", no_proxy)
+        async with WavixClient(KEY, base_url=api.url, trust_env=True, retry=RetryPolicy.none()) as wavix:
+            with pytest.raises(TransportError, match=r"Cannot connect to files\.invalid"):
+                await wavix.download(Operation("GET", "/v1/recordings/1", Download))
+    assert proxy.lines == [f"CONNECT {host}:443 HTTP/1.1" for host in tunnels]
+    assert all(headers["proxy-authorization"] == BASIC for headers in proxy.headers)
+    assert KEY not in str(proxy.headers)
 
 
 def test_a_wrong_proxy_in_the_environment_is_named_and_not_shown(environment: pytest.MonkeyPatch) -> None:

@@ -239,7 +239,7 @@ class TestListsThatAreNotWhole:
         assert list(tmp_path.iterdir()) == [path]
 
 
-ODD_TEXTS = ["half \ud83d", "\udc00", "\x00", "\x1b[31m", "\u202e", "=1+1", "[bold]"]
+ODD_TEXTS = ["half \ud83d", "\udc00", "\x00", "\x1b[31m", "\u202e", "=1+1", "\uff1d1+1", "[bold]"]
 
 
 @pytest.mark.req_29
@@ -253,7 +253,7 @@ async def test_an_odd_text_disturbs_no_file_and_no_run(tmp_path: Path, text: str
             assert await export(wavix, tmp_path / f"a.{suffix}") == 20
             assert len(list(read(tmp_path / f"a.{suffix}").targets())) == 20
         for row in csv.reader(io.StringIO((tmp_path / "a.csv").read_text())):
-            assert not any(cell.startswith(("=", "+", "-", "@")) for cell in row)
+            assert not any(cell.startswith(("=", "+", "-", "@", "\uff1d")) for cell in row)
         wanted = NumberUpdate(sms_relay_url="https://x.test/a", call_status_url="https://x.test/b")
         planned = await plan(wavix, dict.fromkeys(range(FIRST, FIRST + len(fields)), wanted))
         planned.table().encode()

@@ -23,7 +23,7 @@ from wavix_async import (
 )
 
 GET = Operation("GET", "/v1/things/{id}", Success)
-PER_NUMBER = Operation("POST", "/v1/messages", Success, fail_fast_codes=["47"])
+PER_NUMBER = Operation("POST", "/v1/messages/{id}", Success, fail_fast_codes=["47"])
 NUDGE = Operation("GET", "/v1/nudges/{id}", Success, fail_fast_on_429=True)
 
 
@@ -116,12 +116,13 @@ def test_a_permit_after_the_deadline_is_refused_at_once(
 
 
 @pytest.mark.req_06
-def test_a_quota_of_one_operation_says_nothing_of_the_rate() -> None:
+@pytest.mark.parametrize("operation", [NUDGE, PER_NUMBER], ids=["all", "by code"])
+def test_a_quota_of_one_operation_says_nothing_of_the_rate(operation: Operation[Success]) -> None:
     async def main() -> None:
-        session = StubSession(lambda _: Reply(429, {}, {"Retry-After": "86400"}))
+        session = StubSession(lambda _: Reply(429, {"error_code": "47"}, {"Retry-After": "86400"}))
         async with made(session) as wavix:
             with pytest.raises(RateLimitError) as caught:
-                await wavix.call(NUDGE, path={"id": 1})
+                await wavix.call(operation, path={"id": 1})
             snapshot = wavix.limits.snapshot()
             assert (snapshot.paused_for, snapshot.refused, snapshot.in_flight) == (0, 0, 0)
             assert caught.value.retry_after == 86400

@@ -100,7 +100,7 @@ def test_a_wrong_header_is_refused(headers: Any) -> None:
 
 @pytest.mark.parametrize("query", ["a=1", [("a", 1)], {1: 2}, {"": 1}])
 def test_a_wrong_query_is_refused(query: Any) -> None:
-    with pytest.raises(ConfigurationError, match="query must be a mapping"):
+    with pytest.raises(ConfigurationError, match=r"query must be a mapping|query has the name (1|'')"):
         client().with_options(query=query)
 
 

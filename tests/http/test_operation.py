@@ -318,6 +318,15 @@ def test_keys_of_answers_and_bodies(name: str) -> None:
             Operation("GET", "/v1/things", dict, **{name: wrong})
 
 
+@pytest.mark.parametrize(
+    "name", ["idempotent", "fail_fast_on_429", "not_found_is_success", "error_flag_is_data", "pending_202"]
+)
+@pytest.mark.parametrize("value", ["no", "", 1, 0, None])
+def test_a_switch_is_true_or_false(name: str, value: Any) -> None:
+    with pytest.raises(InputError, match=f"POST /v1/things: {name} must be True or False, got {value!r}"):
+        Operation("POST", "/v1/things", dict, **{name: value})
+
+
 def test_reserved_words() -> None:
     operation = Operation("GET", "/v3/messages/{id}", dict, reserved=["all", "sender-ids"])
     assert operation.reserved == {"all", "sender-ids"}

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import logging
+import pickle
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -52,6 +54,18 @@ def test_a_receipt_has_the_facts_of_the_call() -> None:
         assert receipt.headers["x-request-ID"] == "req-1"
         assert receipt.waited >= 3
         assert receipt.elapsed - receipt.waited == pytest.approx(0.75, abs=0.05)
+
+    run_virtual(main())
+
+
+def test_a_receipt_can_be_pickled_and_copied() -> None:
+    async def main() -> None:
+        async with stub(StubSession(lambda _: Reply(headers=ID))) as wavix:
+            receipt = await wavix.receipt(wavix.numbers.get(1001))
+        for other in (pickle.loads(pickle.dumps(receipt)), copy.deepcopy(receipt), copy.copy(receipt)):
+            assert other == receipt
+            assert other.value == receipt.value
+            assert other.headers["x-request-ID"] == "req-1"
 
     run_virtual(main())
 

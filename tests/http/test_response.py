@@ -189,6 +189,7 @@ def test_an_error_status_is_an_error_whatever_the_body_says(status: int, payload
         ({"CF-Ray": "c"}, "c"),
         ({"X-Request-Id": "a", "CF-Ray": "c"}, "a"),
         ({"X-Request-Id": ""}, None),
+        ({"X-Request-Id": "a\x1b[31m\x07\u202e"}, "a\\x1b[31m\\x07\\u202e"),
         ({}, None),
     ],
 )

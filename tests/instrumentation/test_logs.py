@@ -52,6 +52,14 @@ def a_429_and_a_503() -> StubSession:
     return StubSession(lambda _: next(replies, Reply()))
 
 
+def test_a_name_in_an_answer_adds_no_line_and_no_escape_to_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.WARNING, "wavix_async")
+    talk(StubSession(lambda _: Reply(200, {"id": 7, "sms_enabled": True, "\x1b[31mred\n2030 ERROR\u202e": 1})))
+    shown = [str(vars(record).get("drift")) for record in caplog.records]
+    assert any(r"\x1b[31mred\n2030 ERROR\u202e" in each for each in shown)
+    assert all(each.isprintable() for each in shown)
+
+
 TEXTS = {
     AttemptEvent: "attempt ended",
     RetryEvent: "attempt will be repeated",

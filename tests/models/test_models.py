@@ -376,3 +376,5 @@ def test_a_model_is_written_as_json_as_it_was_received() -> None:
     assert "\n" not in number.to_json()
     assert json.loads(number.to_json(indent=2)) == payload
     assert number.to_json(indent=2).startswith('{\n  "')
+    half = from_dict(Number, {**payload, "label": "half \ud800"})
+    assert json.loads(half.to_json().encode()) == {**payload, "label": "half \ud800"}

@@ -87,7 +87,12 @@ async def test_an_update_through_a_429_and_a_503(seen: Seen) -> None:
             "wavix.outcome": "unknown",
             "wavix.request_id": ids[1],
         },
-        {**same, "http.request.resend_count": 2, "http.response.status_code": 200},
+        {
+            **same,
+            "http.request.resend_count": 2,
+            "http.response.status_code": 200,
+            "wavix.request_id": ids[2],
+        },
     ]
     assert [span.status.status_code for span in spans] == [StatusCode.ERROR, StatusCode.ERROR, StatusCode.UNSET]
     for span in spans:

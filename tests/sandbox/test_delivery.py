@@ -220,7 +220,6 @@ async def test_a_reset_forgets_what_waits(hook: Receiver) -> None:
 
 
 async def test_a_sandbox_in_a_thread_delivers_to_the_loop_of_the_test(hook: Receiver) -> None:
-    before = threading.active_count()
     with Sandbox() as sandbox:
         post(sandbox, hook, range(5))
         await sandbox.delivered()
@@ -230,7 +229,7 @@ async def test_a_sandbox_in_a_thread_delivers_to_the_loop_of_the_test(hook: Rece
         await sandbox.start()
         await sandbox.delivered()
         assert hook.order[5:] == [5]
-    assert threading.active_count() == before
+    assert [thread for thread in threading.enumerate() if thread.name == "wavix-sandbox"] == []
 
 
 async def test_what_the_groups_post_is_delivered(hook: Receiver) -> None:
@@ -244,6 +243,17 @@ async def test_what_the_groups_post_is_delivered(hook: Receiver) -> None:
         steps = [event["event_type"] for event in hook.came]
         assert (steps[0], steps[-1]) == ("call_setup", "completed")
         assert "answered" in steps
+
+
+async def test_a_file_that_is_transcribed_again_is_reported_in_three_tries(hook: Receiver) -> None:
+    hook.statuses = [200, 500, 500, 500, 500]
+    async with Sandbox() as sandbox, WavixClient(sandbox.api_key, base_url=sandbox.url) as wavix:
+        sent = await wavix.speech_analytics.upload(file=b"RIFF....WAVE", filename="a.wav", callback_url=hook.url)
+        await wavix.speech_analytics.retranscribe(sent.request_id, callback_url=hook.url)
+        for _ in range(6):
+            await sandbox.delivered()
+            sandbox.advance(5)
+        assert [event.statuses for event in sandbox.outbox] == [[200], [500, 500, 500]]
 
 
 async def test_a_receiver_may_call_the_sandbox_before_it_answers() -> None:

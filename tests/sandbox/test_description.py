@@ -27,7 +27,10 @@ def check(operation: str, body: Any = None, query: str = "") -> str | None:
         found.check_query(query)
         found.check_body(b"" if body is None else json.dumps(body).encode())
     except ApiError as error:
-        return f"{error.status} {error.body['message']}"
+        # The operations of calls tell all errors at once, by field.
+        errors: dict[str, str] = error.body.get("errors", {})
+        told = [name if text == "required" else text for name, text in errors.items()]
+        return f"{error.status} {'; '.join(told) or error.body['message']}"
     return None
 
 
@@ -106,6 +109,22 @@ def test_what_the_api_refuses_is_refused_by_name(operation: str, body: Any, quer
 def test_the_examples_of_the_description_are_taken(name: str) -> None:
     for example in examples_of(DESCRIBED[name].body):
         assert check(name, example) is None
+
+
+def test_the_operations_of_calls_tell_all_errors_of_a_body_at_once() -> None:
+    found = request_check("POST", "/v1/calls")
+    assert found is not None
+    with pytest.raises(ApiError) as caught:
+        found.check_body(json.dumps({"to": 5, "colour": "red"}).encode())
+    assert caught.value.body == {
+        "success": False,
+        "message": "Validation error",
+        "errors": {
+            "from": "required",
+            "to": "Missing or invalid parameter to",
+            "colour": "Missing or invalid parameter colour: unknown field",
+        },
+    }
 
 
 def test_another_operation_has_no_checks() -> None:

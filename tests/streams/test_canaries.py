@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 
 import aiohttp
 import pytest
@@ -34,3 +35,11 @@ async def test_without_a_length_a_cut_looks_like_the_end() -> None:
     got = await broken(answer(b"abc", length=None))
     assert await got.content.readany() == b"abc"
     assert got.content.at_eof()
+
+
+async def test_the_missing_end_of_gzip_looks_like_the_end() -> None:
+    async with serving(answer(gzip.compress(b"abc")[:-9], Content_Encoding="gzip")) as server:
+        async with aiohttp.ClientSession() as session, session.get(server.url) as got:
+            assert await got.read() in {b"abc", b""}
+        async with aiohttp.ClientSession() as session, session.get(server.url, auto_decompress=False) as got:
+            assert await got.read() == gzip.compress(b"abc")[:-9]

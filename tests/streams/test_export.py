@@ -84,6 +84,7 @@ async def test_an_export_without_rows_is_complete() -> None:
             assert export.complete is True
 
 
+@pytest.mark.req_33
 async def test_a_break_raises_after_the_rows_before_it() -> None:
     cut = chunked(row(1) + row(2), row(3)[:9], ends=False)
     async with exporting(cut) as (server, wavix):
@@ -104,6 +105,7 @@ async def test_before_the_first_row_a_failure_is_repeated(broken: Script) -> Non
     assert len(server.asked) == 2
 
 
+@pytest.mark.req_33
 async def test_a_body_without_a_told_end_is_never_complete() -> None:
     async with exporting(answer(row(1), length=None), answer(row(1) + row(2)[:9], length=None)) as (_, wavix):
         export = wavix.messages.export(type="outbound")
@@ -180,7 +182,7 @@ async def test_save_keeps_the_rows_as_they_came(tmp_path: Path) -> None:
 
 
 async def test_a_table_has_no_formulas(tmp_path: Path) -> None:
-    evil = ["=1+1", "+cmd|' /C calc'!A0", "-2+3", "@SUM(1)", "\t=1", "\r=1", "\uff1d1"]
+    evil = ["=1+1", "+cmd|' /C calc'!A0", "-2+3", "@SUM(1)", "\t=1", "\r=1", "\uff1d1", " =1+1", "+\u0663"]
     good = ["+15125550100", "-5", 'plain,"x"\n', "a\r=1"]
     rows = [row(at, tag=text, body={"a": 1}) for at, text in enumerate([*evil, *good])]
     async with exporting(chunked(*rows)) as (_, wavix):
@@ -192,7 +194,7 @@ async def test_a_table_has_no_formulas(tmp_path: Path) -> None:
     assert [each["tag"] for each in table] == [*(f"'{text}" for text in evil), *good]
     assert {each["to"] for each in table} == {"+15125550100"}
     assert json.loads(table[0]["extra"]) == {"body": {"a": 1}}
-    assert saved.rows == 11
+    assert saved.rows == len([*evil, *good])
 
 
 async def test_save_starts_again_and_leaves_no_half_file(tmp_path: Path) -> None:
@@ -250,6 +252,7 @@ async def test_the_sandbox_streams_messages(tmp_path: Path) -> None:
         assert f"after {len(rows)} rows" in str(caught.value)
 
 
+@pytest.mark.req_33
 @pytest.mark.parametrize("seed", range(2))
 async def test_many_exports_tell_the_truth(seed: int) -> None:
     dice = random.Random(seed)

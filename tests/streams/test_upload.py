@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from typing import TYPE_CHECKING
 
@@ -94,3 +95,50 @@ async def test_bounds_are_checked_before_anything_is_sent(tmp_path: Path) -> Non
         file_part("file", tmp_path / "missing.pdf", None)
     part = file_part("file", large, None, most=26)
     assert part == Part("file", FilePart(str(large), 25 * 1024 * 1024 + 1), "large.wav", "audio/x-wav")
+
+
+async def test_what_progress_raises_reaches_the_caller_and_ends_the_upload(tmp_path: Path) -> None:
+    (tmp_path / "id.pdf").write_bytes(SCAN)
+
+    def leave(sent: int, _: int | None) -> None:
+        if sent > len(SCAN) // 2:
+            raise LookupError("the user has left")
+
+    async with serving(DONE) as server, WavixClient(KEY, base_url=server.url) as wavix:
+        with pytest.raises(LookupError, match="the user has left") as caught:
+            await wavix.numbers.papers.upload(
+                did_ids=[1], doc_attachment=tmp_path / "id.pdf", doc_id="id", progress=leave
+            )
+        assert not server.asked, "the whole body came"
+        frames = [frame.name for frame in caught.traceback]
+        assert "write" not in frames, "the sender's frame may hold the key"
+        # The connection with half a body is not used again.
+        await wavix.call(Operation("GET", "/v1/x", None))
+
+
+@pytest.mark.parametrize("progress", [5, "print"])
+async def test_a_callback_that_cannot_be_called_is_named_before_anything_is_sent(
+    tmp_path: Path, progress: object
+) -> None:
+    (tmp_path / "id.pdf").write_bytes(SCAN)
+    async with serving(DONE) as server, WavixClient(KEY, base_url=server.url) as wavix:
+        with pytest.raises(InputError, match="progress must be a function"):
+            await wavix.numbers.papers.upload(
+                did_ids=[1],
+                doc_attachment=tmp_path / "id.pdf",
+                doc_id="id",
+                progress=progress,  # type: ignore[arg-type]
+            )
+        with pytest.raises(InputError, match="progress must be a function"):
+            file_part("file", b"x", "a.pdf", progress=progress)  # type: ignore[arg-type]
+    assert server.connections == 0
+
+
+def test_a_path_that_is_not_a_file_is_named(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.pdf")
+    (tmp_path / "folder.pdf").mkdir()
+    for name, why in (("pipe.pdf", "Not a file"), ("folder.pdf", "Is a directory")):
+        with pytest.raises(InputError, match=f"doc_attachment: cannot read .*{name}: {why}"):
+            file_part("doc_attachment", tmp_path / name, None)
+    with pytest.raises(InputError, match="doc_attachment is empty"):
+        file_part("doc_attachment", "", None)

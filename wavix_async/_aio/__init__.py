@@ -3,7 +3,7 @@
 from wavix_async._aio.clock import Clock
 from wavix_async._aio.file_lock import Lock, is_held
 from wavix_async._aio.lanes import BULK_SHARE, Turns
-from wavix_async._aio.loop_end import LoopEnd, run_in_loop
+from wavix_async._aio.loop_end import LoopEnd, close_socket, run_in_loop
 from wavix_async._aio.semaphore import LaneSemaphore, QuickSemaphore
 from wavix_async._aio.stop import ClosingSignal, StopSignal
 from wavix_async._aio.unawaited import UnawaitedGuard
@@ -22,6 +22,7 @@ __all__ = [
     "UnawaitedGuard",
     "Watchdog",
     "Watched",
+    "close_socket",
     "is_held",
     "run_in_loop",
 ]

@@ -20,7 +20,7 @@ class QuickSemaphore(asyncio.Semaphore):
 
 
 class LaneSemaphore(asyncio.Semaphore):
-    """A semaphore with two lanes: `acquire` is that of live calls, and `bulk` is the same semaphore for bulk runs.
+    """A semaphore with two lanes: live calls go first, and leave bulk runs a share.
 
     Args:
         value: How many may hold it.
@@ -30,21 +30,17 @@ class LaneSemaphore(asyncio.Semaphore):
     def __init__(self, value: int, share: float) -> None:
         super().__init__(value)
         self._turns: Turns[asyncio.Future[None]] = Turns(share)
-        self.bulk: asyncio.Semaphore = _BulkLane(self)
 
     def locked(self) -> bool:
         """Return whether `acquire` would wait. A free slot goes to a waiting caller at once, so none waits for it."""
         return self._value == 0
 
-    async def acquire(self) -> Literal[True]:
-        """Acquire a slot for a live call."""
-        if self._value:
-            self._value -= 1
-            return True
-        return await self.wait_for_turn(bulk=False)
+    def take(self) -> None:
+        """Take a slot that is free: `locked` was false just now."""
+        self._value -= 1
 
-    async def wait_for_turn(self, *, bulk: bool) -> Literal[True]:
-        """Wait for a slot in a lane."""
+    async def acquire(self, *, bulk: bool = False) -> Literal[True]:
+        """Acquire a slot, in the lane of live calls or in that of bulk runs."""
         if self._value:
             self._value -= 1
             return True
@@ -65,31 +61,10 @@ class LaneSemaphore(asyncio.Semaphore):
     def release(self) -> None:
         """Give the slot to the next."""
         turns = self._turns
-        while turns:
+        while turns.live or turns.bulk:
             turn = turns.take()
             # A call that a loop left when it ended never wakes.
             if not turn.done() and not turn.get_loop().is_closed():
                 turn.set_result(None)
                 return
         self._value += 1
-
-
-class _BulkLane(asyncio.Semaphore):
-    """The bulk lane of a `LaneSemaphore`."""
-
-    def __init__(self, slots: LaneSemaphore) -> None:
-        super().__init__()
-        self._slots = slots
-
-    def locked(self) -> bool:
-        return self._slots.locked()
-
-    async def acquire(self) -> Literal[True]:
-        slots = self._slots
-        if slots._value:
-            slots._value -= 1
-            return True
-        return await slots.wait_for_turn(bulk=True)
-
-    def release(self) -> None:
-        self._slots.release()

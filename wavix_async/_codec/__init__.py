@@ -17,6 +17,7 @@ from wavix_async._codec.shapes import (
     name_of,
     shape_of,
 )
+from wavix_async._codec.spreadsheet import is_formula
 from wavix_async._codec.values import Value
 
 __all__ = [
@@ -40,6 +41,7 @@ __all__ = [
     "from_dict",
     "holds_plain",
     "is_about",
+    "is_formula",
     "is_hidden",
     "is_list",
     "is_model",

@@ -14,7 +14,8 @@ The path of a call, top to bottom:
     retry.py         decide()               whether to retry a failed attempt, and when
 
 A file or an export takes the same way, with `stream_call.py` in place of `call.py`: it opens the answer
-(`open_answer.py`), and `streams.py` reads it.
+(`open_answer.py`, `content_coding.py` if it is compressed), and `streams.py` reads it. `saving.py` writes it to disk.
+`progress.py` has the callbacks.
 
 `operation.py` defines a call, `options.py` what can differ from call to call, and `state.py` what all calls of a client
 share. `redaction.py` keeps the API key out of errors and events. `headers.py` and `proxy.py` check what callers add to
@@ -28,6 +29,7 @@ from wavix_async._http.file_part import FilePart
 from wavix_async._http.headers import idempotency_headers
 from wavix_async._http.operation import Operation
 from wavix_async._http.options import CallOptions
+from wavix_async._http.progress import Progress, check_progress
 from wavix_async._http.receipts import Receipt, Recording
 from wavix_async._http.redaction import Redactor
 from wavix_async._http.refusals import REQUEST_ERROR_STATUSES, is_no_answer, is_request_error
@@ -54,6 +56,7 @@ __all__ = [
     "Limits",
     "Operation",
     "Part",
+    "Progress",
     "Receipt",
     "Recording",
     "Redactor",
@@ -66,6 +69,7 @@ __all__ = [
     "add_context",
     "build_request",
     "check_intervals",
+    "check_progress",
     "decide",
     "denial_of_record",
     "describe",

@@ -14,10 +14,11 @@ import time
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, Final, TypeAlias, TypeVar
 
+from wavix_async._aio import LaneSemaphore
 from wavix_async._http.operation import Operation
 from wavix_async._http.options import CallOptions
 from wavix_async._http.response import Response, code_of
-from wavix_async._http.state import ClientState
+from wavix_async._http.state import ClientState, LoopState
 from wavix_async._ratelimit import WaitTooLong, rate_hint, wait_told
 from wavix_async.errors import DeadlineExceededError, RateLimitError
 
@@ -56,14 +57,16 @@ class Admission:
         operation: Operation[Any],
         clock: Callable[[], float],
         deadline: float,
-        loop: asyncio.AbstractEventLoop,
+        here: LoopState,
     ) -> None:
         self._state = state
         self._options = options
         self._operation = operation
         self._time = clock
-        self._limiter = limiter = state.limiter(operation.limit_group)
-        self._side = limiter.side_of(loop)
+        limit = here.limits.get(operation.limit_group)
+        self._limiter, self._side = limiter, _ = (
+            state.enter_limit(here, operation.limit_group) if limit is None else limit
+        )
         # One position for all attempts: a retried call does not go to the end of the queue.
         self._position = limiter.join_queue()
         self._deadline = deadline
@@ -164,7 +167,10 @@ class Admission:
         try:
             async with asyncio.timeout(None if self._deadline == NO_DEADLINE else self._deadline - self._time()):
                 for slot in slots:
-                    await slot.acquire()
+                    if type(slot) is LaneSemaphore:
+                        await slot.acquire(bulk=self._options.bulk)
+                    else:
+                        await slot.acquire()
                     taken.append(slot)
         except BaseException as error:
             self.give_back(permit, taken)

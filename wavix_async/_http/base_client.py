@@ -26,7 +26,7 @@ from wavix_async._http.options import (
     follow,
     merge_timeout,
 )
-from wavix_async._http.proxy import check_ssl, choose_proxy
+from wavix_async._http.proxy import check_ssl, choose_proxy, proxy_of_environment
 from wavix_async._http.receipts import Receipt, Recording, get_receipt
 from wavix_async._http.redaction import Redactor
 from wavix_async._http.request import Part, build_request
@@ -34,7 +34,7 @@ from wavix_async._http.state import ClientState
 from wavix_async._http.stream_call import StreamCall
 from wavix_async._http.streams import Download, Export, Opener, Stream
 from wavix_async._http.transport import MAX_BODY, Transport
-from wavix_async._http.waiters import check_intervals, wait_for
+from wavix_async._http.waiters import check_functions, check_intervals, wait_for
 from wavix_async._instrumentation import Observer, Observers, log_to_stderr
 from wavix_async._ratelimit import LimitSnapshot
 from wavix_async.config import (
@@ -71,7 +71,7 @@ _MAPPINGS: Final = (dict, type(None))
 def _check_arguments(operation: object, path: object, query: object) -> None:
     if not isinstance(operation, Operation):
         raise InputError(
-            f'call() takes an Operation, for example Operation("GET", "/v1/...", dict); got {operation!r}.'
+            f'operation must be an Operation, for example Operation("GET", "/v1/...", dict); got {operation!r}.'
         )
     for name, given in (("path", path), ("query", query)):
         if given is not None and not isinstance(given, Mapping):
@@ -144,6 +144,8 @@ class BaseClient:
             connect_timeout=timeouts.connect,
             session=session,
             proxy=choose_proxy(proxy, self._base_url, trust_env=trust_env),
+            # NO_PROXY may except the API and not the host of a file, or the other way round.
+            proxy_of_files=proxy_of_environment if trust_env and proxy is None else None,
             ssl=check_ssl(ssl),
             app_info=check_app_info(app_info),
             bulk_share=check_share(bulk_share),
@@ -401,8 +403,10 @@ class BaseClient:
         Raises:
             WaitTimeoutError: The time is over; `last` is the object as it was read last.
             ConfigurationError: `every` or `timeout` is out of range.
+            InputError: `read` or `done` is not such a function.
             WavixError: A read failed, and waiting would not help.
         """
+        check_functions(read, done)
         every, timeout = check_intervals(every, timeout)
         return await wait_for(read, done, what=what, every=every, timeout=timeout, clock=self.clock)
 

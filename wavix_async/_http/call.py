@@ -108,7 +108,7 @@ class Call(Generic[T]):
         self._deadline = deadline = NO_DEADLINE if allowed is None else started + allowed
         self._here = here = state.begin_call(loop)
         try:
-            self._admission = Admission(state, options, self._operation, clock, deadline, loop)
+            self._admission = Admission(state, options, self._operation, clock, deadline, here)
             try:
                 return await self._attempt()
             except WavixError as error:
@@ -139,12 +139,13 @@ class Call(Generic[T]):
         options, admission = self._options, self._admission
         try:
             own = self._here.transport.slots()
-            slots = (*options.semaphores, own.bulk if options.bulk else own)
+            slots = (*options.semaphores, own)
             permit = admission.try_enter(slots)
             if permit is None:
                 permit = await admission.wait(slots)
             else:
-                for slot in slots:
+                own.take()
+                for slot in options.semaphores:
                     await slot.acquire()
             began = self._time()
             if began >= self._deadline:

@@ -8,6 +8,7 @@ from typing import Final
 
 import aiohttp
 
+from wavix_async._http.progress import ProgressError
 from wavix_async._http.refusals import is_request_error
 from wavix_async._http.request import Request
 from wavix_async.errors import (
@@ -21,7 +22,7 @@ from wavix_async.errors import (
     WavixError,
 )
 
-__all__ = ["add_context", "clean_cause", "name_failure"]
+__all__ = ["add_context", "caller_error", "clean_cause", "name_failure"]
 
 _LOGIN: Final = re.compile(r"//\S*@")
 _LOCAL_LIMITS: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL})
@@ -53,7 +54,10 @@ def name_failure(
     if isinstance(error, _NEVER_SENT):
         number = _local_limit(error)
         if number is None:
-            return ConnectError(f"Cannot connect to {host}: {_reason(error)}. Nothing was sent.")
+            by = isinstance(error, aiohttp.ClientHttpProxyError | aiohttp.ClientProxyConnectionError)
+            to = f"{host} through the proxy" if by else f"{host}"
+            told = " Check the login in the URL of the proxy." if getattr(error, "status", None) == 407 else ""
+            return ConnectError(f"Cannot connect to {to}: {_reason(error)}. Nothing was sent.{told}")
         # Without other requests, "no address" rather means that the address itself is wrong, for example without IPv6.
         return ConnectError(
             f"Cannot connect to {host}: {os.strerror(number)}. Nothing was sent. {_advice(number)}",
@@ -80,6 +84,12 @@ def name_failure(
             f"The connection to {host} broke ({_reason(error)}); the request may have been carried out."
         )
     return TransportError(f"No answer from {host} ({_reason(error)}).")
+
+
+def caller_error(error: BaseException) -> Exception | None:
+    """Return what the caller's own callback raised while the body was sent; None: that is not what failed."""
+    cause = error.__cause__
+    return cause.error if isinstance(cause, ProgressError) else None
 
 
 def clean_cause(error: BaseException | None) -> BaseException | None:
@@ -161,6 +171,9 @@ def _reason(error: BaseException) -> str:
         return "Server disconnected"
     if isinstance(error, aiohttp.InvalidURL):
         return f"{type(error).__name__}, in the URL of the proxy or the API"
+    if isinstance(error, aiohttp.ClientConnectionError) and isinstance(error.__cause__, OSError):
+        # aiohttp could not send a body. Its own message shows its objects.
+        error = error.__cause__
     reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
     return _LOGIN.sub("//<hidden>@", reason)
 

@@ -2,14 +2,14 @@
 
 import asyncio
 import os
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 
 import aiohttp
 import attrs
 
 from wavix_async._codec import Value
+from wavix_async._http.progress import Progress, ProgressError
 
 __all__ = ["FilePart", "FilePayload"]
 
@@ -23,8 +23,13 @@ class FilePart(Value):
     path: str
     size: int
     """Bytes, as they were checked before anything was sent."""
-    progress: Callable[[int, int | None], object] | None = None
+    progress: Progress | None = None
     """Called with the bytes sent so far, and the size."""
+
+
+def _open(path: str) -> BinaryIO:
+    """Open a file. Not in a thread: a cancelled task could leave it open."""
+    return open(path, "rb")
 
 
 class FilePayload(aiohttp.Payload):
@@ -50,9 +55,10 @@ class FilePayload(aiohttp.Payload):
 
         Raises:
             OSError: It cannot be read, or is not as long any more as it was when it was checked.
+            ProgressError: The callback failed. The body stays incomplete, so the server cannot take it.
         """
         part, sent = self._value, 0
-        file = await asyncio.to_thread(open, part.path, "rb")
+        file = _open(part.path)
         try:
             while piece := await asyncio.to_thread(file.read, _PIECE):
                 sent += len(piece)
@@ -60,7 +66,10 @@ class FilePayload(aiohttp.Payload):
                     break
                 await writer.write(piece)
                 if part.progress is not None:
-                    part.progress(sent, part.size)
+                    try:
+                        part.progress(sent, part.size)
+                    except Exception as error:
+                        raise ProgressError(error) from None
         finally:
             file.close()
         if sent != part.size:

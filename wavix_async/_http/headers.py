@@ -118,10 +118,13 @@ def check_query(given: Any) -> dict[str, object] | None:
     """
     if given is None:
         return None
-    if not isinstance(given, Mapping) or not all(isinstance(name, str) and name for name in given):
+    if not isinstance(given, Mapping):
         raise ConfigurationError(
             f'query must be a mapping of names to values, for example {{"trace": "on"}}; got a {type(given).__name__}.'
         )
+    for name in given:
+        if not isinstance(name, str) or not name:
+            raise ConfigurationError(f"query has the name {name!r}: names of parameters are texts.")
     return {
         name: Secret(value) if type(value) is str and is_secret_name(name) else value for name, value in given.items()
     }

@@ -4,6 +4,7 @@ Facts about aiohttp that this file relies on; a canary test checks each:
 
 - After a connection broke, `read_nowait` raises even if bytes are left in the buffer; `_read_nowait` returns them.
 - The end of a body with a `Content-Length`, or in chunks, is checked: a cut raises. Of any other body it is not.
+- Nor is the end of gzip: so the body is read as it comes, and `Inflater` undoes the compression.
 """
 
 import email.message
@@ -13,6 +14,7 @@ from collections.abc import Awaitable, Callable, Mapping
 import aiohttp
 from aiohttp import hdrs
 
+from wavix_async._http.content_coding import Inflater, changes_the_body, make_inflater
 from wavix_async._http.request import Request
 
 __all__ = ["OpenAnswer"]
@@ -21,17 +23,18 @@ __all__ = ["OpenAnswer"]
 class OpenAnswer:
     """The head of an answer, and the way to its body."""
 
-    __slots__ = ("_answer", "_ended", "_peeked", "_read_on", "headers", "request", "status")
+    __slots__ = ("_answer", "_inflater", "_on_close", "_peeked", "_read_on", "headers", "request", "status")
 
     def __init__(
         self,
         answer: aiohttp.ClientResponse,
         request: Request,
         read_on: Callable[[aiohttp.ClientResponse], Awaitable[bytes]],
-        ended: Callable[[], None],
+        on_close: Callable[[], None],
     ) -> None:
-        self._ended = ended
+        self._on_close: Callable[[], None] | None = on_close
         self._peeked = b""
+        self._inflater: Inflater | None = None
         self._answer = answer
         self._read_on = read_on
         self.status: int = answer.status
@@ -50,8 +53,12 @@ class OpenAnswer:
         return self._answer.content_length is not None or coding.endswith("chunked")
 
     @property
+    def _coding(self) -> str:
+        return self.headers.get(hdrs.CONTENT_ENCODING, "")
+
+    @property
     def _is_encoded(self) -> bool:
-        return self.headers.get(hdrs.CONTENT_ENCODING, "identity").lower() not in {"", "identity"}
+        return changes_the_body(self._coding)
 
     @property
     def filename(self) -> str | None:
@@ -60,17 +67,35 @@ class OpenAnswer:
         header["content-disposition"] = " ".join(self.headers.get(hdrs.CONTENT_DISPOSITION, "").split())
         # `filename*`, which is in UTF-8, comes last.
         found = [value for name, value in header.get_params([], "content-disposition") if name == "filename"]
-        return email.utils.collapse_rfc2231_value(found[-1]) if found else None
+        if not found:
+            return None
+        try:
+            return email.utils.collapse_rfc2231_value(found[-1])
+        except UnicodeError:
+            # Some encodings of Python cannot replace what they cannot read.
+            return email.utils.unquote(found[-1][-1])
 
     async def chunk(self) -> bytes:
         """Return the next bytes; no bytes: the body has ended.
 
         Raises:
-            WavixError: The connection broke, or no byte came in time.
+            WavixError: The connection broke, or no byte came in time, or the compression is damaged.
         """
         if self._peeked:
             piece, self._peeked = self._peeked, b""
             return piece
+        if not self._is_encoded:
+            return await self._raw_chunk()
+        if (inflater := self._inflater) is None:
+            inflater = self._inflater = make_inflater(self._coding)
+        while not (piece := inflater.next()):
+            if not (raw := await self._raw_chunk()):
+                inflater.finish()
+                break
+            inflater.feed(raw)
+        return piece
+
+    async def _raw_chunk(self) -> bytes:
         content = self._answer.content
         if content.at_eof():
             return b""
@@ -94,4 +119,6 @@ class OpenAnswer:
     def close(self) -> None:
         """Close the answer, and its connection unless the body was read to its end."""
         self._answer.close()
-        self._ended()
+        on_close, self._on_close = self._on_close, None
+        if on_close is not None:
+            on_close()

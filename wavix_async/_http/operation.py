@@ -134,6 +134,10 @@ class Operation(Value, Generic[T]):
         object.__setattr__(self, "_start", start)
         object.__setattr__(self, "_rest", rest)
         object.__setattr__(self, "placeholders", tuple(name for name, _ in rest))
+        for name in _SWITCHES:
+            # A text such as "no" would count as true, and could send a message twice.
+            if not isinstance(getattr(self, name), bool):
+                raise InputError(f"{self.name}: {name} must be True or False, got {getattr(self, name)!r}.")
         for name in ("unwrap", "wrap"):
             key = getattr(self, name)
             if key is not None and (not isinstance(key, str) or not key):
@@ -174,6 +178,9 @@ class Operation(Value, Generic[T]):
     def name(self) -> str:
         """The name of the operation in messages and events: `PATCH /v1/numbers/{id}`."""
         return f"{self.method} {self.path}"
+
+
+_SWITCHES: Final = ("idempotent", "fail_fast_on_429", "not_found_is_success", "error_flag_is_data", "pending_202")
 
 
 def _split(path: object) -> tuple[str, tuple[tuple[str, str], ...]]:

@@ -12,7 +12,7 @@ from yarl import URL
 from wavix_async.config import Secret, is_loopback
 from wavix_async.errors import ConfigurationError
 
-__all__ = ["Proxy", "check_ssl", "choose_proxy"]
+__all__ = ["Proxy", "check_ssl", "choose_proxy", "proxy_of_environment"]
 
 _EXAMPLE: Final = "http://proxy.example.com:8080"
 
@@ -44,19 +44,24 @@ def choose_proxy(given: Any, base_url: URL, *, trust_env: bool) -> Proxy | None:
         raise ConfigurationError(f"trust_env must be True or False, got {trust_env!r}.")
     if given is not None:
         return _read(given, "proxy")
-    return _of_environment(base_url) if trust_env else None
+    return proxy_of_environment(base_url) if trust_env else None
 
 
-def _of_environment(base_url: URL) -> Proxy | None:
-    host = base_url.host or ""
+def proxy_of_environment(url: URL) -> Proxy | None:
+    """Return the proxy that the environment sets for a URL; None: it sets none, or excepts the host.
+
+    Raises:
+        ConfigurationError: It is not the URL of an HTTP proxy.
+    """
+    host = url.host or ""
     # A proxy cannot reach this machine, and would see the key: `http` is allowed for this machine only.
     if is_loopback(host):
         return None
     proxies = urllib.request.getproxies_environment()
-    name = base_url.scheme if proxies.get(base_url.scheme) else "all"
+    name = url.scheme if proxies.get(url.scheme) else "all"
     # The type checkers do not know this function of the standard library, which is as old as the other one.
     is_bypassed: Callable[[str, dict[str, str]], bool] = getattr(urllib.request, "proxy_bypass_environment")  # noqa: B009
-    if not proxies.get(name) or is_bypassed(f"{host}:{base_url.port}", proxies):
+    if not proxies.get(name) or is_bypassed(f"{host}:{url.port}", proxies):
         return None
     given = Secret(proxies.pop(name))
     proxies.clear()

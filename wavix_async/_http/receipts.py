@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import Any, Final, Generic, Self, TypeVar, overload
 
 import attrs
+from multidict import CIMultiDict, CIMultiDictProxy
 
 from wavix_async._codec import Value
 from wavix_async.errors import InputError
@@ -50,6 +51,15 @@ class Receipt(Value, Generic[T_co]):
     waited: float
     elapsed: float
     error: str | None = None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # The headers are a view, which cannot be pickled or copied.
+        facts = {field.name: getattr(self, field.name) for field in attrs.fields(Receipt)}
+        return _restore, ({**facts, "headers": [*self.headers.items()]},)
+
+
+def _restore(facts: dict[str, Any]) -> Receipt[Any]:
+    return Receipt(**{**facts, "headers": CIMultiDictProxy(CIMultiDict(facts["headers"]))})
 
 
 class Recording(Sequence[Receipt[Any]]):

@@ -302,8 +302,8 @@ def read_request_id(headers: Mapping[str, str], redactor: Redactor) -> str | Non
 
 
 def _ascii(text: str) -> str:
-    """Return a header's text in a form that is safe for logs and JSON, with escapes for bytes beyond ASCII."""
-    return text.encode("ascii", "backslashreplace").decode()
+    """Return a header's text in a form that is safe for logs, terminals and JSON: ASCII, with escapes for all else."""
+    return _printable(text).encode("ascii", "backslashreplace").decode()
 
 
 def _printable(text: str) -> str:

@@ -13,7 +13,7 @@ from wavix_async._http.redaction import Redactor
 from wavix_async._http.retry import RetryBudget
 from wavix_async._http.transport import Transport, refuse
 from wavix_async._instrumentation import Observers, PauseEvent, RateEvent
-from wavix_async._ratelimit import Limiter
+from wavix_async._ratelimit import Limiter, LoopSide
 from wavix_async.config import RetryPolicy
 
 if TYPE_CHECKING:
@@ -38,13 +38,15 @@ def _leased_limiters(limit: "SharedLimit", bulk_share: float) -> Callable[[str, 
 
 
 class LoopState:
-    """What a client keeps for one event loop: its connections, and the count of its unfinished calls."""
+    """What a client keeps for one event loop: connections, sides of the limits, and the count of unfinished calls."""
 
-    __slots__ = ("_idle", "count", "end_of_loop", "loop", "transport")
+    __slots__ = ("_idle", "count", "end_of_loop", "limits", "loop", "transport")
 
     def __init__(self, loop: asyncio.AbstractEventLoop, transport: Transport) -> None:
         self.loop: asyncio.AbstractEventLoop = loop
         self.transport: Transport = transport
+        self.limits: dict[str, tuple[Limiter, LoopSide]] = {}
+        """The limiter of each group that the loop has used, and its side: to look them up costs more than a permit."""
         self.end_of_loop: LoopEnd | None = None
         self.count: int = 0
         self._idle: asyncio.Event | None = None
@@ -129,6 +131,12 @@ class ClientState:
             limiter = self._limiters.setdefault(group, self._new_limiter(group, notify))
         return limiter
 
+    def enter_limit(self, here: LoopState, group: str) -> tuple[Limiter, LoopSide]:
+        """Begin to use the limiter of a group in the running loop."""
+        limiter = self.limiter(group)
+        here.limits[group] = limit = limiter, limiter.side_of(here.loop)
+        return limit
+
     def _own_limiter(self, _: str, notify: OnLimiterEvent) -> Limiter:
         return Limiter(self._rate, on_event=notify, clock=self.clock, bulk_share=self._bulk_share)
 
@@ -136,6 +144,8 @@ class ClientState:
         """Wait on another clock; the limiters forget the rates that they have learned."""
         self.clock = clock
         self._limiters.clear()
+        for state in list(self._loops.values()):
+            state.limits.clear()
 
     # --- calls in progress, and closing ---
 

@@ -12,19 +12,18 @@ import csv
 import io
 import json
 import os
-import re
-import secrets
-import typing
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping
-from contextlib import aclosing, suppress
+from contextlib import aclosing, contextmanager
 from pathlib import Path
-from typing import Any, Final, Generic, NoReturn, Protocol, Self, TypeVar
+from typing import Any, ClassVar, Final, Generic, NoReturn, Protocol, Self, TypeVar
 
 import attrs
 
 from wavix_async import _codec
 from wavix_async._aio import UnawaitedGuard
 from wavix_async._codec import Value
+from wavix_async._http.progress import Progress
+from wavix_async._http.saving import Target, safe_name
 from wavix_async.config import Secret
 from wavix_async.errors import DecodeError, InputError, WavixError
 
@@ -37,10 +36,6 @@ MAX_LINE: Final = 1024 * 1024
 """The longest line of an export, in bytes."""
 _DEEPEST: Final = 100
 """Levels of a row, as of any answer."""
-_LONGEST_NAME: Final = 180
-"""Bytes of a file name from a server: most file systems allow 255, and the temporary name is longer."""
-_WRITE_AT: Final = 256 * 1024
-"""Bytes that are collected before they are written: each write is a hop to a thread."""
 
 
 class Stream(Protocol):
@@ -113,15 +108,15 @@ class SavedFile(Value):
     """Rows of an export; None for any other file."""
 
 
-Progress = Callable[[int, int | None], object]
-"""Called with the bytes so far, and the length or None."""
-
-
 class _Streamed:
     """What downloads and exports have in common: opening, closing, and the facts of the head."""
 
+    _use: ClassVar[str]
+    _first_step: ClassVar[str]
+    """How to use it, and how to get its head, for messages."""
+
     def __init__(self, name: str, opener: Opener, max_bytes: int) -> None:
-        unused = UnawaitedGuard(f"{name} was never used, so it read nothing: await it, save it, or iterate over it.")
+        unused = UnawaitedGuard(f"{name} was never used, so it read nothing: {self._use}.")
 
         def note_and_open(consume: Callable[[Stream], Awaitable[S]], *, follow: bool = True) -> Awaitable[S]:
             # Not `self`: a cycle would delay the warning to the next garbage collection.
@@ -133,6 +128,10 @@ class _Streamed:
         self._opener: Opener = note_and_open
         self._max_bytes = max_bytes
         self._stream: Stream | None = None
+        self._seen: Stream | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._opening = False
+        self._reading = self._closed = False
         self._first = b""
         self._ended = False
         self._complete: bool | None = False
@@ -143,54 +142,76 @@ class _Streamed:
         return self._complete
 
     def _head(self) -> Stream:
+        """Return the answer whose head was read last: it may be closed by now."""
+        if self._seen is None:
+            raise InputError(f"{self._name}: {self._first_step}.")
+        return self._seen
+
+    def _open_stream(self) -> Stream:
         if self._stream is None:
-            raise InputError(f"{self._name}: open it first: async with ... as file.")
+            raise InputError(f"{self._name}: {self._first_step}.")
         return self._stream
 
-    async def _open(self) -> Stream:
-        if self._stream is not None:
-            raise InputError(f"{self._name} is already open: make another call to read it again.")
-        self._ended, self._complete = False, False
+    @contextmanager
+    def _opened_once(self, why: str) -> Generator[None, None, None]:
+        """Let only one reader open the answer."""
+        if self._stream is not None or self._opening:
+            raise InputError(f"{self._name} {why}: make another call to read it again.")
+        self._opening = True
+        try:
+            yield
+        finally:
+            self._opening = False
 
+    async def _open(self) -> None:
         async def start(stream: Stream) -> tuple[Stream, bytes]:
+            self._seen = stream
             # The first bytes belong to the attempt: until there are some, a failure is retried.
             return stream, await stream.chunk()
 
-        self._stream, self._first = stream, _ = await self._opener(start)
-        return stream
+        with self._opened_once("is already open"):
+            self._ended, self._complete = False, False
+            self._stream, self._first = await self._opener(start)
+            self._loop = asyncio.get_running_loop()
 
     def _close(self) -> None:
+        self._closed = True
         if self._stream is not None:
             self._stream.close()
 
     async def _chunks(self) -> AsyncGenerator[bytes, None]:
-        stream = self._head()
-        if self._ended:
-            return
-        piece, self._first = self._first, b""
-        while piece:
-            yield piece
-            piece = await stream.chunk()
-        self._ended, self._complete = True, True if stream.tells_its_end else None
+        stream = self._open_stream()
+        if asyncio.get_running_loop() is not self._loop:
+            raise InputError(f"{self._name} was opened in another event loop: read it there.")
+        # Several readers may share the file: one that goes on after another gets what is left.
+        while not self._ended:
+            if self._closed:
+                raise InputError(f"{self._name} was closed before its end: read it inside async with.")
+            if self._reading:
+                raise InputError(f"{self._name} is being read by another task.")
+            piece, self._first, self._reading = self._first, b"", True
+            try:
+                piece = piece or await stream.chunk()
+            finally:
+                self._reading = False
+            if piece:
+                yield piece
+            else:
+                self._ended, self._complete = True, True if stream.tells_its_end else None
 
     async def _save(
-        self,
-        stream: Stream,
-        file: Path,
-        pieces: AsyncGenerator[bytes, None],
-        progress: Progress | None,
-        *,
-        accept_unknown_length: bool,
+        self, stream: Stream, target: Target, pieces: AsyncGenerator[bytes, None], name: str | None = None
     ) -> SavedFile:
         """Write the pieces of a stream to a file, close the stream, and give the file its name."""
+        self._seen = stream
         try:
-            temporary, size = await _write(file, pieces, stream.length, progress)
+            written = await target.write(pieces, stream.length, name)
         finally:
             stream.close()
         complete = True if stream.tells_its_end else None
-        final = _give_name(temporary, file, complete=complete or accept_unknown_length)
+        final = written.give_name(whole=target.accepts(complete))
         self._complete = complete
-        return SavedFile(final, size, stream.headers.get("Content-Type"), complete)
+        return SavedFile(final, written.size, stream.headers.get("Content-Type"), complete)
 
 
 class Download(_Streamed):
@@ -204,6 +225,9 @@ class Download(_Streamed):
 
     The client follows one redirect to where the file is, over https, and never with the key to another host.
     """
+
+    _use = "await it, save it, or open it with async with"
+    _first_step = "open it first: async with ... as file"
 
     def __repr__(self) -> str:
         return f"<Download of {self._name}>"
@@ -228,21 +252,27 @@ class Download(_Streamed):
 
     async def _read_all(self) -> bytes:
         async def consume(stream: Stream) -> bytes:
-            content = bytearray()
+            self._seen = stream
             try:
-                while piece := await stream.chunk():
-                    content += piece
-                    if len(content) > self._max_bytes:
-                        raise DecodeError(
-                            f"{self._name}: the file is longer than {self._max_bytes // 2**20} MB: use save(path), or "
-                            "async with."
-                        )
+                content = await self._join(_pieces(stream))
             finally:
                 stream.close()
             self._complete = True if stream.tells_its_end else None
-            return bytes(content)
+            return content
 
         return await self._opener(consume)
+
+    async def _join(self, pieces: AsyncGenerator[bytes, None]) -> bytes:
+        content = bytearray()
+        async with aclosing(pieces):
+            async for piece in pieces:
+                content += piece
+                if len(content) > self._max_bytes:
+                    raise DecodeError(
+                        f"{self._name}: the file is longer than {self._max_bytes // 2**20} MB: use save(path), or read "
+                        "it piece by piece."
+                    )
+        return bytes(content)
 
     async def __aenter__(self) -> Self:
         await self._open()
@@ -257,7 +287,7 @@ class Download(_Streamed):
     @property
     def filename(self) -> str | None:
         """The name that the server gives the file, without folders; None if it gives none. Known once it is open."""
-        return _safe_name(self._head().filename)
+        return safe_name(self._head().filename)
 
     @property
     def size(self) -> int | None:
@@ -276,16 +306,12 @@ class Download(_Streamed):
             DecodeError: The file is longer.
             WavixError: The connection broke.
         """
-        content = bytearray()
-        async for piece in self:
-            content += piece
-            if len(content) > self._max_bytes:
-                error = DecodeError(
-                    f"{self._name}: the file is longer than {self._max_bytes // 2**20} MB: use save(path)."
-                )
-                self._head().note(error)
-                raise error
-        return bytes(content)
+        stream = self._open_stream()
+        try:
+            return await self._join(self._chunks())
+        except DecodeError as error:
+            stream.note(error)
+            raise
 
     async def save(
         self,
@@ -300,7 +326,8 @@ class Download(_Streamed):
         starts again from the beginning, as often as its `RetryPolicy` allows.
 
         Args:
-            path: The file to write, or a folder: then the file gets the name that the server gives it.
+            path: The file to write, or a folder: then the file gets the name that the server gives it, and a number
+                if there is such a file. A file that you name yourself is replaced.
             progress: Called with the bytes so far, and the length or None.
             accept_unknown_length: Whether a file whose length the server does not tell gets its name, too. By default
                 it keeps a name that ends in `.part`, because it may have been cut off.
@@ -309,28 +336,21 @@ class Download(_Streamed):
             Where the file is, and whether it is complete.
 
         Raises:
-            InputError: The folder does not exist, or the server gives the file no name and `path` is a folder.
+            InputError: The folder does not exist, `path` is a device or a pipe, or the server gives the file no name
+                and `path` is a folder.
             OSError: The file cannot be written.
             WavixError: The download failed; no file is left.
         """
         self._unused.cancel()
-        target = Path(path)
-        is_folder = _check_folder(target)
+        target = Target(path, progress=progress, accept_unknown_length=accept_unknown_length)
 
         async def consume(stream: Stream) -> SavedFile:
-            file = target
-            if is_folder:
-                name = _safe_name(stream.filename)
-                if name is None:
-                    stream.close()
-                    raise InputError(f"{self._name}: the server gives the file no name: pass a file name in path.")
-                file = target / name
+            name = None
+            if target.is_folder and (name := safe_name(stream.filename)) is None:
+                stream.close()
+                raise InputError(f"{self._name}: the server gives the file no name: pass a file name in path.")
 
-            async def pieces() -> AsyncGenerator[bytes, None]:
-                while piece := await stream.chunk():
-                    yield piece
-
-            return await self._save(stream, file, pieces(), progress, accept_unknown_length=accept_unknown_length)
+            return await self._save(stream, target, _pieces(stream), name)
 
         return await self._opener(consume)
 
@@ -345,6 +365,9 @@ class Export(_Streamed, Generic[T]):
     If the connection breaks in the middle, the loop raises after the rows before it; the error says how many they were.
     `complete` says whether the rows are all of them.
     """
+
+    _use = "save it, or iterate over it with async for"
+    _first_step = "read a row first, or save it"
 
     def __init__(self, name: str, opener: Opener, max_bytes: int, kind: type[T]) -> None:
         super().__init__(name, opener, max_bytes)
@@ -371,17 +394,16 @@ class Export(_Streamed, Generic[T]):
         return f"<Export of {self._name}>"
 
     async def __aiter__(self) -> AsyncGenerator[T, None]:
-        if self._stream is not None:
-            raise InputError(f"{self._name} was read already: make another call to read it again.")
-
         async def start(stream: Stream) -> tuple[Stream, _Lines, list[bytes], list[T]]:
+            self._seen = stream
             # The first row belongs to the attempt: until there is one, a failure is retried.
             lines = _Lines(stream)
             batch = await lines.next()
             return stream, lines, batch, [self._decode(stream, batch[0], 1)] if batch else []
 
-        stream, lines, batch, first = await self._opener(start)
-        self._stream = stream
+        with self._opened_once("was read already"):
+            stream, lines, batch, first = await self._opener(start)
+            self._stream = stream
         try:
             async with aclosing(self._rows_of(stream, lines, batch, first)) as rows:
                 async for row in rows:
@@ -450,16 +472,16 @@ class Export(_Streamed, Generic[T]):
             Where the file is, how many rows it has, and whether it is complete.
 
         Raises:
-            InputError: The name has another ending, or the folder does not exist.
+            InputError: The name has another ending, the folder does not exist, or `path` is a device or a pipe.
             OSError: The file cannot be written.
             WavixError: The export failed; no file is left.
         """
         self._unused.cancel()
-        target = Path(path)
-        if target.suffix.lower() not in {".ndjson", ".jsonl", ".csv"}:
-            raise InputError(f"path must end in .ndjson, .jsonl or .csv, got {os.fspath(path)!r}.")
-        _check_folder(target)
-        as_csv = target.suffix.lower() == ".csv"
+        target = Target(path, progress=progress, accept_unknown_length=accept_unknown_length)
+        ending = Path(path).suffix.lower()
+        if ending not in {".ndjson", ".jsonl", ".csv"} or target.is_folder:
+            raise InputError(f"path must end in .ndjson, .jsonl or .csv, got {str(path)!r}.")
+        as_csv = ending == ".csv"
 
         async def consume(stream: Stream) -> SavedFile:
             lines = _Lines(stream)
@@ -472,10 +494,15 @@ class Export(_Streamed, Generic[T]):
                     async for row in rows:
                         yield table.line(row) if table is not None else lines.line + b"\n"
 
-            saved = await self._save(stream, target, pieces(), progress, accept_unknown_length=accept_unknown_length)
+            saved = await self._save(stream, target, pieces())
             return attrs.evolve(saved, rows=self._rows)
 
         return await self._opener(consume)
+
+
+async def _pieces(stream: Stream) -> AsyncGenerator[bytes, None]:
+    while piece := await stream.chunk():
+        yield piece
 
 
 # --- lines and tables ---
@@ -547,11 +574,6 @@ class _Table:
         return text.encode("utf-8", "backslashreplace")
 
 
-# The last four are wide forms, which some spreadsheets read alike.
-_FORMULAS: Final = frozenset("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20")
-_NUMBER: Final = re.compile(r"[+-]?\d+(\.\d+)?")
-
-
 def _cell(value: object) -> str:
     if value is None:
         return ""
@@ -559,74 +581,4 @@ def _cell(value: object) -> str:
         return "true" if value else "false"
     if not isinstance(value, str):
         return json.dumps(value, ensure_ascii=False)
-    is_formula = value[:1] in _FORMULAS and not _NUMBER.fullmatch(value)
-    return f"'{value}" if is_formula else value
-
-
-# --- files ---
-
-
-def _safe_name(name: str | None) -> str | None:
-    """Return the file name in a header without folders and odd characters; None if nothing usable is left."""
-    if name is None:
-        return None
-    last = re.split(r"[/\\]", name)[-1]
-    clean = "".join(sign if sign.isprintable() and sign not in '<>:"|?*' else "_" for sign in last).strip(" .")
-    return clean.encode("utf-8", "replace")[:_LONGEST_NAME].decode("utf-8", "ignore").rstrip(" .") or None
-
-
-def _check_folder(target: Path) -> bool:
-    """Check that there is a folder to write to, and return whether the target itself is one."""
-    is_folder = target.is_dir()
-    folder = target if is_folder else target.parent
-    if not folder.is_dir():
-        raise InputError(f"path: there is no folder {os.fspath(folder)!r}.")
-    return is_folder
-
-
-async def _write(
-    file: Path, pieces: AsyncGenerator[bytes, None], length: int | None, progress: Progress | None
-) -> tuple[Path, int]:
-    """Write pieces to a temporary file beside `file`; remove it if that fails."""
-    temporary = file.with_name(f"{file.name}.{secrets.token_hex(4)}.part")
-    size, pending = 0, bytearray()
-    opened = _create(temporary)
-    try:
-        async for piece in pieces:
-            pending += piece
-            if len(pending) >= _WRITE_AT:
-                size += await asyncio.to_thread(opened.write, pending)
-                pending.clear()
-                if progress is not None:
-                    progress(size, length)
-        size += await asyncio.to_thread(_finish, opened, pending)
-        if progress is not None:
-            progress(size, length)
-    except BaseException:
-        opened.close()
-        with suppress(OSError):
-            temporary.unlink()
-        raise
-    finally:
-        await pieces.aclose()
-    return temporary, size
-
-
-def _create(path: Path) -> typing.BinaryIO:
-    """Create a file. Not in a thread: a cancelled task could leave it behind."""
-    return open(path, "xb")
-
-
-def _finish(opened: typing.BinaryIO, pending: bytearray) -> int:
-    written = opened.write(pending)
-    opened.flush()
-    os.fsync(opened.fileno())
-    opened.close()
-    return written
-
-
-def _give_name(temporary: Path, file: Path, *, complete: bool) -> Path:
-    """Rename a written file. Not in a thread: a cancelled task could leave the temporary name behind."""
-    final = file if complete else file.with_name(f"{file.name}.part")
-    os.replace(temporary, final)
-    return final
+    return f"'{value}" if _codec.is_formula(value) else value

@@ -14,17 +14,18 @@ import io
 import math
 import socket
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from ssl import SSLContext
 from typing import Any, Final, NoReturn, TypeVar
 
 import aiohttp
 from aiohttp import hdrs
 from multidict import CIMultiDict
+from yarl import URL
 
-from wavix_async._aio import BULK_SHARE, LaneSemaphore, Watchdog
+from wavix_async._aio import BULK_SHARE, LaneSemaphore, Watchdog, Watched, close_socket
 from wavix_async._http.details import DETAILS
-from wavix_async._http.failures import clean_cause, name_failure
+from wavix_async._http.failures import caller_error, clean_cause, name_failure
 from wavix_async._http.file_part import FilePart, FilePayload
 from wavix_async._http.fresh import can_have_twin, twin_without_pool
 from wavix_async._http.open_answer import OpenAnswer
@@ -56,6 +57,9 @@ MAX_BODY: Final = 16 * 1024 * 1024
 _SUSPICIOUS: Final = 1.0
 """Seconds without an answer, after which a cancelled request makes the idle connections suspect."""
 
+_FAILURES: Final = (aiohttp.ClientError, OSError, ValueError, RuntimeError)
+"""What a session raises."""
+
 _USER_AGENT: Final = (
     f"wavix-async/{__version__} aiohttp/{aiohttp.__version__} python/{sys.version_info.major}.{sys.version_info.minor}"
 )
@@ -76,6 +80,7 @@ class Transport:
         connect_timeout: float,
         session: aiohttp.ClientSession | None = None,
         proxy: Proxy | None = None,
+        proxy_of_files: Callable[[URL], Proxy | None] | None = None,
         ssl: SSLContext | None = None,
         app_info: str = "",
         bulk_share: float = BULK_SHARE,
@@ -92,10 +97,12 @@ class Transport:
         self._can_be_fresh = session is None or can_have_twin(session)
         self._slots = LaneSemaphore(self._max_connections, bulk_share)
         self._watch = watch = Watchdog(loop)
-        self._room = WaitingRoom(loop, watch.__len__)
+        self._open_answers = 0
+        self._room = WaitingRoom(loop, lambda: len(watch) + self._open_answers)
         self._closed = False
         self._proxy = None if proxy is None else proxy.url
         self._proxy_login = None if proxy is None else proxy.headers
+        self._proxy_of_files = proxy_of_files
         self._ssl = True if ssl is None else ssl
         self._user_agent = _USER_AGENT + app_info
         headers = {
@@ -163,16 +170,20 @@ class Transport:
             AttemptTimeoutError: No complete answer came in time.
             DecodeError: The answer is longer than `MAX_BODY`, or cut off.
         """
-        session = self._session_here(fresh=fresh)
-        fresh = session is self._fresh
+        session = self._session
+        if fresh or session is None or self._closed:
+            session = self._session_here(fresh=fresh)
+            fresh = session is self._fresh
         headers = self._headers if request.body is None else self._json_headers
         if request.headers is not None or self._proxy_login is not None:
-            headers = self._with_more(headers, request)
+            headers = _with_more(headers, request, self._proxy_login)
         data = request.body if request.parts is None else _multipart(request.parts)
         watch, loop = self._watch, self._loop
         began = loop.time()
+        timeout = self._timeout
+        if connect != self._connect_timeout or until - began <= connect:
+            timeout = self._connecting_within(connect, until - began)
         watched = watch.enter(until, deadline)
-        crowded_out = False
         failure: WavixError | None = None
         try:
             answer = await session.request(
@@ -184,7 +195,7 @@ class Transport:
                 raise_for_status=False,
                 proxy=self._proxy,
                 proxy_headers=self._proxy_login,
-                timeout=self._connecting_within(connect, until - began),
+                timeout=timeout,
             )
             try:
                 return Response(answer.status, answer.headers, await _read(answer), request)
@@ -193,37 +204,18 @@ class Transport:
                 answer.close()
                 raise
         except asyncio.CancelledError:
-            if watched.was_closed():
-                raise ClientClosedError(
-                    "The client was closed while it waited for the answer; the request may have been carried out.",
-                    outcome="unknown",
-                ) from None
-            ended = watched.expired or watched.closed
-            if self._closed and not ended and watched.task.cancelling() <= watched.cancelling:
-                # When aiohttp is closed, it cancels its look-ups of hosts, and with them the tasks that wait for them.
-                raise ClientClosedError("The client was closed before the request could be sent.") from None
-            if watched.timed_out():
-                self._close_idle(session, request, loop.time() - began)
-                raise AttemptTimeoutError(
-                    f"No complete answer from {request.url.host} in time; the request may have been carried out."
-                ) from None
-            if loop.time() - began > _SUSPICIOUS:
-                # The caller may have a timeout of its own.
-                self._close_idle(session, request, loop.time() - began)
-            raise
-        except (aiohttp.ClientError, OSError, ValueError, RuntimeError) as error:
+            failure = self._name_cancellation(watched, session, request, began)
+            if failure is None:
+                raise
+        except _FAILURES as error:
+            if (own := caller_error(error)) is not None:
+                raise own from None
             # aiohttp's timer counts time in which the process did not run. Nothing was sent: connect once more.
             if again or not isinstance(error, aiohttp.ConnectionTimeoutError) or watch.stalled_at <= began:
-                failure = name_failure(
-                    error, request, next_is_fresh=self._can_be_fresh and not fresh, others_in_flight=len(watch) > 1
-                )
-                crowded_out = isinstance(failure, ConnectError) and failure.local_limit
-                if not crowded_out:
-                    self._suspect(session, failure, request, loop.time() - began)
-                failure.__cause__ = clean_cause(error)
+                failure = self._name(error, session, request, began, fresh=fresh)
         finally:
             watch.leave(watched)
-            if self._room.waiting and not crowded_out:
+            if self._room.waiting and not _is_crowded_out(failure):
                 self._room.request_ended()
         if failure is None:
             return await self.send(request, watched.deadline, deadline, connect, fresh=fresh, again=True)
@@ -259,14 +251,18 @@ class Transport:
             WavixError: As `send`, and so does reading the body.
         """
         session = self._session_here(fresh=fresh)
-        headers = CIMultiDict({} if to_file_host else self._headers)
-        if request.headers is not None or self._proxy_login is not None:
-            headers = self._with_more(headers, request)
+        proxy, login = self._proxy, self._proxy_login
+        if to_file_host and self._proxy_of_files is not None:
+            found = self._proxy_of_files(request.url)
+            proxy, login = (None, None) if found is None else (found.url, found.headers)
+        headers = _with_more(CIMultiDict({} if to_file_host else self._headers), request, login)
         headers.update({hdrs.ACCEPT: "*/*", hdrs.ACCEPT_ENCODING: "identity"})
         if to_file_host:
             session = self._session_without_key()
-        loop = asyncio.get_running_loop()
-        timeout = self._connecting_within(connect, until - loop.time())
+        loop = self._loop
+        timeout = self._timeout
+        if connect != self._connect_timeout or until - loop.time() <= connect:
+            timeout = self._connecting_within(connect, until - loop.time())
 
         def begin() -> Awaitable[aiohttp.ClientResponse]:
             return session.request(
@@ -275,16 +271,24 @@ class Transport:
                 headers=headers,
                 allow_redirects=False,
                 raise_for_status=False,
-                proxy=self._proxy,
-                proxy_headers=self._proxy_login,
+                # aiohttp does not notice the missing end of gzip: `OpenAnswer` does.
+                auto_decompress=False,
+                proxy=proxy,
+                proxy_headers=login,
                 timeout=timeout,
             )
 
         def read_on(answer: aiohttp.ClientResponse) -> Awaitable[bytes]:
             return self._watched(answer.content.readany, session, request, loop.time() + idle, math.inf, fresh=True)
 
-        answer = await self._watched(begin, session, request, until, deadline, fresh=fresh)
-        return OpenAnswer(answer, request, read_on, self._ended)
+        try:
+            answer = await self._watched(begin, session, request, until, deadline, fresh=fresh)
+        except BaseException as error:
+            if self._room.waiting and not _is_crowded_out(error):
+                self._room.request_ended()
+            raise
+        self._open_answers += 1
+        return OpenAnswer(answer, request, read_on, self._answer_closed)
 
     async def _watched(
         self,
@@ -297,33 +301,18 @@ class Transport:
         fresh: bool,
     ) -> R:
         """Take one step of an open answer, and name its failure as `send` does."""
-        watch, loop = self._watch, asyncio.get_running_loop()
-        began = loop.time()
+        watch, began = self._watch, self._loop.time()
         watched = watch.enter(until, deadline)
-        failure: WavixError
+        failure: WavixError | None
         try:
             return await step()
         except asyncio.CancelledError:
-            ended = watched.expired or watched.closed
-            if watched.was_closed() or (self._closed and not ended and watched.task.cancelling() <= watched.cancelling):
-                failure = ClientClosedError("The client was closed while it read the answer.", outcome="unknown")
-            elif watched.timed_out():
-                self._close_idle(session, request, loop.time() - began)
-                failure = AttemptTimeoutError(f"No answer, or no more of it, from {request.url.host} in time.")
-            else:
+            failure = self._name_cancellation(watched, session, request, began)
+            if failure is None:
                 raise
-        except (aiohttp.ClientError, OSError, ValueError, RuntimeError) as error:
-            if self._closed:
-                failure = ClientClosedError("The client was closed while it read the answer.", outcome="unknown")
-            else:
-                failure = name_failure(
-                    error,
-                    request,
-                    next_is_fresh=self._can_be_fresh and not fresh,
-                    others_in_flight=len(watch) > 1,
-                )
-                self._suspect(session, failure, request, loop.time() - began)
-                failure.__cause__ = clean_cause(error)
+        except _FAILURES as error:
+            # The client may have been closed between two steps, while nothing was watched.
+            failure = _closed_meanwhile() if self._closed else self._name(error, session, request, began, fresh=fresh)
         finally:
             watch.leave(watched)
         try:
@@ -331,7 +320,41 @@ class Transport:
         finally:
             del failure
 
-    def _ended(self) -> None:
+    def _name_cancellation(
+        self, watched: Watched, session: aiohttp.ClientSession, request: Request, began: float
+    ) -> WavixError | None:
+        """Return what a cancellation of a request means; None: the caller has cancelled it."""
+        if watched.was_closed():
+            return _closed_meanwhile()
+        ended = watched.expired or watched.closed
+        if self._closed and not ended and watched.task.cancelling() <= watched.cancelling:
+            # When aiohttp is closed, it cancels its look-ups of hosts, and with them the tasks that wait for them.
+            return ClientClosedError("The client was closed before the request could be sent.")
+        seconds = self._loop.time() - began
+        if watched.timed_out():
+            self._close_idle(session, request, seconds)
+            return AttemptTimeoutError(
+                f"No complete answer from {request.url.host} in time; the request may have been carried out."
+            )
+        if seconds > _SUSPICIOUS:
+            # The caller may have a timeout of its own.
+            self._close_idle(session, request, seconds)
+        return None
+
+    def _name(
+        self, error: Exception, session: aiohttp.ClientSession, request: Request, began: float, *, fresh: bool
+    ) -> WavixError:
+        """Return what a failure of aiohttp means, and forget what may be wrong by now."""
+        failure = name_failure(
+            error, request, next_is_fresh=self._can_be_fresh and not fresh, others_in_flight=len(self._watch) > 1
+        )
+        if not _is_crowded_out(failure):
+            self._suspect(session, failure, request, self._loop.time() - began)
+        failure.__cause__ = clean_cause(error)
+        return failure
+
+    def _answer_closed(self) -> None:
+        self._open_answers -= 1
         if self._room.waiting:
             self._room.request_ended()
 
@@ -382,20 +405,12 @@ class Transport:
             return True
         return await self._room.wait(time_left, patience, again=again)
 
-    def _with_more(self, headers: CIMultiDict[str], request: Request) -> CIMultiDict[str]:
-        """Return the headers of a request with those of its caller, and the login of a proxy that reads the request."""
-        headers = CIMultiDict(headers)
-        headers.update(request.headers or {})
-        if request.url.scheme == "http":
-            # With https only the proxy's CONNECT has the login.
-            headers.update(self._proxy_login or {})
-        return headers
-
     def _connecting_within(self, connect: float, left: float) -> aiohttp.ClientTimeout:
-        """Return aiohttp's timeouts. Only aiohttp knows that it was still connecting, so that nothing was sent."""
-        if connect == self._connect_timeout and left > connect:
-            # Without `connect`, which sets a timer for every request, even on an open connection.
-            return self._timeout
+        """Return aiohttp's timeouts for a call that has others, or that is about to end.
+
+        Only aiohttp knows that it was still connecting, so that nothing was sent. `self._timeout` is without `connect`,
+        which sets a timer for every request, even on an open connection.
+        """
         return aiohttp.ClientTimeout(
             total=None, connect=max(min(left - 0.005, connect), 0.001), ceil_threshold=math.inf
         )
@@ -460,7 +475,7 @@ class Transport:
             ),
             cookie_jar=aiohttp.DummyCookieJar(),
             headers=self._session_headers if with_key else {hdrs.USER_AGENT: self._user_agent},
-            request_class=request_class() if self._proxy is None else aiohttp.ClientRequest,
+            request_class=request_class() if self._proxy is None and with_key else aiohttp.ClientRequest,
             trust_env=False,
         )
         session._retry_connection = False
@@ -491,6 +506,16 @@ class Transport:
         return sessions
 
 
+def _with_more(headers: CIMultiDict[str], request: Request, proxy_login: Mapping[str, str] | None) -> CIMultiDict[str]:
+    """Return the headers of a request with those of its caller, and the login of a proxy that reads the request."""
+    headers = CIMultiDict(headers)
+    headers.update(request.headers or {})
+    if request.url.scheme == "http":
+        # With https only the proxy's CONNECT has the login.
+        headers.update(proxy_login or {})
+    return headers
+
+
 def refuse() -> NoReturn:
     """Refuse a call: the client is closed.
 
@@ -498,6 +523,18 @@ def refuse() -> NoReturn:
         ClientClosedError: Always.
     """
     raise ClientClosedError("The client is closed: open a new WavixClient, or call it before close().")
+
+
+def _closed_meanwhile() -> ClientClosedError:
+    return ClientClosedError(
+        "The client was closed while it waited for the answer; the request may have been carried out.",
+        outcome="unknown",
+    )
+
+
+def _is_crowded_out(failure: BaseException | None) -> bool:
+    """Return whether this machine had no descriptor for one more connection."""
+    return isinstance(failure, ConnectError) and failure.local_limit
 
 
 def _check_loop(session: aiohttp.ClientSession, loop: asyncio.AbstractEventLoop) -> None:
@@ -538,18 +575,7 @@ def _abandon(session: aiohttp.ClientSession, loop: asyncio.AbstractEventLoop | N
     if connector is not None:
         for connections in getattr(connector, "_conns", {}).values():
             for protocol, *_ in connections:
-                transport: Any = getattr(protocol, "transport", None)
-                while (tls := getattr(transport, "_ssl_protocol", None)) is not None:
-                    # A TLS transport needs the loop to close; the transport below it has the socket.
-                    transport._closed = True
-                    transport = tls._transport
-                sock = getattr(transport, "_sock", None)
-                if sock is not None:
-                    for stop in (getattr(loop, "_remove_reader", None), getattr(loop, "_remove_writer", None)):
-                        if stop is not None:
-                            stop(sock.fileno())
-                    sock.close()
-                    transport._sock = None
+                close_socket(getattr(protocol, "transport", None), loop)
         connector._conns.clear()
 
 

@@ -3,18 +3,21 @@
 A waiter reads at once, then after the first interval, and each following interval is twice as long, up to the longest.
 Every interval is shortened by a random part, so that many waiters do not read at the same moment. What an event says is
 never taken for the result: an event only makes the waiter read at once, so the result is always an answer of the API.
+The waiter listens all the time, so that it misses no event that comes while it reads.
 """
 
 import asyncio
+import inspect
+import math
 import random
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any, Final, Protocol, TypeVar, cast
 
 from wavix_async._aio import Clock
-from wavix_async.config import check_seconds
 from wavix_async.errors import (
     ConfigurationError,
     DeadlineExceededError,
+    InputError,
     RateLimitError,
     ServerError,
     TransportError,
@@ -22,7 +25,7 @@ from wavix_async.errors import (
     WavixError,
 )
 
-__all__ = ["EventSource", "check_intervals", "wait_for"]
+__all__ = ["EventSource", "check_functions", "check_intervals", "wait_for"]
 
 T = TypeVar("T")
 
@@ -54,9 +57,28 @@ def check_intervals(every: object, timeout: float | None) -> tuple[tuple[float, 
             "every must be a pair of seconds: the first and the longest interval between two reads, for example "
             f"(1, 15); got {every!r}."
         )
-    if timeout is not None and check_seconds("timeout", timeout) == 0:
+    is_number = isinstance(timeout, int | float) and not isinstance(timeout, bool)
+    if timeout is not None and not (is_number and 0 < timeout < math.inf):
         raise ConfigurationError(f"timeout must be a number of seconds greater than 0, or None; got {timeout!r}.")
     return (pair[0], pair[1]), timeout
+
+
+def check_functions(read: object, done: object) -> None:
+    """Check the functions that a caller passes to `wait_for`.
+
+    Raises:
+        InputError: One cannot be called, or `done` is `async`: what it returns would always count as true.
+    """
+    if not callable(read):
+        raise InputError(
+            "read must be a function that makes the call each time, such as lambda: wavix.numbers.get(1001); got "
+            f"{type(read).__name__}."
+        )
+    if not callable(done) or inspect.iscoroutinefunction(done):
+        raise InputError(
+            "done must be a plain function of the object, such as lambda number: number.sms_enabled; got "
+            f"{'an async function' if callable(done) else type(done).__name__}."
+        )
 
 
 async def wait_for(
@@ -80,60 +102,91 @@ async def wait_for(
         timeout: Seconds to wait at most; None: no limit.
         clock: The clock of the client.
         absent: Errors that mean that the object is not there yet.
-        wake: Waits for an event after which a read is worthwhile. None: there are no events.
+        wake: Waits for an event after which a read is worthwhile; if it fails, only the intervals count. None: there
+            are no events.
 
     Returns:
         The object, in whatever end state it has reached.
 
     Raises:
         WaitTimeoutError: The time is over; `last` is the object as it was read last.
-        WavixError: A read failed, and waiting would not help; or the source of events failed.
+        WavixError: A read failed, and waiting would not help; or the source of events cannot be used.
     """
     began = clock.time()
     interval = every[0]
     last: T | None = None
     final = False
-    while True:
-        failure: WavixError | None = None
-        try:
-            async with asyncio.timeout(None if timeout is None else max(began + timeout - clock.time(), _LAST_READ)):
-                last = await read()
-        except absent:
-            pass
-        except _PASSING as error:
-            failure = error
-        except TimeoutError:
-            final = True
-        else:
-            if done(last):
-                return last
-        pause = interval * random.uniform(0.75, 1.0)  # noqa: S311 - spreads load, guards nothing
-        told = failure.retry_after or 0.0 if failure is not None else 0.0
-        if timeout is not None:
-            left = began + timeout - clock.time()
-            if final or left <= 0 or told >= left:
-                raise _too_late(what, timeout, clock.time() - began, last, failure) from failure
-            final = max(pause, told) >= left - _LAST_READ
-            pause = max(min(pause, left - _LAST_READ), 0.0)
-        await _sleep(clock, max(pause, told), wake)
-        interval = min(2 * interval, every[1])
-
-
-async def _sleep(clock: Clock, seconds: float, wake: Callable[[], Awaitable[object]] | None) -> None:
-    """Sleep, but not longer than until the next event."""
-    if wake is None:
-        await clock.sleep(seconds)
-        return
-    waits = [asyncio.ensure_future(clock.sleep(seconds)), asyncio.ensure_future(wake())]
+    last_read = _LAST_READ if timeout is None else min(_LAST_READ, timeout)
+    event = None if wake is None else asyncio.ensure_future(wake())
     try:
-        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-        # A source that fails would wake the waiter again and again: its error ends the wait.
-        if waits[1].done():
-            waits[1].result()
+        while True:
+            failure: WavixError | None = None
+            limit = asyncio.timeout(None if timeout is None else max(began + timeout - clock.time(), last_read))
+            try:
+                async with limit:
+                    reading = read()
+                    if not isinstance(reading, Awaitable):
+                        raise InputError(f"read must return a call to await, got {type(reading).__name__}.")
+                    last = await reading
+            except absent:
+                pass
+            except _PASSING as error:
+                failure = error
+            except TimeoutError:
+                if not limit.expired():
+                    raise
+                final = True
+            else:
+                if _is_done(done(last)):
+                    return last
+            pause = interval * random.uniform(0.75, 1.0)  # noqa: S311 - spreads load, guards nothing
+            told = failure.retry_after or 0.0 if failure is not None else 0.0
+            if timeout is not None:
+                left = began + timeout - clock.time()
+                if final or left <= 0 or told >= left:
+                    raise _too_late(what, timeout, clock.time() - began, last, failure) from failure
+                final = max(pause, told) >= left - last_read
+                pause = max(min(pause, left - last_read), 0.0)
+            if event is None or wake is None:
+                await clock.sleep(max(pause, told))
+            elif await _happens(event, clock.sleep(max(pause, told))):
+                event, final = asyncio.ensure_future(wake()), False
+            interval = min(2 * interval, every[1])
     finally:
-        for wait in waits:
-            wait.cancel()
-        await asyncio.gather(*waits, return_exceptions=True)
+        if event is not None:
+            await _drop(event)
+
+
+def _is_done(told: object) -> bool:
+    if isinstance(told, Awaitable):
+        if inspect.iscoroutine(told):
+            told.close()
+        raise InputError("done must return True or False, and what it returned must be awaited first.")
+    return bool(told)
+
+
+async def _happens(event: "asyncio.Future[object]", sleep: Coroutine[Any, Any, None]) -> bool:
+    """Sleep, but not longer than until the event; return whether to wait for another one."""
+    sleeping = asyncio.ensure_future(sleep)
+    try:
+        await asyncio.wait((sleeping, event), return_when=asyncio.FIRST_COMPLETED)
+        if event.done() and (failure := _failure_of(event)) is not None:
+            if isinstance(failure, ConfigurationError | InputError):
+                raise failure
+            # Whatever else ails the source of events, it must not make the waiter read all the time.
+            await sleeping
+    finally:
+        await _drop(sleeping)
+    return event.done()
+
+
+def _failure_of(event: "asyncio.Future[object]") -> BaseException | None:
+    return asyncio.CancelledError() if event.cancelled() else event.exception()
+
+
+async def _drop(future: "asyncio.Future[Any]") -> None:
+    future.cancel()
+    await asyncio.gather(future, return_exceptions=True)
 
 
 def _too_late(what: str, timeout: float, elapsed: float, last: object, failure: WavixError | None) -> WaitTimeoutError:

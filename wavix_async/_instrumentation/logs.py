@@ -155,4 +155,10 @@ def write(event: Event) -> None:
 
 
 def _shown(value: Any) -> Any:
-    return value if value is None or isinstance(value, int | float) else mask(str(value))
+    if value is None or isinstance(value, int | float):
+        return value
+    text = str(value)
+    if not text.isprintable():
+        # A name in an answer could add a line to the log, or an escape sequence for the terminal.
+        text = "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text)
+    return mask(text)

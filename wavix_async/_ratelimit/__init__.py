@@ -16,7 +16,7 @@ from wavix_async._ratelimit.headers import (
     retry_after,
     wait_told,
 )
-from wavix_async._ratelimit.limiter import Limiter, LimitSnapshot, WaitTooLong
+from wavix_async._ratelimit.limiter import Limiter, LimitSnapshot, LoopSide, WaitTooLong
 from wavix_async._ratelimit.pacer import Pacer, Quota
 
 if TYPE_CHECKING:
@@ -47,6 +47,7 @@ __all__ = [
     "LeasedPacer",
     "LimitSnapshot",
     "Limiter",
+    "LoopSide",
     "Pacer",
     "Quota",
     "RateEstimator",

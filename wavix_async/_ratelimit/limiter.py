@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
     from wavix_async._ratelimit.headers import RateHint
 
-__all__ = ["LimitSnapshot", "Limiter", "WaitTooLong"]
+__all__ = ["LimitSnapshot", "Limiter", "LoopSide", "WaitTooLong"]
 
 _logger = logging.getLogger("wavix_async")
 
@@ -529,7 +529,8 @@ class Limiter:
         side = waiter[3]
         if side.parked is not None and waiter in side.parked:
             side.parked.remove(waiter)
-        elif waiter in (lane := self._waiters.lane(bulk=waiter[4])):
+            return True
+        if waiter in (lane := self._waiters.lane(bulk=waiter[4])):
             lane.remove(waiter)
             side.waiting -= 1
             return True
@@ -548,7 +549,8 @@ class Limiter:
         with self._lock:
             if not waiter[0].done() and self._remove(waiter):
                 self._fail(side, waiter)
-                self._release_waiters(side)
+                if side.parked is None:
+                    self._release_waiters(side)
         self._tell()
 
     def _fail(self, side: LoopSide, waiter: Waiter) -> None:
@@ -588,6 +590,9 @@ class Limiter:
 
     def _take_back(self, side: LoopSide, permit: float) -> None:
         side.in_flight -= 1
+        if side.parked is not None:
+            # The pacer has stopped to count the permits of this loop, and is about to count one less.
+            self._pacer.in_flight += 1
         self._pacer.refund(permit)
 
     def _send(self, side: LoopSide, now: float, late: float = 0.0) -> float:

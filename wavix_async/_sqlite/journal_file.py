@@ -16,8 +16,8 @@ _META: Final = "CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEX
 _SETTINGS: Final = {
     # Committed data survives when the process is killed; only a power cut may lose the latest commits.
     "process": ("journal_mode = WAL", "synchronous = NORMAL"),
-    # Every commit is on the disk, in one file: no other file beside it holds a part of it.
-    "power cut": ("journal_mode = TRUNCATE", "synchronous = FULL"),
+    # Every commit is on the disk before it returns.
+    "power cut": ("journal_mode = WAL", "synchronous = FULL"),
 }
 
 

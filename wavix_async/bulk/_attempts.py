@@ -24,11 +24,10 @@ class AttemptLog:
     """Whether the API may still carry out one of the attempts, because no answer says how it ended."""
 
     entry: "Entry | None" = None
-    """The item in the journal of the run, if it keeps one."""
+    """The item in the journal of the run, if it keeps one; set for each item of such a run."""
 
     def reset(self) -> None:
         """Clear the log for the next item."""
-        self.entry = None
         self.attempts, self.maybe_done, self.answers_seen, self.unanswered = 0, False, (), False
 
     def add(self, other: "AttemptLog") -> None:

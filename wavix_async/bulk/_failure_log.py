@@ -7,13 +7,13 @@ leaves all but the last line.
 import csv
 import json
 import os
-import re
 import weakref
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any, Final
 
+from wavix_async._codec import is_formula
 from wavix_async.bulk._results import BulkResult, FailureKind
 from wavix_async.errors import ConfigurationError, WavixError
 
@@ -23,8 +23,6 @@ KEPT: Final = 1_000
 """The most results that a report keeps."""
 _LONGEST_KEY: Final = 500
 _LONGEST_ERROR: Final = 2_000
-_FORMULA_BEGINS: Final = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")
-_NUMBER: Final = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?")
 _COLUMNS: Final = ("id", "status", "attempts", "error", "kind", "http_status", "code", "request_id")
 
 # Weak: a run whose event loop was thrown away never closes its file.
@@ -160,5 +158,4 @@ def _cell(value: Any) -> Any:
     if not isinstance(value, str):
         return value
     text = "".join(each if each.isprintable() else f"\\u{ord(each):04x}" for each in value)
-    is_formula = text.lstrip().startswith(_FORMULA_BEGINS) and not _NUMBER.fullmatch(text)
-    return f"'{text}" if is_formula else text
+    return f"'{text}" if is_formula(text) else text

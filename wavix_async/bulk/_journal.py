@@ -123,7 +123,7 @@ class Entry:
     async def write_sending(self) -> None:
         """Write to the disk that a request of this item is about to leave."""
         if self.must_be_written:
-            await self.journal.write_sending((self.key, self.digest, self.mark, self.is_own, self.at))
+            await self.journal.write_sending((self.key, self.digest, _text(self.mark), self.is_own, self.at))
             self.is_sending = True
 
     def set_back(self) -> None:
@@ -142,7 +142,7 @@ class _Batch:
 
     def __init__(self, done: "asyncio.Future[dict[str, list[Any]]]") -> None:
         self.outcomes: dict[str, tuple[str, int, str | None, str | None]] = {}
-        self.sending: list[tuple[str, str, str | None, bool, float]] = []
+        self.sending: dict[str, tuple[str, str, str | None, bool, float]] = {}
         self.claims: list[tuple[str, str | None]] = []
         self.done = done
 
@@ -245,7 +245,7 @@ class Journal:
         Raises:
             JournalError: The journal cannot be written, or has another item under this key.
         """
-        text, digest, mark = _key_text(key), _digest(key, change), self._once.mark_of(change)
+        text, digest, mark = json.dumps(key), _digest(key, change), _text(self._once.mark_of(change))
         if self._path is not None and not self._begins_alike(text, digest):
             raise JournalError(
                 f"{self._path} is the journal of other {self._operation.argument}: it begins with another one. "
@@ -282,7 +282,7 @@ class Journal:
                 "Use a new journal for other items."
             )
         entry.is_own = self._once.mark_of(change) is not None if state is None else bool(is_own)
-        entry.change = self._once.mark(change, mark or f"{self._prefix}{no}")
+        entry.change = self._once.mark(change, f"{self._prefix}{no}" if mark is None else json.loads(mark))
         entry.mark = self._once.mark_of(entry.change)
         if state == "accepted":
             value = None if answer is None else self._once.load(answer)
@@ -319,7 +319,10 @@ class Journal:
     ) -> None:
         """Write the state of an item with the next transaction."""
         if self.is_kept and self.error is None:
-            self._next_batch().outcomes[key] = state, attempts, answer, error
+            batch = self._next_batch()
+            batch.outcomes[key] = state, attempts, answer, error
+            # It was cancelled before it was written, so it was not sent.
+            batch.sending.pop(key, None)
 
     async def write_sending(self, row: tuple[str, str, str | None, bool, float]) -> None:
         """Write that an item is about to be sent, and wait until that is on the disk.
@@ -328,13 +331,13 @@ class Journal:
             row: Its key, digest, mark, whether the mark is its own, and when it was met first.
         """
         batch = self._next_batch()
-        batch.sending.append(row)
+        batch.sending[row[0]] = row
         await asyncio.shield(batch.done)
 
     async def count_mark(self, mark: str) -> int:
         """Return how many items claimed so far have this mark."""
         assert self._database is not None
-        return await self._database.run(_count_mark, mark)
+        return await self._database.run(_count_mark, _text(mark))
 
     async def close(self) -> None:
         """Write what is left, and close the file."""
@@ -391,7 +394,7 @@ def _write(connection: sqlite3.Connection, batch: _Batch, first: str | None) -> 
         if batch.outcomes:
             connection.execute(_RECORD, (json.dumps([(key, *outcome) for key, outcome in batch.outcomes.items()]),))
         if batch.sending:
-            connection.execute(_SENDING, (json.dumps(batch.sending),))
+            connection.execute(_SENDING, (json.dumps(list(batch.sending.values())),))
         if batch.claims:
             text = json.dumps(batch.claims)
             connection.execute(_CLAIM, (text,))
@@ -402,7 +405,7 @@ def _write(connection: sqlite3.Connection, batch: _Batch, first: str | None) -> 
     return {key: row for key, *row in found}
 
 
-def _count_mark(connection: sqlite3.Connection, mark: str) -> int:
+def _count_mark(connection: sqlite3.Connection, mark: str | None) -> int:
     count: int = connection.execute(_COUNT_MARK, (mark, mark)).fetchone()[0]
     return count
 
@@ -410,12 +413,17 @@ def _count_mark(connection: sqlite3.Connection, mark: str) -> int:
 # --- what identifies an item ---
 
 
-def _key_text(key: Hashable) -> str:
-    return json.dumps(key)
+def _text(mark: str | None) -> str | None:
+    """Return a mark as JSON, as which sqlite takes any text."""
+    return None if mark is None else json.dumps(mark)
 
 
 def _digest(key: Hashable, change: Any) -> str:
-    return hashlib.blake2b(_key_text(key).encode() + b"\n" + encode(change), digest_size=16).hexdigest()
+    try:
+        content = encode(change)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"The item {key!r} cannot be written as JSON: {error}.") from None
+    return hashlib.blake2b(json.dumps(key).encode() + b"\n" + content, digest_size=16).hexdigest()
 
 
 def _fingerprint(items: Iterable[tuple[Hashable, Any]]) -> str:

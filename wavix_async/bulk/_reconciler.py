@@ -280,7 +280,7 @@ class Reconciler:
             value = await self._prove(unresolved.result.id, unresolved.change, log.entry)
             if value is not None or age >= _SHOWN_WITHIN:
                 return None if value is None else _Record(value)
-            await self._stop.end(self._clock.sleep(min(max(age, _READ_AGAIN_AFTER), _SHOWN_WITHIN - age)))
+            await self._clock.sleep(min(max(age, _READ_AGAIN_AFTER), _SHOWN_WITHIN - age))
 
     def _with_values(
         self, error: WavixError | None, record: _Record | None, contradicted: OutcomeUnknownError | None

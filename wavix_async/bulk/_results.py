@@ -164,8 +164,7 @@ class BulkReport(Generic[Key, Result]):
             be written.
         cut_short: Whether the run may have left items of a generator unread: it was cancelled, or the caller left its
             loop, or the generator did not end within the grace period of `stop()` (30 seconds after a 401, 402 or 403).
-            The same for items of any input, if a run that continues a journal was cancelled. No count includes these
-            items.
+            The same for items of any input, if the run continues a journal. No count includes these items.
         success: The run's status for success: `updated`, `accepted` or `done`.
         charged: What the answers of the successful items said that they cost; 0 if the operation costs nothing. An
             unknown item may have cost something, too.

@@ -49,8 +49,11 @@ from wavix_async.errors import (
     InputError,
     JournalError,
     OutcomeUnknownError,
+    PaymentRequiredError,
+    PermissionDeniedError,
     RateLimitError,
     StoppedError,
+    UnprocessableEntityError,
     WavixError,
 )
 
@@ -62,6 +65,7 @@ __all__ = ["BulkRun"]
 
 # A `StoppedError` here comes from the `stop` signal of the caller's client, not from the run.
 _STOPPERS: Final = (*KEY_REFUSED, ClientClosedError, StoppedError, JournalError)
+_SENDING_REFUSED: Final = (PaymentRequiredError, PermissionDeniedError, UnprocessableEntityError)
 _PROGRESS_EVERY: Final = 0.1
 _READ_ON: Final = 30.0
 _READ_AT_LEAST: Final = 0.25
@@ -128,6 +132,8 @@ class BulkRun(TaskCoroutine[BulkReport[Key, Result]], Generic[Key, Result]):
         self._stopped_by: WavixError | None = None
         self._broken: BaseException | None = None
         self._stopping = False
+        self._may_prove = False
+        """Whether a run that stops still looks for proofs."""
         self._pool = WorkerPool(self._concurrency, self._sender.workers, self._sender.cancel)
         self._locks = KeyedLock()
         self._results: asyncio.Queue[BulkResult[Key, Result] | None] | None = None
@@ -376,7 +382,7 @@ class BulkRun(TaskCoroutine[BulkReport[Key, Result]], Generic[Key, Result]):
         await self._source.close()
 
     def _halt(self) -> None:
-        self._stopping = True
+        self._stopping, self._may_prove = True, False
         self._stop.set()
 
     def _abort(self, error: BaseException) -> None:
@@ -384,12 +390,16 @@ class BulkRun(TaskCoroutine[BulkReport[Key, Result]], Generic[Key, Result]):
         self._halt()
 
     async def _skip_rest(self) -> None:
-        """Report the items that a stop left unsent; read a generator for a limited time only, as it may be endless."""
+        """Report the items that a stop left unsent; read a generator for a limited time only, as it may be endless.
+
+        If an earlier run of the journal may have sent them, the journal says how they ended; that takes time, too.
+        """
         if not self._stopping or self._broken is not None:
             return
         loop = asyncio.get_running_loop()
         until, log = None, AttemptLog()
-        if self._source.total is None:
+        has_history = self._journal is not None and self._journal.has_history
+        if self._source.total is None or has_history:
             # Requests in flight may have used up the grace period, but most inputs need only a moment.
             until = max(self._pool.ends_at or 0.0, loop.time() + _READ_AT_LEAST)
         while until is None or loop.time() < until:
@@ -408,8 +418,7 @@ class BulkRun(TaskCoroutine[BulkReport[Key, Result]], Generic[Key, Result]):
             except InputError:
                 key = item
             result = BulkResult[Key, Result](key, BulkStatus.NOT_SENT, error=self._stopped_by)
-            if self._journal is not None and self._journal.has_history:
-                # An earlier run may have sent it.
+            if has_history:
                 log.reset()
                 result = await self._handle(item, log) or result
             self._count(result)
@@ -450,7 +459,7 @@ class BulkRun(TaskCoroutine[BulkReport[Key, Result]], Generic[Key, Result]):
             self._pool.add_worker(self._work)
 
     async def _reconcile(self) -> None:
-        while not self._stopping and (key := self._reconciler.next_key()) is not None:
+        while self._may_settle() and (key := self._reconciler.next_key()) is not None:
             try:
                 result = await self._reconciler.reconcile(key)
             except Exception as error:
@@ -539,11 +548,12 @@ class BulkRun(TaskCoroutine[BulkReport[Key, Result]], Generic[Key, Result]):
             try:
                 if key in self._reconciler and not self._stopping:
                     await self._record(await self._reconciler.reconcile(key))
-                entry = None if self._journal is None else await self._claim(self._journal, key, change)
-                if entry is not None:
-                    change, log.entry = entry.change, entry
-                    if entry.ended is not None:
-                        return entry.ended if entry.is_final else self._unknown_before(entry.ended, entry)
+                if self._journal is not None:
+                    log.entry = entry = await self._claim(self._journal, key, change)
+                    if entry is not None:
+                        change = entry.change
+                        if entry.ended is not None:
+                            return entry.ended if entry.is_final else self._unknown_before(entry.ended, entry)
                 if self._stopping:
                     return BulkResult(key, BulkStatus.NOT_SENT, error=self._stopped_by)
                 if self._operation.find is not None:
@@ -555,7 +565,7 @@ class BulkRun(TaskCoroutine[BulkReport[Key, Result]], Generic[Key, Result]):
                 return BulkResult(key, self._operation.success, value, None, log.attempts)
             except WavixError as error:
                 result = self._failed(key, error, log)
-                if self._stopping or not _may_change(result):
+                if not (self._may_settle() and _may_change(result)):
                     return result
                 kept = self._reconciler.add(result, change, attrs.evolve(log, backing_off=False))
                 return None if kept else result
@@ -588,7 +598,7 @@ class BulkRun(TaskCoroutine[BulkReport[Key, Result]], Generic[Key, Result]):
     def _unknown_before(self, result: BulkResult[Key, Result], entry: "Entry") -> BulkResult[Key, Result] | None:
         """Return the result of an item that an earlier run may have sent, or None if the reconciler may prove it."""
         before = AttemptLog(attempts=result.attempts, maybe_done=True, unanswered=True, entry=entry)
-        kept = not self._stopping and self._reconciler.add(result, entry.change, before)
+        kept = self._may_settle() and self._reconciler.add(result, entry.change, before)
         return None if kept else result
 
     def _failed(self, key: Key, error: WavixError, log: AttemptLog) -> BulkResult[Key, Result]:
@@ -623,7 +633,13 @@ class BulkRun(TaskCoroutine[BulkReport[Key, Result]], Generic[Key, Result]):
         if pause or outage or concerns == "run":
             self._stopped_by = error
             self._halt()
+            # The account may send nothing more, but it may still read what it has sent.
+            self._may_prove = self._operation.once is not None and isinstance(error, _SENDING_REFUSED)
             self._pool.end_within(_READ_ON)
+
+    def _may_settle(self) -> bool:
+        """Return whether the run still finds out how items ended."""
+        return not self._stopping or self._may_prove
 
     def _concerns(self, error: WavixError) -> Literal["run", "item"] | None:
         """Return whether an error concerns all items, or certainly only its own."""
@@ -640,7 +656,8 @@ class BulkRun(TaskCoroutine[BulkReport[Key, Result]], Generic[Key, Result]):
             self._journal.record(result, is_final=self._is_final(result.error))
             self._stop_if_unwritten()
         if status is self._operation.success:
-            self._add_charge(result)
+            if self._operation.cost is not None:
+                self._add_charge(result, self._operation.cost)
             return
         if status is not BulkStatus.NOT_SENT or (result.error is not None and result.error is not self._stopped_by):
             self._failures.add(result)
@@ -653,10 +670,7 @@ class BulkRun(TaskCoroutine[BulkReport[Key, Result]], Generic[Key, Result]):
         concerns = self._concerns(error)
         return concerns == "item" or (concerns is None and not isinstance(error, RateLimitError))
 
-    def _add_charge(self, result: BulkResult[Key, Result]) -> None:
-        cost = self._operation.cost
-        if cost is None:
-            return
+    def _add_charge(self, result: BulkResult[Key, Result], cost: Callable[[Result], Decimal | None]) -> None:
         charge = None if result.value is None else cost(result.value)
         if charge is None:
             self._without_charge += 1

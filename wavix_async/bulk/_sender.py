@@ -128,6 +128,10 @@ class Sender:
         self._batching = self._client.with_options(
             retry=attrs.evolve(policy, attempts=min(policy.attempts, _BATCH_ATTEMPTS))
         )
+        # A run that has stopped may still look for proofs.
+        self._proving = client.with_options(
+            observers=(_FailureObserver(self._observe),), semaphore=QuickSemaphore(concurrency), lane="bulk"
+        )
         self._breaker = CircuitBreaker(concurrency, None if operation.read is None else self._probe, stop, client.clock)
         # Without a probe or without idempotence, send one item at a time in an outage, so that few items fail.
         self._cautious = operation.read is None or not operation.idempotent
@@ -208,7 +212,7 @@ class Sender:
         assert once is not None
         if await entry.shares_mark():
             return None
-        record = await self._with_log(AttemptLog(), key, once.prove(self._reconciling, change, entry.since))
+        record = await self._with_log(AttemptLog(), key, once.prove(self._proving, change, entry.since))
         # Another item with this mark may have been sent during the read.
         return None if record is None or await entry.shares_mark() else record
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import IO, Any, Final
 
 from wavix_async import DecodeError, InputError, Number, WavixClient
+from wavix_async._codec import is_formula
 from wavix_async._files import FIELDS, KINDS, WrongValues, digits_of, is_id, is_text, make_update, settings_of
 from wavix_async._sqlite import Database
 from wavix_async.fleet._account import AccountReader
@@ -169,8 +170,8 @@ def _cell(settings: dict[str, Any], name: str) -> str:
     if not isinstance(value, str):
         return _json(value)
     # Quote text that would be read as something else (a spreadsheet reads formulas), or that is hard to see.
-    plain = value.isprintable() and value == value.strip() and value not in {"", "null"} and value[0] not in '"=+-@'
-    return value if plain else json.dumps(value)
+    plain = value.isprintable() and value == value.strip() and value not in {"", "null"} and value[0] not in '"+-'
+    return value if plain and not is_formula(value) else json.dumps(value)
 
 
 def _ndjson(number: Number) -> str:

@@ -129,7 +129,9 @@ class Model(_Object, AnswerBase):
         Args:
             indent: Spaces for each level of nesting; None: everything in one line.
         """
-        return json.dumps(to_dict(self), indent=indent, ensure_ascii=False)
+        text = json.dumps(to_dict(self), indent=indent, ensure_ascii=False)
+        # Half a character, which an answer may hold, cannot be written to a file.
+        return _HALF.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def _repr(model: Model) -> str:
@@ -137,6 +139,7 @@ def _repr(model: Model) -> str:
     return f"{text[:-1]}, extra={_without_secrets(model.extra)!r})" if model.extra else text
 
 
+_HALF: Final = re.compile("[\ud800-\udfff]")
 _SECRET: Final = re.compile("passw|secret|token|api_?key|appid|^(?:code|digits|url|pin|value)$", re.IGNORECASE)
 """Names of unknown keys whose values are not shown: a newer API may send a key or the URL of a file under them."""
 

@@ -2,10 +2,10 @@
 
 import mimetypes
 import os
-from collections.abc import Callable
+import stat
 from typing import Any, Final
 
-from wavix_async._http import FilePart, Part
+from wavix_async._http import FilePart, Part, Progress, check_progress
 from wavix_async.errors import InputError
 
 __all__ = ["DOCUMENTS", "RECORDINGS", "file_part"]
@@ -15,8 +15,6 @@ DOCUMENTS: Final = (".png", ".jpg", ".jpeg", ".tiff", ".tif", ".bmp", ".pdf")
 RECORDINGS: Final = (".wav", ".mp3", ".mp4")
 """The types of files that can be transcribed."""
 _MB: Final = 1024 * 1024
-
-Progress = Callable[[int, int | None], object]
 
 
 def file_part(
@@ -39,8 +37,9 @@ def file_part(
         progress: Called with the bytes sent so far, and the size.
 
     Raises:
-        InputError: The file is missing, empty, too large or of another type.
+        InputError: The file is missing, empty, too large, of another type or no file, or `progress` cannot be called.
     """
+    check_progress(progress)
     content: bytes | FilePart
     if isinstance(source, bytes | bytearray | memoryview):
         content, shown = bytes(source), filename
@@ -72,14 +71,19 @@ def file_part(
 
 
 def _size_of(name: str, path: str) -> int:
+    if not path:
+        raise InputError(f"{name} is empty: pass the path of a file.")
     try:
-        # To open it shows that it can be read.
-        with open(path, "rb") as file:
-            return file.seek(0, os.SEEK_END)
+        mode = os.stat(path).st_mode
+        if stat.S_ISREG(mode) or stat.S_ISDIR(mode):
+            # To open it shows that it can be read. Opening a pipe would wait for its writer.
+            with open(path, "rb") as file:
+                return file.seek(0, os.SEEK_END)
     except OSError as error:
         raise InputError(f"{name}: cannot read {path}: {error.strerror}.") from error
     except ValueError as error:
         raise InputError(f"{name}: {path!r} is not a path: {error}.") from None
+    raise InputError(f"{name}: cannot read {path}: Not a file. Pass the path of a file, or its bytes.")
 
 
 def _read_file(name: str, file: Any, most: int) -> bytes:

@@ -13,7 +13,6 @@ recorded, but the sandbox does not connect to `stream_url`.
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from collections.abc import Collection as Names
 from datetime import datetime
 from decimal import Decimal
 from urllib.parse import parse_qsl
@@ -25,17 +24,15 @@ from wavix_async.sandbox._groups.ended_call import EndedCall, OnEnd, ignore
 from wavix_async.sandbox._groups.filters import Record, iso, without_plus
 from wavix_async.sandbox._groups.group import Context
 from wavix_async.sandbox._groups.reading import (
-    BOOL,
     TEXT,
     URL,
     Check,
     check,
-    fields,
     is_int,
     json_object,
-    one_of,
+    rules,
 )
-from wavix_async.sandbox._server import ApiError, Call, Reply, Route, invalid
+from wavix_async.sandbox._server import ApiError, Call, Reply, Route, invalid, validation_error
 
 _ENDS = {
     "0408": ("cancelled", "noanswer"),
@@ -56,16 +53,10 @@ _KEYS = frozenset("0123456789*#ABCD")
 
 PHONE = check(lambda value: isinstance(value, str) and without_plus(value).isdecimal() and value.isascii())
 _STREAM_URL = check(lambda value: isinstance(value, str) and value.startswith(("ws://", "wss://")))
-_STREAM: Mapping[str, Check] = {
-    "stream_url": _STREAM_URL,
-    "stream_type": one_of(*_MOST_STREAMS),
-    "stream_channel": one_of("inbound", "outbound", "both"),
-}
-_SAY = fields({"text": TEXT, "voice": TEXT, "language": one_of("ru", "en", "sp", "ge")}, ("text", "voice"))
-
-
-def _between(low: int, high: int) -> Check:
-    return check(lambda value: is_int(value) and low <= value <= high)
+_STREAM = ("stream_url", "stream_type", "stream_channel")
+_POSITIVE = check(lambda value: is_int(value) and value > 0)
+_KEY = check(lambda value: value in _KEYS)
+_PROMPT = rules({"play": URL, "say": rules({"text": TEXT})})
 
 
 @define(eq=False)
@@ -130,8 +121,7 @@ class Calls:
             context,
             key=lambda record: record["event_type"],
             record=lambda given: {"event_type": given["event_type"], "url": given["url"]},
-            checks={"url": URL, "event_type": one_of("on-call", "post-call")},
-            required=("url", "event_type"),
+            rules={"url": URL},
             list_key=None,
         )
 
@@ -334,19 +324,7 @@ class Calls:
     # --- handlers of calls ---
 
     def _create(self, call: Call) -> Reply:
-        given = _read(
-            call,
-            {
-                "from": PHONE,
-                "to": PHONE,
-                "callback_url": URL,
-                "recording": BOOL,
-                "voicemail_detection": BOOL,
-                "tag": check(lambda value: isinstance(value, str)),
-                "timeout": check(lambda value: is_int(value) and value > 0),
-            },
-            ("from", "to"),
-        )
+        given = _read(call, {"from": PHONE, "to": PHONE, "callback_url": URL, "timeout": _POSITIVE})
         record = self.start(
             given["from"],
             given["to"],
@@ -374,12 +352,12 @@ class Calls:
 
     def _update(self, call: Call) -> Reply:
         live = self._find(call)
-        live.record["tag"] = _read(call, {"tag": check(lambda value: isinstance(value, str))}, ("tag",))["tag"]
+        live.record["tag"] = json_object(call.body)["tag"]
         return _done()
 
     def _answer_inbound(self, call: Call) -> Reply:
         live = self._find(call)
-        given = _read(call, {"call_recording": BOOL, "call_transcription": BOOL, **_STREAM})
+        given = _read(call, {"stream_url": _STREAM_URL})
         if live.record["direction"] != "inbound" or live.state == "answered":
             raise ApiError(400, "The call cannot be answered")
         live.recorded |= given.get("call_recording", False)
@@ -393,7 +371,7 @@ class Calls:
 
     def _play(self, call: Call) -> Reply:
         live = self._find(call, answered=True)
-        _read(call, {"audio_file": URL}, ("audio_file",))
+        _read(call, {"audio_file": URL})
         self._played += 1
         playback = self._playbacks.make(self._played)
         live.playing.append(playback)
@@ -417,16 +395,7 @@ class Calls:
 
     def _start_collect(self, call: Call) -> Reply:
         live = self._find(call, answered=True)
-        given = _read(
-            call,
-            {
-                "max_digits": _between(1, 20),
-                "timeout": _between(1, 60),
-                "termination_character": check(lambda value: isinstance(value, str) and value in _KEYS),
-                "max_attempts": check(lambda value: is_int(value) and value > 0),
-                "prompt": fields({"play": URL, "say": _SAY}),
-            },
-        )
+        given = _read(call, {"termination_character": _KEY, "max_attempts": _POSITIVE, "prompt": _PROMPT})
         if live.collect is not None:
             raise ApiError(400, "Digits are being collected already")
         live.collect = _Collect(
@@ -472,7 +441,7 @@ class Calls:
 
     def _start_stream(self, call: Call) -> Reply:
         live = self._find(call, answered=True)
-        given = _read(call, _STREAM, tuple(_STREAM))
+        given = _read(call, {"stream_url": _STREAM_URL})
         return Reply.of(200, {"success": True, "stream_id": self._add_stream(live, given)})
 
     def _add_stream(self, live: _Live, given: Record) -> str:
@@ -521,24 +490,22 @@ def _done() -> Reply:
     return Reply.of(200, {"success": True})
 
 
-def _read(call: Call, checks: Mapping[str, Check], required: Names[str] = ()) -> Record:
-    """Return the fields of a body.
+def _read(call: Call, rules: Mapping[str, Check]) -> Record:
+    """Return the fields of a body, which the router has checked by the description; `rules` are what it does not say.
 
     Raises:
-        ApiError: 400 with every field that is missing, wrong or unknown, in the form of the operations of calls.
+        ApiError: 400 with every field that is wrong, in the form of the operations of calls.
     """
     given = json_object(call.body)
-    errors = {name: "required" for name in required if name not in given}
-    for name, value in given.items():
-        if name not in checks:
-            errors[name] = "unknown field"
-            continue
-        try:
-            checks[name](name, value)
-        except ApiError as error:
-            errors[name] = str(error)
+    errors = {}
+    for name, rule in rules.items():
+        if name in given:
+            try:
+                rule(name, given[name])
+            except ApiError as error:
+                errors[name] = str(error)
     if errors:
-        raise ApiError(400, "Validation error", errors=errors)
+        raise validation_error(errors)
     return given
 
 

@@ -2,7 +2,7 @@
 
 A group declares what its records look like and uses the collection's methods as the handlers of its routes::
 
-    senders = Collection(context, ids=Uuids(seed, "sender_ids"), checks={"sender_id": TEXT, ...}, record=_sender_id)
+    senders = Collection(context, ids=Uuids(seed, "sender_ids"), rules={"sender_id": TEXT}, record=_sender_id)
     Route("GET", "/v3/messages/sender-ids/{id}", "messages:read", senders.get)
 
 The state is in memory: `Record`s by key, in the order of their creation.
@@ -22,7 +22,7 @@ from attrs import define, field, frozen
 
 from wavix_async.sandbox._groups.filters import Filter, Predicate, Record
 from wavix_async.sandbox._groups.group import Context
-from wavix_async.sandbox._groups.reading import Check, fields, json_object, pagination, paging, read_id
+from wavix_async.sandbox._groups.reading import Check, fields, json_object, pagination, paging, read_id, rules
 from wavix_async.sandbox._server import ApiError, Call, Reply, Rows, invalid
 
 # --- ids ---
@@ -86,7 +86,9 @@ class Collection:
     checks: Mapping[str, Check] | None = field(default=None, kw_only=True)
     """The fields that create and update accept; None: the router has checked them by the API's description."""
     required: Names[str] = field(default=(), kw_only=True)
-    """The fields that create requires."""
+    """The fields that create requires, with `checks`."""
+    rules: Mapping[str, Check] = field(factory=dict, kw_only=True)
+    """What the API's description does not say of fields of a body, without `checks`."""
     update_by: Literal["merge", "replace"] = field(default="merge", kw_only=True)
     """What update does with a field that is left out: `merge` keeps the value, `replace` restores the default."""
     filters: Mapping[str, Filter] = field(factory=dict, kw_only=True)
@@ -247,7 +249,9 @@ class Collection:
         """
         given = json_object(body)
         if self.checks is None:
-            return given if self.wrap is None else given[self.wrap]
+            found: Record = given if self.wrap is None else given[self.wrap]
+            rules(self.rules)(self.wrap or "", found)
+            return found
         if self.wrap is None:
             fields(self.checks, required)("", given)
             return given

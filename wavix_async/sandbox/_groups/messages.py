@@ -29,20 +29,9 @@ from wavix_async.sandbox._groups.filters import (
     without_plus,
 )
 from wavix_async.sandbox._groups.group import Context
-from wavix_async.sandbox._groups.reading import (
-    BOOL,
-    TEXT,
-    URL,
-    check,
-    fields,
-    is_int,
-    list_of,
-    nullable,
-    one_of,
-)
+from wavix_async.sandbox._groups.reading import TEXT, URL, check, list_of, nullable, rules
 from wavix_async.sandbox._server import ApiError, Call, Reply, Route, Window, invalid
 
-_MAX_MEDIA = 5
 _STATUSES = ("accepted", "pending", "sent", "delivered", "undelivered", "expired", "rejected", "dlr_expired")
 _ERRORS = {
     "delivered": None,
@@ -58,13 +47,10 @@ _DAY = 24 * 3600.0
 _PRICE = 0.01
 """USD for one segment."""
 
-_PHONE = check(lambda value: isinstance(value, str) and without_plus(value).isdecimal() and value.isascii())
+_PHONE = check(lambda value: without_plus(value).isdecimal() and value.isascii())
 _COUNTRY = check(
-    lambda value: isinstance(value, str) and len(value) == 2 and value.isascii() and value.isupper(),
+    lambda value: len(value) == 2 and value.isascii() and value.isupper(),
     "a country code of two capital letters is needed",
-)
-_BODY = fields(
-    {"text": check(lambda value: isinstance(value, str)), "media": nullable(list_of(URL, _MAX_MEDIA))}, ("text",)
 )
 
 
@@ -87,16 +73,14 @@ class Messages:
             ids=Uuids(context.seed, "messages"),
             id_field="message_id",
             record=self._message,
-            checks={
+            rules={
                 "from": TEXT,
                 "to": _PHONE,
-                "message_body": _BODY,
+                "message_body": rules({"media": nullable(list_of(URL))}),
                 "callback_url": URL,
-                "validity": check(lambda value: is_int(value) and value > 0),
+                "validity": check(lambda value: value > 0),
                 "tag": TEXT,
-                "smart_encoding": BOOL,
             },
-            required=("from", "to", "message_body"),
             filters={
                 "type": exact("direction", "inbound", "outbound"),
                 "sent_after": since("submitted_at"),
@@ -114,23 +98,14 @@ class Messages:
             context,
             ids=Uuids(context.seed, "sender_ids"),
             record=self._sender_id,
-            checks={
-                "sender_id": TEXT,
-                "type": one_of("numeric", "alphanumeric"),
-                "countries": list_of(_COUNTRY),
-                "usecase": one_of("transactional", "promo", "authentication"),
-                "monthly_volume": one_of("1-1000", "1001-20000", "20001-50000", "50001-100000", "More than 100000"),
-                "samples": list_of(TEXT),
-            },
-            required=("sender_id", "type", "countries", "usecase"),
+            rules={"sender_id": TEXT, "countries": list_of(_COUNTRY), "samples": list_of(TEXT)},
             paged=False,
         )
         self.opt_outs = Collection(
             context,
             key=lambda record: (record["phone_number"], record["sender_id"]),
             record=self._opt_out,
-            checks={"number": _PHONE, "sender_id": TEXT},
-            required=("number",),
+            rules={"number": _PHONE, "sender_id": TEXT},
             wrap="opt_out",
             echo=False,
             filters={
@@ -184,7 +159,7 @@ class Messages:
     # --- sending ---
 
     def _send(self, call: Call) -> Reply:
-        given = self.messages.read(call.body, self.messages.required)
+        given = self.messages.read(call.body)
         key = next((call.request.headers[name] for name in _IDEMPOTENCY_KEYS if name in call.request.headers), None)
         record = self._message(given)
         self._check_limits(given, key)

@@ -129,6 +129,17 @@ def nullable(inner: Check) -> Check:
     return run
 
 
+def rules(checks: Mapping[str, Check]) -> Check:
+    """Return a check of what the API's description does not say of some fields of an object, where they are given."""
+
+    def run(name: str, value: Any) -> None:
+        for one, rule in checks.items():
+            if one in value:
+                rule(f"{name}.{one}" if name else one, value[one])
+
+    return run
+
+
 def fields(checks: Mapping[str, Check], required: Collection[str] = ()) -> Check:
     """Return a check that a value is an object with these fields and no others.
 

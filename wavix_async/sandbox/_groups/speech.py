@@ -19,6 +19,8 @@ from wavix_async.sandbox._server import ApiError, Call, Reply, Route, invalid
 _MAX_FILE = 25 * 1024 * 1024
 _MEDIA = {".wav": "audio/wav", ".mp3": "audio/mpeg", ".mp4": "audio/mp4"}
 _PENDING = {"success": True, "message": "The transcription is still pending"}
+_TRIES_OF_ANOTHER_RUN = 3
+"""How often the API tries to deliver the event of a file that is transcribed again."""
 
 
 @define
@@ -89,7 +91,8 @@ class SpeechAnalytics:
         given = json_object(call.body)
         URL("callback_url", given["callback_url"])
         self._find(call)
-        self._transcribe_later(call.ids[0], given["callback_url"], insights=given.get("insights", False))
+        insights = given.get("insights", False)
+        self._transcribe_later(call.ids[0], given["callback_url"], insights=insights, tries=_TRIES_OF_ANOTHER_RUN)
         return Reply.of(200, {"success": True})
 
     async def _file(self, call: Call) -> Reply:
@@ -97,7 +100,9 @@ class SpeechAnalytics:
             file = self._find(call)
         return await self._context.files.reply(file.name, _MEDIA[PurePath(file.name).suffix.lower()], file.content)
 
-    def _transcribe_later(self, request_id: str, callback_url: str, *, insights: bool) -> None:
+    def _transcribe_later(
+        self, request_id: str, callback_url: str, *, insights: bool, tries: int | None = None
+    ) -> None:
         file = self._files[request_id]
         file.runs += 1
 
@@ -107,7 +112,7 @@ class SpeechAnalytics:
             self.transcriptions.add(record)
             error = None if record["status"] == "completed" else "The file cannot be transcribed"
             event = {"request_id": request_id, "status": record["status"], "error": error}
-            self._context.outbox.post("file_transcription", callback_url, event)
+            self._context.outbox.post("file_transcription", callback_url, event, tries=tries)
 
         self._context.timers.after(self._context.transcription_delay, transcribe)
 

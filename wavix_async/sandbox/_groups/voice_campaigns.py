@@ -11,7 +11,7 @@ from wavix_async.sandbox._groups.collection import Collection, Numbered
 from wavix_async.sandbox._groups.ended_call import EndedCall
 from wavix_async.sandbox._groups.filters import iso
 from wavix_async.sandbox._groups.group import Context
-from wavix_async.sandbox._groups.reading import URL, check, is_int
+from wavix_async.sandbox._groups.reading import URL
 from wavix_async.sandbox._server import Call, Reply, Route
 
 
@@ -35,8 +35,7 @@ class VoiceCampaigns:
                 "caller_id": given["caller_id"],
                 "contact": given["contact"],
             },
-            checks={"callflow_id": check(is_int), "caller_id": PHONE, "contact": PHONE, "callback_url": URL},
-            required=("callflow_id", "caller_id", "contact"),
+            rules={"caller_id": PHONE, "contact": PHONE, "callback_url": URL},
             wrap="voice_campaign",
             unwrap="voice_campaign",
         )
@@ -54,7 +53,7 @@ class VoiceCampaigns:
         self.campaigns.reset()
 
     def _create(self, call: Call) -> Reply:
-        given = self.campaigns.read(call.body, self.campaigns.required)
+        given = self.campaigns.read(call.body)
         record = self.campaigns.insert(given)
 
         def end(_: EndedCall) -> None:

@@ -5,10 +5,8 @@ from collections.abc import Sequence
 from wavix_async.sandbox._groups.collection import Collection, Uuids
 from wavix_async.sandbox._groups.filters import Record
 from wavix_async.sandbox._groups.group import Context
-from wavix_async.sandbox._groups.reading import TEXT, check, fields, is_int, json_object, nullable
+from wavix_async.sandbox._groups.reading import TEXT, json_object
 from wavix_async.sandbox._server import Call, Reply, Route
-
-_PAYLOAD = check(lambda value: isinstance(value, dict))
 
 
 class WebRTC:
@@ -25,12 +23,7 @@ class WebRTC:
                 "payload": given.get("payload"),
                 "ttl": given["ttl"],
             },
-            checks={
-                "sip_trunk": TEXT,
-                "ttl": nullable(check(lambda value: is_int(value) and value > 0)),
-                "payload": nullable(_PAYLOAD),
-            },
-            required=("sip_trunk", "ttl"),
+            rules={"sip_trunk": TEXT},
         )
 
     @property
@@ -51,7 +44,7 @@ class WebRTC:
         self.tokens.reset()
 
     def _create(self, call: Call) -> Reply:
-        record = self.tokens.insert(self.tokens.read(call.body, self.tokens.required))
+        record = self.tokens.insert(self.tokens.read(call.body))
         key = record["uuid"]
         if record["ttl"] is not None:
             self._context.timers.after(record["ttl"], lambda: self._expire(key, record))
@@ -64,7 +57,5 @@ class WebRTC:
 
     def _update(self, call: Call) -> Reply:
         record = self.tokens.find(call.ids[-1])
-        given = json_object(call.body)
-        fields({"payload": _PAYLOAD}, ("payload",))("", given)
-        record["payload"] = given["payload"]
+        record["payload"] = json_object(call.body)["payload"]
         return Reply.of(200, record)

@@ -20,7 +20,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from attrs import frozen
 
-from wavix_async.sandbox._server.errors import ApiError, invalid
+from wavix_async.sandbox._server.errors import ApiError, invalid, validation_error
 
 Check = Callable[[str, Any], None]
 """Raises a 400 that names the field if its value is wrong."""
@@ -56,6 +56,13 @@ _NULLABLE: Mapping[str, Collection[str]] = {
 """Fields that may also be null: there, null clears the value."""
 _MORE: Mapping[str, Mapping[str, Schema]] = {"POST /v3/messages": {"smart_encoding": {"type": "boolean"}}}
 """Fields that the description does not have."""
+
+
+_MAPPED: Collection[str] = (
+    *("/v1/calls", "/v1/calls/{}", "/v1/calls/{}/answer", "/v1/calls/{}/play", "/v1/calls/{}/collect"),
+    "/v1/calls/{}/streams",
+)
+"""Operations that tell all errors of a body at once, by field: `{"message": "Validation error", "errors": {...}}`."""
 
 
 @frozen
@@ -120,11 +127,12 @@ def request_check(method: str, path: str) -> RequestCheck | None:
     in_query = [each for each in parameters if each["in"] == "query"]
     content = _resolve(operation.get("requestBody", {}))
     schema = content.get("content", {}).get("application/json", {}).get("schema")
+    outer = _mapped if name.partition(" ")[2] in _MAPPED else _outer
     relaxed = _Relaxed(_OPTIONAL.get(name, ()), _NULLABLE.get(name, ()), _MORE.get(name, {}))
     return RequestCheck(
         {each["name"]: _text(each["schema"]) for each in in_query},
         [each["name"] for each in in_query if each.get("required")],
-        None if schema is None else _outer(schema, relaxed),
+        None if schema is None else outer(schema, relaxed),
         bool(content.get("required")),
     )
 
@@ -167,6 +175,27 @@ def _outer(schema: Schema, relaxed: _Relaxed) -> Check:
                     _check_of(one, relaxed)(field, value[field])
             value = {field: content for field, content in value.items() if field not in relaxed.more}
         check(name, value)
+
+    return run
+
+
+def _mapped(schema: Schema, relaxed: _Relaxed) -> Check:
+    schema = _resolve(schema)
+    checks = {name: _check_of(each, relaxed) for name, each in schema["properties"].items()}
+    required = [name for name in schema.get("required", ()) if name not in relaxed.optional]
+
+    def run(_: str, value: Any) -> None:
+        errors = {name: "required" for name in required if name not in value}
+        for name, content in value.items():
+            check = checks.get(name)
+            try:
+                if check is None:
+                    raise invalid(name, "unknown field")
+                check(name, content)
+            except ApiError as error:
+                errors[name] = str(error)
+        if errors:
+            raise validation_error(errors)
 
     return run
 

@@ -1,6 +1,6 @@
 """The API's error responses, in its own format."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import Any
 
@@ -21,6 +21,11 @@ class ApiError(Exception):
 def invalid(name: str, hint: str = "") -> ApiError:
     """Return the 400 for a missing or wrong parameter, with its name."""
     return ApiError(400, f"Missing or invalid parameter {name}{': ' if hint else ''}{hint}")
+
+
+def validation_error(errors: Mapping[str, str]) -> ApiError:
+    """Return the 400 for several wrong fields, with what is wrong with each."""
+    return ApiError(400, "Validation error", errors=dict(errors))
 
 
 def unauthorized() -> ApiError:
