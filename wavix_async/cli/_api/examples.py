@@ -37,7 +37,7 @@ _SAMPLES: Final = (
     (r"(ip|host)$", "203.0.113.7"),
     (r"^text$", "hi"),
     (r"country", "US"),
-    (r"file|attachment", "FILE"),
+    (r"audio_file$", "https://example.com/hi.wav"),
 )
 
 
@@ -84,6 +84,8 @@ def _sample(option: Option) -> str:
         return "'[{}]'"
     if kind.word in {"int", "float", "number"}:
         return "1001" if name == "id" or name.endswith("_id") else "1"
+    if "ws or wss" in option.help:
+        return "wss://example.com/audio"
     if kind.word == "path":
         return "FOLDER" if name == "to" else "FILE"
     if name == "from" and "sender ID" in option.help:
