@@ -218,6 +218,12 @@ class TestOutput:
         assert "wavix-async: HTTP 404 for GET /v3/messages/no-such-message" in ran.err
         assert re.search(r"GET /v3/messages/\{id\}: 404 \(NotFoundError\), request sandbox-\d+, 1 attempt", ran.err)
 
+    def test_an_unknown_outcome_is_no_reason_to_try_again(self, cli: Cli, sandbox: Sandbox):
+        sandbox.fail_next("reset_after", match="POST /v3/messages")
+        ran = cli(*SEND, "--text", "hi", "--yes")
+        assert (ran.code, ran.out) == (1, "")
+        assert len(sandbox.messages) == len(sandbox.requests_to("POST /v3/messages")) == 1
+
     def test_a_confirmation_is_a_word(self, cli: Cli, sandbox: Sandbox):
         assert cli("messages", "opt-outs", "create", "--number", "15125550143").out == "Done.\n"
 

@@ -189,6 +189,11 @@ class Method:
             running = _Running(self, wavix, common, fields)
             try:
                 return asyncio.run(running.run(positional, keywords))
+            except WavixError as error:
+                if error.outcome != "unknown" or error.retryable:
+                    raise
+                # Not `TEMPORARY`: a script that runs the same command again may send it twice.
+                raise Quit(ExitCode.FAILED, str(error)) from None
             except KeyboardInterrupt:
                 if not self.requests.asks or running.ended:
                     raise
@@ -299,6 +304,7 @@ class _Running:
         self._common = common
         self._shown = fields
         self._limited = False
+        self._journaled = False
         self._told = "Waiting for the API"
         self.ended = False
         """Whether the API has answered."""
@@ -306,6 +312,7 @@ class _Running:
     async def run(self, positional: list[Any], keywords: dict[str, Any]) -> ExitCode:
         """Call the method and show what it returns."""
         self._limited = keywords.get("limit") is not None
+        self._journaled = keywords.get("journal") is not None
         async with AsyncExitStack() as stack:
             wavix = await stack.enter_async_context(self._wavix)
             target: Any = wavix
@@ -449,7 +456,12 @@ class _Running:
             raise outcome.input_error
         if outcome.input_error is not None:
             raise Quit(ExitCode.USAGE, str(outcome.input_error))
-        return ExitCode.INTERRUPTED if outcome.interrupted else code_for_report(outcome.report)
+        if outcome.interrupted:
+            return ExitCode.INTERRUPTED
+        code = code_for_report(outcome.report)
+        # Without a journal, the same command would send again what was sent.
+        is_safe = self._journaled or not self._method.requests.asks
+        return code if is_safe or code is not ExitCode.TEMPORARY else ExitCode.FAILED
 
     @contextmanager
     def _results(self) -> Iterator[Callable[[BulkResult], object]]:
@@ -513,6 +525,5 @@ def _code_of(value: Any) -> ExitCode:
     """Return the exit code of a result that reports on several items."""
     if is_model(type(value)):
         return ExitCode.DONE
-    if getattr(value, "refused", None) or getattr(value, "failed", None):
-        return ExitCode.FAILED
-    return ExitCode.TEMPORARY if getattr(value, "unknown", None) else ExitCode.DONE
+    is_open = any(getattr(value, name, None) for name in ("refused", "failed", "unknown"))
+    return ExitCode.FAILED if is_open else ExitCode.DONE

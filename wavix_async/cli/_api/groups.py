@@ -187,7 +187,7 @@ def _shared(method: "Method") -> dict[str, inspect.Parameter]:
 
     found: dict[str, inspect.Parameter] = {}
 
-    def add(name: str, kind: Any, names: Sequence[str], text: str, group: Group = _OUTPUT) -> None:
+    def add(name: str, kind: Any, names: Sequence[str], text: str, group: Group | None = _OUTPUT) -> None:
         # A single hyphen is stdin or stdout.
         hyphen = name in {"body", "output"}
         parameter = Parameter(
@@ -198,9 +198,11 @@ def _shared(method: "Method") -> dict[str, inspect.Parameter]:
         )
 
     if method.takes_body:
-        add("body", str | None, ["--body"], "A JSON file with these fields, or - for stdin; options go before it.")
+        add(
+            "body", str | None, ["--body"], "A JSON file with these fields, or - for stdin; options go before it.", None
+        )
     if method.clearable:
-        add("clear", str | None, ["--clear"], f"Fields to set to null, such as {method.clearable[0]}.")
+        add("clear", str | None, ["--clear"], f"Fields to set to null, such as {method.clearable[0]}.", None)
     is_list = method.returns(Paginator)
     if is_list:
         add("every_page", bool, ["--all"], "Read the whole list, and not one page.")
