@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 WRITTEN = {f"numbers {name}" for name in ("list", "get", "update", "bulk-update", "release")}
 METHODS = {" ".join(method.words): method for method in methods()}
 GENERATED = {words: method for words, method in METHODS.items() if words not in WRITTEN}
+DAY = 86_400
 SEND = ("messages", "send", "--from", "Acme", "--to", "15125550143")
 
 
@@ -356,4 +357,35 @@ class TestTasks:
 
     @pytest.mark.skipif("ten-dlc brands create" not in METHODS, reason="there are no commands of 10DLC yet")
     def test_register_a_brand_and_a_campaign_and_link_a_number(self, cli: Cli, sandbox: Sandbox):
-        raise NotImplementedError
+        brand = self.made(cli, "ten-dlc brands create --dba-name Acme --company-name 'Acme Inc.' --vertical RETAIL "
+            "--entity-type PRIVATE_PROFIT --ein-taxid 99-9999999 --ein-taxid-country US --first-name Ada --last-name Lovelace "
+            "--phone-number 12125550143 --email ada@example.com --street-address '10 Main Street' --city Miami "
+            "--state-or-province FL --country US --zip 33101")["brand_id"]  # fmt: skip
+        sandbox.advance(3 * DAY)
+        assert cli("ten-dlc", "brands", "wait", brand, "--json").json["status"] == "VERIFIED"
+        body = {
+            "name": "Codes", "usecase": "2FA", "description": "Codes that customers need to sign in to their account.",
+            "optin_workflow": "Customers tick a box at the checkout of our shop to get codes.", "optin_keywords": "start",
+            "optin_message": "You get codes from Acme now. Reply STOP to end this.", "optout_keywords": "stop,quit",
+            "optout_message": "You get no more messages from Acme.", "help_keywords": "help",
+            "help_message": "For help write to ada@example.com.", "sample1": "Your code for Acme is 123456.",
+            "terms_conditions": "https://example.com/terms",
+        }  # fmt: skip
+        flags = "--no-embedded-links --no-age-gated --no-direct-lending --optin --optout --with-help --auto-renewal"
+        command = f"ten-dlc brands campaigns create {brand} {flags} --body -"
+        campaign = self.made(cli, command, stdin=json.dumps(body))["campaign_id"]
+        sandbox.advance(15 * DAY)
+        waited = cli("ten-dlc", "brands", "campaigns", "wait", brand, campaign, "--json")
+        assert waited.json["status"] == "APPROVED"
+        numbers = [row["number"] for row in cli("numbers", "list", "--json").ndjson[:2]]
+        ran = cli("ten-dlc", "brands", "campaigns", "numbers", "bulk-link", brand, campaign, *numbers, "--yes")
+        assert ran.code == 0, ran.err
+        assert "2 accepted" in ran.out
+        listed = cli("ten-dlc", "brands", "campaigns", "numbers", "list", brand, campaign, "--json")
+        assert {row["number"] for row in listed.ndjson} == set(numbers)
+        assert len(cli("ten-dlc", "brands", "list", "--all", "--json").ndjson) == 1
+
+    def made(self, cli: Cli, command: str, stdin: str = "") -> Any:
+        ran = cli(*shlex.split(command), "--yes", "--json", stdin=stdin)
+        assert ran.code == 0, ran.err
+        return ran.json

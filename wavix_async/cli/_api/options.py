@@ -329,7 +329,9 @@ def _word(name: str) -> str:
 
 
 def _option(name: str) -> str:
-    return f"--{_word(name)}"
+    word = _word(name)
+    # The command line has options of these names.
+    return f"--with-{word}" if word in {"help", "version"} else f"--{word}"
 
 
 def _argument(name: str) -> str:
