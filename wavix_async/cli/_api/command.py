@@ -148,7 +148,7 @@ class Method:
     @property
     def example(self) -> str:
         """A command line that has everything which the method needs."""
-        return example(self.words, self.options.all, self.saves)
+        return example(self.words, self.options.all, self.saves, body=self.takes_body)
 
     @property
     def help(self) -> str:

@@ -41,17 +41,24 @@ _SAMPLES: Final = (
 )
 
 
-def example(path: Sequence[str], options: Sequence[Option], saves: str | None) -> str:
+_MANY: Final = 6
+"""Options that an example may have; a body with more is better in a file."""
+
+
+def example(path: Sequence[str], options: Sequence[Option], saves: str | None, *, body: bool = False) -> str:
     """Return a command line that has everything which the method needs.
 
     Args:
         path: The words of the command.
         options: The options of the method.
         saves: The file that the command can write, if it saves one.
+        body: Whether a file can have the fields.
     """
     words = ["wavix-async", *path]
     words += [_sample(option) for option in options if option.positional]
     needed = [option for option in options if option.required and not option.positional]
+    if body and len(needed) > _MANY:
+        return " ".join([*words, "--body", "FILE"])
     for option in needed:
         if option.kind.word == "object" and option.kind.model is not None:
             inside = [each for each in options if each.path[:-1] == option.path and _is_needed(option.kind.model, each)]
