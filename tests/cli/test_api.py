@@ -168,6 +168,7 @@ class TestAsking:
         assert "token, which only --show-secrets shows" in cli(*argv).err
         hidden = cli(*argv, "--yes", "--json")
         assert hidden.json["token"] == "<hidden>"
+        assert "Hidden: token. --show-secrets shows such fields." in hidden.err
         shown = cli(*argv, "--yes", "--json", "--show-secrets")
         assert shown.json["token"] not in ("<hidden>", None)
 
@@ -357,10 +358,13 @@ class TestTasks:
 
     @pytest.mark.skipif("ten-dlc brands create" not in METHODS, reason="there are no commands of 10DLC yet")
     def test_register_a_brand_and_a_campaign_and_link_a_number(self, cli: Cli, sandbox: Sandbox):
-        brand = self.made(cli, "ten-dlc brands create --dba-name Acme --company-name 'Acme Inc.' --vertical RETAIL "
-            "--entity-type PRIVATE_PROFIT --ein-taxid 99-9999999 --ein-taxid-country US --first-name Ada "
-            "--last-name Lovelace --phone-number 12125550143 --email ada@example.com --street-address '10 Main Street' --city Miami "
-            "--state-or-province FL --country US --zip 33101")["brand_id"]  # fmt: skip
+        brand = self.made(
+            cli,
+            "ten-dlc brands create --dba-name Acme --company-name 'Acme Inc.' --entity-type PRIVATE_PROFIT "
+            "--vertical RETAIL --ein-taxid 99-9999999 --ein-taxid-country US --first-name Ada --last-name Lovelace "
+            "--phone-number 12125550143 --email ada@example.com --street-address '10 Main Street' --city Miami "
+            "--state-or-province FL --country US --zip 33101",
+        )["brand_id"]
         sandbox.advance(3 * DAY)
         assert cli("ten-dlc", "brands", "wait", brand, "--json").json["status"] == "VERIFIED"
         body = {

@@ -246,13 +246,13 @@ class Method:
             if common.body is not None:
                 shown.append(f"the body in {'stdin' if common.body == '-' else common.body}")
             what = f"{self.text.summary[:-1]} at {wavix.base_url}{': ' * bool(shown)}{', '.join(shown)}."
-            if not common.show_secrets and (hidden := self._secrets()):
+            if not common.show_secrets and (hidden := self.secrets()):
                 what += f" The answer has {', '.join(hidden)}, which only --show-secrets shows."
             confirm(printable(what), yes=common.yes)
         if common.output not in (None, "-") and Path(common.output or "").is_file():
             confirm(f"{common.output} exists and will be replaced.", yes=common.yes)
 
-    def _secrets(self) -> list[str]:
+    def secrets(self) -> list[str]:
         """Return the secret fields that only the answer to a creation has."""
         if not any(name.startswith("POST ") for name in self.requests.names):
             return []
@@ -437,6 +437,8 @@ class _Running:
             out().print(Line(printable(f"Saved {value.path} ({count}{value.size:,} bytes).{whole}")), soft_wrap=True)
         else:
             show_facts(out(wide=True), " ".join(self._method.words), facts_of(row))
+        if not self._common.show_secrets and (hidden := self._method.secrets()):
+            err().print(Line(f"Hidden: {', '.join(hidden)}. --show-secrets shows such fields.", style="dim"))
         return _code_of(value)
 
     async def _bulk(self, run: "_Run") -> ExitCode:

@@ -89,6 +89,8 @@ def _sample(option: Option) -> str:
         return "'{}'"
     if kind.word == "objects":
         return "'[{}]'"
+    if "price" in name:
+        return "50"
     if kind.word in {"int", "float", "number"}:
         return "1001" if name == "id" or name.endswith("_id") else "1"
     if "ws or wss" in option.help:

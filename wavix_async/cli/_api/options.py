@@ -154,8 +154,8 @@ class Options:
 
     @cached_property
     def all(self) -> tuple[Option, ...]:
-        """Every option, in the order of the signature."""
-        return tuple(self._make())
+        """Every option: arguments first, then what the call needs, then the rest, each in the order of the signature."""
+        return tuple(sorted(self._make(), key=lambda option: (not option.positional, not option.required)))
 
     @cached_property
     def _docs(self) -> dict[str, str]:
