@@ -231,6 +231,13 @@ class TestOutput:
 
 
 class TestInput:
+    def test_cyclopts_validates_with_pydantic_where_it_is_loaded(self, cli: Cli, sandbox: Sandbox):
+        pytest.importorskip("pydantic")
+        assert cli("messages", "opt-outs", "list").code == 0
+        text = ("--message-body.text", "hi", "--message-body.media", "https://example.com/a.png", "--smart-encoding")
+        ran = cli("messages", "send", "--from", "15125550100", "--to", "15125550143", *text, "--yes", "--verbose")
+        assert ran.code == 0, ran.err
+
     @pytest.mark.parametrize(
         ("argv", "message"),
         [

@@ -205,7 +205,7 @@ def _shared(method: "Method") -> dict[str, inspect.Parameter]:
         add("clear", str | None, ["--clear"], f"Fields to set to null, such as {method.clearable[0]}.", None)
     is_list = method.returns(Paginator)
     if is_list:
-        add("every_page", bool, ["--all"], "Read the whole list, and not one page.")
+        add("every_page", bool | None, ["--all"], "Read the whole list, and not one page.")
     if method.returns(Download):
         add("output", str | None, ["--output", "-o"], "The file or the folder [default: this folder]; - for stdout.")
     elif method.returns(Export):
@@ -220,12 +220,12 @@ def _shared(method: "Method") -> dict[str, inspect.Parameter]:
     saves = "output" in found
     if method.requests.asks or saves:
         what = "Do not ask. Required without a terminal." if method.requests.asks else "Replace a file without asking."
-        add("yes", bool, ["--yes", "-y"], what)
-    add("as_json", bool, ["--json"], "Print JSON, one object a line.")
+        add("yes", bool | None, ["--yes", "-y"], what)
+    add("as_json", bool | None, ["--json"], "Print JSON, one object a line.")
     if not method.is_run and not method.returns(Download):
         add("fields", str | None, ["--fields"], "Show only these, such as id,status.")
-        add("show_secrets", bool, ["--show-secrets"], "Show keys, tokens, codes, texts and URLs of files.")
-    add("verbose", bool, ["--verbose"], "Tell of each request on stderr, with its id.")
+        add("show_secrets", bool | None, ["--show-secrets"], "Show keys, tokens, codes, texts and URLs of files.")
+    add("verbose", bool | None, ["--verbose"], "Tell of each request on stderr, with its id.")
     add("base_url", str | None, ["--base-url"], "The URL of the API [default: WAVIX_BASE_URL].", _CONNECTION)
     add("rate", Positive | None, ["--rate"], "Requests per second that the account allows.", _CONNECTION)
     add("timeout", Positive | None, ["--timeout"], "Seconds for each attempt of a request.", _CONNECTION)

@@ -154,7 +154,7 @@ class Options:
 
     @cached_property
     def all(self) -> tuple[Option, ...]:
-        """Every option: arguments first, then what the call needs, then the rest, each in the order of the signature."""
+        """Every option: arguments, what the call needs, then the rest, each in the order of the signature."""
         return tuple(sorted(self._make(), key=lambda option: (not option.positional, not option.required)))
 
     @cached_property
