@@ -39,7 +39,8 @@ def plain(value: Any, *, secrets: bool = False) -> Any:
     if value is None or isinstance(value, str | int | float):
         return value
     if isinstance(value, Mapping):
-        return {str(name): plain(each, secrets=secrets) for name, each in value.items()}
+        found = {str(name): plain(each, secrets=secrets) for name, each in value.items()}
+        return found if secrets else {name: _unknown(name, each) for name, each in found.items()}
     if isinstance(value, list | tuple | set | frozenset):
         return [plain(each, secrets=secrets) for each in value]
     if isinstance(value, datetime | date):
