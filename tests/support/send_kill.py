@@ -38,11 +38,11 @@ def recipient(position: int) -> str:
 class Killer:
     """An observer that kills its process at an exact point of one of its sends."""
 
-    def __init__(self, point: str, after: int) -> None:
-        self._point, self._left = point, after
+    def __init__(self, point: str, after: int, operation: str = "POST /v3/messages") -> None:
+        self._point, self._left, self._operation = point, after, operation
 
     def _count(self, operation: str, point: str) -> None:
-        if point == self._point and operation == "POST /v3/messages":
+        if point == self._point and operation == self._operation:
             if not self._left:
                 os.kill(os.getpid(), signal.SIGKILL)
             self._left -= 1
@@ -65,10 +65,14 @@ async def _work(task: dict[str, Any]) -> None:
             text = {"from": "Acme", "to": recipient(position), "message_body": {"text": "Hello"}}
             yield f"k{position}", text if position % 10 else {**text, "tag": f"own-{position}"}
 
-    observers = (Killer(task["point"], task["after"]),) if task["point"] else ()
+    operation = "POST /v1/validation" if "numbers" in task else "POST /v3/messages"
+    observers = (Killer(task["point"], task["after"], operation),) if task["point"] else ()
     retry = RetryPolicy(backoff=0.05, max_backoff=0.5, budget_per_second=1e6)
     async with WavixClient(task["api_key"], base_url=task["url"], retry=retry, observers=observers) as wavix:
         print("sending", flush=True)
+        if "numbers" in task:
+            await wavix.validation.run(task["numbers"], type="format", batch_size=10, journal=task["journal"])
+            return
         run = wavix.messages.bulk_send(items(), journal=task["journal"], concurrency=8)
         ends = {str(result.id): str(result.status) async for result in run}
     print(json.dumps({"ends": ends, "charged": str(run.report.charged)}), flush=True)
