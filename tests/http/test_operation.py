@@ -162,6 +162,29 @@ REVIEWED = {
     "GET /v3/10dlc/subscriptions": True,
     "POST /v3/10dlc/subscriptions": False,  # may make a second one
     "DELETE /v3/10dlc/subscriptions": True,
+    "GET /v1/buy/countries": True,
+    "GET /v1/buy/countries/{country_id}/regions": True,
+    "GET /v1/buy/countries/{country_id}/cities": True,
+    "GET /v1/buy/countries/{country_id}/regions/{region_id}/cities": True,
+    "GET /v1/buy/countries/{country_id}/cities/{city_id}/dids": True,
+    "PUT /v1/buy/cart": False,  # what is in the cart can be bought
+    "GET /v1/buy/cart": True,
+    "DELETE /v1/buy/cart": True,
+    "POST /v1/buy/cart/checkout": False,  # charges at once
+    "GET /v1/billing/transactions": True,
+    "GET /v1/billing/invoices": True,
+    "GET /v1/billing/invoices/{id}": True,
+    "GET /v1/validation": False,  # charges, though it is a GET
+    "POST /v1/validation": False,  # charges for each number
+    "GET /v1/validation/{request_id}": True,
+    "POST /v1/short-links": False,  # charges for another link
+    "GET /v1/short-links/metrics": True,
+    "POST /v1/two-fa/verification": False,  # sends a code
+    "POST /v1/two-fa/verification/{session_id}": False,  # sends another code
+    "POST /v1/two-fa/verification/{session_id}/check": False,  # uses an attempt
+    "PATCH /v1/two-fa/verification/{session_id}/cancel": True,
+    "GET /v1/two-fa/service/{service_id}/sessions": True,
+    "GET /v1/two-fa/session/{session_id}/events": True,
     "GET /v1/api-keys": True,
     "POST /v1/api-keys": False,  # makes another key
     "PATCH /v1/api-keys/{id}": True,  # sets fields

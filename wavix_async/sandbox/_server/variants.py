@@ -65,6 +65,14 @@ def _turns_with_numbers(reply: Reply) -> None:
     reply.payload = json.dumps(answer).encode()
 
 
+def _request_uuid(reply: Reply) -> None:
+    """Name the id of a batch as the guides do, and not as the description does."""
+    answer = json.loads(reply.payload)
+    if "request_id" in answer:
+        answer["request_uuid"] = answer.pop("request_id")
+    reply.payload = json.dumps(answer).encode()
+
+
 def _no_keys(reply: Reply) -> None:
     """Leave API keys out, instead of masking them."""
     answer = json.loads(reply.payload)
@@ -87,6 +95,8 @@ _ANSWERS: Mapping[str, Callable[[Reply], None]] = {
     "DELETE /v3/messages/sender-ids/{}": _no_content,
     "POST /v3/messages/opt-outs": _no_content,
     "POST /v1/speech-analytics": _other_success,
+    "POST /v1/validation": _request_uuid,
+    "PATCH /v1/two-fa/verification/{}/cancel": _no_content,
     "PUT /v1/cdrs/{}/retranscribe": _empty,
     "GET /v1/cdrs/{}/transcription": _turns_with_numbers,
     "GET /v1/cdrs/{}/transcriptions": _turns_with_numbers,
