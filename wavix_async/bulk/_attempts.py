@@ -29,6 +29,7 @@ class AttemptLog:
     def reset(self) -> None:
         """Clear the log for the next item."""
         self.attempts, self.maybe_done, self.answers_seen, self.unanswered = 0, False, (), False
+        self.entry = None
 
     def add(self, other: "AttemptLog") -> None:
         """Add the attempts of a batch request that included this item."""
