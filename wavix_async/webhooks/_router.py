@@ -411,12 +411,14 @@ class Webhooks:
             work.reserve()
             work.add(job)
             jobs.append(job)
-        counts = await asyncio.gather(*(job.done for job in jobs), return_exceptions=True)
-        for job, count in zip(jobs, counts, strict=True):
-            if not isinstance(count, int):
+        if jobs:
+            # Unlike `gather`, this leaves the jobs alone if the caller is cancelled.
+            await asyncio.wait([job.done for job in jobs])
+        for job in jobs:
+            if job.done.cancelled():
                 # `close` has cut it off.
                 self._failed.setdefault(job.id, taken[job.id])
-        return sum(count for count in counts if isinstance(count, int))
+        return sum(job.done.result() for job in jobs if not job.done.cancelled())
 
     # --- lifetime ---
 
