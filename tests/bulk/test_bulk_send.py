@@ -6,7 +6,7 @@ import asyncio
 import shutil
 import sqlite3
 from collections import Counter
-from contextlib import closing
+from contextlib import aclosing, closing
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -101,6 +101,36 @@ def test_items_of_every_form(items: Any, keys: set[Any]) -> None:
     assert all(isinstance(result.value, Message) and result.value.message_body.text == TEXT for result in results)
     assert str(report).startswith("3 of 3 accepted, 0 failed, 0 unknown, 0 not sent; 3 requests in")
     assert report.success is BulkStatus.ACCEPTED
+
+
+@pytest.mark.req_10
+def test_cleanup_of_the_callers_generators_runs() -> None:
+    closed: list[str] = []
+
+    def source() -> Iterator[MessageCreate]:
+        try:
+            yield from map(message, range(1000))
+        finally:
+            closed.append("sync")
+
+    class Later:
+        async def __aiter__(self) -> AsyncIterator[MessageCreate]:
+            try:
+                for each in map(message, range(1000)):
+                    yield each
+            finally:
+                await asyncio.sleep(0)
+                closed.append("async")
+
+    async def main() -> None:
+        for items in (source(), Later()):
+            async with fast_client(MessageApi()) as wavix:
+                run = wavix.messages.bulk_send(items, concurrency=4)
+                async with aclosing(aiter(run)) as results:
+                    await anext(results)
+
+    run_virtual(main())
+    assert closed == ["sync", "async"]
 
 
 def test_only_an_item_without_a_tag_gets_one() -> None:
