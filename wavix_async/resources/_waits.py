@@ -23,7 +23,7 @@ async def wait_until(
     timeout: float | None,
     absent: tuple[type[WavixError], ...] = (),
     events: EventSource | None = None,
-    event: str,
+    event: str | None = None,
     **fields: object,
 ) -> T:
     """Read an object until it has reached an end state; see `_http.waiters`.
@@ -39,11 +39,11 @@ async def wait_until(
         timeout: Seconds to wait at most; None: no limit.
         absent: Errors that mean that the object is not there yet.
         events: Where to hear of the end; None: only the reads tell.
-        event: The name of the event's class: only a wait that listens loads it.
+        event: The name of the event's class: only a wait that listens loads it. None: no event tells of the end.
         fields: The values that the event has.
     """
     every, timeout = check_intervals(every, timeout)
-    wake = None if events is None else _listen(events, event, fields)
+    wake = None if events is None or event is None else _listen(events, event, fields)
     patient = client.with_options(lane="bulk")
     return await wait_for(
         lambda: read(patient),
