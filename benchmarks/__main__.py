@@ -58,7 +58,7 @@ def main() -> None:
             results |= layer.measure(options.rounds or layer.ROUNDS, options.requests or layer.CALLS, report.stderr)
             text = layer.render(results)
         case "lanes":
-            results |= lanes.measure(options.seconds or lanes.SECONDS, options.runs, report.stderr)
+            results |= lanes.measure(options.only, options.seconds or lanes.SECONDS, options.runs, report.stderr)
             text = lanes.render(results)
         case "threads":
             results |= threads.measure(
@@ -144,7 +144,7 @@ def _arguments() -> argparse.Namespace:
         metavar="NAME",
         help=f"run only these: for speed, sections ({', '.join(SECTIONS)}) or contenders ({', '.join(CONTENDERS)});"
         f" for reliability, scenarios ({', '.join(reliability.NAMES)});"
-        f" for rate, rows ({', '.join(rate_control.ROWS)})",
+        f" for rate, rows ({', '.join(rate_control.ROWS)}); for lanes, modes ({', '.join(lanes.MODES)})",
     )
     parser.add_argument(
         "--items",
@@ -156,9 +156,12 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--svg", type=Path, help="write the README's chart of speed or reliability to this file")
     parser.add_argument("--json", type=Path, help="write all figures to this file")
     options = parser.parse_args()
-    names = {"speed": (*SECTIONS, *CONTENDERS), "reliability": reliability.NAMES, "rate": tuple(rate_control.ROWS)}.get(
-        options.what, ()
-    )
+    names = {
+        "speed": (*SECTIONS, *CONTENDERS),
+        "reliability": reliability.NAMES,
+        "rate": tuple(rate_control.ROWS),
+        "lanes": tuple(lanes.MODES),
+    }.get(options.what, ())
     if wrong := [name for name in options.only if name not in names]:
         parser.error(f"--only: {options.what} has no {', '.join(wrong)}; choose from: {', '.join(names) or 'nothing'}")
     if options.svg and options.what not in DRAWN:

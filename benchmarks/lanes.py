@@ -30,7 +30,7 @@ from tests.faults.server import FaultServer
 from tests.redis.server import MISSING, PROGRAM, RedisServer
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Iterable
 
 RATE, ALLOWED, BURST, LATENCY = 47.5, 50.0, 10, 0.08
 CONCURRENCY, SINGLES, SECONDS = 64, 5.0, 30.0
@@ -43,10 +43,10 @@ MOST_LOST = 0.02
 """The target: the share of its speed that the run may lose beyond that. Two runs alike differ by as much."""
 
 
-def measure(seconds: float, runs: int, say: Callable[[str], None] = stderr) -> dict[str, Any]:
-    """Run each mode `runs` times, in turn; without Redis, only the first."""
+def measure(only: Iterable[str], seconds: float, runs: int, say: Callable[[str], None] = stderr) -> dict[str, Any]:
+    """Run the named modes (default: all) `runs` times, in turn; without Redis, only the first."""
     missing = MISSING if PROGRAM is None else "" if find_spec("redis") else "the library `redis` is not installed"
-    modes = [mode for mode in MODES if mode != "redis" or not missing]
+    modes = [mode for mode in MODES if (not only or mode in only) and (mode != "redis" or not missing)]
     heard: dict[str, list[dict[str, Any]]] = {mode: [] for mode in modes}
     for run in range(runs):
         for mode in modes:

@@ -22,6 +22,9 @@ from wavix_async import (
     AttemptTimeoutError,
     ConnectError,
     DisconnectedError,
+    Export,
+    Number,
+    Operation,
     OutcomeUnknownError,
     RetryPolicy,
     WavixClient,
@@ -30,9 +33,9 @@ from wavix_async import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from wavix_async import Operation
-
 pytestmark = [pytest.mark.req_28]
+
+ROWS = Operation("GET", "/v1/numbers/{id}", Export[Number])
 
 LATE_408 = b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 HINT = b"HTTP/1.1 103 Early Hints\r\nLink: </style.css>; rel=preload\r\n\r\n"
@@ -386,16 +389,23 @@ async def test_a_message_that_meets_a_dead_connection_is_sent_once_and_the_next_
     assert ([seen.id for seen in dying.lost], [seen.id for seen in server.requests]) == ([1], [2])
 
 
-async def test_a_caller_that_loses_patience_first_meets_one_dead_connection_too() -> None:
+async def first_row(client: WavixClient, number: int) -> Number:
+    """Read a number as the first row of an export, to its end."""
+    (row,) = [row async for row in client.export(ROWS, path={"id": number})]
+    return row
+
+
+@pytest.mark.parametrize("make", [update, first_row])
+async def test_a_caller_that_loses_patience_first_meets_one_dead_connection_too(make: Any) -> None:
     """With a timeout of its own, the caller cancels the call before its attempt times out."""
     dying = Dying()
     with dying.alive as server:
         async with WavixClient("key", base_url=server.url, retry=FAST) as client:
             await dying.fill(client, 4)
             with pytest.raises(TimeoutError):
-                await asyncio.wait_for(update(client, 1), 1.2)
+                await asyncio.wait_for(make(client, 1), 1.2)
             for number in (2, 3, 4):
-                assert (await asyncio.wait_for(update(client, number), SOON)).id == number
+                assert (await asyncio.wait_for(make(client, number), SOON)).id == number
     assert [seen.id for seen in dying.lost] == [1]
 
 

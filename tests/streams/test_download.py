@@ -19,6 +19,7 @@ from multidict import CIMultiDict
 
 from tests.conftest import KEY
 from tests.streams.server import answer, chunked, hang, reset, serving
+from tests.support.soon import SOON
 from tests.support.stub import StubSession
 from tests.support.virtual import run_virtual
 from wavix_async import (
@@ -422,6 +423,37 @@ async def test_close_waits_for_an_open_file() -> None:
         await wavix.close()
         with pytest.raises(ClientClosedError):
             await task
+
+
+async def test_close_waits_for_a_file_that_opens_meanwhile() -> None:
+    head, opened, rest = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    async def waits(_: Asked, writer: asyncio.StreamWriter) -> None:
+        await head.wait()
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\na")
+        await writer.drain()
+        await rest.wait()
+        writer.write(b"b")
+
+    async def read(wavix: WavixClient) -> bytes:
+        async with file(wavix) as open_file:
+            opened.set()
+            return await open_file.read()
+
+    async with downloading(waits) as (server, wavix):
+        reading = asyncio.create_task(read(wavix))
+        while not server.asked:
+            await asyncio.sleep(0.005)
+        closing = asyncio.create_task(wavix.close(grace=SOON))
+        await asyncio.sleep(0)
+        head.set()
+        await opened.wait()
+        for _ in range(10):
+            await asyncio.sleep(0)
+        assert not closing.done()
+        rest.set()
+        assert await reading == b"ab"
+        await closing
 
 
 async def test_a_download_that_is_never_used_warns() -> None:

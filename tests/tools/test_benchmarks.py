@@ -28,7 +28,7 @@ RUNS = {
     "benchmarks.shared_rate --seconds 1 --processes 2": "not shared, a part each",
     "benchmarks --only requests --rounds 1 --requests 64": "wavix_async bulk_update",
     "benchmarks faults --runs 1 --items 20": "wavix_async  ",
-    "benchmarks lanes --runs 1 --seconds 1": "single calls beside a run of 64",
+    "benchmarks lanes --only one --runs 1 --seconds 0.5": "single calls beside a run of 64",
     "benchmarks threads --rounds 1 --requests 20": "a client for each thread",
     "benchmarks layer --rounds 2 --requests 50": "an item of numbers.bulk_update",
     "benchmarks.decode --turns 1 --seconds 0.001": "a page of 100, from JSON text",

@@ -7,7 +7,6 @@ call keeps its slots until the body is closed.
 Only this file and the transport ever see the URL of a file: it is as good as a key, so no error, event or log has it.
 """
 
-import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from typing import Any, Final, NoReturn, TypeVar
@@ -28,7 +27,7 @@ from wavix_async._http.response import Response, read_request_id, refuse_stream
 from wavix_async._http.state import ClientState, LoopState
 from wavix_async._http.streams import Download, Stream
 from wavix_async.config import Secret, is_loopback
-from wavix_async.errors import APIError, ClientClosedError, ConnectError, DecodeError, TransportError, WavixError
+from wavix_async.errors import APIError, ConnectError, DecodeError, TransportError, WavixError
 
 __all__ = ["StreamCall"]
 
@@ -65,7 +64,7 @@ class StreamCall(Call[S]):
     async def _exchange(self, permit: float, slots: Slots, began: float) -> S:
         """Open the answer, and let the consumer read it."""
         state, options, timeouts = self._state, self._options, self._options.timeouts
-        held = _Held(state, slots)
+        held = _Held(self._here, slots)
         try:
             skipped = state.clock.skipped
             until, deadline = min(began + timeouts.attempt, self._deadline) - skipped, self._deadline - skipped
@@ -182,26 +181,27 @@ class StreamCall(Call[S]):
 class _Held:
     """The slots of a stream, and its place among the calls in progress."""
 
-    __slots__ = ("_in_progress", "_slots", "_state")
+    __slots__ = ("_counted", "_here", "_slots")
 
-    def __init__(self, state: ClientState, slots: Slots) -> None:
-        self._state = state
+    def __init__(self, here: LoopState, slots: Slots) -> None:
+        self._here = here
         self._slots: Slots = slots
-        self._in_progress: LoopState | None = None
+        self._counted = False
 
     def outlive_the_call(self) -> None:
         """Count the stream as a call in progress, unless it is closed already: `close(grace=)` waits for it."""
         if self._slots:
-            with suppress(ClientClosedError):
-                self._in_progress = self._state.begin_call(asyncio.get_running_loop())
+            self._counted = True
+            # Not `begin_call`: the stream of a call that was in progress may go on when the client is about to close.
+            self._here.count += 1
 
     def leave(self) -> None:
         """Release the slots, once."""
         slots, self._slots = self._slots, ()
         leave(slots)
-        if self._in_progress is not None:
-            in_progress, self._in_progress = self._in_progress, None
-            in_progress.end()
+        if self._counted:
+            self._counted = False
+            self._here.end()
 
 
 class _Body:

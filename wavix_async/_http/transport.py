@@ -170,14 +170,19 @@ class Transport:
             AttemptTimeoutError: No complete answer came in time.
             DecodeError: The answer is longer than `MAX_BODY`, or cut off.
         """
-        session = self._session_here(fresh=fresh)
-        fresh = session is self._fresh
+        session = self._session
+        if fresh or session is None or self._closed:
+            session = self._session_here(fresh=fresh)
+            fresh = session is self._fresh
         headers = self._headers if request.body is None else self._json_headers
         if request.headers is not None or self._proxy_login is not None:
             headers = _with_more(headers, request, self._proxy_login)
         data = request.body if request.parts is None else _multipart(request.parts)
         watch, loop = self._watch, self._loop
         began = loop.time()
+        timeout = self._timeout
+        if connect != self._connect_timeout or until - began <= connect:
+            timeout = self._connecting_within(connect, until - began)
         watched = watch.enter(until, deadline)
         failure: WavixError | None = None
         try:
@@ -190,7 +195,7 @@ class Transport:
                 raise_for_status=False,
                 proxy=self._proxy,
                 proxy_headers=self._proxy_login,
-                timeout=self._connecting_within(connect, until - began),
+                timeout=timeout,
             )
             try:
                 return Response(answer.status, answer.headers, await _read(answer), request)
@@ -255,7 +260,9 @@ class Transport:
         if to_file_host:
             session = self._session_without_key()
         loop = self._loop
-        timeout = self._connecting_within(connect, until - loop.time())
+        timeout = self._timeout
+        if connect != self._connect_timeout or until - loop.time() <= connect:
+            timeout = self._connecting_within(connect, until - loop.time())
 
         def begin() -> Awaitable[aiohttp.ClientResponse]:
             return session.request(
@@ -399,10 +406,11 @@ class Transport:
         return await self._room.wait(time_left, patience, again=again)
 
     def _connecting_within(self, connect: float, left: float) -> aiohttp.ClientTimeout:
-        """Return aiohttp's timeouts. Only aiohttp knows that it was still connecting, so that nothing was sent."""
-        if connect == self._connect_timeout and left > connect:
-            # Without `connect`, which sets a timer for every request, even on an open connection.
-            return self._timeout
+        """Return aiohttp's timeouts for a call that has others, or that is about to end.
+
+        Only aiohttp knows that it was still connecting, so that nothing was sent. `self._timeout` is without `connect`,
+        which sets a timer for every request, even on an open connection.
+        """
         return aiohttp.ClientTimeout(
             total=None, connect=max(min(left - 0.005, connect), 0.001), ceil_threshold=math.inf
         )
