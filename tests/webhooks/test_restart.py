@@ -14,6 +14,7 @@ import pytest
 
 from tests.support.events import BODIES, SECRET, dlr, post
 from tests.support.processes import start
+from tests.support.soon import SOON
 from tests.support.webhook_load import CONCURRENCY
 from tests.support.webhook_worker import kill_and_restart
 from wavix_async import ConfigurationError
@@ -60,7 +61,7 @@ async def test_handlers_that_close_cut_off_run_at_the_next_start(tmp_path: Path)
     got: list[str] = []
 
     def make(*, ends: bool) -> Webhooks:
-        hooks = Webhooks(secret=SECRET, seen=SqliteStore(tmp_path / "events.db"), grace=0.0)
+        hooks = Webhooks(secret=SECRET, seen=SqliteStore(tmp_path / "events.db"), grace=SOON if ends else 0.0)
 
         @hooks.on(DeliveryReport)
         async def handle(report: DeliveryReport) -> None:
@@ -73,9 +74,7 @@ async def test_handlers_that_close_cut_off_run_at_the_next_start(tmp_path: Path)
     async with make(ends=False) as hooks:
         for name in ("a", "b", "c"):
             await post(hooks.asgi, dlr(name))
-    hooks = make(ends=True)
-    hooks._grace = 10.0
-    async with hooks:
+    async with make(ends=True):
         pass
     assert sorted(got) == ["a", "b", "c"]
 
@@ -148,6 +147,35 @@ async def test_failures_are_kept_over_restarts_up_to_a_bound(tmp_path: Path) -> 
         ("dlr:b:delivered", "RuntimeError"),
         ("dlr:c:delivered", "RuntimeError"),
     ]
+
+
+async def test_a_retry_beside_another_handler_of_the_event_keeps_the_event(tmp_path: Path) -> None:
+    gate, begun = asyncio.Event(), asyncio.Event()
+
+    def make() -> Webhooks:
+        hooks = Webhooks(secret=SECRET, seen=SqliteStore(tmp_path / "events.db"), grace=SOON)
+
+        @hooks.on(DeliveryReport)
+        async def fails(report: DeliveryReport) -> None:
+            raise RuntimeError
+
+        @hooks.on(DeliveryReport)
+        async def waits(report: DeliveryReport) -> None:
+            begun.set()
+            await gate.wait()
+
+        return hooks
+
+    async with make() as hooks:
+        await post(hooks.asgi, dlr("a"))
+        await begun.wait()
+        retrying = asyncio.create_task(hooks.retry_failed())
+        await asyncio.sleep(0)
+        gate.set()
+        assert await retrying == 0
+    async with make() as hooks:
+        pass
+    assert [each.error for each in hooks.failed] == ["RuntimeError"]
 
 
 async def test_an_interrupted_event_waits_for_a_handler_that_wants_it(tmp_path: Path) -> None:

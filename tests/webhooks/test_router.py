@@ -559,6 +559,28 @@ async def test_a_retry_that_close_cuts_off_is_still_failed() -> None:
     assert len(hooks.failed) == 1
 
 
+async def test_a_retry_that_waits_for_another_handler_ends_with_close() -> None:
+    hooks, begun = make(grace=0.0), asyncio.Event()
+
+    @hooks.on(DeliveryReport)
+    async def fails(report: DeliveryReport) -> None:
+        raise RuntimeError
+
+    @hooks.on(DeliveryReport)
+    async def waits(report: DeliveryReport) -> None:
+        begun.set()
+        await asyncio.Event().wait()
+
+    async with hooks:
+        await post(hooks.asgi, dlr("a"))
+        await begun.wait()
+        retrying = asyncio.create_task(hooks.retry_failed())
+        await asyncio.sleep(0)
+    async with asyncio.timeout(SOON):
+        assert await retrying == 0
+    assert [each.error for each in hooks.failed] == ["RuntimeError"]
+
+
 async def test_a_retry_whose_caller_is_cancelled_goes_on() -> None:
     hooks, calls, gate, errors = make(), [], asyncio.Event(), list[Any]()
     asyncio.get_running_loop().set_exception_handler(lambda _, context: errors.append(context))

@@ -21,7 +21,7 @@ import os
 import re
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Mapping, Sequence
 from functools import cached_property
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, overload
@@ -170,6 +170,10 @@ class _Work:
         self.pending -= 1
         if self.pending == 0:
             self._idle.set()
+
+    def running(self, ids: Collection[str]) -> "list[asyncio.Future[int]]":
+        """Return the ends of the jobs of these events."""
+        return [job.done for job in self._jobs if job.id in ids]
 
     async def drain(self, seconds: float) -> None:
         """Wait until no event is left, then cancel what still runs."""
@@ -403,6 +407,11 @@ class Webhooks:
             How many of them have succeeded. The others are in `failed` again.
         """
         work = await self.start()
+        while running := work.running(self._failed):
+            # A job that still runs the other handlers of an event would remove it from the store.
+            await asyncio.wait(running)
+            if self._work is not work:
+                return 0
         taken, self._failed = self._failed, {}
         jobs = []
         for event_id, failures in taken.items():
