@@ -6,7 +6,7 @@ events, as far as the content of an event can tell.
 
 from datetime import datetime
 from decimal import Decimal
-from typing import Annotated, Final, TypeAlias
+from typing import Annotated, TypeAlias
 
 from attrs import field, frozen
 from cattrs.gen import override
@@ -16,7 +16,7 @@ from wavix_async.models._keys import BODY, body_hash, event_key
 from wavix_async.models.calls import Call
 from wavix_async.models.cdrs import CallDisposition, TranscriptionStatus
 from wavix_async.models.common import Direction
-from wavix_async.models.messages import MessageBody, MessageDeliveryStatus, MessageType
+from wavix_async.models.messages import FINAL, MessageBody, MessageDeliveryStatus, MessageType
 
 __all__ = [
     "BrandStatusChanged",
@@ -70,15 +70,6 @@ class TenDLCNumberStatus(OpenStrEnum):
     REJECTED = "REJECTED"
 
 
-_FINAL: Final = (
-    MessageDeliveryStatus.DELIVERED,
-    MessageDeliveryStatus.UNDELIVERED,
-    MessageDeliveryStatus.EXPIRED,
-    MessageDeliveryStatus.REJECTED,
-    MessageDeliveryStatus.DLR_EXPIRED,
-)
-
-
 @frozen(kw_only=True)
 class DeliveryReport(Model):
     """The delivery status of a message has changed: first to `sent`, then to a final one. The first may be missing."""
@@ -111,7 +102,7 @@ class DeliveryReport(Model):
     @property
     def is_final(self) -> bool:
         """Whether no other status follows: delivered, undelivered, expired, rejected or dlr_expired."""
-        return self.status in _FINAL
+        return self.status in FINAL
 
     @property
     def key(self) -> str:
