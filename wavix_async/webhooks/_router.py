@@ -545,10 +545,10 @@ class Webhooks:
             return Reply(403, "Forbidden"), "network", None, False
         if not _is_json(request.header("content-type")):
             return Reply(415, "The body must be JSON."), "type", None, False
-        body = await self._read(request)
-        if body is None:
-            return Reply(413, f"The body may have {self._max_body} bytes at most."), "size", None, False
         try:
+            body = await self._read(request)
+            if body is None:
+                return Reply(413, f"The body may have {self._max_body} bytes at most."), "size", None, False
             event = parse_event(body, request.kind)
         except DecodeError:
             return Reply(400, "The body is not JSON."), "body", None, False
