@@ -6,6 +6,7 @@ import asyncio
 import random
 import sqlite3
 import stat
+import threading
 import time
 from collections import Counter
 from typing import TYPE_CHECKING, Any
@@ -224,7 +225,11 @@ async def test_a_file_that_is_no_store_is_refused_and_left_alone(tmp_path: Path)
         with pytest.raises(ConfigurationError, match="as a store of events"):
             await hooks.start()
         assert (await post(hooks.asgi, dlr("m"))).status == 503
+        await hooks.close()
     assert path.read_text().startswith("Dear all")
+    async with asyncio.timeout(SOON):
+        while any(thread.name.startswith("wavix-webhooks") for thread in threading.enumerate()):
+            await asyncio.sleep(0.001)
 
 
 @pytest.mark.parametrize("ttl", [0.0, 1000.0])
