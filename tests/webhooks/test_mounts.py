@@ -125,7 +125,6 @@ async def test_a_sender_that_leaves_in_the_middle_of_a_body_is_no_error_of_the_s
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     from aiohttp import web
-    from aiohttp.test_utils import TestServer
 
     began, ended = asyncio.Event(), asyncio.Event()
 
@@ -140,13 +139,18 @@ async def test_a_sender_that_leaves_in_the_middle_of_a_body_is_no_error_of_the_s
     hooks = Webhooks(secret=SECRET)
     app = web.Application(middlewares=[tell])
     hooks.add_to(app, PREFIX)
-    async with TestServer(app) as server:
-        _, writer = await asyncio.open_connection(server.host, server.port)
+    runner = web.AppRunner(app)  # TestServer would cancel the handler
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        _, writer = await asyncio.open_connection(*runner.addresses[0][:2])
         writer.write(f"POST {PREFIX}/{SECRET} HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{{".encode())
         async with asyncio.timeout(SOON):
             await began.wait()
             writer.close()
             await ended.wait()
+    finally:
+        await runner.cleanup()
     assert not [each for each in caplog.records if each.message.startswith("Error handling request")]
 
 
