@@ -62,6 +62,8 @@ async def test_events_are_printed_one_a_line_without_texts_digits_and_escapes(mo
         dlr("m", "sent"),
         dlr("m", "sent"),
         {ESCAPE: "4711"},
+        {**BODIES["message"], "message_id": "n", "message_body": "4711"},
+        {**BODIES["on_call"], "event_payload": "4711"},
     ]
     async with ClientSession() as session:
         for body in bodies:
@@ -73,13 +75,16 @@ async def test_events_are_printed_one_a_line_without_texts_digits_and_escapes(mo
     code, out, told = await end(process)
     assert code == 0
     lines = [line.split(" ", 1)[1] for line in out.splitlines()]
-    assert [line.split(" ")[0] for line in lines] == ["message", "on_call", "dlr", "dlr", "unknown"]
+    assert [line.split(" ")[0] for line in lines] == [
+        *("message", "on_call", "dlr", "dlr", "unknown", "message", "on_call")
+    ]
     assert all(character.isprintable() for line in lines for character in line)
     assert "4711" not in out
     assert "text=(9 characters)" in lines[0]
     assert "payload.type=collect payload.status=completed payload.digits=***" in lines[1]
     assert "\\u001b[31mred\\u0007\\u202e\\u000amore" in lines[2]
     assert lines[3].endswith("late=yes")
+    assert "text=(4 characters)" in lines[5]
     assert told.splitlines() == ["Answered 200 to dlr: duplicate.", "Answered 404 to a request: secret."]
 
 
@@ -165,6 +170,12 @@ async def test_what_fire_posts_reaches_a_handler(capsys: pytest.CaptureFixture[s
         url = str(server.make_url(f"/wavix{hooks.path('dlr')}"))
         assert await run("webhooks", "fire", "dlr", "--to", url, "--message-id", "m") == 0
     assert got == ["dlr:m:delivered"]
+
+
+@pytest.mark.parametrize("port", ["-1", "65536"])
+def test_a_port_that_is_none_is_reported(port: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["webhooks", "listen", f"--port={port}"]) == 2
+    assert f"--port must be from 0 to 65535, not {port}" in capsys.readouterr().err
 
 
 def test_a_port_in_use_is_reported(capsys: pytest.CaptureFixture[str]) -> None:

@@ -29,6 +29,9 @@ __all__ = ["BODIES", "SECRET", "check_url", "fire", "listen"]
 SECRET: Final = "WAVIX_WEBHOOK_SECRET"  # noqa: S105 - the name of the variable
 _STOP_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 _TIMEOUT: Final = aiohttp.ClientTimeout(total=10)
+_LAST_PORT: Final = 65535
+_PRIVATE: Final = frozenset({"message_body", "event_payload"})
+"""Fields whose value may be a text or digits, whatever its type."""
 _LONGEST: Final = 60
 """Characters of a value in a line."""
 
@@ -45,8 +48,10 @@ async def listen(port: int, target: URL | None, *, as_json: bool) -> None:
         as_json: Print NDJSON.
 
     Raises:
-        Quit: The port is in use.
+        Quit: The port is in use, or is not a port.
     """
+    if not 0 <= port <= _LAST_PORT:
+        raise Quit(ExitCode.USAGE, f"--port must be from 0 to {_LAST_PORT}, not {port}.")
     from aiohttp import web  # `fire` does not need it
 
     given = os.environ.get(SECRET)
@@ -134,9 +139,10 @@ def _line(event: Model) -> str:
     shown = {
         name: str(value)
         for name, value in body.items()
-        if name not in event.extra and isinstance(value, str | int | float) and value != ""
+        if name not in event.extra and name not in _PRIVATE and isinstance(value, str | int | float) and value != ""
     }
-    text = _inside(body, "message_body", "text")
+    message = body.get("message_body")
+    text = message if isinstance(message, str) else _inside(message, "text")
     if isinstance(text, str):
         shown["text"] = f"({len(text):,} characters)"
     if "event_payload" in body:

@@ -1,7 +1,7 @@
 """Recordings of calls: `/v1/recordings`."""
 
 import os
-from collections.abc import AsyncIterable, Callable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable
 from typing import TYPE_CHECKING, Final
 
 import attrs
@@ -139,8 +139,7 @@ class Recordings(Resource):
         from wavix_async.resources._recording_files import RecordingFiles
 
         if recordings is None or isinstance(recordings, RecordingList):
-            query = RecordingList() if recordings is None else recordings
-            recordings = Recordings(self._patient())._pages(LIST, query=query)
+            recordings = self._all_of(RecordingList() if recordings is None else recordings)
         files = RecordingFiles(to, DOWNLOAD, _check_call_id, accept_unknown_length=accept_unknown_length)
         return BulkRun(
             self._client,
@@ -150,6 +149,11 @@ class Recordings(Resource):
             on_progress=on_progress,
             failures_to=failures_to,
         )
+
+    async def _all_of(self, query: RecordingList) -> AsyncGenerator[Recording, None]:
+        # The list begins with the run: a run that is refused must not warn of a list that was never awaited.
+        async for recording in Recordings(self._patient())._pages(LIST, query=query):
+            yield recording
 
     def _patient(self) -> BaseClient:
         """Return a client for lists that must outlast an outage as the downloads do, and let other calls go first."""
