@@ -592,7 +592,11 @@ class BulkRun(TaskCoroutine[BulkReport[Key, Result]], Generic[Key, Result]):
         try:
             return await journal.claim(key, change)
         except JournalError as error:
-            self._abort(error)
+            if journal.error is None or journal.has_history:
+                self._abort(error)
+            else:
+                # The file cannot be written any more, and no earlier run has sent the item.
+                self._stop_if_unwritten()
             return None
 
     def _unknown_before(self, result: BulkResult[Key, Result], entry: "Entry") -> BulkResult[Key, Result] | None:
