@@ -13,11 +13,12 @@ import pytest
 
 pytest.importorskip("cyclopts")
 
-from aiohttp import ClientSession, web
+from aiohttp import ClientSession, ClientTimeout, web
 from aiohttp.test_utils import TestServer
 
 from tests.support.cli import end, start, until_said
 from tests.support.events import BODIES, SECRET, dlr
+from tests.support.soon import SOON
 from wavix_async.cli import main
 from wavix_async.webhooks import KINDS, Model, Webhooks, parse_event
 
@@ -107,6 +108,19 @@ async def test_json_has_everything_and_copies_are_forwarded(monkeypatch: pytest.
     assert forwarded == [*BODIES.values(), [ESCAPE]]
     assert SECRET not in told
     assert "secret-part" not in told
+
+
+async def test_a_reader_that_pauses_keeps_no_event_from_being_answered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("WAVIX_WEBHOOK_SECRET", raising=False)
+    process, url = await listen("--json")
+    async with ClientSession(timeout=ClientTimeout(total=SOON)) as session:
+        for number in range(8):  # more than a pipe holds
+            async with session.post(url, json={"message_id": str(number), "status": "x" * 50_000}) as answer:
+                assert answer.status == 200
+    process.send_signal(signal.SIGINT)
+    code, out, _ = await end(process)
+    assert code == 0
+    assert [json.loads(line)["event"]["message_id"] for line in out.splitlines()] == [str(each) for each in range(8)]
 
 
 async def run(*argv: str) -> int:

@@ -66,11 +66,8 @@ async def listen(port: int, target: URL | None, *, as_json: bool) -> None:
         @hooks.on(Model)
         async def show(event: Model) -> None:
             try:
-                if as_json:
-                    write_json(_as_json(event))
-                else:
-                    out().print(Text(_line(event)), soft_wrap=True)
-                sys.stdout.flush()
+                # In a thread: a reader of the output that pauses must not keep the next events from being answered.
+                await asyncio.to_thread(_print, event, as_json=as_json)
             except BrokenPipeError:
                 stop_event.set()
             if target is not None:
@@ -91,6 +88,14 @@ async def listen(port: int, target: URL | None, *, as_json: bool) -> None:
                 await stop_event.wait()
         finally:
             await runner.cleanup()
+
+
+def _print(event: Model, *, as_json: bool) -> None:
+    if as_json:
+        write_json(_as_json(event))
+    else:
+        out().print(Text(_line(event)), soft_wrap=True)
+    sys.stdout.flush()
 
 
 def say(text: str) -> None:
