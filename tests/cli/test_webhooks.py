@@ -186,6 +186,13 @@ async def test_what_fire_posts_reaches_a_handler(capsys: pytest.CaptureFixture[s
     assert got == ["dlr:m:delivered"]
 
 
+async def test_the_text_of_a_message_is_a_field_of_its_own() -> None:
+    async with receiving() as (target, got):
+        assert await run("webhooks", "fire", "message", "--to", target, "--text", "STOP") == 0
+    assert got[0]["message_body"] == {"text": "STOP", "media": None}
+    assert "text" not in got[0]
+
+
 @pytest.mark.parametrize("port", ["-1", "65536"])
 def test_a_port_that_is_none_is_reported(port: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["webhooks", "listen", f"--port={port}"]) == 2

@@ -258,6 +258,9 @@ def _make_body(kind: str, fields: Mapping[str, str]) -> dict[str, Any]:
     made = {_NEW: str(uuid.uuid4()), _NOW: datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")}
     body = {name: made.get(value, value) if isinstance(value, str) else value for name, value in BODIES[kind].items()}
     for option, text in fields.items():
+        if kind == "message" and option == "text":
+            body["message_body"] = {"text": text, "media": None}
+            continue
         name = "to" if option == "recipient" else option.replace("-", "_")
         body[name] = _value(text, body.get(name))
     if kind == "dlr" and body["status"] == "sent" and "delivered" not in fields:

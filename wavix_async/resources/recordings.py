@@ -110,9 +110,9 @@ class Recordings(Resource):
         must belong to one run at a time. `concurrency` limits the memory, for any number and size of recordings.
 
         Nothing is sent until you await the run or iterate over it, as in `numbers.bulk_update`. Each recording ends as
-        `done`, `failed` or `not_sent`; `attempts` is 0 if its file was there before. In an outage the run waits up to
-        two minutes; then it stops. The first 401, 402 or 403 stops the run, too. Scope `recordings:read`; it only
-        reads, so the client may repeat it.
+        `done`, `failed` or `not_sent`; `attempts` is 0 if its file was there before. An empty file fails. In an outage
+        the run waits up to two minutes; then it stops. The first 401, 402 or 403 stops the run, too. Scope
+        `recordings:read`; it only reads, so the client may repeat it.
 
         Args:
             recordings: Which recordings: a filter, or recordings or call ids in an iterable or an async iterable.
