@@ -29,6 +29,8 @@ def arguments(operation: Operation[Any], method: Method, described: Described) -
         given["did_ids"] = [int(each) for each in given["did_ids"].split(",")]
     elif operation.name == "POST /v1/calls/{id}/collect":
         del given["prompt"]["say"]  # the API takes one of the two
+    elif operation.name == "PUT /v3/10dlc/brands/{brand_id}":
+        del given["stock_symbol"], given["stock_exchange"]  # the example is not of a listed company
     return ids, {name if name in method.keywords else f"{name}_": value for name, value in given.items()}
 
 
@@ -49,5 +51,18 @@ def truth(operation: Operation[Any], answer: Any, ids: list[Any], given: dict[st
         if id_field and ids:
             each[id_field] = ids[-1]
         if operation.method != "GET":
-            each |= {name: value for name, value in given.items() if name in each and not isinstance(value, bytes)}
+            each |= {
+                name: in_form_of(each[name], value)
+                for name, value in given.items()
+                if name in each and not isinstance(value, bytes)
+            }
     return answer
+
+
+def in_form_of(shown: Any, given: Any) -> Any:
+    """Return a value of the request in the form of an answer, which may have other keys."""
+    if isinstance(shown, dict) and isinstance(given, dict):
+        return {**shown, **{name: value for name, value in given.items() if name in shown}}
+    if isinstance(shown, list) and isinstance(given, list) and shown and isinstance(shown[0], dict):
+        return [{**shown[0], **each} for each in given]
+    return given
