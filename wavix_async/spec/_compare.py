@@ -1,0 +1,404 @@
+"""`compare`: hold an API description against this package.
+
+Two comparisons make one. The first holds the description against the operations and models of this package: it finds
+what callers cannot do, or read. The second holds it against the description that the package was made with: it finds
+what models do not express (a length, another integer format, a status). What both find is reported once, with what it
+means to callers.
+"""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from functools import cache
+from importlib import resources
+from typing import Any, Final, Literal
+
+from attrs import evolve, frozen
+
+from wavix_async.spec._document import Described, load_document, read_document
+from wavix_async.spec._package import Place, operations_of_package, places_of_package, subject_of
+from wavix_async.spec._result import ChangeKind, Comparison, Effect, SpecChange
+from wavix_async.spec._shape import Shape
+
+__all__ = ["compare", "known_deviations"]
+
+Side = Literal["operation", "request", "answer"]
+_PLACEHOLDER: Final = re.compile(r"\{[^}]*\}")
+
+
+def compare(spec: Mapping[str, Any] | str | bytes) -> Comparison:
+    """Hold an OpenAPI 3 document against this package: its operations and its models.
+
+    Nothing is fetched, and no operation is called. It takes under a second.
+
+    Args:
+        spec: The document: parsed JSON, or its text, of at most 16 MB.
+
+    Returns:
+        All differences, except those that the package chose (`known.json`); what breaks callers comes first.
+
+    Raises:
+        InputError: It is not JSON, no OpenAPI 3 document, or too large; a `$ref` does not resolve, is circular or leads
+            to another file.
+    """
+    new = read_document(load_document(spec))
+    old, ours = _shipped(), operations_of_package()
+    chosen = {each.place for each in _all_differences(ours, old, old, by_document=False)}
+    found = {each.key: each for each in _all_differences(ours, new, old, by_document=False)}
+    open_places = {each.place for each in found.values()}
+    for each in _all_differences(old, new, old, by_document=True):
+        is_covered = each.place in open_places and each.kind in _COVERING
+        # A description that has come to what this package chose is no difference.
+        is_settled = each.place in chosen and each.place not in open_places
+        if each.key not in found and not is_covered and not is_settled:
+            found[each.key] = _as_seen_by_callers(each)
+    changes = _grouped(found.values())
+    known = {_fingerprint(each) for each in known_deviations()}
+    return Comparison(
+        changes=tuple(each for each in changes if _fingerprint(_plain(each)) not in known),
+        known=tuple(each for each in changes if _fingerprint(_plain(each)) in known),
+    )
+
+
+_COVERING: Final = (ChangeKind.ADDED, ChangeKind.REMOVED, ChangeKind.RETYPED, ChangeKind.SCOPE)
+"""Changes that the comparison with the package tells better."""
+
+
+def _as_seen_by_callers(difference: "_Difference") -> "_Difference":
+    """Return a difference of two descriptions with the package's name of the place, and what it means there."""
+    places = places_of_package()
+    operation, side, path = difference.place
+    if side == "operation":
+        return difference
+    if difference.place not in places:
+        parent, _, name = path.rpartition(".")
+        above = places.get((operation, side, parent))
+        if above is None:
+            return difference
+        return evolve(difference, subject=subject_of(above[1].owner or above[0], name, path))
+    subject, shape = places[difference.place]
+    is_read = side == "answer" and shape.nullable and difference.kind in _ABOUT_PRESENCE
+    # The comparison with the package has not found that its type does not fit, or that it omits what is required.
+    is_fine = difference.kind in (ChangeKind.RETYPED, ChangeKind.NEWLY_REQUIRED) and not shape.is_open
+    return evolve(difference, subject=subject, effect=Effect.HARMLESS if is_read or is_fine else difference.effect)
+
+
+_ABOUT_PRESENCE: Final = (ChangeKind.NULLABLE, ChangeKind.NO_LONGER_REQUIRED)
+
+
+@cache
+def _shipped() -> Mapping[str, Described]:
+    text = resources.files("wavix_async").joinpath("spec", "openapi.json").read_bytes()
+    return read_document(load_document(text))
+
+
+@cache
+def known_deviations() -> tuple[Mapping[str, str], ...]:
+    """Return the deviations from the API's description that this package chose, each with its source."""
+    text = resources.files("wavix_async").joinpath("spec", "known.json").read_text(encoding="utf-8")
+    return tuple(json.loads(text)["deviations"])
+
+
+def _plain(change: SpecChange) -> Mapping[str, str]:
+    return {name: str(getattr(change, name)) for name in _FINGERPRINT}
+
+
+_FINGERPRINT: Final = ("side", "subject", "kind", "expected", "found")
+
+
+def _fingerprint(deviation: Mapping[str, str]) -> tuple[str, ...]:
+    return tuple(deviation.get(name, "") for name in _FINGERPRINT)
+
+
+# --- differences ---
+
+_Key = tuple[str, str, str, str, str]
+
+
+@frozen(kw_only=True)
+class _Difference:
+    operation: str
+    side: Side
+    path: str
+    kind: ChangeKind
+    effect: Effect
+    subject: str
+    expected: str = ""
+    found: str = ""
+
+    @property
+    def place(self) -> Place:
+        """Where it is."""
+        return (self.operation, self.side, self.path)
+
+    @property
+    def key(self) -> _Key:
+        """What identifies it in both comparisons: a value that was added or removed, too."""
+        value = self.found if self.kind == ChangeKind.VALUE_ADDED else ""
+        value = self.expected if self.kind == ChangeKind.VALUE_REMOVED else value
+        return (self.operation, self.side, self.path, self.kind, value)
+
+
+def _all_differences(
+    ours: Mapping[str, Described], new: Mapping[str, Described], old: Mapping[str, Described], *, by_document: bool
+) -> Iterator[_Difference]:
+    pairs = _paired(ours, new, old)
+    for name, one in ours.items():
+        other = new.get(pairs.get(name, ""))
+        if other is None:
+            yield _of_operation(name, ChangeKind.OPERATION_REMOVED, Effect.BREAKS_CALLS, name, "")
+            continue
+        if other.name != name:
+            is_renamed = _bare(name) == _bare(other.name)
+            effect = Effect.HARMLESS if is_renamed else Effect.BREAKS_CALLS
+            yield _of_operation(name, ChangeKind.OPERATION_MOVED, effect, name, other.name)
+        yield from _Pair(one, other, by_document).differences()
+    matched = set(pairs.values())
+    for name in new:
+        if name not in matched:
+            yield _of_operation(name, ChangeKind.OPERATION_ADDED, Effect.NOT_COVERED, "", name)
+
+
+def _of_operation(name: str, kind: ChangeKind, effect: Effect, expected: str, found: str) -> _Difference:
+    return _Difference(
+        operation=name, side="operation", path="", kind=kind, effect=effect, subject=name, expected=expected, found=found
+    )
+
+
+def _paired(
+    ours: Mapping[str, Described], new: Mapping[str, Described], old: Mapping[str, Described]
+) -> Mapping[str, str]:
+    """Return our operations, mapped to those of the document: by name, by a path with other placeholders, by id."""
+    pairs = {name: name for name in ours if name in new}
+    left = {name: each for name, each in new.items() if name not in pairs}
+    ids = {each.id: name for name, each in left.items() if each.id}
+    bare = {_bare(name): name for name in left}
+    for name, each in ours.items():
+        if name in pairs:
+            continue
+        known = each.id or (old[name].id if name in old else "")
+        found = bare.get(_bare(name)) or ids.get(known)
+        if found in left:
+            pairs[name] = found
+            del left[found]
+    return pairs
+
+
+def _bare(name: str) -> str:
+    return _PLACEHOLDER.sub("{}", name)
+
+
+class _Pair:
+    """One operation on both sides."""
+
+    def __init__(self, ours: Described, new: Described, by_document: bool) -> None:
+        self.ours = ours
+        self.new = new
+        self.by_document = by_document
+        """Whether `ours` is a document, too: then every detail counts."""
+
+    def differences(self) -> Iterator[_Difference]:
+        ours, new = self.ours, self.new
+        if not ours.name.startswith("WEBHOOK"):
+            if ours.scope != new.scope:
+                yield self.operation(ChangeKind.SCOPE, Effect.BREAKS_CALLS, ours.scope or "", new.scope or "")
+            if new.content and ours.content.isdisjoint(new.content):
+                yield self.operation(ChangeKind.CONTENT, Effect.BREAKS_READING, _joined(ours.content), _joined(new.content))
+            if self.by_document:
+                yield from self.of_documents()
+        if not ours.request.is_open:
+            yield from self.of_fields("request", "", ours.request, new.request, ours.name)
+        answer = ours.answer
+        if answer.owner in answer.fields and answer.owner not in new.answer.fields and not self.by_document:
+            # The description has the answer without the key around it.
+            answer = answer.fields[answer.owner]
+        yield from self.of_values("answer", "", answer, new.answer, ours.name)
+
+    def of_documents(self) -> Iterator[_Difference]:
+        ours, new = self.ours, self.new
+        for status in sorted(set(ours.statuses) ^ set(new.statuses)):
+            is_new = status in new.statuses
+            yield _Difference(
+                operation=ours.name,
+                side="operation",
+                path=status,
+                kind=ChangeKind.STATUSES,
+                effect=Effect.HARMLESS,
+                subject=f"status {status}",
+                expected="" if is_new else status,
+                found=status if is_new else "",
+            )
+        if new.deprecated and not ours.deprecated:
+            yield self.operation(ChangeKind.DEPRECATED, Effect.HARMLESS, "", "")
+
+    def operation(self, kind: ChangeKind, effect: Effect, expected: str, found: str) -> _Difference:
+        return _of_operation(self.ours.name, kind, effect, expected, found)
+
+    # --- shapes ---
+
+    def of_fields(self, side: Side, path: str, ours: Shape, new: Shape, owner: str) -> Iterator[_Difference]:
+        owner = ours.owner or owner
+        before = f"{path}." if path else ""
+        for name in (*ours.fields, *(name for name in new.fields if name not in ours.fields)):
+            place = f"{before}{name}"
+            subject = subject_of(owner, name, place)
+            make = _Maker(self.ours.name, side, place, subject)
+            one, other = ours.fields.get(name), new.fields.get(name)
+            if one is None and other is not None:
+                if not ours.is_open:
+                    is_needed = name in new.required and side == "request"
+                    text = _text(other) + (", required" if is_needed else "")
+                    yield make(
+                        ChangeKind.ADDED, Effect.BREAKS_CALLS if is_needed else Effect.NOT_COVERED, found=text
+                    )
+            elif other is None and one is not None:
+                if not new.is_open or new.fields:
+                    effect = Effect.BREAKS_CALLS if side == "request" else Effect.BREAKS_READING
+                    yield make(ChangeKind.REMOVED, effect, _text(one))
+            elif one is not None and other is not None:
+                yield from self.of_presence(make, name in ours.required, name in new.required, one, other)
+                yield from self.of_values(side, place, one, other, subject)
+
+    def of_presence(
+        self, make: "_Maker", was_required: bool, is_required: bool, ours: Shape, new: Shape
+    ) -> Iterator[_Difference]:
+        if make.side == "request":
+            if is_required and not was_required:
+                yield make(ChangeKind.NEWLY_REQUIRED, Effect.BREAKS_CALLS)
+            if was_required and not is_required:
+                yield make(ChangeKind.NO_LONGER_REQUIRED, Effect.HARMLESS)
+            if ours.nullable and not new.nullable and new.types is not None:
+                yield make(ChangeKind.NOT_NULLABLE, Effect.BREAKS_CALLS)
+            if self.by_document and new.nullable and not ours.nullable:
+                yield make(ChangeKind.NULLABLE, Effect.NOT_COVERED)
+            if self.by_document and ours.place != new.place:
+                yield make(ChangeKind.MOVED, Effect.BREAKS_CALLS, ours.place, new.place)
+        else:
+            if was_required and not is_required and self.by_document:
+                yield make(ChangeKind.NO_LONGER_REQUIRED, Effect.BREAKS_READING)
+            if is_required and not was_required and self.by_document:
+                yield make(ChangeKind.NEWLY_REQUIRED, Effect.HARMLESS)
+            if new.nullable and not ours.nullable and not ours.is_open:
+                yield make(ChangeKind.NULLABLE, Effect.BREAKS_READING)
+            if self.by_document and ours.nullable and not new.nullable:
+                yield make(ChangeKind.NOT_NULLABLE, Effect.HARMLESS)
+        if self.by_document and new.deprecated and not ours.deprecated:
+            yield make(ChangeKind.DEPRECATED, Effect.HARMLESS)
+
+    def of_values(self, side: Side, path: str, ours: Shape, new: Shape, subject: str) -> Iterator[_Difference]:
+        make = _Maker(self.ours.name, side, path, subject)
+        if self.is_retyped(side, ours, new):
+            yield make(ChangeKind.RETYPED, self.effect_of_type(side, ours, new), _text(ours), _text(new))
+        for value in sorted((new.values or frozenset()) - (ours.values or frozenset()), key=str):
+            if ours.values is not None or self.by_document:
+                yield make(ChangeKind.VALUE_ADDED, Effect.NOT_COVERED, found=_value(value))
+        if ours.values is not None and (new.values is not None or self.by_document):
+            effect = Effect.BREAKS_CALLS if side == "request" else Effect.HARMLESS
+            if new.values is None:
+                effect = Effect.HARMLESS
+            for value in sorted(ours.values - (new.values or frozenset()), key=str):
+                yield make(ChangeKind.VALUE_REMOVED, effect, _value(value))
+        if self.by_document:
+            yield from self.of_limits(make, ours, new)
+        yield from self.of_fields(side, path, ours, new, subject)
+        if ours.items is not None and new.items is not None:
+            yield from self.of_values(side, f"{path}[]", ours.items, new.items, f"{subject}[]")
+
+    def of_limits(self, make: "_Maker", ours: Shape, new: Shape) -> Iterator[_Difference]:
+        if ours.limits != new.limits:
+            effect = Effect.BREAKS_CALLS if make.side == "request" else Effect.HARMLESS
+            gone = [each for each in ours.limits if each not in new.limits]
+            come = [each for each in new.limits if each not in ours.limits]
+            if gone or come:
+                yield make(ChangeKind.LIMITS, effect if come else Effect.HARMLESS, ", ".join(gone), ", ".join(come))
+
+    def is_retyped(self, side: Side, ours: Shape, new: Shape) -> bool:
+        if self.by_document:
+            return ours.types != new.types or ours.format != new.format
+        return self.effect_of_type(side, ours, new) != Effect.HARMLESS
+
+    @staticmethod
+    def effect_of_type(side: Side, ours: Shape, new: Shape) -> Effect:
+        """Return what the types mean to callers. In a request one of them must fit, in an answer all of them."""
+        if ours.types is None or new.types is None:
+            return Effect.HARMLESS
+        send, take = set(ours.types), set(new.types)
+        if side == "request":
+            take |= {"integer"} if "number" in take else set()
+            return Effect.HARMLESS if not take or send & take else Effect.BREAKS_CALLS
+        send |= {"integer"} if "number" in send else set()
+        if take <= send:
+            is_time = new.format in _TIMES and ours.format not in _TIMES and "string" in send
+            return Effect.BREAKS_READING if is_time and ours.values is None and not ours.is_open else Effect.HARMLESS
+        return Effect.BREAKS_READING
+
+
+_TIMES: Final = ("date-time", "date")
+
+
+@frozen
+class _Maker:
+    operation: str
+    side: Side
+    path: str
+    subject: str
+
+    def __call__(self, kind: ChangeKind, effect: Effect, expected: str = "", found: str = "") -> _Difference:
+        return _Difference(
+            operation=self.operation,
+            side=self.side,
+            path=self.path,
+            kind=kind,
+            effect=effect,
+            subject=_clean(self.subject),
+            expected=_clean(expected),
+            found=_clean(found),
+        )
+
+
+def _joined(names: frozenset[str]) -> str:
+    return " or ".join(sorted(names))
+
+
+def _text(shape: Shape) -> str:
+    """Return the type of a shape for people."""
+    if shape.types is None:
+        return "anything"
+    names = _joined(shape.types) or "null"
+    return f"{names} ({shape.format})" if shape.format else names
+
+
+def _value(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _clean(text: str) -> str:
+    """Return a text of a document without line breaks, control codes and half characters, and not too long."""
+    if len(text) > 200:
+        text = f"{text[:199]}…"
+    return "".join(each if each.isprintable() else f"\\u{ord(each):04x}" for each in text)
+
+
+# --- the same change of several operations ---
+
+_ORDER: Final = tuple(Effect)
+
+
+def _grouped(found: Any) -> tuple[SpecChange, ...]:
+    groups = dict[tuple[object, ...], SpecChange]()
+    for each in found:
+        key = (each.side, each.subject, each.kind, each.effect, each.expected, each.found)
+        if key in groups:
+            names = dict.fromkeys((*groups[key].operations, each.operation))
+            groups[key] = evolve(groups[key], operations=tuple(names))
+        else:
+            groups[key] = SpecChange(
+                kind=each.kind,
+                effect=each.effect,
+                side=each.side,
+                subject=each.subject,
+                operations=(_clean(each.operation),),
+                expected=each.expected,
+                found=each.found,
+            )
+    return tuple(sorted(groups.values(), key=lambda each: _ORDER.index(each.effect)))
