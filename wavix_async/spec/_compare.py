@@ -8,7 +8,7 @@ means to callers.
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from importlib import resources
 from typing import Any, Final, Literal
@@ -17,7 +17,7 @@ from attrs import evolve, frozen
 
 from wavix_async.spec._document import Described, load_document, read_document
 from wavix_async.spec._package import Place, operations_of_package, places_of_package, subject_of
-from wavix_async.spec._result import ChangeKind, Comparison, Effect, SpecChange
+from wavix_async.spec._result import ChangeKind, Comparison, Effect, SpecChange, clean
 from wavix_async.spec._shape import Shape
 
 __all__ = ["compare", "known_deviations"]
@@ -43,25 +43,18 @@ def compare(spec: Mapping[str, Any] | str | bytes) -> Comparison:
     """
     new = read_document(load_document(spec))
     old, ours = _shipped(), operations_of_package()
-    chosen = {each.place for each in _all_differences(ours, old, old, by_document=False)}
+    chosen = {_settled_by(each) for each in _all_differences(ours, old, old, by_document=False)}
     found = {each.key: each for each in _all_differences(ours, new, old, by_document=False)}
-    open_places = {each.place for each in found.values()}
     for each in _all_differences(old, new, old, by_document=True):
-        is_covered = each.place in open_places and each.kind in _COVERING
         # A description that has come to what this package chose is no difference.
-        is_settled = each.place in chosen and each.place not in open_places
-        if each.key not in found and not is_covered and not is_settled:
+        if each.key not in found and each.key not in chosen:
             found[each.key] = _as_seen_by_callers(each)
-    changes = _grouped(found.values())
-    known = {_fingerprint(each) for each in known_deviations()}
+    known = {_fingerprint(each, name) for each in known_deviations() for name in each["operations"]}
+    differences = {each: _fingerprint(_plain(each), each.operation) in known for each in found.values()}
     return Comparison(
-        changes=tuple(each for each in changes if _fingerprint(_plain(each)) not in known),
-        known=tuple(each for each in changes if _fingerprint(_plain(each)) in known),
+        changes=_grouped(each for each, is_known in differences.items() if not is_known),
+        known=_grouped(each for each, is_known in differences.items() if is_known),
     )
-
-
-_COVERING: Final = (ChangeKind.ADDED, ChangeKind.REMOVED, ChangeKind.RETYPED, ChangeKind.SCOPE)
-"""Changes that the comparison with the package tells better."""
 
 
 def _as_seen_by_callers(difference: "_Difference") -> "_Difference":
@@ -93,21 +86,21 @@ def _shipped() -> Mapping[str, Described]:
 
 
 @cache
-def known_deviations() -> tuple[Mapping[str, str], ...]:
+def known_deviations() -> tuple[Mapping[str, Any], ...]:
     """Return the deviations from the API's description that this package chose, each with its source."""
     text = resources.files("wavix_async").joinpath("spec", "known.json").read_text(encoding="utf-8")
     return tuple(json.loads(text)["deviations"])
 
 
-def _plain(change: SpecChange) -> Mapping[str, str]:
-    return {name: str(getattr(change, name)) for name in _FINGERPRINT}
+def _plain(difference: "_Difference") -> Mapping[str, str]:
+    return {name: str(getattr(difference, name)) for name in _FINGERPRINT}
 
 
 _FINGERPRINT: Final = ("side", "subject", "kind", "expected", "found")
 
 
-def _fingerprint(deviation: Mapping[str, str]) -> tuple[str, ...]:
-    return tuple(deviation.get(name, "") for name in _FINGERPRINT)
+def _fingerprint(deviation: Mapping[str, str], operation: str) -> tuple[str, ...]:
+    return (operation, *(deviation.get(name, "") for name in _FINGERPRINT))
 
 
 # --- differences ---
@@ -139,6 +132,26 @@ class _Difference:
         return (self.operation, self.side, self.path, self.kind, value)
 
 
+_SETTLED_BY: Final[Mapping[ChangeKind, ChangeKind]] = {
+    ChangeKind.ADDED: ChangeKind.REMOVED,
+    ChangeKind.REMOVED: ChangeKind.ADDED,
+    ChangeKind.NEWLY_REQUIRED: ChangeKind.NO_LONGER_REQUIRED,
+    ChangeKind.NO_LONGER_REQUIRED: ChangeKind.NEWLY_REQUIRED,
+    ChangeKind.NULLABLE: ChangeKind.NOT_NULLABLE,
+    ChangeKind.NOT_NULLABLE: ChangeKind.NULLABLE,
+    ChangeKind.VALUE_ADDED: ChangeKind.VALUE_REMOVED,
+    ChangeKind.VALUE_REMOVED: ChangeKind.VALUE_ADDED,
+    ChangeKind.OPERATION_ADDED: ChangeKind.OPERATION_REMOVED,
+    ChangeKind.OPERATION_REMOVED: ChangeKind.OPERATION_ADDED,
+}
+
+
+def _settled_by(difference: _Difference) -> _Key:
+    """Return the key of the change of the description that ends a difference."""
+    *place, kind, value = difference.key
+    return (place[0], place[1], place[2], _SETTLED_BY.get(difference.kind, ChangeKind(kind)), value)
+
+
 def _all_differences(
     ours: Mapping[str, Described], new: Mapping[str, Described], old: Mapping[str, Described], *, by_document: bool
 ) -> Iterator[_Difference]:
@@ -161,7 +174,14 @@ def _all_differences(
 
 def _of_operation(name: str, kind: ChangeKind, effect: Effect, expected: str, found: str) -> _Difference:
     return _Difference(
-        operation=name, side="operation", path="", kind=kind, effect=effect, subject=name, expected=expected, found=found
+        operation=name,
+        side="operation",
+        path="",
+        kind=kind,
+        effect=effect,
+        subject=clean(name),
+        expected=clean(expected),
+        found=clean(found),
     )
 
 
@@ -350,9 +370,9 @@ class _Maker:
             path=self.path,
             kind=kind,
             effect=effect,
-            subject=_clean(self.subject),
-            expected=_clean(expected),
-            found=_clean(found),
+            subject=clean(self.subject),
+            expected=clean(expected),
+            found=clean(found),
         )
 
 
@@ -372,19 +392,12 @@ def _value(value: object) -> str:
     return value if isinstance(value, str) else json.dumps(value)
 
 
-def _clean(text: str) -> str:
-    """Return a text of a document without line breaks, control codes and half characters, and not too long."""
-    if len(text) > 200:
-        text = f"{text[:199]}…"
-    return "".join(each if each.isprintable() else f"\\u{ord(each):04x}" for each in text)
-
-
 # --- the same change of several operations ---
 
 _ORDER: Final = tuple(Effect)
 
 
-def _grouped(found: Any) -> tuple[SpecChange, ...]:
+def _grouped(found: Iterable[_Difference]) -> tuple[SpecChange, ...]:
     groups = dict[tuple[object, ...], SpecChange]()
     for each in found:
         key = (each.side, each.subject, each.kind, each.effect, each.expected, each.found)
@@ -397,7 +410,7 @@ def _grouped(found: Any) -> tuple[SpecChange, ...]:
                 effect=each.effect,
                 side=each.side,
                 subject=each.subject,
-                operations=(_clean(each.operation),),
+                operations=(clean(each.operation),),
                 expected=each.expected,
                 found=each.found,
             )

@@ -8,7 +8,7 @@ from typing import Final, Literal
 
 from attrs import asdict, frozen
 
-__all__ = ["ChangeKind", "Comparison", "Effect", "SpecChange", "render"]
+__all__ = ["ChangeKind", "Comparison", "Effect", "SpecChange", "clean", "render"]
 
 
 class Effect(enum.StrEnum):
@@ -112,6 +112,13 @@ class Comparison:
 
 def _plain(change: SpecChange) -> dict[str, object]:
     return {name: str(value) if isinstance(value, enum.Enum) else value for name, value in asdict(change).items()}
+
+
+def clean(text: str, longest: int = 200) -> str:
+    """Return a text of a document without line breaks, control codes and half characters, and not too long."""
+    if len(text) > longest:
+        text = f"{text[: longest - 1]}\u2026"
+    return "".join(each if each.isprintable() else f"\\u{ord(each):04x}" for each in text)
 
 
 # --- Markdown ---
