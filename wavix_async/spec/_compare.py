@@ -43,7 +43,7 @@ def compare(spec: Mapping[str, Any] | str | bytes) -> Comparison:
     """
     new = read_document(load_document(spec))
     old, ours = _shipped(), operations_of_package()
-    chosen = {_settled_by(each) for each in _all_differences(ours, old, old, by_document=False)}
+    chosen = _chosen()
     found = {each.key: each for each in _all_differences(ours, new, old, by_document=False)}
     for each in _all_differences(old, new, old, by_document=True):
         # A description that has come to what this package chose is no difference.
@@ -55,6 +55,13 @@ def compare(spec: Mapping[str, Any] | str | bytes) -> Comparison:
         changes=_grouped(each for each, is_known in differences.items() if not is_known),
         known=_grouped(each for each, is_known in differences.items() if is_known),
     )
+
+
+@cache
+def _chosen() -> frozenset["_Key"]:
+    """Return the changes with which a description would come to what this package does otherwise."""
+    old = _shipped()
+    return frozenset(map(_settled_by, _all_differences(operations_of_package(), old, old, by_document=False)))
 
 
 def _as_seen_by_callers(difference: "_Difference") -> "_Difference":
@@ -225,11 +232,14 @@ class _Pair:
 
     def differences(self) -> Iterator[_Difference]:
         ours, new = self.ours, self.new
+        has_other_content = bool(new.content and ours.content and ours.content.isdisjoint(new.content))
         if not ours.name.startswith("WEBHOOK"):
             if ours.scope != new.scope:
                 yield self.operation(ChangeKind.SCOPE, Effect.BREAKS_CALLS, ours.scope or "", new.scope or "")
-            if new.content and ours.content.isdisjoint(new.content):
-                yield self.operation(ChangeKind.CONTENT, Effect.BREAKS_READING, _joined(ours.content), _joined(new.content))
+            if has_other_content:
+                yield self.operation(
+                    ChangeKind.CONTENT, Effect.BREAKS_READING, _joined(ours.content), _joined(new.content)
+                )
             if self.by_document:
                 yield from self.of_documents()
         if not ours.request.is_open:
@@ -238,7 +248,8 @@ class _Pair:
         if answer.owner in answer.fields and answer.owner not in new.answer.fields and not self.by_document:
             # The description has the answer without the key around it.
             answer = answer.fields[answer.owner]
-        yield from self.of_values("answer", "", answer, new.answer, ours.name)
+        if not has_other_content:
+            yield from self.of_values("answer", "", answer, new.answer, ours.name)
 
     def of_documents(self) -> Iterator[_Difference]:
         ours, new = self.ours, self.new
@@ -334,7 +345,8 @@ class _Pair:
     def of_limits(self, make: "_Maker", ours: Shape, new: Shape) -> Iterator[_Difference]:
         if ours.limits != new.limits:
             effect = Effect.BREAKS_CALLS if make.side == "request" else Effect.HARMLESS
-            gone = [each for each in ours.limits if each not in new.limits]
+            is_same_type = (ours.types, ours.format) == (new.types, new.format)
+            gone = [each for each in ours.limits if each not in new.limits] if is_same_type else []
             come = [each for each in new.limits if each not in ours.limits]
             if gone or come:
                 yield make(ChangeKind.LIMITS, effect if come else Effect.HARMLESS, ", ".join(gone), ", ".join(come))
