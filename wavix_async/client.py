@@ -6,12 +6,16 @@ from typing import TYPE_CHECKING
 from wavix_async._http import BaseClient
 
 if TYPE_CHECKING:
+    from wavix_async.resources.api_keys import ApiKeys
     from wavix_async.resources.calls import Calls
     from wavix_async.resources.cdrs import CDRs
     from wavix_async.resources.messages import Messages
     from wavix_async.resources.numbers import Numbers
+    from wavix_async.resources.profile import AccountProfile
     from wavix_async.resources.recordings import Recordings
     from wavix_async.resources.speech_analytics import SpeechAnalytics
+    from wavix_async.resources.sub_organizations import SubOrganizations
+    from wavix_async.resources.trunks import Trunks
     from wavix_async.resources.voice_campaigns import VoiceCampaigns
     from wavix_async.resources.webrtc import WebRTC
 
@@ -57,6 +61,13 @@ class WavixClient(BaseClient):
     # A group and its models are imported on first use: a program that uses one group does not load twenty.
 
     @cached_property
+    def api_keys(self) -> "ApiKeys":
+        """API keys: `/v1/api-keys`."""
+        from wavix_async.resources.api_keys import ApiKeys
+
+        return ApiKeys(self)
+
+    @cached_property
     def calls(self) -> "Calls":
         """Calls: `/v1/calls`."""
         from wavix_async.resources.calls import Calls
@@ -85,6 +96,13 @@ class WavixClient(BaseClient):
         return Numbers(self)
 
     @cached_property
+    def profile(self) -> "AccountProfile":
+        """The account's profile, balance and limits: `/v1/profile`."""
+        from wavix_async.resources.profile import AccountProfile
+
+        return AccountProfile(self)
+
+    @cached_property
     def recordings(self) -> "Recordings":
         """Recordings of calls: `/v1/recordings`."""
         from wavix_async.resources.recordings import Recordings
@@ -97,6 +115,20 @@ class WavixClient(BaseClient):
         from wavix_async.resources.speech_analytics import SpeechAnalytics
 
         return SpeechAnalytics(self)
+
+    @cached_property
+    def sub_organizations(self) -> "SubOrganizations":
+        """Sub-organizations (sub-accounts): `/v1/sub-organizations`."""
+        from wavix_async.resources.sub_organizations import SubOrganizations
+
+        return SubOrganizations(self)
+
+    @cached_property
+    def trunks(self) -> "Trunks":
+        """SIP trunks: `/v1/trunks`."""
+        from wavix_async.resources.trunks import Trunks
+
+        return Trunks(self)
 
     @cached_property
     def voice_campaigns(self) -> "VoiceCampaigns":

@@ -20,12 +20,15 @@ from tests.support.message_api import LOST, REFUSED, MessageApi, lost, refusal
 from tests.support.stub import Reply
 from tests.support.virtual import run_virtual
 from wavix_async import (
+    BulkOperation,
     BulkResult,
+    BulkRun,
     BulkStatus,
     ConfigurationError,
     FailureKind,
     InputError,
     JournalError,
+    OncePerKey,
     OutcomeUnknownError,
     UnprocessableEntityError,
     WavixClient,
@@ -437,6 +440,47 @@ def test_a_journal_of_another_key_or_a_copy_or_a_damaged_file_is_refused(tmp_pat
     assert set(api.posts.values()) == {1}
 
 
+@pytest.mark.req_01
+@pytest.mark.parametrize(
+    ("reply", "status"),
+    [(refusal(422, NO_FUNDS), "unknown"), (refusal(400, "x", "7"), "unknown"), (refusal(422, "opted out"), "failed")],
+)
+def test_a_refusal_that_an_earlier_attempt_may_have_caused_leaves_it_unknown(
+    reply: Reply, status: str, tmp_path: Path
+) -> None:
+    """The API was busy, and carried the message out: the second attempt finds no funds any more."""
+    fates = iter([Reply(503, {"message": "busy"}, {"Retry-After": "1"}, applied=True), reply])
+    api = MessageApi(lambda _: next(fates, None), shown_after=1e9)
+    for _ in range(2):
+        results, _ = send(api, [message(0)], journal=tmp_path / "run")
+        assert by_key(results) == {0: status}
+    assert api.posts == {number(0): 2}
+
+
+@pytest.mark.req_01
+def test_another_item_with_the_key_of_one_that_may_have_been_sent_does_not_make_it_open(tmp_path: Path) -> None:
+    fates = iter([lost(applied=True), refusal(422, NO_FUNDS)])
+    api = MessageApi(lambda _: next(fates, None), shown_after=1e9)
+    items = [("a", message(0)), ("b", message(1)), ("a", message(0)), ("c", message(2))]
+    results, _ = send(api, iter(items), journal=tmp_path / "run", concurrency=1)
+    ends = [(result.id, str(result.status)) for result in results]
+    assert sorted(ends) == [("a", "not_sent"), ("a", "unknown"), ("b", "failed"), ("c", "not_sent")]
+    results, _ = send(api, iter(items), journal=tmp_path / "run", concurrency=1)
+    ends = [(result.id, str(result.status)) for result in results]
+    assert sorted(ends) == [("a", "failed"), ("a", "unknown"), ("b", "accepted"), ("c", "accepted")]
+    assert set(api.sent.values()) == {1}
+
+
+def test_a_wrong_item_with_the_key_of_one_in_flight_does_not_end_it(tmp_path: Path) -> None:
+    api = MessageApi()
+    items = [("a", message(0)), ("a", 5), ("b", message(1))]
+    for _ in range(2):
+        results, report = send(api, iter(items), journal=tmp_path / "run", concurrency=3)
+        ends = sorted((result.id, str(result.status)) for result in results)
+        assert ends == [("a", "accepted"), ("a", "failed"), ("b", "accepted")]
+    assert (report.requests, report.charged) == (0, Decimal("0.02"))
+
+
 def test_a_journal_in_use_is_refused(tmp_path: Path) -> None:
     api = MessageApi()
 
@@ -454,14 +498,11 @@ def test_a_journal_in_use_is_refused(tmp_path: Path) -> None:
 
 def test_a_disk_that_takes_no_more_stops_the_run_before_anything_is_sent(tmp_path: Path) -> None:
     path = tmp_path / "run"
-    api = MessageApi()
-    send(api, [message(0)], journal=path)
-    # Another program holds the file: sqlite gives up after its patience.
-    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
-        connection.execute("CREATE TRIGGER full BEFORE INSERT ON item BEGIN SELECT RAISE(ABORT, 'disk full'); END")
-    api = MessageApi()
+    send(MessageApi(), [message(0)], journal=path)
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         connection.execute("DELETE FROM item")
+        connection.execute("CREATE TRIGGER full BEFORE INSERT ON item BEGIN SELECT RAISE(ABORT, 'disk full'); END")
+    api = MessageApi()
     results, report = send(api, [message(0)], journal=path)
     assert by_key(results) == {0: "not_sent"}
     assert isinstance(report.stopped_by, JournalError)
@@ -470,13 +511,21 @@ def test_a_disk_that_takes_no_more_stops_the_run_before_anything_is_sent(tmp_pat
 
 
 def test_a_run_of_updates_keeps_no_journal(tmp_path: Path) -> None:
-    from wavix_async.bulk import BulkOperation, BulkRun
-
     operation: BulkOperation[int, str, Any] = BulkOperation(
         name="PATCH /v1/x", check=lambda *_: None, send=lambda *_: asyncio.sleep(0), change_type=str
     )
     with pytest.raises(ConfigurationError, match="keeps no journal"):
         BulkRun(fast_client(MessageApi()), {1: "x"}, operation=operation, journal=tmp_path / "run")
+
+
+def test_an_operation_that_sends_once_is_not_repeated_otherwise() -> None:
+    once: OncePerKey[str, Any] = OncePerKey(
+        mark=lambda change, _: change, mark_of=lambda _: None, prove=lambda *_: asyncio.sleep(0), save=str, load=str
+    )
+    options: dict[str, Any] = {"check": lambda *_: None, "send": lambda *_: asyncio.sleep(0), "change_type": str}
+    for wrong in ({"idempotent": True}, {"read": options["send"]}, {"send_many": options["send"]}):
+        with pytest.raises(InputError, match="with once, an operation has no read"):
+            BulkOperation(name="POST /v1/x", once=once, **options, **wrong)
 
 
 # --- whatever happens ---
@@ -508,7 +557,7 @@ EXAMPLES = {
 @pytest.mark.req_01
 @pytest.mark.req_10
 @pytest.mark.req_14
-@pytest.mark.parametrize("examples", [12, pytest.param(300, marks=pytest.mark.scale)])
+@pytest.mark.parametrize("examples", [10, pytest.param(300, marks=pytest.mark.scale)])
 def test_whatever_happens_in_several_runs_none_is_sent_twice_and_each_outcome_is_true(
     examples: int, tmp_path_factory: pytest.TempPathFactory
 ) -> None:

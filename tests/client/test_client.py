@@ -325,7 +325,7 @@ async def test_a_class_of_ones_own_lists_its_groups_too() -> None:
     async with Mine(KEY, base_url=BASE) as wavix:
         assert wavix.fleets == "fleets"
         with pytest.raises(
-            AttributeError, match=r"Mine has no 'fleet'\. Did you mean 'fleets'\?.*: broken, .*fleets, .*numbers.*\."
+            AttributeError, match=r"Mine has no 'fleet'\. Did you mean 'fleets'\?.*: .*broken, .*fleets, .*numbers.*\."
         ):
             wavix.fleet  # type: ignore[attr-defined]  # noqa: B018
         with pytest.raises(AttributeError, match="the code of the property"):

@@ -24,6 +24,7 @@ from pydantic import VERSION, BaseModel, TypeAdapter, ValidationError
 
 import wavix_async
 from tests.models.test_drift import ANSWERS, payload
+from tests.resources.rows.trunks import SETTINGS as TRUNK
 from tests.support import examples as ex
 from wavix_async import (
     UNSET,
@@ -99,6 +100,18 @@ EXAMPLES: dict[Any, Any] = {
     models.VoiceCampaignCreate: {"callflow_id": 7, "caller_id": "15125550143", "contact": "15125550144"},
     models.WebRTCTokenCreate: {"sip_trunk": "12345", "ttl": None, "payload": {"user": 7}},
     models.WebRTCTokenUpdate: {"payload": {"user": 7}},
+    models.AllowedIPSettings: {"ip": "203.0.113.7"},
+    models.ApiKeyCreate: {"label": "billing", "scopes_enabled": True, "billing": {"allow": "read"}},
+    models.ApiKeyUpdate: {"active": False, "permitted_ips": ["203.0.113.7"]},
+    models.CompanyInfoUpdate: {"industry": "other", "billing_address": "Baker Street 1", "country_code": "GB"},
+    models.DefaultDestinationsUpdate: {"sms_endpoint": "https://hooks.example.com/sms", "dlr_endpoint": ""},
+    models.ProfileUpdate: {"contacts": "bills@example.com", "company_info": {"name": "Acme"}},
+    models.ScopePermissionUpdate: {"allow": "write"},
+    models.SIPTrunkEdit: {"password": "secret", "call_limit": 60, "max_call_cost": 0.18},
+    models.SIPTrunkSettings: {"password": "secret", **TRUNK},
+    models.SubOrganizationCreate: {"name": "Acme", "default_destinations": {"sms_endpoint": "https://a.example.com"}},
+    models.SubOrganizationUpdate: {"status": "disabled"},
+    models.TrunkHostRequestSettings: {"host": "203.0.113.7"},
 }
 for answer in ANSWERS:
     EXAMPLES.setdefault(answer, payload(answer))

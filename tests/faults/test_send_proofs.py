@@ -31,7 +31,7 @@ def message(position: int) -> dict[str, Any]:
 @pytest.mark.req_01
 @pytest.mark.req_17
 @pytest.mark.req_37
-@pytest.mark.parametrize("with_journal", [False, True])
+@pytest.mark.parametrize("with_journal", [True, pytest.param(False, marks=pytest.mark.scale)])
 @pytest.mark.parametrize("count", SIZES)
 async def test_one_answer_in_twenty_is_lost_and_each_message_is_sent_once(
     count: int, with_journal: bool, tmp_path: Path

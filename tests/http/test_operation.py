@@ -132,6 +132,23 @@ REVIEWED = {
     "GET /v1/speech-analytics/{request_id}": True,
     "PUT /v1/speech-analytics/{request_id}": False,  # charges again
     "GET /v1/speech-analytics/{request_id}/file": True,
+    "GET /v1/api-keys": True,
+    "POST /v1/api-keys": False,  # makes another key
+    "PATCH /v1/api-keys/{id}": True,  # sets fields
+    "DELETE /v1/api-keys/{id}": True,
+    "GET /v1/trunks": True,
+    "POST /v1/trunks": False,  # makes another trunk
+    "GET /v1/trunks/{id}": True,
+    "PUT /v1/trunks/{id}": True,
+    "DELETE /v1/trunks/{id}": True,
+    "GET /v1/profile": True,
+    "PUT /v1/profile": True,
+    "GET /v1/profile/config": True,
+    "GET /v1/sub-organizations": True,
+    "POST /v1/sub-organizations": False,  # makes another one
+    "GET /v1/sub-organizations/{id}": True,
+    "PUT /v1/sub-organizations/{id}": True,
+    "GET /v1/sub-organizations/{id}/billing/transactions": True,
 }
 
 

@@ -29,8 +29,10 @@ NOT_IN_THE_DESCRIPTION: Final = {
     *("smart_encoding", "idempotency_key", "text", "media"),
 }
 """Keywords of methods that the description does not have."""
-RELAXED: Final = {"callback_url", "page", "per_page", "async", "force", "media", "message_body"}
-"""What the description requires, and the API or a shortcut does not."""
+RELAXED: Final = {"callback_url", "page", "per_page", "async", "force", "media", "message_body"} | {
+    *("POST /v1/trunks cost_limit", "PUT /v1/trunks/{id} cost_limit", "PUT /v1/sub-organizations/{id} name")
+}
+"""What the description requires, and the API or a shortcut does not: of all operations, or of one."""
 
 
 @pytest.mark.parametrize("name", OPERATIONS)
@@ -84,7 +86,7 @@ def test_everything_that_the_api_takes_can_be_given_and_nothing_else(name: str) 
     assert given <= names | NOT_IN_THE_DESCRIPTION
     needed = {keyword.removesuffix("_") for keyword in method.required} & names
     assert needed <= required
-    assert required - needed <= RELAXED
+    assert {each for each in required - needed if f"{name} {each}" not in RELAXED} <= RELAXED
 
 
 # --- answers ---

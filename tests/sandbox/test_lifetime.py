@@ -239,6 +239,7 @@ async def test_a_million_numbers_cost_nothing() -> None:
         ({"apply_delay": -1}, "apply_delay must be"),
         ({"batch_limit": 0}, "batch_limit must be"),
         ({"foreign": 2}, "foreign must be"),
+        ({"trunk_delay": -1}, "trunk_delay must be"),
         ({"port": 70_000}, "port must be"),
     ],
 )

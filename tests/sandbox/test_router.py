@@ -3,12 +3,13 @@
 import asyncio
 from collections import Counter
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from threading import RLock
 
 import pytest
 from aiohttp.test_utils import make_mocked_request
 
-from wavix_async.sandbox._server import ApiError, Call, Reply, Route, Router, Timers
+from wavix_async.sandbox._server import ApiError, Call, Key, KeyRing, Reply, Route, Router, Timers
 
 
 def say(text: str) -> Route:
@@ -19,7 +20,9 @@ def say(text: str) -> Route:
 
 def router(*routes: Route, scopes: Mapping[str, str] | None = None, charges: Counter[str] | None = None) -> Router:
     counter = Counter[str]() if charges is None else charges
-    return Router(routes, api_key="key", scopes=scopes, charges=counter, timers=Timers(float), lock=RLock())
+    keys = KeyRing(lambda: datetime.now(UTC))
+    keys.add(Key("key", scopes))
+    return Router(routes, keys=keys, charges=counter, timers=Timers(float), lock=RLock())
 
 
 async def ask(asked: Router, method: str, path: str, key: str = "key") -> tuple[int, bytes]:

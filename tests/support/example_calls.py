@@ -49,5 +49,18 @@ def truth(operation: Operation[Any], answer: Any, ids: list[Any], given: dict[st
         if id_field and ids:
             each[id_field] = ids[-1]
         if operation.method != "GET":
-            each |= {name: value for name, value in given.items() if name in each and not isinstance(value, bytes)}
+            each |= {
+                name: in_form_of(each[name], value)
+                for name, value in given.items()
+                if name in each and not isinstance(value, bytes)
+            }
     return answer
+
+
+def in_form_of(shown: Any, given: Any) -> Any:
+    """Return a value of the request in the form of an answer, which may have other keys."""
+    if isinstance(shown, dict) and isinstance(given, dict):
+        return {**shown, **{name: value for name, value in given.items() if name in shown}}
+    if isinstance(shown, list) and isinstance(given, list) and shown and isinstance(shown[0], dict):
+        return [{**shown[0], **each} for each in given]
+    return given

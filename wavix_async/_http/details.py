@@ -18,7 +18,7 @@ _SCALAR: Final = 8
 _LONGEST_NUMBER: Final = 256
 """Bits; Python refuses to write a number of more than 4,300 digits."""
 
-_NAMES: Final = r"\w{0,40}(?:passw|secret|token|api_?key|appid)\w{0,40}|digits|pin|text"
+_NAMES: Final = r"\w{0,40}(?:passw|secret|token|api_?key|appid)\w{0,40}|digits|pin|text|value"
 """Names whose values an error does not show. The `code` of an error is no secret."""
 _IS_SECRET: Final = re.compile(_NAMES, re.IGNORECASE)
 _SECRET_IN_JSON: Final = re.compile(

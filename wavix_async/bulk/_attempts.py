@@ -24,11 +24,11 @@ class AttemptLog:
     """Whether the API may still carry out one of the attempts, because no answer says how it ended."""
 
     entry: "Entry | None" = None
-    """The item in the journal of the run, if it keeps one; set for each item of such a run."""
+    """The item in the journal of the run; None if the run has not claimed it."""
 
     def reset(self) -> None:
         """Clear the log for the next item."""
-        self.attempts, self.maybe_done, self.answers_seen, self.unanswered = 0, False, (), False
+        self.attempts, self.maybe_done, self.answers_seen, self.unanswered, self.entry = 0, False, (), False, None
 
     def add(self, other: "AttemptLog") -> None:
         """Add the attempts of a batch request that included this item."""

@@ -35,7 +35,7 @@ from wavix_async._codec import encode
 from wavix_async._sqlite import Database, lock_journal, open_journal, read_meta, transaction
 from wavix_async.bulk._operation import BulkOperation
 from wavix_async.bulk._results import BulkResult, BulkStatus
-from wavix_async.errors import InputError, JournalError, OutcomeUnknownError, WavixError
+from wavix_async.errors import InputError, JournalError, OutcomeUnknownError, RateLimitError, WavixError
 
 __all__ = ["Entry", "Journal"]
 
@@ -132,6 +132,10 @@ class Entry:
             self.is_sending = False
             self.journal.write_outcome(self.key, "open")
 
+    def record(self, result: BulkResult) -> None:
+        """Record how the item ended."""
+        self.journal.record(self, result)
+
     async def shares_mark(self) -> bool:
         """Return whether another item has the same mark, so that what the API shows proves nothing for this one."""
         return self.is_own and self.mark is not None and await self.journal.count_mark(self.mark) > 1
@@ -177,7 +181,6 @@ class Journal:
         self._checks_first = False
         self._batch: _Batch | None = None
         self._writer: asyncio.Task[None] | None = None
-        self._active: dict[Hashable, Entry] = {}
         self.error: JournalError | None = None
         """The error that ended the writing, if any."""
 
@@ -196,7 +199,7 @@ class Journal:
             JournalError: The file cannot be used for this run.
         """
         self._lock = lock_journal(self._path)
-        meta = {"operation": self._operation.name, "account": self._account, "token": secrets.token_hex(5)}
+        meta = {"operation": self._operation.name, "account": self._account, "token": secrets.token_hex(8)}
         self._database = database = await asyncio.to_thread(
             open_journal,
             self._path,
@@ -254,10 +257,7 @@ class Journal:
         batch = self._next_batch()
         batch.claims.append((text, mark))
         found = await asyncio.shield(batch.done)
-        entry = self._entry(key, change, text, digest, found[text])
-        if entry.ended is None or not entry.is_final:
-            self._active[key] = entry
-        return entry
+        return self._entry(key, change, text, digest, found[text])
 
     def _begins_alike(self, text: str, digest: str) -> bool:
         """Check the first item of an input of unknown length against that of the run before."""
@@ -290,20 +290,15 @@ class Journal:
         elif state == "failed":
             entry.ended = BulkResult(key, BulkStatus.FAILED, error=_load_error(error), attempts=attempts)
         elif state in ("sending", "unknown"):
-            reason = _load_error(error) or OutcomeUnknownError(_KILLED)
+            # Whatever the last attempt got, it does not decide the outcome.
+            reason = _load_error(error, OutcomeUnknownError) or OutcomeUnknownError(_KILLED)
             entry.ended = BulkResult(key, BulkStatus.UNKNOWN, error=reason, attempts=max(attempts, 1))
         entry.is_final = state in ("accepted", "failed")
         return entry
 
-    def record(self, result: BulkResult, *, is_final: bool) -> None:
-        """Record how an item ended; the next transaction writes it.
-
-        Args:
-            result: The outcome.
-            is_final: Whether a rejected item stays `failed`; otherwise a later run sends it again.
-        """
-        entry = self._active.pop(result.id, None)
-        if entry is None or not self.is_kept or self.error is not None:
+    def record(self, entry: Entry, result: BulkResult) -> None:
+        """Record how an item ended; the next transaction writes it. A result with its key may be of another item."""
+        if not self.is_kept or self.error is not None:
             return
         answer = None
         if result.ok:
@@ -311,8 +306,13 @@ class Journal:
         elif result.status is BulkStatus.UNKNOWN:
             state = "unknown"
         else:
-            state = "failed" if result.status is BulkStatus.FAILED and is_final else "open"
+            state = "failed" if result.status is BulkStatus.FAILED and self._is_final(result.error) else "open"
         self.write_outcome(entry.key, state, result.attempts, answer, _save_error(result.error))
+
+    def _is_final(self, error: WavixError | None) -> bool:
+        """Return whether a later run must not send a rejected item again: the item itself is wrong."""
+        concern = None if error is None else self._operation.concern_of(error)
+        return concern == "item" or (concern is None and not isinstance(error, RateLimitError))
 
     def write_outcome(
         self, key: str, state: str, attempts: int = 0, answer: str | None = None, error: str | None = None
@@ -441,13 +441,17 @@ def _fingerprint(items: Iterable[tuple[Hashable, Any]]) -> str:
 def _save_error(error: WavixError | None) -> str | None:
     if error is None:
         return None
-    facts = {"status": error.status, "code": error.code, "request_id": error.request_id, "outcome": error.outcome}
-    return json.dumps({"kind": type(error).__name__, "message": error.message, **facts})
+    facts = {name: getattr(error, name) for name in ("message", "status", "code", "request_id", "reason", "outcome")}
+    return json.dumps({"kind": type(error).__name__, **facts})
 
 
-def _load_error(text: str | None) -> WavixError | None:
+def _load_error(text: str | None, kind: type[WavixError] | None = None) -> WavixError | None:
+    """Return a saved error; with `kind`, as an error of this class with the outcome of the class."""
     if text is None:
         return None
     saved: dict[str, Any] = json.loads(text)
-    kind: type[WavixError] = getattr(errors, saved.pop("kind"), WavixError)
-    return kind(saved.pop("message"), **saved)
+    name = saved.pop("kind")
+    if kind is not None:
+        return kind(**{**saved, "outcome": kind.default_outcome})
+    known: type[WavixError] = getattr(errors, name, WavixError)
+    return known(**saved)

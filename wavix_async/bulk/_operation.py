@@ -3,14 +3,17 @@
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, Generic, Literal, TypeVar
+from typing import Any, Final, Generic, Literal, TypeVar
 
 import attrs
 
-from wavix_async._http import Difference
-from wavix_async.bulk._results import BulkStatus
-from wavix_async.errors import InputError, WavixError
+from wavix_async._http import Difference, is_request_error
+from wavix_async.bulk._results import KEY_REFUSED, BulkStatus
+from wavix_async.errors import ClientClosedError, InputError, JournalError, StoppedError, WavixError
 from wavix_async.types import UNSET
+
+_OF_ALL: Final = (*KEY_REFUSED, ClientClosedError, StoppedError, JournalError)
+"""Errors that all other items would get too. The `StoppedError` is that of a signal of the caller, not of the run."""
 
 __all__ = ["BulkOperation", "Change", "Key", "OncePerKey", "Result"]
 
@@ -111,6 +114,19 @@ class BulkOperation(Generic[Key, Change, Result]):
                 f"change_type must not be {self.change_type.__name__}: a change would look like a collection of "
                 "changes. Use a Body, or a class of your own."
             )
+
+    def concern_of(self, error: WavixError) -> Literal["run", "item"] | None:
+        """Return whether an error concerns all items of a run, or certainly only its own; None: it is not known."""
+        if isinstance(error, _OF_ALL):
+            return "run"
+        return None if self.concerns is None else self.concerns(error)
+
+    def is_refused_always(self, error: WavixError | None) -> bool:
+        """Return whether the API refuses an item with this error each time, so that no earlier attempt was carried out.
+
+        An answer that depends on the account or on what was sent before may differ from that to an earlier attempt.
+        """
+        return error is not None and is_request_error(error) and self.concern_of(error) is None
 
     def differences(self, change: Change, value: Result, *, late: bool = True) -> list[Difference]:
         """Return the fields in which a record differs from a change.

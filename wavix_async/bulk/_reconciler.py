@@ -126,6 +126,8 @@ class Reconciler:
     def give_up(self) -> list[BulkResult]:
         """Remove and return the remaining results, unresolved."""
         results = self.results()
+        for result, unresolved in zip(results, self._unresolved.values(), strict=True):
+            _record(result, unresolved.log)
         self._unresolved.clear()
         return results
 
@@ -165,7 +167,9 @@ class Reconciler:
                     return None
                 self._unread, self._failed_reads = _MOST_UNRESOLVED, 0
         del self._unresolved[key]
-        return attrs.evolve(result, attempts=unresolved.log.attempts)
+        result = attrs.evolve(result, attempts=unresolved.log.attempts)
+        _record(result, unresolved.log)
+        return result
 
     def begin(self) -> None:
         """Queue the remaining keys, and forget earlier failed reads."""
@@ -185,7 +189,7 @@ class Reconciler:
         """
         result, _ = await self._reconcile(self._unresolved[key])
         # Only now, because a report made during the await must count this key.
-        del self._unresolved[key]
+        _record(result, self._unresolved.pop(key).log)
         return result
 
     async def _reconcile(self, unresolved: _Unresolved) -> tuple[BulkResult, bool]:
@@ -241,7 +245,7 @@ class Reconciler:
         if record is not None and contradicted is not None:
             undecided = undecided or not record.is_unchanged(unresolved.change)
         # A refusal of the second send says nothing about the first one, whose answer showed a value of its own.
-        if undecided and (contradicted is not None or not is_request_error(error)):
+        if undecided and (contradicted is not None or not self._operation.is_refused_always(error)):
             result = _unknown_if_maybe_done(result, log)
             return attrs.evolve(result, error=self._with_values(error, record, contradicted), attempts=log.attempts)
         if error is not None and error.outcome != "rejected":
@@ -320,6 +324,12 @@ class Reconciler:
         )
         refusal.attempts, refusal.elapsed, refusal.__cause__ = error.attempts, error.elapsed, error
         return refusal
+
+
+def _record(result: BulkResult, log: AttemptLog) -> None:
+    """Write to the journal of the run, if it keeps one, how an item ended."""
+    if log.entry is not None:
+        log.entry.record(result)
 
 
 def _can_be_proved(log: AttemptLog) -> bool:

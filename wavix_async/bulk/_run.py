@@ -11,13 +11,12 @@ from collections import Counter, deque
 from collections.abc import AsyncGenerator, Callable, Generator
 from decimal import Decimal
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, Generic, Literal
+from typing import TYPE_CHECKING, Any, Final, Generic
 
 import attrs
 
 from wavix_async._aio.stop import StopSignal
 from wavix_async._aio.unawaited import UnawaitedGuard
-from wavix_async._http import is_request_error
 from wavix_async._instrumentation.events import BulkEvent, BulkStart
 from wavix_async._instrumentation.logs import logger
 from wavix_async._ratelimit.limiter import LimitSnapshot
@@ -29,7 +28,6 @@ from wavix_async.bulk._keyed_lock import KeyedLock
 from wavix_async.bulk._operation import BulkOperation
 from wavix_async.bulk._reconciler import Reconciler
 from wavix_async.bulk._results import (
-    KEY_REFUSED,
     BulkProgress,
     BulkReport,
     BulkResult,
@@ -63,8 +61,6 @@ if TYPE_CHECKING:
 
 __all__ = ["BulkRun"]
 
-# A `StoppedError` here comes from the `stop` signal of the caller's client, not from the run.
-_STOPPERS: Final = (*KEY_REFUSED, ClientClosedError, StoppedError, JournalError)
 _SENDING_REFUSED: Final = (PaymentRequiredError, PermissionDeniedError, UnprocessableEntityError)
 _PROGRESS_EVERY: Final = 0.1
 _READ_ON: Final = 30.0
@@ -451,6 +447,8 @@ class BulkRun(TaskCoroutine[BulkReport[Key, Result]], Generic[Key, Result]):
             log.reset()
             result = await self._handle(pulled, log)
             if result is not None:
+                if log.entry is not None:
+                    log.entry.record(result)
                 await self._record(result)
 
     def _replace_worker(self) -> None:
@@ -549,11 +547,11 @@ class BulkRun(TaskCoroutine[BulkReport[Key, Result]], Generic[Key, Result]):
                 if key in self._reconciler and not self._stopping:
                     await self._record(await self._reconciler.reconcile(key))
                 if self._journal is not None:
-                    log.entry = entry = await self._claim(self._journal, key, change)
+                    entry = await self._claim(self._journal, key, change)
+                    if entry is not None and entry.ended is not None:
+                        return entry.ended if entry.is_final else self._unknown_before(entry.ended, entry)
                     if entry is not None:
-                        change = entry.change
-                        if entry.ended is not None:
-                            return entry.ended if entry.is_final else self._unknown_before(entry.ended, entry)
+                        log.entry, change = entry, entry.change
                 if self._stopping:
                     return BulkResult(key, BulkStatus.NOT_SENT, error=self._stopped_by)
                 if self._operation.find is not None:
@@ -582,7 +580,10 @@ class BulkRun(TaskCoroutine[BulkReport[Key, Result]], Generic[Key, Result]):
                 return BulkResult(key, BulkStatus.UNKNOWN, attempts=log.attempts)
             may_be_done = log.maybe_done and not self._operation.reads_only
             status = BulkStatus.UNKNOWN if may_be_done else BulkStatus.NOT_SENT
-            self._record_late(BulkResult(key, status, attempts=log.attempts))
+            result = BulkResult[Key, Result](key, status, attempts=log.attempts)
+            if log.entry is not None:
+                log.entry.record(result)
+            self._record_late(result)
             raise
 
     async def _claim(self, journal: "Journal", key: Key, change: Any) -> "Entry | None":
@@ -609,7 +610,7 @@ class BulkRun(TaskCoroutine[BulkReport[Key, Result]], Generic[Key, Result]):
         if status is BulkStatus.FAILED and isinstance(error, StoppedError | ClientClosedError):
             # The API rejected the attempt only for now, and the stop prevented a retry.
             status = BulkStatus.NOT_SENT
-        if log.maybe_done and (self._operation.read is not None or not is_request_error(error)):
+        if log.maybe_done and (self._operation.read is not None or not self._operation.is_refused_always(error)):
             # An earlier attempt may have been carried out; this error is about the last one only.
             status = BulkStatus.UNKNOWN
         if status is BulkStatus.UNKNOWN and self._operation.reads_only:
@@ -624,7 +625,7 @@ class BulkRun(TaskCoroutine[BulkReport[Key, Result]], Generic[Key, Result]):
         """Stop the run at an error that all other items would get too."""
         if error is None or self._stopping:
             return
-        concerns = self._concerns(error)
+        concerns = self._operation.concern_of(error)
         if concerns == "item":
             return
         # A pause that is too long for one item is too long for all.
@@ -641,19 +642,12 @@ class BulkRun(TaskCoroutine[BulkReport[Key, Result]], Generic[Key, Result]):
         """Return whether the run still finds out how items ended."""
         return not self._stopping or self._may_prove
 
-    def _concerns(self, error: WavixError) -> Literal["run", "item"] | None:
-        """Return whether an error concerns all items, or certainly only its own."""
-        if isinstance(error, _STOPPERS):
-            return "run"
-        return None if self._operation.concerns is None else self._operation.concerns(error)
-
     # --- results ---
 
     def _count(self, result: BulkResult[Key, Result]) -> None:
         status = result.status
         self._counts[status] += 1
         if self._journal is not None:
-            self._journal.record(result, is_final=self._is_final(result.error))
             self._stop_if_unwritten()
         if status is self._operation.success:
             if self._operation.cost is not None:
@@ -662,13 +656,6 @@ class BulkRun(TaskCoroutine[BulkReport[Key, Result]], Generic[Key, Result]):
         if status is not BulkStatus.NOT_SENT or (result.error is not None and result.error is not self._stopped_by):
             self._failures.add(result)
             self._stop_if_unwritten()
-
-    def _is_final(self, error: WavixError | None) -> bool:
-        """Return whether a later run of the journal must not send a rejected item again: the item itself is wrong."""
-        if error is None:
-            return True
-        concerns = self._concerns(error)
-        return concerns == "item" or (concerns is None and not isinstance(error, RateLimitError))
 
     def _add_charge(self, result: BulkResult[Key, Result], cost: Callable[[Result], Decimal | None]) -> None:
         charge = None if result.value is None else cost(result.value)

@@ -383,7 +383,8 @@ def _article(word: str) -> str:
 def _words(annotation: Any) -> str:
     kinds = [kind for kind in _distinct(members(_bare(annotation))) if kind is not UnsetType]
     # None comes first: `a list, each a string or None` would mean that items can be None.
-    kinds.sort(key=lambda kind: kind is not NoneType if any(map(_is_sequence, kinds)) else False)
+    if any(map(_is_sequence, kinds)):
+        kinds.sort(key=lambda kind: kind is not NoneType)
     return " or ".join(dict.fromkeys(map(_word, kinds)))
 
 

@@ -12,7 +12,7 @@ import attrs
 from wavix_async._codec import from_dict, query_of, to_dict
 from wavix_async._http import BaseClient, Operation, idempotency_headers
 from wavix_async.bulk import BulkOperation, BulkStatus, OncePerKey
-from wavix_async.errors import InputError, WavixError
+from wavix_async.errors import APIError, InputError, WavixError
 from wavix_async.models._checks import make_body
 from wavix_async.models.messages import Message, MessageCreate, MessageList, MessagePage
 from wavix_async.types import UNSET
@@ -144,7 +144,8 @@ def _load(text: str) -> Message:
 def _concerns(of_recipient: frozenset[str | None], error: WavixError) -> Literal["run", "item"] | None:
     if error.code in of_recipient:
         return "item"
-    return "run" if error.outcome == "rejected" and _NO_FUNDS in (error.reason or "").lower() else None
+    refused = isinstance(error, APIError) and error.is_refusal
+    return "run" if refused and _NO_FUNDS in (error.reason or "").lower() else None
 
 
 def _cost(message: Message) -> Decimal | None:

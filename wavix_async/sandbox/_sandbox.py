@@ -20,6 +20,8 @@ from wavix_async.sandbox._server import (
     Faults,
     FileHost,
     FileMode,
+    Key,
+    KeyRing,
     LoopThread,
     Match,
     Outbox,
@@ -107,6 +109,8 @@ class Sandbox:
         cdrs: How many calls of the past the account has: one every 17 minutes before the start, most of them recorded
             and some transcribed.
         transcription_delay: Seconds until a call or a file is transcribed.
+        trunk_delay: Seconds until the IP authentication of a SIP trunk is decided: a private address is rejected, all
+            others are accepted.
         files: How the API answers with a recording, or a file that was uploaded: `"redirect"` (a 302 to another port,
             which refuses requests with a key), `"location200"` (a 200 with the same `Location`) or `"bytes"` (the
             file itself).
@@ -147,6 +151,7 @@ class Sandbox:
         call_duration: float = 600.0,
         cdrs: int = 0,
         transcription_delay: float = 0.0,
+        trunk_delay: float = 0.0,
         files: FileMode = "redirect",
         port: int = 0,
         deliveries: Deliveries | None = None,
@@ -168,6 +173,7 @@ class Sandbox:
             call_duration=call_duration,
             cdrs=cdrs,
             transcription_delay=transcription_delay,
+            trunk_delay=trunk_delay,
             files=files,
             port=port,
             variants=variants,
@@ -190,6 +196,8 @@ class Sandbox:
             self._outbox.shape = self._variants.change_event
         self._relays = Relays(sms_relay_url, dlr_relay_url)
         self._files = FileHost(files)
+        keys = KeyRing(self._date)
+        keys.add(Key(self.api_key, scopes))
         self._groups = Groups(
             Context(
                 lock=self._lock,
@@ -212,15 +220,16 @@ class Sandbox:
                 call_duration=call_duration,
                 cdrs=cdrs,
                 transcription_delay=transcription_delay,
+                trunk_delay=trunk_delay,
                 api_key=self.api_key,
+                keys=keys,
                 files=self._files,
             )
         )
         self._handler = RequestHandler(
             Router(
                 self._groups.routes,
-                api_key=self.api_key,
-                scopes=scopes,
+                keys=keys,
                 charges=self.stats.charges,
                 timers=self._timers,
                 lock=self._lock,
@@ -323,6 +332,21 @@ class Sandbox:
     def file_transcriptions(self) -> Mapping[str, dict[str, Any]]:
         """The finished transcriptions of files by request id, in wire form; every read returns a copy."""
         return self._groups.speech.transcriptions.view
+
+    @property
+    def trunks(self) -> Mapping[int, dict[str, Any]]:
+        """The SIP trunks by id, oldest first, in wire form, as a GET returns them; every read returns a copy."""
+        return self._groups.trunks.trunks.view
+
+    @property
+    def api_keys(self) -> Mapping[int, dict[str, Any]]:
+        """The API keys that were made, by record id, in wire form, with the keys masked; every read returns a copy."""
+        return self._groups.api_keys.keys.view
+
+    @property
+    def sub_organizations(self) -> Mapping[int, dict[str, Any]]:
+        """The sub-organizations by id, oldest first, in wire form; every read returns a copy."""
+        return self._groups.sub_organizations.organizations.view
 
     @property
     def keys_to_file_host(self) -> int:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from wavix_async.sandbox._groups.api_keys import ApiKeys
 from wavix_async.sandbox._groups.calls import Calls
 from wavix_async.sandbox._groups.cdrs import CallRecords
 from wavix_async.sandbox._groups.collection import Collection, Numbered, Uuids
@@ -10,8 +11,11 @@ from wavix_async.sandbox._groups.filters import exact, phone, prefix, since, unt
 from wavix_async.sandbox._groups.group import END_STATES, Context, Group, Relays
 from wavix_async.sandbox._groups.messages import Messages
 from wavix_async.sandbox._groups.numbers import Numbers
+from wavix_async.sandbox._groups.profile import Profile
 from wavix_async.sandbox._groups.reading import BOOL, TEXT
 from wavix_async.sandbox._groups.speech import SpeechAnalytics
+from wavix_async.sandbox._groups.sub_organizations import SubOrganizations
+from wavix_async.sandbox._groups.trunks import Trunks
 from wavix_async.sandbox._groups.voice_campaigns import VoiceCampaigns
 from wavix_async.sandbox._groups.webrtc import WebRTC
 from wavix_async.sandbox._server import Route
@@ -45,6 +49,10 @@ class Groups:
         self.voice_campaigns = VoiceCampaigns(context, self.calls)
         self.webrtc = WebRTC(context)
         self.speech = SpeechAnalytics(context)
+        self.api_keys = ApiKeys(context)
+        self.trunks = Trunks(context)
+        self.sub_organizations = SubOrganizations(context)
+        self.profile = Profile(context)
 
     def __iter__(self) -> Iterator[Group]:
         return iter(vars(self).values())

@@ -91,6 +91,8 @@ class Collection:
     """What the API's description does not say of fields of a body, without `checks`."""
     update_by: Literal["merge", "replace"] = field(default="merge", kw_only=True)
     """What update does with a field that is left out: `merge` keeps the value, `replace` restores the default."""
+    kept: Names[str] = field(default=(), kw_only=True)
+    """The fields that update keeps even if it replaces: those that no request sets."""
     filters: Mapping[str, Filter] = field(factory=dict, kw_only=True)
     """The query parameters of list; it ignores others."""
     export_filters: Mapping[str, Filter] = field(factory=dict, kw_only=True)
@@ -230,7 +232,7 @@ class Collection:
         if self.update_by == "merge":
             new = {**old, **self.read(call.body)}
         else:
-            new = self.record(self.read(call.body, self.required))
+            new = self.record(self.read(call.body, self.required)) | {name: old[name] for name in self.kept}
             if self.id_field is not None:
                 new = {self.id_field: key, **new}
         self._records[key] = new

@@ -22,6 +22,11 @@ def exact(name: str, *values: str) -> Filter:
     return make
 
 
+def containing(name: str) -> Filter:
+    """Keep records whose field contains the text."""
+    return lambda text: lambda record: text in (record[name] or "")
+
+
 def prefix(name: str) -> Filter:
     """Keep records whose field begins with the text."""
     return lambda text: lambda record: (record[name] or "").startswith(text)

@@ -1,13 +1,13 @@
 """The interface between the sandbox and a group of operations."""
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from threading import RLock
 from typing import Protocol
 
 from attrs import define, field, frozen
 
-from wavix_async.sandbox._server import FileHost, Outbox, Route, SandboxStats, Timers
+from wavix_async.sandbox._server import FileHost, KeyRing, Outbox, Route, SandboxStats, Timers
 
 END_STATES = {"0007": "undelivered", "0008": "rejected", "0009": "dlr_expired"}
 """The final status of a message by its sender, or by the last digits of its recipient; all others are delivered."""
@@ -52,7 +52,10 @@ class Context:
     call_duration: float = 600.0
     cdrs: int = 0
     transcription_delay: float = 0.0
+    trunk_delay: float = 0.0
     api_key: str = ""
+    keys: KeyRing = field(factory=lambda: KeyRing(lambda: datetime.now(UTC)))
+    """The keys that the sandbox accepts."""
     files: FileHost = field(factory=FileHost)
     """How the API answers with a file, and the host of the files: `await context.files.reply(name, media, content)`."""
 

@@ -6,6 +6,7 @@ from wavix_async.sandbox._server.errors import ApiError, invalid, unknown_number
 from wavix_async.sandbox._server.faults import FAULT_KINDS, FaultPlan, Faults, Match, matches
 from wavix_async.sandbox._server.file_host import FileHost, FileMode
 from wavix_async.sandbox._server.handler import RequestHandler
+from wavix_async.sandbox._server.keys import Key, KeyRing
 from wavix_async.sandbox._server.outbox import Outbox, SandboxEvent
 from wavix_async.sandbox._server.rate_limit import Bucket, Window
 from wavix_async.sandbox._server.request_log import SandboxRequest, SandboxStats
@@ -28,6 +29,8 @@ __all__ = [
     "Faults",
     "FileHost",
     "FileMode",
+    "Key",
+    "KeyRing",
     "LoopThread",
     "Match",
     "Outbox",

@@ -10,11 +10,10 @@ from attrs import define, field, frozen
 
 from wavix_async.sandbox._server.description import request_check
 from wavix_async.sandbox._server.errors import ApiError, forbidden, unauthorized, wrong_method
+from wavix_async.sandbox._server.keys import KeyRing
 from wavix_async.sandbox._server.response import Reply
 from wavix_async.sandbox._server.timers import Timers
 from wavix_async.sandbox._server.variants import Variants
-
-_LEVELS = {"none": 0, "read": 1, "write": 2}
 
 
 @frozen
@@ -67,8 +66,7 @@ class Router:
 
     Args:
         routes: All operations.
-        api_key: The key that requests must have.
-        scopes: The access of the key by group (`none`, `read`, `write`); None: full access.
+        keys: The keys of which requests must have one.
         charges: Counts the charged operations, such as `POST /v3/messages`.
         timers: Run what is due before a request is answered.
         lock: The lock of the sandbox.
@@ -82,24 +80,20 @@ class Router:
         self,
         routes: Iterable[Route],
         *,
-        api_key: str,
-        scopes: Mapping[str, str] | None,
+        keys: KeyRing,
         charges: Counter[str],
         timers: Timers,
         lock: RLock,
         variants: Variants | None = None,
     ) -> None:
         self._variants = variants
-        self._authorization = f"Bearer {api_key}"
+        self._keys = keys
         self._charges = charges
         self._timers = timers
         self._lock = lock
         self._root = _Node()
-        self._forbidden: set[str] = set()
         for route in routes:
             self._add(route)
-            if scopes is not None and not _permits(scopes, route.scope):
-                self._forbidden.add(route.scope)
 
     def _add(self, route: Route) -> None:
         node = self._root
@@ -133,13 +127,13 @@ class Router:
         Raises:
             ApiError: The response is an error.
         """
-        # The key of a local sandbox protects nothing, so a plain comparison is enough.
-        if call.request.headers.get("Authorization") != self._authorization:
+        key = self._keys.find(call.request)
+        if key is None:
             raise unauthorized()
         route = call.route
         if route is None:
             raise wrong_method(", ".join(call.routes)) if call.routes else ApiError(404, "Not found")
-        if route.scope in self._forbidden:
+        if not key.permits(route.scope):
             raise forbidden()
         if not route.own_checks and (check := request_check(route.method, route.path)) is not None:
             check.check_query(call.query)
@@ -156,8 +150,3 @@ class Router:
             with self._lock:
                 self._variants.change_answer(f"{route.method} {route.path}", reply)
         return reply
-
-
-def _permits(scopes: Mapping[str, str], scope: str) -> bool:
-    group, _, level = scope.partition(":")
-    return not scope or _LEVELS[scopes.get(group, "none")] >= _LEVELS[level]

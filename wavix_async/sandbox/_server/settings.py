@@ -52,6 +52,7 @@ def check_arguments(
     call_duration: float,
     cdrs: int,
     transcription_delay: float,
+    trunk_delay: float,
     files: str,
     port: int,
     variants: float,
@@ -87,6 +88,8 @@ def check_arguments(
         raise ValueError(f"cdrs must be from 0 to {_MOST_CDRS:,}, not {cdrs!r}")
     if not transcription_delay >= 0:
         raise ValueError(f"transcription_delay must be 0 or more seconds, not {transcription_delay!r}")
+    if not trunk_delay >= 0:
+        raise ValueError(f"trunk_delay must be 0 or more seconds, not {trunk_delay!r}")
     if files not in MODES:
         raise ValueError(f"files must be one of {', '.join(MODES)}, not {files!r}")
     if batch_limit is not None and batch_limit < 1:

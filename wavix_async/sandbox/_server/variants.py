@@ -46,6 +46,21 @@ def _turns_with_numbers(reply: Reply) -> None:
     reply.payload = json.dumps(answer).encode()
 
 
+def _no_keys(reply: Reply) -> None:
+    """Leave API keys out, instead of masking them."""
+    answer = json.loads(reply.payload)
+    for key in answer if isinstance(answer, list) else [answer]:
+        del key["value"]
+    reply.payload = json.dumps(answer).encode()
+
+
+def _null_for_nothing(reply: Reply) -> None:
+    """Write an empty list of SIP trunks as null."""
+    answer = json.loads(reply.payload)
+    answer["sip_trunks"] = answer["sip_trunks"] or None
+    reply.payload = json.dumps(answer).encode()
+
+
 _ANSWERS: Mapping[str, Callable[[Reply], None]] = {
     "GET /v3/messages/{}": _wrapped("message"),
     "POST /v3/messages": _other_success,
@@ -56,6 +71,9 @@ _ANSWERS: Mapping[str, Callable[[Reply], None]] = {
     "PUT /v1/cdrs/{}/retranscribe": _empty,
     "GET /v1/cdrs/{}/transcription": _turns_with_numbers,
     "GET /v1/cdrs/{}/transcriptions": _turns_with_numbers,
+    "GET /v1/api-keys": _no_keys,
+    "PATCH /v1/api-keys/{}": _no_keys,
+    "GET /v1/trunks": _null_for_nothing,
 }
 
 
