@@ -70,8 +70,9 @@ def test_a_known_deviation_at_another_operation_is_a_difference() -> None:
     document = opened("/v1/cdrs/{call_id}")
     one = document["paths"]["/v1/cdrs/{call_id}"]["get"]["responses"]["200"]["content"]["application/json"]["schema"]
     removed = [
-        part["properties"].pop("recording_url") for part in (one, *one.get("allOf", ())) if "properties" in part
-        and "recording_url" in part["properties"]
+        part["properties"].pop("recording_url")
+        for part in (one, *one.get("allOf", ()))
+        if "properties" in part and "recording_url" in part["properties"]
     ]
 
     (change,) = changes_of(document)
@@ -261,7 +262,14 @@ def planted() -> Any:
     """Return a description in which everything can be changed that the functions above change."""
     return opened(
         *("/v1/calls", "/v1/calls/{id}/answer", "/v1/calls/{id}/collect", "/v1/calls/{id}/play", "/v1/calls/webhooks"),
-        *("/v1/cdrs", "/v1/numbers", "/v1/numbers/{id}", "/v1/recordings", "/v2/webrtc/tokens", "/v2/webrtc/tokens/{id}"),
+        *(
+            "/v1/cdrs",
+            "/v1/numbers",
+            "/v1/numbers/{id}",
+            "/v1/recordings",
+            "/v2/webrtc/tokens",
+            "/v2/webrtc/tokens/{id}",
+        ),
         *("/v3/messages", "/v3/messages/all"),
         webhooks=True,
     )
@@ -301,8 +309,8 @@ def test_a_change_at_a_random_field_is_named(seed: int) -> None:
 
 
 @pytest.mark.scale
-def test_a_change_at_a_thousand_random_fields_is_named() -> None:
-    for seed in range(1000, 2000):
+def test_a_change_at_hundreds_of_random_fields_is_named() -> None:
+    for seed in range(1000, 1300):
         check_random_change(seed)
 
 

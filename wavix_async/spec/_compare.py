@@ -285,9 +285,7 @@ class _Pair:
                 if not ours.is_open:
                     is_needed = name in new.required and side == "request"
                     text = _text(other) + (", required" if is_needed else "")
-                    yield make(
-                        ChangeKind.ADDED, Effect.BREAKS_CALLS if is_needed else Effect.NOT_COVERED, found=text
-                    )
+                    yield make(ChangeKind.ADDED, Effect.BREAKS_CALLS if is_needed else Effect.NOT_COVERED, found=text)
             elif other is None and one is not None:
                 if not new.is_open or new.fields:
                     effect = Effect.BREAKS_CALLS if side == "request" else Effect.BREAKS_READING

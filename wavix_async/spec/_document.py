@@ -290,7 +290,9 @@ class _Reader:
         if "const" in schema:
             values = [schema["const"]]
         stated = schema.get("type")
-        types = {stated} if isinstance(stated, str) else set(map(str, stated)) if isinstance(stated, Sequence) else set()
+        types = (
+            {stated} if isinstance(stated, str) else set(map(str, stated)) if isinstance(stated, Sequence) else set()
+        )
         nullable = "null" in types or schema.get("nullable") is True or (values is not None and None in values)
         if not types:
             if values is not None:

@@ -2,7 +2,6 @@
 
 import inspect
 import sys
-import types
 import typing
 from collections.abc import Iterator, Mapping
 from datetime import date, datetime
@@ -95,14 +94,18 @@ def _names(method: Any, operation: str) -> bool:
 def _described(operation: Operation[Any], method: Any) -> Described:
     result = operation.result
     is_export = typing.get_origin(result) is Export
-    answer = _shape(typing.get_args(result)[0]) if is_export else _shape(result)
+    kind: Any = typing.get_args(result)[0] if is_export else result
+    answer = _shape(kind)
     if operation.unwrap:
         answer = Shape(
             types=frozenset({"object"}), fields={operation.unwrap: answer}, is_open=True, owner=operation.unwrap
         )
     request = Shape(is_open=method is None) if method is None else _request(operation, method)
     if operation.wrap:
-        request = Shape(fields={operation.wrap: attrs.evolve(request, types=frozenset({"object"}))}, required=frozenset({operation.wrap}))
+        request = Shape(
+            fields={operation.wrap: attrs.evolve(request, types=frozenset({"object"}))},
+            required=frozenset({operation.wrap}),
+        )
     return Described(
         name=operation.name,
         scope=operation.scope,
@@ -193,9 +196,7 @@ def _shape_of_model(kind: Any) -> Shape:
         else:
             is_required = attribute.default is attrs.NOTHING or "needed" in attribute.metadata
         required |= {each.wire} if is_required else set()
-    return Shape(
-        types=frozenset({"object"}), fields=fields, required=frozenset(required), owner=kind.__name__
-    )
+    return Shape(types=frozenset({"object"}), fields=fields, required=frozenset(required), owner=kind.__name__)
 
 
 # --- places ---

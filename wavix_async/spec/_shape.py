@@ -58,7 +58,11 @@ def _both(one: Shape, other: Shape) -> Shape:
         one,
         types=one.types if other.types is None else other.types if one.types is None else one.types & other.types,
         format=one.format or other.format,
-        values=one.values if other.values is None else other.values if one.values is None else one.values & other.values,
+        values=one.values
+        if other.values is None
+        else other.values
+        if one.values is None
+        else one.values & other.values,
         # A part without a type says nothing about null.
         nullable=one.nullable or other.nullable
         if one.types is None or other.types is None
