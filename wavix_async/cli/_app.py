@@ -7,7 +7,7 @@ from cyclopts import App, CycloptsError
 from rich.text import Text
 
 from wavix_async import WavixError, __version__
-from wavix_async.cli._commands import bulk_update, demo, fire, get, list_, listen, release, sandbox, update
+from wavix_async.cli._commands import bulk_update, demo, diff, fire, get, list_, listen, release, sandbox, update
 from wavix_async.cli._commands import fleet as _fleet
 from wavix_async.cli._console import err, out, printable, suppress_broken_pipe
 from wavix_async.cli._exit import ExitCode, Quit, code_for_error
@@ -22,7 +22,7 @@ Set your API key in WAVIX_API_KEY. Data goes to stdout; progress, questions and 
 Example: `wavix-async numbers list --limit 10`
 
 Exit codes: 0 all done, 1 some failed, 2 wrong usage or bad input, 3 refused by a safety limit or not confirmed,
-5 temporary (try again later), 130 interrupted.
+4 a difference (spec diff), 5 temporary (try again later), 130 interrupted.
 """
 _NUMBERS_HELP = """List, show, change and release phone numbers.
 
@@ -37,6 +37,10 @@ Example: `wavix-async fleet plan fleet.csv`
 _WEBHOOKS_HELP = """Receive the events that Wavix posts, and post events like them.
 
 Example: `wavix-async webhooks listen --port 8000`
+"""
+_SPEC_HELP = """Watch for changes of the API.
+
+Example: `wavix-async spec diff openapi.json`
 """
 
 
@@ -71,6 +75,9 @@ def _make_app() -> App:
     webhooks.command(listen)
     webhooks.command(fire)
     app.command(webhooks)
+    spec = App(name="spec", help=_SPEC_HELP)
+    spec.command(diff)
+    app.command(spec)
     return app
 
 

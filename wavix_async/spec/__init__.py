@@ -15,7 +15,8 @@ the reasons. `_document.py` reads a description, and `_package.py` the operation
 """
 
 from wavix_async.spec._compare import compare
+from wavix_async.spec._document import MAX_SIZE
 from wavix_async.spec._drift import DriftCollector
 from wavix_async.spec._result import ChangeKind, Comparison, Effect, SpecChange
 
-__all__ = ["ChangeKind", "Comparison", "DriftCollector", "Effect", "SpecChange", "compare"]
+__all__ = ["MAX_SIZE", "ChangeKind", "Comparison", "DriftCollector", "Effect", "SpecChange", "compare"]
