@@ -444,8 +444,8 @@ def test_json_and_markdown() -> None:
     assert len(data["known"]) == len(found.known) > 10
     text = found.to_markdown()
     assert text.startswith("# 2 differences\n\n## Breaks calls (1)\n")
-    assert "| request | MessageCreate.tag | newly required |  |  | POST /v3/messages |" in text
-    assert "MessageCreate.\\<b\\>\\|\\`x\\`\\\\u000a\\\\u001b\\[31m" in text
+    assert "| request | `MessageCreate.tag` | newly required |  |  | `POST /v3/messages` |" in text
+    assert r"`MessageCreate.<b>\u007c\u0060x\u0060\u000a\u001b[31m`" in text
     assert found.breaking == (found.changes[0],)
     assert str(found.changes[0]) == "request MessageCreate.tag newly required"
 

@@ -172,7 +172,7 @@ def _all_differences(
     for name, one in ours.items():
         other = new.get(pairs.get(name, ""))
         if other is None:
-            yield _of_operation(name, ChangeKind.OPERATION_REMOVED, Effect.BREAKS_CALLS, name, "")
+            yield _of_operation(name, ChangeKind.OPERATION_REMOVED, Effect.BREAKS_CALLS, "", "")
             continue
         if other.name != name:
             is_renamed = _bare(name) == _bare(other.name)
@@ -182,7 +182,7 @@ def _all_differences(
     matched = set(pairs.values())
     for name in new:
         if name not in matched:
-            yield _of_operation(name, ChangeKind.OPERATION_ADDED, Effect.NOT_COVERED, "", name)
+            yield _of_operation(name, ChangeKind.OPERATION_ADDED, Effect.NOT_COVERED, "", "")
 
 
 def _of_operation(name: str, kind: ChangeKind, effect: Effect, expected: str, found: str) -> _Difference:

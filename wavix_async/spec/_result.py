@@ -2,7 +2,6 @@
 
 import enum
 import json
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, Literal
 
@@ -129,7 +128,6 @@ _TITLES: Final[Mapping[Effect, str]] = {
     Effect.NOT_COVERED: "Not in this package",
     Effect.HARMLESS: "Harmless",
 }
-_MARKUP: Final = re.compile(r"([\\`*_{}\[\]<>#|~&!])")
 _MOST_OPERATIONS: Final = 3
 
 
@@ -151,14 +149,14 @@ def render(comparison: Comparison) -> str:
 def _table(changes: Iterable[SpecChange]) -> Sequence[str]:
     rows = ["| Where | What | Change | Package | Found | Operations |", "|---|---|---|---|---|---|"]
     for each in changes:
-        names = [_escaped(name) for name in each.operations[:_MOST_OPERATIONS]]
+        names = [_code(name) for name in each.operations[:_MOST_OPERATIONS]]
         more = len(each.operations) - len(names)
         where = ", ".join(names) + (f" and {more} more" if more else "")
-        cells = (each.side, _escaped(each.subject), each.kind, _escaped(each.expected), _escaped(each.found), where)
+        cells = (each.side, _code(each.subject), each.kind, _code(each.expected), _code(each.found), where)
         rows.append(f"| {' | '.join(cells)} |")
     return rows
 
 
-def _escaped(text: str) -> str:
-    """Return a text that Markdown shows as it is, in one line."""
-    return _MARKUP.sub(r"\\\1", text)
+def _code(text: str) -> str:
+    """Return a text as code in a cell: what is markup elsewhere is none there, except these two signs."""
+    return "`" + text.replace("`", "\\u0060").replace("|", "\\u007c") + "`" if text else ""
