@@ -12,13 +12,13 @@ from typing import Any, Final
 import pytest
 
 import wavix_async
-from tests.support.description import DESCRIBED, DOCUMENT
+from tests.support.description import DOCUMENT
 from tests.support.description_changes import change_one, opened
+from tests.support.not_yet import NOT_YET
 from tests.support.operations import operations
 from wavix_async import InputError
 from wavix_async.spec import ChangeKind, Comparison, Effect, SpecChange, compare
 
-NOT_YET: Final = frozenset(DESCRIBED) - operations().keys()
 KNOWN: Final[list[Any]] = json.loads(
     (Path(wavix_async.__file__).parent / "spec" / "known.json").read_text(encoding="utf-8")
 )["deviations"]
