@@ -5,7 +5,9 @@ A module whose whole `__all__` is public is imported with `*`, so a new error or
 
 from wavix_async._aio import StopSignal as StopSignal
 from wavix_async._codec import Drift as Drift
+from wavix_async._codec import Segments as Segments
 from wavix_async._codec import from_dict as from_dict
+from wavix_async._codec import segments as segments
 from wavix_async._codec import to_dict as to_dict
 from wavix_async._http import Download as Download
 from wavix_async._http import Export as Export
@@ -28,8 +30,6 @@ from wavix_async._instrumentation import WebhookAnswerEvent as WebhookAnswerEven
 from wavix_async._instrumentation import WebhookHandlerEvent as WebhookHandlerEvent
 from wavix_async._instrumentation import WebhookHandlerStart as WebhookHandlerStart
 from wavix_async._ratelimit import LimitSnapshot as LimitSnapshot
-from wavix_async._segments import Segments as Segments
-from wavix_async._segments import segments as segments
 from wavix_async._version import __version__ as __version__
 from wavix_async.bulk import *  # noqa: F403 - __all__ lists the names, here and below
 from wavix_async.client import WavixClient as WavixClient

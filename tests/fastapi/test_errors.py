@@ -67,6 +67,7 @@ ANSWERS: dict[str, tuple[int, str]] = {
     "ConfigurationError": (500, "about:blank"),
     "ClientClosedError": (503, "/problems/stopping"),
     "StoppedError": (503, "/problems/stopping"),
+    "JournalError": (500, "about:blank"),
     "TransportError": (502, "/problems/upstream-error"),
     "ConnectError": (502, "/problems/upstream-unreachable"),
     "DisconnectedError": (502, "/problems/upstream-error"),
@@ -265,7 +266,13 @@ async def test_nothing_of_ours_is_disclosed(kind: type[WavixError]) -> None:
 
     assert not [word for word in SECRET.split() if word in told.text], told.text
     assert ("code 42" in told.text) == (kind.__name__ in QUOTING or kind is InputError)
-    only_for_us = {"AuthenticationError", "PaymentRequiredError", "PermissionDeniedError", "ConfigurationError"}
+    only_for_us = {
+        "AuthenticationError",
+        "PaymentRequiredError",
+        "PermissionDeniedError",
+        "ConfigurationError",
+        "JournalError",
+    }
     assert ("req-7" in told.text) == (kind.__name__ not in only_for_us | {"WavixError"})
 
 

@@ -17,6 +17,7 @@ from wavix_async._codec.shapes import (
     name_of,
     shape_of,
 )
+from wavix_async._codec.sms import Segments, segments
 from wavix_async._codec.spreadsheet import is_formula
 from wavix_async._codec.values import Value
 
@@ -31,6 +32,7 @@ __all__ = [
     "OpenIntBase",
     "OpenStrBase",
     "Origin",
+    "Segments",
     "TooMuchDrift",
     "Value",
     "decode",
@@ -53,6 +55,7 @@ __all__ = [
     "members",
     "name_of",
     "query_of",
+    "segments",
     "shape_of",
     "shows",
     "to_dict",
