@@ -127,7 +127,7 @@ def test_the_help_of_every_command_uses_plain_words(
         found += report(" ".join(command) or "wavix-async", re.sub("[│╭╮╰╯─]", " ", shown))
         panel = shown.partition("Commands")[2]
         waiting += [(*command, name) for name in re.findall(r"^│ ([a-z][a-z-]+) ", panel, re.MULTILINE)]
-    assert seen == 19
+    assert seen == 21
     assert not found, "\n" + "\n".join(found)
 
 

@@ -23,7 +23,7 @@ def event(
     return DriftEvent(operation=operation, drift=drift, more=more)
 
 
-async def test_what_answers_showed_is_told_with_names_and_types_only(api: Api) -> None:
+async def test_what_answers_showed_has_names_and_types_only(api: Api) -> None:
     number = examples.number(id=1001, number=15125550143, city=None, colour=SECRET)
     del number["country"]
     api.answer("GET", "/v1/numbers/1001", number)

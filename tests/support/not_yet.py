@@ -1,4 +1,4 @@
-"""Operations of the API that the package does not have yet, by the start of their paths. Delete a line with its group."""
+"""Operations that the package does not have yet, by the start of their paths: delete a line with its group."""
 
 from __future__ import annotations
 

@@ -9,9 +9,9 @@
     async with WavixClient(observers=[drift]) as wavix: ...
     print(drift.comparison().to_markdown())
 
-`openapi.json` is the description that this package was made with. `known.json` says what this package does otherwise, and
-why. `_document.py` reads a description into shapes (`_shape.py`), and `_package.py` the operations and models of this
-package. `_compare.py` compares them, and `_result.py` writes what it finds.
+`openapi.json` is the description that this package was made with. `known.json` says what this package does otherwise,
+and why. `_document.py` reads a description into shapes (`_shape.py`), and `_package.py` the operations and models of
+this package. `_compare.py` compares them, and `_result.py` writes what it finds.
 """
 
 from wavix_async.spec._compare import compare
