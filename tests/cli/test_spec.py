@@ -49,7 +49,7 @@ def test_no_difference_is_exit_code_0(cli: Cli) -> None:
         method, path = name.split()
         own["paths"].setdefault(path, {})[method.lower()] = DOCUMENT["paths"][path][method.lower()]
 
-    ran = cli("spec", "diff", stdin=json.dumps(own))
+    ran = cli("spec", "diff", "-", stdin=json.dumps(own))
 
     assert (ran.code, ran.out.splitlines()[0], ran.err) == (0, "# No differences", "")
 

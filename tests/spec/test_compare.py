@@ -228,7 +228,23 @@ def remove_event_field(document: Any) -> None:
     del schema["properties"]["status"]
 
 
+def move_server(document: Any) -> None:
+    document["servers"] = [{"url": "https://api2.wavix.com"}]
+
+
+def retype_placeholder(document: Any) -> None:
+    operation = document["paths"]["/v1/numbers/{id}"]["patch"]
+    next(each for each in operation["parameters"] if each["name"] == "id")["schema"] = {"type": "string"}
+
+
+def introduce_enum(document: Any) -> None:
+    body_of(document, "/v2/webrtc/tokens", "post")["properties"]["sip_trunk"]["enum"] = ["a", "b"]
+
+
 PLANTED: Final[list[tuple[Callable[[Any], None], str, str, str]]] = [
+    (move_server, "breaks_calls", "server changed", "the API"),
+    (retype_placeholder, "breaks_calls", "retyped", "PATCH /v1/numbers/{id} id"),
+    (introduce_enum, "breaks_calls", "limits changed", "WebRTCTokenCreate.sip_trunk"),
     (remove_operation, "breaks_calls", "operation removed", "POST /v1/calls/{id}/play"),
     (move_operation, "breaks_calls", "operation moved", "POST /v1/calls/{id}/collect"),
     (change_method, "breaks_calls", "operation moved", "POST /v1/calls/{id}/answer"),

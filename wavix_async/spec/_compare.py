@@ -15,7 +15,7 @@ from typing import Any, Final, Literal
 
 from attrs import evolve, frozen
 
-from wavix_async.spec._document import Described, load_document, read_document
+from wavix_async.spec._document import Described, load_document, read_document, server_of
 from wavix_async.spec._package import Place, operations_of_package, places_of_package, subject_of
 from wavix_async.spec._result import ChangeKind, Comparison, Effect, SpecChange, clean
 from wavix_async.spec._shape import Shape
@@ -41,14 +41,17 @@ def compare(spec: Mapping[str, Any] | str | bytes) -> Comparison:
         InputError: It is not JSON, no OpenAPI 3 document, or too large; a `$ref` does not resolve, is circular or leads
             to another file.
     """
-    new = read_document(load_document(spec))
-    old, ours = _shipped(), operations_of_package()
+    document = load_document(spec)
+    new, old, ours = read_document(document), _shipped(), operations_of_package()
     chosen = _chosen()
     found = {each.key: each for each in _all_differences(ours, new, old, by_document=False)}
     for each in _all_differences(old, new, old, by_document=True):
         # A description that has come to what this package chose is no difference.
         if each.key not in found and each.key not in chosen:
             found[each.key] = _as_seen_by_callers(each)
+    if (server := server_of(document)) and server != (before := server_of(_shipped_document())):
+        moved = _of_operation("the API", ChangeKind.SERVER, Effect.BREAKS_CALLS, before, server)
+        found[moved.key] = moved
     known = {_fingerprint(each, name) for each in known_deviations() for name in each["operations"]}
     differences = {each: _fingerprint(_plain(each), each.operation) in known for each in found.values()}
     return Comparison(
@@ -87,9 +90,13 @@ _ABOUT_PRESENCE: Final = (ChangeKind.NULLABLE, ChangeKind.NO_LONGER_REQUIRED)
 
 
 @cache
+def _shipped_document() -> Mapping[str, Any]:
+    return load_document(resources.files("wavix_async").joinpath("spec", "openapi.json").read_bytes())
+
+
+@cache
 def _shipped() -> Mapping[str, Described]:
-    text = resources.files("wavix_async").joinpath("spec", "openapi.json").read_bytes()
-    return read_document(load_document(text))
+    return read_document(_shipped_document())
 
 
 @cache
@@ -267,6 +274,11 @@ class _Pair:
             )
         if new.deprecated and not ours.deprecated:
             yield self.operation(ChangeKind.DEPRECATED, Effect.HARMLESS, "", "")
+        for (name, was), (_, now) in zip(ours.path, new.path, strict=False):
+            make = _Maker(ours.name, "operation", f"{{{name}}}", f"{ours.name} {name}")
+            if was.types != now.types:
+                yield make(ChangeKind.RETYPED, Effect.BREAKS_CALLS, _text(was), _text(now))
+            yield from self.of_limits(make, was, now)
 
     def operation(self, kind: ChangeKind, effect: Effect, expected: str, found: str) -> _Difference:
         return _of_operation(self.ours.name, kind, effect, expected, found)
@@ -324,14 +336,11 @@ class _Pair:
         make = _Maker(self.ours.name, side, path, subject)
         if self.is_retyped(side, ours, new):
             yield make(ChangeKind.RETYPED, self.effect_of_type(side, ours, new), _text(ours), _text(new))
-        for value in sorted((new.values or frozenset()) - (ours.values or frozenset()), key=str):
-            if ours.values is not None or self.by_document:
+        if ours.values is not None and new.values is not None:
+            for value in sorted(new.values - ours.values, key=str):
                 yield make(ChangeKind.VALUE_ADDED, Effect.NOT_COVERED, found=_value(value))
-        if ours.values is not None and (new.values is not None or self.by_document):
-            effect = Effect.BREAKS_CALLS if side == "request" else Effect.HARMLESS
-            if new.values is None:
-                effect = Effect.HARMLESS
-            for value in sorted(ours.values - (new.values or frozenset()), key=str):
+            for value in sorted(ours.values - new.values, key=str):
+                effect = Effect.BREAKS_CALLS if side == "request" else Effect.HARMLESS
                 yield make(ChangeKind.VALUE_REMOVED, effect, _value(value))
         if self.by_document:
             yield from self.of_limits(make, ours, new)
@@ -341,13 +350,14 @@ class _Pair:
             yield from self.of_values(side, f"{path}[]", ours.items, new.items, f"{subject}[]")
 
     def of_limits(self, make: "_Maker", ours: Shape, new: Shape) -> Iterator[_Difference]:
-        if ours.limits != new.limits:
-            effect = Effect.BREAKS_CALLS if make.side == "request" else Effect.HARMLESS
-            is_same_type = (ours.types, ours.format) == (new.types, new.format)
-            gone = [each for each in ours.limits if each not in new.limits] if is_same_type else []
-            come = [each for each in new.limits if each not in ours.limits]
-            if gone or come:
-                yield make(ChangeKind.LIMITS, effect if come else Effect.HARMLESS, ", ".join(gone), ", ".join(come))
+        was, now = _limits(ours, new), _limits(new, ours)
+        come = [each for each in now if each not in was]
+        is_same_type = (ours.types, ours.format) == (new.types, new.format)
+        gone = [each for each in was if each not in now] if is_same_type else []
+        if gone or come:
+            is_stricter = come and make.side != "answer"
+            effect = Effect.BREAKS_CALLS if is_stricter else Effect.HARMLESS
+            yield make(ChangeKind.LIMITS, effect, ", ".join(gone), ", ".join(come))
 
     def is_retyped(self, side: Side, ours: Shape, new: Shape) -> bool:
         if self.by_document:
@@ -368,6 +378,13 @@ class _Pair:
             is_time = new.format in _TIMES and ours.format not in _TIMES and "string" in send
             return Effect.BREAKS_READING if is_time and ours.values is None and not ours.is_open else Effect.HARMLESS
         return Effect.BREAKS_READING
+
+
+def _limits(shape: Shape, other: Shape) -> list[str]:
+    """Return the limits of a shape; the values of an enum are one if the other side is no enum."""
+    is_enum = shape.values is not None and other.values is None
+    values = sorted(map(_value, shape.values or ())) if is_enum else []
+    return [*shape.limits, *([f"one of {' '.join(values)}"] if values else [])]
 
 
 def _may_be_object(shape: Shape) -> bool:

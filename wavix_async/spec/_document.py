@@ -10,7 +10,7 @@ from attrs import evolve, field, frozen
 from wavix_async.errors import InputError
 from wavix_async.spec._shape import Shape, all_of, any_of
 
-__all__ = ["MAX_SIZE", "Described", "load_document", "read_document"]
+__all__ = ["MAX_SIZE", "Described", "load_document", "read_document", "server_of"]
 
 MAX_SIZE: Final = 16 * 1024 * 1024
 """Bytes. The description of 2026-06-30 has 0.5 million (0.8 with its spaces)."""
@@ -18,6 +18,7 @@ _MAX_SCHEMAS: Final = 200_000
 """References can make a small document huge. The description of 2026-06-30 has under 20,000 schemas with all references
 followed."""
 _MAX_DEPTH: Final = 60
+_PLACEHOLDER: Final = re.compile(r"\{([^}]*)\}")
 _METHODS: Final = ("get", "post", "put", "patch", "delete", "head", "options", "trace")
 _LIMITS: Final = (
     *("minLength", "maxLength", "minItems", "maxItems", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"),
@@ -38,6 +39,8 @@ class Described:
     """What a success holds: `json`, `ndjson`, `file`; empty: nothing."""
     statuses: tuple[str, ...] = ()
     deprecated: bool = False
+    path: Sequence[tuple[str, Shape]] = ()
+    """The placeholders of the path, in order."""
     request: Shape = field(factory=Shape)
     """All that a caller gives (parameters and body) as the fields of one object."""
     answer: Shape = field(factory=Shape)
@@ -98,6 +101,13 @@ _YAML: Final = re.compile(r"^(?:openapi|swagger|info|paths)\s*:|^---\s*$|\A%YAML
 def _json_type(value: object) -> str:
     names = {list: "an array", str: "a string", bool: "a boolean", int: "a number", float: "a number"}
     return names.get(type(value), "null" if value is None else type(value).__name__)
+
+
+def server_of(document: Mapping[str, Any]) -> str:
+    """Return the URL of the first server of a document; an empty text if it states none."""
+    servers = document.get("servers")
+    first = servers[0] if isinstance(servers, list) and servers else None
+    return str(first.get("url", "")) if isinstance(first, Mapping) else ""
 
 
 # --- JSON to operations ---
@@ -177,6 +187,11 @@ class _Reader:
             content=content,
             statuses=tuple(sorted(map(str, responses))),
             deprecated=bool(operation.get("deprecated")),
+            path=[
+                (key, self.shape(self.schema_of(parameters["path", key]), f"{name} {key}"))
+                for key in _PLACEHOLDER.findall(name)
+                if ("path", key) in parameters
+            ],
             request=Shape(fields=fields, required=frozenset(required)),
             answer=answer,
         )
@@ -326,11 +341,11 @@ def _list(schema: Mapping[str, Any], key: str, where: str) -> Sequence[Any]:
 
 
 def _hashable(value: object) -> object:
-    return value if isinstance(value, str | int | float) else json.dumps(value)
+    return value if isinstance(value, str | int | float) else json.dumps(value, default=str)
 
 
 def _short(value: object) -> str:
-    return json.dumps(value, ensure_ascii=True)[:60]
+    return json.dumps(value, default=str)[:60]
 
 
 def _wrong(where: str, needed: str) -> InputError:

@@ -26,6 +26,7 @@ class Effect(enum.StrEnum):
 class ChangeKind(enum.StrEnum):
     """What is different."""
 
+    SERVER = "server changed"
     OPERATION_ADDED = "operation added"
     OPERATION_REMOVED = "operation removed"
     OPERATION_MOVED = "operation moved"

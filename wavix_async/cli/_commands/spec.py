@@ -15,7 +15,7 @@ from wavix_async.spec import MAX_SIZE, compare
 __all__ = ["diff"]
 
 
-def diff(spec: Annotated[str, Parameter(allow_leading_hyphen=True)] = "-", /, *, as_json: Json = False) -> int:
+def diff(spec: Annotated[str, Parameter(allow_leading_hyphen=True)], /, *, as_json: Json = False) -> int:
     """Show what an API description has otherwise than this package.
 
     It reads an OpenAPI 3 document in JSON, and sends nothing. What breaks callers comes first. Differences that this
