@@ -7,15 +7,21 @@ from wavix_async._http import BaseClient
 
 if TYPE_CHECKING:
     from wavix_async.resources.api_keys import ApiKeys
+    from wavix_async.resources.billing import Billing
+    from wavix_async.resources.buy import Buy
     from wavix_async.resources.calls import Calls
     from wavix_async.resources.cdrs import CDRs
     from wavix_async.resources.messages import Messages
     from wavix_async.resources.numbers import Numbers
     from wavix_async.resources.profile import AccountProfile
     from wavix_async.resources.recordings import Recordings
+    from wavix_async.resources.short_links import ShortLinks
     from wavix_async.resources.speech_analytics import SpeechAnalytics
     from wavix_async.resources.sub_organizations import SubOrganizations
+    from wavix_async.resources.ten_dlc import TenDLC
     from wavix_async.resources.trunks import Trunks
+    from wavix_async.resources.two_fa import TwoFactor
+    from wavix_async.resources.validation import Validation
     from wavix_async.resources.voice_campaigns import VoiceCampaigns
     from wavix_async.resources.webrtc import WebRTC
 
@@ -68,6 +74,20 @@ class WavixClient(BaseClient):
         return ApiKeys(self)
 
     @cached_property
+    def billing(self) -> "Billing":
+        """Transactions and statements of the account: `/v1/billing`."""
+        from wavix_async.resources.billing import Billing
+
+        return Billing(self)
+
+    @cached_property
+    def buy(self) -> "Buy":
+        """Phone numbers to buy, and the cart: `/v1/buy`."""
+        from wavix_async.resources.buy import Buy
+
+        return Buy(self)
+
+    @cached_property
     def calls(self) -> "Calls":
         """Calls: `/v1/calls`."""
         from wavix_async.resources.calls import Calls
@@ -110,11 +130,25 @@ class WavixClient(BaseClient):
         return Recordings(self)
 
     @cached_property
+    def short_links(self) -> "ShortLinks":
+        """Short links and their clicks: `/v1/short-links`."""
+        from wavix_async.resources.short_links import ShortLinks
+
+        return ShortLinks(self)
+
+    @cached_property
     def speech_analytics(self) -> "SpeechAnalytics":
         """Transcriptions of uploaded files: `/v1/speech-analytics`."""
         from wavix_async.resources.speech_analytics import SpeechAnalytics
 
         return SpeechAnalytics(self)
+
+    @cached_property
+    def ten_dlc(self) -> "TenDLC":
+        """10DLC, the registration of senders in the US: `/v3/10dlc`."""
+        from wavix_async.resources.ten_dlc import TenDLC
+
+        return TenDLC(self)
 
     @cached_property
     def sub_organizations(self) -> "SubOrganizations":
@@ -129,6 +163,20 @@ class WavixClient(BaseClient):
         from wavix_async.resources.trunks import Trunks
 
         return Trunks(self)
+
+    @cached_property
+    def two_fa(self) -> "TwoFactor":
+        """Two-factor authentication: `/v1/two-fa`."""
+        from wavix_async.resources.two_fa import TwoFactor
+
+        return TwoFactor(self)
+
+    @cached_property
+    def validation(self) -> "Validation":
+        """Validations of phone numbers: `/v1/validation`."""
+        from wavix_async.resources.validation import Validation
+
+        return Validation(self)
 
     @cached_property
     def voice_campaigns(self) -> "VoiceCampaigns":

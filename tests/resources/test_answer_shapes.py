@@ -38,7 +38,8 @@ async def call(api: Api, wavix: WavixClient, name: str, change: Any = None, **an
     content = next(iter(described.answers.values()))["content"]["application/json"]
     example = examples_of(content)[0]
     if operation.batch_ids in given and operation.result is not Success:
-        given[operation.batch_ids] = [each["id"] for each in example["items"]]
+        records = example["items"] if isinstance(example, dict) else example
+        given[operation.batch_ids] = [each[operation.answer_id or "id"] for each in records]
     example = truth(operation, example, ids, given)
     path = described.path
     for parameter, value in zip((each for each in described.parameters if each["in"] == "path"), ids, strict=True):

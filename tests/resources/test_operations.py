@@ -31,7 +31,7 @@ MODULES: Final = [
     importlib.import_module(module.name) for module in pkgutil.iter_modules(rows.__path__, f"{rows.__name__}.")
 ]
 ROWS: Final[list[Row]] = [row for module in MODULES for row in getattr(module, "ROWS", ())]
-IDS: Final[dict[str, str]] = {
+IDS: Final[dict[str, str | None]] = {
     name: field for module in MODULES for name, field in getattr(module, "ID_FIELDS", {}).items()
 }
 """The field of the answer that has the id of the path, by operation; modules of rows export theirs as `ID_FIELDS`."""

@@ -60,6 +60,11 @@ class SandboxProcess:
         sent: list[dict[str, Any]] = self._ask({"messages": True})["messages"]
         return sent
 
+    def validations(self) -> list[list[str]]:
+        """Wait until nothing is under way, and give the numbers of each batch of validations that was charged."""
+        batches: list[list[str]] = self._ask({"validations": True})["validations"]
+        return batches
+
     def close(self) -> None:
         assert self._process.stdin
         assert self._process.stdout
@@ -110,6 +115,8 @@ async def _main() -> None:
             while sandbox.stats.in_flight:
                 await asyncio.sleep(0.002)
             answer = {"updates": {number: times for number, times in sandbox.stats.updates.items() if times}}
+            if "validations" in asked:
+                answer["validations"] = [batch["numbers"] for batch in sandbox.validations.values()]
             if "messages" in asked:
                 answer["messages"] = list(sandbox.messages.values())
             if "state" in asked:

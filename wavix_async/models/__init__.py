@@ -17,6 +17,7 @@ TYPE_CHECKING = False  # typing is slow to import, and type checkers know this n
 if TYPE_CHECKING:
     from wavix_async.models.api_keys import *  # noqa: F403 - __all__ lists the names
     from wavix_async.models.billing import *  # noqa: F403
+    from wavix_async.models.buy import *  # noqa: F403
     from wavix_async.models.calls import *  # noqa: F403
     from wavix_async.models.cdrs import *  # noqa: F403
     from wavix_async.models.common import *  # noqa: F403
@@ -25,9 +26,15 @@ if TYPE_CHECKING:
     from wavix_async.models.numbers import *  # noqa: F403
     from wavix_async.models.profile import *  # noqa: F403
     from wavix_async.models.recordings import *  # noqa: F403
+    from wavix_async.models.short_links import *  # noqa: F403
     from wavix_async.models.speech_analytics import *  # noqa: F403
     from wavix_async.models.sub_organizations import *  # noqa: F403
+    from wavix_async.models.ten_dlc.brands import *  # noqa: F403
+    from wavix_async.models.ten_dlc.campaigns import *  # noqa: F403
+    from wavix_async.models.ten_dlc.statuses import *  # noqa: F403
     from wavix_async.models.trunks import *  # noqa: F403
+    from wavix_async.models.two_fa import *  # noqa: F403
+    from wavix_async.models.validation import *  # noqa: F403
     from wavix_async.models.voice_campaigns import *  # noqa: F403
     from wavix_async.models.webrtc import *  # noqa: F403
 

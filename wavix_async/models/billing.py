@@ -1,4 +1,4 @@
-"""Transactions and statements: the answers of `/v1/billing`, and of the billing of sub-organizations."""
+"""Transactions and statements: the requests and answers of `/v1/billing`, and of the billing of sub-organizations."""
 
 from datetime import date, datetime
 from decimal import Decimal
@@ -7,13 +7,15 @@ from typing import Annotated
 from attrs import field, frozen
 from cattrs.gen import override
 
-from wavix_async.models._base import CaseBlindStrEnum, Model, OpenIntEnum
+from wavix_async.models._base import CaseBlindStrEnum, Model, OpenIntEnum, PageQuery
 from wavix_async.models.common import Page
 
 __all__ = [
     "FinancialTransaction",
     "Invoice",
+    "InvoiceList",
     "InvoicePage",
+    "TransactionList",
     "TransactionPage",
     "TransactionStatus",
     "TransactionType",
@@ -129,3 +131,31 @@ class InvoicePage(Page[Invoice]):
     items: Annotated[list[Invoice], override(rename="invoices")] = field(default=None)
     is_empty: bool | None = None
     """Whether there is no statement."""
+
+
+@frozen(kw_only=True)
+class TransactionList(PageQuery):
+    """Which transactions to list.
+
+    Raises:
+        InputError: A field has the wrong type, or is out of range.
+    """
+
+    from_date: date | str
+    """The first day, in UTC."""
+    to_date: date | str
+    """The last day, in UTC."""
+    type: TransactionType | int | None = None
+    details_contains: str | None = None
+    """A part of the details."""
+    payments: bool | None = None
+    """Whether to list only payments to the account. Default: all transactions."""
+
+
+@frozen(kw_only=True)
+class InvoiceList(PageQuery):
+    """Which page of the statements to list.
+
+    Raises:
+        InputError: A field has the wrong type, or is out of range.
+    """

@@ -5,13 +5,14 @@ import time
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from threading import RLock
 from types import TracebackType
 from typing import Any, Literal, Self
 
 from aiohttp import web
 
-from wavix_async.sandbox._groups import END_STATES, Context, Groups, Relays
+from wavix_async.sandbox._groups import END_STATES, Context, Groups, Ledger, Relays
 from wavix_async.sandbox._groups.numbers import FOREIGN_CITIES, HOME_CITIES
 from wavix_async.sandbox._server import (
     Courier,
@@ -109,6 +110,13 @@ class Sandbox:
         cdrs: How many calls of the past the account has: one every 17 minutes before the start, most of them recorded
             and some transcribed.
         transcription_delay: Seconds until a call or a file is transcribed.
+        registry_delay: Seconds until the 10DLC registry decides. It verifies brands, but not with an `ein_taxid` that
+            ends in 0000; it approves campaigns, but not with `declined` in the name; it approves numbers, but not with
+            `rejected` in the label.
+        validation_delay: Seconds until an asynchronous batch of validations is finished.
+        balance: USD of the account at the start. What costs more than is left gets a 422 "Insufficient funds"; the
+            validation of a number gets the error code 091, and a checkout buys what the balance pays for. None: more
+            than enough. Every charge is a transaction.
         trunk_delay: Seconds until the IP authentication of a SIP trunk is decided: a private address is rejected, all
             others are accepted.
         files: How the API answers with a recording, or a file that was uploaded: `"redirect"` (a 302 to another port,
@@ -151,6 +159,9 @@ class Sandbox:
         call_duration: float = 600.0,
         cdrs: int = 0,
         transcription_delay: float = 0.0,
+        registry_delay: float = 0.0,
+        validation_delay: float = 0.0,
+        balance: Decimal | float | str | None = None,
         trunk_delay: float = 0.0,
         files: FileMode = "redirect",
         port: int = 0,
@@ -173,6 +184,9 @@ class Sandbox:
             call_duration=call_duration,
             cdrs=cdrs,
             transcription_delay=transcription_delay,
+            registry_delay=registry_delay,
+            validation_delay=validation_delay,
+            balance=balance,
             trunk_delay=trunk_delay,
             files=files,
             port=port,
@@ -196,6 +210,7 @@ class Sandbox:
             self._outbox.shape = self._variants.change_event
         self._relays = Relays(sms_relay_url, dlr_relay_url)
         self._files = FileHost(files)
+        self._ledger = Ledger(None if balance is None else Decimal(str(balance)))
         keys = KeyRing(self._date)
         keys.add(Key(self.api_key, scopes))
         self._groups = Groups(
@@ -220,6 +235,9 @@ class Sandbox:
                 call_duration=call_duration,
                 cdrs=cdrs,
                 transcription_delay=transcription_delay,
+                registry_delay=registry_delay,
+                validation_delay=validation_delay,
+                ledger=self._ledger,
                 trunk_delay=trunk_delay,
                 api_key=self.api_key,
                 keys=keys,
@@ -332,6 +350,48 @@ class Sandbox:
     def file_transcriptions(self) -> Mapping[str, dict[str, Any]]:
         """The finished transcriptions of files by request id, in wire form; every read returns a copy."""
         return self._groups.speech.transcriptions.view
+
+    @property
+    def brands(self) -> Mapping[str, dict[str, Any]]:
+        """The 10DLC brands by id, also deleted ones, in wire form; every read returns a copy."""
+        return self._groups.ten_dlc.brands.view
+
+    @property
+    def campaigns(self) -> Mapping[str, dict[str, Any]]:
+        """The 10DLC campaigns by id, also deleted ones, in wire form; every read returns a copy."""
+        return self._groups.ten_dlc.campaigns.view
+
+    def balance(self) -> Decimal:
+        """USD that the account has left."""
+        with self._lock:
+            self._timers.run_due()
+            return self._ledger.balance
+
+    @property
+    def transactions(self) -> Mapping[int, dict[str, Any]]:
+        """The transactions by id, oldest first, in wire form; every read returns a copy."""
+        return self._groups.billing.transactions.view
+
+    @property
+    def cart(self) -> tuple[dict[str, Any], ...]:
+        """The numbers in the cart, in wire form; every read returns a copy."""
+        with self._lock:
+            return tuple(map(deepcopy, self._groups.buy.cart.values()))
+
+    @property
+    def validations(self) -> Mapping[str, dict[str, Any]]:
+        """The asynchronous batches of validations by request id, oldest first, as they were asked for."""
+        return self._groups.validation.batches.view
+
+    @property
+    def two_fa_services(self) -> Mapping[str, dict[str, Any]]:
+        """The 2FA services by id; there is one. Every read returns a copy."""
+        return self._groups.two_fa.services.view
+
+    @property
+    def two_fa_sessions(self) -> Mapping[str, dict[str, Any]]:
+        """The 2FA sessions by id, oldest first, in wire form; every read returns a copy."""
+        return self._groups.two_fa.sessions.view
 
     @property
     def trunks(self) -> Mapping[int, dict[str, Any]]:
@@ -615,6 +675,59 @@ class Sandbox:
         with self._lock:
             self._timers.run_due()
             self._groups.calls.hang_up(call_id)
+
+    def set_registry_status(self, record_id: str, status: str) -> None:
+        """Simulate that the 10DLC registry sets the status of a brand or a campaign: `SUSPENDED`, `EXPIRED`, any other.
+
+        Its event goes to the subscription of the account.
+
+        Args:
+            record_id: The id of the brand or of the campaign.
+            status: The status.
+
+        Raises:
+            KeyError: There is no such brand or campaign.
+        """
+        with self._lock:
+            self._timers.run_due()
+            group = self._groups.ten_dlc
+            if record_id not in group.brands and record_id not in group.campaigns:
+                raise KeyError(record_id)
+            group.set_status(record_id, status)
+
+    def code(self, session_id: str) -> str:
+        """Return the code of a 2FA session that was sent last: a test types it in for the person.
+
+        Raises:
+            KeyError: There is no such session.
+        """
+        with self._lock:
+            return self._groups.two_fa.code(session_id)
+
+    def click(self, link: str) -> str | None:
+        """Simulate a click on a short link, and return where it leads.
+
+        A link that has expired leads to its fallback, or nowhere (None), and the click does not count.
+
+        Raises:
+            KeyError: There is no such link.
+        """
+        with self._lock:
+            return self._groups.short_links.click(link)
+
+    def sell(self, number: str) -> None:
+        """Simulate that another customer buys a number: the account cannot buy it any more.
+
+        Args:
+            number: A number that the account can buy, also one in its cart.
+
+        Raises:
+            KeyError: The number is not for sale.
+        """
+        with self._lock:
+            if self._groups.buy.find(number) is None:
+                raise KeyError(number)
+            self._groups.buy.sold.add(number)
 
     def emit(self, kind: str, url: str | None, body: Mapping[str, Any]) -> None:
         """Post an event of your own, as the API would: one that no operation of the sandbox causes, or a strange one.

@@ -16,7 +16,7 @@ from typing import Any, Final, TypeVar, cast
 
 import attrs
 
-from wavix_async._codec import AnswerBase, decode, is_hidden, shape_of, to_dict
+from wavix_async._codec import AnswerBase, decode, is_hidden, is_union, members, shape_of, to_dict
 from wavix_async.models.common import Page, Pagination, Success
 
 __all__ = ["did_you_mean", "make", "make_page", "register_sample"]
@@ -173,6 +173,8 @@ def _generate_value(field: Any, nth: int) -> object:
     kind = field.kind
     if field.optional:
         return None
+    if is_union(kind):
+        kind = members(kind)[0]
     if kind in _BY_TYPE:
         return _BY_TYPE[kind]
     if kind is int:

@@ -3,19 +3,26 @@
 from collections.abc import Iterator
 
 from wavix_async.sandbox._groups.api_keys import ApiKeys
+from wavix_async.sandbox._groups.billing import Billing
+from wavix_async.sandbox._groups.buy import Buy
 from wavix_async.sandbox._groups.calls import Calls
 from wavix_async.sandbox._groups.cdrs import CallRecords
 from wavix_async.sandbox._groups.collection import Collection, Numbered, Uuids
 from wavix_async.sandbox._groups.ended_call import EndedCall
 from wavix_async.sandbox._groups.filters import exact, phone, prefix, since, until
 from wavix_async.sandbox._groups.group import END_STATES, Context, Group, Relays
+from wavix_async.sandbox._groups.ledger import Ledger
 from wavix_async.sandbox._groups.messages import Messages
 from wavix_async.sandbox._groups.numbers import Numbers
 from wavix_async.sandbox._groups.profile import Profile
 from wavix_async.sandbox._groups.reading import BOOL, TEXT
+from wavix_async.sandbox._groups.short_links import ShortLinks
 from wavix_async.sandbox._groups.speech import SpeechAnalytics
 from wavix_async.sandbox._groups.sub_organizations import SubOrganizations
+from wavix_async.sandbox._groups.ten_dlc import TenDLC
 from wavix_async.sandbox._groups.trunks import Trunks
+from wavix_async.sandbox._groups.two_fa import TwoFactor
+from wavix_async.sandbox._groups.validation import Validation
 from wavix_async.sandbox._groups.voice_campaigns import VoiceCampaigns
 from wavix_async.sandbox._groups.webrtc import WebRTC
 from wavix_async.sandbox._server import Route
@@ -27,6 +34,7 @@ __all__ = [
     "Collection",
     "Context",
     "Groups",
+    "Ledger",
     "Numbered",
     "Relays",
     "Uuids",
@@ -42,6 +50,7 @@ class Groups:
     """All groups of a sandbox."""
 
     def __init__(self, context: Context) -> None:
+        self._context = context
         self.numbers = Numbers(context)
         self.messages = Messages(context, self.numbers.find)
         self.cdrs = CallRecords(context)
@@ -49,13 +58,19 @@ class Groups:
         self.voice_campaigns = VoiceCampaigns(context, self.calls)
         self.webrtc = WebRTC(context)
         self.speech = SpeechAnalytics(context)
+        self.ten_dlc = TenDLC(context, self.numbers.find, self.messages.sender_ids)
+        self.billing = Billing(context)
+        self.buy = Buy(context, self.numbers.store)
+        self.validation = Validation(context)
+        self.short_links = ShortLinks(context)
+        self.two_fa = TwoFactor(context)
         self.api_keys = ApiKeys(context)
         self.trunks = Trunks(context)
         self.sub_organizations = SubOrganizations(context)
         self.profile = Profile(context)
 
     def __iter__(self) -> Iterator[Group]:
-        return iter(vars(self).values())
+        return iter(each for each in vars(self).values() if each is not self._context)
 
     @property
     def routes(self) -> Iterator[Route]:
@@ -64,7 +79,10 @@ class Groups:
             yield from group.routes
 
     def _keep(self, call: EndedCall) -> None:
-        """Write the CDR of a call that is over, and what else it leaves."""
+        """Write the CDR of a call that is over, charge it, and write what else it leaves."""
+        kind, what = (14, "Outbound call to") if call.direction == "outbound" else (6, "Inbound call of")
+        number = call.to if call.direction == "outbound" else call.from_
+        self._context.ledger.charge([(call.charge, kind, f"{what} {number}")], refuse=False)
         self.cdrs.add_call(
             from_=call.from_,
             to=call.to,
@@ -84,6 +102,7 @@ class Groups:
     def begin(self, base_url: str) -> None:
         """Tell the groups at which address they are, for the URLs in their answers."""
         self.numbers.store.base_url = self.cdrs.base_url = self.speech.base_url = base_url
+        self.ten_dlc.base_url = base_url
 
     def reset(self) -> None:
         """Restore the initial state."""

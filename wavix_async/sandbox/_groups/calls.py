@@ -207,7 +207,12 @@ class Calls:
         detects: bool = False,
         after: OnEnd = ignore,
     ) -> Record:
-        """Start an outbound call, and return it."""
+        """Start an outbound call, and return it.
+
+        Raises:
+            ApiError: 422, the balance is not enough for the first minute.
+        """
+        self._context.ledger.require(_PER_MINUTE)
         live = self._begin("outbound", sender, to, url, tag, rings, lasts)
         live.recorded, live.detects, live.after = recorded, detects, after
         delay, end = self._context.call_delay, _ENDS.get(to[-4:])

@@ -321,6 +321,7 @@ class CallRecords:
         self._refuse_deleted(call_id)
         if call_id not in self._recorded:
             raise ApiError(404, "The call has no recording")
+        self._context.charge("0.01", 41, f"Transcription of the call {call_id}")
         self._transcribe_later(call_id, given.get("language"), given.get("webhook_url"))
         return Reply.of(200, {"success": True})
 

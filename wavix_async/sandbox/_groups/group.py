@@ -2,11 +2,13 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from decimal import Decimal
 from threading import RLock
 from typing import Protocol
 
 from attrs import define, field, frozen
 
+from wavix_async.sandbox._groups.ledger import Charge, Ledger
 from wavix_async.sandbox._server import FileHost, KeyRing, Outbox, Route, SandboxStats, Timers
 
 END_STATES = {"0007": "undelivered", "0008": "rejected", "0009": "dlr_expired"}
@@ -52,12 +54,33 @@ class Context:
     call_duration: float = 600.0
     cdrs: int = 0
     transcription_delay: float = 0.0
+    registry_delay: float = 0.0
+    validation_delay: float = 0.0
     trunk_delay: float = 0.0
     api_key: str = ""
     keys: KeyRing = field(factory=lambda: KeyRing(lambda: datetime.now(UTC)))
     """The keys that the sandbox accepts."""
+    ledger: Ledger = field(factory=Ledger)
+    """The balance of the account."""
     files: FileHost = field(factory=FileHost)
     """How the API answers with a file, and the host of the files: `await context.files.reply(name, media, content)`."""
+
+    def charge(self, amount: Decimal | str, type: int, details: str) -> None:  # noqa: A002 - the name on the wire
+        """Charge the account for what a request is about to do, and make a transaction of it.
+
+        Args:
+            amount: USD; 0 makes no transaction.
+            type: The type of the transaction, such as 15 (an SMS).
+            details: What it is for, in words.
+
+        Raises:
+            ApiError: 422, the balance is not enough.
+        """
+        self.ledger.charge([(amount, type, details)])
+
+    def charge_all(self, *charges: Charge) -> None:
+        """Charge several amounts, or none of them; see `charge`."""
+        self.ledger.charge(charges)
 
 
 class Group(Protocol):

@@ -46,6 +46,8 @@ _KEY_LASTS = 12 * 3600.0
 _DAY = 24 * 3600.0
 _PRICE = 0.01
 """USD for one segment."""
+_TYPES = {"SMS": 15, "MMS": 39}
+_SENDER_ID_FEE, _SENDER_ID = "1.00", 34
 
 _PHONE = check(lambda value: without_plus(value).isdecimal() and value.isascii())
 _COUNTRY = check(
@@ -163,6 +165,8 @@ class Messages:
         key = next((call.request.headers[name] for name in _IDEMPOTENCY_KEYS if name in call.request.headers), None)
         record = self._message(given)
         self._check_limits(given, key)
+        kind = "MMS" if record["message_type"] == "mms" else "SMS"
+        self._context.charge(record["charge"], _TYPES[kind], f"Outbound {kind} to {without_plus(given['to'])}")
         record = self.messages.add(record)
         now = self._context.clock()
         if key is not None:
@@ -267,6 +271,7 @@ class Messages:
             (known["sender_id"], known["type"]) == (name, kind) for known in map(self.sender_ids.find, self.sender_ids)
         ):
             raise ApiError(422, "The Sender ID exists already")
+        self._context.charge(_SENDER_ID_FEE, _SENDER_ID, f"Registration of the Sender ID {name}")
         return {
             "sender_id": name,
             "type": kind,

@@ -16,6 +16,7 @@ from wavix_async.sandbox._groups.group import Context
 from wavix_async.sandbox._groups.reading import URL, json_object
 from wavix_async.sandbox._server import ApiError, Call, Reply, Route, invalid
 
+_PRICE, _TYPE = "0.01", 49
 _MAX_FILE = 25 * 1024 * 1024
 _MEDIA = {".wav": "audio/wav", ".mp3": "audio/mpeg", ".mp4": "audio/mp4"}
 _PENDING = {"success": True, "message": "The transcription is still pending"}
@@ -71,6 +72,7 @@ class SpeechAnalytics:
         if insights not in ("true", "false"):
             raise invalid("insights")
         with self._context.lock:
+            self._context.charge(_PRICE, _TYPE, f"Transcription of {form.filename}")
             request_id = Uuids(self._context.seed, "speech").make(len(self._files))
             self._files[request_id] = _File(form.filename, form.content)
             self._transcribe_later(request_id, form.fields["callback_url"], insights=insights == "true")
@@ -90,7 +92,8 @@ class SpeechAnalytics:
     def _retranscribe(self, call: Call) -> Reply:
         given = json_object(call.body)
         URL("callback_url", given["callback_url"])
-        self._find(call)
+        file = self._find(call)
+        self._context.charge(_PRICE, _TYPE, f"Transcription of {file.name}")
         insights = given.get("insights", False)
         self._transcribe_later(call.ids[0], given["callback_url"], insights=insights, tries=_TRIES_OF_ANOTHER_RUN)
         return Reply.of(200, {"success": True})

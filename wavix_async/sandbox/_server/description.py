@@ -382,7 +382,7 @@ def _text(schema: Schema) -> Check:
     one = next((each["items"] for each in options if each.get("type") == "array"), schema)
     # The API answers a larger page size with its largest page.
     check = _check_of({key: each for key, each in _resolve(one).items() if key != "maximum"}, _Relaxed())
-    kinds = {each.get("type") for each in (one, *one.get("allOf", ()))}
+    kinds = {_resolve(each).get("type") for each in (one, *one.get("allOf", ()))}
 
     def run(name: str, text: str) -> None:
         check(name.removesuffix("[]"), _value(text, kinds))

@@ -1,6 +1,7 @@
 """Check the arguments of a sandbox; each error names the argument and the fix."""
 
 from collections.abc import Mapping
+from decimal import Decimal, InvalidOperation
 
 from wavix_async.sandbox._server.file_host import MODES
 from wavix_async.sandbox._server.rate_limit import Bucket, Limit, Window
@@ -52,6 +53,9 @@ def check_arguments(
     call_duration: float,
     cdrs: int,
     transcription_delay: float,
+    registry_delay: float,
+    validation_delay: float,
+    balance: Decimal | float | str | None,
     trunk_delay: float,
     files: str,
     port: int,
@@ -88,6 +92,12 @@ def check_arguments(
         raise ValueError(f"cdrs must be from 0 to {_MOST_CDRS:,}, not {cdrs!r}")
     if not transcription_delay >= 0:
         raise ValueError(f"transcription_delay must be 0 or more seconds, not {transcription_delay!r}")
+    if not registry_delay >= 0:
+        raise ValueError(f"registry_delay must be 0 or more seconds, not {registry_delay!r}")
+    if not validation_delay >= 0:
+        raise ValueError(f"validation_delay must be 0 or more seconds, not {validation_delay!r}")
+    if balance is not None and not _is_amount(balance):
+        raise ValueError(f"balance must be an amount in USD, not {balance!r}: use None for more than enough")
     if not trunk_delay >= 0:
         raise ValueError(f"trunk_delay must be 0 or more seconds, not {trunk_delay!r}")
     if files not in MODES:
@@ -98,3 +108,10 @@ def check_arguments(
         raise ValueError(f"variants must be a share from 0 to 1, not {variants!r}: write 0.5 for half of the answers")
     if not 0 <= port <= 65535:
         raise ValueError(f"port must be from 0 to 65535, not {port!r}: use 0 for a free port")
+
+
+def _is_amount(value: Decimal | float | str) -> bool:
+    try:
+        return Decimal(str(value)).is_finite()
+    except InvalidOperation:
+        return False

@@ -10,6 +10,8 @@ from attrs import frozen
 
 FIRST_ID = 1001
 """The id of the first number; the next ids follow without gaps."""
+_FOR_SALE = 1_000_001
+"""The first subscriber number of those that can be bought: the account begins with larger ones."""
 MAX_NUMBERS = 8_000_000
 """The number of distinct subscriber numbers from 2000000 to 9999999."""
 
@@ -31,6 +33,10 @@ class City:
     country: str
     country_code: str
     prefix: str
+
+    def for_sale(self, place: int) -> str:
+        """Return a number that the account can buy, and that is never one of its numbers of the start."""
+        return f"{self.prefix}{_FOR_SALE + place}"
 
 
 def _us(city_id: int, name: str, state: str, area: str) -> City:

@@ -9,7 +9,7 @@ from typing import Any
 
 from attrs import frozen
 
-from wavix_async.sandbox._groups.numbers.data import FIRST_ID, SMS_COUNTRIES, Fleet, document, routed, trunk_label
+from wavix_async.sandbox._groups.numbers.data import FIRST_ID, SMS_COUNTRIES, City, Fleet, document, routed, trunk_label
 from wavix_async.sandbox._server import ApiError, unknown_numbers
 
 _LATE_FIELDS = ("destination", "sms_relay_url")
@@ -68,9 +68,12 @@ class Store:
         self._edits: dict[int, Mapping[str, Any]] = {}
         self._late: dict[int, list[tuple[float, str, Any]]] = {}
         self._files: dict[int, tuple[str, bytes]] = {}
+        self._bought: dict[int, tuple[City, Record]] = {}  # by index, as the numbers of the start have one
+        self._bought_ids: dict[str, int] = {}
         self._matching: dict[Filter, list[int]] = {}
         self._next_route = _FIRST_NEW_ROUTE
         self._next_paper = _FIRST_NEW_PAPER
+        self._last_bought = 0
 
     def __contains__(self, number_id: object) -> bool:
         ids = self.ids
@@ -91,7 +94,9 @@ class Store:
             raise ApiError(404, "Record not found")
         if self._late:
             self._settle(number_id)
-        record = self.fleet.record(number_id - FIRST_ID, self.base_url)
+        index = number_id - FIRST_ID
+        bought = self._bought.get(index)
+        record = self.fleet.record(index, self.base_url) if bought is None else dict(bought[1])
         edits = self._edits.get(number_id)
         if edits:
             record.update(edits)
@@ -142,16 +147,16 @@ class Store:
         index = number_id - FIRST_ID
         edits = self._edits.get(number_id, {})
         if wanted.label_present is not None or wanted.label is not None:
-            label = edits.get("label", self.fleet.label(index))
+            label = edits.get("label", None if index in self._bought else self.fleet.label(index))
             # The API ignores `label` if `label_present` is given.
             if wanted.label_present is not None:
                 if bool(label) != wanted.label_present:
                     return False
             elif label != wanted.label:
                 return False
-        if wanted.city_id is not None and self.fleet.city(index).id != wanted.city_id:
+        if wanted.city_id is not None and self._city(index).id != wanted.city_id:
             return False
-        return wanted.search is None or wanted.search in edits.get("number", self.fleet.phone(index))
+        return wanted.search is None or wanted.search in edits.get("number", self._phone(index))
 
     def update(self, number_ids: Sequence[int], changes: Mapping[str, Any]) -> list[Record]:
         """Apply the same validated changes to every number, or to none.
@@ -191,7 +196,7 @@ class Store:
 
     def _require_sms(self, number_ids: Sequence[int], changes: Mapping[str, Any]) -> None:
         for number_id in number_ids:
-            if self.fleet.city(number_id - FIRST_ID).country_code in SMS_COUNTRIES:
+            if self._city(number_id - FIRST_ID).country_code in SMS_COUNTRIES:
                 continue
             if changes.get("sms_enabled"):
                 raise ApiError(422, "Inbound SMS can only be activated on US and CA phone numbers")
@@ -216,8 +221,36 @@ class Store:
 
     def find(self, phone: str) -> int | None:
         """Return the id of a phone number, or None if the account does not own it."""
+        if phone in self._bought_ids:
+            return self._bought_ids[phone]
         index = self.fleet.index_of(phone)
         return None if index is None or FIRST_ID + index not in self else FIRST_ID + index
+
+    def buy(self, phone: str, city: City, fields: Record) -> None:
+        """Add a number that the account has bought.
+
+        Args:
+            phone: The phone number.
+            city: Its city.
+            fields: What a number shows of the number that was bought; it has the other fields of any number.
+        """
+        number_id = max(FIRST_ID + self.fleet.count - 1, *self.ids[-1:], self._last_bought) + 1
+        self._last_bought = number_id
+        index = number_id - FIRST_ID
+        plain: Record = {"destination": [], "documents": [], "label": None, "status": "active", "seconds": "0"}
+        off = {"sms_relay_url": None, "call_status_url": None, "call_recording_enabled": False, "sms_enabled": False}
+        record = {**self.fleet.record(index, self.base_url), **plain, **off, **fields, "state": city.state}
+        self._bought[index], self._bought_ids[phone] = (city, record), number_id
+        self.ids = [*self.ids, number_id]
+        self._matching.clear()
+
+    def _city(self, index: int) -> City:
+        bought = self._bought.get(index)
+        return self.fleet.city(index) if bought is None else bought[0]
+
+    def _phone(self, index: int) -> str:
+        bought = self._bought.get(index)
+        return self.fleet.phone(index) if bought is None else str(bought[1]["number"])
 
     def release(self, number_ids: Sequence[int]) -> None:
         """Release numbers, all of them or none.
@@ -232,6 +265,8 @@ class Store:
         else:
             self.ids = [number_id for number_id in self.ids if number_id not in gone]
         for number_id in gone:
+            if number_id - FIRST_ID in self._bought:
+                del self._bought_ids[self._bought.pop(number_id - FIRST_ID)[1]["number"]]
             self._edits.pop(number_id, None)
             self._late.pop(number_id, None)
         self._matching.clear()
