@@ -112,7 +112,8 @@ class Server:
 
 def of_text(text: str, schema: Any) -> Any:
     """Return the value that the text of a parameter stands for."""
-    kind = resolved(schema).get("type")
+    schema = resolved(schema)
+    kind = next((resolved(each).get("type") for each in (*schema.get("allOf", ()), schema)), None)
     if kind == "integer" and re.fullmatch(r"-?\d+", text):
         return int(text)
     return {"true": True, "false": False}.get(text, text) if kind == "boolean" else text
@@ -150,7 +151,8 @@ async def test_an_operation_with_the_examples_of_the_description(
     if content_type.endswith("json"):
         answer = examples_of(described.answers[status]["content"][content_type])[at]
         if operation.batch_ids and operation.batch_ids in given and operation.result is not Success:
-            given[operation.batch_ids] = [each["id"] for each in answer["items"]]
+            records = answer if isinstance(answer, list) else answer["items"]
+            given[operation.batch_ids] = [each[operation.answer_id or "id"] for each in records]
         answer = truth(operation, answer, ids, given)
         body = as_text(answer).encode()
     async with (
