@@ -310,14 +310,9 @@ def check_random_change(seed: int) -> None:
     assert any(each.kind == kind and field in each.subject for each in named), (operation, side, kind, field)
 
 
-@pytest.mark.parametrize("seed", range(16))
-def test_a_change_at_a_random_field_is_named(seed: int) -> None:
-    check_random_change(seed)
-
-
-@pytest.mark.scale
-def test_a_change_at_hundreds_of_random_fields_is_named() -> None:
-    for seed in range(1000, 1300):
+@pytest.mark.parametrize("seeds", [range(16), pytest.param(range(16, 316), marks=pytest.mark.scale)])
+def test_changes_at_random_fields_are_named(seeds: range) -> None:
+    for seed in seeds:
         check_random_change(seed)
 
 
