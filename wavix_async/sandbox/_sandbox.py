@@ -361,6 +361,7 @@ class Sandbox:
         """The 10DLC campaigns by id, also deleted ones, in wire form; every read returns a copy."""
         return self._groups.ten_dlc.campaigns.view
 
+    @property
     def balance(self) -> Decimal:
         """USD that the account has left."""
         with self._lock:
