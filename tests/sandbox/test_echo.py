@@ -42,8 +42,6 @@ BODIES: Final[dict[str, Any]] = {
 """Bodies where the example of the description is not what the sandbox takes."""
 SHOWN_AS: Final = {"POST /v3/messages/opt-outs": {"number": "phone_number"}}
 """Fields that answers name otherwise."""
-NOT_CHANGED: Final = {"PUT /v3/10dlc/brands/{brand_id}/campaigns/{campaign_id}": {"usecase"}}
-"""Fields of a body that the sandbox ignores."""
 KEPT: Final = {"from", "sender_id", "type", "scopes", "entity_type", "ttl"}
 """Fields whose other values need other records, or other fields."""
 
@@ -211,7 +209,7 @@ def as_shown(name: str, body: Any) -> dict[str, Any]:
     """Return the fields of a body by the names that they have in answers."""
     renamed = SHOWN_AS.get(name, {})
     body = body.get(OPERATIONS[name].wrap or "", body)
-    return {renamed.get(key, key): value for key, value in body.items() if key not in NOT_CHANGED.get(name, ())}
+    return {renamed.get(key, key): value for key, value in body.items()}
 
 
 def wrong(record: Any, given: dict[str, Any]) -> dict[str, Any]:
