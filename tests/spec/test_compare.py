@@ -326,6 +326,16 @@ def test_texts_and_examples_do_not_matter() -> None:
     assert changes_of(document) == []
 
 
+def test_the_path_of_a_server_belongs_to_the_paths() -> None:
+    document = {**DOCUMENT, "servers": [{"url": "https://api.wavix.com/v1"}], "paths": {}}
+    for path, item in DOCUMENT["paths"].items():
+        version, rest = path[1:].split("/", 1)
+        servers = {} if version == "v1" else {"servers": [{"url": f"https://api.wavix.com/{version}/"}]}
+        document["paths"][f"/{rest}"] = item | servers
+
+    assert changes_of(document) == []
+
+
 def test_the_same_change_of_many_operations_is_one() -> None:
     schemas = DOCUMENT["components"]["schemas"]
     page = schemas["Pagination"]

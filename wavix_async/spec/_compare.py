@@ -15,7 +15,7 @@ from typing import Any, Final, Literal
 
 from attrs import evolve, frozen
 
-from wavix_async.spec._document import Described, load_document, read_document, server_of
+from wavix_async.spec._document import Described, host_of, load_document, read_document, server_of
 from wavix_async.spec._package import Place, operations_of_package, places_of_package, subject_of
 from wavix_async.spec._result import ChangeKind, Comparison, Effect, SpecChange, clean
 from wavix_async.spec._shape import Shape
@@ -49,7 +49,8 @@ def compare(spec: Mapping[str, Any] | str | bytes) -> Comparison:
         # A description that has come to what this package chose is no difference.
         if each.key not in found and each.key not in chosen:
             found[each.key] = _as_seen_by_callers(each)
-    if (server := server_of(document)) and server != (before := server_of(_shipped_document())):
+    server, before = host_of(server_of(document)), host_of(server_of(_shipped_document()))
+    if server and server != before:
         moved = _of_operation("the API", ChangeKind.SERVER, Effect.BREAKS_CALLS, before, server)
         found[moved.key] = moved
     known = {_fingerprint(each, name) for each in known_deviations() for name in each["operations"]}

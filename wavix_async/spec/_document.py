@@ -10,7 +10,7 @@ from attrs import evolve, field, frozen
 from wavix_async.errors import InputError
 from wavix_async.spec._shape import Shape, all_of, any_of
 
-__all__ = ["MAX_SIZE", "Described", "load_document", "read_document", "server_of"]
+__all__ = ["MAX_SIZE", "Described", "host_of", "load_document", "read_document", "server_of"]
 
 MAX_SIZE: Final = 16 * 1024 * 1024
 """Bytes. The description of 2026-06-30 has 0.5 million (0.8 with its spaces)."""
@@ -103,11 +103,16 @@ def _json_type(value: object) -> str:
     return names.get(type(value), "null" if value is None else type(value).__name__)
 
 
-def server_of(document: Mapping[str, Any]) -> str:
-    """Return the URL of the first server of a document; an empty text if it states none."""
-    servers = document.get("servers")
+def server_of(part: Mapping[str, Any]) -> str:
+    """Return the URL of the first server of a document or of a part of it; an empty text if it states none."""
+    servers = part.get("servers")
     first = servers[0] if isinstance(servers, list) and servers else None
-    return str(first.get("url", "")) if isinstance(first, Mapping) else ""
+    return str(first.get("url", "")).rstrip("/") if isinstance(first, Mapping) else ""
+
+
+def host_of(url: str) -> str:
+    """Return a server's URL without its path."""
+    return "/".join(url.split("/", 3)[:3])
 
 
 # --- JSON to operations ---
@@ -134,8 +139,12 @@ class _Reader:
     def read(self) -> Mapping[str, Described]:
         found = dict[str, Described]()
         for path, item in self.document["paths"].items():
+            item = self.resolve(item, f"paths {path}")
             for method, operation, shared in self.operations(item, f"paths {path}"):
-                found[f"{method.upper()} {path}"] = self.operation(f"{method.upper()} {path}", operation, shared)
+                # The path of a server, `https://api.wavix.com/v1`, is the beginning of the path of each operation.
+                server = server_of(operation) or server_of(item) or server_of(self.document)
+                name = f"{method.upper()} {server.removeprefix(host_of(server))}{path}"
+                found[name] = self.operation(name, operation, shared)
         webhooks = self.document.get("webhooks") or {}
         if not isinstance(webhooks, Mapping):
             raise _wrong("webhooks", "an object")
