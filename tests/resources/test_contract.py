@@ -42,6 +42,12 @@ RELAXED: Final = {"callback_url", "page", "per_page", "async", "force", "media",
 """What the description requires, and the API or a shortcut does not: of all operations, or of one."""
 
 
+def test_all_operations_of_the_api_are_here() -> None:
+    assert len(DESCRIBED) == 122
+    assert OPERATIONS.keys() == DESCRIBED.keys()
+    assert METHODS.keys() >= DESCRIBED.keys()
+
+
 @pytest.mark.parametrize("name", OPERATIONS)
 def test_an_operation_is_one_of_the_api_and_has_its_scope(name: str) -> None:
     assert name in DESCRIBED

@@ -27,7 +27,7 @@ or as options with dots: --message-body.text.
 Example: `wavix-async numbers list --limit 10`
 
 Exit codes: 0 all done, 1 some failed, 2 wrong usage or bad input, 3 refused by a safety limit or not confirmed,
-5 temporary (try again later), 130 interrupted.
+4 a difference (spec diff), 5 temporary (try again later), 130 interrupted.
 """
 _NUMBERS_HELP = """List, show, change and release phone numbers.
 
@@ -42,6 +42,10 @@ Example: `wavix-async fleet plan fleet.csv`
 _WEBHOOKS_HELP = """Receive the events that Wavix posts, and post events like them.
 
 Example: `wavix-async webhooks listen --port 8000`
+"""
+_SPEC_HELP = """Watch for changes of the API.
+
+Example: `wavix-async spec diff openapi.json`
 """
 
 
@@ -123,12 +127,19 @@ def _webhooks(group: App) -> None:
     group.command(webhooks.fire)
 
 
+def _spec(group: App) -> None:
+    from wavix_async.cli._commands import spec
+
+    group.command(spec.diff)
+
+
 _WRITTEN: Final[Mapping[str, tuple[str, Callable[[App], _Command | None]]]] = {
     "demo": (_DEMO_HELP, _demo),
     "numbers": (_NUMBERS_HELP, _numbers),
     "fleet": (_FLEET_HELP, _fleet),
     "sandbox": (_SANDBOX_HELP, _sandbox),
     "webhooks": (_WEBHOOKS_HELP, _webhooks),
+    "spec": (_SPEC_HELP, _spec),
 }
 
 

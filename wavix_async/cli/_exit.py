@@ -19,6 +19,7 @@ class ExitCode(enum.IntEnum):
     FAILED = 1
     USAGE = 2
     REFUSED = 3
+    DIFFERENT = 4
     TEMPORARY = 5
     INTERRUPTED = 130
 

@@ -517,7 +517,6 @@ class TenDLC:
 
     def _update_campaign(self, call: Call) -> Reply:
         key, given = self._campaign(call)["campaign_id"], json_object(call.body)
-        given.pop("usecase", None)
         return Reply.of(200, self.campaigns.change(key, {**given, "updated_at": self._now()}))
 
     def _delete_campaign(self, call: Call) -> Reply:
