@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from wavix_async.resources.short_links import ShortLinks
     from wavix_async.resources.speech_analytics import SpeechAnalytics
     from wavix_async.resources.sub_organizations import SubOrganizations
+    from wavix_async.resources.ten_dlc import TenDLC
     from wavix_async.resources.trunks import Trunks
     from wavix_async.resources.two_fa import TwoFactor
     from wavix_async.resources.validation import Validation
@@ -141,6 +142,13 @@ class WavixClient(BaseClient):
         from wavix_async.resources.speech_analytics import SpeechAnalytics
 
         return SpeechAnalytics(self)
+
+    @cached_property
+    def ten_dlc(self) -> "TenDLC":
+        """10DLC, the registration of senders in the US: `/v3/10dlc`."""
+        from wavix_async.resources.ten_dlc import TenDLC
+
+        return TenDLC(self)
 
     @cached_property
     def sub_organizations(self) -> "SubOrganizations":

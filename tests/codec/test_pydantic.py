@@ -24,6 +24,7 @@ from pydantic import VERSION, BaseModel, TypeAdapter, ValidationError
 
 import wavix_async
 from tests.models.test_drift import ANSWERS, payload
+from tests.resources.rows.ten_dlc import NEW_BRAND, NEW_CAMPAIGN
 from tests.resources.rows.trunks import SETTINGS as TRUNK
 from tests.support import examples as ex
 from wavix_async import (
@@ -57,6 +58,7 @@ TARGET = {"destination": "sip:a@pbx.example.net", "priority": 1, "transport": 1}
 
 STREAM = {"stream_url": "wss://media.example.com", "stream_type": "oneway", "stream_channel": "both"}
 SPOKEN = {"text": "Press 1", "voice": "a-new-voice", "language": "en"}
+APPEAL: dict[str, Any] = {"appeal_categories": ["LOW_SCORE"], "evidence": [], "explanation": "Why"}
 TERMS = {"must": ["refund"], "match": ["angry", "cancel"], "exclude": []}
 
 EXAMPLES: dict[Any, Any] = {
@@ -117,6 +119,16 @@ EXAMPLES: dict[Any, Any] = {
     models.SIPTrunkSettings: {"password": "secret", **TRUNK},
     models.SubOrganizationCreate: {"name": "Acme", "default_destinations": {"sms_endpoint": "https://a.example.com"}},
     models.SubOrganizationUpdate: {"status": "disabled"},
+    models.TenDLCBrandAppealCreate: APPEAL,
+    models.TenDLCBrandCreate: {**NEW_BRAND, "state_or_province": None},
+    models.TenDLCBrandUpdate: {"city": "Tampa", "stock_symbol": None},
+    models.TenDLCBrandVettingAppealCreate: {**APPEAL, "vetting_id": "1"},
+    models.TenDLCBrandVettingCreate: {"evp_id": "AEGIS", "vetting_class": "a-new-class"},
+    models.TenDLCBrandVettingImport: {"evp_id": "CV", "vetting_id": "1", "vetting_token": "secret"},
+    models.TenDLCCampaignCreate: {**NEW_CAMPAIGN, "mock": False, "affiliate_marketing": False},
+    models.TenDLCCampaignNudge: {"nudge_intent": "REVIEW", "description": "Please"},
+    models.TenDLCCampaignUpdate: {"auto_renewal": False},
+    models.TenDLCEventSubscriptionCreate: {"subscription_category": "brand", "url": "https://hooks.example.com/1"},
     models.TrunkHostRequestSettings: {"host": "203.0.113.7"},
 }
 for answer in ANSWERS:

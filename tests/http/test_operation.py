@@ -132,6 +132,36 @@ REVIEWED = {
     "GET /v1/speech-analytics/{request_id}": True,
     "PUT /v1/speech-analytics/{request_id}": False,  # charges again
     "GET /v1/speech-analytics/{request_id}/file": True,
+    "GET /v3/10dlc/brands": True,
+    "POST /v3/10dlc/brands": False,  # has a fee
+    "GET /v3/10dlc/brands/{brand_id}": True,
+    "PUT /v3/10dlc/brands/{brand_id}": False,  # can have a fee
+    "DELETE /v3/10dlc/brands/{brand_id}": True,
+    "GET /v3/10dlc/brands/{brand_id}/appeals": True,
+    "POST /v3/10dlc/brands/{brand_id}/appeals": False,  # can have a fee
+    "GET /v3/10dlc/brands/{brand_id}/evidence": True,
+    "POST /v3/10dlc/brands/{brand_id}/evidence": False,  # makes a copy
+    "GET /v3/10dlc/brands/{brand_id}/evidence/{id}": True,
+    "DELETE /v3/10dlc/brands/{brand_id}/evidence/{id}": True,
+    "GET /v3/10dlc/brands/{brand_id}/vettings": True,
+    "POST /v3/10dlc/brands/{brand_id}/vettings": False,  # has a fee
+    "PUT /v3/10dlc/brands/{brand_id}/vettings": False,  # can have a fee
+    "GET /v3/10dlc/brands/{brand_id}/vettings/appeals": True,
+    "POST /v3/10dlc/brands/{brand_id}/vettings/appeals": False,  # can have a fee
+    "GET /v3/10dlc/brands/{brand_id}/usecases/{use_case}": True,
+    "GET /v3/10dlc/brands/campaigns": True,
+    "GET /v3/10dlc/brands/{brand_id}/campaigns": True,
+    "POST /v3/10dlc/brands/{brand_id}/campaigns": False,  # charges three months
+    "GET /v3/10dlc/brands/{brand_id}/campaigns/{campaign_id}": True,
+    "PUT /v3/10dlc/brands/{brand_id}/campaigns/{campaign_id}": True,  # sets fields to given values
+    "DELETE /v3/10dlc/brands/{brand_id}/campaigns/{campaign_id}": True,
+    "POST /v3/10dlc/brands/{brand_id}/campaigns/{campaign_id}/nudge": False,  # once in a day
+    "GET /v3/10dlc/brands/{brand_id}/campaigns/{campaign_id}/numbers": True,
+    "POST /v3/10dlc/brands/{brand_id}/campaigns/{campaign_id}/numbers/{number}": False,  # may register it again
+    "DELETE /v3/10dlc/brands/{brand_id}/campaigns/{campaign_id}/numbers/{number}": True,
+    "GET /v3/10dlc/subscriptions": True,
+    "POST /v3/10dlc/subscriptions": False,  # may make a second one
+    "DELETE /v3/10dlc/subscriptions": True,
     "GET /v1/buy/countries": True,
     "GET /v1/buy/countries/{country_id}/regions": True,
     "GET /v1/buy/countries/{country_id}/cities": True,
@@ -180,7 +210,7 @@ def test_whether_a_call_may_be_repeated_has_been_reviewed_for_every_operation() 
     """A new operation fails here until someone has written down what they think."""
     modules = [
         importlib.import_module(each.name)
-        for each in pkgutil.iter_modules(resources.__path__, "wavix_async.resources.")
+        for each in pkgutil.walk_packages(resources.__path__, "wavix_async.resources.")
     ]
     found = {each.name: each for module in modules for each in vars(module).values() if isinstance(each, Operation)}
     assert {name: operation.idempotent for name, operation in found.items()} == REVIEWED

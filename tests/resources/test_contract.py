@@ -27,10 +27,17 @@ NOT_IN_THE_DESCRIPTION: Final = {
     *("limit", "page", "per_page", "progress", "filename", "accept_unknown_length"),
     # The newer SDK, the guides and the shortcuts of the methods (see the docstrings).
     *("smart_encoding", "idempotency_key", "text", "media"),
+    # One method lists the campaigns of a brand, or of all.
+    "brand_id",
 }
 """Keywords of methods that the description does not have."""
 RELAXED: Final = {"callback_url", "page", "per_page", "async", "force", "media", "message_body"} | {
-    *("POST /v1/trunks cost_limit", "PUT /v1/trunks/{id} cost_limit", "PUT /v1/sub-organizations/{id} name")
+    # 10DLC: the newer SDK leaves them out.
+    *("state_or_province", "evidence", "mock", "affiliate_marketing", "embedded_phones", "embedded_link_sample"),
+    *("sample2", "sample3", "sample4", "sample5"),
+    # Only listed companies have them.
+    *("stock_symbol", "stock_exchange"),
+    *("POST /v1/trunks cost_limit", "PUT /v1/trunks/{id} cost_limit", "PUT /v1/sub-organizations/{id} name"),
 }
 """What the description requires, and the API or a shortcut does not: of all operations, or of one."""
 

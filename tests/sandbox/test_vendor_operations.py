@@ -81,6 +81,13 @@ def body_of(name: str) -> dict[str, Any]:
         del body["prompt"]["say"]  # the API takes one of the two
     elif name == "PATCH /v1/numbers":
         body["ids"] = [1001, 1002]
+    elif "/10dlc/" in name:
+        body |= {"evidence": []} if "evidence" in body else {}
+        if name == "POST /v3/10dlc/brands/{brand_id}/vettings/appeals":
+            body["appeal_categories"] = ["LOW_SCORE"]
+            del body["vetting_id"]
+        if body.get("entity_type") == "PRIVATE_PROFIT":
+            del body["stock_symbol"], body["stock_exchange"]  # only listed companies have them
     elif "/v1/buy/cart" in name and not name.startswith("GET"):
         body["ids"] = [FOR_SALE]  # the description's are not in the sandbox
     elif name == "POST /v1/two-fa/verification":
@@ -112,15 +119,54 @@ class World:
             if key in made
         )
 
+    async def _post(self, path: str, body: Any, described: str | None = None) -> Any:
+        body = body_of(f"POST {described}") if described else body
+        async with self._session.post(path, **{"json" if isinstance(body, dict) else "data": body}) as answer:
+            made = await answer.json()
+            assert answer.status < 300, (path, made)
+        return made
+
+    async def _ten_dlc_ids(self, name: str) -> AsyncIterator[str]:
+        """Give the ids of a brand, and of what belongs to it."""
+        path = name.split()[1]
+        brands = "/v3/10dlc/brands"
+        brand = (await self._post(brands, None, brands))["brand_id"]
+        yield brand
+        if name.endswith("{brand_id}/appeals"):
+            self.sandbox.set_registry_status(brand, "UNVERIFIED")
+        elif path.endswith("/vettings/appeals"):
+            await self._post(f"{brands}/{brand}/vettings", {"evp_id": "AEGIS", "vetting_class": "STANDARD"})
+        elif "{use_case}" in path:
+            yield "2FA"
+        elif "/evidence/{" in path:
+            form = aiohttp.FormData()
+            form.add_field("file", SOUND, filename="register.pdf")
+            yield (await self._post(f"{brands}/{brand}/evidence", form))["uuid"]
+        elif "{campaign_id}" in path:
+            campaigns = f"{brands}/{brand}/campaigns"
+            campaign = (await self._post(campaigns, None, f"{brands}/{{brand_id}}/campaigns"))["campaign_id"]
+            yield campaign
+            if path.endswith("/nudge"):
+                self.sandbox.advance(72 * 3600)
+            elif "{number}" in path:
+                number = next(iter(self.sandbox.numbers.values()))["number"]
+                if name.startswith("DELETE"):
+                    await self._post(f"{campaigns}/{campaign}/numbers/{number}", {})
+                yield number
+
     async def ids(self, name: str) -> list[Any]:
         """Return the ids in the path of an operation."""
         path = name.split()[1]
         if name == "DELETE /v1/calls/webhooks":
             await self.make("/v1/calls/webhooks")
+        if name == "DELETE /v3/10dlc/subscriptions":
+            await self._post(path, {"subscription_category": "number", "url": "https://example.com/10dlc"})
         if name in ("DELETE /v1/buy/cart", "POST /v1/buy/cart/checkout"):
             await self._session.put("/v1/buy/cart", json={"ids": [FOR_SALE]})
         if "{" not in path:
             return []
+        if "/10dlc/" in path:
+            return [each async for each in self._ten_dlc_ids(name)]
         if path.startswith("/v1/buy/countries/{country_id}/cities/{city_id}"):
             return [8001, 101]
         if path.startswith("/v1/buy/countries"):
@@ -189,6 +235,8 @@ def keywords(name: str, method: Any) -> dict[str, Any]:
     elif name == "DELETE /v1/numbers":
         given = {"ids": [1001]}
     parameters = inspect.signature(method).parameters
+    if "request" in parameters:
+        return {"request": given}  # the body of a brand is a union, whose classes lack most of its fields
     found = {key if key in parameters else f"{key}_": value for key, value in given.items()}
     return {key: _typed(value, str(parameters[key].annotation)) for key, value in found.items()}
 

@@ -29,6 +29,8 @@ def arguments(operation: Operation[Any], method: Method, described: Described) -
         given["did_ids"] = [int(each) for each in given["did_ids"].split(",")]
     elif operation.name == "POST /v1/calls/{id}/collect":
         del given["prompt"]["say"]  # the API takes one of the two
+    elif operation.name == "PUT /v3/10dlc/brands/{brand_id}":
+        del given["stock_symbol"], given["stock_exchange"]  # the example is not of a listed company
     return ids, {name if name in method.keywords else f"{name}_": value for name, value in given.items()}
 
 

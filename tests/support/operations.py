@@ -55,8 +55,7 @@ def methods() -> dict[str, list[Method]]:
     client = WavixClient("key")
     for path, resource in _groups(client, ""):
         for name, function in _functions(type(resource)):
-            named = _NAMED.search((inspect.getdoc(function) or "").partition("\n\n")[0])
-            if named is not None:
+            for named in _NAMED.finditer((inspect.getdoc(function) or "").partition("\n\n")[0]):
                 operation = f"{named[1]} {named[2]}"
                 found.setdefault(operation, []).append(_method(f"{path}{name}", operation, function))
     return found

@@ -38,8 +38,8 @@ def recipient(position: int) -> str:
 class Killer:
     """An observer that kills its process at an exact point of one of its sends."""
 
-    def __init__(self, point: str, after: int, operation: str = "POST /v3/messages") -> None:
-        self._point, self._left, self._operation = point, after, operation
+    def __init__(self, operation: str, point: str, after: int) -> None:
+        self._operation, self._point, self._left = operation, point, after
 
     def _count(self, operation: str, point: str) -> None:
         if point == self._point and operation == self._operation:
@@ -59,21 +59,27 @@ class Killer:
 
 async def _work(task: dict[str, Any]) -> None:
     from wavix_async import RetryPolicy, WavixClient
+    from wavix_async.resources.ten_dlc.campaigns import LINK
 
     def items() -> Iterator[tuple[str, dict[str, Any]]]:
         for position in range(task["count"]):
             text = {"from": "Acme", "to": recipient(position), "message_body": {"text": "Hello"}}
             yield f"k{position}", text if position % 10 else {**text, "tag": f"own-{position}"}
 
-    operation = "POST /v1/validation" if "numbers" in task else "POST /v3/messages"
-    observers = (Killer(task["point"], task["after"], operation),) if task["point"] else ()
+    link = task.get("link")
+    operation = LINK.name if link else "POST /v1/validation" if "numbers" in task else "POST /v3/messages"
+    observers = (Killer(operation, task["point"], task["after"]),) if task["point"] else ()
     retry = RetryPolicy(backoff=0.05, max_backoff=0.5, budget_per_second=1e6)
     async with WavixClient(task["api_key"], base_url=task["url"], retry=retry, observers=observers) as wavix:
         print("sending", flush=True)
         if "numbers" in task:
             await wavix.validation.run(task["numbers"], type="format", batch_size=10, journal=task["journal"])
             return
-        run = wavix.messages.bulk_send(items(), journal=task["journal"], concurrency=8)
+        run: Any = (
+            wavix.ten_dlc.brands.campaigns.numbers.bulk_link(*link, journal=task["journal"], concurrency=8)
+            if link
+            else wavix.messages.bulk_send(items(), journal=task["journal"], concurrency=8)
+        )
         ends = {str(result.id): str(result.status) async for result in run}
     print(json.dumps({"ends": ends, "charged": str(run.report.charged)}), flush=True)
 

@@ -217,7 +217,9 @@ def _read_unwrapped(
     value, drifts = _decode(operation, response, inner, redactor)
     model = _codec.name_of(operation.result)
     found = _codec.Drifts(attrs.evolve(drift, path=f"$.{key}{drift.path[1:]}") for drift in drifts)
-    siblings = [name for name in payload if name != key and name not in _FLAGS]
+    # Beside a list of what belongs to a record, the API repeats the ids of the path.
+    known = {key, *_FLAGS, *operation.placeholders}
+    siblings = [name for name in payload if name not in known]
     found += (
         _codec.Drift(model, name, "unknown", f"$.{name}", "no such key", type(payload[name]).__name__)
         for name in siblings[:_MOST_SIBLINGS]

@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from wavix_async.models.short_links import *  # noqa: F403
     from wavix_async.models.speech_analytics import *  # noqa: F403
     from wavix_async.models.sub_organizations import *  # noqa: F403
+    from wavix_async.models.ten_dlc.brands import *  # noqa: F403
+    from wavix_async.models.ten_dlc.campaigns import *  # noqa: F403
+    from wavix_async.models.ten_dlc.statuses import *  # noqa: F403
     from wavix_async.models.trunks import *  # noqa: F403
     from wavix_async.models.two_fa import *  # noqa: F403
     from wavix_async.models.validation import *  # noqa: F403

@@ -6,17 +6,18 @@ events, as far as the content of an event can tell.
 
 from datetime import datetime
 from decimal import Decimal
-from typing import Annotated, Final, TypeAlias
+from typing import Annotated, TypeAlias
 
 from attrs import field, frozen
 from cattrs.gen import override
 
-from wavix_async.models._base import Model, OpenStrEnum
+from wavix_async.models._base import Model
 from wavix_async.models._keys import BODY, body_hash, event_key
 from wavix_async.models.calls import Call
 from wavix_async.models.cdrs import CallDisposition, TranscriptionStatus
 from wavix_async.models.common import Direction
-from wavix_async.models.messages import MessageBody, MessageDeliveryStatus, MessageType
+from wavix_async.models.messages import FINAL, MessageBody, MessageDeliveryStatus, MessageType
+from wavix_async.models.ten_dlc.statuses import TenDLCBrandStatus, TenDLCCampaignStatus, TenDLCNumberStatus
 
 __all__ = [
     "BrandStatusChanged",
@@ -28,55 +29,11 @@ __all__ = [
     "InboundMessage",
     "NumberStatusChanged",
     "PostCall",
-    "TenDLCBrandStatus",
-    "TenDLCCampaignStatus",
-    "TenDLCNumberStatus",
     "UnknownEvent",
 ]
 
 CallEvent: TypeAlias = Call
 """An event of a call: the call as it is after the event."""
-
-
-class TenDLCBrandStatus(OpenStrEnum):
-    """The verification status of a 10DLC brand."""
-
-    REVIEW = "REVIEW"
-    SELF_DECLARED = "SELF_DECLARED"
-    UNVERIFIED = "UNVERIFIED"
-    VERIFIED = "VERIFIED"
-    VETTED_VERIFIED = "VETTED_VERIFIED"
-    SUSPENDED = "SUSPENDED"
-
-
-class TenDLCCampaignStatus(OpenStrEnum):
-    """The status of a 10DLC campaign."""
-
-    REVIEW = "REVIEW"
-    PENDING = "PENDING"
-    APPROVED = "APPROVED"
-    DECLINED = "DECLINED"
-    DELETED = "DELETED"
-    EXPIRED = "EXPIRED"
-    SUSPENDED = "SUSPENDED"
-    PORTED_OUT = "PORTED_OUT"
-
-
-class TenDLCNumberStatus(OpenStrEnum):
-    """Whether a phone number is registered to a 10DLC campaign."""
-
-    PENDING = "PENDING"
-    APPROVED = "APPROVED"
-    REJECTED = "REJECTED"
-
-
-_FINAL: Final = (
-    MessageDeliveryStatus.DELIVERED,
-    MessageDeliveryStatus.UNDELIVERED,
-    MessageDeliveryStatus.EXPIRED,
-    MessageDeliveryStatus.REJECTED,
-    MessageDeliveryStatus.DLR_EXPIRED,
-)
 
 
 @frozen(kw_only=True)
@@ -111,7 +68,7 @@ class DeliveryReport(Model):
     @property
     def is_final(self) -> bool:
         """Whether no other status follows: delivered, undelivered, expired, rejected or dlr_expired."""
-        return self.status in _FINAL
+        return self.status in FINAL
 
     @property
     def key(self) -> str:

@@ -110,6 +110,9 @@ class Sandbox:
         cdrs: How many calls of the past the account has: one every 17 minutes before the start, most of them recorded
             and some transcribed.
         transcription_delay: Seconds until a call or a file is transcribed.
+        registry_delay: Seconds until the 10DLC registry decides. It verifies brands, but not with an `ein_taxid` that
+            ends in 0000; it approves campaigns, but not with `declined` in the name; it approves numbers, but not with
+            `rejected` in the label.
         validation_delay: Seconds until an asynchronous batch of validations is finished.
         balance: USD of the account at the start. What costs more than is left gets a 422 "Insufficient funds"; the
             validation of a number gets the error code 091, and a checkout buys what the balance pays for. None: more
@@ -156,6 +159,7 @@ class Sandbox:
         call_duration: float = 600.0,
         cdrs: int = 0,
         transcription_delay: float = 0.0,
+        registry_delay: float = 0.0,
         validation_delay: float = 0.0,
         balance: Decimal | float | str | None = None,
         trunk_delay: float = 0.0,
@@ -180,6 +184,7 @@ class Sandbox:
             call_duration=call_duration,
             cdrs=cdrs,
             transcription_delay=transcription_delay,
+            registry_delay=registry_delay,
             validation_delay=validation_delay,
             balance=balance,
             trunk_delay=trunk_delay,
@@ -230,6 +235,7 @@ class Sandbox:
                 call_duration=call_duration,
                 cdrs=cdrs,
                 transcription_delay=transcription_delay,
+                registry_delay=registry_delay,
                 validation_delay=validation_delay,
                 ledger=self._ledger,
                 trunk_delay=trunk_delay,
@@ -344,6 +350,16 @@ class Sandbox:
     def file_transcriptions(self) -> Mapping[str, dict[str, Any]]:
         """The finished transcriptions of files by request id, in wire form; every read returns a copy."""
         return self._groups.speech.transcriptions.view
+
+    @property
+    def brands(self) -> Mapping[str, dict[str, Any]]:
+        """The 10DLC brands by id, also deleted ones, in wire form; every read returns a copy."""
+        return self._groups.ten_dlc.brands.view
+
+    @property
+    def campaigns(self) -> Mapping[str, dict[str, Any]]:
+        """The 10DLC campaigns by id, also deleted ones, in wire form; every read returns a copy."""
+        return self._groups.ten_dlc.campaigns.view
 
     @property
     def balance(self) -> Decimal:
@@ -660,6 +676,25 @@ class Sandbox:
         with self._lock:
             self._timers.run_due()
             self._groups.calls.hang_up(call_id)
+
+    def set_registry_status(self, record_id: str, status: str) -> None:
+        """Simulate that the 10DLC registry sets the status of a brand or a campaign: `SUSPENDED`, `EXPIRED`, any other.
+
+        Its event goes to the subscription of the account.
+
+        Args:
+            record_id: The id of the brand or of the campaign.
+            status: The status.
+
+        Raises:
+            KeyError: There is no such brand or campaign.
+        """
+        with self._lock:
+            self._timers.run_due()
+            group = self._groups.ten_dlc
+            if record_id not in group.brands and record_id not in group.campaigns:
+                raise KeyError(record_id)
+            group.set_status(record_id, status)
 
     def code(self, session_id: str) -> str:
         """Return the code of a 2FA session that was sent last: a test types it in for the person.

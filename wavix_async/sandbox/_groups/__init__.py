@@ -19,6 +19,7 @@ from wavix_async.sandbox._groups.reading import BOOL, TEXT
 from wavix_async.sandbox._groups.short_links import ShortLinks
 from wavix_async.sandbox._groups.speech import SpeechAnalytics
 from wavix_async.sandbox._groups.sub_organizations import SubOrganizations
+from wavix_async.sandbox._groups.ten_dlc import TenDLC
 from wavix_async.sandbox._groups.trunks import Trunks
 from wavix_async.sandbox._groups.two_fa import TwoFactor
 from wavix_async.sandbox._groups.validation import Validation
@@ -57,6 +58,7 @@ class Groups:
         self.voice_campaigns = VoiceCampaigns(context, self.calls)
         self.webrtc = WebRTC(context)
         self.speech = SpeechAnalytics(context)
+        self.ten_dlc = TenDLC(context, self.numbers.find, self.messages.sender_ids)
         self.billing = Billing(context)
         self.buy = Buy(context, self.numbers.store)
         self.validation = Validation(context)
@@ -100,6 +102,7 @@ class Groups:
     def begin(self, base_url: str) -> None:
         """Tell the groups at which address they are, for the URLs in their answers."""
         self.numbers.store.base_url = self.cdrs.base_url = self.speech.base_url = base_url
+        self.ten_dlc.base_url = base_url
 
     def reset(self) -> None:
         """Restore the initial state."""

@@ -68,6 +68,21 @@ class Uuids:
         return text
 
 
+@frozen
+class Codes:
+    """Short codes, such as `BM20QP9`, that depend only on the seed, the prefix and the order of creation."""
+
+    seed: int
+    prefix: str
+
+    def make(self, count: int) -> str:
+        rng = random.Random(f"{self.seed} {self.prefix} {count}")  # noqa: S311 - repeatable, not secret
+        return self.prefix + "".join(rng.choices("ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789", k=6))
+
+    def read(self, text: str) -> str:
+        return text
+
+
 # --- the collection ---
 
 
@@ -266,6 +281,43 @@ class Collection:
 
     def _shown(self, status: int, record: Record) -> Reply:
         return Reply.of(status, record if self.unwrap is None else {self.unwrap: record})
+
+
+@define(eq=False)
+class Children:
+    """A collection for each record of another one, such as the files of a brand, and the handlers of its operations."""
+
+    owner: Callable[[Call], Any]
+    """Returns the key of the record that a path names; it raises a 404 if there is none."""
+    make: Callable[[Any], Collection]
+    """Returns an empty collection for such a key."""
+    _of: dict[Any, Collection] = field(factory=dict, init=False)
+
+    def reset(self) -> None:
+        """Remove all records."""
+        self._of.clear()
+
+    def of(self, key: Any) -> Collection:
+        """Return the collection of a record."""
+        if key not in self._of:
+            self._of[key] = self.make(key)
+        return self._of[key]
+
+    def at(self, call: Call) -> Collection:
+        """Return the collection of the record that a path names.
+
+        Raises:
+            ApiError: 404, there is no such record.
+        """
+        return self.of(self.owner(call))
+
+    def list(self, call: Call) -> Reply:
+        """Return the records of their owner, oldest first."""
+        return self.at(call).list(call)
+
+    def delete(self, call: Call) -> Reply:
+        """Remove a record."""
+        return self.at(call).delete(call)
 
 
 def exported(records: Iterable[Record]) -> Rows:

@@ -32,6 +32,11 @@ def prefix(name: str) -> Filter:
     return lambda text: lambda record: (record[name] or "").startswith(text)
 
 
+def contains(name: str) -> Filter:
+    """Keep records whose field has the text in it, in small or capital letters."""
+    return lambda text: lambda record: text.lower() in (record[name] or "").lower()
+
+
 def phone(name: str) -> Filter:
     """Keep records whose field is the phone number or sender, with or without a plus sign.
 
@@ -99,6 +104,11 @@ def _date(text: str) -> str:
     except ValueError:
         pass
     raise ValueError("a date such as 2026-06-30 is needed")
+
+
+def naive(at: datetime) -> str:
+    """Return a time as the API writes it for 10DLC, in UTC without a zone: `2024-07-24T08:10:49`."""
+    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
 def iso(at: datetime) -> str:

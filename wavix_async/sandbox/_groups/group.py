@@ -54,6 +54,7 @@ class Context:
     call_duration: float = 600.0
     cdrs: int = 0
     transcription_delay: float = 0.0
+    registry_delay: float = 0.0
     validation_delay: float = 0.0
     trunk_delay: float = 0.0
     api_key: str = ""

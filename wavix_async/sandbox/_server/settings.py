@@ -53,6 +53,7 @@ def check_arguments(
     call_duration: float,
     cdrs: int,
     transcription_delay: float,
+    registry_delay: float,
     validation_delay: float,
     balance: Decimal | float | str | None,
     trunk_delay: float,
@@ -91,6 +92,8 @@ def check_arguments(
         raise ValueError(f"cdrs must be from 0 to {_MOST_CDRS:,}, not {cdrs!r}")
     if not transcription_delay >= 0:
         raise ValueError(f"transcription_delay must be 0 or more seconds, not {transcription_delay!r}")
+    if not registry_delay >= 0:
+        raise ValueError(f"registry_delay must be 0 or more seconds, not {registry_delay!r}")
     if not validation_delay >= 0:
         raise ValueError(f"validation_delay must be 0 or more seconds, not {validation_delay!r}")
     if balance is not None and not _is_amount(balance):

@@ -25,6 +25,25 @@ def _wrapped(key: str) -> Callable[[Reply], None]:
     return change
 
 
+def _bare(key: str) -> Callable[[Reply], None]:
+    def change(reply: Reply) -> None:
+        reply.payload = json.dumps(json.loads(reply.payload)[key]).encode()
+
+    return change
+
+
+def _lone_object(reply: Reply) -> None:
+    """Give the only object of a list in place of the list."""
+    answer = json.loads(reply.payload)
+    if len(answer) == 1:
+        reply.payload = json.dumps(answer[0]).encode()
+
+
+def _with_details(reply: Reply) -> None:
+    details = {"status": "pending", "message": "The number is submitted"}
+    reply.payload = json.dumps({**json.loads(reply.payload), **details}).encode()
+
+
 def _no_content(reply: Reply) -> None:
     reply.code, reply.payload = 204, b""
 
@@ -81,6 +100,9 @@ _ANSWERS: Mapping[str, Callable[[Reply], None]] = {
     "PUT /v1/cdrs/{}/retranscribe": _empty,
     "GET /v1/cdrs/{}/transcription": _turns_with_numbers,
     "GET /v1/cdrs/{}/transcriptions": _turns_with_numbers,
+    "GET /v3/10dlc/brands/{}/evidence": _bare("items"),
+    "GET /v3/10dlc/brands/{}/vettings/appeals": _lone_object,
+    "POST /v3/10dlc/brands/{}/campaigns/{}/numbers/{}": _with_details,
     "GET /v1/api-keys": _no_keys,
     "PATCH /v1/api-keys/{}": _no_keys,
     "GET /v1/trunks": _null_for_nothing,

@@ -1,0 +1,1 @@
+"""10DLC: brands, campaigns, and what belongs to them. The modules of this package define the models."""
