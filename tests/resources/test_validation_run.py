@@ -373,7 +373,7 @@ async def test_many_numbers_in_little_memory_each_charged_once(count: int, batch
     """One request in twenty meets a fault; the sandbox is another process, so the memory is that of the client."""
     with SandboxProcess() as process:
         url, key = process.begin(numbers=1, faults=0.05, seed=7)
-        async with WavixClient(key, base_url=url, retry=FAST) as wavix:
+        async with WavixClient(key, base_url=url, retry=FAST, timeout=5) as wavix:
             await wavix.validation.run(numbers(20), type="format")  # what is loaded once
             before = process.validations()
             tracemalloc.start()
