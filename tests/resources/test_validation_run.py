@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 
+from tests.conftest import BASE, Api
+from tests.resources.rows import validation
 from tests.support.bulk import FAST
 from tests.support.sandbox_process import SandboxProcess
 from tests.support.send_kill import run_child
@@ -82,6 +84,32 @@ async def test_every_number_has_a_result_and_the_report_says_what_it_cost(sandbo
     assert report.requests == sandbox.stats.requests
     assert sorted(len(batch["numbers"]) for batch in sandbox.validations.values()) == [5, 10, 10]
     assert sandbox.balance == 1_000_000 - report.charged
+
+
+async def test_the_other_name_of_the_id(tmp_path: Path) -> None:
+    """The documentation contradicts itself about the name: the run waits under either of them."""
+    async with (
+        Sandbox(numbers=1, validation_delay=3, variants=1.0) as sandbox,
+        WavixClient(sandbox.api_key, base_url=sandbox.url) as wavix,
+    ):
+        skip_waits(wavix, sandbox.advance)
+        created = await wavix.validation.create(phone_numbers=numbers(1), type="format", async_=True)
+        assert (created.request_uuid, created.request_id) == (created.id, None)
+        for _ in range(2):
+            report = await wavix.validation.run(numbers(3), type="format", journal=tmp_path / "run")
+            assert report.succeeded == 3
+        assert posts(sandbox) == 2
+
+
+async def test_results_that_lack_a_number_or_name_it_otherwise(api: Api) -> None:
+    found = {**validation.FOUND, "phone_number": 971569483322}
+    api.answer("POST", "/v1/validation", {"status": "success", "pending": 0, "count": 2, "items": [found]})
+    async with WavixClient("test-key", base_url=BASE) as wavix:
+        run = wavix.validation.run(["+971 56 948 3322", "15125550143"], type="format", in_order=True)
+        first, second = await results_of(run)
+    assert first.ok
+    assert (second.status, str(second.error)) == ("unknown", "The API's results lack this number.")
+    assert (run.report.charged, run.report.unknown) == (Decimal("0.015"), 1)
 
 
 async def generated(given: list[Any]) -> AsyncIterator[Any]:
@@ -345,7 +373,7 @@ async def test_many_numbers_in_little_memory_each_charged_once(count: int, batch
     """One request in twenty meets a fault; the sandbox is another process, so the memory is that of the client."""
     with SandboxProcess() as process:
         url, key = process.begin(numbers=1, faults=0.05, seed=7)
-        async with WavixClient(key, base_url=url, retry=FAST) as wavix:
+        async with WavixClient(key, base_url=url, retry=FAST, timeout=5) as wavix:
             await wavix.validation.run(numbers(20), type="format")  # what is loaded once
             before = process.validations()
             tracemalloc.start()

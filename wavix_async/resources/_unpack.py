@@ -6,6 +6,8 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, overload
 
+import attrs
+
 from wavix_async._codec.docs import FieldDoc
 from wavix_async._codec.kinds import FieldsBase
 from wavix_async.errors import InputError
@@ -100,7 +102,10 @@ def _too_many(name: str, model: Any, own: list[str], left: tuple[Any, ...]) -> s
     ids = "".join(f"{each}, " for each in own)
     if isinstance(left[0], FieldsBase | Mapping):
         return f"{name}() takes the fields of {model.__name__} as keywords: write {name}({ids}**changes)."
-    return f"{name}() takes the fields of {model.__name__} as keywords, not by position; got {left[0]!r}."
+    # It may be meant for a field that nothing shows, such as a code.
+    is_secret = any(field.repr is False for field in attrs.fields(model))
+    got = f"a value of type {type(left[0]).__name__}" if is_secret else repr(left[0])
+    return f"{name}() takes the fields of {model.__name__} as keywords, not by position; got {got}."
 
 
 def _what_is_wrong(name: str, model: Any, fields: Mapping[str, inspect.Parameter], given: Mapping[str, object]) -> str:

@@ -302,6 +302,8 @@ class ValidationRun(TaskCoroutine[BulkReport[str, PhoneValidation]]):
                 self._cut_short = True
                 work.cancel()
                 await asyncio.wait([work])
+            if work is not None and not work.cancelled():
+                work.exception()  # `_run` has raised it, unless the caller has left
             for batch in tuple(self._in_flight.values()):
                 # The run was cancelled, or the caller has left its loop.
                 if batch.missing[0] is BulkStatus.NOT_SENT and batch.may_be_sent:
@@ -383,6 +385,10 @@ class ValidationRun(TaskCoroutine[BulkReport[str, PhoneValidation]]):
                     await self._read(batch, answer)
             except WavixError as error:
                 batch.missing = BulkStatus.UNKNOWN, bare(error)
+            except Exception as error:
+                # Not an API or network error but a bug: the numbers still get an outcome.
+                batch.missing = BulkStatus.UNKNOWN, None
+                self._abort(error)
         self._ended.put_nowait(batch)
 
     async def _send(self, batch: _Batch) -> PhoneValidationBatch | None:
@@ -435,9 +441,9 @@ class ValidationRun(TaskCoroutine[BulkReport[str, PhoneValidation]]):
                 batch.missing = BulkStatus.UNKNOWN, bare(error)
                 return
             batch.keep(answer)
-        words = f"The API's results of the batch {request_id or ''} lack this number."
+        words = "The API's results lack this number."
         if answer.status is not None and answer.status != ValidationStatus.SUCCESS:
-            words = f"The API says {str(answer.status)!r} of the batch {request_id or ''}, which was sent."
+            words = f"The API calls this batch {str(answer.status)!r}, and has no result for this number."
         batch.missing = BulkStatus.UNKNOWN, OutcomeUnknownError(words)
 
     # --- the end of the run, and what it has come to ---
