@@ -6,7 +6,7 @@ import asyncio
 import shutil
 import sqlite3
 from collections import Counter
-from contextlib import closing
+from contextlib import aclosing, closing
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -104,6 +104,36 @@ def test_items_of_every_form(items: Any, keys: set[Any]) -> None:
     assert all(isinstance(result.value, Message) and result.value.message_body.text == TEXT for result in results)
     assert str(report).startswith("3 of 3 accepted, 0 failed, 0 unknown, 0 not sent; 3 requests in")
     assert report.success is BulkStatus.ACCEPTED
+
+
+@pytest.mark.req_10
+def test_cleanup_of_the_callers_generators_runs() -> None:
+    closed: list[str] = []
+
+    def source() -> Iterator[MessageCreate]:
+        try:
+            yield from map(message, range(1000))
+        finally:
+            closed.append("sync")
+
+    class Later:
+        async def __aiter__(self) -> AsyncIterator[MessageCreate]:
+            try:
+                for each in map(message, range(1000)):
+                    yield each
+            finally:
+                await asyncio.sleep(0)
+                closed.append("async")
+
+    async def main() -> None:
+        for items in (source(), Later()):
+            async with fast_client(MessageApi()) as wavix:
+                run = wavix.messages.bulk_send(items, concurrency=4)
+                async with aclosing(aiter(run)) as results:
+                    await anext(results)
+
+    run_virtual(main())
+    assert closed == ["sync", "async"]
 
 
 def test_only_an_item_without_a_tag_gets_one() -> None:
@@ -318,6 +348,41 @@ def test_a_run_without_funds_still_looks_for_what_it_has_sent(status: int, settl
     assert report.elapsed < 30
 
 
+@pytest.mark.req_16
+def test_a_stopped_run_reports_what_an_earlier_run_may_have_sent_once_and_as_unknown(tmp_path: Path) -> None:
+    fates = {number(0): refusal(402, "no"), number(1): lost(applied=False)}
+    api = MessageApi(lambda body: fates[body["to"]])
+    items = [message(0), message(1)]
+    first, _ = send(api, items, journal=tmp_path / "run", concurrency=2)
+    assert by_key(first) == {0: "failed", 1: "unknown"}
+    again, report = send(api, items, journal=tmp_path / "run", concurrency=1)
+    assert by_key(again) == {0: "failed", 1: "unknown"}
+    assert counts(report) == (0, 1, 1, 0)
+
+
+@pytest.mark.req_14
+def test_a_cancelled_run_does_not_say_that_an_item_of_an_earlier_run_was_not_sent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    api = MessageApi()
+    items = [message(0), message(1)]
+    send(api, items, journal=tmp_path / "run")
+    monkeypatch.setattr("wavix_async.bulk._journal.Journal.claim", lambda *_: asyncio.sleep(60))
+
+    async def main() -> Any:
+        async with fast_client(api) as wavix:
+            run = wavix.messages.bulk_send(items, journal=tmp_path / "run")
+            task = asyncio.ensure_future(finish(run))
+            await asyncio.wait([task], timeout=1)
+            task.cancel()
+            await asyncio.wait([task])
+            return run.report
+
+    report = run_virtual(main())
+    assert counts(report) == (0, 0, 0, 0)
+    assert report.cut_short
+
+
 # --- what it cost ---
 
 
@@ -507,6 +572,25 @@ def test_a_disk_that_takes_no_more_stops_the_run_before_anything_is_sent(tmp_pat
     assert by_key(results) == {0: "not_sent"}
     assert isinstance(report.stopped_by, JournalError)
     assert "disk full" in str(report.stopped_by)
+    assert api.posts == {}
+
+
+@pytest.mark.req_14
+@pytest.mark.parametrize(("before", "end"), [([], "not_sent"), ([0], "unknown")])
+def test_a_journal_that_cannot_say_what_was_sent_stops_the_run(before: list[int], end: str, tmp_path: Path) -> None:
+    path = tmp_path / "run"
+    send(MessageApi(), [message(each) for each in before], journal=path)
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        # The first transaction of the run writes its first item there.
+        connection.execute("DELETE FROM meta WHERE key = 'first'")
+        connection.execute(
+            "CREATE TRIGGER f BEFORE INSERT ON meta WHEN NEW.key = 'first' BEGIN SELECT RAISE(ABORT, 'disk full'); END"
+        )
+    api = MessageApi()
+    results, report = send(api, map(message, range(3)), journal=path, concurrency=1)
+    assert by_key(results)[0] == end
+    assert isinstance(report.stopped_by, JournalError)
+    assert report.cut_short is bool(before)
     assert api.posts == {}
 
 

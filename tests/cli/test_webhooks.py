@@ -61,7 +61,7 @@ async def test_events_are_printed_one_a_line_without_texts_digits_and_escapes(mo
         dlr("m", tag=ESCAPE, more=ESCAPE),
         dlr("m", "sent"),
         dlr("m", "sent"),
-        {ESCAPE: "4711"},
+        {ESCAPE: "4711#0815"},
     ]
     async with ClientSession() as session:
         for body in bodies:
@@ -75,8 +75,8 @@ async def test_events_are_printed_one_a_line_without_texts_digits_and_escapes(mo
     lines = [line.split(" ", 1)[1] for line in out.splitlines()]
     assert [line.split(" ")[0] for line in lines] == ["message", "on_call", "dlr", "dlr", "unknown"]
     assert all(character.isprintable() for line in lines for character in line)
-    assert "4711" not in out
-    assert "text=(9 characters)" in lines[0]
+    assert "4711#0815" not in out
+    assert "text=(14 characters)" in lines[0]
     assert "payload.type=collect payload.status=completed payload.digits=***" in lines[1]
     assert "\\u001b[31mred\\u0007\\u202e\\u000amore" in lines[2]
     assert lines[3].endswith("late=yes")

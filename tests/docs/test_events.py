@@ -41,7 +41,7 @@ async def test_python_blocks_run(
         for body in (dlr("a", "undelivered", error="unknown subscriber"), dlr("a", "sent"), BODIES["message"]):
             assert (await post(names["app"], body, f"/wavix/{SECRET}")).status == 200
     assert sorted(capsys.readouterr().out.splitlines()) == [
-        "15125550143 wrote 9 characters",
+        "15125550143 wrote 14 characters",
         "a is now undelivered",
         "a undelivered unknown subscriber",
     ]

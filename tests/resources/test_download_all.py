@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
+from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -170,6 +171,27 @@ async def test_a_run_that_is_stopped_or_cancelled_leaves_whole_files_only(
     await client.recordings.download_all(calls, to=tmp_path)
     assert names_in(tmp_path) == whole
     assert {file.stat().st_size for file in tmp_path.iterdir()} == {4096}
+
+
+async def test_a_run_that_ends_early_closes_what_it_was_reading(
+    client: WavixClient, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    ends: list[str] = []
+
+    async def some() -> AsyncIterator[str]:
+        try:
+            for call_id in calls_of(sandbox):
+                yield call_id
+        finally:
+            await asyncio.sleep(0)
+            ends.append("closed")
+
+    items = some()
+    run = client.recordings.download_all(items, to=tmp_path, concurrency=1)
+    async with aclosing(aiter(run)) as results:
+        await anext(results)
+    assert ends == ["closed"]
+    assert run.report.cut_short
 
 
 async def _all(client: WavixClient, calls: list[str], folder: Path) -> None:

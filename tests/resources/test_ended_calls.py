@@ -19,6 +19,7 @@ from wavix_async import (
     NotFoundError,
     OutcomeUnknownError,
     RetryPolicy,
+    Timeouts,
     WaitTimeoutError,
     WavixClient,
     WavixError,
@@ -307,7 +308,7 @@ async def test_a_file_that_is_not_transcribed_yet() -> None:
 async def test_a_large_upload_has_the_time_that_it_needs() -> None:
     async with (
         Sandbox(numbers=0, latency=0.1) as sandbox,
-        WavixClient(sandbox.api_key, base_url=sandbox.url, timeout=0.05) as client,
+        WavixClient(sandbox.api_key, base_url=sandbox.url, timeout=Timeouts(attempt=0.05)) as client,
     ):
         large = b"x" * 3_000_000
         assert (await client.speech_analytics.upload(file=large, filename="a.wav", callback_url=HOOK)).request_id

@@ -113,7 +113,7 @@ class Server:
 def of_text(text: str, schema: Any) -> Any:
     """Return the value that the text of a parameter stands for."""
     schema = resolved(schema)
-    kind = next((resolved(each).get("type") for each in (*schema.get("allOf", ()), schema)), None)
+    kind = next((each["type"] for each in (schema, *map(resolved, schema.get("allOf", ()))) if "type" in each), None)
     if kind == "integer" and re.fullmatch(r"-?\d+", text):
         return int(text)
     return {"true": True, "false": False}.get(text, text) if kind == "boolean" else text
@@ -151,8 +151,9 @@ async def test_an_operation_with_the_examples_of_the_description(
     if content_type.endswith("json"):
         answer = examples_of(described.answers[status]["content"][content_type])[at]
         if operation.batch_ids and operation.batch_ids in given and operation.result is not Success:
-            records = answer if isinstance(answer, list) else answer["items"]
-            given[operation.batch_ids] = [each[operation.answer_id or "id"] for each in records]
+            records = answer["items"] if isinstance(answer, dict) else answer
+            kind = type(given[operation.batch_ids][0])  # the cart shows numbers for texts
+            given[operation.batch_ids] = [kind(each[operation.answer_id or "id"]) for each in records]
         answer = truth(operation, answer, ids, given)
         body = as_text(answer).encode()
     async with (

@@ -15,6 +15,7 @@ import pytest
 
 from tests.support.bulk import FAST
 from tests.support.sandbox_process import SandboxProcess
+from tests.support.send_kill import run_child
 from wavix_async import (
     BulkResult,
     ConfigurationError,
@@ -175,6 +176,27 @@ async def test_a_run_that_is_cancelled_goes_on_where_it_was(
 
     assert posts(sandbox) == 1
     assert (report.succeeded, report.unknown) == ((0, 10) if when == "sent" else (10, 0))
+
+
+@pytest.mark.parametrize("point", ["before", "after"])
+async def test_a_run_that_is_killed_charges_no_number_twice(
+    sandbox: Sandbox, wavix: WavixClient, tmp_path: Path, point: str
+) -> None:
+    """A process is killed before the bytes of a request leave, or when its answer is there and nothing knows it."""
+    task = {"url": sandbox.url, "api_key": sandbox.api_key, "journal": str(tmp_path / "run"), "numbers": numbers(50)}
+
+    killed = await asyncio.to_thread(run_child, {**task, "point": point, "after": 2})
+    before = charged(sandbox)
+    report = await wavix.validation.run(numbers(50), type="format", batch_size=10, journal=tmp_path / "run")
+
+    assert killed is None
+    assert report.total == report.succeeded + report.unknown == 50
+    assert report.unknown >= 10
+    assert max(charged(sandbox).values()) == 1
+    assert charged(sandbox).keys() >= before.keys()
+    # What nothing is known of is what was on its way; all else was charged, and has its result.
+    assert 50 - report.unknown <= len(charged(sandbox)) <= 50
+    assert report.charged == Decimal("0.001") * report.succeeded
 
 
 async def test_the_journal_of_other_numbers(wavix: WavixClient, tmp_path: Path) -> None:

@@ -339,6 +339,32 @@ async def test_events_go_to_the_subscriptions(sandbox: Sandbox, client: WavixCli
     assert await subscriptions.list() == []
 
 
+async def test_what_costs_money_needs_it_and_is_a_transaction() -> None:
+    async with (
+        Sandbox(numbers=1, balance=78) as sandbox,
+        WavixClient(sandbox.api_key, base_url=sandbox.url) as wavix,
+    ):
+        brands = wavix.ten_dlc.brands
+        brand = (await brands.create(**NEW_BRAND)).brand_id
+        await brands.update(brand, city="Tampa")
+        await brands.update(brand, company_name="Acme Ltd")
+        await brands.vettings.create(brand, evp_id="CV", vetting_class="STANDARD")
+        campaign = (await brands.campaigns.create(brand, **NEW_CAMPAIGN)).campaign_id
+        assert sandbox.balance == 0
+        for refused in (
+            brands.create(**NEW_BRAND),
+            brands.campaigns.create(brand, **NEW_CAMPAIGN),
+            brands.vettings.create(brand, evp_id="CV", vetting_class="STANDARD"),
+            brands.vettings.appeals.create(brand, appeal_categories=["LOW_SCORE"], evidence=[]),
+        ):
+            with pytest.raises(UnprocessableEntityError, match="Insufficient funds"):
+                await refused
+        assert (len(sandbox.brands), len(sandbox.campaigns), len(await brands.vettings.list(brand))) == (1, 1, 1)
+        await brands.campaigns.numbers.link(brand, campaign, sandbox.numbers[1001]["number"])
+        assert len(await wavix.messages.sender_ids.list()) == 1
+        assert [each["type"] for each in sandbox.transactions.values()] == [42, 47, 50, 43]
+
+
 async def test_older_shapes_of_answers() -> None:
     async with (
         Sandbox(numbers=1, variants=1.0) as sandbox,

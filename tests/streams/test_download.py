@@ -297,8 +297,8 @@ async def test_a_429_is_waited_out() -> None:
         wavix,
     ):
         assert await file(wavix) == SOUND
-    endless = answer(b"{}", status=429, kind="application/json", Retry_After="1")
-    async with downloading(endless, timeout=Timeouts(deadline=0.3)) as (_, wavix):
+    endless = answer(b"{}", status=429, kind="application/json", Retry_After="3600")
+    async with downloading(endless, timeout=Timeouts(deadline=60)) as (_, wavix):
         with pytest.raises(RateLimitError):
             await file(wavix)
 
@@ -309,26 +309,60 @@ async def test_json_as_an_attachment_is_a_file() -> None:
         assert await file(wavix) == b"{}"
 
 
-async def test_only_idle_time_counts_once_the_body_has_begun(tmp_path: Path) -> None:
-    async def slow(_: Asked, writer: asyncio.StreamWriter) -> None:
-        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\n")
-        for _ in range(8):
-            writer.write(b"x")
-            await writer.drain()
-            await asyncio.sleep(0.25)
+class _Slow:
+    """A session whose answers are files that come byte by byte, so many seconds after each other."""
 
-    async def stalls(_: Asked, writer: asyncio.StreamWriter) -> None:
-        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\nx")
-        await writer.drain()
-        await asyncio.sleep(60)
+    _retry_connection = True
+    connector = None
 
-    async with downloading(slow, stalls, timeout=Timeouts(attempt=1.2, deadline=1.3), retry=RetryPolicy.none()) as (
-        _,
-        wavix,
-    ):
-        assert await file(wavix) == b"x" * 8
-        with pytest.raises(AttemptTimeoutError):
-            await file(wavix).save(tmp_path / "a")
+    def __init__(self, *gaps: float) -> None:
+        self._gaps = gaps
+
+    async def request(self, *_: object, **__: object) -> Any:
+        return _SlowFile(self._gaps)
+
+
+class _SlowFile:
+    status = 200
+    headers = CIMultiDict({"Content-Type": "audio/mpeg"})
+
+    def __init__(self, gaps: tuple[float, ...]) -> None:
+        self.content = self
+        self.content_length = len(gaps)
+        self._gaps = list(gaps)
+
+    def at_eof(self) -> bool:
+        return not self._gaps
+
+    def _read_nowait(self, _: int) -> bytes:
+        return b""
+
+    async def readany(self) -> bytes:
+        await asyncio.sleep(self._gaps.pop(0))
+        return b"x"
+
+    def close(self) -> None:
+        """Do nothing: nothing is open."""
+
+
+@pytest.mark.parametrize(("gap", "in_time"), [(50.0, True), (70.0, False)])
+def test_only_idle_time_counts_once_the_body_has_begun(gap: float, in_time: bool, tmp_path: Path) -> None:
+    async def main() -> None:
+        session: Any = _Slow(0.0, *[gap] * 8)
+        wavix = WavixClient(
+            KEY,
+            base_url="https://api.wavix.test",
+            session=session,
+            timeout=Timeouts(attempt=60, deadline=65),
+            retry=RetryPolicy.none(),
+        )
+        if in_time:
+            assert await file(wavix) == b"x" * 9
+        else:
+            with pytest.raises(AttemptTimeoutError):
+                await file(wavix).save(tmp_path / "a")
+
+    run_virtual(main())
 
 
 async def test_bytes_have_an_upper_limit() -> None:
@@ -417,9 +451,10 @@ async def test_close_waits_for_an_open_file() -> None:
             await asyncio.sleep(0)
             assert await open_file.read() == b"ab"
         await closing
-    async with downloading(hang) as (_, wavix):
+    async with downloading(hang) as (server, wavix):
         task = asyncio.ensure_future(file(wavix)._read_all())
-        await asyncio.sleep(0.05)
+        while not server.asked:
+            await asyncio.sleep(0)
         await wavix.close()
         with pytest.raises(ClientClosedError):
             await task
@@ -510,9 +545,11 @@ async def test_a_cancelled_download_leaves_no_slot_and_no_file(tmp_path: Path) -
         await writer.drain()
         await asyncio.sleep(60)
 
-    async with downloading(stalls, stalls, answer(SOUND), max_connections=1) as (_, wavix):
-        for way in (lambda: file(wavix).save(tmp_path / "a"), lambda: file(wavix)._read_all()):
+    async with downloading(stalls, stalls, answer(SOUND), max_connections=1) as (server, wavix):
+        for count, way in enumerate((lambda: file(wavix).save(tmp_path / "a"), lambda: file(wavix)._read_all()), 1):
             task = asyncio.ensure_future(way())
+            while len(server.asked) < count:
+                await asyncio.sleep(0)
             await asyncio.sleep(0.05)
             task.cancel()
             with pytest.raises(asyncio.CancelledError):

@@ -22,7 +22,7 @@ BODIES: Final[Mapping[str, dict[str, Any]]] = {
         "direction": "outbound",
         "event_type": "on_call_event",
         "event_time": "2026-09-22T12:56:38.547Z",
-        "event_payload": {"type": "collect", "payload": {"digits": "4711", "status": "completed"}},
+        "event_payload": {"type": "collect", "payload": {"digits": "4711#0815", "status": "completed"}},
         "from": "+18045961058",
         "to": "17653889567",
         "call_started": "2026-09-22T12:56:30.547Z",
@@ -47,7 +47,7 @@ BODIES: Final[Mapping[str, dict[str, Any]]] = {
         "message_id": ID,
         "from": "15125550143",
         "to": "447537151866",
-        "message_body": {"text": "STOP 4711", "media": None},
+        "message_body": {"text": "STOP 4711#0815", "media": None},
         "received_at": "2026-04-14T13:51:16.096Z",
     },
     "dlr": {

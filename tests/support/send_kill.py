@@ -67,11 +67,14 @@ async def _work(task: dict[str, Any]) -> None:
             yield f"k{position}", text if position % 10 else {**text, "tag": f"own-{position}"}
 
     link = task.get("link")
-    operation = LINK.name if link else "POST /v3/messages"
+    operation = LINK.name if link else "POST /v1/validation" if "numbers" in task else "POST /v3/messages"
     observers = (Killer(operation, task["point"], task["after"]),) if task["point"] else ()
     retry = RetryPolicy(backoff=0.05, max_backoff=0.5, budget_per_second=1e6)
     async with WavixClient(task["api_key"], base_url=task["url"], retry=retry, observers=observers) as wavix:
         print("sending", flush=True)
+        if "numbers" in task:
+            await wavix.validation.run(task["numbers"], type="format", batch_size=10, journal=task["journal"])
+            return
         run: Any = (
             wavix.ten_dlc.brands.campaigns.numbers.bulk_link(*link, journal=task["journal"], concurrency=8)
             if link

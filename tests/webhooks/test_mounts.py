@@ -117,6 +117,22 @@ async def test_the_plain_application_handles_its_lifespan(tmp_path: Any) -> None
     await broken.http.aclose()
 
 
+async def test_a_body_that_only_says_that_it_is_compressed_is_refused() -> None:
+    from aiohttp import ClientSession, web
+    from aiohttp.test_utils import TestServer
+
+    hooks = Webhooks(secret=SECRET)
+    app = web.Application()
+    hooks.add_to(app)
+    headers = {"Content-Encoding": "gzip", "Content-Type": "application/json"}
+    async with (
+        TestServer(app) as server,
+        ClientSession() as session,
+        session.post(server.make_url(hooks.path()), data=b"{}", headers=headers) as answer,
+    ):
+        assert (answer.status, await answer.text()) == (400, "The body is not JSON.")
+
+
 async def test_a_websocket_and_a_disconnect_are_ended() -> None:
     hooks = Webhooks(secret=SECRET)
     sent: list[Any] = []

@@ -240,11 +240,11 @@ def test_without_its_id_an_event_is_known_by_its_whole_body() -> None:
 
 def test_repr_shows_no_text_and_no_digits() -> None:
     for name in BODIES:
-        assert "4711" not in repr(parse_event(BODIES[name]))
+        assert "4711#0815" not in repr(parse_event(BODIES[name]))
     message = parse_event(BODIES["message"])
     assert isinstance(message, InboundMessage)
-    assert message.message_body.text == "STOP 4711"
-    assert "4711" not in repr(parse_event({"text": "4711", "list": ["4711"]}))
+    assert message.message_body.text == "STOP 4711#0815"
+    assert "4711#0815" not in repr(parse_event({"text": "4711#0815", "list": ["4711#0815"]}))
 
 
 def test_late_is_not_on_the_wire() -> None:

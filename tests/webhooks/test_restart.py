@@ -6,6 +6,7 @@ import asyncio
 import random
 import sqlite3
 import stat
+import threading
 import time
 from collections import Counter
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ import pytest
 
 from tests.support.events import BODIES, SECRET, dlr, post
 from tests.support.processes import start
+from tests.support.soon import SOON
 from tests.support.webhook_load import CONCURRENCY
 from tests.support.webhook_worker import kill_and_restart
 from wavix_async import ConfigurationError
@@ -60,7 +62,7 @@ async def test_handlers_that_close_cut_off_run_at_the_next_start(tmp_path: Path)
     got: list[str] = []
 
     def make(*, ends: bool) -> Webhooks:
-        hooks = Webhooks(secret=SECRET, seen=SqliteStore(tmp_path / "events.db"), grace=0.0)
+        hooks = Webhooks(secret=SECRET, seen=SqliteStore(tmp_path / "events.db"), grace=SOON if ends else 0.0)
 
         @hooks.on(DeliveryReport)
         async def handle(report: DeliveryReport) -> None:
@@ -73,9 +75,7 @@ async def test_handlers_that_close_cut_off_run_at_the_next_start(tmp_path: Path)
     async with make(ends=False) as hooks:
         for name in ("a", "b", "c"):
             await post(hooks.asgi, dlr(name))
-    hooks = make(ends=True)
-    hooks._grace = 10.0
-    async with hooks:
+    async with make(ends=True):
         pass
     assert sorted(got) == ["a", "b", "c"]
 
@@ -150,6 +150,35 @@ async def test_failures_are_kept_over_restarts_up_to_a_bound(tmp_path: Path) -> 
     ]
 
 
+async def test_a_retry_beside_another_handler_of_the_event_keeps_the_event(tmp_path: Path) -> None:
+    gate, begun = asyncio.Event(), asyncio.Event()
+
+    def make() -> Webhooks:
+        hooks = Webhooks(secret=SECRET, seen=SqliteStore(tmp_path / "events.db"), grace=SOON)
+
+        @hooks.on(DeliveryReport)
+        async def fails(report: DeliveryReport) -> None:
+            raise RuntimeError
+
+        @hooks.on(DeliveryReport)
+        async def waits(report: DeliveryReport) -> None:
+            begun.set()
+            await gate.wait()
+
+        return hooks
+
+    async with make() as hooks:
+        await post(hooks.asgi, dlr("a"))
+        await begun.wait()
+        retrying = asyncio.create_task(hooks.retry_failed())
+        await asyncio.sleep(0)
+        gate.set()
+        assert await retrying == 0
+    async with make() as hooks:
+        pass
+    assert [each.error for each in hooks.failed] == ["RuntimeError"]
+
+
 async def test_an_interrupted_event_waits_for_a_handler_that_wants_it(tmp_path: Path) -> None:
     path, got = tmp_path / "events.db", []
     hooks = Webhooks(secret=SECRET, seen=SqliteStore(path), grace=0.0)
@@ -196,7 +225,11 @@ async def test_a_file_that_is_no_store_is_refused_and_left_alone(tmp_path: Path)
         with pytest.raises(ConfigurationError, match="as a store of events"):
             await hooks.start()
         assert (await post(hooks.asgi, dlr("m"))).status == 503
+        await hooks.close()
     assert path.read_text().startswith("Dear all")
+    async with asyncio.timeout(SOON):
+        while any(thread.name.startswith("wavix-webhooks") for thread in threading.enumerate()):
+            await asyncio.sleep(0.001)
 
 
 @pytest.mark.parametrize("ttl", [0.0, 1000.0])

@@ -392,9 +392,13 @@ class BulkRun(TaskCoroutine[BulkReport[Key, Result]], Generic[Key, Result]):
         """
         if not self._stopping or self._broken is not None:
             return
+        has_history = self._journal is not None and self._journal.has_history
+        if has_history and self._journal is not None and self._journal.error is not None:
+            return
+        # No worker looks for proofs from here on: what an earlier run may have sent stays unknown.
+        self._may_prove = False
         loop = asyncio.get_running_loop()
         until, log = None, AttemptLog()
-        has_history = self._journal is not None and self._journal.has_history
         if self._source.total is None or has_history:
             # Requests in flight may have used up the grace period, but most inputs need only a moment.
             until = max(self._pool.ends_at or 0.0, loop.time() + _READ_AT_LEAST)
@@ -552,6 +556,9 @@ class BulkRun(TaskCoroutine[BulkReport[Key, Result]], Generic[Key, Result]):
                         return entry.ended if entry.is_final else self._unknown_before(entry.ended, entry)
                     if entry is not None:
                         log.entry, change = entry, entry.change
+                    elif self._journal.has_history:
+                        # The journal cannot say whether an earlier run has sent it.
+                        return BulkResult(key, BulkStatus.UNKNOWN, error=self._stopped_by)
                 if self._stopping:
                     return BulkResult(key, BulkStatus.NOT_SENT, error=self._stopped_by)
                 if self._operation.find is not None:
@@ -578,6 +585,10 @@ class BulkRun(TaskCoroutine[BulkReport[Key, Result]], Generic[Key, Result]):
             if not is_cancelled():
                 self._abort(foreign_cancel(error))
                 return BulkResult(key, BulkStatus.UNKNOWN, attempts=log.attempts)
+            if log.entry is None and self._journal is not None and self._journal.has_history:
+                # An earlier run may have sent it, and the journal has not answered yet.
+                self._cut_short = True
+                raise
             may_be_done = log.maybe_done and not self._operation.reads_only
             status = BulkStatus.UNKNOWN if may_be_done else BulkStatus.NOT_SENT
             result = BulkResult[Key, Result](key, status, attempts=log.attempts)
@@ -587,13 +598,16 @@ class BulkRun(TaskCoroutine[BulkReport[Key, Result]], Generic[Key, Result]):
             raise
 
     async def _claim(self, journal: "Journal", key: Key, change: Any) -> "Entry | None":
-        """Return what the journal knows of an item; None if the run stops, and no earlier run has met any item."""
+        """Return what the journal knows of an item; None if the run stops, and the journal knows or says nothing."""
         if self._broken is not None or (self._stopping and not journal.has_history):
             return None
         try:
             return await journal.claim(key, change)
         except JournalError as error:
-            self._abort(error)
+            if journal.error is None:
+                self._abort(error)
+            else:
+                self._stop_if_unwritten()
             return None
 
     def _unknown_before(self, result: BulkResult[Key, Result], entry: "Entry") -> BulkResult[Key, Result] | None:

@@ -1,23 +1,28 @@
 """The application: registers all commands, and turns an error into an exit code and a message on stderr."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from typing import Any, Final, TypeAlias
 
 from cyclopts import App, CycloptsError
 from rich.text import Text
 
 from wavix_async import WavixError, __version__
-from wavix_async.cli._commands import bulk_update, demo, diff, fire, get, list_, listen, release, sandbox, update
-from wavix_async.cli._commands import fleet as _fleet
+from wavix_async.cli._api import add_groups
 from wavix_async.cli._console import err, out, printable, suppress_broken_pipe
 from wavix_async.cli._exit import ExitCode, Quit, code_for_error
 from wavix_async.cli._options import with_option_names
 
 __all__ = ["run"]
 
-_HELP = """Manage Wavix phone numbers from the command line.
+_Command: TypeAlias = Callable[..., Any]
+
+_HELP = """Use the Wavix API from the command line.
 
 Set your API key in WAVIX_API_KEY. Data goes to stdout; progress, questions and errors go to stderr.
+
+Give a list as an option that you repeat, as JSON, or as @FILE with one item a line. Give an object as JSON, as @FILE,
+or as options with dots: --message-body.text.
 
 Example: `wavix-async numbers list --limit 10`
 
@@ -42,9 +47,13 @@ _SPEC_HELP = """Watch for changes of the API.
 
 Example: `wavix-async spec diff openapi.json`
 """
+_DEMO_HELP = "Update numbers on a local Wavix simulator with limits and faults."
+_SANDBOX_HELP = "Run a local Wavix simulator for tests, until Ctrl-C."
+_COMPLETION_HELP = "Print the script that completes commands in your shell."
 
 
-def _make_app() -> App:
+def _make_app(argv: Sequence[str]) -> App:
+    """Return the application; only the command that is called is imported."""
     app = App(
         name="wavix-async",
         help=_HELP,
@@ -54,31 +63,82 @@ def _make_app() -> App:
         suppress_keyboard_interrupt=False,
         result_action="return_value",
     )
-    app.command(demo)
-    numbers = App(name="numbers", help=_NUMBERS_HELP)
-    numbers.command(list_, name="list")
-    numbers.command(get)
-    numbers.command(update)
-    numbers.command(bulk_update)
-    numbers.command(release)
-    app.command(numbers)
-    fleet = App(name="fleet", help=_FLEET_HELP)
-    fleet.command(_fleet.export)
-    fleet.command(_fleet.plan)
-    fleet.command(_fleet.apply)
-    fleet.command(_fleet.resume)
-    fleet.command(_fleet.status)
-    fleet.command(_fleet.roll_back)
-    app.command(fleet)
-    app.command(sandbox)
-    webhooks = App(name="webhooks", help=_WEBHOOKS_HELP)
-    webhooks.command(listen)
-    webhooks.command(fire)
-    app.command(webhooks)
-    spec = App(name="spec", help=_SPEC_HELP)
-    spec.command(diff)
-    app.command(spec)
+    called = next((word for word in argv if not word.startswith("-")), None)
+    written: dict[str, App] = {}
+    for name, (help_, fill) in _WRITTEN.items():
+        group = App(name=name, help=help_)
+        if called in (name, "completion"):
+            # One command is a command of the application, several are a group.
+            command = fill(group)
+            if command is not None:
+                app.command(command, name=name)
+                continue
+        app.command(group)
+        written[name] = group
+    if called == "completion":
+        from wavix_async.cli._commands.completion import completion_of
+
+        app.command(completion_of(app), name="completion")
+    else:
+        app.command(App(name="completion", help=_COMPLETION_HELP))
+    add_groups(app, argv, written)
     return app
+
+
+def _demo(_: App) -> _Command:
+    from wavix_async.cli._commands.demo import demo
+
+    return demo
+
+
+def _sandbox(_: App) -> _Command:
+    from wavix_async.cli._commands.sandbox import sandbox
+
+    return sandbox
+
+
+def _numbers(group: App) -> None:
+    from wavix_async.cli._commands import bulk_update, numbers
+
+    group.command(numbers.list_, name="list")
+    group.command(numbers.get)
+    group.command(numbers.update)
+    group.command(bulk_update.bulk_update)
+    group.command(numbers.release)
+
+
+def _fleet(group: App) -> None:
+    from wavix_async.cli._commands import fleet
+
+    group.command(fleet.export)
+    group.command(fleet.plan)
+    group.command(fleet.apply)
+    group.command(fleet.resume)
+    group.command(fleet.status)
+    group.command(fleet.roll_back)
+
+
+def _webhooks(group: App) -> None:
+    from wavix_async.cli._commands import webhooks
+
+    group.command(webhooks.listen)
+    group.command(webhooks.fire)
+
+
+def _spec(group: App) -> None:
+    from wavix_async.cli._commands import spec
+
+    group.command(spec.diff)
+
+
+_WRITTEN: Final[Mapping[str, tuple[str, Callable[[App], _Command | None]]]] = {
+    "demo": (_DEMO_HELP, _demo),
+    "numbers": (_NUMBERS_HELP, _numbers),
+    "fleet": (_FLEET_HELP, _fleet),
+    "sandbox": (_SANDBOX_HELP, _sandbox),
+    "webhooks": (_WEBHOOKS_HELP, _webhooks),
+    "spec": (_SPEC_HELP, _spec),
+}
 
 
 def run(argv: Sequence[str]) -> int:
@@ -93,7 +153,7 @@ def run(argv: Sequence[str]) -> int:
     code = None
     try:
         with suppress_broken_pipe():
-            code = _make_app()(argv, exit_on_error=False, print_error=False)
+            code = _make_app(argv)(argv, exit_on_error=False, print_error=False)
     except KeyboardInterrupt:
         return _fail(ExitCode.INTERRUPTED, "Interrupted.")
     except CycloptsError as error:

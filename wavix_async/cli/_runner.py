@@ -34,6 +34,8 @@ async def run_bulk(
     display: Display,
     on_result: Callable[[BulkResult], object],
     stop_input: Callable[[], object] = lambda: None,
+    *,
+    label: str = "Updating",
 ) -> RunOutcome:
     """Run a bulk update, show its progress, and pass on each result.
 
@@ -45,6 +47,7 @@ async def run_bulk(
         display: Shows the progress.
         on_result: Called with each result as it arrives.
         stop_input: Called at the first Ctrl-C, to end the input.
+        label: What the run does, for the progress.
 
     Returns:
         The report, whether the user pressed Ctrl-C, and the error of the input, if any.
@@ -57,7 +60,7 @@ async def run_bulk(
         run.stop(GRACE)
 
     with catch_interrupts(stop) as interrupts:
-        async with show_progress(display, lambda: ("Updating", run.progress)):
+        async with show_progress(display, lambda: (label, run.progress)):
             try:
                 # If `on_result` raises, this closes the run at once: it must send nothing after the report.
                 async with aclosing(aiter(run)) as results:

@@ -6,7 +6,7 @@ events, as far as the content of an event can tell.
 
 from datetime import datetime
 from decimal import Decimal
-from typing import Annotated, Final, TypeAlias
+from typing import Annotated, TypeAlias
 
 from attrs import field, frozen
 from cattrs.gen import override
@@ -16,7 +16,7 @@ from wavix_async.models._keys import BODY, body_hash, event_key
 from wavix_async.models.calls import Call
 from wavix_async.models.cdrs import CallDisposition, TranscriptionStatus
 from wavix_async.models.common import Direction
-from wavix_async.models.messages import MessageBody, MessageDeliveryStatus, MessageType
+from wavix_async.models.messages import FINAL, MessageBody, MessageDeliveryStatus, MessageType
 from wavix_async.models.ten_dlc.statuses import TenDLCBrandStatus, TenDLCCampaignStatus, TenDLCNumberStatus
 
 __all__ = [
@@ -34,15 +34,6 @@ __all__ = [
 
 CallEvent: TypeAlias = Call
 """An event of a call: the call as it is after the event."""
-
-
-_FINAL: Final = (
-    MessageDeliveryStatus.DELIVERED,
-    MessageDeliveryStatus.UNDELIVERED,
-    MessageDeliveryStatus.EXPIRED,
-    MessageDeliveryStatus.REJECTED,
-    MessageDeliveryStatus.DLR_EXPIRED,
-)
 
 
 @frozen(kw_only=True)
@@ -77,7 +68,7 @@ class DeliveryReport(Model):
     @property
     def is_final(self) -> bool:
         """Whether no other status follows: delivered, undelivered, expired, rejected or dlr_expired."""
-        return self.status in _FINAL
+        return self.status in FINAL
 
     @property
     def key(self) -> str:

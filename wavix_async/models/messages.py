@@ -56,13 +56,14 @@ class MessageDeliveryStatus(OpenStrEnum):
     DLR_EXPIRED = "dlr_expired"
 
 
-_FINAL: Final = (
+FINAL: Final = (
     MessageDeliveryStatus.DELIVERED,
     MessageDeliveryStatus.UNDELIVERED,
     MessageDeliveryStatus.EXPIRED,
     MessageDeliveryStatus.REJECTED,
     MessageDeliveryStatus.DLR_EXPIRED,
 )
+"""The statuses that no other follows."""
 
 
 class SenderIDType(OpenStrEnum):
@@ -140,7 +141,7 @@ class Message(Model):
     @property
     def is_final(self) -> bool:
         """Whether no other status follows: delivered, undelivered, expired, rejected or dlr_expired."""
-        return self.status in _FINAL
+        return self.status in FINAL
 
 
 @frozen(kw_only=True)

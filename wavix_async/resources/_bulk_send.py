@@ -2,19 +2,30 @@
 
 import functools
 import json
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable, Iterable, Iterator, Mapping, Sized
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterable,
+    AsyncIterator,
+    Awaitable,
+    Generator,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sized,
+)
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Final, Literal
 
 import attrs
 
-from wavix_async._codec import from_dict, query_of, to_dict
+from wavix_async._codec import from_dict, to_dict
 from wavix_async._http import BaseClient, Operation, idempotency_headers
 from wavix_async.bulk import BulkOperation, BulkStatus, OncePerKey
 from wavix_async.errors import APIError, InputError, WavixError
 from wavix_async.models._checks import make_body
-from wavix_async.models.messages import Message, MessageCreate, MessageList, MessagePage
+from wavix_async.models.messages import Message, MessageCreate, MessagePage
+from wavix_async.resources._sent import sent_messages
 from wavix_async.types import UNSET
 
 __all__ = ["pairs_of", "sending"]
@@ -22,7 +33,6 @@ __all__ = ["pairs_of", "sending"]
 _NO_FUNDS: Final = "insufficient funds"
 _CLOCKS_DIFFER: Final = timedelta(minutes=2)
 """How much earlier than this machine the API's clock may say that a message was submitted."""
-_MOST_SHOWN: Final = 100
 
 
 def pairs_of(items: Any) -> Any:
@@ -42,19 +52,23 @@ def pairs_of(items: Any) -> Any:
 
 
 def _pairs_of(items: Iterable[Any]) -> Iterator[Any]:
-    for position, item in enumerate(items):
-        yield _pair_of(position, item)
+    try:
+        for position, item in enumerate(items):
+            yield _pair_of(position, item)
+    finally:
+        if isinstance(items, Generator):
+            items.close()
 
 
 async def _pairs_of_async(items: AsyncIterable[Any]) -> AsyncIterator[Any]:
-    position = 0
+    position, iterator = 0, aiter(items)
     try:
-        async for item in items:
+        async for item in iterator:
             yield _pair_of(position, item)
             position += 1
     finally:
-        if isinstance(items, AsyncGenerator):
-            await items.aclose()
+        if isinstance(iterator, AsyncGenerator):
+            await iterator.aclose()
 
 
 def _pair_of(position: int, item: Any) -> Any:
@@ -109,22 +123,15 @@ async def _prove(
 
     The tag may be the caller's own. Then a message to another number, or one that is older than the run, is not it.
     """
-    query = MessageList(
-        type="outbound",
-        tag=_tag_of(message),
-        to=None if since is None else message.to,
-        # The API takes days here.
-        sent_after=None if since is None else (since - timedelta(days=1)).date(),
-    )
-    page = await client.call(list_, query={**query_of(query), "per_page": _MOST_SHOWN})
-    found = [each for each in page.items or () if isinstance(each, Message) and each.tag == message.tag]
+    tag = _tag_of(message)
+    assert tag is not None
+    # The API takes days here.
+    sent_after = None if since is None else (since - timedelta(days=1)).date()
+    to = None if since is None else message.to
+    found = await sent_messages(client, list_, tag=tag, to=to, sent_after=sent_after)
     if since is not None:
-        found = [each for each in found if _is_to(each, message) and _is_after(each, since)]
+        found = [each for each in found if _is_after(each, since)]
     return found[0] if len(found) == 1 else None
-
-
-def _is_to(found: Message, message: MessageCreate) -> bool:
-    return isinstance(found.to, str) and found.to.removeprefix("+") == message.to.removeprefix("+")
 
 
 def _is_after(found: Message, since: datetime) -> bool:

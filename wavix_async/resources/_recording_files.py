@@ -116,8 +116,13 @@ class RecordingFiles:
     ) -> AsyncGenerator[tuple[Any, _Wanted], None]:
         await asyncio.to_thread(self._make_ready)
         if isinstance(recordings, AsyncIterable):
-            async for each in recordings:
-                yield _item(each)
+            iterator = aiter(recordings)
+            try:
+                async for each in iterator:
+                    yield _item(each)
+            finally:
+                if isinstance(iterator, AsyncGenerator):
+                    await iterator.aclose()
         else:
             for each in recordings:
                 yield _item(each)

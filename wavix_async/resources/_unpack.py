@@ -81,6 +81,8 @@ class unpack(Generic[P, B]):  # noqa: N801 - reads as a decorator
         if inspect.iscoroutinefunction(method):
             _mark_coroutine_function(call)
         call.__doc__ = FieldDoc(method.__doc__ or "", model, "Args")
+        # The command line makes an option of each field.
+        call.unpacks = model  # type: ignore[attr-defined]
         return call
 
 

@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 async def wait_until(
     client: BaseClient,
-    read: Callable[[], Awaitable[T]],
+    read: Callable[[BaseClient], Awaitable[T]],
     done: Callable[[T], bool],
     *,
     what: str,
@@ -23,27 +23,37 @@ async def wait_until(
     timeout: float | None,
     absent: tuple[type[WavixError], ...] = (),
     events: EventSource | None = None,
-    event: str,
+    event: str | None = None,
     **fields: object,
 ) -> T:
     """Read an object until it has reached an end state; see `_http.waiters`.
 
+    The reads are in the bulk lane, because reads that can wait must not delay other calls.
+
     Args:
         client: The client.
-        read: Reads the object.
+        read: Reads the object with the client that it is given.
         done: Returns whether an object has reached an end state, good or bad.
         what: The object and the state, for the message of a timeout.
         every: The first and the longest interval between two reads, in seconds.
         timeout: Seconds to wait at most; None: no limit.
         absent: Errors that mean that the object is not there yet.
         events: Where to hear of the end; None: only the reads tell.
-        event: The name of the event's class: only a wait that listens loads it.
+        event: The name of the event's class: only a wait that listens loads it. None: no event tells of the end.
         fields: The values that the event has.
     """
     every, timeout = check_intervals(every, timeout)
-    wake = None if events is None else _listen(events, event, fields)
+    wake = None if events is None or event is None else _listen(events, event, fields)
+    patient = client.with_options(lane="bulk")
     return await wait_for(
-        read, done, what=what, every=every, timeout=timeout, clock=client.clock, absent=absent, wake=wake
+        lambda: read(patient),
+        done,
+        what=what,
+        every=every,
+        timeout=timeout,
+        clock=client.clock,
+        absent=absent,
+        wake=wake,
     )
 
 

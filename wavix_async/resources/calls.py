@@ -4,7 +4,7 @@ import builtins
 from functools import cached_property
 from typing import TYPE_CHECKING, Final, Literal
 
-from wavix_async._http import EventSource, Operation
+from wavix_async._http import BaseClient, EventSource, Operation
 from wavix_async.errors import InputError, NotFoundError
 from wavix_async.models.calls import (
     Call,
@@ -339,23 +339,21 @@ class Calls(Resource):
             raise InputError(f"until must be 'answered' or 'completed', got {until!r}.")
         from wavix_async.resources.cdrs import GET as GET_CDR
 
-        # Reads that can wait do not delay other calls.
-        patient = self._client.with_options(lane="bulk")
         latest: Call | None = None
         missing_since: float | None = None
 
-        async def read() -> "Call | CDR | None":
+        async def read(client: BaseClient) -> "Call | CDR | None":
             nonlocal latest, missing_since
             try:
-                latest, missing_since = await patient.call(GET, path=path), None
+                latest, missing_since = await client.call(GET, path=path), None
                 return latest
             except NotFoundError:
                 pass
             try:
-                return await patient.call(GET_CDR, path={"call_id": call_id})
+                return await client.call(GET_CDR, path={"call_id": call_id})
             except NotFoundError:
                 # A call may be listed, and a CDR written, a moment late.
-                now = patient.clock.time()
+                now = client.clock.time()
                 missing_since = now if missing_since is None else missing_since
                 if now - missing_since >= _CDR_LATE:
                     raise
@@ -367,7 +365,7 @@ class Calls(Resource):
             return state is not None
 
         state = await wait_until(
-            patient,
+            self._client,
             read,
             is_done,
             what=f"call {call_id} is {until}",

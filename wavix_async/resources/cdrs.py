@@ -97,14 +97,12 @@ class Transcription(Resource):
                 None if there was none.
             NotFoundError: There is no such call.
         """
-        # Reads that can wait do not delay other calls.
-        patient = self._client.with_options(lane="bulk")
         path, newer_than = self._path(GET_TRANSCRIPTION, (call_id,)), moment("newer_than", newer_than)
         # A 404 of the transcription means "not yet" only if there is such a call.
-        await patient.call(GET, path=path)
+        await self._client.with_options(lane="bulk").call(GET, path=path)
         return await wait_until(
-            patient,
-            lambda: patient.call(GET_TRANSCRIPTION, path=path),
+            self._client,
+            lambda client: client.call(GET_TRANSCRIPTION, path=path),
             lambda found: found.status in _ENDS and is_newer(found.transcription_date, newer_than),
             what=f"call {call_id} is transcribed",
             every=every,

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar, overload
 
 from wavix_async._http import EventSource, Export, Operation, idempotency_headers
 from wavix_async.errors import InputError
-from wavix_async.models._checks import phone
-from wavix_async.models.common import Direction, Success
+from wavix_async.models.common import Success
 from wavix_async.models.messages import (
     Message,
     MessageContent,
@@ -28,6 +27,7 @@ from wavix_async.models.messages import (
 from wavix_async.resources._base import Resource
 from wavix_async.resources._ids import TextId
 from wavix_async.resources._pagination import Paginator
+from wavix_async.resources._sent import sent_messages
 from wavix_async.resources._unpack import unpack
 from wavix_async.resources._waits import wait_until
 from wavix_async.types import UNSET, UnsetType
@@ -223,10 +223,10 @@ class Messages(Resource):
             ConfigurationError: `every` or `timeout` is out of range.
             NotFoundError: The account has no such message.
         """
-        patient = Messages(self._client.with_options(lane="bulk"))
+        path = self._path(GET, (message_id,))
         return await wait_until(
-            patient._client,
-            lambda: patient.get(message_id),
+            self._client,
+            lambda client: client.call(GET, path=path),
             lambda message: message.is_final,
             what=f"message {message_id} has a final status",
             every=every,
@@ -258,9 +258,7 @@ class Messages(Resource):
         """
         if not tag:
             raise InputError("find_sent() needs the tag that the message was sent with: an empty tag proves nothing.")
-        query = MessageList(type=Direction.OUTBOUND, tag=tag, to=to, sent_after=sent_after, limit=100)
-        page = await self._pages(LIST, query=query)
-        return next((each for each in page if _is_sent(each, tag, query.to)), None)
+        return next(iter(await sent_messages(self._client, LIST, tag=tag, to=to, sent_after=sent_after)), None)
 
     @overload
     def bulk_send(
@@ -350,9 +348,3 @@ class Messages(Resource):
             failures_to=failures_to,
             journal=journal,
         )
-
-
-def _is_sent(message: Message, tag: str, to: str | None) -> bool:
-    """Return whether a message shows all that was asked for: the API may ignore a filter."""
-    is_to = to is None or (isinstance(message.to, str) and phone(message.to, plus=False) == to)
-    return is_to and message.tag == tag and message.direction != Direction.INBOUND

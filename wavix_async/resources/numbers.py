@@ -27,6 +27,7 @@ from wavix_async.resources._base import Resource, refuse_empty
 from wavix_async.resources._ids import IntId
 from wavix_async.resources._pagination import Paginator, items_of
 from wavix_async.resources._unpack import unpack
+from wavix_async.resources._waits import wait_until
 
 if TYPE_CHECKING:
     from wavix_async.bulk import BulkOperation, BulkProgress, BulkRun
@@ -200,14 +201,13 @@ class Numbers(Resource):
             NotFoundError: The account has no such number.
         """
         _check_update(number_id, changes)
-        # Reads that can wait do not delay other calls.
-        patient = self._client.with_options(lane="bulk")
-        return await patient.wait_for(
-            lambda: _read(patient, number_id),
+        return await wait_until(
+            self._client,
+            lambda client: _read(client, number_id),
             lambda number: not changes.differs_from(number),
+            what=f"number {number_id} shows {', '.join(changes)}",
             every=every,
             timeout=timeout,
-            what=f"number {number_id} shows {', '.join(changes)}",
         )
 
     @unpack(NumberUpdate)

@@ -158,12 +158,10 @@ class SpeechAnalytics(Resource):
             WaitTimeoutError: The file is not transcribed in time; `last` is the transcription as it was read last.
             NotFoundError: There is no such transcription.
         """
-        # Reads that can wait do not delay other calls.
-        patient = self._client.with_options(lane="bulk")
         path, newer_than = self._path(GET, (request_id,)), moment("newer_than", newer_than)
         return await wait_until(
-            patient,
-            lambda: patient.call(GET, path=path),
+            self._client,
+            lambda client: client.call(GET, path=path),
             lambda found: not found.pending and is_newer(found.transcription_date, newer_than),
             what=f"file {request_id} is transcribed",
             every=every,

@@ -108,15 +108,13 @@ class Validation(Resource):
             ConfigurationError: `every` or `timeout` is out of range.
             NotFoundError: There is no such batch.
         """
-        patient = Validation(self._client.with_options(lane="bulk"))
         return await wait_until(
-            patient._client,
-            lambda: patient.get(request_id),
+            self._client,
+            lambda client: Validation(client).get(request_id),
             lambda batch: batch.is_final,
             what=f"validation {request_id} is finished",
             every=every,
             timeout=timeout,
-            event="",
         )
 
     def run(

@@ -7,6 +7,7 @@ from wavix_async.models.voice_campaigns import VoiceCampaign, VoiceCampaignCreat
 from wavix_async.resources._base import Resource
 from wavix_async.resources._ids import IntId
 from wavix_async.resources._unpack import unpack
+from wavix_async.resources._waits import wait_until
 
 __all__ = ["VoiceCampaigns"]
 
@@ -78,12 +79,11 @@ class VoiceCampaigns(Resource):
             NotFoundError: There is no such campaign.
         """
         path = self._path(GET, (voice_campaign_id,))
-        # Reads that can wait do not delay other calls.
-        patient = self._client.with_options(lane="bulk")
-        return await patient.wait_for(
-            lambda: patient.call(GET, path=path),
+        return await wait_until(
+            self._client,
+            lambda client: client.call(GET, path=path),
             lambda campaign: campaign.status not in (None, VoiceCampaignStatus.IN_PROGRESS),
+            what=f"voice campaign {voice_campaign_id} is no longer in progress",
             every=every,
             timeout=timeout,
-            what=f"voice campaign {voice_campaign_id} is no longer in progress",
         )

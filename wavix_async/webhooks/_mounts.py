@@ -8,6 +8,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, 
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
+from wavix_async.errors import DecodeError
 from wavix_async.webhooks._parse import KINDS
 from wavix_async.webhooks._request import Incoming, Receiver, Reply
 
@@ -215,6 +216,14 @@ def add_to_aiohttp(hooks: Receiver, app: "web.Application", prefix: str) -> None
     """Add the routes to an application, and start and close the webhooks with it."""
     from aiohttp import web
 
+    async def read(request: web.Request) -> AsyncIterator[bytes]:
+        try:
+            async for chunk in request.content.iter_any():
+                yield chunk
+        except web.RequestPayloadError:
+            # Such as a body that says it is gzip, and is not.
+            raise DecodeError("The body is damaged.") from None
+
     async def handle(request: web.Request) -> web.Response:
         def header(name: str) -> str | None:
             found = request.headers.getall(name, [])
@@ -227,7 +236,7 @@ def add_to_aiohttp(hooks: Receiver, app: "web.Application", prefix: str) -> None
                 kind=request.match_info.get("kind"),
                 header=header,
                 peer=request.remote,
-                body=request.content.iter_any(),
+                body=read(request),
             )
         )
         return web.Response(text=reply.text, status=reply.status, headers=dict(reply.headers))

@@ -58,7 +58,7 @@ redis.call('DEL', theirs)
 redis.call('ZREM', owners, dead)
 return {dead, found}
 """
-_MOST_DOUBTS: Final = 1_000
+_MOST_UNCERTAIN: Final = 1_000
 _PATIENCE: Final = 5.0
 
 
@@ -96,7 +96,7 @@ class RedisStore:
         self._redis: Any = None
         self._renewing: asyncio.Task[None] | None = None
         self._adopt: Callable[[Sequence[StoredEvent]], object] = len
-        self._doubts: list[tuple[NewEvent, str]] = []
+        self._uncertain: list[tuple[NewEvent, str]] = []
 
     async def open(self, adopt: Callable[[Sequence[StoredEvent]], object]) -> None:
         """Connect, and take over what ended processes have left, now and later."""
@@ -117,8 +117,8 @@ class RedisStore:
             return await self._add(event, token)
         except Exception:
             # The event may be stored although the answer is lost, and then a copy of it would count as a duplicate.
-            if len(self._doubts) < _MOST_DOUBTS:
-                self._doubts.append((event, token))
+            if len(self._uncertain) < _MOST_UNCERTAIN:
+                self._uncertain.append((event, token))
             raise
 
     async def _add(self, event: NewEvent, token: str) -> Verdict:
@@ -178,7 +178,7 @@ class RedisStore:
             await asyncio.sleep(self._lease / 3)
             try:
                 await self._renew()
-                await self._settle_doubts()
+                await self._store_uncertain()
             except Exception:  # noqa: S112 - requests fail as well, and these failures are logged
                 continue
 
@@ -189,11 +189,11 @@ class RedisStore:
             left = [_read(_text(event), _text(content), list(map(_text, ended))) for event, content, ended in answer[1]]
             self._adopt(sorted(left, key=lambda event: int(event.id)))
 
-    async def _settle_doubts(self) -> None:
-        while self._doubts:
-            event, token = self._doubts[0]
+    async def _store_uncertain(self) -> None:
+        while self._uncertain:
+            event, token = self._uncertain[0]
             verdict = await self._add(event, token)
-            self._doubts.pop(0)
+            self._uncertain.pop(0)
             if verdict.id is not None and event.body is not None:
                 self._adopt([StoredEvent(id=verdict.id, kind=event.kind, body=event.body, late=verdict.late,
                                          done=frozenset(), failed={})])  # fmt: skip

@@ -20,6 +20,7 @@ class Incoming:
     peer: str | None
     """The address of the other end of the connection."""
     body: AsyncIterable[bytes]
+    """It raises `DecodeError` if it cannot be read."""
 
 
 @attrs.frozen

@@ -21,7 +21,7 @@ import os
 import re
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Mapping, Sequence
 from functools import cached_property
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, overload
@@ -170,6 +170,10 @@ class _Work:
         self.pending -= 1
         if self.pending == 0:
             self._idle.set()
+
+    def running(self, ids: Collection[str]) -> "list[asyncio.Future[int]]":
+        """Return the ends of the jobs of these events."""
+        return [job.done for job in self._jobs if job.id in ids]
 
     async def drain(self, seconds: float) -> None:
         """Wait until no event is left, then cancel what still runs."""
@@ -403,6 +407,11 @@ class Webhooks:
             How many of them have succeeded. The others are in `failed` again.
         """
         work = await self.start()
+        while running := work.running(self._failed):
+            # A job that still runs the other handlers of an event would remove it from the store.
+            await asyncio.wait(running)
+            if self._work is not work:
+                return 0
         taken, self._failed = self._failed, {}
         jobs = []
         for event_id, failures in taken.items():
@@ -411,12 +420,14 @@ class Webhooks:
             work.reserve()
             work.add(job)
             jobs.append(job)
-        counts = await asyncio.gather(*(job.done for job in jobs), return_exceptions=True)
-        for job, count in zip(jobs, counts, strict=True):
-            if not isinstance(count, int):
+        if jobs:
+            # Unlike `gather`, this leaves the jobs alone if the caller is cancelled.
+            await asyncio.wait([job.done for job in jobs])
+        for job in jobs:
+            if job.done.cancelled():
                 # `close` has cut it off.
                 self._failed.setdefault(job.id, taken[job.id])
-        return sum(count for count in counts if isinstance(count, int))
+        return sum(job.done.result() for job in jobs if not job.done.cancelled())
 
     # --- lifetime ---
 
@@ -534,10 +545,10 @@ class Webhooks:
             return Reply(403, "Forbidden"), "network", None, False
         if not _is_json(request.header("content-type")):
             return Reply(415, "The body must be JSON."), "type", None, False
-        body = await self._read(request)
-        if body is None:
-            return Reply(413, f"The body may have {self._max_body} bytes at most."), "size", None, False
         try:
+            body = await self._read(request)
+            if body is None:
+                return Reply(413, f"The body may have {self._max_body} bytes at most."), "size", None, False
             event = parse_event(body, request.kind)
         except DecodeError:
             return Reply(400, "The body is not JSON."), "body", None, False

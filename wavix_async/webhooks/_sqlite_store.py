@@ -65,7 +65,13 @@ class SqliteStore:
             self._thread.submit(self._close).result()
             self._thread.shutdown(wait=False)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="wavix-webhooks")
-        adopt(await self._run(self._open))
+        try:
+            left = await self._run(self._open)
+        except ConfigurationError:
+            self._thread.shutdown(wait=False)
+            self._thread = None
+            raise
+        adopt(left)
 
     async def add(self, event: NewEvent) -> Verdict:
         """Store an event."""

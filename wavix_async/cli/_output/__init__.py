@@ -3,7 +3,7 @@
 from wavix_async.cli._output.fleet_report import change_json, show_run, write_report
 from wavix_async.cli._output.format import format_count, format_duration, format_time
 from wavix_async.cli._output.progress import Display, ReadProgress, RunProgress
-from wavix_async.cli._output.report import format_counts, report_json, show_report
+from wavix_async.cli._output.report import format_counts, report_json, result_json, show_report
 from wavix_async.cli._output.results import result_file
 from wavix_async.cli._output.summary import (
     NOT_DONE,
@@ -16,7 +16,8 @@ from wavix_async.cli._output.summary import (
     stop_reason,
     summarize,
 )
-from wavix_async.cli._output.tables import number_facts, number_table
+from wavix_async.cli._output.tables import number_facts, number_table, value_cell
+from wavix_async.cli._output.ticker import ticking
 
 __all__ = [
     "NOT_DONE",
@@ -35,6 +36,7 @@ __all__ = [
     "number_facts",
     "number_table",
     "report_json",
+    "result_json",
     "result_file",
     "show_report",
     "show_run",
@@ -42,5 +44,7 @@ __all__ = [
     "status_meaning",
     "stop_reason",
     "summarize",
+    "ticking",
+    "value_cell",
     "write_report",
 ]

@@ -12,6 +12,7 @@ from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn, TextColumn
 from rich.text import Text
 
+from wavix_async import BulkProgress
 from wavix_async.cli._output.format import format_duration
 
 __all__ = ["Display", "ReadProgress", "RunProgress"]
@@ -190,7 +191,7 @@ def _eta(left: float | None) -> str:
 
 def _details(progress: RunProgress, speed: float, ending: tuple[str, str]) -> Text:
     parts = [
-        *([(f"updated {progress.updated:,}", "green")] if _has_results(progress) else []),
+        *([(_successes(progress), "green")] if _has_results(progress) else []),
         *([(f"failed {progress.failed:,}", "red" if progress.failed else "dim")] if _has_results(progress) else []),
         *([(f"unknown {progress.unknown:,}", "magenta")] if progress.unknown else []),
         *([(f"not sent {progress.not_sent:,}", "yellow")] if progress.not_sent else []),
@@ -204,7 +205,7 @@ def _details(progress: RunProgress, speed: float, ending: tuple[str, str]) -> Te
 def _line(label: str, progress: RunProgress, speed: float, ending: str) -> Text:
     share = f" ({progress.done / progress.total:.0%})" if progress.total else ""
     of = f" of {progress.total:,}" if progress.total is not None else ""
-    results = f"updated {progress.updated:,}, failed {progress.failed:,}, " if _has_results(progress) else ""
+    results = f"{_successes(progress)}, failed {progress.failed:,}, " if _has_results(progress) else ""
     return Text(
         f"{progress.elapsed:5.0f} s  {label.lower()}: {progress.done:,}{of}{share}, {results}"
         f"429s {progress.rate_limited:,}, {_pace(progress, speed)}, {ending}"
@@ -213,4 +214,13 @@ def _line(label: str, progress: RunProgress, speed: float, ending: str) -> Text:
 
 def _has_results(progress: RunProgress) -> bool:
     """Return whether any change has a result: while the run only reads numbers, there are no counts to show."""
-    return bool(progress.updated or progress.failed or progress.unknown or progress.not_sent)
+    return bool(_succeeded(progress) or progress.failed or progress.unknown or progress.not_sent)
+
+
+def _succeeded(progress: RunProgress) -> int:
+    return progress.succeeded if isinstance(progress, BulkProgress) else progress.updated
+
+
+def _successes(progress: RunProgress) -> str:
+    word = str(progress.success) if isinstance(progress, BulkProgress) else "updated"
+    return f"{word} {_succeeded(progress):,}"

@@ -18,7 +18,7 @@ _MAX_IDS: Final = 5
 def format_counts(report: BulkReport) -> Text:
     """Return the four counts as text; zeros are dim."""
     parts = [
-        (report.updated, "updated", "green"),
+        (report.succeeded, str(report.success), "green"),
         (report.failed, "failed", "red"),
         (report.unknown, "unknown", "magenta"),
         (report.not_sent, "not sent", "yellow"),
@@ -26,31 +26,44 @@ def format_counts(report: BulkReport) -> Text:
     return Text(", ").join(Text(f"{count:,} {word}", style=style if count else "dim") for count, word, style in parts)
 
 
-def show_report(console: Console, report: BulkReport, *, interrupted: bool = False) -> None:
+def show_report(
+    console: Console,
+    report: BulkReport,
+    *,
+    interrupted: bool = False,
+    title: str = "Bulk update",
+    label: str = "Numbers",
+) -> None:
     """Print a report for people.
 
     Args:
         console: The console to print to.
         report: The report.
         interrupted: Whether the user stopped the run with Ctrl-C.
+        title: What the run was.
+        label: What its items are.
     """
     pace = report.requests / report.elapsed if report.elapsed else 0.0
     facts: dict[str, str | Text] = {
-        "Numbers": f"{report.total:,}",
+        label: f"{report.total:,}",
         "Result": format_counts(report),
         "Requests": f"{report.requests:,} in {report.elapsed:.1f} s ({pace:,.0f}/s), "
         f"{report.rate_limited:,} throttled with 429",
     }
+    if report.skipped:
+        facts["Skipped"] = f"{report.skipped:,}, done before"
+    if report.charged:
+        facts["Charged"] = f"{report.charged} USD"
     if report.stopped_by is not None:
         facts["Ended early"] = printable(str(report.stopped_by))
     elif interrupted and (report.unknown or report.not_sent):
         facts["Ended early"] = "Stopped by you (Ctrl-C)."
-    show_facts(console, "Bulk update", facts, after=[*_reason_lines(report.failures), *_kind_lines(report)])
+    show_facts(console, title, facts, after=[*_reason_lines(report.failures), *_kind_lines(report)])
 
 
 def _reason_lines(failures: Iterable[BulkResult]) -> list[Text]:
     """Return a line for each reason, the most frequent first, with the first ids."""
-    ids_by_reason: dict[str, list[int]] = {}
+    ids_by_reason: dict[str, list[object]] = {}
     for result in failures:
         # The path in the message contains the id: replace it, so that equal reasons are counted together.
         reason = str(result.error or "the run stopped first").replace(f"/{result.id}:", "/{id}:")
@@ -91,9 +104,11 @@ def result_json(result: BulkResult) -> dict[str, Any]:
 
 def report_json(report: BulkReport, *, interrupted: bool) -> dict[str, Any]:
     """Return the report as one JSON object."""
+    more = {"charged": str(report.charged), "skipped": report.skipped} if report.success != "updated" else {}
     return {
         "total": report.total,
-        "updated": report.updated,
+        str(report.success): report.succeeded,
+        **more,
         "failed": report.failed,
         "unknown": report.unknown,
         "not_sent": report.not_sent,

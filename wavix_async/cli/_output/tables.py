@@ -10,7 +10,7 @@ from rich.text import Text
 from wavix_async import InboundCallDestination, Number, to_dict
 from wavix_async.cli._console import printable
 
-__all__ = ["number_facts", "number_table"]
+__all__ = ["number_facts", "number_table", "value_cell"]
 
 
 def number_table(numbers: Iterable[Number]) -> Table:
@@ -25,11 +25,11 @@ def number_table(numbers: Iterable[Number]) -> Table:
     for number in numbers:
         routes = number.destination if isinstance(number.destination, list) else []
         table.add_row(
-            _cell(number.id),
-            _cell(number.number),
-            _cell(number.label),
-            _cell(number.sms_enabled),
-            _cell(number.status),
+            value_cell(number.id),
+            value_cell(number.number),
+            value_cell(number.label),
+            value_cell(number.sms_enabled),
+            value_cell(number.status),
             Text(printable(", ".join(map(_route, routes)))),
         )
     return table
@@ -37,10 +37,11 @@ def number_table(numbers: Iterable[Number]) -> Table:
 
 def number_facts(number: Number) -> dict[str, str | Text]:
     """Return every field of a number, unknown ones included."""
-    return {name: _cell(value) for name, value in to_dict(number).items()}
+    return {name: value_cell(value) for name, value in to_dict(number).items()}
 
 
-def _cell(value: Any) -> Text:
+def value_cell(value: Any) -> Text:
+    """Return a JSON value as the text of a cell, with what a terminal would obey escaped."""
     match value:
         case None:
             return Text("-", style="dim")

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from functools import cached_property
 from typing import IO, Any, Final, cast
 
-from wavix_async._http import Download, EventSource, Operation
+from wavix_async._http import BaseClient, Download, EventSource, Operation
 from wavix_async.models.common import Success
 from wavix_async.models.ten_dlc.brands import (
     TenDLCBrand,
@@ -334,14 +334,13 @@ class BrandVettings(Resource):
             WaitTimeoutError: The vetting is not finished in time; `last` is the vetting as it was read last, or None.
             NotFoundError: There is no such brand.
         """
-        # Reads that can wait do not delay other calls.
-        patient = BrandVettings(self._client.with_options(lane="bulk"))
 
-        async def read() -> TenDLCBrandVetting | None:
-            return next((each for each in await patient.list(brand_id) if each.vetting_id == vetting_id), None)
+        async def read(client: BaseClient) -> TenDLCBrandVetting | None:
+            vettings = await BrandVettings(client).list(brand_id)
+            return next((each for each in vettings if each.vetting_id == vetting_id), None)
 
         found = await wait_until(
-            patient._client,
+            self._client,
             read,
             lambda vetting: vetting is not None and vetting.is_final,
             what=f"vetting {vetting_id} is finished",
@@ -503,10 +502,9 @@ class Brands(Resource):
             WaitTimeoutError: The registry has not decided in time; `last` is the brand as it was read last.
             NotFoundError: There is no such brand.
         """
-        patient = Brands(self._client.with_options(lane="bulk"))
         return await wait_until(
-            patient._client,
-            lambda: patient.get(brand_id),
+            self._client,
+            lambda client: Brands(client).get(brand_id),
             lambda brand: brand.is_final,
             what=f"brand {brand_id} is out of review",
             every=every,

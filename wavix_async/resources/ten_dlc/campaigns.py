@@ -7,7 +7,7 @@ from datetime import date
 from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
-from wavix_async._http import EventSource, Operation
+from wavix_async._http import BaseClient, EventSource, Operation
 from wavix_async.models._checks import phone
 from wavix_async.models.common import Success
 from wavix_async.models.ten_dlc.campaigns import (
@@ -141,15 +141,14 @@ class CampaignNumbers(Resource):
             NotFoundError: There is no such campaign.
         """
         wanted = [*dict.fromkeys(map(digits_of, [numbers] if isinstance(numbers, str) else numbers))]
-        patient = CampaignNumbers(self._client.with_options(lane="bulk"))
 
-        async def read() -> builtins.list[TenDLCCampaignNumber]:
-            found = await patient.list(brand_id, campaign_id)
+        async def read(client: BaseClient) -> builtins.list[TenDLCCampaignNumber]:
+            found = await CampaignNumbers(client).list(brand_id, campaign_id)
             shown = {phone(each.number, plus=False): each for each in found if isinstance(each.number, str)}
             return [shown[number] for number in wanted if number in shown]
 
         return await wait_until(
-            patient._client,
+            self._client,
             read,
             lambda found: len(found) == len(wanted) and all(each.is_final for each in found),
             what=f"{len(wanted)} numbers of campaign {campaign_id} are approved or rejected",
@@ -404,10 +403,9 @@ class Campaigns(Resource):
             WaitTimeoutError: The registry has not decided in time; `last` is the campaign as it was read last.
             NotFoundError: There is no such campaign.
         """
-        patient = Campaigns(self._client.with_options(lane="bulk"))
         return await wait_until(
-            patient._client,
-            lambda: patient.get(brand_id, campaign_id),
+            self._client,
+            lambda client: Campaigns(client).get(brand_id, campaign_id),
             lambda campaign: campaign.is_final,
             what=f"campaign {campaign_id} is out of review",
             every=every,

@@ -32,7 +32,7 @@ from wavix_async.sandbox._groups.reading import (
     json_object,
     rules,
 )
-from wavix_async.sandbox._server import ApiError, Call, Reply, Route, invalid, validation_error
+from wavix_async.sandbox._server import ApiError, Call, Reply, Route, check_all, invalid
 
 _ENDS = {
     "0408": ("cancelled", "noanswer"),
@@ -502,15 +502,7 @@ def _read(call: Call, rules: Mapping[str, Check]) -> Record:
         ApiError: 400 with every field that is wrong, in the form of the operations of calls.
     """
     given = json_object(call.body)
-    errors = {}
-    for name, rule in rules.items():
-        if name in given:
-            try:
-                rule(name, given[name])
-            except ApiError as error:
-                errors[name] = str(error)
-    if errors:
-        raise validation_error(errors)
+    check_all(rules, given)
     return given
 
 

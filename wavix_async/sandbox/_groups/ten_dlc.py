@@ -5,13 +5,14 @@ request. A brand is verified, unless its `ein_taxid` ends in 0000; a mock brand 
 evidence verifies the brand, and raises the score of a vetting. A campaign is approved, unless its name has the word
 `declined`; an appeal by a nudge approves that one, too. A number is approved, unless its label has the word `rejected`.
 Only verified brands can be vetted. A deleted brand is not found, but in the list on request; a deleted campaign can be
-read. A second link of a number is refused. Fees, scores, reasons and texts are our own, and three months have 90 days.
+read. A second link of a number is refused. An update costs a fee only if the brand must be verified again; the import
+of a vetting is free. Fees, scores, reasons and texts are our own, and three months have 90 days.
 """
 
 import mimetypes
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from datetime import timedelta
+from decimal import Decimal
 from functools import partial
 from typing import Any
 from urllib.parse import parse_qsl
@@ -35,6 +36,15 @@ _FEES = {"CHARITY": 3.0, "EMERGENCY": 5.0, "LOW_VOLUME": 1.5, "SOLE_PROPRIETOR":
 _FEE = 10.0
 """USD a month."""
 _SCORE = 60
+_CHARGES = {
+    "Registration of the Brand": ("4.00", 42),
+    "Update of the Brand": ("4.00", 47),
+    "Appeal of the Brand": ("10.00", 48),
+    "Vetting of the Brand": ("40.00", 50),
+    "Appeal of the vetting of the Brand": ("15.00", 51),
+}
+"""The price in USD of what is done with a brand, and the type of the transaction."""
+_CAMPAIGN_REGISTRATION = 43
 _USE_CASES = (
     *("AGENTS_FRANCHISES", "CARRIER_EXEMPT", "CHARITY", "EMERGENCY", "K12_EDUCATION", "LOW_VOLUME", "M2M", "MIXED"),
     *("POLITICAL", "PROXY", "SOCIAL", "SOLE_PROPRIETOR", "SWEEPSTAKE", "TRIAL", "UCAAS_HIGH", "UCAAS_LOW", "2FA"),
@@ -148,7 +158,7 @@ class TenDLC:
             Route("DELETE", f"{brand}/evidence/{{id}}", write, self.evidence.delete),
             Route("GET", f"{brand}/vettings", read, self.vettings.list),
             Route("POST", f"{brand}/vettings", write, self._vet, charged=True),
-            Route("PUT", f"{brand}/vettings", write, self._import_vetting, charged=True),
+            Route("PUT", f"{brand}/vettings", write, self._import_vetting),
             Route("GET", f"{brand}/vettings/appeals", read, self.vetting_appeals.list),
             Route("POST", f"{brand}/vettings/appeals", write, self._appeal_vetting, charged=True),
             Route("GET", f"{brand}/usecases/{{use_case}}", read, self._qualify),
@@ -253,11 +263,14 @@ class TenDLC:
         self._post("number", {"number": number, "campaign_id": campaign, "brand_id": brand, "status": status})
 
     def _add_sender_id(self, number: str) -> None:
-        given = {"sender_id": number, "type": "numeric", "countries": [], "usecase": "transactional"}
-        with suppress(ApiError):  # the account may have registered it by itself
-            record = self._sender_ids.insert(given)
-            self._senders[number] = record["id"]
-            self._sender_ids.change(record["id"], {"allowlisted_in": ["US"]})
+        # The account may have registered it by itself.
+        if all(without_plus(self._sender_ids.find(key)["sender_id"]) != number for key in self._sender_ids):
+            record = {"sender_id": number, "type": "numeric", "allowlisted_in": ["US"], "usecase": "transactional"}
+            self._senders[number] = self._sender_ids.add({**record, "samples": []})["id"]
+
+    def _charge(self, what: str, brand: str) -> None:
+        price, kind = _CHARGES[what]
+        self._context.charge(price, kind, f"{what} {brand}")
 
     # --- brands ---
 
@@ -278,7 +291,9 @@ class TenDLC:
         }
 
     def _create_brand(self, call: Call) -> Reply:
-        record = self.brands.insert(json_object(call.body))
+        given = json_object(call.body)
+        self._charge("Registration of the Brand", given["company_name"])
+        record = self.brands.insert(given)
         reply = Reply.of(201, record)
         self._later(self._decide_brand, record["brand_id"])
         return reply
@@ -290,8 +305,11 @@ class TenDLC:
             raise ApiError(422, f"A Brand in the status {old['status']} cannot be updated")
         if self._has_campaigns(key):
             raise ApiError(422, "A Brand with active Campaigns cannot be updated")
+        is_other = any(name in given and given[name] != old[name] for name in _IDENTITY)
+        if is_other:
+            self._charge("Update of the Brand", key)
         self.brands.change(key, {**given, "updated_at": self._now()})
-        if any(name in given and given[name] != old[name] for name in _IDENTITY):
+        if is_other:
             self._set_brand(key, "UNVERIFIED")
             self._set_brand(key, "REVIEW")
             self._later(self._decide_brand, key)
@@ -352,6 +370,7 @@ class TenDLC:
             is_open = is_open or (brand["status"] == "VERIFIED" and _PROOFS.get(category) == brand["entity_type"])
             if not is_open or _PROOFS.get(category, brand["entity_type"]) != brand["entity_type"]:
                 raise ApiError(422, f"Invalid request by {brand['status']} entity for {category} category")
+        self._charge("Appeal of the Brand", brand["brand_id"])
         now = self._now()
         record = {
             "categories": given["appeal_categories"],
@@ -382,6 +401,7 @@ class TenDLC:
         brand, given, vettings = self._brand(call), json_object(call.body), self.vettings.at(call)
         if brand["status"] not in _VERIFIED:
             raise ApiError(422, "Only a verified Brand can be vetted")
+        self._charge("Vetting of the Brand", brand["brand_id"])
         record = vettings.add(self._vetting(given, vettings.ids.make(len(vettings)), None, None))
         reply = Reply.of(200, record)
         self._later(self._finish_vetting, brand["brand_id"], record["vetting_id"])
@@ -428,6 +448,7 @@ class TenDLC:
         key = given.get("vetting_id") or next(reversed(list(vettings)), None)
         if key not in vettings:
             raise ApiError(422, "There is no such vetting")
+        self._charge("Appeal of the vetting of the Brand", brand["brand_id"])
         vetting, now = vettings.find(key), self._now()
         record = {
             "appeal_outcome": _vetting_outcome(vetting),
@@ -485,7 +506,10 @@ class TenDLC:
         brand = self._brand(call)
         if brand["status"] not in _VERIFIED:
             raise ApiError(422, "The Brand is not verified")
-        record = self.campaigns.insert({**json_object(call.body), "brand_id": brand["brand_id"]})
+        given = json_object(call.body)
+        fee = Decimal(str(_FEES.get(given["usecase"], _FEE)))
+        self._context.charge(3 * fee, _CAMPAIGN_REGISTRATION, f"Registration of the Campaign {given['name']}")
+        record = self.campaigns.insert({**given, "brand_id": brand["brand_id"]})
         self._born[record["campaign_id"]] = self._context.clock()
         reply = Reply.of(201, record)
         self._later(self._decide_campaign, record["campaign_id"])

@@ -1,7 +1,7 @@
 """The server of the sandbox: the steps that every request goes through, whatever its group."""
 
 from wavix_async.sandbox._server.courier import Courier, Deliveries
-from wavix_async.sandbox._server.description import json_object, request_check
+from wavix_async.sandbox._server.description import check_all, json_object, request_check
 from wavix_async.sandbox._server.errors import ApiError, invalid, unknown_numbers, validation_error
 from wavix_async.sandbox._server.faults import FAULT_KINDS, FaultPlan, Faults, Match, matches
 from wavix_async.sandbox._server.file_host import FileHost, FileMode
@@ -46,6 +46,7 @@ __all__ = [
     "Timers",
     "Variants",
     "Window",
+    "check_all",
     "check_arguments",
     "invalid",
     "json_object",

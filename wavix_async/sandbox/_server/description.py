@@ -186,18 +186,32 @@ def _mapped(schema: Schema, relaxed: _Relaxed) -> Check:
 
     def run(_: str, value: Any) -> None:
         errors = {name: "required" for name in required if name not in value}
-        for name, content in value.items():
-            check = checks.get(name)
-            try:
-                if check is None:
-                    raise invalid(name, "unknown field")
-                check(name, content)
-            except ApiError as error:
-                errors[name] = str(error)
-        if errors:
-            raise validation_error(errors)
+        errors |= {name: str(invalid(name, "unknown field")) for name in value if name not in checks}
+        check_all(checks, value, errors)
 
     return run
+
+
+def check_all(checks: Mapping[str, Check], value: Mapping[str, Any], errors: Mapping[str, str] | None = None) -> None:
+    """Check the fields of an object that are there.
+
+    Args:
+        checks: The checks by field.
+        value: The object.
+        errors: What else is wrong, by field.
+
+    Raises:
+        ApiError: 400 with every field that is wrong.
+    """
+    found = dict(errors or {})
+    for name, check in checks.items():
+        if name in value:
+            try:
+                check(name, value[name])
+            except ApiError as error:
+                found[name] = str(error)
+    if found:
+        raise validation_error(found)
 
 
 def _check_of(schema: Schema, relaxed: _Relaxed) -> Check:

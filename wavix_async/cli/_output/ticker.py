@@ -1,0 +1,51 @@
+"""Show on stderr that a call is still going on: after a second, how long it takes and how far it is."""
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+from typing import Final
+
+from rich.console import Console
+from rich.text import Text
+
+from wavix_async.cli._output.format import format_duration
+
+__all__ = ["ticking"]
+
+_AFTER: Final = 1.0
+_REDRAW: Final = 0.2
+_LINE_EVERY: Final = 3.0
+
+
+@asynccontextmanager
+async def ticking(console: Console, told: Callable[[], str]) -> AsyncGenerator[None]:
+    """Show what is going on while the block runs: live on a terminal, otherwise a plain line every few seconds.
+
+    Args:
+        console: The console of stderr.
+        told: Returns what is going on, such as `1,200 rows`.
+    """
+    showing = asyncio.ensure_future(_show(console, told))
+    try:
+        yield
+    finally:
+        showing.cancel()
+        await asyncio.wait([showing])
+
+
+async def _show(console: Console, told: Callable[[], str]) -> None:
+    began = time.monotonic()
+
+    def line() -> Text:
+        return Text(f"{told()}, {format_duration(round(time.monotonic() - began))}")
+
+    if console.is_terminal and not console.is_dumb_terminal:
+        await asyncio.sleep(_AFTER)
+        with console.status(line()) as status:
+            while True:
+                await asyncio.sleep(_REDRAW)
+                status.update(line())
+    while True:
+        await asyncio.sleep(_LINE_EVERY)
+        console.print(line(), soft_wrap=True)
