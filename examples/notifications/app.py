@@ -14,7 +14,7 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI, HTTPException
 from pydantic import BaseModel
 
-from wavix_async import OutcomeUnknownError, UnprocessableEntityError, WavixClient
+from wavix_async import OutcomeUnknownError, UnprocessableEntityError, WavixClient, WavixError
 from wavix_async.fastapi import install_error_handlers, wavix_lifespan
 from wavix_async.webhooks import DeliveryReport, InboundMessage, Webhooks
 
@@ -92,6 +92,9 @@ async def send_by_next_sender(it: Notification) -> None:
     except OutcomeUnknownError:  # never send it again: it may be on its way, and then its reports come
         if await app.state.wavix.messages.find_sent(tag=tag) is None and it.status == "accepted":
             it.status = "unknown"
+    except WavixError:  # the message was not accepted: wrong number, no money, no connection
+        it.status, it.settled = "failed", True
+        raise
 
 
 @hooks.on(DeliveryReport)

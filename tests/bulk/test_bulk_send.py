@@ -6,7 +6,7 @@ import asyncio
 import shutil
 import sqlite3
 from collections import Counter
-from contextlib import aclosing, closing
+from contextlib import aclosing, closing, contextmanager
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -502,6 +502,47 @@ def test_a_journal_of_another_key_or_a_copy_or_a_damaged_file_is_refused(tmp_pat
             send(api, items, journal=tmp_path / name)
     with pytest.raises(JournalError, match=r"Cannot write|Cannot open"):
         send(api, items, journal=tmp_path / "none" / "run")
+    assert set(api.posts.values()) == {1}
+
+
+@contextmanager
+def files_of_at_most(size: int) -> Iterator[None]:
+    """Let a file grow to this size only, as on a full disk."""
+    resource = pytest.importorskip("resource")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@pytest.mark.req_14
+def test_a_disk_that_is_full_from_the_start_is_not_called_a_wrong_journal(tmp_path: Path) -> None:
+    api = MessageApi()
+    with files_of_at_most(4096), pytest.raises(JournalError, match=r"Cannot use the journal .*run: disk I/O error"):
+        send(api, map(message, range(30)), journal=tmp_path / "run")
+    assert not api.posts
+
+
+@pytest.mark.req_14
+@pytest.mark.parametrize("concurrency", [1, 32])
+@pytest.mark.parametrize("size", [40_000, 65_536])
+def test_a_disk_that_gets_full_stops_the_run_and_the_next_one_goes_on(
+    tmp_path: Path, size: int, concurrency: int
+) -> None:
+    api = MessageApi()
+    items = [message(each) for each in range(400)]
+    with files_of_at_most(size):
+        results, report = send(api, items, journal=tmp_path / "run", concurrency=concurrency)
+    assert isinstance(report.stopped_by, JournalError)
+    assert "Cannot use the journal" in str(report.stopped_by)
+    assert len(results) == len(items) > report.not_sent > 0
+    assert report.not_sent == len(items) - api.posts.total()
+    results, report = send(api, items, journal=tmp_path / "run")
+    # The file may still say that an item was being sent although its request has never left.
+    assert report.succeeded + report.unknown == len(items)
+    assert report.succeeded == len(api.posts)
     assert set(api.posts.values()) == {1}
 
 

@@ -13,11 +13,12 @@ import pytest
 
 pytest.importorskip("cyclopts")
 
-from aiohttp import ClientSession, web
+from aiohttp import ClientSession, ClientTimeout, web
 from aiohttp.test_utils import TestServer
 
 from tests.support.cli import end, start, until_said
 from tests.support.events import BODIES, SECRET, dlr
+from tests.support.soon import SOON
 from wavix_async.cli import main
 from wavix_async.webhooks import KINDS, Model, Webhooks, parse_event
 
@@ -62,6 +63,8 @@ async def test_events_are_printed_one_a_line_without_texts_digits_and_escapes(mo
         dlr("m", "sent"),
         dlr("m", "sent"),
         {ESCAPE: "4711#0815"},
+        {**BODIES["message"], "message_id": "n", "message_body": "4711#0815"},
+        {**BODIES["on_call"], "event_payload": "4711#0815"},
     ]
     async with ClientSession() as session:
         for body in bodies:
@@ -73,13 +76,16 @@ async def test_events_are_printed_one_a_line_without_texts_digits_and_escapes(mo
     code, out, told = await end(process)
     assert code == 0
     lines = [line.split(" ", 1)[1] for line in out.splitlines()]
-    assert [line.split(" ")[0] for line in lines] == ["message", "on_call", "dlr", "dlr", "unknown"]
+    assert [line.split(" ")[0] for line in lines] == [
+        *("message", "on_call", "dlr", "dlr", "unknown", "message", "on_call")
+    ]
     assert all(character.isprintable() for line in lines for character in line)
     assert "4711#0815" not in out
     assert "text=(14 characters)" in lines[0]
     assert "payload.type=collect payload.status=completed payload.digits=***" in lines[1]
     assert "\\u001b[31mred\\u0007\\u202e\\u000amore" in lines[2]
     assert lines[3].endswith("late=yes")
+    assert "text=(9 characters)" in lines[5]
     assert told.splitlines() == ["Answered 200 to dlr: duplicate.", "Answered 404 to a request: secret."]
 
 
@@ -102,6 +108,19 @@ async def test_json_has_everything_and_copies_are_forwarded(monkeypatch: pytest.
     assert forwarded == [*BODIES.values(), [ESCAPE]]
     assert SECRET not in told
     assert "secret-part" not in told
+
+
+async def test_a_reader_that_pauses_keeps_no_event_from_being_answered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("WAVIX_WEBHOOK_SECRET", raising=False)
+    process, url = await listen("--json")
+    async with ClientSession(timeout=ClientTimeout(total=SOON)) as session:
+        for number in range(8):  # more than a pipe holds
+            async with session.post(url, json={"message_id": str(number), "status": "x" * 50_000}) as answer:
+                assert answer.status == 200
+    process.send_signal(signal.SIGINT)
+    code, out, _ = await end(process)
+    assert code == 0
+    assert [json.loads(line)["event"]["message_id"] for line in out.splitlines()] == [str(each) for each in range(8)]
 
 
 async def run(*argv: str) -> int:
@@ -165,6 +184,19 @@ async def test_what_fire_posts_reaches_a_handler(capsys: pytest.CaptureFixture[s
         url = str(server.make_url(f"/wavix{hooks.path('dlr')}"))
         assert await run("webhooks", "fire", "dlr", "--to", url, "--message-id", "m") == 0
     assert got == ["dlr:m:delivered"]
+
+
+async def test_the_text_of_a_message_is_a_field_of_its_own() -> None:
+    async with receiving() as (target, got):
+        assert await run("webhooks", "fire", "message", "--to", target, "--text", "STOP") == 0
+    assert got[0]["message_body"] == {"text": "STOP", "media": None}
+    assert "text" not in got[0]
+
+
+@pytest.mark.parametrize("port", ["-1", "65536"])
+def test_a_port_that_is_none_is_reported(port: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["webhooks", "listen", f"--port={port}"]) == 2
+    assert f"--port must be from 0 to 65535, not {port}" in capsys.readouterr().err
 
 
 def test_a_port_in_use_is_reported(capsys: pytest.CaptureFixture[str]) -> None:

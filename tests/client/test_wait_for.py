@@ -231,6 +231,32 @@ def test_events_that_fail_do_not_make_a_waiter_read_all_the_time() -> None:
     assert all(after - before >= 0.75 * 16 for before, after in itertools.pairwise(reads[1:]))
 
 
+def test_a_flood_of_events_makes_no_flood_of_reads() -> None:
+    flood = Events(*(5 + i / 1000 for i in range(1000)))
+    reads = run_virtual(reads_of(flood, done_at=6.0))
+    assert reads[:2] == [0.0, 5.0]
+    assert reads[-1] == pytest.approx(6.0, abs=0.2)
+    assert all(after - before >= 0.099 for before, after in itertools.pairwise(reads))
+
+
+def test_events_that_never_end_leave_the_timeout_as_it_is() -> None:
+    async def main() -> float:
+        clock, began = Clock(), asyncio.get_running_loop().time()
+        with pytest.raises(WaitTimeoutError):
+            await wait_for(
+                lambda: asyncio.sleep(0, False),
+                bool,
+                what="it is done",
+                every=(16, 16),
+                timeout=10,
+                clock=clock,
+                wake=lambda: asyncio.sleep(0),
+            )
+        return asyncio.get_running_loop().time() - began
+
+    assert run_virtual(main()) == pytest.approx(10.0, abs=0.6)
+
+
 def test_an_event_just_before_the_end_leaves_the_last_read_its_time() -> None:
     assert run_virtual(reads_of(Events(1.0), done_at=9.0, timeout=10.0))[-1] == pytest.approx(9.5, abs=0.1)
 

@@ -97,6 +97,18 @@ async def test_what_is_finished_leaves_only_keys_that_expire(redis_process: Redi
 
 
 @pytest.mark.req_34
+async def test_a_start_without_redis_says_which_store_cannot_be_used() -> None:
+    pytest.importorskip("redis")
+    hooks = Webhooks(secret=SECRET, seen=RedisStore("redis://user:hunter2@127.0.0.1:1"))
+    with pytest.raises(
+        ConfigurationError, match=r"Cannot use RedisStore\('redis://127.0.0.1:1'.* as a store"
+    ) as caught:
+        await hooks.start()
+    assert "hunter2" not in str(caught.value)
+    assert (await post(hooks.asgi, dlr("m"))).status == 503
+    await hooks.close()
+
+
 async def test_without_redis_an_event_is_refused_and_later_handled_once(redis_server: RedisServer) -> None:
     got: list[str] = []
     hooks = make(redis_server, uuid.uuid4().hex, got, lease=0.3)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import time
+import warnings
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
@@ -259,6 +261,21 @@ async def test_a_file_whose_length_is_not_told_is_kept_only_if_you_say_so(tmp_pa
         assert (report.succeeded, names_in(tmp_path)) == (1, {"0a1b2c3d.mp3"})
 
 
+async def test_an_empty_answer_is_no_recording(tmp_path: Path) -> None:
+    async with serving(answer(b"")) as server, WavixClient("key", base_url=server.url) as client:
+        report = await client.recordings.download_all(["0a1b2c3d"], to=tmp_path)
+    assert (report.succeeded, report.failed, names_in(tmp_path)) == (0, 1, set())
+    assert "0a1b2c3d: the server sent an empty file" in str(report.failures[0].error)
+
+
+async def test_a_folder_with_the_name_of_a_recording_is_not_taken_for_it(tmp_path: Path) -> None:
+    (tmp_path / "0a1b2c3d.wav").mkdir()
+    async with serving(answer(SOUND)) as server, WavixClient("key", base_url=server.url) as client:
+        report = await client.recordings.download_all(["0a1b2c3d"], to=tmp_path)
+    assert (report.succeeded, report.skipped) == (1, 0)
+    assert (tmp_path / "0a1b2c3d.mp3").read_bytes() == SOUND
+
+
 async def test_never_more_at_once_than_asked_for(tmp_path: Path) -> None:
     async with (
         Sandbox(numbers=0, cdrs=40, files="bytes", latency=0.002) as sandbox,
@@ -286,6 +303,14 @@ async def test_what_is_refused_before_anything_is_sent(client: WavixClient, sand
             client.recordings.download_all([], to=wrong)
     with pytest.raises(ConfigurationError, match="concurrency"):
         client.recordings.download_all([], to=tmp_path, concurrency=0)
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        with pytest.raises(InputError, match="to must be a folder"):
+            client.recordings.download_all(to=tmp_path / "file")
+        with pytest.raises(ConfigurationError, match="concurrency"):
+            client.recordings.download_all(RecordingList(), to=tmp_path, concurrency=0)
+        gc.collect()
+    assert not [each for each in warned if "/v1/recordings was never awaited" in str(each.message)]
     assert not sandbox.requests
 
 

@@ -72,6 +72,13 @@ async def test_what_is_not_of_this_machine_stays_in_the_outbox(url: str | None, 
         assert (event.kind, event.body, event.statuses) == ("message", {"n": 1}, [])
 
 
+async def test_what_is_not_json_is_refused_where_it_is_emitted(hook: Receiver) -> None:
+    async with Sandbox() as sandbox:
+        with pytest.raises(TypeError, match="not JSON serializable"):
+            sandbox.emit("dlr", hook.url, {"message_id": object()})
+        assert not sandbox.outbox
+
+
 async def test_the_outbox_shows_copies(hook: Receiver) -> None:
     body = {"n": 1, "deep": {"a": [1]}}
     async with Sandbox() as sandbox:

@@ -1,5 +1,11 @@
 """Timers of the sandbox's clock: their order, and the time that an action sees."""
 
+import math
+
+import pytest
+
+from wavix_async import WavixClient
+from wavix_async.sandbox import Sandbox
 from wavix_async.sandbox._server import Timers
 
 
@@ -51,3 +57,12 @@ def test_actions_due_at_once_run_in_the_order_in_which_they_were_added() -> None
         timers.after(0, lambda number=number: seen.append(number))  # type: ignore[misc]
     timers.run_due()
     assert seen == [0, 1, 2]
+
+
+@pytest.mark.parametrize("seconds", [-1, math.nan, math.inf, 1e12])
+async def test_a_time_that_the_clock_cannot_show_is_refused_and_the_clock_goes_on(seconds: float) -> None:
+    async with Sandbox() as sandbox, WavixClient(sandbox.api_key, base_url=sandbox.url) as client:
+        sandbox.advance(1e9)
+        with pytest.raises(ValueError, match="seconds must be"):
+            sandbox.advance(seconds)
+        assert (await client.messages.send(from_="Acme", to="+15125550143", text="Hello")).message_id

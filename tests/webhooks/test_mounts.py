@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.support.events import BODIES, SECRET, dlr, post
+from tests.support.soon import SOON
 from wavix_async.webhooks import KINDS, DeliveryReport, Webhooks
 
 if TYPE_CHECKING:
@@ -95,6 +97,63 @@ async def test_every_mount_answers_and_refuses_alike(name: str) -> None:
     assert got == ["a", "b"]
 
 
+@pytest.mark.parametrize("name", MOUNTS)
+async def test_a_trailing_slash_of_the_url_loses_no_event(name: str) -> None:
+    hooks, got = Webhooks(secret=SECRET), []
+
+    @hooks.on(DeliveryReport)
+    async def handle(report: DeliveryReport) -> None:
+        got.append(report.message_id)
+
+    async with MOUNTS[name](hooks) as send:
+        assert await send(f"{PREFIX}/{SECRET}/", dlr("a")) == 200
+        assert await send(f"{PREFIX}/{SECRET}/dlr/", dlr("b")) == 200
+        assert await send(f"{PREFIX}/{SECRET}x/", dlr("c")) == 404
+    assert got == ["a", "b"]
+
+
+async def test_a_body_that_aiohttp_cannot_read_is_refused_and_not_an_error_of_the_server(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    hooks = Webhooks(secret=SECRET)
+    async with aiohttp_web(hooks) as send:
+        assert await send(f"{PREFIX}/{SECRET}", dlr("a"), **{"content-encoding": "gzip"}) == 400
+    assert not [each for each in caplog.records if each.message.startswith("Error handling request")]
+
+
+async def test_a_sender_that_leaves_in_the_middle_of_a_body_is_no_error_of_the_server(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    from aiohttp import web
+
+    began, ended = asyncio.Event(), asyncio.Event()
+
+    @web.middleware
+    async def tell(request: web.Request, handler: Any) -> Any:
+        began.set()
+        try:
+            return await handler(request)
+        finally:
+            ended.set()
+
+    hooks = Webhooks(secret=SECRET)
+    app = web.Application(middlewares=[tell])
+    hooks.add_to(app, PREFIX)
+    runner = web.AppRunner(app)  # TestServer would cancel the handler
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        _, writer = await asyncio.open_connection(*runner.addresses[0][:2])
+        writer.write(f"POST {PREFIX}/{SECRET} HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{{".encode())
+        async with asyncio.timeout(SOON):
+            await began.wait()
+            writer.close()
+            await ended.wait()
+    finally:
+        await runner.cleanup()
+    assert not [each for each in caplog.records if each.message.startswith("Error handling request")]
+
+
 async def test_a_mounted_application_without_a_lifespan_starts_with_its_first_request() -> None:
     hooks = Webhooks(secret=SECRET)
     got: list[str] = []
@@ -130,7 +189,7 @@ async def test_a_body_that_only_says_that_it_is_compressed_is_refused() -> None:
         ClientSession() as session,
         session.post(server.make_url(hooks.path()), data=b"{}", headers=headers) as answer,
     ):
-        assert (answer.status, await answer.text()) == (400, "The body is not JSON.")
+        assert (answer.status, await answer.text()) == (400, "The body cannot be read.")
 
 
 async def test_a_websocket_and_a_disconnect_are_ended() -> None:

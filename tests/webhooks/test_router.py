@@ -158,6 +158,8 @@ async def test_a_proxy_may_connect_by_a_unix_socket(forwarded: str, status: int)
         ({"max_pending": 0}, "max_pending must be"),
         ({"max_body": 2_000_000}, "max_body must be at most"),
         ({"key_ttl": -1}, "key_ttl must be"),
+        ({"seen": "redis://user:password@host"}, r"seen must be a store .*got a value of type str"),
+        ({"seen": SqliteStore}, "seen must be a store"),
     ],
 )
 def test_a_wrong_setting_is_named_and_the_secret_is_not_shown(options: dict[str, Any], told: str) -> None:
@@ -460,6 +462,28 @@ async def test_a_handler_that_cancels_itself_has_failed_and_others_go_on() -> No
         await post(hooks.asgi, dlr("b"))
     assert got == ["b"]
     assert [each.error for each in hooks.failed] == ["CancelledError"]
+
+
+@pytest.mark.parametrize("waits", [True, False])
+async def test_a_handler_that_cancels_its_own_task_has_failed_and_the_next_handler_runs(waits: bool) -> None:
+    hooks, got = make(concurrency=1), []
+
+    @hooks.on(DeliveryReport)
+    async def cancel(report: DeliveryReport) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        task.cancel()
+        if waits:
+            await asyncio.sleep(0)
+
+    @hooks.on(DeliveryReport)
+    async def handle(report: DeliveryReport) -> None:
+        got.append(report.message_id)
+
+    async with hooks:
+        await post(hooks.asgi, dlr("a"))
+    assert got == ["a"]
+    assert [(each.error, each.handler.rpartition(".")[2]) for each in hooks.failed] == [("CancelledError", "cancel")]
 
 
 async def test_failed_handlers_are_bounded(caplog: pytest.LogCaptureFixture) -> None:

@@ -35,6 +35,10 @@ _LAST_READ: Final = 0.5
 """Seconds of the timeout that are kept for the last read."""
 
 
+_AFTER_READ: Final = 0.1
+"""Seconds from one read to the next at least, however many events come: one read answers all of them."""
+
+
 class EventSource(Protocol):
     """Where a waiter hears of events: `wavix_async.webhooks` has an implementation."""
 
@@ -121,6 +125,7 @@ async def wait_for(
     try:
         while True:
             failure: WavixError | None = None
+            read_at = clock.time()
             limit = asyncio.timeout(None if timeout is None else max(began + timeout - clock.time(), last_read))
             try:
                 async with limit:
@@ -151,6 +156,11 @@ async def wait_for(
                 await clock.sleep(max(pause, told))
             elif await _happens(event, clock.sleep(max(pause, told))):
                 event, final = asyncio.ensure_future(wake()), False
+                gap = read_at + _AFTER_READ - clock.time()
+                if timeout is not None and gap >= (left := began + timeout - clock.time()):
+                    gap, final = left, True
+                if gap > 0:
+                    await clock.sleep(gap)
             interval = min(2 * interval, every[1])
     finally:
         if event is not None:

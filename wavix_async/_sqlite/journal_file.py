@@ -75,6 +75,8 @@ def open_journal(
     except BaseException as error:
         database.close()
         if isinstance(error, sqlite3.Error):
+            if isinstance(error, sqlite3.OperationalError):  # such as a full disk
+                raise JournalError(f"Cannot use the journal {path}: {error}.") from None
             raise JournalError(f"{path} is not a journal: {error}.") from None
         raise
     return database

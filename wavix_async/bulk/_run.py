@@ -607,6 +607,7 @@ class BulkRun(TaskCoroutine[BulkReport[Key, Result]], Generic[Key, Result]):
             if journal.error is None:
                 self._abort(error)
             else:
+                # The file cannot be written any more.
                 self._stop_if_unwritten()
             return None
 

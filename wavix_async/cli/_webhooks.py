@@ -29,6 +29,9 @@ __all__ = ["BODIES", "SECRET", "check_url", "fire", "listen"]
 SECRET: Final = "WAVIX_WEBHOOK_SECRET"  # noqa: S105 - the name of the variable
 _STOP_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 _TIMEOUT: Final = aiohttp.ClientTimeout(total=10)
+_LAST_PORT: Final = 65535
+_PRIVATE: Final = frozenset({"message_body", "event_payload"})
+"""Fields whose value may be a text or digits, whatever its type."""
 _LONGEST: Final = 60
 """Characters of a value in a line."""
 
@@ -45,8 +48,10 @@ async def listen(port: int, target: URL | None, *, as_json: bool) -> None:
         as_json: Print NDJSON.
 
     Raises:
-        Quit: The port is in use.
+        Quit: The port is in use, or is not a port.
     """
+    if not 0 <= port <= _LAST_PORT:
+        raise Quit(ExitCode.USAGE, f"--port must be from 0 to {_LAST_PORT}, not {port}.")
     from aiohttp import web  # `fire` does not need it
 
     given = os.environ.get(SECRET)
@@ -61,11 +66,8 @@ async def listen(port: int, target: URL | None, *, as_json: bool) -> None:
         @hooks.on(Model)
         async def show(event: Model) -> None:
             try:
-                if as_json:
-                    write_json(_as_json(event))
-                else:
-                    out().print(Text(_line(event)), soft_wrap=True)
-                sys.stdout.flush()
+                # In a thread: a reader of the output that pauses must not keep the next events from being answered.
+                await asyncio.to_thread(_print, event, as_json=as_json)
             except BrokenPipeError:
                 stop_event.set()
             if target is not None:
@@ -86,6 +88,14 @@ async def listen(port: int, target: URL | None, *, as_json: bool) -> None:
                 await stop_event.wait()
         finally:
             await runner.cleanup()
+
+
+def _print(event: Model, *, as_json: bool) -> None:
+    if as_json:
+        write_json(_as_json(event))
+    else:
+        out().print(Text(_line(event)), soft_wrap=True)
+    sys.stdout.flush()
 
 
 def say(text: str) -> None:
@@ -134,9 +144,10 @@ def _line(event: Model) -> str:
     shown = {
         name: str(value)
         for name, value in body.items()
-        if name not in event.extra and isinstance(value, str | int | float) and value != ""
+        if name not in event.extra and name not in _PRIVATE and isinstance(value, str | int | float) and value != ""
     }
-    text = _inside(body, "message_body", "text")
+    message = body.get("message_body")
+    text = message if isinstance(message, str) else _inside(message, "text")
     if isinstance(text, str):
         shown["text"] = f"({len(text):,} characters)"
     if "event_payload" in body:
@@ -247,6 +258,9 @@ def _make_body(kind: str, fields: Mapping[str, str]) -> dict[str, Any]:
     made = {_NEW: str(uuid.uuid4()), _NOW: datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")}
     body = {name: made.get(value, value) if isinstance(value, str) else value for name, value in BODIES[kind].items()}
     for option, text in fields.items():
+        if kind == "message" and option == "text":
+            body["message_body"] = {"text": text, "media": None}
+            continue
         name = "to" if option == "recipient" else option.replace("-", "_")
         body[name] = _value(text, body.get(name))
     if kind == "dlr" and body["status"] == "sent" and "delivered" not in fields:

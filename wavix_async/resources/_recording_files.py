@@ -8,6 +8,7 @@ later run removes.
 import asyncio
 import os
 import re
+import stat
 import time
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable
 from contextlib import suppress
@@ -19,7 +20,7 @@ import attrs
 from wavix_async._codec import Value
 from wavix_async._http import BaseClient, Download, Operation, SavedFile
 from wavix_async.bulk import BulkOperation
-from wavix_async.errors import InputError
+from wavix_async.errors import DecodeError, InputError
 from wavix_async.models.recordings import Recording
 
 __all__ = ["RecordingFiles"]
@@ -148,9 +149,10 @@ class RecordingFiles:
         for ending in _ENDINGS:
             file = self._folder / (name + ending)
             with suppress(FileNotFoundError):
+                found = file.stat()
                 # An empty file is none: a full disk may have left it.
-                if size := file.stat().st_size:
-                    return SavedFile(file, size, None, True)
+                if stat.S_ISREG(found.st_mode) and found.st_size:
+                    return SavedFile(file, found.st_size, None, True)
         return None
 
     async def _save(self, client: BaseClient, _: object, wanted: _Wanted) -> SavedFile:
@@ -164,6 +166,10 @@ class RecordingFiles:
                 f"call {wanted.call_id}: the server does not tell the length of the recording, so it may have been cut "
                 "off. To keep such files, pass accept_unknown_length=True."
             )
+        if not saved.size:
+            # The next run would not take it for a recording either.
+            saved.path.unlink()
+            raise DecodeError(f"call {wanted.call_id}: the server sent an empty file.")
         file = self._folder / f"{name}{_ending(saved)}"
         os.replace(saved.path, file)
         return attrs.evolve(saved, path=file)

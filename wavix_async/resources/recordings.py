@@ -1,7 +1,7 @@
 """Recordings of calls: `/v1/recordings`."""
 
 import os
-from collections.abc import AsyncIterable, Callable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable
 from typing import TYPE_CHECKING, Final
 
 import attrs
@@ -110,9 +110,9 @@ class Recordings(Resource):
         must belong to one run at a time. `concurrency` limits the memory, for any number and size of recordings.
 
         Nothing is sent until you await the run or iterate over it, as in `numbers.bulk_update`. Each recording ends as
-        `done`, `failed` or `not_sent`; `attempts` is 0 if its file was there before. In an outage the run waits up to
-        two minutes; then it stops. The first 401, 402 or 403 stops the run, too. Scope `recordings:read`; it only
-        reads, so the client may repeat it.
+        `done`, `failed` or `not_sent`; `attempts` is 0 if its file was there before. An empty file fails. In an outage
+        the run waits up to two minutes; then it stops. The first 401, 402 or 403 stops the run, too. Scope
+        `recordings:read`; it only reads, so the client may repeat it.
 
         Args:
             recordings: Which recordings: a filter, or recordings or call ids in an iterable or an async iterable.
@@ -139,8 +139,7 @@ class Recordings(Resource):
         from wavix_async.resources._recording_files import RecordingFiles
 
         if recordings is None or isinstance(recordings, RecordingList):
-            query = RecordingList() if recordings is None else recordings
-            recordings = Recordings(self._patient())._pages(LIST, query=query)
+            recordings = self._all_of(RecordingList() if recordings is None else recordings)
         files = RecordingFiles(to, DOWNLOAD, _check_call_id, accept_unknown_length=accept_unknown_length)
         return BulkRun(
             self._client,
@@ -150,6 +149,11 @@ class Recordings(Resource):
             on_progress=on_progress,
             failures_to=failures_to,
         )
+
+    async def _all_of(self, query: RecordingList) -> AsyncGenerator[Recording, None]:
+        # The list begins with the run: a run that is refused must not warn of a list that was never awaited.
+        async for recording in Recordings(self._patient())._pages(LIST, query=query):
+            yield recording
 
     def _patient(self) -> BaseClient:
         """Return a client for lists that must outlast an outage as the downloads do, and let other calls go first."""

@@ -1,6 +1,7 @@
 """`Sandbox`: its arguments, its lifetime, and what a test can read from it."""
 
 import asyncio
+import json
 import time
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
@@ -43,6 +44,8 @@ _HOST = "127.0.0.1"
 _DEFAULT_KEY = "sandbox-key"
 _MAX_BODY = 16 * 1024 * 1024
 _SHUTDOWN = 0.01
+_LONGEST_TIME = 100 * 365 * 86_400
+"""Seconds: each date that the sandbox makes from its clock then has a year of four digits."""
 
 
 class _Server(web.Server):
@@ -737,7 +740,11 @@ class Sandbox:
             kind: The kind of event (see `SandboxEvent.kind`).
             url: Where it goes. The sandbox posts to URLs of this machine only.
             body: The event in wire form.
+
+        Raises:
+            TypeError: `body` cannot be written as JSON.
         """
+        json.dumps(body)
         with self._lock:
             self._outbox.post(kind, url, dict(body))
 
@@ -787,11 +794,13 @@ class Sandbox:
         """Move the sandbox's clock forward: delayed changes apply and the rate limit refills, but latencies still last.
 
         Raises:
-            ValueError: `seconds` is negative.
+            ValueError: `seconds` is negative, or the clock would be more than a hundred years ahead.
         """
         if not seconds >= 0:
             raise ValueError(f"seconds must be 0 or more, not {seconds!r}: the clock only moves forward")
         with self._lock:
+            if self._ahead + seconds > _LONGEST_TIME:
+                raise ValueError(f"seconds must be at most {_LONGEST_TIME} in all calls together, not {seconds!r}")
             self._ahead += seconds
             self._timers.run_due()
         self._ticker.wake()

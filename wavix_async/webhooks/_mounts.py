@@ -6,9 +6,8 @@ Each function imports its framework, so a program loads only the one that it use
 import copy
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, MutableMapping
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, Final, TypeAlias
 
-from wavix_async.errors import DecodeError
 from wavix_async.webhooks._parse import KINDS
 from wavix_async.webhooks._request import Incoming, Receiver, Reply
 
@@ -28,6 +27,10 @@ ASGIApp: TypeAlias = Callable[
 
 class _DisconnectedError(Exception):
     """The sender is gone: there is no answer to give."""
+
+
+_PATHS: Final = ("/{secret}", "/{secret}/{kind}")
+_BROKEN: Final = Reply(400, "The body cannot be read.")
 
 
 # --- ASGI ---
@@ -147,7 +150,7 @@ def make_router(hooks: Receiver) -> "APIRouter":
                 )
             )
         except _DisconnectedError:
-            reply = Reply(400, "The connection broke.")
+            reply = _BROKEN
         return PlainTextResponse(reply.text, reply.status, dict(reply.headers))
 
     router = APIRouter(lifespan=lifespan, tags=["webhooks"])
@@ -167,6 +170,8 @@ def make_router(hooks: Receiver) -> "APIRouter":
         },
     }
 
+    # A redirect to the path without the slash would lose the event: Wavix may not follow it.
+    @router.post("/{secret}/", include_in_schema=False)
     @router.post("/{secret}", summary="Receive an event", **options)
     async def receive_event(
         request: Request,
@@ -175,6 +180,7 @@ def make_router(hooks: Receiver) -> "APIRouter":
         """Receive an event of any kind from Wavix, store it, and handle it in the background."""
         return await answer(request, secret, None)
 
+    @router.post("/{secret}/{kind}/", include_in_schema=False)
     @router.post("/{secret}/{kind}", summary="Receive an event of one kind", **options)
     async def receive_event_of_kind(
         request: Request,
@@ -216,30 +222,32 @@ def add_to_aiohttp(hooks: Receiver, app: "web.Application", prefix: str) -> None
     """Add the routes to an application, and start and close the webhooks with it."""
     from aiohttp import web
 
-    async def read(request: web.Request) -> AsyncIterator[bytes]:
-        try:
-            async for chunk in request.content.iter_any():
-                yield chunk
-        except web.RequestPayloadError:
-            # Such as a body that says it is gzip, and is not.
-            raise DecodeError("The body is damaged.") from None
-
     async def handle(request: web.Request) -> web.Response:
         def header(name: str) -> str | None:
             found = request.headers.getall(name, [])
             return ", ".join(found) if found else None
 
-        reply = await hooks.receive(
-            Incoming(
-                method=request.method,
-                secret=request.match_info["secret"],
-                kind=request.match_info.get("kind"),
-                header=header,
-                peer=request.remote,
-                body=read(request),
-            )
+        incoming = Incoming(
+            method=request.method,
+            secret=request.match_info["secret"],
+            kind=request.match_info.get("kind"),
+            header=header,
+            peer=request.remote,
+            body=read_body(request),
         )
+        try:
+            reply = await hooks.receive(incoming)
+        except _DisconnectedError:
+            reply = _BROKEN
         return web.Response(text=reply.text, status=reply.status, headers=dict(reply.headers))
+
+    async def read_body(request: web.Request) -> AsyncIterator[bytes]:
+        try:
+            async for chunk in request.content.iter_any():
+                yield chunk
+        except (web.RequestPayloadError, ConnectionError) as error:
+            # aiohttp would log a traceback and answer 500.
+            raise _DisconnectedError from error
 
     async def start(_: web.Application) -> None:
         await hooks.start()
@@ -248,7 +256,8 @@ def add_to_aiohttp(hooks: Receiver, app: "web.Application", prefix: str) -> None
         await hooks.close()
 
     base = prefix.rstrip("/")
-    app.router.add_route("*", base + "/{secret}", handle)
-    app.router.add_route("*", base + "/{secret}/{kind}", handle)
+    for path in _PATHS:
+        app.router.add_route("*", base + path, handle)
+        app.router.add_route("*", base + path + "/", handle)
     app.on_startup.append(start)
     app.on_cleanup.append(close)

@@ -99,14 +99,21 @@ class RedisStore:
         self._uncertain: list[tuple[NewEvent, str]] = []
 
     async def open(self, adopt: Callable[[Sequence[StoredEvent]], object]) -> None:
-        """Connect, and take over what ended processes have left, now and later."""
+        """Connect, and take over what ended processes have left, now and later.
+
+        Raises:
+            ConfigurationError: Redis cannot be reached, or refuses.
+        """
         self._owner = secrets.token_hex(8)
         self._adopt = adopt
         self._redis = _connect(self._given) if isinstance(self._given, str) else self._given
         try:
             await self._renew()
-        except BaseException:
+        except BaseException as error:
             await self._disconnect()
+            if isinstance(error, Exception):
+                told = str(error) or type(error).__name__
+                raise ConfigurationError(f"Cannot use {self!r} as a store of events: {told}") from error
             raise
         self._renewing = asyncio.create_task(self._keep_renewing())
 

@@ -73,6 +73,7 @@ _SHORTEST_SECRET: Final = 16
 _SECRET: Final = re.compile(r"[A-Za-z0-9._~-]+")
 _RETRY_AFTER: Final = "5"
 _OTHER_LOOP: Final = "These webhooks already run in another event loop: close them there first."
+_STORE_METHODS: Final = ("open", "add", "note", "remove", "close")
 _STORE_PAUSES: Final = (0.1, 0.4, 1.6)
 """Seconds between the attempts to store that a handler has ended."""
 
@@ -100,6 +101,10 @@ class _Handler:
         return isinstance(event, self.kinds) and _matches(event, self.fields)
 
     async def call(self, event: object) -> None:
+        """Run in a task of its own, so that a handler that cancels its task ends no other handler of the event."""
+        await asyncio.create_task(self._call(event))
+
+    async def _call(self, event: object) -> None:
         done = self.run(event) if self.is_async else await asyncio.to_thread(self.run, event)
         if inspect.isawaitable(done):
             await done
@@ -290,7 +295,7 @@ class Webhooks:
         self._digest = _digest(secret)
         self._allowed = None if networks is None else Networks("networks", networks)
         self._proxies = Networks("trusted_proxies", trusted_proxies)
-        self._store: EventStore = MemoryStore() if seen is None else seen
+        self._store: EventStore = MemoryStore() if seen is None else _check_store(seen)
         self._concurrency = check_count("concurrency", concurrency)
         self._max_pending = check_count("max_pending", max_pending)
         self._max_failed = check_count("max_failed", max_failed)
@@ -737,6 +742,19 @@ def _is_json(content_type: str | None) -> bool:
 
 def _busy(text: str) -> Reply:
     return Reply(503, text, {"Retry-After": _RETRY_AFTER})
+
+
+# --- settings ---
+
+
+def _check_store(store: EventStore) -> EventStore:
+    # Without this check, each event would be answered 503. The value is not shown: it may be a URL with a password.
+    if isinstance(store, type) or not all(callable(getattr(store, name, None)) for name in _STORE_METHODS):
+        raise ConfigurationError(
+            "seen must be a store of events, such as SqliteStore('events.db'); got a value of type "
+            f"{type(store).__name__}."
+        )
+    return store
 
 
 # --- handlers ---

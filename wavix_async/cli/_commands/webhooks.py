@@ -40,7 +40,7 @@ def fire(kind: str, /, *, to: str, **fields: str) -> int:
         kind: The kind of the event, such as `dlr`.
         to: The URL, with your secret in its path; https, or http on this machine.
         fields: Fields of the event, such as `--status sent`; `null` means null. Give an object or a list as JSON. The
-            field `to` is `--recipient`.
+            field `to` is `--recipient`, and `--text` is the text of a `message`.
     """
     from wavix_async.cli import _webhooks
 
