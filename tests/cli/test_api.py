@@ -101,13 +101,14 @@ class TestAll:
         assert (tried.code, tried.out) == (2, "")
         assert "The API key is missing" in tried.err or ("--body FILE" in method.example and "Missing: " in tried.err)
 
-    @pytest.mark.parametrize("words", [words for words in GENERATED if words.endswith(" list")])
+    @pytest.mark.parametrize(
+        "words",
+        [
+            *(words for words in GENERATED if words.endswith(" list")),
+            *(pytest.param(each, marks=pytest.mark.scale) for each in GENERATED if not each.endswith(" list")),
+        ],
+    )
     def test_help_prints(self, cli: Cli, monkeypatch: pytest.MonkeyPatch, words: str):
-        check_help(cli, monkeypatch, words)
-
-    @pytest.mark.scale
-    @pytest.mark.parametrize("words", [words for words in GENERATED if not words.endswith(" list")])
-    def test_help_prints_for_every_command(self, cli: Cli, monkeypatch: pytest.MonkeyPatch, words: str):
         check_help(cli, monkeypatch, words)
 
     def test_only_the_group_that_is_called_is_imported(self):

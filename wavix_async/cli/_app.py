@@ -47,8 +47,6 @@ _SPEC_HELP = """Watch for changes of the API.
 
 Example: `wavix-async spec diff openapi.json`
 """
-
-
 _DEMO_HELP = "Update numbers on a local Wavix simulator with limits and faults."
 _SANDBOX_HELP = "Run a local Wavix simulator for tests, until Ctrl-C."
 _COMPLETION_HELP = "Print the script that completes commands in your shell."
