@@ -144,18 +144,18 @@ class WavixClient(BaseClient):
         return SpeechAnalytics(self)
 
     @cached_property
-    def ten_dlc(self) -> "TenDLC":
-        """10DLC, the registration of senders in the US: `/v3/10dlc`."""
-        from wavix_async.resources.ten_dlc import TenDLC
-
-        return TenDLC(self)
-
-    @cached_property
     def sub_organizations(self) -> "SubOrganizations":
         """Sub-organizations (sub-accounts): `/v1/sub-organizations`."""
         from wavix_async.resources.sub_organizations import SubOrganizations
 
         return SubOrganizations(self)
+
+    @cached_property
+    def ten_dlc(self) -> "TenDLC":
+        """10DLC, the registration of senders in the US: `/v3/10dlc`."""
+        from wavix_async.resources.ten_dlc import TenDLC
+
+        return TenDLC(self)
 
     @cached_property
     def trunks(self) -> "Trunks":

@@ -11,6 +11,7 @@ import shlex
 import subprocess
 import sys
 import tomllib
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -55,6 +56,12 @@ def test_a_number_is_updated_in_the_first_screen() -> None:
 def test_the_errors_take_six_lines() -> None:
     (block,) = (block for block in SCRIPTS if "NotFoundError" in block)
     assert len(block.splitlines()) == 6
+
+
+def test_every_group_of_the_client_is_named() -> None:
+    groups = [name for name, value in vars(WavixClient).items() if isinstance(value, cached_property)]
+    assert len(groups) == 18
+    assert [name for name in groups if f"`{name}`" not in README] == []
 
 
 # --- Python ---
