@@ -256,6 +256,12 @@ class TestInput:
             ("recordings download 12", "call_id must not be '12'"),
             ("recordings download-all --to x --recordings a --from-date 2026-11-01", "goes without other filters."),
             ("messages nope", 'Unknown command "nope"'),
+            ("messages nope", "See wavix-async messages --help."),
+            (
+                "ten-dlc brands campaigns list B1 C1",
+                "Unexpected: B1 C1. See wavix-async ten-dlc brands campaigns list --help.",
+            ),
+            ("messages list --limit x", "See wavix-async messages list --help."),
         ],
     )
     def test_wrong_usage_is_one_line_and_sends_nothing(
@@ -273,6 +279,31 @@ class TestInput:
         assert ran.code == 0
         (message,) = sandbox.messages.values()
         assert (message["from"], message["tag"], message["message_body"]["text"]) == ("Acme", "new", "hi")
+
+    @pytest.mark.parametrize(
+        ("body", "message"),
+        [
+            ("[" * 100_000, "--body must be JSON: it is nested too deeply."),
+            ('{"form": "Acme"}', "--body has no field 'form': it has from, to, message_body,"),
+        ],
+    )
+    def test_a_hostile_or_mistyped_body_is_one_line(self, cli: Cli, sandbox: Sandbox, body: str, message: str):
+        ran = cli("messages", "send", *SEND[2:], "--text", "hi", "--body", "-", "--yes", stdin=body)
+        assert (ran.code, ran.out) == (2, "")
+        assert message in ran.err
+        assert not sandbox.requests
+
+    def test_nested_json_of_an_option_is_one_line(self, cli: Cli, sandbox: Sandbox):
+        ran = cli(*SEND, "--message-body", "[" * 100_000, "--yes")
+        assert (ran.code, ran.out) == (2, "")
+        assert "--message-body must be JSON: it is nested too deeply." in ran.err
+
+    @pytest.mark.parametrize(
+        ("words", "options"), [("messages send", {"--body"}), ("trunks edit", {"--body", "--clear"})]
+    )
+    def test_the_help_shows_how_to_give_a_body(self, cli: Cli, words: str, options: set[str]):
+        shown = set(re.findall(r"^│ (--[a-z-]+) STR ", cli(*words.split(), "--help").out, re.MULTILINE))
+        assert options <= shown
 
     def test_objects_by_dots_and_lists_in_three_ways(self, cli: Cli, sandbox: Sandbox, tmp_path: Path):
         links = tmp_path / "links.txt"

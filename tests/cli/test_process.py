@@ -10,6 +10,7 @@ import subprocess
 import time
 from collections import Counter
 from collections.abc import AsyncIterator
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
 import pytest
@@ -20,6 +21,7 @@ import asyncio
 
 from tests.support.cli import CLI, PATIENCE, Terminal, end, start, until_in_flight, until_said
 from tests.support.soon import SOON
+from wavix_async import WavixClient
 from wavix_async.sandbox import Sandbox
 
 if TYPE_CHECKING:
@@ -131,6 +133,17 @@ async def test_the_sandbox_serves_until_ctrl_c():
     assert code == 0
     assert "A local Wavix simulator with 5 numbers (ids from 1001) is running" in err
     assert re.search(r"Requests +1 over 1 connections", err)
+
+
+async def test_the_sandbox_has_calls_of_the_past_and_a_balance():
+    process = await start(None, "sandbox", "--port", 0, "--cdrs", 4, "--balance", "7.5", "--json")
+    assert process.stdout is not None
+    made = json.loads(await asyncio.wait_for(process.stdout.readline(), PATIENCE))
+    async with WavixClient(made["api_key"], base_url=made["url"]) as client:
+        assert len(await client.recordings.list())
+        assert (await client.profile.config.get()).balance == Decimal("7.5")
+    process.send_signal(signal.SIGINT)
+    assert (await end(process))[0] == 0
 
 
 async def test_the_sandbox_on_a_port_that_is_taken():

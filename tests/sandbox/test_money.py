@@ -330,3 +330,13 @@ async def test_a_reset_restores_the_start(sandbox: Sandbox, wavix: WavixClient) 
     assert dict(sandbox.two_fa_services) == services
     assert not sandbox.two_fa_sessions
     assert await begin(sandbox, wavix) == session_id
+
+
+async def test_the_limits_of_the_account_show_what_is_left(sandbox: Sandbox, wavix: WavixClient) -> None:
+    before = (await wavix.profile.config.get()).balance
+    await wavix.validation.validate(YOU, type="validation")
+
+    left = (await wavix.profile.config.get()).balance
+
+    assert before == 1
+    assert left == sandbox.balance < before

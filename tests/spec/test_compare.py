@@ -383,6 +383,10 @@ BAD: Final[list[tuple[Any, str]]] = [
     ({"openapi": "3.1.0", "paths": {"/v1/x": 3}}, "paths /v1/x: an object"),
     ({"openapi": "3.1.0", "paths": {"/v1/x": {"get": []}}}, "paths /v1/x get: an object"),
     ({"openapi": "3.1.0", "paths": {}, "webhooks": [1]}, "webhooks: an object"),
+    (
+        {"openapi": "3.1.0", "paths": {"/x": {"get": {"parameters": [{"name": {}, "in": "query"}]}}}},
+        "a name and a place",
+    ),
     (with_schema(3), "a schema"),
     (with_schema({"properties": []}), "an object is needed"),
     (with_schema({"allOf": 3}), "a list is needed"),

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Final, TypeAlias
 
-from cyclopts import App, CycloptsError
+from cyclopts import App, CycloptsError, UnusedCliTokensError
 from rich.text import Text
 
 from wavix_async import WavixError, __version__
@@ -157,7 +157,10 @@ def run(argv: Sequence[str]) -> int:
     except KeyboardInterrupt:
         return _fail(ExitCode.INTERRUPTED, "Interrupted.")
     except CycloptsError as error:
-        return _fail(ExitCode.USAGE, f"{error} See wavix-async --help.")
+        what = str(error)
+        if isinstance(error, UnusedCliTokensError):
+            what = f"Unexpected: {' '.join(error.unused_tokens or ())}."
+        return _fail(ExitCode.USAGE, f"{what} See {' '.join(('wavix-async', *(error.command_chain or ())))} --help.")
     except Quit as quit_:
         return _fail(quit_.code, quit_.message)
     except WavixError as error:

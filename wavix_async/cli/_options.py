@@ -62,7 +62,9 @@ class Connection:
 CONNECTION: Final = Connection()
 
 # Messages name an argument at the beginning (`base_url must use https`), or with an equals sign (`layout=`).
-_SUBJECT: Final = re.compile(r"^(base_url|burst|concurrency|faults|latency|numbers|port|rate|seed|timeout)(?= must )")
+_SUBJECT: Final = re.compile(
+    r"^(balance|base_url|burst|cdrs|concurrency|faults|latency|numbers|port|rate|seed|timeout)(?= must )"
+)
 _ARGUMENT: Final = re.compile(r"(?<= )(layout(?==)|max_changes|max_fraction)(=?)(?=(\d?))")
 _RENAMED: Final = {"layout": "format"}
 

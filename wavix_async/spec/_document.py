@@ -170,10 +170,12 @@ class _Reader:
         parameters = {}
         for each in (*shared, *_list(operation, "parameters", name)):
             parameter = self.resolve(each, name)
-            parameters[parameter.get("in"), parameter.get("name")] = parameter
+            if not isinstance(parameter.get("name"), str) or not isinstance(parameter.get("in"), str):
+                raise _wrong(f"{name} parameters", "a name and a place, as text,")
+            parameters[parameter["in"], parameter["name"]] = parameter
         fields, required = dict[str, Shape](), set[str]()
         for (place, key), parameter in parameters.items():
-            if place in ("query", "header") and isinstance(key, str):
+            if place in ("query", "header"):
                 shape = self.shape(self.schema_of(parameter), f"{name} {key}")
                 fields[key] = evolve(
                     shape, place=place, deprecated=shape.deprecated or bool(parameter.get("deprecated"))

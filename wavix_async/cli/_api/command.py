@@ -217,6 +217,8 @@ class Method:
                 body = json.loads(read_text("--body", common.body))
             except ValueError as error:
                 raise Quit(ExitCode.USAGE, f"--body must be JSON: {error}.") from None
+            except RecursionError:
+                raise Quit(ExitCode.USAGE, "--body must be JSON: it is nested too deeply.") from None
             if not isinstance(body, dict):
                 raise Quit(ExitCode.USAGE, "--body must be a JSON object.")
         for name in (each.strip() for each in (common.clear or "").split(",") if each.strip()):
@@ -233,7 +235,10 @@ class Method:
                 message = with_options(quit_.message, model).replace(f"{model.__name__} has no", "--body has no")
                 raise Quit(quit_.code, message.replace(f"{model.__name__} needs", "Missing:")) from None
             if unknown := [name for name in body if name not in known and f"{name}_" not in known]:
-                raise Quit(ExitCode.USAGE, f"--body has no field {unknown[0]!r}: it has {', '.join(known)}.")
+                raise Quit(
+                    ExitCode.USAGE,
+                    f"--body has no field {unknown[0]!r}: it has {', '.join(name.strip('_') for name in known)}.",
+                )
         return positional, keywords
 
     def _confirm(self, wavix: WavixClient, given: Mapping[str, Any], common: Common) -> None:

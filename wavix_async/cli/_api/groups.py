@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["add_groups", "methods"]
 
+_BODY: Final = Group("Body", sort_key=5)
 _OUTPUT: Final = Group("Output", sort_key=10)
 _CONNECTION: Final = Group("Connection", sort_key=20)
 _SHARED: Final = "shared_"
@@ -187,7 +188,7 @@ def _shared(method: "Method") -> dict[str, inspect.Parameter]:
 
     found: dict[str, inspect.Parameter] = {}
 
-    def add(name: str, kind: Any, names: Sequence[str], text: str, group: Group | None = _OUTPUT) -> None:
+    def add(name: str, kind: Any, names: Sequence[str], text: str, group: Group = _OUTPUT) -> None:
         # A single hyphen is stdin or stdout.
         hyphen = name in {"body", "output"}
         parameter = Parameter(
@@ -199,10 +200,14 @@ def _shared(method: "Method") -> dict[str, inspect.Parameter]:
 
     if method.takes_body:
         add(
-            "body", str | None, ["--body"], "A JSON file with these fields, or - for stdin; options go before it.", None
+            "body",
+            str | None,
+            ["--body"],
+            "A JSON file with these fields, or - for stdin; options go before it.",
+            _BODY,
         )
     if method.clearable:
-        add("clear", str | None, ["--clear"], f"Fields to set to null, such as {method.clearable[0]}.", None)
+        add("clear", str | None, ["--clear"], f"Fields to set to null, such as {method.clearable[0]}.", _BODY)
     is_list = method.returns(Paginator)
     if is_list:
         add("every_page", bool | None, ["--all"], "Read the whole list, and not one page.")

@@ -108,6 +108,8 @@ class Option:
             return json.loads(text)
         except ValueError as error:
             self._wrong(f"must be JSON: {error}")
+        except RecursionError:
+            self._wrong("must be JSON: it is nested too deeply")
 
     def _wrong(self, what: str) -> NoReturn:
         raise Quit(ExitCode.USAGE, f"{self.name} {what}.")

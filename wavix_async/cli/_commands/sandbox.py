@@ -28,6 +28,8 @@ def sandbox(
     faults: Share = 0.0,
     latency: float = 0.0,
     seed: int = 0,
+    cdrs: int = 0,
+    balance: str | None = None,
     as_json: Json = False,
 ) -> None:
     """Run a local Wavix simulator for tests, until Ctrl-C.
@@ -35,7 +37,7 @@ def sandbox(
     The server keeps its data in memory. It prints two `export` lines with its URL and key: paste them into another
     shell, and the commands there use this server.
 
-    Example: `wavix-async sandbox --numbers 50 --rate 20`
+    Example: `wavix-async sandbox --numbers 50 --cdrs 600`
 
     Args:
         port: The port on 127.0.0.1; 0 picks a free port.
@@ -45,12 +47,14 @@ def sandbox(
         faults: The share of requests that fail (connection reset, truncated or broken response, 5xx), from 0 to 1.
         latency: Seconds before the server handles a request.
         seed: Seed for the data and the faults.
+        cdrs: How many calls of the past the account has, one every 17 minutes, most of them with a recording.
+        balance: USD of the account; what costs more than is left is refused [default: more than enough].
         as_json: Print the URL and the key as one JSON object.
     """
     if burst is not None and rate is None:
         raise Quit(ExitCode.USAGE, "--burst needs --rate: give the number of requests per second.")
     try:
-        local_wavix = Sandbox(numbers, rate, burst, faults, latency, seed, port=port)
+        local_wavix = Sandbox(numbers, rate, burst, faults, latency, seed, cdrs=cdrs, balance=balance, port=port)
     except ValueError as error:
         raise Quit(ExitCode.USAGE, with_option_names(f"{error}.")) from None
     asyncio.run(_serve(local_wavix, port, as_json=as_json))

@@ -4,9 +4,8 @@ The vendor's documentation leaves some questions open. We assume: a field that a
 in the company. The country of a company has only its code as its name, because no documentation has the ids.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
-from decimal import Decimal
 
 from wavix_async.sandbox._groups.filters import Record
 from wavix_async.sandbox._groups.group import Context
@@ -45,12 +44,11 @@ class Profile:
 
     Args:
         context: What the sandbox gives to every group.
-        balance: Returns its balance in USD.
     """
 
-    def __init__(self, context: Context, balance: Callable[[], Decimal] = lambda: Decimal("100.00")) -> None:
+    def __init__(self, context: Context) -> None:
         self._relays = context.relays
-        self._balance = balance
+        self._ledger = context.ledger
         self._profile = deepcopy(_PROFILE)
         self._first_relays: dict[str, str | None] = {}
         """The URLs that a request has replaced."""
@@ -77,7 +75,7 @@ class Profile:
         return Reply.of(200, {**self._profile, "default_destinations": destinations})
 
     def _config(self, _: Call) -> Reply:
-        return Reply.of(200, {"balance": str(self._balance()), "global_limits": _LIMITS})
+        return Reply.of(200, {"balance": str(self._ledger.balance), "global_limits": _LIMITS})
 
     def _update(self, call: Call) -> Reply:
         for name, value in json_object(call.body).items():
