@@ -304,15 +304,21 @@ async def _purchase(client: BaseClient, ids: Iterable[str], max_price: Decimal |
     most = _price_of("max_price", max_price)
     if isinstance(ids, str):
         raise InputError(f"ids must be a list of phone numbers, got one text: pass [{ids!r}].")
+    if not isinstance(ids, Iterable):
+        raise InputError(f"ids must be a list of phone numbers, got {ids!r}.")
     numbers = tuple(dict.fromkeys(CartNumbers(ids=list(ids)).ids))
     if not numbers:
         raise InputError("ids must name at least one phone number.")
     buy = Buy(client)
-    with suppress(OutcomeUnknownError):  # the cart tells
+    lost: OutcomeUnknownError | None = None
+    try:
         await buy.cart.add(ids=numbers)
+    except OutcomeUnknownError as error:
+        lost = error  # the cart tells
     cart = {_number_of(each): each for each in (await buy.cart.get()).dids or ()}
     if missing := [each for each in numbers if each not in cart]:
-        raise InputError(f"Nothing was bought: the cart lacks {', '.join(missing[:20])}. They cannot be bought now.")
+        why = "They cannot be bought now." if lost is None else "Their addition got no clear answer: try again."
+        raise InputError(f"Nothing was bought: the cart lacks {', '.join(missing[:20])}. {why}") from lost
     prices = {each: _fees(cart[each]) for each in numbers}
     total = sum((price or Decimal(0) for price in prices.values()), Decimal(0))
     if None in prices.values() or total > most:
@@ -367,7 +373,7 @@ async def _is_owned(client: BaseClient, number: str) -> bool:
     from wavix_async.resources.numbers import Numbers
 
     page = await Numbers(client).list(search=number, limit=100)
-    return any(each.number == number for each in page)
+    return any(str(each.number).removeprefix("+") == number for each in page)
 
 
 async def _take_back(buy: Buy, numbers: tuple[str, ...]) -> None:
