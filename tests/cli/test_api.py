@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
+import io
 import json
 import pkgutil
 import re
@@ -19,6 +21,7 @@ pytest.importorskip("cyclopts")
 
 from tests.support.cli import Cli, running
 from wavix_async import Operation, resources
+from wavix_async.cli import main
 from wavix_async.cli._api import methods
 from wavix_async.sandbox import Sandbox
 
@@ -156,6 +159,12 @@ class TestAsking:
         assert "1234" not in ran.err
         assert not sandbox.requests
 
+    def test_an_object_with_a_text_in_it_is_not_shown(self, cli: Cli, sandbox: Sandbox):
+        ran = cli(*SEND, "--message-body", '{"text": "My code is 1234."}')
+        assert (ran.code, "1234" in ran.err) == (3, False)
+        assert "message-body <hidden>." in ran.err
+        assert not sandbox.requests
+
     def test_a_file_that_exists_is_not_replaced(self, cli: Cli, sandbox: Sandbox, tmp_path: Path):
         file = tmp_path / "messages.csv"
         file.write_text("mine")
@@ -229,6 +238,39 @@ class TestOutput:
 
     def test_a_confirmation_is_a_word(self, cli: Cli, sandbox: Sandbox):
         assert cli("messages", "opt-outs", "create", "--number", "15125550143").out == "Done.\n"
+
+
+class TestStdout:
+    """A message is paid for when its record is printed: the end must tell, and be no traceback."""
+
+    SHOWN = (*SEND, "--text", "caf\u00e9", "--tag", "\u2713", "--yes", "--show-secrets")
+
+    def test_an_encoding_without_most_characters(self, cli: Cli, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch):
+        wanted = io.BytesIO()
+        monkeypatch.setattr("sys.stdout", io.TextIOWrapper(wanted, encoding="ascii"))
+        assert main([*self.SHOWN]) == 0
+        assert b"\\u2713" in wanted.getvalue()
+
+    def test_a_closed_stdout(self, cli: Cli, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch):
+        monkeypatch.setattr("sys.stdout", None)
+        try:
+            assert main([*self.SHOWN]) == 0
+        finally:
+            sys.stdout.close()
+        assert len(sandbox.messages) == 1
+
+    @pytest.mark.parametrize("extra", [(), ("--json",)])
+    def test_a_full_disk(self, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, extra: tuple[str, ...]):
+        class Full(io.StringIO):
+            def write(self, _: str) -> int:
+                raise OSError(errno.ENOSPC, "No space left on device")
+
+        said = io.StringIO()
+        monkeypatch.setattr("sys.stdout", Full())
+        monkeypatch.setattr("sys.stderr", said)
+        assert main([*self.SHOWN, *extra]) == 1
+        assert "Cannot write to stdout: No space left on device." in said.getvalue()
+        assert len(sandbox.messages) == 1
 
 
 class TestInput:

@@ -1,5 +1,6 @@
 """Write data to stdout; write progress, questions and errors to stderr."""
 
+import io
 import json
 import os
 import sys
@@ -11,7 +12,16 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-__all__ = ["err", "out", "printable", "suppress_broken_pipe", "show_facts", "write_json"]
+__all__ = [
+    "err",
+    "forget_stdout",
+    "open_streams",
+    "out",
+    "printable",
+    "suppress_broken_pipe",
+    "show_facts",
+    "write_json",
+]
 
 _WIDE = 240
 
@@ -59,9 +69,26 @@ def suppress_broken_pipe() -> Iterator[None]:
         yield
         sys.stdout.flush()
     except BrokenPipeError:
-        # Python flushes stdout at exit, and would report the broken pipe again.
-        with suppress(OSError, ValueError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        forget_stdout()
+
+
+def forget_stdout() -> None:
+    """Let what is left for stdout go nowhere: Python flushes it at exit, and would report the error again."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def open_streams() -> None:
+    """Make stdout and stderr take every text, because a call may have been paid for when its answer is printed."""
+    # A stream that the shell has closed (`>&-`) is None.
+    if sys.stdout is None:
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - for the life of the process
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - for the life of the process
+    for stream in (sys.stdout, sys.stderr):
+        # An encoding such as ASCII lacks most characters.
+        if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
+            stream.reconfigure(errors="backslashreplace")
 
 
 def show_facts(console: Console, title: str, facts: Mapping[str, str | Text], *, after: Iterable[Text] = ()) -> None:

@@ -201,7 +201,7 @@ class Options:
             kind,
             required=required,
             positional=positional,
-            secret=field is not None and not field.repr,
+            secret=(field is not None and not field.repr) or _has_secrets(kind),
             default=shown,
             help=help_,
         )
@@ -225,7 +225,7 @@ class Options:
                     inner,
                     _option(name) if is_plain else "--" + ".".join(map(_word, inner)),
                     kind,
-                    secret=not field.repr,
+                    secret=not field.repr or _has_secrets(kind),
                     help=help_,
                 )
             if kind.word == "object" and kind.model is not None and depth < _DEEPEST:
@@ -288,6 +288,12 @@ class Options:
             deeper = Option((*option.path, name), f"{option.name}.{_word(name)}", kind)
             values[name] = self._object(deeper, values.get(name), more)
         return make(model, values, option.name)
+
+
+def _has_secrets(kind: Kind) -> bool:
+    """Return whether an object that is given as one JSON text can hold a secret, such as the text of a message."""
+    models = [each.model for each in (kind, kind.item) if each is not None and each.word in {"object", "objects"}]
+    return any(not field.repr for model in models if model is not None for field in attrs.fields(model))
 
 
 def make(model: Any, values: Mapping[str, Any], name: str) -> Any:
