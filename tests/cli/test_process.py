@@ -132,6 +132,7 @@ async def test_the_sandbox_serves_until_ctrl_c():
     code, _, err = await end(process)
     assert code == 0
     assert "A local Wavix simulator with 5 numbers (ids from 1001) is running" in err
+    assert re.search(r"Its 2FA service has the id [0-9a-f]{32}\.", err)
     assert re.search(r"Requests +1 over 1 connections", err)
 
 

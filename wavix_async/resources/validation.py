@@ -152,7 +152,7 @@ class Validation(Resource):
         `validator:read`. Each number costs money.
 
         Args:
-            numbers: An iterable or an async iterable of phone numbers, with country code, in any usual spelling.
+            numbers: Phone numbers, with country code, in any usual spelling. An iterable or an async iterable.
             type: What to find out: `format`, `analysis` or `validation`.
             force: Whether to look numbers up again that the API has looked up lately.
             concurrency: How many batches may be in flight at once. Default 4.

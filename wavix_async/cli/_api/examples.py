@@ -103,6 +103,8 @@ def _sample(option: Option) -> str:
         return "2026-11-01"
     if kind.word == "pair":
         return "1 5"
+    if kind.word == "list" and "phone number" in option.help.lower():
+        return "15125550143"
     if kind.word == "list" and (name.endswith("ids") or (kind.item is not None and kind.item.word == "int")):
         return "1001"
     if option.positional:

@@ -83,6 +83,8 @@ async def _serve(local_wavix: Sandbox, port: int, *, as_json: bool) -> None:
             console.print(
                 f"A local Wavix simulator with {numbers}{ids} is running; press Ctrl-C to stop it.", style="dim"
             )
+            service, *_ = local_wavix.two_fa_services
+            console.print(f"Its 2FA service has the id {service}.", style="dim", soft_wrap=True)
             await stop_event.wait()
     finally:
         await local_wavix.stop()
