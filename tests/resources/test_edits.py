@@ -140,6 +140,41 @@ async def test_an_edit_of_a_sub_organization(
     assert api.last.json == sent
 
 
+@pytest.mark.parametrize(
+    ("shown", "told"),
+    [
+        ({"status": None}, "does not show status of this SubOrganization, and a write replaces everything"),
+        ({"name": None}, "does not show name of this SubOrganization, and a write replaces everything"),
+        (
+            {"default_destinations": [{"transport": "sms_relay_url", "value": "https://example.com/a"}]},
+            "does not show default_destinations of this SubOrganization in a form that can be written back",
+        ),
+    ],
+)
+async def test_a_sub_organization_that_cannot_be_kept_is_not_written(
+    api: Api, wavix: WavixClient, shown: dict[str, Any], told: str
+) -> None:
+    """A write without its status might enable it again; one without its endpoints stops its events."""
+    api.answer("GET", PATH, {**ORGANIZATION, **shown})
+
+    with pytest.raises(InputError, match=told):
+        await wavix.sub_organizations.edit(123, **({"name": "New"} if "name" not in shown else {"status": "disabled"}))
+
+    assert [request.method for request in api.sent] == ["GET"]
+
+
+@pytest.mark.parametrize("shown", ["203.0.113.9", {"ip": "203.0.113.9"}])
+async def test_addresses_of_a_trunk_in_another_form_are_not_taken_apart(
+    api: Api, wavix: WavixClient, shown: object
+) -> None:
+    api.answer("GET", TRUNK_PATH, {**TRUNK, "allowed_ips": shown})
+
+    with pytest.raises(InputError, match=r"allowed_ips"):
+        await wavix.trunks.edit(293, password=PASSWORD, label="Home")
+
+    assert [request.method for request in api.sent] == ["GET"]
+
+
 @pytest.mark.parametrize("method", ["update", "edit"])
 async def test_a_change_of_nothing_is_refused(api: Api, wavix: WavixClient, method: str) -> None:
     for group in (wavix.sub_organizations, wavix.profile):

@@ -6,8 +6,10 @@ from typing import Any, Final
 import attrs
 
 from wavix_async._http import Operation
+from wavix_async.errors import InputError
 from wavix_async.models.billing import FinancialTransaction, TransactionPage
 from wavix_async.models.sub_organizations import (
+    DefaultDestinations,
     SubOrganization,
     SubOrganizationCreate,
     SubOrganizationList,
@@ -150,13 +152,15 @@ class SubOrganizations(Resource):
             sub_organization_id: The sub-organization's id.
 
         Raises:
-            InputError: A field has the wrong type, or none is given.
+            InputError: A field has the wrong type, or none is given. Or the API did not show a setting that a write
+                would reset; nothing was written.
             NotFoundError: There is no such sub-organization.
             UnprocessableEntityError: The API rejects a value.
             OutcomeUnknownError: The answer to the write shows other settings.
         """
         refuse_empty(changes)
         found = await self.get(sub_organization_id)
+        _refuse_unreadable(found, changes)
         endpoints: dict[str, Any] = {
             name: getattr(found.default_destinations, name, None) for name in ("sms_endpoint", "dlr_endpoint")
         }
@@ -167,3 +171,19 @@ class SubOrganizations(Resource):
         changes = attrs.evolve(changes, default_destinations=destinations)
         settings = merged(SubOrganizationUpdate, found, {"default_destinations": None}, changes)
         return await self._call(UPDATE, sub_organization_id, body=settings)
+
+
+def _refuse_unreadable(found: SubOrganization, changes: SubOrganizationUpdate) -> None:
+    """Refuse to write what the API did not show: a write without `status` may enable what was disabled."""
+    lost = [name for name in ("name", "status") if getattr(found, name) is None and name not in changes]
+    if lost:
+        raise InputError(
+            f"The API does not show {', '.join(lost)} of this SubOrganization, and a write replaces everything: pass "
+            "the value as well."
+        )
+    destinations: object = found.default_destinations
+    if destinations is not None and not isinstance(destinations, DefaultDestinations):
+        raise InputError(
+            "The API does not show default_destinations of this SubOrganization in a form that can be written back: "
+            "use update, and pass all settings."
+        )

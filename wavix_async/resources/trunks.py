@@ -157,8 +157,10 @@ def _settings_of(trunk: SIPTrunk) -> dict[str, Any]:
     shown = {name: _DEFAULTS[name] if value is None else value for name, value in shown.items()}
     shown["callerid"] = trunk.callerid or ""  # null and an empty text both say that there is no single caller ID
     shown["allowed_ips"] = None
-    if trunk.allowed_ips:
-        shown["allowed_ips"] = [{"ip": getattr(each, "ip", each)} for each in trunk.allowed_ips]
+    if addresses := trunk.allowed_ips:
+        # In a form that is not known, they are left for the check of the body to refuse.
+        is_list: bool = isinstance(addresses, list)
+        shown["allowed_ips"] = [{"ip": getattr(each, "ip", each)} for each in addresses] if is_list else addresses
     if trunk.host not in (None, "", "dynamic"):
         shown["host_request"] = {"host": trunk.host}
     return shown
