@@ -398,6 +398,18 @@ class TestRuns:
         assert "2 accepted" in again.out
         assert len(sandbox.messages) == 2
 
+    def test_results_that_were_paid_for_are_always_written(self, cli: Cli, sandbox: Sandbox, tmp_path: Path):
+        argv = ("validation", "run", "15125550143", "+44 20 7946 0958", "--type", "format", "--yes", "--in-order")
+        for extra in ((), ("--json",)):
+            ran = cli(*argv, *extra)
+            assert ran.code == 0, ran.err
+            assert [row["value"]["valid"] for row in ran.ndjson] == [True, True]
+            assert "2 done" in ran.err
+        sent = len(sandbox.requests)
+        ran = cli(*argv, "-o", tmp_path / "results.csv")
+        assert (ran.code, len(sandbox.requests)) == (2, sent)
+        assert "it must end in .ndjson or .jsonl" in ran.err
+
     def test_wrong_rows_are_named_and_nothing_is_sent(self, cli: Cli, sandbox: Sandbox):
         rows = '{"from": "Acme", "to": "1", "text": "a"}\nnope\n{"from": "Acme"}\n'
         ran = cli("messages", "bulk-send", "-", "--yes", stdin=rows)

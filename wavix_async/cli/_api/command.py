@@ -125,6 +125,12 @@ class Method:
         return isinstance(annotation, str) and re.search(r"\w*Run\b", annotation) is not None
 
     @property
+    def is_run_for_results(self) -> bool:
+        """Whether the results of a run are what it is paid for: they are always written."""
+        annotation = inspect.signature(self._function).return_annotation
+        return isinstance(annotation, str) and annotation.strip("\"'") == "ValidationRun"
+
+    @property
     def saves(self) -> str | None:
         """The file that an example of the command writes; None: it saves none."""
         if self.returns(Download):
@@ -179,6 +185,8 @@ class Method:
         for word in (common.body, common.output, None if rows is None else given[rows.key]):
             if word is not None and word.startswith("-") and word != "-":
                 raise Quit(ExitCode.USAGE, f"Unknown option: {word}. See wavix-async {' '.join(self.words)} --help.")
+        if self.is_run_for_results and Path(common.output or "").suffix.lower() == ".csv":
+            raise Quit(ExitCode.USAGE, f"--output {common.output}: it must end in .ndjson or .jsonl.")
         with ExitStack() as stack:
             read: dict[str, Any] = dict(given)
             if rows is not None:
@@ -307,6 +315,8 @@ class _Running:
         self._method = method
         self._wavix = wavix
         self._common = common
+        if method.is_run_for_results and common.output is None:
+            self._common = attrs.evolve(common, output="-")
         self._shown = fields
         self._limited = False
         self._journaled = False

@@ -220,7 +220,9 @@ def _shared(method: "Method") -> dict[str, inspect.Parameter]:
             "output",
             str | None,
             ["--output", "-o"],
-            "A file *.ndjson or *.csv for every result; - for stdout.",
+            "A file *.ndjson for the results [default: - for stdout]."
+            if method.is_run_for_results
+            else "A file *.ndjson or *.csv for every result; - for stdout.",
         )
     saves = "output" in found
     if method.requests.asks or saves:
