@@ -240,6 +240,12 @@ class TestOutput:
         assert cli("messages", "opt-outs", "create", "--number", "15125550143").out == "Done.\n"
 
 
+def test_a_secret_that_is_empty_is_shown_as_empty(cli: Cli, sandbox: Sandbox):
+    made = cli("sub-organizations", "create", "--name", "n", "--yes", "--json").json
+    assert made["default_destinations"] == {"sms_endpoint": "", "dlr_endpoint": ""}
+    assert made["api_key"] == "<hidden>"
+
+
 class TestStdout:
     """A message is paid for when its record is printed: the end must tell, and be no traceback."""
 

@@ -68,7 +68,7 @@ def _plain_model(model: Any, *, secrets: bool) -> dict[str, Any]:
             continue
         value = getattr(model, field.name)
         if not shown[field.name]:
-            if found[field.wire] is not None:
+            if found[field.wire] not in (None, ""):
                 found[field.wire] = HIDDEN
         elif _holds_models(value):
             found[field.wire] = plain(value)
