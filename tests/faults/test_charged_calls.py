@@ -281,7 +281,7 @@ class Plan:
 @pytest.mark.req_37
 @pytest.mark.parametrize("each", [EVERY, pytest.param(100, marks=pytest.mark.scale)])
 async def test_calls_of_twenty_operations_go_out_once_and_tell_the_truth(each: int) -> None:
-    """Requirements 1, 5 and 37: a success was carried out once, a failure was not, and unknown is what lost its answer."""
+    """Requirements 1, 5 and 37: a success was carried out once, a failure was not; what lost its answer is unknown."""
     succeeded, refused, unknown = ({kind.request: set[str]() for kind in KINDS} for _ in range(3))
     errors: list[WavixError] = []
     events = Recorder()
