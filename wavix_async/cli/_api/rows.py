@@ -99,8 +99,9 @@ class Bodies:
 
     def _csv(self) -> Iterator[tuple[int, dict[str, Any] | str]]:
         text = io.TextIOWrapper(self._stream, encoding="utf-8-sig", newline="")
+        # Strict: a quote that is never closed would make one cell of all rows after it.
+        reader = csv.DictReader(text, strict=True)
         try:
-            reader = csv.DictReader(text)
             for row in reader:
                 if None in row or None in row.values():
                     yield reader.line_num, "this row has not as many cells as the header"
@@ -114,6 +115,8 @@ class Bodies:
                     yield reader.line_num, quit_.message
         except UnicodeDecodeError:
             yield 0, "this is not a text in UTF-8"
+        except csv.Error as error:
+            yield reader.line_num, f"this is not CSV: {error}"
         finally:
             text.detach()
 
