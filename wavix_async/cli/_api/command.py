@@ -121,7 +121,7 @@ class Method:
     def is_run(self) -> bool:
         """Whether the method returns a run over many items."""
         annotation = inspect.signature(self._function).return_annotation
-        # Its class is known only to type checkers: a run is loaded where it is made.
+        # The annotation is a text: only a method that makes a run imports the class of the run.
         return isinstance(annotation, str) and re.search(r"\w*Run\b", annotation) is not None
 
     @property
@@ -253,7 +253,7 @@ class Method:
             confirm(f"{common.output} exists and will be replaced.", yes=common.yes)
 
     def _short(self, option: Option, text: Any) -> str:
-        """Return the value of an option for a question; it is hidden if it is secret, or JSON that can hold a secret."""
+        """Return the value of an option for a question; it is hidden if it is secret or JSON that can hold a secret."""
         depth = len(option.path)
         if any(each.secret for each in self.options.all if each.path[:depth] == option.path):
             return HIDDEN
