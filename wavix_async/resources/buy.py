@@ -290,8 +290,8 @@ class Buy(Resource):
             The purchase, also if only some of the numbers were bought.
 
         Raises:
-            InputError: Nothing was bought: there are no numbers, `max_price` is not an amount, or the cart lacks a number.
-                Or they cost more than `max_price`, or have no price: then they are not left in the cart.
+            InputError: Nothing was bought: there are no numbers, `max_price` is not an amount, or the cart lacks a
+                number. Or they cost more than `max_price`, or have no price: then they are not left in the cart.
             WavixError: Nothing was bought: a call before the checkout failed.
         """
         return await _purchase(self._client, ids, max_price)

@@ -40,7 +40,7 @@ def requests_of(group: type, function: Callable[..., Any]) -> Requests:
     documented = list(dict.fromkeys(map(" ".join, _NAMED.findall(function.__doc__ or ""))))
     known = {operation.name: operation for operation in operations}
     names = [*documented, *(name for name in known if name not in documented)]
-    # The docstring can name an operation of another group, whose constant is not in this module: its HTTP method decides.
+    # The docstring can name an operation of another group, whose constant is not here: its HTTP method decides.
     asks = any(_asks(known[name]) if name in known else not name.startswith(("GET ", "HEAD ")) for name in names)
     scopes = dict.fromkeys(operation.scope for operation in operations if operation.scope)
     return Requests(tuple(names), tuple(scopes), asks)
