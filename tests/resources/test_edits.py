@@ -140,6 +140,19 @@ async def test_an_edit_of_a_sub_organization(
     assert api.last.json == sent
 
 
+@pytest.mark.parametrize("name", ["name", "status"])
+async def test_a_sub_organization_that_is_not_shown_whole_is_not_written(
+    api: Api, wavix: WavixClient, name: str
+) -> None:
+    """A write without the status may enable a suspended sub-organization."""
+    api.answer("GET", PATH, {**ORGANIZATION, name: None})
+
+    with pytest.raises(InputError, match=f"does not show {name} of this SubOrganization"):
+        await wavix.sub_organizations.edit(123, default_destinations={"dlr_endpoint": "https://example.com/new"})
+
+    assert [sent.method for sent in api.sent] == ["GET"]
+
+
 @pytest.mark.parametrize("method", ["update", "edit"])
 async def test_a_change_of_nothing_is_refused(api: Api, wavix: WavixClient, method: str) -> None:
     for group in (wavix.sub_organizations, wavix.profile):

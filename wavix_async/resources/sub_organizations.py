@@ -150,7 +150,7 @@ class SubOrganizations(Resource):
             sub_organization_id: The sub-organization's id.
 
         Raises:
-            InputError: A field has the wrong type, or none is given.
+            InputError: A field has the wrong type, or none is given, or the API did not show the name or the status.
             NotFoundError: There is no such sub-organization.
             UnprocessableEntityError: The API rejects a value.
             OutcomeUnknownError: The answer to the write shows other settings.
