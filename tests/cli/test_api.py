@@ -142,11 +142,14 @@ class TestAsking:
     ASKS = {
         "messages send", "messages bulk-send", "messages sender-ids create", "calls create", "calls end", "calls play",
         "cdrs retranscribe", "speech-analytics upload", "recordings delete", "webrtc tokens update",
-        "numbers papers upload", "voice-campaigns create",
+        "numbers papers upload", "voice-campaigns create", "buy purchase", "buy cart checkout", "validation validate",
+        "validation run", "two-fa verification check", "short-links create", "trunks edit", "sub-organizations edit",
+        "ten-dlc brands update", "ten-dlc brands vettings import", "ten-dlc brands campaigns numbers bulk-link",
     }  # fmt: skip
     DOES_NOT = {
         "messages list", "messages export", "messages wait", "messages find-sent", "messages opt-outs create",
-        "cdrs search", "calls update", "recordings download-all", "calls find-started",
+        "cdrs search", "calls update", "recordings download-all", "calls find-started", "validation wait",
+        "api-keys update", "two-fa verification cancel", "ten-dlc brands campaigns wait", "buy cart get",
     }  # fmt: skip
 
     def test_what_charges_sends_replaces_or_deletes_asks(self):
@@ -159,11 +162,13 @@ class TestAsking:
         assert "1234" not in ran.err
         assert not sandbox.requests
 
-    def test_an_object_with_a_text_in_it_is_not_shown(self, cli: Cli, sandbox: Sandbox):
-        ran = cli(*SEND, "--message-body", '{"text": "My code is 1234."}')
-        assert (ran.code, "1234" in ran.err) == (3, False)
+    def test_json_that_holds_a_secret_is_not_repeated(self, cli: Cli, sandbox: Sandbox):
+        ran = cli(*SEND, "--message-body", '{"text": "code 1234"}')
+        assert ran.code == 3
         assert "message-body <hidden>." in ran.err
-        assert not sandbox.requests
+        assert "1234" not in ran.err
+        prompt = '{"say": {"text": "code 1234", "language": "en", "voice": "Emma"}}'
+        assert "1234" not in cli("calls", "collect", "CALL", "--prompt", prompt).err
 
     def test_a_file_that_exists_is_not_replaced(self, cli: Cli, sandbox: Sandbox, tmp_path: Path):
         file = tmp_path / "messages.csv"
@@ -422,6 +427,15 @@ class TestRuns:
         assert (ran.code, ran.out) == (2, "")
         for text in ("stdin, line 2: this is not JSON", "stdin, line 3: "):
             assert text in ran.err
+        assert not sandbox.requests
+
+    @pytest.mark.parametrize("more", [1, 9_000])
+    def test_a_quote_that_is_never_closed_sends_nothing(self, cli: Cli, sandbox: Sandbox, tmp_path: Path, more: int):
+        file = tmp_path / "messages.csv"
+        file.write_text('from,to,text\nAcme,15125550143,"hi\n' + "Acme,15125550144,another\n" * more)
+        ran = cli("messages", "bulk-send", file, "--yes")
+        assert (ran.code, ran.out) == (2, "")
+        assert "this is not CSV: " in ran.err
         assert not sandbox.requests
 
 

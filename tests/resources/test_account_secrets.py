@@ -43,12 +43,13 @@ def test_an_answer_has_the_secret_and_does_not_show_it(model: Any, payload: Any,
         assert SECRET not in f"{each!r} {each}"
 
 
-def test_urls_for_events_are_not_shown() -> None:
+def test_urls_that_may_hold_a_secret_are_not_shown() -> None:
     shown = [
         from_dict(models.Profile, PROFILE),
         from_dict(models.DefaultDestinations, {"sms_endpoint": URL, "dlr_endpoint": URL}),
         models.ProfileUpdate(sms_relay_url=URL, dlr_relay_url=URL, default_short_link_endpoint=URL),
         models.DefaultDestinationsUpdate(sms_endpoint=URL, dlr_endpoint=URL),
+        models.ShortLinkCreate(link=URL, fallback_url=URL),
     ]
 
     assert SECRET not in repr(shown)

@@ -305,9 +305,14 @@ def test_a_planted_change_is_named_alone(plant: Callable[[Any], None], effect: s
 def check_random_change(seed: int) -> None:
     document, operation, side, kind, field = change_one(operations(), random.Random(seed))
 
-    named = [each for each in compare(document).changes if operation in each.operations and each.side == side]
+    found = compare(document)
+    named, known = (
+        [each for each in changes if operation in each.operations and each.side == side and field in each.subject]
+        for changes in (found.changes, found.known)
+    )
 
-    assert any(each.kind == kind and field in each.subject for each in named), (operation, side, kind, field)
+    # With this change, the description may come to what this package chose: that is no difference.
+    assert known or kind in {each.kind for each in named}, (operation, side, kind, field)
 
 
 @pytest.mark.parametrize("seeds", [range(16), pytest.param(range(16, 316), marks=pytest.mark.scale)])

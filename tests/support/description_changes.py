@@ -45,7 +45,9 @@ def _objects_of(operation: Any) -> Iterator[tuple[str, Any]]:
 
 def _objects(schema: Any) -> Iterator[Any]:
     if "properties" in schema:
-        yield schema
+        # A part of a oneOf may state the same field: then its removal here changes nothing.
+        if "oneOf" not in schema and "anyOf" not in schema:
+            yield schema
         for each in schema["properties"].values():
             yield from _objects(each)
     if "items" in schema:

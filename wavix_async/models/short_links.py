@@ -64,8 +64,8 @@ class ShortLinkCreate(Body):
     """The https URL that the short link leads to. It may hold a token, so repr does not show it."""
     expiration_time: datetime | str | UnsetType = UNSET
     """When the short link ends. Default: never."""
-    fallback_url: str | UnsetType = UNSET
-    """The https URL that it leads to after its end."""
+    fallback_url: str | UnsetType = field(default=UNSET, repr=False)
+    """The https URL that it leads to after its end; repr does not show it."""
     phone: str | UnsetType = UNSET
     """The phone number that will get the link, for the metrics."""
     utm_campaign: str | UnsetType = UNSET

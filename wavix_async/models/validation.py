@@ -27,7 +27,7 @@ MOST_NUMBERS: Final = 1000
 
 
 class ValidationType(OpenStrEnum):
-    """What to find out about a phone number, from the cheapest to the dearest."""
+    """What to find out about a phone number, from the cheapest to the most expensive."""
 
     FORMAT = "format"
     """Whether it is a possible number."""

@@ -5,6 +5,7 @@ from typing import Any, TypeVar
 
 import attrs
 
+from wavix_async._codec import shape_of
 from wavix_async.errors import InputError
 from wavix_async.models._base import Body, Model
 
@@ -16,8 +17,7 @@ B = TypeVar("B", bound=Body)
 def merged(kind: Callable[..., B], record: Model, converted: Mapping[str, Any], changes: Body) -> B:
     """Return the body that writes a record back with some changes.
 
-    Only fields of the body are taken from the record. A field that is None was not in the answer, or has no value: it
-    is left out.
+    Only fields of the body are taken from the record. A field without a value is left out.
 
     Args:
         kind: The class of the body.
@@ -26,14 +26,17 @@ def merged(kind: Callable[..., B], record: Model, converted: Mapping[str, Any], 
         changes: What to change; its fields win.
 
     Raises:
-        InputError: The answer did not show a field that the body requires, or a field has the wrong type.
+        InputError: The answer did not show a field that the body requires, or one that the documentation promises: a
+            write without it could reset it. Or a field has the wrong type.
     """
     body: Any = kind
     fields = {field.name: field.default is attrs.NOTHING for field in attrs.fields(body)}
     shown = {field.name: getattr(record, field.name) for field in attrs.fields(type(record)) if field.name in fields}
     kept = {name: value for name, value in {**shown, **converted}.items() if value is not None}
     values = {**kept, **changes}
-    if missing := sorted(name for name, required in fields.items() if required and name not in values):
+    promised = {field.name for field in shape_of(type(record)).fields if not field.optional} - converted.keys()
+    needed = (name for name, required in fields.items() if required or name in promised)
+    if missing := sorted(name for name in needed if name not in values):
         raise InputError(
             f"The API does not show {', '.join(missing)} of this {type(record).__name__}, and a write replaces "
             "everything: pass the value as well."

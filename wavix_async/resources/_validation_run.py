@@ -282,7 +282,7 @@ class ValidationRun(TaskCoroutine[BulkReport[str, PhoneValidation]]):
             await self._close(work)
 
     async def _work(self) -> None:
-        """Read all numbers, and let each batch go its way."""
+        """Read all numbers, and start a task for each batch."""
         try:
             async with asyncio.TaskGroup() as group, aclosing(self._batches()) as batches:
                 try:
@@ -338,7 +338,7 @@ class ValidationRun(TaskCoroutine[BulkReport[str, PhoneValidation]]):
 
     async def _batches(self) -> AsyncGenerator[_Batch, None]:
         """Yield the batches of the input. They depend only on the numbers and their order, and not on time."""
-        source = _pieces(self._numbers)
+        source = _Pieces(self._numbers)
         try:
             no, is_over = 0, False
             while not is_over:
@@ -349,7 +349,7 @@ class ValidationRun(TaskCoroutine[BulkReport[str, PhoneValidation]]):
                 batch = self._in_flight[no] = _Batch(no)
                 # A batch also ends when it has as many numbers that are not sent: there may be no others.
                 while batch.count < self._size and len(batch.given) - batch.count < self._size and not is_over:
-                    piece = await source(self._size - batch.count)
+                    piece = await source.read(self._size - batch.count)
                     is_over = not piece
                     await self._add(batch, piece)
                 if batch.given:
@@ -446,7 +446,7 @@ class ValidationRun(TaskCoroutine[BulkReport[str, PhoneValidation]]):
             words = f"The API calls this batch {str(answer.status)!r}, and has no result for this number."
         batch.missing = BulkStatus.UNKNOWN, OutcomeUnknownError(words)
 
-    # --- the end of the run, and what it has come to ---
+    # --- the end of the run, and the report ---
 
     def _abort(self, error: Exception) -> None:
         """End the run with an error that is not about one batch; a later one does not hide it."""
@@ -494,14 +494,14 @@ class ValidationRun(TaskCoroutine[BulkReport[str, PhoneValidation]]):
                 logger.exception("on_progress failed")
 
 
-class _pieces:  # noqa: N801 - a function with an end
+class _Pieces:
     """Read an iterable or an async iterable in pieces."""
 
     def __init__(self, numbers: Iterable[Any] | AsyncIterable[Any]) -> None:
         self._async = aiter(numbers) if isinstance(numbers, AsyncIterable) else None
         self._plain = None if isinstance(numbers, AsyncIterable) else iter(numbers)
 
-    async def __call__(self, most: int) -> list[Any]:
+    async def read(self, most: int) -> list[Any]:
         """Return the next numbers, at most so many; an empty list is the end."""
         piece: list[Any] = []
         if self._async is not None:

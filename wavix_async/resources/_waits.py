@@ -38,7 +38,7 @@ async def wait_until(
         every: The first and the longest interval between two reads, in seconds.
         timeout: Seconds to wait at most; None: no limit.
         absent: Errors that mean that the object is not there yet.
-        events: Where to hear of the end; None: only the reads tell.
+        events: What receives webhooks; None: only the reads show the end.
         event: The name of the event's class: only a wait that listens loads it. None: no event tells of the end.
         fields: The values that the event has.
     """

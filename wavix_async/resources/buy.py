@@ -290,8 +290,8 @@ class Buy(Resource):
             The purchase, also if only some of the numbers were bought.
 
         Raises:
-            InputError: There are no numbers, or a price is not a number. Or they cost more than `max_price`: nothing
-                was bought, and they are not left in the cart.
+            InputError: Nothing was bought: there are no numbers, `max_price` is not an amount, or the cart lacks a
+                number. Or they cost more than `max_price`, or have no price: then they are not left in the cart.
             WavixError: Nothing was bought: a call before the checkout failed.
         """
         return await _purchase(self._client, ids, max_price)
@@ -310,15 +310,11 @@ async def _purchase(client: BaseClient, ids: Iterable[str], max_price: Decimal |
     if not numbers:
         raise InputError("ids must name at least one phone number.")
     buy = Buy(client)
-    lost: OutcomeUnknownError | None = None
-    try:
+    with suppress(OutcomeUnknownError):  # the cart tells
         await buy.cart.add(ids=numbers)
-    except OutcomeUnknownError as error:
-        lost = error  # the cart tells
     cart = {_number_of(each): each for each in (await buy.cart.get()).dids or ()}
     if missing := [each for each in numbers if each not in cart]:
-        why = "They cannot be bought now." if lost is None else "Their addition got no clear answer: try again."
-        raise InputError(f"Nothing was bought: the cart lacks {', '.join(missing[:20])}. {why}") from lost
+        raise InputError(f"Nothing was bought: the cart lacks {', '.join(missing[:20])}. Try again, or choose others.")
     prices = {each: _fees(cart[each]) for each in numbers}
     total = sum((price or Decimal(0) for price in prices.values()), Decimal(0))
     if None in prices.values() or total > most:

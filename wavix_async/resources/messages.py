@@ -213,7 +213,7 @@ class Messages(Resource):
             message_id: `Message.message_id`.
             every: The first and the longest interval between two reads, in seconds.
             timeout: Seconds to wait at most; None: no limit. A message with a longer `validity` may take that long.
-            events: Where to hear of delivery reports; None: only the reads tell.
+            events: What receives webhooks; None: only the reads show the status.
 
         Returns:
             The message, in whatever final status: delivered, undelivered, expired, rejected or dlr_expired.

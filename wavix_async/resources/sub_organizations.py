@@ -152,15 +152,14 @@ class SubOrganizations(Resource):
             sub_organization_id: The sub-organization's id.
 
         Raises:
-            InputError: A field has the wrong type, or none is given. Or the API did not show a setting that a write
-                would reset; nothing was written.
+            InputError: A field has the wrong type, or none is given, or the API did not show a setting.
             NotFoundError: There is no such sub-organization.
             UnprocessableEntityError: The API rejects a value.
             OutcomeUnknownError: The answer to the write shows other settings.
         """
         refuse_empty(changes)
         found = await self.get(sub_organization_id)
-        _refuse_unreadable(found, changes)
+        _refuse_unreadable(found)
         endpoints: dict[str, Any] = {
             name: getattr(found.default_destinations, name, None) for name in ("sms_endpoint", "dlr_endpoint")
         }
@@ -173,14 +172,8 @@ class SubOrganizations(Resource):
         return await self._call(UPDATE, sub_organization_id, body=settings)
 
 
-def _refuse_unreadable(found: SubOrganization, changes: SubOrganizationUpdate) -> None:
-    """Refuse to write what the API did not show: a write without `status` may enable what was disabled."""
-    lost = [name for name in ("name", "status") if getattr(found, name) is None and name not in changes]
-    if lost:
-        raise InputError(
-            f"The API does not show {', '.join(lost)} of this SubOrganization, and a write replaces everything: pass "
-            "the value as well."
-        )
+def _refuse_unreadable(found: SubOrganization) -> None:
+    """Refuse to write without endpoints that the API showed in a form that is not known."""
     destinations: object = found.default_destinations
     if destinations is not None and not isinstance(destinations, DefaultDestinations):
         raise InputError(

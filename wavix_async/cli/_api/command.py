@@ -121,7 +121,7 @@ class Method:
     def is_run(self) -> bool:
         """Whether the method returns a run over many items."""
         annotation = inspect.signature(self._function).return_annotation
-        # Its class is known only to type checkers: a run is loaded where it is made.
+        # The annotation is a text: only a method that makes a run imports the class of the run.
         return isinstance(annotation, str) and re.search(r"\w*Run\b", annotation) is not None
 
     @property
@@ -252,7 +252,7 @@ class Method:
     def _confirm(self, wavix: WavixClient, given: Mapping[str, Any], common: Common) -> None:
         if self.requests.asks:
             shown = [
-                f"{option.name.removeprefix('--')} {_short(option, given[option.key])}"
+                f"{option.name.removeprefix('--')} {self._short(option, given[option.key])}"
                 for option in self.options.all
                 if given.get(option.key) is not None
             ]
@@ -264,6 +264,19 @@ class Method:
             confirm(printable(what), yes=common.yes)
         if common.output not in (None, "-") and Path(common.output or "").is_file():
             confirm(f"{common.output} exists and will be replaced.", yes=common.yes)
+
+    def _short(self, option: Option, text: Any) -> str:
+        """Return the value of an option for a question; it is hidden if it is secret or JSON that can hold a secret."""
+        depth = len(option.path)
+        if any(each.secret for each in self.options.all if each.path[:depth] == option.path):
+            return HIDDEN
+        if isinstance(text, str):
+            return text if len(text) <= 60 else f"{text[:57]}..."
+        if option.kind.word == "rows":
+            return f"({len(text):,})"
+        if isinstance(text, list):
+            return ", ".join(map(str, text[:5])) + f" and {len(text) - 5:,} more" * (len(text) > 5)
+        return str(text)
 
     def secrets(self) -> list[str]:
         """Return the secret fields that only the answer to a creation has."""
@@ -287,18 +300,6 @@ def _row_models(annotation: Any) -> list[Any]:
     if origin in {Export, list}:
         return [each for each in members_of(arguments[0]) if is_model(each)]
     return [annotation] if is_model(annotation) else []
-
-
-def _short(option: Option, text: Any) -> str:
-    if option.secret:
-        return HIDDEN
-    if isinstance(text, str):
-        return text if len(text) <= 60 else f"{text[:57]}..."
-    if option.kind.word == "rows":
-        return f"({len(text):,})"
-    if isinstance(text, list):
-        return ", ".join(map(str, text[:5])) + f" and {len(text) - 5:,} more" * (len(text) > 5)
-    return str(text)
 
 
 class _Running:

@@ -176,7 +176,7 @@ def _free(parameter: inspect.Parameter, method: "Method") -> inspect.Parameter:
     if taken.isdisjoint(names):
         return parameter
     free = [name for name in names if name not in taken] or [f"--client-{names[0].removeprefix('--')}"]
-    # Fields of all parameters of cyclopts are those that were given.
+    # `attrs.evolve` does not work: a Parameter of cyclopts tells apart what was given and what was not.
     given = {"help": details.help, "group": details.group, "negative": "", "show_default": False}
     given["allow_leading_hyphen"] = details.allow_leading_hyphen
     return parameter.replace(annotation=Annotated[kind, Parameter(name=free, **given)])

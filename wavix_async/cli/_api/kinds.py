@@ -16,7 +16,7 @@ import attrs
 from wavix_async._codec import FieldsBase
 from wavix_async.types import UnsetType
 
-__all__ = ["Kind", "fields_model", "kind_of", "members_of", "resolve"]
+__all__ = ["Kind", "kind_of", "members_of", "resolve"]
 
 Word: TypeAlias = Literal[
     "flag",
@@ -44,8 +44,7 @@ class Kind:
         word: How its text is read. A `day` is a text, for a day or a time; `objects` are a list of JSON objects, `rows`
             a file of bodies.
         item: How each item of a list is read.
-        choices: The values that the documentation names; others are accepted if `is_open`.
-        is_open: Whether there may be other values.
+        choices: The values that the documentation names; the API may accept others.
         model: The class of the body that an object or a row is; of a list, the class of a filter that may be given in
             its place.
         nullable: Whether None is a value, and not only "not given".
@@ -54,7 +53,6 @@ class Kind:
     word: Word
     item: "Kind | None" = None
     choices: tuple[str, ...] = ()
-    is_open: bool = True
     model: Any = None
     nullable: bool = False
 
@@ -98,12 +96,8 @@ def members_of(annotation: Any) -> list[Any]:
     return [annotation]
 
 
-def fields_model(annotation: Any) -> Any:
-    """Return the first class of bodies or queries anywhere inside a type; None if there is none."""
-    return next(_models(annotation), None)
-
-
 def _models(annotation: Any) -> Iterator[Any]:
+    """Yield the classes of bodies and queries anywhere inside a type."""
     for member in members_of(annotation):
         if _is_fields(member):
             yield member
@@ -142,7 +136,7 @@ def _kind_of(given: list[Any]) -> Kind | None:
         if typing.get_origin(member) is Literal:
             values = typing.get_args(member)
             word: Word = "text" if all(isinstance(value, str) for value in values) else "int"
-            return Kind(word, choices=tuple(map(str, values)), is_open=len(given) > 1)
+            return Kind(word, choices=tuple(map(str, values)))
         if inspect.isclass(member) and issubclass(member, enum.Enum):
             word = "int" if issubclass(member, int) else "text"
             return Kind(word, choices=tuple(str(each.value) for each in member))
@@ -156,7 +150,7 @@ def _kind_of(given: list[Any]) -> Kind | None:
 def _list_of(member: Any, mappings: list[Any]) -> Kind | None:
     items = typing.get_args(member)
     item = items[0] if items else str
-    model = fields_model(item)
+    model = next(_models(item), None)
     if typing.get_origin(member) is tuple and len(items) == 2 and items[1] is not Ellipsis:
         return Kind("pair") if items == (float, float) else None
     if mappings and model is not None:

@@ -12,7 +12,6 @@ from wavix_async import Operation
 
 __all__ = ["Requests", "requests_of"]
 
-_READS: Final = frozenset({"GET", "HEAD"})
 _NAMED: Final = re.compile(r"\b(GET|HEAD|POST|PUT|PATCH|DELETE) (/v\d[\w/{}-]*)")
 
 
@@ -41,23 +40,15 @@ def requests_of(group: type, function: Callable[..., Any]) -> Requests:
     documented = list(dict.fromkeys(map(" ".join, _NAMED.findall(function.__doc__ or ""))))
     known = {operation.name: operation for operation in operations}
     names = [*documented, *(name for name in known if name not in documented)]
-    asks = any(
-        _asks(known[name]) if name in known else not name.startswith(("GET ", "HEAD "))
-        # An operation that only the docstring names may be one of another group: its method tells.
-        for name in names
-    )
+    # The docstring can name an operation of another group, whose constant is not here: its HTTP method decides.
+    asks = any(_asks(known[name]) if name in known else not name.startswith(("GET ", "HEAD ")) for name in names)
     scopes = dict.fromkeys(operation.scope for operation in operations if operation.scope)
     return Requests(tuple(names), tuple(scopes), asks)
 
 
 def _asks(operation: Operation[Any]) -> bool:
-    if operation.method in _READS:
-        # A GET that is not idempotent is charged.
-        return not operation.idempotent
-    if operation.method in {"POST", "PATCH"}:
-        # A search, or a change that can be made again.
-        return not operation.idempotent
-    return True
+    # A GET that is not idempotent is charged. An idempotent POST or PATCH searches, or sets fields to given values.
+    return not operation.idempotent or operation.method in {"PUT", "DELETE"}
 
 
 def _operations(group: type, function: Callable[..., Any], seen: set[str]) -> Iterator[Operation[Any]]:

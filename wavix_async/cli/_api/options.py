@@ -20,7 +20,7 @@ from wavix_async.cli._api.kinds import Kind, kind_of, resolve
 from wavix_async.cli._api.texts import Text, docs_of_fields, option_help
 from wavix_async.cli._exit import ExitCode, Quit
 
-__all__ = ["Option", "Options", "field_kinds", "make", "read_text", "with_options"]
+__all__ = ["Option", "Options", "field_kinds", "make", "python_names", "read_text", "with_options"]
 
 _DEEPEST: Final = 4
 """Levels of an object that has options with dots; deeper ones are JSON."""
@@ -201,12 +201,12 @@ class Options:
             kind,
             required=required,
             positional=positional,
-            secret=(field is not None and not field.repr) or _has_secrets(kind),
+            secret=field is not None and not field.repr,
             default=shown,
             help=help_,
         )
         if kind.word in {"object", "list"} and kind.model is not None:
-            # A filter that is one of several ways to say what is meant has plain names, where they are free.
+            # The fields of an optional filter have names without a dot, unless another parameter has the name.
             is_filter = field is None and default is not parameter.empty
             yield from self._inner((name,), kind.model, taken if is_filter else None, 1)
 
@@ -220,14 +220,13 @@ class Options:
             inner = (*path, name)
             is_plain = free is not None and name not in free
             help_ = option_help(docs.get(name, ""), name, kind, required=False, default=None)
-            if depth > 1 or kind.word != "object" or kind.model is None or depth < _DEEPEST:
-                yield Option(
-                    inner,
-                    _option(name) if is_plain else "--" + ".".join(map(_word, inner)),
-                    kind,
-                    secret=not field.repr or _has_secrets(kind),
-                    help=help_,
-                )
+            yield Option(
+                inner,
+                _option(name) if is_plain else "--" + ".".join(map(_word, inner)),
+                kind,
+                secret=not field.repr,
+                help=help_,
+            )
             if kind.word == "object" and kind.model is not None and depth < _DEEPEST:
                 yield from self._inner(inner, kind.model, None, depth + 1)
 
@@ -245,7 +244,7 @@ class Options:
         Raises:
             Quit: A value is wrong, or something is missing.
         """
-        values: dict[str, Any] = dict(_python_names(self.model, body)) if self.model is not None else {}
+        values: dict[str, Any] = dict(python_names(self.model, body)) if self.model is not None else {}
         parts: dict[str, dict[tuple[str, ...], Any]] = {}
         for option in self.all:
             text = given.get(option.key)
@@ -275,7 +274,7 @@ class Options:
         model = option.kind.model
         if model is None:
             return values
-        values = _python_names(model, values)
+        values = python_names(model, values)
         inner: dict[str, dict[tuple[str, ...], Any]] = {}
         for path, value in fields.items():
             if len(path) == 1:
@@ -288,12 +287,6 @@ class Options:
             deeper = Option((*option.path, name), f"{option.name}.{_word(name)}", kind)
             values[name] = self._object(deeper, values.get(name), more)
         return make(model, values, option.name)
-
-
-def _has_secrets(kind: Kind) -> bool:
-    """Return whether an object that is given as one JSON text can hold a secret, such as the text of a message."""
-    models = [each.model for each in (kind, kind.item) if each is not None and each.word in {"object", "objects"}]
-    return any(not field.repr for model in models if model is not None for field in attrs.fields(model))
 
 
 def make(model: Any, values: Mapping[str, Any], name: str) -> Any:
@@ -326,8 +319,8 @@ def with_options(message: str, model: Any, prefix: str = "") -> str:
     return re.sub(rf"\b{model.__name__}\.([a-z]\w*)", lambda found: before + _word(found[1]), message)
 
 
-def _python_names(model: Any, values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the fields of a body by their names in Python: a file has those of the API."""
+def python_names(model: Any, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of a body by their names in Python (`from_`): a file may have those of the API (`from`)."""
     known = inspect.signature(model).parameters
     return {name if name in known or f"{name}_" not in known else f"{name}_": value for name, value in values.items()}
 

@@ -13,7 +13,7 @@ from typing import IO, Any, Final
 
 from wavix_async._files import mistakes
 from wavix_async.cli._api.kinds import Kind
-from wavix_async.cli._api.options import Option, field_kinds, make
+from wavix_async.cli._api.options import Option, field_kinds, make, python_names
 from wavix_async.cli._exit import ExitCode, Quit
 
 __all__ = ["Bodies", "open_bodies"]
@@ -95,25 +95,26 @@ class Bodies:
             except ValueError as error:
                 yield number, f"this is not JSON: {error}"
                 continue
-            yield number, self._named(row) if isinstance(row, dict) else "this is not a JSON object"
+            yield number, python_names(self._model, row) if isinstance(row, dict) else "this is not a JSON object"
 
     def _csv(self) -> Iterator[tuple[int, dict[str, Any] | str]]:
         text = io.TextIOWrapper(self._stream, encoding="utf-8-sig", newline="")
+        # Strict: a quote that is never closed would make one cell of all rows after it.
+        reader = csv.DictReader(text, strict=True)
         try:
-            reader = csv.DictReader(text)
             for row in reader:
                 if None in row or None in row.values():
                     yield reader.line_num, "this row has not as many cells as the header"
                     continue
                 try:
-                    yield (
-                        reader.line_num,
-                        self._named({name: self._cell(name, cell) for name, cell in row.items() if cell}),
-                    )
+                    cells = {name: self._cell(name, cell) for name, cell in row.items() if cell}
+                    yield reader.line_num, python_names(self._model, cells)
                 except Quit as quit_:
                     yield reader.line_num, quit_.message
         except UnicodeDecodeError:
             yield 0, "this is not a text in UTF-8"
+        except csv.Error as error:
+            yield reader.line_num, f"this is not CSV: {error}"
         finally:
             text.detach()
 
@@ -125,12 +126,6 @@ class Bodies:
             return cell.lower() == "true"
         option = Option((name,), name, kind)
         return option.read([cell] if kind.word in {"list", "objects"} else cell)
-
-    def _named(self, row: dict[str, Any]) -> dict[str, Any]:
-        return {
-            name if name in self._kinds or f"{name}_" not in self._kinds else f"{name}_": each
-            for name, each in row.items()
-        }
 
 
 @contextmanager

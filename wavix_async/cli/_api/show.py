@@ -3,9 +3,7 @@
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime
-from decimal import Decimal
 from enum import Enum
-from pathlib import Path
 from typing import Any, Final
 
 import attrs
@@ -51,8 +49,6 @@ def plain(value: Any, *, secrets: bool = False) -> Any:
             for field in attrs.fields(type(value))
             if not field.name.startswith("_")
         }
-    if isinstance(value, Decimal | Path):
-        return str(value)
     return str(value)
 
 

@@ -21,8 +21,8 @@ from wavix_async.resources.ten_dlc._ids import digits_of
 __all__ = ["linking", "pairs_of"]
 
 _FRESH: Final = 1.0
-"""Seconds for which a list of the linked numbers serves all items; the last look at an item comes seconds after it was
-sent."""
+"""Seconds for which a list of the linked numbers serves all items. An item is looked for several times, the last time
+seconds after it was sent, so a list from before its request does not decide."""
 
 
 @frozen(kw_only=True)

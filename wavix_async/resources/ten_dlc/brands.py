@@ -324,8 +324,8 @@ class BrandVettings(Resource):
             vetting_id: The vetting (`TenDLCBrandVetting.vetting_id`).
             every: The first and the longest interval between two reads, in seconds.
             timeout: Seconds to wait at most; None: no limit. Default: three days.
-            events: Where to hear of changes of the brand's status, which a vetting may cause; None: only the reads
-                tell.
+            events: What receives webhooks: a vetting may change the brand's status, which makes it read at once. None:
+                only the reads show the end.
 
         Returns:
             The vetting: `ACTIVE` with its score, or in another status.
@@ -493,7 +493,7 @@ class Brands(Resource):
             brand_id: The brand (`TenDLCBrand.brand_id`).
             every: The first and the longest interval between two reads, in seconds.
             timeout: Seconds to wait at most; None: no limit. Default: two days.
-            events: Where to hear of changes of the status; None: only the reads tell.
+            events: What receives webhooks; None: only the reads show a new status.
 
         Returns:
             The brand in any status but `REVIEW`: `VERIFIED`, `VETTED_VERIFIED`, `UNVERIFIED` or `SUSPENDED`.

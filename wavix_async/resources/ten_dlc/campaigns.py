@@ -130,7 +130,7 @@ class CampaignNumbers(Resource):
             numbers: One phone number, or several.
             every: The first and the longest interval between two reads, in seconds.
             timeout: Seconds to wait at most; None: no limit. Default: one day.
-            events: Where to hear of decisions; None: only the reads tell.
+            events: What receives webhooks; None: only the reads show a decision.
 
         Returns:
             The numbers, in the order given, each `APPROVED` or `REJECTED`.
@@ -247,7 +247,7 @@ class Campaigns(Resource):
         per_page: int | None = None,
         limit: int | None = None,
     ) -> Paginator[TenDLCCampaignPage, TenDLCCampaign]:
-        """List those of a brand (GET /v3/10dlc/brands/{brand_id}/campaigns) or all (GET /v3/10dlc/brands/campaigns).
+        """List a brand's campaigns (GET /v3/10dlc/brands/{brand_id}/campaigns) or all (GET /v3/10dlc/brands/campaigns).
 
         `await` gives one page of campaigns, `async for` all of them. Scope `campaigns:read`; it only reads, so the
         client may repeat it.
@@ -393,7 +393,7 @@ class Campaigns(Resource):
             campaign_id: The campaign (`TenDLCCampaign.campaign_id`).
             every: The first and the longest interval between two reads, in seconds.
             timeout: Seconds to wait at most; None: no limit. Default: 14 days.
-            events: Where to hear of changes of the status; None: only the reads tell.
+            events: What receives webhooks; None: only the reads show a new status.
 
         Returns:
             The campaign in any status but `REVIEW` and `PENDING`: `APPROVED`, `DECLINED`, `SUSPENDED`, `EXPIRED`,

@@ -39,13 +39,8 @@ class SubOrganizations:
     @property
     def routes(self) -> Sequence[Route]:
         """The operations."""
-        all_, one, read, write = (
-            "/v1/sub-organizations",
-            "/v1/sub-organizations/{id}",
-            "subaccounts:read",
-            "subaccounts",
-        )
-        write = f"{write}:write"
+        all_, read, write = "/v1/sub-organizations", "subaccounts:read", "subaccounts:write"
+        one = f"{all_}/{{id}}"
         return (
             Route("GET", all_, read, self.organizations.list),
             Route("POST", all_, write, self._create),
