@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import ast
-import inspect
-import re
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tests.support.pages import python_blocks, run_block, text_of
 from wavix_async.sandbox import Sandbox
 
 if TYPE_CHECKING:
     import pytest
 
-TEXT = (Path(__file__).parents[2] / "docs" / "account.md").read_text(encoding="utf-8")
-BLOCKS = re.findall(r"^```python\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
+TEXT = text_of("account.md")
+BLOCKS = python_blocks(TEXT)
 
 
 async def test_python_blocks_run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
@@ -24,9 +21,7 @@ async def test_python_blocks_run(monkeypatch: pytest.MonkeyPatch, capsys: pytest
         monkeypatch.setenv("WAVIX_API_KEY", sandbox.api_key)
         monkeypatch.setenv("WAVIX_BASE_URL", sandbox.url)
         for block in BLOCKS:
-            result = eval(compile(block, "account.md", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT), names)
-            if inspect.isawaitable(result):
-                await result
+            await run_block(block, "account.md", names)
 
     told = capsys.readouterr().out
     for line in (" Office Digest active 0.0", "['Account top-up: 100.0']", " USD, 8 calls at once"):

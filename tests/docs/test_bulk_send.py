@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import ast
-import inspect
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tests.support.pages import python_blocks, run_block, text_of
 from wavix_async import BulkStatus
 from wavix_async.sandbox import Sandbox
 
 if TYPE_CHECKING:
     import pytest
 
-TEXT = (Path(__file__).parents[2] / "docs" / "bulk_send.md").read_text(encoding="utf-8")
-BLOCKS = re.findall(r"^```python\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
+TEXT = text_of("bulk_send.md")
+BLOCKS = python_blocks(TEXT)
 
 
 async def test_python_blocks_run(
@@ -28,9 +27,7 @@ async def test_python_blocks_run(
         monkeypatch.setenv("WAVIX_BASE_URL", sandbox.url)
         sandbox.fail_next(422, match="POST /v3/messages", message="The recipient has opted out")
         for block in BLOCKS:
-            result = eval(compile(block, "bulk_send.md", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT), names)
-            if inspect.isawaitable(result):
-                await result
+            await run_block(block, "bulk_send.md", names)
         assert len(sandbox.messages) == 1
     told = capsys.readouterr().out
     assert "1 of 2 accepted, 1 failed, 0 unknown, 0 not sent; 2 requests in" in told

@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-import ast
 import asyncio
-import inspect
 import re
-from pathlib import Path
 from typing import Any
 
 import pytest
 from aiohttp import web
 
+from tests.support.pages import python_blocks, run_block, text_of
 from wavix_async import WavixClient
 from wavix_async.sandbox import Sandbox
 
-TEXT = (Path(__file__).parents[2] / "docs" / "calls.md").read_text(encoding="utf-8")
-START, LOST, ANSWER, TEST = re.findall(r"^```python\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
+TEXT = text_of("calls.md")
+START, LOST, ANSWER, TEST = python_blocks(TEXT)
 
 
 async def run(block: str) -> dict[str, Any]:
     names: dict[str, Any] = {"__name__": "calls"}
-    result = eval(compile(block, "calls.md", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT), names)
-    if inspect.isawaitable(result):
-        await result
+    await run_block(block, "calls.md", names)
     return names
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import ast
-import inspect
 import json
 import re
 from pathlib import Path
@@ -12,19 +10,14 @@ from typing import Any
 import pytest
 
 from tests.support.description_changes import opened
+from tests.support.pages import python_blocks, run_block, text_of
 from wavix_async.cli import main
 from wavix_async.sandbox import Sandbox
 from wavix_async.spec import Effect
 
-TEXT = (Path(__file__).parents[2] / "docs" / "drift.md").read_text(encoding="utf-8")
-BLOCKS = re.findall(r"^```python\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
+TEXT = text_of("drift.md")
+BLOCKS = python_blocks(TEXT)
 (SHOWN,) = re.findall(r"^```console\n\$ (.*?)\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
-
-
-async def run(block: str, names: dict[str, Any]) -> None:
-    result = eval(compile(block, "drift.md", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT), names)
-    if inspect.isawaitable(result):
-        await result
 
 
 def changed_description() -> Any:
@@ -45,13 +38,13 @@ async def test_python_blocks_run(
     names: dict[str, Any] = {"__name__": "drift"}
     compared, collected = BLOCKS
 
-    await run(compared, names)
+    await run_block(compared, "drift.md", names)
 
     assert "breaks_calls MessageCreate.tag newly required" in capsys.readouterr().out
     async with Sandbox(numbers=1) as sandbox:
         monkeypatch.setenv("WAVIX_API_KEY", sandbox.api_key)
         monkeypatch.setenv("WAVIX_BASE_URL", sandbox.url)
-        await run(collected, names)
+        await run_block(collected, "drift.md", names)
     assert capsys.readouterr().out == "# No differences\n\n"
 
 

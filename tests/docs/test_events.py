@@ -2,28 +2,20 @@
 
 from __future__ import annotations
 
-import ast
-import inspect
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tests.support.events import BODIES, SECRET, dlr, post
+from tests.support.pages import python_blocks, run_block, text_of
 from wavix_async.webhooks import KINDS, UnknownEvent
 
 if TYPE_CHECKING:
     from wavix_async.webhooks import Webhooks
 
-TEXT = (Path(__file__).parents[2] / "docs" / "events.md").read_text(encoding="utf-8")
-BLOCKS = re.findall(r"^```python\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
-
-
-async def run(block: str, names: dict[str, Any]) -> None:
-    result = eval(compile(block, "events.md", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT), names)
-    if inspect.isawaitable(result):
-        await result
+TEXT = text_of("events.md")
+BLOCKS = python_blocks(TEXT)
 
 
 async def test_python_blocks_run(
@@ -34,8 +26,8 @@ async def test_python_blocks_run(
     monkeypatch.chdir(tmp_path)
     names: dict[str, Any] = {"__name__": "events"}
     receive, late, survive, others = BLOCKS
-    await run(receive, names)
-    await run(late, names)
+    await run_block(receive, "events.md", names)
+    await run_block(late, "events.md", names)
     hooks: Webhooks = names["hooks"]
     async with hooks:
         for body in (dlr("a", "undelivered", error="unknown subscriber"), dlr("a", "sent"), BODIES["message"]):
@@ -45,10 +37,10 @@ async def test_python_blocks_run(
         "a is now undelivered",
         "a undelivered unknown subscriber",
     ]
-    await run(survive, names)
+    await run_block(survive, "events.md", names)
     assert (tmp_path / "events.db").exists()
     assert capsys.readouterr().out == "0 succeeded this time\n"
-    await run(others, names)
+    await run_block(others, "events.md", names)
     assert capsys.readouterr().out == "DeliveryReport dlr:a:sent\n"
 
 

@@ -2,26 +2,18 @@
 
 from __future__ import annotations
 
-import ast
-import inspect
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tests.streams.server import answer, serving
+from tests.support.pages import python_blocks, run_block, text_of
 from wavix_async.sandbox import Sandbox
 
 if TYPE_CHECKING:
     import pytest
 
-TEXT = (Path(__file__).parents[2] / "docs" / "files.md").read_text(encoding="utf-8")
-BLOCKS = re.findall(r"^```python\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
-
-
-async def run(block: str, names: dict[str, Any]) -> None:
-    result = eval(compile(block, "files.md", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT), names)
-    if inspect.isawaitable(result):
-        await result
+TEXT = text_of("files.md")
+BLOCKS = python_blocks(TEXT)
 
 
 async def test_python_blocks_run(
@@ -35,20 +27,21 @@ async def test_python_blocks_run(
         monkeypatch.setenv("WAVIX_API_KEY", sandbox.api_key)
         monkeypatch.setenv("WAVIX_BASE_URL", sandbox.url)
         for text in ("one", "two"):
-            await run(
+            await run_block(
                 "from wavix_async import WavixClient\n"
                 "async with WavixClient() as wavix:\n"
                 f"    await wavix.messages.send(from_='Acme', to='+15125550143', message_body={{'text': {text!r}}})",
+                "files.md",
                 names,
             )
-        await run(export, names)
-        await run(table, names)
+        await run_block(export, "files.md", names)
+        await run_block(table, "files.md", names)
         assert (tmp_path / "messages.csv").read_text().count("+15125550143") == 2
         monkeypatch.setenv("WAVIX_BASE_URL", files.url)
-        await run(download, names)
+        await run_block(download, "files.md", names)
         assert (tmp_path / "call.mp3").read_bytes() == b"sound" * 100
         monkeypatch.setenv("WAVIX_BASE_URL", sandbox.url)
-        await run(upload.replace("1001", str(next(iter(sandbox.numbers)))), names)
+        await run_block(upload.replace("1001", str(next(iter(sandbox.numbers)))), "files.md", names)
     told = capsys.readouterr().out
     assert "2 True" in told
     assert "None 500 audio/mpeg" in told

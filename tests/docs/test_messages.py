@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
-import ast
-import inspect
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tests.support.pages import python_blocks, run_block, text_of
 from wavix_async.sandbox import Sandbox
 
 if TYPE_CHECKING:
     import pytest
 
-TEXT = (Path(__file__).parents[2] / "docs" / "messages.md").read_text(encoding="utf-8")
-BLOCKS = re.findall(r"^```python\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
-
-
-async def run(block: str, names: dict[str, Any]) -> None:
-    result = eval(compile(block, "messages.md", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT), names)
-    if inspect.isawaitable(result):
-        await result
+TEXT = text_of("messages.md")
+BLOCKS = python_blocks(TEXT)
 
 
 async def test_python_blocks_run(
@@ -35,7 +27,7 @@ async def test_python_blocks_run(
         for block in BLOCKS:
             if "find_sent" in block:
                 sandbox.fail_next("reset_after", match="POST /v3/messages")
-            await run(block, names)
+            await run_block(block, "messages.md", names)
         assert [message["tag"] for message in sandbox.messages.values()][:3] == [None, "order-7", "greeting-7"]
         assert sandbox.stats.charges["POST /v3/messages"] == 4
         assert names["opted_out"] == {"15125550199"}

@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import ast
-import inspect
 import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.support.pages import python_blocks, run_block, text_of
 from wavix_async import WavixClient
 from wavix_async.sandbox import Sandbox
 
-TEXT = (Path(__file__).parents[2] / "docs" / "numbers_and_codes.md").read_text(encoding="utf-8")
-BUY, VALIDATE, LOGIN = re.findall(r"^```python\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
+TEXT = text_of("numbers_and_codes.md")
+BUY, VALIDATE, LOGIN = python_blocks(TEXT)
 
 
 async def run(block: str) -> dict[str, Any]:
     names: dict[str, Any] = {"__name__": "numbers_and_codes"}
-    result = eval(compile(block, "numbers_and_codes.md", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT), names)
-    if inspect.isawaitable(result):
-        await result
+    await run_block(block, "numbers_and_codes.md", names)
     return names
 
 

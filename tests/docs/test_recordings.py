@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import ast
-import inspect
-import re
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tests.support.pages import python_blocks, run_block, text_of
 from wavix_async.sandbox import Sandbox
 
 if TYPE_CHECKING:
     import pytest
 
-TEXT = (Path(__file__).parents[2] / "docs" / "recordings.md").read_text(encoding="utf-8")
-CDRS, RECORDINGS, TRANSCRIPTIONS = re.findall(r"^```python\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
+TEXT = text_of("recordings.md")
+CDRS, RECORDINGS, TRANSCRIPTIONS = python_blocks(TEXT)
 
 
 async def test_python_blocks_run(
@@ -33,9 +31,7 @@ async def test_python_blocks_run(
         sandbox.add_call(**ours, type="placed")  # type: ignore[arg-type]
         names: dict[str, Any] = {"__name__": "recordings", "call_id": call["call_id"]}
         for block in (CDRS, RECORDINGS, TRANSCRIPTIONS):
-            result = eval(compile(block, "recordings.md", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT), names)
-            if inspect.isawaitable(result):
-                await result
+            await run_block(block, "recordings.md", names)
     told = capsys.readouterr().out
     for line in (
         f"{call['call_id']} 14155550100 answered 60 0.020",

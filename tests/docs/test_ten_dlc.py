@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import ast
-import inspect
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tests.support.pages import python_blocks, run_block, text_of
 from wavix_async.sandbox import Sandbox
 
 if TYPE_CHECKING:
     import pytest
 
-TEXT = (Path(__file__).parents[2] / "docs" / "ten_dlc.md").read_text(encoding="utf-8")
-BLOCKS = re.findall(r"^```python\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
+TEXT = text_of("ten_dlc.md")
+BLOCKS = python_blocks(TEXT)
 
 
 async def test_python_blocks_run(
@@ -28,9 +26,7 @@ async def test_python_blocks_run(
         sandbox.change(1001, label="Shop")
         sandbox.change(1003, label="Shop")
         for block in BLOCKS:
-            result = eval(compile(block, "ten_dlc.md", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT), names)
-            if inspect.isawaitable(result):
-                await result
+            await run_block(block, "ten_dlc.md", names)
         linked = [sandbox.numbers[each]["number"] for each in (1001, 1003)]
         assert {each["sender_id"] for each in sandbox.sender_ids.values()} == {*linked}
     shown = capsys.readouterr().out.splitlines()
