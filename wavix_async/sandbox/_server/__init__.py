@@ -2,7 +2,7 @@
 
 from wavix_async.sandbox._server.courier import Courier, Deliveries
 from wavix_async.sandbox._server.description import check_all, json_object, request_check
-from wavix_async.sandbox._server.errors import ApiError, invalid, unknown_numbers, validation_error
+from wavix_async.sandbox._server.errors import ApiError, invalid, unknown_numbers
 from wavix_async.sandbox._server.faults import FAULT_KINDS, FaultPlan, Faults, Match, matches
 from wavix_async.sandbox._server.file_host import FileHost, FileMode
 from wavix_async.sandbox._server.handler import RequestHandler
@@ -54,5 +54,4 @@ __all__ = [
     "rate_limit",
     "request_check",
     "unknown_numbers",
-    "validation_error",
 ]
