@@ -195,9 +195,12 @@ class FileJobStore:
         try:
             return status(path)
         except JournalError as error:
-            if error.retryable or not _is_empty_journal(path):
+            if error.retryable:
                 raise
-            return None
+            if _is_empty_journal(path):
+                return None
+        # The run may have begun between the two looks. A damaged journal raises again.
+        return status(path)
 
     def read_report_of(self, job: Job) -> FleetReport | None:
         """Return the report of the job's current run (`apply` or `roll-back`); None if that run has not begun.
