@@ -45,4 +45,4 @@ from wavix_async.types import *  # noqa: F403
 
 TYPE_CHECKING = False
 if not TYPE_CHECKING:  # type checkers know the names from the imports
-    __all__ = ["__version__", *sorted(name for name in globals() if name[0] != "_" and name != "TYPE_CHECKING")]
+    __all__ = ["__version__", *sorted(name for name in globals() if name[0].isalpha() and name != "TYPE_CHECKING")]
