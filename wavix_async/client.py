@@ -2,10 +2,10 @@
 
 from collections.abc import Iterable
 from functools import cached_property
-from typing import TYPE_CHECKING, Self, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, Self, TypedDict, Unpack, cast
 
 from wavix_async._http import BaseClient
-from wavix_async.config import read_profile
+from wavix_async.config import hide_secrets, read_profile
 
 if TYPE_CHECKING:
     import ssl as _ssl
@@ -114,7 +114,7 @@ class WavixClient(BaseClient):
             ConfigurationError: There is no such file or profile, a setting is wrong, other users can read a key in the
                 file, `api_key_command` failed, or you name a profile with a key while WAVIX_API_KEY has another.
         """
-        return cls(**read_profile(profile, settings).arguments)
+        return cls(**read_profile(profile, hide_secrets(cast("dict[str, Any]", settings))).arguments)
 
     # A group and its models are imported on first use: a program that uses one group does not load twenty.
 

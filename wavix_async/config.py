@@ -293,6 +293,14 @@ class ResolvedSettings:
     profile: str | None = None
 
 
+def hide_secrets(settings: dict[str, Any]) -> dict[str, Any]:
+    """Give the secrets in the arguments of a client a repr that hides them, in place: a traceback may show them."""
+    for name in ("api_key", "base_url", "proxy"):
+        if isinstance(settings.get(name), str):
+            settings[name] = Secret(settings[name])
+    return settings
+
+
 def profiles_file() -> Path:
     """Return the path of the file of profiles: WAVIX_CONFIG, else `wavix/config.toml` below the user's settings.
 
@@ -300,7 +308,7 @@ def profiles_file() -> Path:
         ConfigurationError: The user has no home directory, and neither variable is set.
     """
     if named := os.environ.get("WAVIX_CONFIG"):
-        return Path(named).expanduser()
+        return Path(os.path.expanduser(named))
     settings = os.environ.get("XDG_CONFIG_HOME", "")
     # By its specification, a relative path in XDG_CONFIG_HOME does not count.
     if os.path.isabs(settings):
@@ -328,7 +336,7 @@ def resolve_settings(profile: str | None = None, given: Mapping[str, Any] | None
         return read_profile(profile, given)
     arguments = {name: value for name, value in (given or {}).items() if value is not None}
     has_key = "api_key" in arguments or os.environ.get("WAVIX_API_KEY", "").strip()
-    if not has_key and (os.environ.get("WAVIX_CONFIG") or profiles_file().is_file()):
+    if not has_key and (os.environ.get("WAVIX_CONFIG") or os.path.isfile(profiles_file())):
         tables = _read_tables(profiles_file())
         if "default" in tables:
             return read_profile("default", given)
@@ -375,7 +383,7 @@ def read_profile(profile: str | None = None, given: Mapping[str, Any] | None = N
         table.pop("base_url", None)
     _merge_timeouts(table, arguments)
     if (ca_file := table.pop("ca_file", None)) is not None and "ssl" not in arguments:
-        table["ssl"] = _trust(file.parent / Path(ca_file).expanduser(), where)
+        table["ssl"] = _trust(file.parent / os.path.expanduser(ca_file), where)
     return ResolvedSettings(arguments={**table, **arguments}, key_from=key_from, url_from=url_from, profile=name)
 
 
@@ -407,7 +415,7 @@ def _read_tables(file: Path) -> dict[str, dict[str, Any]]:
     import tomllib
 
     # Raised outside of the handlers: an error must not refer to one that holds the content of the file.
-    problem, tables = None, {}
+    problem, tables, mode = None, {}, 0
     try:
         with file.open("rb") as stream:
             mode = os.fstat(stream.fileno()).st_mode
@@ -519,7 +527,7 @@ def _run_command(command: str | list[str], where: str) -> Secret:
     if not words or not words[0]:
         raise ConfigurationError(f"{where}: api_key_command names no program.")
     said = f"{where}: api_key_command ({words[0]})"
-    wrong = None
+    wrong, done = None, None
     try:
         done = subprocess.run(  # noqa: S603 - the user's own command, from a file that only the user can change
             words, stdin=subprocess.DEVNULL, capture_output=True, timeout=_COMMAND_SECONDS, check=False
@@ -528,7 +536,7 @@ def _run_command(command: str | list[str], where: str) -> Secret:
         wrong = f"did not end within {_COMMAND_SECONDS:g} seconds"
     except (OSError, ValueError) as error:
         wrong = f"cannot be run: {getattr(error, 'strerror', None) or 'it has a null character'}"
-    if wrong is not None:
+    if done is None:
         # Outside of the handler: the error must not refer to one that holds the output.
         raise ConfigurationError(f"{said} {wrong}.")
     printed, code = Secret(done.stdout[: _LONGEST_KEY + 1].decode("utf-8", "replace").strip()), done.returncode

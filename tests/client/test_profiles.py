@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 import traceback
 from pathlib import Path
@@ -173,6 +172,26 @@ def test_a_command_that_does_not_end_is_ended(file: Path, monkeypatch: pytest.Mo
     assert "did not end within 0.05 seconds" in refusal("eu")
 
 
+def test_a_key_that_is_an_argument_is_in_no_traceback(file: Path) -> None:
+    write(file, "[eu]\nrat = 3\n")
+    with pytest.raises(ConfigurationError) as caught:
+        WavixClient.from_profile("eu", **{"api_key": KEY, "proxy": f"http://user:{OTHER}@proxy.example.com:8080"})
+    ours = caught.value.__traceback__.tb_next  # type: ignore[union-attr]
+    shown = "".join(traceback.StackSummary.extract(traceback.walk_tb(ours), capture_locals=True).format())
+    assert "settings = " in shown
+    assert KEY not in shown
+    assert OTHER not in shown
+
+
+def test_a_home_that_cannot_be_read_is_no_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", "/dev/null")
+    assert resolve_settings().key_from == "nowhere"
+    monkeypatch.setenv("WAVIX_CONFIG", "/dev/null/config.toml")
+    assert "Cannot read the profiles" in refusal("eu")
+    monkeypatch.setenv("WAVIX_CONFIG", "/")
+    assert "Is a directory" in refusal("eu")
+
+
 # --- mistakes in the file ---
 
 
@@ -250,9 +269,3 @@ def test_settings_reach_the_client(file: Path) -> None:
     assert WavixClient.from_profile("eu").timeouts.attempt == 5
     times = Timeouts(attempt=1, deadline=2)
     assert settings("eu", timeout=times)["timeout"] == times
-
-
-def test_the_parser_is_loaded_when_it_is_needed() -> None:
-    code = "import sys; from wavix_async import WavixClient; WavixClient('key'); print(*sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=os.environ)
-    assert "tomllib" not in done.stdout.split()

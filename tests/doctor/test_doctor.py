@@ -341,6 +341,19 @@ async def test_the_connection_is_cut() -> None:
     assert failed(report, "api").temporary
 
 
+async def test_a_slow_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("wavix_async.doctor._checks._SLOW", 0.0)
+    async with Sandbox(numbers=0) as sandbox:
+        found = failed(await examine(sandbox), "api", CheckStatus.WARNING)
+    assert found.facts["status"] == 200
+
+
+async def test_the_rate_of_the_settings_lets_nothing_leave_in_time() -> None:
+    async with Sandbox(numbers=0) as sandbox:
+        report = await examine(sandbox, rate=0.001)
+    assert "No request left in time" in failed(report, "rate").summary
+
+
 async def test_there_is_no_key() -> None:
     found = failed(await doctor(), "key")
     assert "WAVIX_API_KEY" in found.causes[0]

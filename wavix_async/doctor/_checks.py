@@ -5,7 +5,7 @@ import re
 import ssl
 import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
-from typing import Any, Final, Unpack
+from typing import Any, Final, Unpack, cast
 
 import aiohttp
 from attrs import define, evolve, field, frozen
@@ -19,6 +19,7 @@ from wavix_async.config import (
     ResolvedSettings,
     RetryPolicy,
     Timeouts,
+    hide_secrets,
     is_loopback,
     read_api_key,
     resolve_settings,
@@ -72,7 +73,7 @@ async def doctor(profile: str | None = None, /, *, webhooks: bool = True, **sett
         is a finding, and is not raised.
     """
     try:
-        found = resolve_settings(profile, settings)
+        found = resolve_settings(profile, hide_secrets(cast("dict[str, Any]", settings)))
         found = evolve(found, arguments={"trust_env": not found.arguments.get("session"), **found.arguments})
         wavix = WavixClient(**found.arguments)
     except ConfigurationError as error:
@@ -208,7 +209,7 @@ class _Examination:
             return True
         trust_env = bool(arguments.get("trust_env"))
         proxy = choose_proxy(arguments.get("proxy"), self.url, trust_env=trust_env)
-        host, port = self.url.host or "", self.url.port or 443
+        host, port = self.url.raw_host or "", self.url.port or 443
         if proxy is None:
             self.add("proxy", _OK, "No proxy is set; the connection is direct.")
             tls = arguments.get("ssl") or ssl.create_default_context() if self.url.scheme == "https" else None
@@ -479,10 +480,11 @@ class _Examination:
 
     def blame_rate(self, error: RateLimitError) -> None:
         wait = "" if error.retry_after is None else f" It asks to wait {error.retry_after:,.0f} s."
+        said = f"HTTP {error.status}: the API takes no more requests for now.{wait}"
         self.add(
             "rate",
             _FAILED,
-            f"HTTP {error.status}: the API takes no more requests for now.{wait}",
+            said if error.status is not None else f"No request left in time: {error}",
             causes=(
                 "other programs use the same account at the same time",
                 "`rate` is not set, or is above what the account allows",
@@ -553,7 +555,7 @@ class _Examination:
     async def check_webhook(self, origin: str, uses: Iterable[str]) -> Finding:
         url = URL(origin)
         tls = ssl.create_default_context() if url.scheme == "https" else None
-        found = await probe(url.host or "", url.port or 443, tls=tls, seconds=self.seconds)
+        found = await probe(url.raw_host or "", url.port or 443, tls=tls, seconds=self.seconds)
         for_ = f"{origin} ({', '.join(uses)})"
         local = [each for each in found.addresses if not _is_public(each)]
         here = is_loopback(self.url.host or "")
