@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import select
+import socket
 import ssl
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import aiohttp
 import pytest
 
 from tests.support.raw import RawConnection, RawServer
@@ -182,6 +185,40 @@ async def test_6_tls_from_a_stranger() -> None:
     assert "ca_file" in (found.remedy or "")
 
 
+def connecting(target: int) -> Callable[[RawConnection], None]:
+    """Act as a proxy that connects every host with a port of this machine."""
+
+    def serve(connection: RawConnection) -> None:
+        connection.read()
+        connection.send(b"HTTP/1.1 200 OK\r\n\r\n")
+        with socket.create_connection(("127.0.0.1", target)) as other:
+            while True:
+                for ready in select.select([connection.sock, other], [], [])[0]:
+                    data = ready.recv(65536)
+                    if not data:
+                        return
+                    (other if ready is connection.sock else connection.sock).sendall(data)
+
+    return serve
+
+
+async def test_6_tls_from_a_stranger_behind_a_proxy() -> None:
+    with RawServer(tls=tls("stranger")) as server, RawServer(connecting(server.port)) as proxy:
+        report = await doctor(api_key=KEY, base_url="https://localhost", proxy=proxy.url)
+        assert server.requests == [], "the key has not left"
+    found = failed(report, "tls")
+    assert any("a stranger" in cause for cause in found.causes)
+    assert "ca_file" in (found.remedy or "")
+
+
+async def test_a_session_of_the_caller_connects() -> None:
+    async with Sandbox(numbers=0) as sandbox, aiohttp.ClientSession() as session:
+        report = await examine(sandbox, session=session)
+        assert not session.closed
+    assert report.ok
+    assert report.find("proxy").status is CheckStatus.SKIPPED
+
+
 async def test_6_a_certificate_that_has_expired() -> None:
     trusting = ssl.create_default_context(cafile=CERTIFICATES / "expired.pem")
     with RawServer(tls=tls("expired")) as server:
@@ -317,6 +354,8 @@ async def test_10_a_reachable_webhook_gets_no_request() -> None:
         ("404 Not Found", "{}", JSON, "url", "base_url"),
         ("302 Found", "", "Location: https://x.invalid/\r\n", "url", "base_url"),
         ("200 OK", "<html>welcome</html>", "Content-Type: text/html\r\n", "url", "captive portal"),
+        ("402 Payment Required", '{"message":"no balance."}', JSON, "api", "balance"),
+        ("418 Teapot", '{"message":"no."}', JSON, "api", "plain read"),
         ("503 Service Unavailable", '{"success":true,"message":"later"}', JSON, "api", "outage"),
     ],
 )

@@ -304,7 +304,7 @@ class _Examination:
     def judge_failure(self, error: WavixError) -> None:
         """Add the finding for a first call that failed."""
         facts = _facts(error)
-        said = f"HTTP {error.status}: {error.reason}." if getattr(error, "reason", None) else f"HTTP {error.status}."
+        said = f"HTTP {error.status}: {error.reason.rstrip('. ')}." if error.reason else f"HTTP {error.status}."
         if isinstance(error, APIError) and error.is_page and not isinstance(error, RateLimitError):
             self.blame_page(error)
         elif isinstance(error, AuthenticationError):
@@ -333,8 +333,10 @@ class _Examination:
                 facts=facts,
             )
         elif isinstance(error, APIError):
-            remedy = "Top up the account." if error.status == 402 else "Give the request id to Wavix support."
-            self.add("api", _FAILED, said, remedy=remedy, facts=facts)
+            cause, remedy = "the API rejects a plain read", "Give the request id to Wavix support."
+            if error.status == 402:
+                cause, remedy = "the balance does not cover the call", "Top up the account."
+            self.add("api", _FAILED, said, causes=(cause,), remedy=remedy, facts=facts)
         else:
             self.add(
                 "api",
@@ -619,6 +621,8 @@ def _key_problem(key: str, *, is_live: bool) -> str | None:
         return "it is a URL"
     if _PLACEHOLDER.search(key):
         return "it is a placeholder"
+    if is_live and key == "sandbox-key":
+        return "it is the key of the sandbox, and the URL is not the sandbox's"
     if is_live and len(key) < _SHORTEST_KEY:
         return "it is very short"
     return None

@@ -8,7 +8,7 @@ from attrs import frozen
 
 from wavix_async import errors
 from wavix_async._codes import CODES, MESSAGES, SMPP_OFFSET, message_page
-from wavix_async.bulk import BulkError
+from wavix_async.bulk import BulkError as BulkError  # its import makes the class known
 
 __all__ = ["Meaning", "explain"]
 
@@ -16,6 +16,7 @@ _NO_TEXT: Final = "Wavix has a page about this code; what it means is published 
 _SUPPORT: Final = "Ask Wavix support, with the request id and the time of the answer."
 _STATUSES: Final = frozenset({*range(301, 309), 400, 401, 402, 403, 404, 408, 409, 413, 422, 429, 499})
 """Those with a meaning here, beside every 5xx."""
+_OURS: Final = __name__.partition(".")[0]
 _LONGEST: Final = 40
 _TODO: Final = "What to do: "
 
@@ -107,10 +108,19 @@ def _statuses(word: str) -> Iterator[Meaning]:
 
 
 def _errors(word: str) -> Iterator[Meaning]:
-    for kind in (*(getattr(errors, name) for name in errors.__all__), BulkError):
+    kinds: list[type[errors.WavixError]] = [errors.WavixError, *_below(errors.WavixError)]
+    for kind in kinds:
         if kind.__name__.lower() == word:
             text, remedy = _documented(kind)
             yield Meaning(group="errors of this package", code=kind.__name__, text=text, remedy=remedy)
+
+
+def _below(kind: type[errors.WavixError]) -> Iterator[type[errors.WavixError]]:
+    """Yield the error classes of the modules that are loaded: those of `fleet` are known once it is imported."""
+    for each in kind.__subclasses__():
+        if each.__module__.partition(".")[0] == _OURS:
+            yield each
+            yield from _below(each)
 
 
 def _documented(kind: type) -> tuple[str, str | None]:
