@@ -35,26 +35,26 @@ if TYPE_CHECKING:
     from wavix_async.resources.voice_campaigns import VoiceCampaigns
     from wavix_async.resources.webrtc import WebRTC
 
-__all__ = ["ClientSettings", "WavixClient"]
+__all__ = ["ClientOptions", "WavixClient"]
 
 
-class ClientSettings(TypedDict, total=False):
-    """The arguments of `WavixClient`, for functions that pass them on; one that is None or missing has its default."""
+class ClientOptions(TypedDict, total=False):
+    """The arguments of `WavixClient`, for functions that pass them on."""
 
     api_key: str | None
     base_url: str | None
     rate: "float | RateSource | None"
     retry: "RetryPolicy | None"
     timeout: "Timeouts | float | None"
-    max_connections: int | None
+    max_connections: int
     session: "aiohttp.ClientSession | None"
     proxy: "str | URL | None"
     ssl: "_ssl.SSLContext | None"
-    trust_env: bool | None
+    trust_env: bool
     app_info: tuple[str, str] | None
-    strict: bool | None
-    observers: "Iterable[Observer] | None"
-    bulk_share: float | None
+    strict: bool
+    observers: "Iterable[Observer]"
+    bulk_share: float
 
 
 class WavixClient(BaseClient):
@@ -94,7 +94,7 @@ class WavixClient(BaseClient):
     """
 
     @classmethod
-    def from_profile(cls, profile: str | None = None, /, **settings: Unpack[ClientSettings]) -> Self:
+    def from_profile(cls, profile: str | None = None, /, **settings: Unpack[ClientOptions]) -> Self:
         """Make a client from a profile: a table of settings, by its name, in the user's file.
 
             async with WavixClient.from_profile("eu") as wavix:

@@ -161,6 +161,15 @@ async def test_5_the_proxy_is_dead(closed_port: int) -> None:
     assert "pass-word" not in report.to_json()
 
 
+async def test_5_the_proxy_of_the_environment_is_no_url(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "ftp://user:pass-word@proxy.example.com")
+    report = await doctor(api_key=KEY)
+    (found,) = report.findings
+    assert (found.check, found.status) == ("proxy", CheckStatus.FAILED)
+    assert "HTTPS_PROXY must be" in (found.remedy or "")
+    assert "pass-word" not in report.to_json()
+
+
 async def test_5_the_proxy_of_the_environment_refuses_the_host(monkeypatch: pytest.MonkeyPatch) -> None:
     with RawServer(answering("", "", "407 Proxy Authentication Required")) as server:
         monkeypatch.setenv("HTTPS_PROXY", server.url)
@@ -324,6 +333,15 @@ async def test_10_a_webhook_whose_name_does_not_exist() -> None:
     (found,) = [each for each in report.failures if "hooks.wavix.invalid" in each.summary]
     assert "(numbers)" in found.summary
     assert not any(each.check == "webhook" for each in without.findings)
+
+
+async def test_10_a_webhook_with_a_certificate_of_its_own() -> None:
+    with RawServer(tls=tls("stranger")) as server:
+        async with Sandbox(numbers=0, dlr_relay_url=f"{server.url}/hook") as sandbox:
+            found = failed(await examine(sandbox), "webhook")
+        assert server.requests == []
+    assert "certificate" in found.causes[0]
+    assert "public authority" in (found.remedy or "")
 
 
 async def test_10_a_reachable_webhook_gets_no_request() -> None:

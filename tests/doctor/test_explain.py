@@ -27,6 +27,7 @@ def test_groups_that_use_the_same_number_are_all_listed() -> None:
         "SIP (RFC 3261, in the log of a trunk's phone system)",
         "HTTP status (PermissionDeniedError)",
     ]
+    assert explain("HTTP 403") == explain(403)
     assert groups("12") == ["number validation (error_code)", "2FA (error_code)", "messages (error code)"]
     assert len(groups("expired")) == 2
 

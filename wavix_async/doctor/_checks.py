@@ -13,7 +13,7 @@ from yarl import URL
 
 from wavix_async._http import Receipt, Redactor, choose_proxy
 from wavix_async._ratelimit import answered_at, rate_hint
-from wavix_async.client import ClientSettings, WavixClient
+from wavix_async.client import ClientOptions, WavixClient
 from wavix_async.config import (
     DEFAULT_BASE_URL,
     ResolvedSettings,
@@ -50,11 +50,18 @@ _MOST_WEBHOOKS: Final = 20
 _SHORTEST_KEY: Final = 16
 _PLACEHOLDER: Final = re.compile(r"<|>|\.\.\.|…|\byour\b|^(api[_-]?key|key|secret|token|x+|changeme)$", re.IGNORECASE)
 _ABOUT_ADDRESS: Final = re.compile(r"\bips?\b|\baddress(es)?\b", re.IGNORECASE)
+_WEBHOOK_REMEDIES: Final = {
+    "dns": "Correct the host in the URL, or its DNS entry.",
+    "connect": "Try it from another network. Start the server, open its firewall for Wavix "
+    "(`wavix_async.webhooks.WAVIX_NETWORKS`), or set another URL.",
+    "tls": "Give the server a certificate of a public authority for this name, with its intermediates, or correct the "
+    "URL.",
+}
 _NO_READ: Final = "two_fa, validator"
 """Groups without a GET that is free of charge and needs no id."""
 
 
-async def doctor(profile: str | None = None, /, *, webhooks: bool = True, **settings: Unpack[ClientSettings]) -> Report:
+async def doctor(profile: str | None = None, /, *, webhooks: bool = True, **settings: Unpack[ClientOptions]) -> Report:
     """Examine the settings, the network, the key and the account, and say what is wrong and what to do.
 
         print(await doctor())
@@ -561,15 +568,18 @@ class _Examination:
         for_ = f"{origin} ({', '.join(uses)})"
         local = [each for each in found.addresses if not _is_public(each)]
         here = is_loopback(self.url.host or "")
-        admits = ("it admits only Wavix's addresses, and works",) if found.failed_at == "connect" else ()
+        causes = found.causes
+        if found.failed_at == "tls":
+            causes = ("its certificate is not one that the public trusts for this name", *causes)
+        elif found.failed_at == "connect":
+            causes = (*causes, "it admits only Wavix's addresses, and works")
         if found.failed_at is not None:
             return Finding(
                 check="webhook",
                 status=_FAILED if found.is_certain else _WARNING,
                 summary=f"{for_} is not reachable from this machine. {found.summary}",
-                causes=(*found.causes, *admits),
-                remedy="Try it from another network. Start the server, open its firewall for Wavix "
-                "(`wavix_async.webhooks.WAVIX_NETWORKS`), or set another URL.",
+                causes=causes,
+                remedy=_WEBHOOK_REMEDIES[found.failed_at],
                 facts=found.facts,
             )
         if local and not here:

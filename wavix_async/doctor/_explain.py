@@ -56,6 +56,7 @@ def explain(code: str | int) -> tuple[Meaning, ...]:
         All known meanings, or an empty tuple. Only what Wavix has published counts.
     """
     word = str(code).strip()
+    word = word[5:].lstrip() if word[:5].lower() == "http " else word
     # Digits of other scripts are no codes, and a long number is none.
     if len(word) > _LONGEST or (word.isdecimal() and not word.isascii()):
         return ()

@@ -30,8 +30,8 @@ def doctor(*, webhooks: bool = True, as_json: Json = False, connection: Connecti
         as_json: Print JSON for support: it has no key and no password.
         connection: How to reach the API.
     """
-    given = {"base_url": connection.base_url, "rate": connection.rate, "timeout": connection.timeout}
-    report = asyncio.run(examine(connection.profile, webhooks=webhooks, **given))  # type: ignore[arg-type]
+    url, rate, timeout = connection.base_url, connection.rate, connection.timeout
+    report = asyncio.run(examine(connection.profile, webhooks=webhooks, base_url=url, rate=rate, timeout=timeout))
     _write(report.to_json() if as_json else str(report))
     if report.ok:
         return ExitCode.DONE
