@@ -302,21 +302,15 @@ def hide_secrets(settings: dict[str, Any]) -> dict[str, Any]:
 
 
 def profiles_file() -> Path:
-    """Return the path of the file of profiles: WAVIX_CONFIG, else `wavix/config.toml` below the user's settings.
-
-    Raises:
-        ConfigurationError: The user has no home directory, and neither variable is set.
-    """
+    """Return the path of the file of profiles: WAVIX_CONFIG, else `wavix/config.toml` below the user's settings."""
     if named := os.environ.get("WAVIX_CONFIG"):
         return Path(os.path.expanduser(named))
     settings = os.environ.get("XDG_CONFIG_HOME", "")
     # By its specification, a relative path in XDG_CONFIG_HOME does not count.
     if os.path.isabs(settings):
         return Path(settings, "wavix", "config.toml")
-    try:
-        return Path.home() / ".config" / "wavix" / "config.toml"
-    except RuntimeError:
-        raise ConfigurationError("There is no home directory to read profiles from: set WAVIX_CONFIG.") from None
+    # Without a home directory the `~` stays, and there is no such file.
+    return Path(os.path.expanduser("~/.config/wavix/config.toml"))
 
 
 def resolve_settings(profile: str | None = None, given: Mapping[str, Any] | None = None) -> ResolvedSettings:
@@ -332,7 +326,7 @@ def resolve_settings(profile: str | None = None, given: Mapping[str, Any] | None
     Raises:
         ConfigurationError: The profile cannot be used.
     """
-    if profile or os.environ.get("WAVIX_PROFILE"):
+    if profile is not None or os.environ.get("WAVIX_PROFILE"):
         return read_profile(profile, given)
     arguments = {name: value for name, value in (given or {}).items() if value is not None}
     has_key = "api_key" in arguments or os.environ.get("WAVIX_API_KEY", "").strip()
@@ -355,6 +349,7 @@ def read_profile(profile: str | None = None, given: Mapping[str, Any] | None = N
         ConfigurationError: The file or the profile is missing or wrong, others can read its key, or its
             `api_key_command` failed.
     """
+    # An empty name is a variable of a script that is not set: the default would be another account.
     if profile is not None and (not isinstance(profile, str) or not profile):
         raise ConfigurationError(f"profile must be the name of a profile, got {profile!r}.")
     name = profile or os.environ.get("WAVIX_PROFILE") or "default"

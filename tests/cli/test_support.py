@@ -56,7 +56,7 @@ def test_whoami(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     with running(numbers=0, balance="12.50") as sandbox:
         monkeypatch.setenv("WAVIX_BASE_URL", sandbox.url)
         monkeypatch.setenv("WAVIX_API_KEY", sandbox.api_key)
-        assert "Balance    12.5" in cli("whoami", "--rate", 5).out
+        assert "Balance    12.5" in cli("whoami", "--rate", 500).out
         assert cli("whoami", "--json").json["balance"].startswith("12.5")
         monkeypatch.setenv("WAVIX_API_KEY", KEY)
         ran = cli("whoami")

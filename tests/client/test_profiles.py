@@ -87,6 +87,14 @@ def test_no_file_is_read_without_a_need(file: Path, monkeypatch: pytest.MonkeyPa
     WavixClient()
 
 
+@pytest.mark.parametrize("name", ["", 7, b"eu"])
+def test_an_empty_name_is_not_the_default(file: Path, name: Any) -> None:
+    write(file, f'[default]\napi_key = "{KEY}"\n')
+    assert "must be the name of a profile" in refusal(name)
+    with pytest.raises(ConfigurationError, match="must be the name of a profile"):
+        resolve_settings(name)
+
+
 # --- what comes first ---
 
 

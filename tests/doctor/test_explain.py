@@ -82,14 +82,14 @@ def test_every_entry_of_the_table_is_found(entry: object) -> None:
 
 async def test_whoami_reads_account_balance_and_limits() -> None:
     async with Sandbox(numbers=0, balance="12.50", rate=1000, rate_headers="x") as sandbox:
-        async with WavixClient(sandbox.api_key, base_url=sandbox.url, rate=5) as wavix:
+        async with WavixClient(sandbox.api_key, base_url=sandbox.url, rate=50) as wavix:
             account = await whoami(wavix)
         assert [request.method for request in sandbox.requests] == ["GET"] * 3
     assert (account.balance, account.company, account.max_sip_channels) == (Decimal("12.5"), "Sandbox Ltd", 8)
-    assert (account.rate, account.rate_source) == (5, "configured")
+    assert (account.rate, account.rate_source) == (50, "configured")
     assert account.remaining is not None
     shown = str(account)
-    for line in ("Account    4001 Sandbox Ltd", "Balance    12.5", "Rate       5 requests/s (configured)"):
+    for line in ("Account    4001 Sandbox Ltd", "Balance    12.5", "Rate       50 requests/s (configured)"):
         assert line in shown
     assert "Refused" not in shown
 
