@@ -123,8 +123,8 @@ async def wavix() -> AsyncIterator[WavixClient]:
 
 @pytest.fixture(autouse=True)
 def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("WAVIX_API_KEY", raising=False)
-    monkeypatch.delenv("WAVIX_BASE_URL", raising=False)
+    for name in ("WAVIX_API_KEY", "WAVIX_BASE_URL", "WAVIX_PROFILE", "WAVIX_CONFIG"):
+        monkeypatch.delenv(name, raising=False)
 
 
 @pytest.fixture(params=[100, pytest.param(1_000, marks=pytest.mark.scale)])

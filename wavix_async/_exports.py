@@ -32,6 +32,7 @@ from wavix_async._instrumentation import WebhookHandlerStart as WebhookHandlerSt
 from wavix_async._ratelimit import LimitSnapshot as LimitSnapshot
 from wavix_async._version import __version__ as __version__
 from wavix_async.bulk import *  # noqa: F403 - __all__ lists the names, here and below
+from wavix_async.client import ClientOptions as ClientOptions
 from wavix_async.client import WavixClient as WavixClient
 from wavix_async.config import RetryPolicy as RetryPolicy
 from wavix_async.config import Timeouts as Timeouts

@@ -1,11 +1,21 @@
 """`WavixClient`: the groups of operations, one lazy property each, on top of `BaseClient`."""
 
+from collections.abc import Iterable
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Self, TypedDict, Unpack, cast
 
 from wavix_async._http import BaseClient
+from wavix_async.config import hide_secrets, read_profile
 
 if TYPE_CHECKING:
+    import ssl as _ssl
+
+    import aiohttp
+    from yarl import URL
+
+    from wavix_async._instrumentation import Observer
+    from wavix_async._ratelimit import RateSource
+    from wavix_async.config import RetryPolicy, Timeouts
     from wavix_async.resources.api_keys import ApiKeys
     from wavix_async.resources.billing import Billing
     from wavix_async.resources.buy import Buy
@@ -25,7 +35,26 @@ if TYPE_CHECKING:
     from wavix_async.resources.voice_campaigns import VoiceCampaigns
     from wavix_async.resources.webrtc import WebRTC
 
-__all__ = ["WavixClient"]
+__all__ = ["ClientOptions", "WavixClient"]
+
+
+class ClientOptions(TypedDict, total=False):
+    """The arguments of `WavixClient`, for functions that pass them on."""
+
+    api_key: str | None
+    base_url: str | None
+    rate: "float | RateSource | None"
+    retry: "RetryPolicy | None"
+    timeout: "Timeouts | float | None"
+    max_connections: int
+    session: "aiohttp.ClientSession | None"
+    proxy: "str | URL | None"
+    ssl: "_ssl.SSLContext | None"
+    trust_env: bool
+    app_info: tuple[str, str] | None
+    strict: bool
+    observers: "Iterable[Observer]"
+    bulk_share: float
 
 
 class WavixClient(BaseClient):
@@ -63,6 +92,29 @@ class WavixClient(BaseClient):
     Raises:
         ConfigurationError: A setting is missing or wrong; the message names it and says what to do.
     """
+
+    @classmethod
+    def from_profile(cls, profile: str | None = None, /, **settings: Unpack[ClientOptions]) -> Self:
+        """Make a client from a profile: a table of settings, by its name, in the user's file.
+
+            async with WavixClient.from_profile("eu") as wavix:
+                number = await wavix.numbers.get(1001)
+
+        The file is the one in WAVIX_CONFIG, else `wavix/config.toml` in XDG_CONFIG_HOME or `~/.config`. A profile has
+        `api_key` or `api_key_command`, and may have `base_url`, `rate`, `proxy`, `trust_env`, `ca_file`, `timeout`,
+        `deadline`, `max_connections`, `bulk_share` and `strict`. Each setting comes from the first that has it:
+        `settings`, the environment (WAVIX_API_KEY, WAVIX_BASE_URL), the profile, the default. It reads the file, and
+        runs `api_key_command` (at most 30 seconds), before it returns: call it before the event loop is busy.
+
+        Args:
+            profile: The name of the profile. Default: the one in WAVIX_PROFILE, or `default`.
+            **settings: Arguments of `WavixClient`, in place of those of the profile.
+
+        Raises:
+            ConfigurationError: There is no such file or profile, a setting is wrong, other users can read a key in the
+                file, `api_key_command` failed, or you name a profile with a key while WAVIX_API_KEY has another.
+        """
+        return cls(**read_profile(profile, hide_secrets(cast("dict[str, Any]", settings))).arguments)
 
     # A group and its models are imported on first use: a program that uses one group does not load twenty.
 

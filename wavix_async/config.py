@@ -1,9 +1,14 @@
-"""The client's settings: frozen classes that check their values, and settings from the environment."""
+"""The client's settings: frozen classes that check their values, settings from the environment, and profiles.
+
+A setting is taken from the first of these that has it: an argument, the environment (WAVIX_API_KEY, WAVIX_BASE_URL),
+the profile, the default. `WavixClient(...)` reads no file; `WavixClient.from_profile(...)` and the command line do.
+"""
 
 import hashlib
 import ipaddress
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 from typing import Any, Final, SupportsIndex
 
 import attrs
@@ -239,3 +244,305 @@ def check_seconds(name: str, value: float) -> float:
     if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value < float("inf"):
         raise ConfigurationError(f"{name} must be a number of seconds, 0 or more, got {value!r}.")
     return value
+
+
+# --- profiles ---
+
+_COMMAND_SECONDS: Final = 30.0
+"""The longest time of `api_key_command`: it may ask a person to unlock a password manager."""
+_LONGEST_KEY: Final = 16_384
+_TEXT: Final = ("a text", lambda value: isinstance(value, str) and bool(value.strip()))
+_NUMBER: Final = ("a number greater than 0", lambda value: type(value) in (int, float) and value > 0)
+_FLAG: Final = ("true or false", lambda value: type(value) is bool)
+_KEYS: Final[dict[str, tuple[str, Callable[[Any], bool]]]] = {
+    "api_key": _TEXT,
+    "api_key_command": (
+        "a command: a text, or a list of texts",
+        lambda value: (
+            bool(value)
+            and (isinstance(value, str) or (isinstance(value, list) and all(isinstance(each, str) for each in value)))
+        ),
+    ),
+    "base_url": _TEXT,
+    "bulk_share": _NUMBER,
+    "ca_file": _TEXT,
+    "deadline": _NUMBER,
+    "max_connections": ("a whole number of 1 or more", lambda value: type(value) is int and value >= 1),
+    "proxy": _TEXT,
+    "rate": _NUMBER,
+    "strict": _FLAG,
+    "timeout": _NUMBER,
+    "trust_env": _FLAG,
+}
+
+
+@attrs.frozen(kw_only=True)
+class ResolvedSettings:
+    """The arguments of a client, and where its key and its URL come from.
+
+    Attributes:
+        arguments: The keyword arguments of `WavixClient`. One that is missing has the default of the client.
+        key_from: Where the key comes from, in words.
+        url_from: Where the base URL comes from, in words.
+        profile: The name of the profile that was read; None: no file was read.
+    """
+
+    arguments: dict[str, Any] = attrs.field(repr=False)
+    key_from: str
+    url_from: str
+    profile: str | None = None
+
+
+def hide_secrets(settings: dict[str, Any]) -> dict[str, Any]:
+    """Give the secrets in the arguments of a client a repr that hides them, in place: a traceback may show them."""
+    for name in ("api_key", "base_url", "proxy"):
+        if isinstance(settings.get(name), str):
+            settings[name] = Secret(settings[name])
+    return settings
+
+
+def profiles_file() -> Path:
+    """Return the path of the file of profiles: WAVIX_CONFIG, else `wavix/config.toml` below the user's settings."""
+    if named := os.environ.get("WAVIX_CONFIG"):
+        return Path(os.path.expanduser(named))
+    settings = os.environ.get("XDG_CONFIG_HOME", "")
+    # By its specification, a relative path in XDG_CONFIG_HOME does not count.
+    if os.path.isabs(settings):
+        return Path(settings, "wavix", "config.toml")
+    # Without a home directory the `~` stays, and there is no such file.
+    return Path(os.path.expanduser("~/.config/wavix/config.toml"))
+
+
+def resolve_settings(profile: str | None = None, given: Mapping[str, Any] | None = None) -> ResolvedSettings:
+    """Return the settings of a client as the command line finds them.
+
+    Without a profile in `profile` or in WAVIX_PROFILE, and with a key in the arguments or in WAVIX_API_KEY, no file is
+    read. Without a key, the profile `default` is used if the file has it.
+
+    Args:
+        profile: The name of a profile; None: the one in WAVIX_PROFILE.
+        given: Arguments of `WavixClient`; one that is None is not given.
+
+    Raises:
+        ConfigurationError: The profile cannot be used.
+    """
+    if profile is not None or os.environ.get("WAVIX_PROFILE"):
+        return read_profile(profile, given)
+    arguments = {name: value for name, value in (given or {}).items() if value is not None}
+    has_key = "api_key" in arguments or os.environ.get("WAVIX_API_KEY", "").strip()
+    if not has_key and (os.environ.get("WAVIX_CONFIG") or os.path.isfile(profiles_file())):
+        tables = _read_tables(profiles_file())
+        if "default" in tables:
+            return read_profile("default", given)
+    key_from = _source("api_key", arguments, "WAVIX_API_KEY", "nowhere")
+    return ResolvedSettings(arguments=arguments, key_from=key_from, url_from=_url_source(arguments))
+
+
+def read_profile(profile: str | None = None, given: Mapping[str, Any] | None = None) -> ResolvedSettings:
+    """Return the settings of a client from a profile, the environment and arguments.
+
+    Args:
+        profile: The name of the profile; None: the one in WAVIX_PROFILE, or `default`.
+        given: Arguments of `WavixClient`; one that is None is not given.
+
+    Raises:
+        ConfigurationError: The file or the profile is missing or wrong, others can read its key, or its
+            `api_key_command` failed.
+    """
+    # An empty name is a variable of a script that is not set: the default would be another account.
+    if profile is not None and (not isinstance(profile, str) or not profile):
+        raise ConfigurationError(f"profile must be the name of a profile, got {profile!r}.")
+    name = profile or os.environ.get("WAVIX_PROFILE") or "default"
+    file = profiles_file()
+    table = dict(_find_table(name, file, _read_tables(file)))
+    where = f"Profile {name!r} in {file}"
+    arguments = {key: value for key, value in (given or {}).items() if value is not None}
+    key_from = _source("api_key", arguments, "WAVIX_API_KEY", f"profile {name!r}")
+    url_from = _url_source(arguments, f"profile {name!r}" if "base_url" in table else None)
+    command, key = table.pop("api_key_command", None), table.get("api_key")
+    if key_from != f"profile {name!r}":
+        ours = os.environ.get("WAVIX_API_KEY", "").strip()
+        # A profile that the caller names, and the key of another account: the calls would change the wrong account.
+        if profile is not None and key_from == "WAVIX_API_KEY" and (command or (key and key.strip() != ours)):
+            del ours, key, table
+            raise ConfigurationError(
+                f"WAVIX_API_KEY is set, and profile {name!r} has a key of its own: it is unclear which account you "
+                "mean. Unset WAVIX_API_KEY to use the profile, or leave the profile out to use WAVIX_API_KEY."
+            )
+        table.pop("api_key", None)
+    elif command is not None:
+        table["api_key"] = _run_command(command, where)
+    elif key is None:
+        raise ConfigurationError(f"{where} has no key: add api_key_command or api_key, or set WAVIX_API_KEY.")
+    if os.environ.get("WAVIX_BASE_URL"):
+        table.pop("base_url", None)
+    _merge_timeouts(table, arguments)
+    if (ca_file := table.pop("ca_file", None)) is not None and "ssl" not in arguments:
+        table["ssl"] = _trust(file.parent / os.path.expanduser(ca_file), where)
+    return ResolvedSettings(arguments={**table, **arguments}, key_from=key_from, url_from=url_from, profile=name)
+
+
+def _source(name: str, arguments: Mapping[str, Any], variable: str, otherwise: str) -> str:
+    if name in arguments:
+        return f"the argument {name}"
+    return variable if os.environ.get(variable, "").strip() else otherwise
+
+
+def _url_source(arguments: Mapping[str, Any], otherwise: str | None = None) -> str:
+    return _source("base_url", arguments, "WAVIX_BASE_URL", otherwise or "the default")
+
+
+def _merge_timeouts(table: dict[str, Any], arguments: dict[str, Any]) -> None:
+    """Make one `timeout` of the times in a profile and of an argument, which sets all times or those of an attempt."""
+    times = {field: table.pop(key) for field, key in (("attempt", "timeout"), ("deadline", "deadline")) if key in table}
+    timeout = arguments.get("timeout")
+    if times and not isinstance(timeout, Timeouts):
+        arguments["timeout"] = Timeouts(**{**times, **({} if timeout is None else {"attempt": timeout})})
+
+
+def _read_tables(file: Path) -> dict[str, dict[str, Any]]:
+    """Read the file, and check all profiles in it: a mistake shows before the profile with it is used.
+
+    Raises:
+        ConfigurationError: The file is missing or wrong, or others can read a key in it.
+    """
+    # Only programs with profiles pay for the parser.
+    import tomllib
+
+    # Raised outside of the handlers: an error must not refer to one that holds the content of the file.
+    problem, tables, mode = None, {}, 0
+    try:
+        with file.open("rb") as stream:
+            mode = os.fstat(stream.fileno()).st_mode
+            tables = _hide(tomllib.loads(stream.read().decode("utf-8-sig")))
+    except OSError as error:
+        missing = isinstance(error, FileNotFoundError | NotADirectoryError)
+        hint = ' Write one: [default], and below it api_key_command = "..." or api_key = "...".' if missing else ""
+        problem = f"Cannot read the profiles in {file}: {error.strerror}.{hint}"
+    except UnicodeDecodeError:
+        problem = f"{file} is not UTF-8: save it as UTF-8."
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        # Of the parser's message only the place: the message may quote the key.
+        found = str(error).rpartition("(")
+        place = f" ({found[2]}" if found[2].startswith("at ") else ""
+        problem = f"{file} is not valid TOML{place}. A profile is a line [name], then lines such as rate = 20."
+    if problem is not None:
+        raise ConfigurationError(problem)
+    for name, table in tables.items():
+        _check_table(name, table, file)
+    _check_access(file, mode, tables)
+    return tables
+
+
+def _hide(value: Any) -> Any:
+    """Return a value of the file whose texts have a repr that hides them: a traceback may show it as a local."""
+    if isinstance(value, dict):
+        return {key: _hide(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [*map(_hide, value)]
+    return Secret(value) if isinstance(value, str) else value
+
+
+def _check_table(name: str, table: Any, file: Path) -> None:
+    if not isinstance(table, dict):
+        raise ConfigurationError(f"{file}: {name!r} is outside of a profile. Put it below a line such as [default].")
+    for key, value in table.items():
+        if key not in _KEYS:
+            raise ConfigurationError(f"Profile {name!r} in {file} has an unknown key, {key!r}.{_suggest(key, _KEYS)}")
+        expected, is_valid = _KEYS[key]
+        if not is_valid(value):
+            # Without the value: a list, or a key in the wrong place, would show a secret.
+            raise ConfigurationError(f"{key} of profile {name!r} in {file} must be {expected}.")
+    if "api_key" in table and "api_key_command" in table:
+        raise ConfigurationError(f"Profile {name!r} in {file} has api_key and api_key_command: leave one of them out.")
+
+
+def _suggest(name: str, known: Iterable[str]) -> str:
+    import difflib
+
+    names = sorted(known)
+    close = difflib.get_close_matches(name, names, n=1)
+    listed = f" There are: {', '.join(names)}." if names else ""
+    return f" Did you mean {close[0]!r}?{listed}" if close else listed
+
+
+def _find_table(name: str, file: Path, tables: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
+    if name not in tables:
+        raise ConfigurationError(f"There is no profile {name!r} in {file}.{_suggest(name, tables)}")
+    return tables[name]
+
+
+def _check_access(file: Path, mode: int, tables: Mapping[str, dict[str, Any]]) -> None:
+    """Refuse a file whose secrets other users can read, or whose command or URL other users can change."""
+    if os.name != "posix":
+        return
+    if mode & 0o022:
+        raise ConfigurationError(
+            f"Other users can change {file}, and with it where your key goes: run `chmod 600 {file}`."
+        )
+    secrets = [name for table in tables.values() for name in table if name == "api_key" or _is_login(name, table)]
+    if mode & 0o044 and secrets:
+        raise ConfigurationError(
+            f"Other users can read {file}, which has a secret ({secrets[0]}): run `chmod 600 {file}`, and replace the "
+            "secret if others may have read it."
+        )
+
+
+def _is_login(name: str, table: Mapping[str, Any]) -> bool:
+    return name == "proxy" and "@" in table[name]
+
+
+def _trust(file: Path, where: str) -> Any:
+    """Return TLS settings that trust the authorities in a file, beside those of the system."""
+    import ssl
+
+    context = ssl.create_default_context()
+    try:
+        context.load_verify_locations(cafile=file)
+    except (OSError, ValueError) as error:
+        said = getattr(error, "strerror", None) or type(error).__name__
+        raise ConfigurationError(f"{where}: cannot read the certificates in ca_file {file}: {said}.") from None
+    return context
+
+
+def _run_command(command: str | list[str], where: str) -> Secret:
+    """Run a command without a shell, and return what it prints.
+
+    Raises:
+        ConfigurationError: It failed, took too long, or printed nothing or several lines. The message shows only the
+            program: the arguments and the output may hold the key.
+    """
+    import shlex
+    import subprocess
+
+    try:
+        words = shlex.split(command) if isinstance(command, str) else command
+    except ValueError as error:
+        raise ConfigurationError(f"{where}: api_key_command cannot be split into words: {error}.") from None
+    if not words or not words[0]:
+        raise ConfigurationError(f"{where}: api_key_command names no program.")
+    said = f"{where}: api_key_command ({words[0]})"
+    wrong, done = None, None
+    try:
+        done = subprocess.run(  # noqa: S603 - the user's own command, from a file that only the user can change
+            words, stdin=subprocess.DEVNULL, capture_output=True, timeout=_COMMAND_SECONDS, check=False
+        )
+    except subprocess.TimeoutExpired:
+        wrong = f"did not end within {_COMMAND_SECONDS:g} seconds"
+    except (OSError, ValueError) as error:
+        wrong = f"cannot be run: {getattr(error, 'strerror', None) or 'it has a null character'}"
+    if done is None:
+        # Outside of the handler: the error must not refer to one that holds the output.
+        raise ConfigurationError(f"{said} {wrong}.")
+    printed, code = Secret(done.stdout[: _LONGEST_KEY + 1].decode("utf-8", "replace").strip()), done.returncode
+    del done
+    if code:
+        wrong = f"failed with exit code {code}. Run it in a shell to see why: its output is not shown here"
+    elif not printed:
+        wrong = "printed nothing. It must print the key"
+    elif len(printed) > _LONGEST_KEY or len(printed.splitlines()) > 1:
+        wrong = "printed more than one line. It must print the key alone"
+    if wrong is not None:
+        del printed
+        raise ConfigurationError(f"{said} {wrong}.")
+    return printed

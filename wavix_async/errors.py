@@ -68,6 +68,8 @@ __all__ = [
 class WavixError(Exception):
     """The base of every exception this package raises.
 
+    What to do: Catch a subclass where you can do something about it; `retryable` and `outcome` say what is possible.
+
     Attributes:
         message: What happened, and what to do about it if that is known.
         status: The HTTP status of the last answer, or None if there was none.
@@ -126,44 +128,67 @@ class WavixError(Exception):
     @property
     def help(self) -> str | None:
         """The meaning of the API's own error code, and what to do; None if there is no code, or no known meaning."""
-        return None if self.code is None else _MEANINGS.get(self.code)
+        from wavix_async._codes import CODES, ERROR_GROUPS
+
+        found = [each for each in CODES if each.code == self.code and each.group in ERROR_GROUPS]
+        return f"{found[0].meaning} {found[0].remedy}".strip() if found else None
 
     @property
     def help_url(self) -> str | None:
         """The vendor's page about the API's own error code; None if there is none."""
-        return f"{_CODE_PAGES}/{self.code}" if self.code in _CODES_WITH_PAGE else None
+        from wavix_async._codes import message_page
+
+        return message_page(self.code)
 
 
 class InputError(WavixError, ValueError):
-    """An argument is wrong. Nothing was sent; the message names the argument and says what to do."""
+    """An argument is wrong. Nothing was sent; the message names the argument.
+
+    What to do: Correct the argument as the message says. The same call fails again.
+    """
 
     default_outcome: ClassVar[Outcome] = "not_sent"
 
 
 class ConfigurationError(InputError):
-    """A setting of the client is missing or wrong. Nothing was sent."""
+    """A setting of the client, the environment or a profile is missing or wrong. Nothing was sent.
+
+    What to do: Correct the setting that the message names. `wavix-async doctor` shows where it comes from.
+    """
 
 
 class ClientClosedError(WavixError, RuntimeError):
-    """The client was used after `close()`, or closed during the call; `outcome` says whether anything was sent."""
+    """The client was used after `close()`, or closed during the call; `outcome` says whether anything was sent.
+
+    What to do: Keep the client open for as long as the program runs. `close(grace=)` lets calls in progress end.
+    """
 
     default_outcome: ClassVar[Outcome] = "not_sent"
 
 
 class StoppedError(WavixError):
-    """The signal passed to `with_options(stop=...)` was set before this attempt could be sent."""
+    """The signal passed to `with_options(stop=...)` was set before this attempt could be sent.
+
+    What to do: Nothing: your program stopped it. Call again if you want it after all.
+    """
 
     default_outcome: ClassVar[Outcome] = "not_sent"
 
 
 class TransportError(WavixError):
-    """No complete answer came."""
+    """No complete answer came: the base of the errors of the network.
+
+    What to do: Look at `outcome`: `not_sent` may be called again, `unknown` may have been carried out. If it lasts, run
+    `wavix-async doctor`.
+    """
 
     default_retryable = True
 
 
 class ConnectError(TransportError):
-    """The request never left this machine: refused, DNS, TLS, or a connection that was already closing.
+    """The request never left this machine: refused, DNS, TLS, proxy, or a connection that was already closing.
+
+    What to do: Call again. If it lasts, run `wavix-async doctor`, which tells DNS, TLS, proxy and firewall apart.
 
     Attributes:
         was_idle: Whether the connection came from the client's own pool and the server had closed it while idle.
@@ -181,15 +206,26 @@ class ConnectError(TransportError):
 
 
 class DisconnectedError(TransportError):
-    """The connection broke after the request was sent: the request may have been carried out."""
+    """The connection broke after the request was sent: the request may have been carried out.
+
+    What to do: Read the record, and send the change again only if it is missing. The client has already repeated what
+    may be repeated.
+    """
 
 
 class AttemptTimeoutError(TransportError, TimeoutError):
-    """One attempt took longer than `Timeouts.attempt`: the request may have been carried out."""
+    """One attempt took longer than `Timeouts.attempt`: the request may have been carried out.
+
+    What to do: Read the record, and send the change again only if it is missing. Raise `timeout` if the operation is
+    slow.
+    """
 
 
 class DeadlineExceededError(WavixError, TimeoutError):
-    """The deadline of the whole call has passed; `outcome` says whether anything was sent."""
+    """The deadline of the whole call has passed; `outcome` says whether anything was sent.
+
+    What to do: Raise `deadline`, or call again later. If `outcome` is `unknown`, read the record first.
+    """
 
     default_retryable = True
 
@@ -199,7 +235,10 @@ class OutcomeUnknownError(WavixError):
 
     Either no answer came, and the call must not be repeated: `__cause__` is the failure. Or the API answered 2xx, and
     the answer contradicts the request: it is about another record, shows another value, or reports an error. Then
-    `answer` is that answer. Check the account (or wait for the webhook) before you send it again.
+    `answer` is that answer.
+
+    What to do: Check the account (or wait for the webhook) before you send it again: what costs money would be charged
+    twice.
 
     Attributes:
         answer: The answer that contradicts the request: the model if it is shorter than about 4,000 characters (2,000
@@ -242,7 +281,9 @@ class OutcomeUnknownError(WavixError):
 
 
 class WaitTimeoutError(WavixError, TimeoutError):
-    """A waiter gave up: the object had not reached an end state in time. Waiting changes nothing, so wait again.
+    """A waiter gave up: the object had not reached an end state in time.
+
+    What to do: Wait again, with a longer `timeout`: waiting changes nothing.
 
     Attributes:
         last: The object as it was read last; None if no read succeeded. If the last read failed, `__cause__` is its
@@ -257,13 +298,19 @@ class WaitTimeoutError(WavixError, TimeoutError):
 
 
 class JournalError(WavixError):
-    """A journal cannot be used: another process uses it, it belongs to another plan or API, or it is not a journal."""
+    """A journal cannot be used: another process uses it, it belongs to another plan or API, or it is not a journal.
+
+    What to do: Wait until the other process has ended (`retryable` is True then), or name the right file.
+    """
 
     default_outcome: ClassVar[Outcome] = "not_sent"
 
 
 class DecodeError(WavixError):
     """An answer could not be read: not JSON, cut off, too large, or, with `strict=True`, not as documented.
+
+    What to do: Check `base_url`. If a proxy cuts answers, call again; of a change, read the record first. If the API
+    has changed, leave out `strict`, and update this package.
 
     Attributes:
         paths: JSON paths of values that are not as documented (`$.items[3].status: expected str, found int`).
@@ -281,6 +328,9 @@ class APIError(WavixError):
     the API's own or does not show what the API did: 1xx, 3xx, 408, 499, and a 4xx whose body is neither JSON nor empty,
     such as the 404 page of a proxy. Then `is_refusal` is False, and `outcome` is `unknown`.
 
+    What to do: Read `reason`, `code` and `help`. After a 3xx, check `base_url`. If `outcome` is `unknown`, read the
+    record before you send a change again. Support needs `request_id` and `date`.
+
     Attributes:
         is_refusal: Whether this answer rejects the request, so that it changed nothing. `outcome` may still be
             `unknown`, because of an earlier attempt. False if there was no answer.
@@ -296,54 +346,85 @@ class APIError(WavixError):
 
 
 class BadRequestError(APIError):
-    """400: a parameter is missing or invalid. The API itself says so, in JSON or with an empty body."""
+    """400: a parameter is missing or invalid. The API itself says so, in JSON or with an empty body.
+
+    What to do: Correct the parameter that `reason` names. The same call fails again.
+    """
 
 
 class AuthenticationError(APIError):
     """401: the key is wrong, revoked, or restricted to other IP addresses.
 
     With a page instead of JSON, a firewall blocks the client; the message then does not doubt the key.
+
+    What to do: Run `wavix-async doctor`. Compare the key with the portal, and its IP list with the public address of
+    this machine.
     """
 
 
 class PaymentRequiredError(APIError):
-    """402: the balance does not cover the call; with a page instead of JSON, a proxy blocks the client."""
+    """402: the balance does not cover the call; with a page instead of JSON, a proxy blocks the client.
+
+    What to do: Top up the account (`wavix-async whoami` shows the balance), then call again.
+    """
 
 
 class PermissionDeniedError(APIError):
     """403: the key lacks the scope that the message names, or the account lacks the feature.
 
     With a page instead of JSON, a firewall blocks the client; the message then names no scope.
+
+    What to do: Give the key the scope in the portal, or ask Wavix to enable the feature: some groups need a Flex Pro
+    account. `wavix-async doctor` shows which groups the key may read.
     """
 
 
 class NotFoundError(APIError):
-    """404: there is no such object on this account. The API itself says so, in JSON or with an empty body."""
+    """404: there is no such object on this account. The API itself says so, in JSON or with an empty body.
+
+    What to do: Check the id: it is the record's id, not the phone number. Check that the key is of this account.
+    """
 
 
 class ConflictError(APIError):
-    """409: the object's state does not allow the call. The API itself says so, in JSON or with an empty body."""
+    """409: the object's state does not allow the call. The API itself says so, in JSON or with an empty body.
+
+    What to do: Read the object, and call again when its state allows it.
+    """
 
 
 class ContentTooLargeError(APIError):
-    """413: the body is larger than the API, or a proxy before it, accepts."""
+    """413: the body is larger than the API, or a proxy before it, accepts.
+
+    What to do: Send a smaller file, or fewer items in one call.
+    """
 
 
 class UnprocessableEntityError(APIError):
-    """422: the parameters are well-formed, but the API cannot apply them; said in JSON or with an empty body."""
+    """422: the parameters are well-formed, but the API cannot apply them; said in JSON or with an empty body.
+
+    What to do: Read `reason`: a value, the object's state, or the balance ("Insufficient funds") does not allow it.
+    """
 
 
 class RateLimitError(APIError):
     """429, or a wait for the rate that would exceed the deadline; `retry_after` is its length in seconds.
 
     A 429 counts whatever its body is: proxies limit rates, too.
+
+    What to do: Call again after `retry_after` seconds, or raise `deadline`, and the client waits. Set `rate` to what
+    the account allows. Processes share a limit with `wavix_async.redis.RedisRateLimit`.
     """
 
     default_retryable = True
 
 
 class ServerError(APIError):
-    """5xx, those of proxies (520 to 530) too: the API failed, but it may have carried out the change."""
+    """5xx, those of proxies (520 to 530) too: the API failed, but it may have carried out the change.
+
+    What to do: Call again later; of a change, read the record first if `outcome` is `unknown`. If it lasts, give
+    `request_id` to Wavix support.
+    """
 
     default_outcome: ClassVar[Outcome] = "unknown"
     default_retryable = True
@@ -359,58 +440,6 @@ _BY_STATUS: Final[dict[int, type[APIError]]] = {
     413: ContentTooLargeError,
     422: UnprocessableEntityError,
     429: RateLimitError,
-}
-
-
-# Only meanings that the vendor has published. The vendor has a page for each code of messages; codes of three digits
-# belong to the number validator and two-factor authentication.
-_CODE_PAGES: Final = "https://docs.wavix.com/messaging/errors"
-_CODES_WITH_PAGE: Final = frozenset(
-    map(
-        str,
-        (
-            5,
-            7,
-            9,
-            12,
-            13,
-            14,
-            15,
-            17,
-            18,
-            19,
-            21,
-            22,
-            23,
-            24,
-            25,
-            26,
-            29,
-            31,
-            33,
-            34,
-            36,
-            37,
-            38,
-            41,
-            43,
-            *range(44, 48),
-            55,
-        ),
-    )
-)
-_REPEATED_TEXT: Final = (
-    "This number got five identical messages, or twenty from one sender, within an hour: it gets none for the next 60 "
-    "minutes. Wait, or send another text from another sender."
-)
-_MEANINGS: Final = {
-    "7": _REPEATED_TEXT,
-    "25": "The callback URL must start with http:// or https://.",
-    "26": "The account has reached its limit of messages per second. Send more slowly, or ask for a higher limit.",
-    "47": _REPEATED_TEXT,
-    "55": "A message with the same idempotency key was accepted within the last 12 hours. It was not sent again.",
-    "012": "Access is denied: the account or the key must not use this feature.",
-    "091": "The balance does not cover the request. Top up the account.",
 }
 
 

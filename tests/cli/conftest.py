@@ -14,6 +14,11 @@ if TYPE_CHECKING:
     from tests.support.cli import Cli
 
 
+@pytest.fixture(autouse=True)
+def _no_profiles_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", "/dev/null")
+
+
 @pytest.fixture
 def cli(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Cli:
     def run(*argv: object, stdin: str = "") -> Ran:

@@ -90,8 +90,9 @@ def test_importing_it_loads_none_of_the_optional_parts() -> None:
 def test_importing_it_loads_no_part_that_nothing_uses() -> None:
     loaded = run("import sys; from wavix_async import *; print(*sys.modules)")
 
-    for part in ("sandbox", "cli", "fleet", "redis", "fastapi", "otel", "testing"):
+    for part in ("sandbox", "cli", "fleet", "redis", "fastapi", "otel", "testing", "doctor", "_codes"):
         assert f"wavix_async.{part}" not in loaded.split()
+    assert "tomllib" not in loaded.split(), "only profiles need the parser"
 
 
 def test_a_part_can_be_imported_without_the_rest() -> None:

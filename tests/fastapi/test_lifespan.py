@@ -24,9 +24,8 @@ from starlette.applications import Starlette
 
 from tests.support.serving import Served, StartFailedError, serve, serve_on_socket
 from tests.support.stub import NUMBER, StubSession
-from wavix_async import ClientClosedError, ConfigurationError, RetryPolicy, WavixClient
+from wavix_async import ClientClosedError, ClientOptions, ConfigurationError, RetryPolicy, WavixClient
 from wavix_async.fastapi import WavixDep, get_wavix, wavix_lifespan
-from wavix_async.fastapi._lifespan import ClientOptions
 from wavix_async.sandbox import Sandbox
 
 if TYPE_CHECKING:

@@ -27,7 +27,7 @@ LAYERS = [
     ["fleet"],
     ["_files"],
     ["_exports"],
-    ["testing", "spec", "webhooks", "otel", "redis"],
+    ["testing", "spec", "doctor", "webhooks", "otel", "redis"],
     ["client"],
     ["resources"],
     ["bulk"],
@@ -35,9 +35,21 @@ LAYERS = [
     ["models", "_ratelimit", "_instrumentation"],
     ["_codec", "_aio", "config"],
     ["errors"],
-    ["types", "_version"],
+    ["types", "_version", "_codes"],
 ]
-AT_THE_ROOT = {"__init__", "_exports", "_version", "_pytest", "client", "config", "errors", "types", "otel", "redis"}
+AT_THE_ROOT = {
+    "__init__",
+    "_exports",
+    "_version",
+    "_pytest",
+    "client",
+    "config",
+    "errors",
+    "types",
+    "otel",
+    "redis",
+    "_codes",
+}
 
 
 def load_script() -> object:

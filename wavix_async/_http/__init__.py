@@ -30,6 +30,7 @@ from wavix_async._http.headers import idempotency_headers
 from wavix_async._http.operation import Operation
 from wavix_async._http.options import CallOptions
 from wavix_async._http.progress import Progress, check_progress
+from wavix_async._http.proxy import choose_proxy
 from wavix_async._http.receipts import Receipt, Recording
 from wavix_async._http.redaction import Redactor
 from wavix_async._http.refusals import REQUEST_ERROR_STATUSES, is_no_answer, is_request_error
@@ -70,6 +71,7 @@ __all__ = [
     "build_request",
     "check_intervals",
     "check_progress",
+    "choose_proxy",
     "decide",
     "denial_of_record",
     "describe",

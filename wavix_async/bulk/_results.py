@@ -233,6 +233,9 @@ class BulkReport(Generic[Key, Result]):
 class BulkError(WavixError):
     """Some items of a bulk run did not succeed; `report` says which, and why.
 
+    What to do: Look at `report.failures`. Run the items again that are `not_sent`; look at those that are `unknown`
+    before you do.
+
     Attributes:
         report: The `BulkReport` of the run.
     """

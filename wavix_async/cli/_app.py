@@ -50,6 +50,9 @@ Example: `wavix-async spec diff openapi.json`
 """
 _DEMO_HELP = "Update numbers on a local Wavix simulator with limits and faults."
 _SANDBOX_HELP = "Run a local Wavix simulator for tests, until Ctrl-C."
+_DOCTOR_HELP = "Find out why something does not work, and what to do."
+_WHOAMI_HELP = "Show the account of your key: balance, limits, latest statement."
+_EXPLAIN_HELP = "Say what an error code, a status or an error class means."
 _COMPLETION_HELP = "Print the script that completes commands in your shell."
 
 
@@ -98,6 +101,24 @@ def _sandbox(_: App) -> _Command:
     return sandbox
 
 
+def _doctor(_: App) -> _Command:
+    from wavix_async.cli._commands.support import doctor
+
+    return doctor
+
+
+def _whoami(_: App) -> _Command:
+    from wavix_async.cli._commands.support import whoami
+
+    return whoami
+
+
+def _explain(_: App) -> _Command:
+    from wavix_async.cli._commands.support import explain
+
+    return explain
+
+
 def _numbers(group: App) -> None:
     from wavix_async.cli._commands import bulk_update, numbers
 
@@ -139,6 +160,9 @@ _WRITTEN: Final[Mapping[str, tuple[str, Callable[[App], _Command | None]]]] = {
     "sandbox": (_SANDBOX_HELP, _sandbox),
     "webhooks": (_WEBHOOKS_HELP, _webhooks),
     "spec": (_SPEC_HELP, _spec),
+    "doctor": (_DOCTOR_HELP, _doctor),
+    "whoami": (_WHOAMI_HELP, _whoami),
+    "explain": (_EXPLAIN_HELP, _explain),
 }
 
 

@@ -1,6 +1,5 @@
 """Options that several commands share, and their names in messages."""
 
-import os
 import re
 from typing import Annotated, Final
 
@@ -8,6 +7,7 @@ import attrs
 from cyclopts import Parameter, validators
 
 from wavix_async import ConfigurationError, WavixClient
+from wavix_async.config import ResolvedSettings, resolve_settings
 
 __all__ = [
     "CONNECTION",
@@ -35,6 +35,8 @@ DryRun = Annotated[bool, Parameter(name="--dry-run", negative="", show_default=F
 class Connection:
     """How to reach the API. There is no option for the key: the list of processes would show it."""
 
+    profile: str | None = None
+    """The profile in ~/.config/wavix/config.toml to take the key and other settings from [default: WAVIX_PROFILE]."""
     base_url: str | None = None
     """The URL of the API [default: WAVIX_BASE_URL, or https://api.wavix.com]."""
     rate: Positive | None = None
@@ -48,15 +50,25 @@ class Connection:
         Raises:
             ConfigurationError: The key is missing, or an option is out of range.
         """
-        if not os.environ.get("WAVIX_API_KEY", "").strip():
+        found = self.resolve()
+        if found.key_from == "nowhere":
             raise ConfigurationError("The API key is missing: set the environment variable WAVIX_API_KEY.")
         try:
-            return WavixClient(base_url=self.base_url, rate=self.rate, timeout=self.timeout, trust_env=True)
+            return WavixClient(**{"trust_env": True, **found.arguments})
         except ConfigurationError as error:
             message = str(error)
-            if self.base_url is None and message.startswith("base_url "):
-                message = f"WAVIX_BASE_URL {message.removeprefix('base_url ')}"
+            if message.startswith("base_url ") and self.base_url is None:
+                source = found.url_from if found.url_from == "WAVIX_BASE_URL" else f"base_url of {found.url_from}"
+                message = message.replace("base_url", source, 1)
             raise ConfigurationError(message) from None
+
+    def resolve(self) -> ResolvedSettings:
+        """Return the settings of the client, from these options, the environment and the profile.
+
+        Raises:
+            ConfigurationError: The profile cannot be used.
+        """
+        return resolve_settings(self.profile, {"base_url": self.base_url, "rate": self.rate, "timeout": self.timeout})
 
 
 CONNECTION: Final = Connection()

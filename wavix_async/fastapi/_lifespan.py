@@ -6,50 +6,23 @@ before a fork.
 
 import asyncio
 import inspect
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from functools import partial
-from typing import TYPE_CHECKING, Annotated, Any, Final, Protocol, TypeAlias, TypedDict, Unpack, cast
+from typing import Annotated, Any, Final, Protocol, TypeAlias, Unpack, cast
 
 from fastapi import Depends
 from starlette.requests import HTTPConnection
 
-from wavix_async import ConfigurationError, Observer, RetryPolicy, Timeouts, WavixClient
+from wavix_async import ClientOptions, ConfigurationError, WavixClient
 from wavix_async.config import Secret, check_seconds
 
-if TYPE_CHECKING:
-    import ssl as _ssl
-
-    import aiohttp
-    from yarl import URL
-
-    from wavix_async._ratelimit import RateSource
-
-__all__ = ["ClientOptions", "Lifespan", "LifespanWithClient", "WavixDep", "get_wavix", "wavix_lifespan"]
+__all__ = ["Lifespan", "LifespanWithClient", "WavixDep", "get_wavix", "wavix_lifespan"]
 
 Lifespan: TypeAlias = Callable[[Any], AbstractAsyncContextManager[Mapping[str, Any]]]
 """The type of `FastAPI(lifespan=...)`: a function of the application that yields the state of its requests."""
 
 _NAME: Final = "wavix"
-
-
-class ClientOptions(TypedDict, total=False):
-    """The arguments of `WavixClient`, as keywords of `wavix_lifespan`."""
-
-    api_key: str | None
-    base_url: str | None
-    rate: "float | RateSource | None"
-    retry: RetryPolicy | None
-    timeout: Timeouts | float | None
-    max_connections: int
-    session: "aiohttp.ClientSession | None"
-    proxy: "str | URL | None"
-    ssl: "_ssl.SSLContext | None"
-    trust_env: bool
-    app_info: tuple[str, str] | None
-    strict: bool
-    observers: Sequence[Observer]
-    bulk_share: float
 
 
 class LifespanWithClient(Protocol):

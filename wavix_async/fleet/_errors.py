@@ -15,6 +15,8 @@ _SHOWN: Final = 20
 class FleetFileError(InputError):
     """The source given to `read` has mistakes, or contradicts the account. Nothing was sent.
 
+    What to do: Correct the places that `problems` names.
+
     Attributes:
         problems: The first thousand mistakes, with their places; the error text shows twenty.
         count: How many mistakes there are in total.
@@ -27,13 +29,18 @@ class FleetFileError(InputError):
 
 
 class SafetyError(WavixError):
-    """A safety limit refused a plan with too many changes, or stopped a run with too many failures."""
+    """A safety limit refused a plan with too many changes, or stopped a run with too many failures.
+
+    What to do: Look at the plan or the report. If it is right, raise the limit that the message names.
+    """
 
     default_outcome: ClassVar[Outcome] = "not_sent"
 
 
 class StalePlanError(SafetyError):
     """Numbers have changed since the plan was made, or are no longer in the account. This call sent nothing.
+
+    What to do: Make a new plan, or pass `stale="skip"` or `stale="write"`.
 
     Attributes:
         numbers: One line for each of the first thousand numbers: the id, the field, and its current value.
@@ -54,6 +61,8 @@ class StalePlanError(SafetyError):
 
 class MissingNumbersError(InputError):
     """Numbers of the desired state are not in the account. Nothing was sent.
+
+    What to do: Remove the lines that `numbers` names, or check that the key is of the right account.
 
     Attributes:
         numbers: One line for each of the first thousand numbers: the file, line, column, and the id or phone number.

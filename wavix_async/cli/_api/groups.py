@@ -141,7 +141,7 @@ def _command(method: "Method") -> Callable[..., int]:
         bound = signature.bind(*args, **given).arguments
         mine = {name: value for name, value in bound.items() if not name.startswith(_SHARED)}
         common = {name.removeprefix(_SHARED): value for name, value in bound.items() if name.startswith(_SHARED)}
-        places = {name: common.pop(name, None) for name in ("base_url", "rate", "timeout")}
+        places = {name: common.pop(name, None) for name in ("profile", "base_url", "rate", "timeout")}
         return method.run(mine, Common(connection=Connection(**places), **common))
 
     own = [_parameter(option) for option in method.options.all]
@@ -233,6 +233,7 @@ def _shared(method: "Method") -> dict[str, inspect.Parameter]:
         add("fields", str | None, ["--fields"], "Show only these, such as id,status.")
         add("show_secrets", bool | None, ["--show-secrets"], "Show keys, tokens, codes, texts and URLs of files.")
     add("verbose", bool | None, ["--verbose"], "Tell of each request on stderr, with its id.")
+    add("profile", str | None, ["--profile"], "The profile with the key [default: WAVIX_PROFILE].", _CONNECTION)
     add("base_url", str | None, ["--base-url"], "The URL of the API [default: WAVIX_BASE_URL].", _CONNECTION)
     add("rate", Positive | None, ["--rate"], "Requests per second that the account allows.", _CONNECTION)
     add("timeout", Positive | None, ["--timeout"], "Seconds for each attempt of a request.", _CONNECTION)
