@@ -13,6 +13,7 @@ import attrs
 from wavix_async._codec.docs import FieldDoc
 from wavix_async._codec.encoder import to_dict
 from wavix_async._codec.kinds import AnswerBase, CaseBlindStrBase, FieldsBase, OpenIntBase, OpenStrBase
+from wavix_async._codec.notebook import html_record
 from wavix_async._codec.values import Value
 from wavix_async.errors import InputError
 from wavix_async.models._checks import holds_mapping, normalize
@@ -132,6 +133,9 @@ class Model(_Object, AnswerBase):
         text = json.dumps(to_dict(self), indent=indent, ensure_ascii=False)
         # Half a character, which an answer may hold, cannot be written to a file.
         return _HALF.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+    def _repr_html_(self) -> str:
+        return html_record(self, _without_secrets(self.extra))
 
 
 def _repr(model: Model) -> str:
