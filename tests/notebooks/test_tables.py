@@ -24,7 +24,8 @@ from wavix_async import (
     fleet,
     from_dict,
 )
-from wavix_async.models import ApiKey, Page
+from wavix_async.models import ApiKey, MessageCreate, Page
+from wavix_async.spec import ChangeKind, Comparison, Effect, SpecChange
 from wavix_async.testing import make, make_error, make_number, make_page
 
 if TYPE_CHECKING:
@@ -110,15 +111,28 @@ def test_what_repr_hides_is_not_shown() -> None:
     assert dict(read(unknown).rows)["extra"] == "{'api_token': '<hidden>', 'colour': 'blue'}"
 
 
+def test_a_body_shows_what_is_set_and_not_what_repr_hides() -> None:
+    body = MessageCreate(from_="Acme", to="+15125550143", message_body={"text": "My PIN is 4711"}, tag="order-7")
+    assert set(dict(read(body).rows)) == {"from_", "to", "message_body", "tag"}
+    assert "4711" not in body._repr_html_()
+
+
+def test_a_comparison_of_api_descriptions() -> None:
+    change = SpecChange(
+        kind=ChangeKind.REMOVED, effect=Effect.BREAKS_CALLS, side="request", subject=BAD, operations=(), expected="x",
+        found="",
+    )  # fmt: skip
+    shown = read(Comparison(changes=(change,) * 60, left_out=5))
+    assert shown.rows[0] == ["effect", "part", "subject", "change", "expected", "found"]
+    assert shown.caption == "65 differences; the first 50 of 65"
+    assert "script" not in shown.tags
+
+
 def test_a_nested_secret_is_not_shown() -> None:
     page = Page(items=[make(ApiKey, value="sk-secret-3")])
     assert "sk-secret-3" not in page._repr_html_()
-    assert "sk-secret-3" not in BulkResultTable(make(ApiKey, value="sk-secret-3"))
-
-
-def BulkResultTable(value: Any) -> str:
-    result: Any = BulkResult(value, BulkStatus.FAILED, None, make_error(NotFoundError), 1)
-    return report_of([result])._repr_html_()
+    result: Any = BulkResult(make(ApiKey, value="sk-secret-3"), BulkStatus.FAILED, None, make_error(NotFoundError), 1)
+    assert "sk-secret-3" not in report_of([result])._repr_html_()
 
 
 def test_fifty_rows_at_most_and_long_text_is_cut() -> None:

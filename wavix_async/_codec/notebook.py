@@ -14,6 +14,8 @@ from typing import Any, Final, TypeVar
 
 import attrs
 
+from wavix_async.types import UNSET
+
 __all__ = ["MOST_ROWS", "Records", "html_progress", "html_record", "html_records", "html_table"]
 
 T = TypeVar("T")
@@ -50,8 +52,8 @@ def html_table(heads: Sequence[str], rows: Iterable[Sequence[object]], caption: 
 
 
 def html_record(record: Any, extra: object = None) -> str:
-    """Return the table of one record: a row for each field that `repr` shows, and for `extra`."""
-    rows = [(name, getattr(record, name)) for name in _shown(record)]
+    """Return the table of one record: a row for each field that is set and that `repr` shows, and for `extra`."""
+    rows = [(name, value) for name in _shown(record) if (value := getattr(record, name)) is not UNSET]
     return html_table((), [*rows, *([("extra", extra)] if extra else [])], type(record).__name__)
 
 

@@ -74,6 +74,9 @@ class _Object(Value, _PydanticHooks):
             raise AttributeError("__pydantic_serializer__") from None
         return pydantic.SERIALIZER
 
+    def _repr_html_(self) -> str:
+        return html_record(self, _without_secrets(getattr(self, "extra", None)))
+
     if not TYPE_CHECKING:  # with this method, type checkers would accept any attribute name
 
         def __getattr__(self, name: str) -> Any:
@@ -133,9 +136,6 @@ class Model(_Object, AnswerBase):
         text = json.dumps(to_dict(self), indent=indent, ensure_ascii=False)
         # Half a character, which an answer may hold, cannot be written to a file.
         return _HALF.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
-
-    def _repr_html_(self) -> str:
-        return html_record(self, _without_secrets(self.extra))
 
 
 def _repr(model: Model) -> str:
