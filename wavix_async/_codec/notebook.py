@@ -8,7 +8,6 @@ import enum
 from collections.abc import Iterable, Sequence
 from datetime import date
 from decimal import Decimal
-from html import escape
 from itertools import islice
 from typing import Any, Final, TypeVar
 
@@ -39,14 +38,14 @@ def html_table(heads: Sequence[str], rows: Iterable[Sequence[object]], caption: 
         caption = f"{caption}{'; ' * bool(caption)}the first {len(shown):,} of {total:,}"
     parts = ['<table class="tex2jax_ignore mathjax_ignore">']
     if caption:
-        parts.append(f"<caption>{escape(caption)}</caption>")
+        parts.append(f"<caption>{_escape(caption)}</caption>")
     if heads:
-        parts.append(f"<thead><tr>{''.join(f'<th>{escape(head)}</th>' for head in heads)}</tr></thead>")
+        parts.append(f"<thead><tr>{''.join(f'<th>{_escape(head)}</th>' for head in heads)}</tr></thead>")
     parts.append("<tbody>")
     for row in shown:
-        cells = [f"<td>{escape(_cut(_text(value)))}</td>" for value in row]
+        cells = [f"<td>{_escape(_cut(_text(value)))}</td>" for value in row]
         if not heads:
-            cells[0] = f"<th>{escape(str(row[0]))}</th>"
+            cells[0] = f"<th>{_escape(str(row[0]))}</th>"
         parts.append(f"<tr>{''.join(cells)}</tr>")
     return "".join([*parts, "</tbody></table>"])
 
@@ -72,7 +71,7 @@ def html_records(records: Sequence[Any], caption: str = "", total: int = 0) -> s
 def html_progress(done: int, total: int | None, text: str) -> str:
     """Return a bar and a text; without a total, the bar only says that something is going on."""
     known = "" if total is None else f' max="{max(total, 1)}" value="{done}"'
-    return f'<progress{known}></progress> <span class="tex2jax_ignore mathjax_ignore">{escape(text)}</span>'
+    return f'<progress{known}></progress> <span class="tex2jax_ignore mathjax_ignore">{_escape(text)}</span>'
 
 
 class Records(list[T]):
@@ -104,3 +103,9 @@ def _text(value: object) -> str:
 
 def _cut(text: str) -> str:
     return text if len(text) <= _WIDEST else f"{text[: _WIDEST - 1]}…"
+
+
+def _escape(text: str) -> str:
+    from html import escape  # it loads a table of all entities, which only notebooks need
+
+    return escape(text)
