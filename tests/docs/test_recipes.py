@@ -23,6 +23,7 @@ from tests.support.pages import DOCS, python_blocks, run_block, text_of
 from tests.support.receiver import receiver
 from wavix_async import BulkProgress, WavixClient, fleet
 from wavix_async.sandbox import Sandbox
+from wavix_async.webhooks import parse_event
 
 PAGES: Final = sorted(path.stem for path in (DOCS / "recipes").glob("*.md") if path.stem != "index")
 YESTERDAY: Final = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -127,6 +128,37 @@ async def test_receive_events(monkeypatch: pytest.MonkeyPatch, folder: Path, cap
         "a undelivered unknown subscriber",
     ]
     assert (folder / "events.db").exists()
+
+
+async def test_reply_to_messages(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("fastapi")
+    monkeypatch.setenv("WAVIX_WEBHOOK_SECRET", SECRET)
+    ours = sandbox.numbers[1001]["number"]
+    names = await run("reply_to_messages")
+    async with names["wavix"], names["hooks"] as hooks:
+        for number, text in enumerate(("hours ", "Stop", "What?")):
+            body = {**BODIES["message"], "message_id": f"m{number}", "to": ours, "message_body": {"text": text}}
+            for _ in range(2):  # the copy is dropped
+                assert (await post(names["app"], body, f"/wavix/{SECRET}")).status == 200
+    assert hooks.failed == ()
+    (sent,) = sandbox.messages.values()
+    assert (sent["from"], sent["to"]) == (ours, "15125550143")
+    assert list(sandbox.opt_outs) == [("15125550143", ours)]
+    async with WavixClient() as wavix:  # as after a crash: the handler runs again, and finds its answer
+        names["reply"].__globals__["wavix"] = wavix
+        event = parse_event({**BODIES["message"], "message_id": "m0", "to": ours, "message_body": {"text": "HOURS"}})
+        await names["reply"](event)
+    assert len(sandbox.messages) == 1
+
+
+async def test_low_balance(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    async with Sandbox(numbers=0, balance=19.5) as sandbox:
+        connect(sandbox, monkeypatch)
+        for _ in range(2):
+            await run("low_balance", NOW)
+        (sent,) = sandbox.messages.values()
+    assert sent["message_body"]["text"].startswith("Only 19.5")
+    assert capsys.readouterr().out.startswith("19.5")
 
 
 async def test_two_fa_login(sandbox: Sandbox) -> None:
