@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import pickle
 import re
@@ -23,6 +24,7 @@ from wavix_async import (
     WavixClient,
     fleet,
     from_dict,
+    to_dict,
 )
 from wavix_async.models import ApiKey, MessageCreate, Page
 from wavix_async.spec import ChangeKind, Comparison, Effect, SpecChange
@@ -159,6 +161,19 @@ def test_a_bulk_report() -> None:
     assert read(report_of([])).rows == []
 
 
+async def test_a_run_is_a_bar_before_during_and_after(wavix_client: WavixClient, wavix_sandbox: Sandbox) -> None:
+    for run in (
+        wavix_client.numbers.bulk_update(dict.fromkeys(range(1001, 1005), NumberUpdate(sms_enabled=True))),
+        wavix_client.validation.run(["15125550143", "15125550144"], type="format"),
+    ):
+        assert run._repr_html_().startswith("<progress")
+        assert "0 failed" in run._repr_html_()
+        shown = [run._repr_html_() async for _ in run]
+        total = len(shown)
+        assert shown[0].startswith("<progress")
+        assert run._repr_html_().startswith(f'<progress max="{total}" value="{total}"></progress>')
+
+
 def test_progress_is_a_bar() -> None:
     counts: dict[str, Any] = {"succeeded": 2, "failed": 1, "unknown": 0, "not_sent": 0, "requests": 3}
     progress = BulkProgress(total=12, done=3, **counts, rate_limited=0, elapsed=4.2, rate=None, paused_for=0.0)
@@ -170,6 +185,17 @@ def test_progress_is_a_bar() -> None:
     assert listing._repr_html_().startswith('<progress max="1" value="0"></progress>')
 
 
+async def test_a_list_is_a_list_to_everything_else(wavix_client: WavixClient) -> None:
+    pydantic = pytest.importorskip("pydantic", reason="pydantic is not installed")
+    numbers = await wavix_client.numbers.list(limit=3).to_list()
+    plain = [to_dict(number) for number in numbers]
+    assert type(numbers[:2]) is type(numbers + numbers) is type(copy.copy(numbers)) is list
+    assert type(pickle.loads(pickle.dumps(numbers))) is list
+    assert repr(numbers) == repr(list(numbers))
+    assert json.loads(pydantic.TypeAdapter(list[Number]).dump_json(numbers)) == plain
+    assert json.loads(json.dumps(numbers, default=to_dict)) == plain
+
+
 @pytest.mark.wavix(numbers=60)
 async def test_a_list_a_plan_and_a_fleet_report(
     wavix_client: WavixClient, wavix_sandbox: Sandbox, tmp_path: Path
@@ -177,9 +203,6 @@ async def test_a_list_a_plan_and_a_fleet_report(
     numbers = await wavix_client.numbers.list().to_list()
     assert len(read(numbers).rows) == 51
     assert read(numbers).caption == "60 records; the first 50 of 60"
-    assert type(pickle.loads(pickle.dumps(numbers))) is list
-    assert json.dumps([each.id for each in numbers[:2]]) == "[1001, 1002]"
-
     wanted = {number.id: NumberUpdate(sms_enabled=True, call_status_url="https://a.example/<b>") for number in numbers}
     plan = await fleet.plan(wavix_client, wanted)
     shown = read(plan)
