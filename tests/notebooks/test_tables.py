@@ -10,6 +10,7 @@ from decimal import Decimal
 from html.parser import HTMLParser
 from typing import TYPE_CHECKING, Any
 
+import attrs
 import pytest
 
 from wavix_async import (
@@ -28,7 +29,7 @@ from wavix_async import (
 )
 from wavix_async.models import ApiKey, MessageCreate, Page
 from wavix_async.spec import ChangeKind, Comparison, Effect, SpecChange
-from wavix_async.testing import make, make_error, make_number, make_page
+from wavix_async.testing import make, make_destination, make_error, make_number, make_page
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -78,6 +79,30 @@ def test_a_model_is_a_table_of_its_fields() -> None:
     assert shown.caption == "Number"
     assert cells["label"] == "Sales"
     assert cells["sms_enabled"] == "True"
+
+
+def test_a_model_in_a_model_is_short_text() -> None:
+    routes = [make_destination(id=number, destination="d@example.com", priority=1, transport=1) for number in range(12)]
+    shown = dict(read(make_number(destination=routes, documents=[], label=None)).rows)
+    assert shown["destination"].startswith("id: 0, destination: d@example.com, priority: 1, transport: SIP_URI")
+    assert (shown["documents"], shown["label"]) == ("", "")
+    unknown = from_dict(Number, {"destination": [{"transport": 9, "destination": [["x"], BAD]}], "status": "new"})
+    cells = dict(read(unknown).rows)
+    assert cells["destination"].startswith("destination: ['x']; <script>")
+    assert cells["destination"].isprintable()
+    assert cells["status"] == "new"
+
+
+def test_an_object_of_the_caller_shows_as_its_repr() -> None:
+    @attrs.define(repr=False)
+    class Key:
+        secret: str
+
+        def __repr__(self) -> str:
+            return "<Key>"
+
+    result: Any = BulkResult(Key("sk-secret-4"), BulkStatus.FAILED, None, make_error(NotFoundError), 1)
+    assert read(report_of([result])).rows[1][0] == "<Key>"
 
 
 def test_a_page_is_a_table_with_the_columns_that_have_values() -> None:

@@ -13,6 +13,7 @@ from typing import Any, Final, TypeVar
 
 import attrs
 
+from wavix_async._codec.kinds import AnswerBase, FieldsBase
 from wavix_async.types import UNSET
 
 __all__ = ["MOST_ROWS", "Records", "html_progress", "html_record", "html_records", "html_table"]
@@ -21,7 +22,8 @@ T = TypeVar("T")
 
 MOST_ROWS: Final = 50
 _WIDEST: Final = 120
-_EMPTY: Final = ("", "[]", "()", "{}")
+_MOST_PARTS: Final = 10
+"""The most elements of a list in a cell."""
 
 
 def html_table(heads: Sequence[str], rows: Iterable[Sequence[object]], caption: str = "", total: int = 0) -> str:
@@ -63,7 +65,7 @@ def html_records(records: Sequence[Any], caption: str = "", total: int = 0) -> s
     for record in shown:
         names |= dict.fromkeys(_shown(record))
     rows = [[_text(getattr(record, name, None)) for name in names] or [_text(record)] for record in shown]
-    used = [at for at in range(len(names)) if any(row[at] not in _EMPTY for row in rows)] or [0]
+    used = [at for at in range(len(names)) if any(row[at] not in {"", "{}"} for row in rows)] or [0]
     heads = [list(names)[at] for at in used] if names else ["value"]
     return html_table(heads, [[row[at] for at in used] for row in rows], caption, total or len(records))
 
@@ -87,16 +89,25 @@ class Records(list[T]):
 
 
 def _shown(record: Any) -> list[str]:
-    """Return the names of the fields that `repr` shows; none if the record is no attrs object."""
-    kind: Any = type(record)
-    return [field.name for field in attrs.fields(kind) if field.repr is True] if attrs.has(kind) else []
+    """Return the names of the fields that `repr` shows; none if the record is no model."""
+    if not isinstance(record, AnswerBase | FieldsBase):
+        return []
+    return [field.name for field in attrs.fields(type(record)) if field.repr is True]
 
 
 def _text(value: object) -> str:
-    if value is None:
+    if value is None or value is UNSET:
         return ""
+    if isinstance(value, list | tuple):
+        # A list in a list is no answer that is documented, and may be deep.
+        parts = [repr(each) if isinstance(each, list | tuple) else _text(each) for each in value[:_MOST_PARTS]]
+        return "; ".join(parts + ["…"] * (len(value) > _MOST_PARTS))
+    if shown := _shown(value):
+        named = [(name, _text(getattr(value, name))) for name in shown]
+        return ", ".join(f"{name}: {text}" for name, text in named if text)
     if isinstance(value, enum.Enum):
-        value = value.value
+        # The number of a value says less than its name.
+        value = value.name if isinstance(value, int) else value.value
     text = str(value) if isinstance(value, str | date | Decimal | Exception) else repr(value)
     return text if text.isprintable() else "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)
 
