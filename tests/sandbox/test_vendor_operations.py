@@ -15,6 +15,7 @@ import pytest
 
 from tests.support.description import DESCRIBED, examples_of, resolved, wrong_with
 from tests.support.operations import operations
+from tests.support.vendor import path_of, vendor_methods
 from wavix_async.sandbox import Sandbox
 
 wavix = pytest.importorskip("wavix", reason="the vendor's SDK is not installed: pip install wavix-python-sdk==1.1.1")
@@ -37,30 +38,9 @@ OLDER: Final = {"NumberDocument.doc_type_id"}
 # --- the methods of the SDK ---
 
 
-def vendor_methods() -> dict[str, str]:
-    """Return the place of each method on the SDK's client, by the operation with `{}` for every id."""
-    client = wavix.AsyncWavix(token="-", base_url="http://127.0.0.1:1")
-    return dict(_methods(client, ""))
-
-
-def _methods(owner: Any, place: str) -> Iterator[tuple[str, str]]:
-    for name, value in inspect.getmembers(type(owner)):
-        if name.startswith("_") or name == "with_raw_response":
-            continue
-        if isinstance(value, property):
-            yield from _methods(getattr(owner, name), f"{place}{name}.")
-        elif inspect.isfunction(value) and place:
-            source = inspect.getsource(getattr(owner.with_raw_response, name))
-            found = re.search(r'\n\s+f?"(v\d/[^"]*)",\n\s+method="(\w+)"', source)
-            if found is not None:
-                yield f"{found[2]} /{re.sub(r'{[^}]*}', '{}', found[1])}", f"{place}{name}"
-
-
 METHODS: Final = {
-    **vendor_methods(),
-    # Two operations have one path: what an id is decides.
-    "GET /v1/recordings/{id}": "call_recording.get",
-    "GET /v1/recordings/{call_id}": "call_recording.get_by_call",
+    operation: place
+    for place, operation in vendor_methods(wavix.AsyncWavix(token="-", base_url="http://127.0.0.1:1")).items()
 }
 OPERATIONS: Final = [name for name in operations() if name in METHODS or re.sub(r"{\w+}", "{}", name) in METHODS]
 
@@ -262,9 +242,7 @@ def unknown_keys(value: Any) -> list[str]:
 
 @pytest.mark.parametrize("name", OPERATIONS)
 async def test_an_operation_by_the_sdk(world: World, vendor: Any, name: str) -> None:
-    method = vendor
-    for part in (METHODS.get(name) or METHODS[re.sub(r"{\w+}", "{}", name)]).split("."):
-        method = getattr(method, part)
+    method = path_of(vendor, METHODS.get(name) or METHODS[re.sub(r"{\w+}", "{}", name)])
     ids = await world.ids(name)
     sent = len(world.sandbox.requests)
 

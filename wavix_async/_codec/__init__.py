@@ -6,6 +6,7 @@ from wavix_async._codec.drift import Drift, Drifts, drift_error
 from wavix_async._codec.encoder import encode, query_of, to_dict
 from wavix_async._codec.json import dumps, loads, loads_odd
 from wavix_async._codec.kinds import NO_EXTRA, AnswerBase, FieldsBase, OpenEnum, OpenIntBase, OpenStrBase, Origin
+from wavix_async._codec.notebook import Records, html_progress, html_record, html_records, html_table
 from wavix_async._codec.shapes import (
     holds_plain,
     is_hidden,
@@ -32,6 +33,7 @@ __all__ = [
     "OpenIntBase",
     "OpenStrBase",
     "Origin",
+    "Records",
     "Segments",
     "TooMuchDrift",
     "Value",
@@ -41,6 +43,10 @@ __all__ = [
     "encode",
     "fits",
     "from_dict",
+    "html_progress",
+    "html_record",
+    "html_records",
+    "html_table",
     "holds_plain",
     "is_about",
     "is_formula",

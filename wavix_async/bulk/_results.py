@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple
 
 import attrs
 
+from wavix_async._codec import html_progress, html_table
 from wavix_async.errors import AuthenticationError, PaymentRequiredError, PermissionDeniedError, WavixError
 
 if TYPE_CHECKING:
@@ -141,6 +142,13 @@ class BulkProgress:
         """Items that ended as `updated`: equal to `succeeded` in a run of updates, otherwise 0."""
         return self.succeeded if self.success is BulkStatus.UPDATED else 0
 
+    def _repr_html_(self) -> str:
+        of = "" if self.total is None else f" of {self.total:,}"
+        ended = (
+            f"{self.done:,}{of}: {self.succeeded:,} {self.success}, {self.failed:,} failed, {self.unknown:,} unknown"
+        )
+        return html_progress(self.done, self.total, f"{ended}; {self.elapsed:.0f} s")
+
 
 @attrs.frozen(kw_only=True)
 class BulkReport(Generic[Key, Result]):
@@ -228,6 +236,13 @@ class BulkReport(Generic[Key, Result]):
             f"{self.succeeded} of {self.total} {self.success}{before}, {self.failed} failed, {self.unknown} unknown, "
             f"{self.not_sent} not sent; {self.requests} requests in {self.elapsed:.1f} s"
         )
+
+    def _repr_html_(self) -> str:
+        stopped = f"; stopped: {self.stopped_by}" if self.stopped_by else ""
+        cost = f"; charged {self.charged}" if self.charged else ""
+        rows = ((each.id, each.status, each.attempts, each.error) for each in self.failures)
+        heads = ("id", "status", "attempts", "error") if self.failures else ()
+        return html_table(heads, rows, f"{self}{cost}{stopped}", self.failures_total)
 
 
 class BulkError(WavixError):

@@ -262,6 +262,9 @@ class BulkRun(TaskCoroutine[BulkReport[Key, Result]], Generic[Key, Result]):
         of = "" if total is None else f" of {total:,}"
         return f"<BulkRun {self._operation.name}: {self._counts.total():,}{of} done, {self._state()}>"
 
+    def _repr_html_(self) -> str:
+        return self.progress._repr_html_()
+
     def _state(self) -> str:
         if self._task is None:
             return "not started"

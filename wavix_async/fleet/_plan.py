@@ -10,6 +10,7 @@ from itertools import islice
 from typing import Any, Final
 
 from wavix_async import Number, WavixClient, to_dict
+from wavix_async._codec import html_table
 from wavix_async._files import is_id, is_text, settings_of, to_json
 from wavix_async._sqlite import Database, transaction
 from wavix_async.fleet._account import AccountReader
@@ -84,6 +85,15 @@ class Plan:
             limit: The most numbers to show.
         """
         return "\n".join(self._lines(limit))
+
+    def _repr_html_(self) -> str:
+        rows = (
+            (change.id, change.number, field.field, _text(field.before), _text(field.after))
+            for change in self.changes()
+            for field in change.fields
+        )
+        summary = [*self._lines(0)][-1]
+        return html_table(("id", "number", "field", "from", "to"), rows, summary, sum(self.totals.values()))
 
     def close(self) -> None:
         """Delete the temporary database. Garbage collection of the plan does so, too."""

@@ -6,6 +6,8 @@ from typing import Any, Literal, TypeAlias
 
 import attrs
 
+from wavix_async._codec import html_progress
+
 __all__ = ["Change", "FieldChange", "FleetProgress", "FleetResult", "FleetStatus", "Phase", "Sample", "field_changes"]
 
 Phase: TypeAlias = Literal["listing", "checking", "sending", "settling", "verifying"]
@@ -112,6 +114,11 @@ class FleetProgress:
     elapsed: float = 0.0
     rate: float | None = None
     paused_for: float = 0.0
+
+    def _repr_html_(self) -> str:
+        of = "" if self.total is None else f" of {self.total:,}"
+        ended = f"{self.phase}: {self.done:,}{of}; {self.updated:,} updated, {self.failed:,} failed"
+        return html_progress(self.done, self.total, f"{ended}; {self.elapsed:.0f} s")
 
 
 @attrs.frozen

@@ -8,6 +8,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Final
 
+from wavix_async._codec import html_table
 from wavix_async._files import is_held
 from wavix_async._sqlite import Database, translate_errors
 from wavix_async.fleet._errors import JournalError
@@ -121,6 +122,13 @@ class FleetReport:
 
     def __repr__(self) -> str:
         return f"<FleetReport {self.kind} {self.name}: {self}>"
+
+    def _repr_html_(self) -> str:
+        results = self.results("failed", "unknown", "not_sent", "pending")
+        rows = ((each.id, each.number, each.status, each.attempts, each.reason) for each in results)
+        left = self.failed + self.unknown + self.not_sent + self.pending
+        heads = ("id", "number", "status", "attempts", "reason") if left else ()
+        return html_table(heads, rows, str(self), left)
 
 
 def status(journal: str | Path) -> FleetReport:

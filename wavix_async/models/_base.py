@@ -13,6 +13,7 @@ import attrs
 from wavix_async._codec.docs import FieldDoc
 from wavix_async._codec.encoder import to_dict
 from wavix_async._codec.kinds import AnswerBase, CaseBlindStrBase, FieldsBase, OpenIntBase, OpenStrBase
+from wavix_async._codec.notebook import html_record
 from wavix_async._codec.values import Value
 from wavix_async.errors import InputError
 from wavix_async.models._checks import holds_mapping, normalize
@@ -72,6 +73,9 @@ class _Object(Value, _PydanticHooks):
         except ImportError:
             raise AttributeError("__pydantic_serializer__") from None
         return pydantic.SERIALIZER
+
+    def _repr_html_(self) -> str:
+        return html_record(self, _without_secrets(getattr(self, "extra", None)))
 
     if not TYPE_CHECKING:  # with this method, type checkers would accept any attribute name
 

@@ -5,6 +5,7 @@ from typing import Generic, TypeVar
 
 from attrs import field, frozen
 
+from wavix_async._codec import html_records
 from wavix_async.models._base import Model, OpenStrEnum
 
 __all__ = ["Direction", "Page", "Pagination", "Success"]
@@ -58,6 +59,15 @@ class Page(Model, Generic[T]):
 
     def __bool__(self) -> bool:
         return True
+
+    def _repr_html_(self) -> str:
+        if type(self.items) is not list:
+            return super()._repr_html_()
+        current, last, total = (
+            getattr(self.pagination, name, None) for name in ("current_page", "total_pages", "total")
+        )
+        place = f": page {current} of {last}, {total} records in all" if current and last and total else ""
+        return html_records(self.items, type(self).__name__ + place)
 
 
 @frozen(kw_only=True)

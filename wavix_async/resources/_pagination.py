@@ -10,7 +10,7 @@ from operator import attrgetter
 from typing import Any, Final, Generic, TypeVar
 
 from wavix_async._aio import UnawaitedGuard
-from wavix_async._codec import is_list, is_model, members, shape_of
+from wavix_async._codec import Records, is_list, is_model, members, shape_of
 from wavix_async.errors import DecodeError
 from wavix_async.models._base import MAX_PER_PAGE
 from wavix_async.models.common import Page
@@ -82,7 +82,7 @@ class Paginator(Generic[P, T]):
 
     async def to_list(self) -> list[T]:
         """Read every item, up to `limit`, into a list."""
-        return [item async for item in self]
+        return Records([item async for item in self])
 
     async def first(self) -> T | None:
         """Read the first item; None if there is none."""

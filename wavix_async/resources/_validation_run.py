@@ -239,6 +239,9 @@ class ValidationRun(TaskCoroutine[BulkReport[str, PhoneValidation]]):
         of = "" if self._total is None else f" of {self._total:,}"
         return f"<ValidationRun: {self._counts.total():,}{of} done>"
 
+    def _repr_html_(self) -> str:
+        return self.progress._repr_html_()
+
     # --- the run ---
 
     async def _finish(self) -> BulkReport[str, PhoneValidation]:

@@ -7,6 +7,8 @@ from typing import Final, Literal
 
 from attrs import asdict, frozen
 
+from wavix_async._codec import html_table
+
 __all__ = ["ChangeKind", "Comparison", "Effect", "SpecChange", "clean", "render"]
 
 
@@ -108,6 +110,12 @@ class Comparison:
     def to_markdown(self) -> str:
         """Return the comparison as Markdown: a table for each effect. Texts of the description are escaped."""
         return render(self)
+
+    def _repr_html_(self) -> str:
+        rows = ((each.effect, each.side, each.subject, each.kind, each.expected, each.found) for each in self.changes)
+        count = len(self.changes) + self.left_out
+        heads = ("effect", "part", "subject", "change", "expected", "found") if self.changes else ()
+        return html_table(heads, rows, f"{count:,} difference{'s' * (count != 1)}", count)
 
 
 def _plain(change: SpecChange) -> dict[str, object]:
