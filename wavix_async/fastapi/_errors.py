@@ -30,7 +30,7 @@ from wavix_async._instrumentation import mask
 from wavix_async.fastapi._lifespan import get_wavix
 from wavix_async.fleet import FleetFileError
 
-__all__ = ["MEDIA_TYPE", "install_error_handlers", "problem_of", "problem_response"]
+__all__ = ["MEDIA_TYPE", "RETRY_AFTER", "install_error_handlers", "problem_of", "problem_response"]
 
 MEDIA_TYPE: Final = "application/problem+json"
 _SCHEMA: Final = "WavixProblem"
@@ -363,7 +363,7 @@ _PROBLEM: Final[dict[str, Any]] = {
         },
     },
 }
-_RETRY_AFTER: Final[dict[str, Any]] = {
+RETRY_AFTER: Final[dict[str, Any]] = {
     "description": "Seconds to wait before a retry, if known.",
     "schema": {"type": "integer"},
 }
@@ -377,7 +377,7 @@ def _responses() -> dict[str, Any]:
         str(status): {
             "description": "; ".join(dict.fromkeys(titles[status])),
             "content": {MEDIA_TYPE: {"schema": {"$ref": f"#/components/schemas/{_SCHEMA}"}}},
-            **({"headers": {"Retry-After": _RETRY_AFTER}} if status in _WITH_RETRY_AFTER else {}),
+            **({"headers": {"Retry-After": RETRY_AFTER}} if status in _WITH_RETRY_AFTER else {}),
         }
         for status in sorted(titles)
     }

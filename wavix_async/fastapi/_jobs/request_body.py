@@ -9,29 +9,36 @@ import json
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
-from fastapi import HTTPException, Request
+from fastapi import Request
 from pydantic import TypeAdapter, ValidationError
 from starlette.types import Message
 
 from wavix_async import NumberDestination
+from wavix_async.fastapi._jobs.problems import NotJsonError, TooLargeError
 from wavix_async.fastapi._jobs.schemas import MAX_ID, ChangeSet, NumberChanges
 
-__all__ = ["MAX_BYTES", "MAX_PROBLEMS", "JobRequest", "TooLargeError", "shorten_problems"]
+__all__ = ["MAX_PROBLEMS", "JobRequest", "check_is_json", "shorten_problems"]
 
 MAX_BYTES: Final = 16 * 1024 * 1024
 """Enough for a million numbers."""
 MAX_PROBLEMS: Final = 1_000
+_TOO_LARGE: Final = f"The body may have {MAX_BYTES // 1024**2} MiB at most: split it into several jobs."
 _MAX_KEYS: Final = 100
 _MAX_CHARACTERS: Final = 100
+_RENAMED: Final = {("body", "confirm"): "This field is now `hold`: true stops the job at `planned`, until you start it"}
 
 _DESTINATION_ADAPTER: Final[TypeAdapter[Any]] = TypeAdapter(NumberDestination)
 
 
-class TooLargeError(HTTPException):
-    """The body is too large. While FastAPI reads a body it passes on only `HTTPException`s, so this is one."""
+def check_is_json(request: Request) -> None:
+    """Check that a request with a method that changes something says that it is JSON.
 
-    def __init__(self) -> None:
-        super().__init__(413, f"The body may have {MAX_BYTES // 1024**2} MiB at most: split it into several jobs.")
+    Raises:
+        NotJsonError: It says something else, or nothing.
+    """
+    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if request.method == "POST" and media_type != "application/json":
+        raise NotJsonError("Send the header Content-Type: application/json, also without a body.")
 
 
 class JobRequest(Request):
@@ -58,20 +65,24 @@ class JobRequest(Request):
         """
         length = self.headers.get("content-length", "")
         if length.isascii() and length.isdecimal() and (len(length) > 15 or int(length) > MAX_BYTES):
-            raise TooLargeError
+            raise TooLargeError(_TOO_LARGE)
 
     async def _receive_limited(self) -> Message:
         message = await self._receive_unlimited()
         self._received += len(message.get("body", b""))
         if self._received > MAX_BYTES:
-            raise TooLargeError
+            raise TooLargeError(_TOO_LARGE)
         return message
 
 
 def shorten_problems(problems: Iterable[Any]) -> list[dict[str, Any]]:
     """Return the first problems without their input values, which may be large or invalid JSON."""
     return [
-        {"type": problem["type"], "loc": [_shorten_part(part) for part in problem["loc"]], "msg": problem["msg"]}
+        {
+            "type": problem["type"],
+            "loc": [_shorten_part(part) for part in problem["loc"]],
+            "msg": _RENAMED.get(tuple(problem["loc"]), problem["msg"]),
+        }
         for problem, _ in zip(problems, range(MAX_PROBLEMS), strict=False)
     ]
 

@@ -9,11 +9,11 @@ from itertools import accumulate
 from typing import Any, Final, Literal, ParamSpec, TypeAlias, TypeVar
 
 from wavix_async import InputError, StoppedError, StopSignal, WavixClient, fleet
-from wavix_async._files import Lock
 from wavix_async._instrumentation import logger as _parent
-from wavix_async.fastapi._jobs.problems import JobProblem, problem_of_error, problem_of_stop
+from wavix_async.fastapi._jobs.problems import JobProblem, PlanChangedError, problem_of_error, problem_of_stop
+from wavix_async.fastapi._jobs.records import JobRecords
 from wavix_async.fastapi._jobs.schemas import ChangeSet, Job, JobPlan, JobProgress, JobReport, JobState
-from wavix_async.fastapi._jobs.store import Command, FileJobStore
+from wavix_async.fastapi._jobs.store import JobClaim
 
 __all__ = ["JobRun", "JobWork", "run_in_thread"]
 
@@ -25,18 +25,19 @@ T = TypeVar("T")
 
 _logger: Final = _parent.getChild("fastapi")
 _SYNC_INTERVAL: Final = 0.5
-_START_TIMEOUT: Final = 3600.0
-"""Seconds that a plan waits for its start. A waiting plan takes memory, and the account may change in the meantime."""
 _ITEM_PLACE: Final = re.compile(r"<iterable>\[(\d+)\]")
 
 
 class JobRun:
     """One job in progress. It does not depend on a request: the HTTP client that created it may disconnect.
 
+    A plan on hold is the end of a run. The run after `start` makes the plan again, and carries it out if it still is the
+    one that was reviewed. So a plan on hold takes no memory, no thread and no open file, and outlives its process.
+
     Args:
-        job: The job in its first state.
-        store: Where the job is stored.
-        lock: The lock of the job; released at the end.
+        job: The job in its first state: `planning`, or `running` once its plan may be carried out.
+        records: Where the job is stored.
+        claim: The claim of the job; released at the end.
         wavix: The client of the account.
         safety: The limits at which the run is refused or stopped. None: the default limits.
         on_end: Called when the run has ended.
@@ -49,8 +50,8 @@ class JobRun:
     def __init__(
         self,
         job: Job,
-        store: FileJobStore,
-        lock: Lock,
+        records: JobRecords,
+        claim: JobClaim,
         wavix: WavixClient,
         *,
         safety: fleet.Safety | None,
@@ -58,13 +59,13 @@ class JobRun:
     ) -> None:
         self.job = job
         self.changed = asyncio.Event()
-        self._store = store
-        self._lock = lock
+        self._records = records
+        self._claim = claim
         self._safety = safety
         self._on_end = on_end
         self._stop = StopSignal()
         self._wavix = wavix.with_options(stop=self._stop)
-        self._started = asyncio.Event()
+        self._reviewed = job.plan.digest if job.state == "running" and job.plan is not None else None
         self._ending = asyncio.Event()
         self._end_state: JobState | None = None
         self._save_lock = asyncio.Lock()
@@ -75,12 +76,6 @@ class JobRun:
         """Start the task that does the work."""
         self._task = asyncio.create_task(self._work(work), name=f"wavix job {self.job.id}")
         return self._task
-
-    def start(self) -> None:
-        """Carry out the plan, if it is waiting for its start."""
-        if self.job.state == "planned":
-            self._update(state="running")
-            self._started.set()
 
     def cancel(self) -> None:
         """Stop cleanly: requests in flight finish, and no others are sent."""
@@ -97,17 +92,17 @@ class JobRun:
             self._task.cancel()
 
     def _begin_end(self, state: JobState) -> None:
-        if self._end_state is None and not self.job.is_final:
+        # A plan on hold outlives its process, but not its cancellation.
+        if self._end_state is None or (self._end_state == "planned" and state == "stopped"):
             self._end_state = state
             self._update(state="stopping")
             self._stop.set()
-            self._started.set()
 
     # --- the work ---
 
     async def _work(self, work: JobWork) -> None:
         request = work if isinstance(work, ChangeSet) else None
-        journal = self._store.journal(self.job.id)
+        journal = self._records.store.journal(self.job.id)
         syncing = asyncio.create_task(self._sync_with_store())
         error: Exception | None = None
         try:
@@ -128,15 +123,18 @@ class JobRun:
         try:
             self._ending.set()
             await asyncio.wait([syncing])
-            final_fields = await run_in_thread(self._final_fields, request, error)
-            # Write the end before publishing it, because a client that sees the end may resume the job at once.
-            await self._save(self.job.model_copy(update=final_fields))
-            self._update(**final_fields)
+            fields: dict[str, Any] = {}
+            # A caller may cancel a plan that is just being put on hold.
+            while not fields or (fields["state"] == "planned" and self._end_state == "stopped"):
+                fields = await run_in_thread(self._final_fields, request, error)
+                # Write the end before publishing it, because a client that sees the end may resume the job at once.
+                await self._save(self.job.model_copy(update=fields))
+            self._update(**fields)
         except Exception:
             # The file still says that the job is in progress, so the next request determines how it ended.
             _logger.exception("It could not be written down how a bulk job ended")
         finally:
-            self._lock.release()
+            self._claim.release()
             self._on_end(self)
 
     async def _plan_and_apply(self, request: ChangeSet) -> None:
@@ -147,26 +145,26 @@ class JobRun:
             job_plan = await run_in_thread(JobPlan.of, plan)
             places = _InputPlaces(request)
             job_plan = job_plan.model_copy(update={"missing": [places.locate(line) for line in job_plan.missing]})
+            if self._reviewed not in (None, plan.digest):
+                raise PlanChangedError(
+                    "The account has changed since this plan was made, and the same request would change something else "
+                    "now. Nothing was sent. Resume the job to get a new plan."
+                )
             self._update(plan=job_plan)
             if request.missing == "refuse" and job_plan.missing_count:
                 raise fleet.MissingNumbersError(job_plan.missing, job_plan.missing_count)
-            if request.confirm:
-                await run_in_thread(self._store.write_changes, self.job.id, plan.changes())
+            if request.hold and self._reviewed is None:
+                await run_in_thread(self._records.write_changes, self.job.id, plan.changes())
                 self._stop.check()
-                self._update(state="planned")
-                await self._save()
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(_START_TIMEOUT):
-                        await self._started.wait()
-                if not self._started.is_set():
-                    self.cancel()
+                self._end_state = "planned"
+                return
             self._stop.check()
             self._update(state="running")
             await self._save()
             await fleet.apply(
                 self._wavix,
                 plan,
-                journal=await run_in_thread(self._store.create_journal, self.job.id),
+                journal=await run_in_thread(self._records.create_journal, self.job.id),
                 verify=request.verify,
                 concurrency=request.concurrency,
                 batch=request.batch,
@@ -180,8 +178,7 @@ class JobRun:
     def _final_fields(self, request: ChangeSet | None, error: Exception | None) -> dict[str, Any]:
         """Return the final fields of the job, from its journal."""
         problem = None if error is None else _problem_with_places(error, self.job.id, request)
-        report = self._store.read_report_of(self.job)
-        job_report = None if report is None else JobReport.of(report)
+        report = self._records.read_report_of(self.job)
         if problem is None and report is not None and report.stopped_by is not None and self._end_state is None:
             problem = problem_of_stop(report, self.job.id)
         state: JobState
@@ -191,12 +188,21 @@ class JobRun:
             state = "done"
         else:
             state = self._end_state or "interrupted"
-        # A retry cannot help, because an invalid request stays invalid.
-        can_resume = not isinstance(error, InputError) and self._store.can_start(self.job)
-        resumable = can_resume if report is None else not report.finished
-        if report is not None or not resumable:
-            self._store.remove_request(self.job.id)
-        return {"state": state, "report": job_report, "error": problem, "resumable": resumable}
+        if report is not None:
+            resumable = not report.finished
+        else:
+            # A retry cannot help, because an invalid request stays invalid.
+            resumable = state != "planned" and not isinstance(error, InputError) and self._records.can_start(self.job)
+        if report is not None or not (resumable or state == "planned"):
+            self._records.remove_request(self.job.id)
+        return {
+            "state": state,
+            # The progress of the planning says nothing about the changes.
+            "progress": None if report is None else self.job.progress,
+            "report": None if report is None else JobReport.of(report),
+            "error": problem,
+            "resumable": resumable,
+        }
 
     # --- state ---
 
@@ -214,25 +220,21 @@ class JobRun:
             if job is self._saved:
                 return
             try:
-                await run_in_thread(self._store.write, job)
+                await run_in_thread(self._records.write, job)
                 self._saved = job
             except OSError:
                 _logger.exception("A bulk job could not be written down")
 
     async def _sync_with_store(self) -> None:
-        """Write the state for other processes and take their commands, until the work ends."""
+        """Write the state for other processes, and end if one of them asks for it, until the work ends."""
         while not self._ending.is_set():
             with suppress(TimeoutError):
                 async with asyncio.timeout(_SYNC_INTERVAL):
                     await self._ending.wait()
             await self._save()
-            commands: set[Command] = set()
             with suppress(OSError):
-                commands = await run_in_thread(self._store.take_commands, self.job.id)
-            if "cancel" in commands:
-                self.cancel()
-            if "start" in commands:
-                self.start()
+                if await run_in_thread(self._records.take_cancel, self.job.id):
+                    self.cancel()
 
 
 class _InputPlaces:
