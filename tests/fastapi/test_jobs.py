@@ -81,7 +81,7 @@ async def test_a_change_set_is_carried_out_and_reported(tmp_path: Path):
 
 async def test_a_job_that_is_to_be_confirmed_waits_and_shows_its_plan():
     async with Sandbox(numbers=100) as sandbox, connect(application(sandbox)) as client:
-        path = await post_job(client, range(1001, 1006), confirm=True)
+        path = await post_job(client, range(1001, 1006), hold=True)
         job = await wait_for_state(client, path, "planned")
         assert job["plan"]["changes"] == 5
         assert not sandbox.stats.updates
@@ -195,7 +195,7 @@ async def test_a_run_that_ends_itself_is_a_failed_job_with_a_report():
 @pytest.mark.parametrize("missing", ["refuse", "skip"])
 async def test_numbers_that_the_account_lacks(missing: str):
     async with Sandbox(numbers=10) as sandbox, connect(application(sandbox)) as client:
-        path = await post_job(client, [1001, 1, 2], missing=missing, confirm=missing == "refuse")
+        path = await post_job(client, [1001, 1, 2], missing=missing, hold=missing == "refuse")
         job = await wait_for_state(client, path)
         assert job["plan"]["missing_count"] == 2
         if missing == "refuse":
@@ -245,7 +245,7 @@ async def test_a_cancelled_job_ends_in_order_and_can_be_resumed():
 @pytest.mark.req_18
 async def test_a_job_is_rolled_back_where_numbers_still_have_what_it_has_written():
     async with Sandbox(numbers=100) as sandbox, connect(application(sandbox)) as client:
-        path = await post_job(client, range(1001, 1011), confirm=True)
+        path = await post_job(client, range(1001, 1011), hold=True)
         await wait_for_state(client, path, "planned")
         assert (await client.post(f"{path}/roll-back")).status_code == 409
         await client.post(f"{path}/start")
@@ -266,11 +266,11 @@ async def test_a_job_is_rolled_back_where_numbers_still_have_what_it_has_written
         assert changes["items"][0]["fields"] == [{"field": "sms_enabled", "before": True, "after": False}]
 
 
-@pytest.mark.parametrize("confirm", [True, False])
-async def test_a_job_is_cancelled_while_it_is_planned_and_planned_again(*, confirm: bool):
+@pytest.mark.parametrize("hold", [True, False])
+async def test_a_job_is_cancelled_while_it_is_planned_and_planned_again(*, hold: bool):
     async with Sandbox(numbers=1000, latency=0.02) as sandbox, connect(application(sandbox)) as client:
-        path = await post_job(client, range(1001, 1101), confirm=confirm)
-        if confirm:
+        path = await post_job(client, range(1001, 1101), hold=hold)
+        if hold:
             await wait_for_state(client, path, "planned")
         await client.post(f"{path}/cancel")
         job = await wait_for_state(client, path)
@@ -278,7 +278,7 @@ async def test_a_job_is_cancelled_while_it_is_planned_and_planned_again(*, confi
         resumed = await client.post(f"{path}/resume")
         assert (resumed.status_code, resumed.json()["state"]) == (202, "planning")
         assert not sandbox.stats.updates
-        if confirm:
+        if hold:
             await wait_for_state(client, path, "planned")
             await client.post(f"{path}/start")
         assert (await wait_for_state(client, path))["report"]["updated"] == 100

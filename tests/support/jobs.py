@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from wavix_async.fleet import Safety
     from wavix_async.sandbox import Sandbox
 
+JSON = {"Content-Type": "application/json"}
 FINAL = ("done", "stopped", "interrupted", "failed")
 
 
@@ -41,6 +42,7 @@ def application(
 async def connect(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
     """Open an HTTP client that calls the application directly: responses are buffered as a whole."""
     async with serve(app) as served:
+        served.http.headers.update(JSON)
         yield served.http
 
 
@@ -49,7 +51,7 @@ async def connect_over_socket(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
     """Open an HTTP client that reaches the application through a server and a socket."""
     async with (
         serve_on_socket(app, timeout_graceful_shutdown=2) as url,
-        httpx.AsyncClient(base_url=url) as client,
+        httpx.AsyncClient(base_url=url, headers=JSON) as client,
     ):
         yield client
 

@@ -4,9 +4,10 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from datetime import UTC, datetime
+from os import PathLike
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Final, ParamSpec, TypeVar
+from typing import Final, Literal, ParamSpec, TypeVar
 
 from wavix_async import ConfigurationError, WavixClient, fleet
 from wavix_async.fastapi._jobs.problems import (
@@ -21,7 +22,8 @@ from wavix_async.fastapi._jobs.records import JobRecords
 from wavix_async.fastapi._jobs.runner import JobRun, JobWork, run_in_thread
 from wavix_async.fastapi._jobs.schemas import ChangePage, ChangeSet, Job, JobReport, ResultPage
 from wavix_async.fastapi._jobs.shutdown import on_shutdown_signal
-from wavix_async.fastapi._jobs.store import FileJobStore, JobClaim, JobStore, new_id
+from wavix_async.fastapi._jobs.store import FileJobStore, new_id
+from wavix_async.types import JobClaim, JobStore
 
 __all__ = ["JobManager"]
 
@@ -67,12 +69,13 @@ class JobManager:
     @asynccontextmanager
     async def open(self) -> AsyncIterator[None]:
         """Open the store while the application runs; at the end, stop all jobs."""
-        self.shutting_down = asyncio.Event()
+        self.shutting_down, self._changed = asyncio.Event(), asyncio.Event()
         temporary = TemporaryDirectory(prefix="wavix-jobs-") if self._store is None else None
         try:
             store = self._store if temporary is None else Path(temporary.name)
-            if store is None or isinstance(store, Path):
-                store = await run_in_thread(FileJobStore, store or "")
+            if isinstance(store, str | PathLike):
+                store = await run_in_thread(FileJobStore, store)
+            assert store is not None
             self._open_records = JobRecords(store)
             grace = self._grace
             try:
@@ -110,11 +113,7 @@ class JobManager:
     # --- reading ---
 
     async def get(self, job_id: str) -> Job:
-        """Return the current state of a job.
-
-        Raises:
-            UnknownJobError: There is no such job.
-        """
+        """Return the current state of a job."""
         run = self._runs.get(job_id)
         return run.job if run is not None else await _in_store_thread(self._read, job_id)
 
@@ -140,74 +139,27 @@ class JobManager:
         return known
 
     async def changes(self, job_id: str, offset: int, limit: int) -> ChangePage:
-        """Return a page of the changes of a job.
-
-        Raises:
-            UnknownJobError: There is no such job.
-        """
+        """Return a page of the changes of a job."""
         job = await self.get(job_id)
         return await _in_store_thread(self._records.changes, job, offset, limit)
 
     async def results(self, job_id: str, statuses: list[fleet.FleetStatus], offset: int, limit: int) -> ResultPage:
-        """Return a page of the job's results with these statuses; an empty list means all results.
-
-        Raises:
-            UnknownJobError: There is no such job.
-        """
+        """Return a page of the job's results with these statuses; an empty list means all results."""
         job = await self.get(job_id)
         return await _in_store_thread(self._records.results, job, statuses, offset, limit)
 
     # --- commands ---
 
     async def create(self, wavix: WavixClient, request: ChangeSet) -> Job:
-        """Begin a job.
-
-        Raises:
-            TooManyJobsError: This process works on as many jobs as it may.
-        """
+        """Begin a job."""
         job = Job(id=new_id(), state="planning", created_at=datetime.now(UTC))
         with self._place():
             claim = await _in_store_thread(self._create, job, request)
             self._start_run(job, claim, wavix, request)
         return job
 
-    async def start(self, wavix: WavixClient, job_id: str) -> Job:
-        """Start a planned job.
-
-        Raises:
-            UnknownJobError: There is no such job.
-            WrongStateError: The job is not in the state `planned`.
-            TooManyJobsError: This process works on as many jobs as it may.
-        """
-        return await self._continue(wavix, job_id, self._work_to_start)
-
-    async def resume(self, wavix: WavixClient, job_id: str) -> Job:
-        """Resume a job that was stopped or whose process ended.
-
-        Raises:
-            UnknownJobError: There is no such job.
-            WrongStateError: The job is in progress, or there is nothing left to do.
-            TooManyJobsError: This process works on as many jobs as it may.
-        """
-        return await self._continue(wavix, job_id, self._work_to_resume)
-
-    async def roll_back(self, wavix: WavixClient, job_id: str) -> Job:
-        """Undo the changes of a job, or resume its roll-back.
-
-        Raises:
-            UnknownJobError: There is no such job.
-            WrongStateError: The job is in progress, or it has changed nothing.
-            TooManyJobsError: This process works on as many jobs as it may.
-        """
-        return await self._continue(wavix, job_id, self._work_to_roll_back)
-
     async def cancel(self, job_id: str) -> Job:
-        """Cancel a job: requests in flight finish, and no others are sent.
-
-        Raises:
-            UnknownJobError: There is no such job.
-            WrongStateError: The job has ended.
-        """
+        """Cancel a job: requests in flight finish, and no others are sent."""
         run = self._runs.get(job_id)
         if run is not None:
             run.cancel()
@@ -216,9 +168,11 @@ class JobManager:
         self._announce()
         return job
 
-    async def _continue(self, wavix: WavixClient, job_id: str, choose_work: Callable[[Job], JobWork]) -> Job:
+    async def continue_job(self, wavix: WavixClient, job_id: str, how: Literal["start", "resume", "roll back"]) -> Job:
+        """Start a planned job, resume one that was stopped or whose process ended, or undo one."""
+        works = {"start": self._work_to_start, "resume": self._work_to_resume, "roll back": self._work_to_roll_back}
         with self._place():
-            job, claim, work = await _in_store_thread(self._reopen, job_id, choose_work)
+            job, claim, work = await _in_store_thread(self._reopen, job_id, works[how])
             self._start_run(job, claim, wavix, work)
         return job
 
@@ -274,11 +228,7 @@ class JobManager:
         return job
 
     def _finish_abandoned(self, job_id: str) -> Job:
-        """Determine and write the final state of a job whose process ended.
-
-        Raises:
-            _BusyError: Another process is working on the job or reading its journal.
-        """
+        """Determine and write the final state of a job whose process ended."""
         with ExitStack() as claimed:
             try:
                 claimed.callback(self._records.store.claim(job_id).release)
@@ -335,10 +285,8 @@ class JobManager:
         return self._storage_problems[job_id]
 
     def _list_jobs(self) -> list[Job]:
-        return list(self._iterate_jobs())
-
-    def _iterate_jobs(self) -> Iterator[Job]:
-        """Yield the jobs to list, and remove the others if the directory is temporary."""
+        """Return the jobs to list, and remove the others if the directory is temporary."""
+        jobs: list[Job] = []
         at_rest = 0
         for job_id in self._records.newest_ids():
             run = self._runs.get(job_id)
@@ -349,7 +297,8 @@ class JobManager:
             with suppress(UnknownJobError):
                 job = run.job if run is not None else self._read(job_id)
                 at_rest += job.is_at_rest
-                yield job
+                jobs.append(job)
+        return jobs
 
     def _create(self, job: Job, request: ChangeSet) -> JobClaim:
         claim = self._records.store.claim(job.id)

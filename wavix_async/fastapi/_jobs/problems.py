@@ -2,6 +2,7 @@
 
 import errno
 import uuid
+from pathlib import Path
 from typing import Any, ClassVar, Final
 
 from fastapi import HTTPException
@@ -117,11 +118,25 @@ class StorageError(Exception):
         self.error = error
 
 
-def problem_of_error(error: Exception, job_id: str) -> JobProblem:
-    """Return the problem of a failed job, without secrets, and log the error."""
-    if isinstance(error, fleet.JournalError) or (isinstance(error, OSError) and not isinstance(error, WavixError)):
+def problem_of_error(error: Exception, job_id: str, journal: Path | None = None) -> JobProblem:
+    """Return the problem of a failed job, without secrets, and log the error.
+
+    Args:
+        error: The error.
+        job_id: The id of the job.
+        journal: The journal of the job, if it can be read.
+    """
+    if journal is not None and isinstance(error, fleet.JournalError) and error.__context__ is None:
+        # No file is at fault: the journal belongs to another account, or to another API.
+        problem = JobProblem(
+            type=f"{_TYPE_BASE}run-refused",
+            title="The run cannot be continued",
+            status=409,
+            detail=str(error).replace(str(journal), "The journal"),
+        )
+    elif isinstance(error, fleet.JournalError) or (isinstance(error, OSError) and not isinstance(error, WavixError)):
         return problem_of_storage(error, job_id)
-    if isinstance(error, fleet.StalePlanError | PlanChangedError):
+    elif isinstance(error, fleet.StalePlanError | PlanChangedError):
         problem = JobProblem(
             type=f"{_TYPE_BASE}stale-plan",
             title="Numbers have changed since the plan was made",

@@ -17,8 +17,9 @@ from wavix_async.fastapi._jobs.schemas import (
     ResultPage,
     StoredChangeSet,
 )
-from wavix_async.fastapi._jobs.store import JobPart, JobStore, is_job_id, open_private
+from wavix_async.fastapi._jobs.store import is_job_id, open_private
 from wavix_async.fleet import Change, FleetReport, FleetStatus, JournalError, status
+from wavix_async.types import JobPart, JobStore
 
 __all__ = ["JobRecords"]
 

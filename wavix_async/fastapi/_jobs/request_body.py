@@ -7,6 +7,7 @@ half a minute, so validation stops at `MAX_PROBLEMS`.
 import asyncio
 import json
 from collections.abc import Callable, Iterable
+from itertools import islice
 from typing import Any, Final
 
 from fastapi import Request
@@ -15,7 +16,7 @@ from starlette.types import Message
 
 from wavix_async import NumberDestination
 from wavix_async.fastapi._jobs.problems import NotJsonError, TooLargeError
-from wavix_async.fastapi._jobs.schemas import MAX_ID, ChangeSet, NumberChanges
+from wavix_async.fastapi._jobs.schemas import ChangeSet, NumberChanges, RecordId
 
 __all__ = ["MAX_PROBLEMS", "JobRequest", "check_is_json", "shorten_problems"]
 
@@ -27,7 +28,10 @@ _MAX_KEYS: Final = 100
 _MAX_CHARACTERS: Final = 100
 _RENAMED: Final = {("body", "confirm"): "This field is now `hold`: true stops the job at `planned`, until you start it"}
 
-_DESTINATION_ADAPTER: Final[TypeAdapter[Any]] = TypeAdapter(NumberDestination)
+_GROUP: Final = TypeAdapter(NumberChanges)
+_ID: Final[TypeAdapter[int]] = TypeAdapter(RecordId)
+_NUMBER: Final = TypeAdapter(str)
+_DESTINATION: Final = TypeAdapter(NumberDestination)
 
 
 def check_is_json(request: Request) -> None:
@@ -83,7 +87,7 @@ def shorten_problems(problems: Iterable[Any]) -> list[dict[str, Any]]:
             "loc": [_shorten_part(part) for part in problem["loc"]],
             "msg": _RENAMED.get(tuple(problem["loc"]), problem["msg"]),
         }
-        for problem, _ in zip(problems, range(MAX_PROBLEMS), strict=False)
+        for problem in islice(problems, MAX_PROBLEMS)
     ]
 
 
@@ -97,11 +101,10 @@ def _shorten_part(part: int | str) -> int | str:
 
 def _read(body: bytes) -> Any:
     raw = json.loads(body)
-    if not isinstance(raw, dict):
-        return raw
-    raw = _limit_keys(raw)
-    if "changes" in raw:
-        raw["changes"] = _read_items(raw["changes"], _read_group)
+    if isinstance(raw, dict):
+        raw = _limit_keys(raw)
+        if "changes" in raw:
+            raw["changes"] = _read_items(raw["changes"], _GROUP, _prune_group)
     try:
         return ChangeSet.model_validate(raw)
     except ValidationError:
@@ -109,52 +112,35 @@ def _read(body: bytes) -> Any:
         return raw
 
 
-def _read_items(values: Any, read: Callable[[Any], tuple[Any, int]]) -> Any:
+def _read_items(values: Any, adapter: TypeAdapter[Any], prune: Callable[[Any], None] = lambda _: None) -> Any:
     """Return a list up to the item that reaches `MAX_PROBLEMS`, because further errors are not reported."""
     if not isinstance(values, list):
         return values
     items, problem_count = [], 0
     for value in values:
-        item, problems = read(value)
-        items.append(item)
-        problem_count += problems
+        if isinstance(item := value, dict):
+            item = _limit_keys(value)
+            prune(item)
+        try:
+            items.append(adapter.validate_python(item))
+        except ValidationError as error:
+            items.append(item)
+            problem_count += error.error_count()
         if problem_count >= MAX_PROBLEMS:
             break
     return items
 
 
-def _read_group(raw: Any) -> tuple[Any, int]:
-    if isinstance(raw, dict):
-        raw = _limit_keys(raw)
-        for name, read in (("ids", _check_id), ("numbers", _check_number)):
-            if name in raw:
-                raw[name] = _read_items(raw[name], read)
-        if isinstance(raw.get("set"), dict):
-            raw["set"] = _limit_keys(raw["set"])
-            if "destinations" in raw["set"]:
-                raw["set"]["destinations"] = _read_items(raw["set"]["destinations"], _read_destination)
-    try:
-        return NumberChanges.model_validate(raw), 0
-    except ValidationError as error:
-        return raw, error.error_count()
-
-
-def _check_id(raw: Any) -> tuple[Any, int]:
-    return raw, int(type(raw) is not int or not 0 < raw <= MAX_ID)
-
-
-def _check_number(raw: Any) -> tuple[Any, int]:
-    return raw, int(type(raw) is not str)
-
-
-def _read_destination(raw: Any) -> tuple[Any, int]:
-    raw = _limit_keys(raw) if isinstance(raw, dict) else raw
-    try:
-        return _DESTINATION_ADAPTER.validate_python(raw), 0
-    except ValidationError as error:
-        return raw, error.error_count()
+def _prune_group(raw: dict[str, Any]) -> None:
+    for name, adapter in (("ids", _ID), ("numbers", _NUMBER)):
+        if name in raw:
+            raw[name] = _read_items(raw[name], adapter)
+    if isinstance(raw.get("set"), dict):
+        settings = raw["set"] = _limit_keys(raw["set"])
+        if "destinations" in settings:
+            settings["destinations"] = _read_items(settings["destinations"], _DESTINATION)
 
 
 def _limit_keys(raw: dict[str, Any]) -> dict[str, Any]:
     """Return a copy with the first `_MAX_KEYS` keys; in a larger object most keys are unknown anyway."""
-    return dict(list(raw.items())[:_MAX_KEYS])
+    return dict(islice(raw.items(), _MAX_KEYS))

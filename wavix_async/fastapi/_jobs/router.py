@@ -24,10 +24,11 @@ from wavix_async.fastapi._jobs.problems import (
 )
 from wavix_async.fastapi._jobs.route import JobRoute
 from wavix_async.fastapi._jobs.schemas import ChangePage, ChangeSet, Job, JobList, ResultPage
-from wavix_async.fastapi._jobs.store import JobStore, check_directory
+from wavix_async.fastapi._jobs.store import check_directory
 from wavix_async.fastapi._jobs.validation import check_change_set
 from wavix_async.fastapi._lifespan import WavixDep
 from wavix_async.fleet import FleetStatus, Safety
+from wavix_async.types import JobStore
 
 __all__ = ["fleet_jobs"]
 
@@ -58,7 +59,7 @@ _START_PROBLEMS: Final = _CANCEL_PROBLEMS | problem_responses(TooManyJobsError)
 # So that clients made from the schema, and its page, send JSON: the router refuses a POST without it.
 _EMPTY_BODY: Final = {
     "requestBody": {
-        "description": "An empty object. A page of another site cannot send JSON, so this protects the users of a browser.",
+        "description": "An empty object: only the page of another site cannot send JSON.",
         "required": True,
         "content": {"application/json": {"schema": {"type": "object", "default": {}}}},
     }
@@ -87,8 +88,8 @@ def fleet_jobs(
             share it, and any of them can resume a job whose process ended. None: a temporary directory, removed when
             the application ends.
         store: A place for the jobs other than a directory.
-        limit: The most jobs that this process works on at once; another one is answered 429 with Retry-After. Each takes
-            two threads and about six open files; a plan on hold takes none. Default 10.
+        limit: The most jobs that this process works on at once; another one is answered 429 with Retry-After. Each
+            takes two threads and about six open files; a plan on hold takes none. Default 10.
         kept: The most jobs that have ended or are on hold to list. Older ones stay in the directory and can be read by
             id; a temporary directory removes them. Default 100.
         safety: The limits at which a job is refused or stopped. Default: `Safety()`, which allows 30 % of the account
@@ -199,7 +200,7 @@ def _add_routes(router: APIRouter, manager: JobManager) -> None:
     )
     async def start_job(job_id: _JobId, wavix: WavixDep) -> Job:
         """Carry out the plan of a job on hold; it fails if the account has changed so that the plan is another one."""
-        return await manager.start(wavix, job_id)
+        return await manager.continue_job(wavix, job_id, "start")
 
     @router.post(
         "/jobs/{job_id}/cancel",
@@ -223,7 +224,7 @@ def _add_routes(router: APIRouter, manager: JobManager) -> None:
     )
     async def resume_job(job_id: _JobId, wavix: WavixDep) -> Job:
         """Continue a job that was cancelled or interrupted, or that ended with changes left to make."""
-        return await manager.resume(wavix, job_id)
+        return await manager.continue_job(wavix, job_id, "resume")
 
     @router.post(
         "/jobs/{job_id}/roll-back",
@@ -238,4 +239,4 @@ def _add_routes(router: APIRouter, manager: JobManager) -> None:
 
         From then on the job's progress, report and results are those of the roll-back.
         """
-        return await manager.roll_back(wavix, job_id)
+        return await manager.continue_job(wavix, job_id, "roll back")

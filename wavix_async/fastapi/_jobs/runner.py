@@ -10,10 +10,10 @@ from typing import Any, Final, Literal, ParamSpec, TypeAlias, TypeVar
 
 from wavix_async import InputError, StoppedError, StopSignal, WavixClient, fleet
 from wavix_async._instrumentation import logger as _parent
-from wavix_async.fastapi._jobs.problems import JobProblem, PlanChangedError, problem_of_error, problem_of_stop
+from wavix_async.fastapi._jobs.problems import PlanChangedError, problem_of_error, problem_of_stop
 from wavix_async.fastapi._jobs.records import JobRecords
 from wavix_async.fastapi._jobs.schemas import ChangeSet, Job, JobPlan, JobProgress, JobReport, JobState
-from wavix_async.fastapi._jobs.store import JobClaim
+from wavix_async.types import JobClaim
 
 __all__ = ["JobRun", "JobWork", "run_in_thread"]
 
@@ -31,8 +31,8 @@ _ITEM_PLACE: Final = re.compile(r"<iterable>\[(\d+)\]")
 class JobRun:
     """One job in progress. It does not depend on a request: the HTTP client that created it may disconnect.
 
-    A plan on hold is the end of a run. The run after `start` makes the plan again, and carries it out if it still is the
-    one that was reviewed. So a plan on hold takes no memory, no thread and no open file, and outlives its process.
+    A plan on hold ends a run. The run after `start` makes the plan again, and carries it out if it is still the same.
+    So a plan on hold takes no memory, no thread and no open file, and outlives its process.
 
     Args:
         job: The job in its first state: `planning`, or `running` once its plan may be carried out.
@@ -65,7 +65,8 @@ class JobRun:
         self._on_end = on_end
         self._stop = StopSignal()
         self._wavix = wavix.with_options(stop=self._stop)
-        self._reviewed = job.plan.digest if job.state == "running" and job.plan is not None else None
+        self._earlier_plan = job.plan
+        self._is_reviewed = job.state == "running"
         self._ending = asyncio.Event()
         self._end_state: JobState | None = None
         self._save_lock = asyncio.Lock()
@@ -145,15 +146,11 @@ class JobRun:
             job_plan = await run_in_thread(JobPlan.of, plan)
             places = _InputPlaces(request)
             job_plan = job_plan.model_copy(update={"missing": [places.locate(line) for line in job_plan.missing]})
-            if self._reviewed not in (None, plan.digest):
-                raise PlanChangedError(
-                    "The account has changed since this plan was made, and the same request would change something else "
-                    "now. Nothing was sent. Resume the job to get a new plan."
-                )
+            self._check_plan(job_plan)
             self._update(plan=job_plan)
             if request.missing == "refuse" and job_plan.missing_count:
                 raise fleet.MissingNumbersError(job_plan.missing, job_plan.missing_count)
-            if request.hold and self._reviewed is None:
+            if request.hold and not self._is_reviewed:
                 await run_in_thread(self._records.write_changes, self.job.id, plan.changes())
                 self._stop.check()
                 self._end_state = "planned"
@@ -175,10 +172,30 @@ class JobRun:
         finally:
             plan.close()
 
+    def _check_plan(self, plan: JobPlan) -> None:
+        """Check that a plan does what an earlier plan of this job promised."""
+        earlier = self._earlier_plan
+        if earlier is None:
+            return
+        if (earlier.changes or earlier.unchanged) and not (plan.changes or plan.unchanged):
+            raise PlanChangedError(
+                "The account has none of the numbers that the first plan found. Nothing was sent. Use an API key of "
+                "the account for which the job was created."
+            )
+        if self._is_reviewed and plan.digest != earlier.digest:
+            raise PlanChangedError(
+                "The account has changed since this plan was made, so the request would now change something else. "
+                "Nothing was sent. Resume the job to get a new plan."
+            )
+
     def _final_fields(self, request: ChangeSet | None, error: Exception | None) -> dict[str, Any]:
         """Return the final fields of the job, from its journal."""
-        problem = None if error is None else _problem_with_places(error, self.job.id, request)
         report = self._records.read_report_of(self.job)
+        problem = (
+            None if error is None else problem_of_error(error, self.job.id, None if report is None else report.journal)
+        )
+        if problem is not None and problem.detail is not None and request is not None:
+            problem = problem.model_copy(update={"detail": _InputPlaces(request).locate(problem.detail)})
         if problem is None and report is not None and report.stopped_by is not None and self._end_state is None:
             problem = problem_of_stop(report, self.job.id)
         state: JobState
@@ -269,10 +286,3 @@ async def run_in_thread(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs)
         if not done.cancelled():
             done.exception()
         raise
-
-
-def _problem_with_places(error: Exception, job_id: str, request: ChangeSet | None) -> JobProblem:
-    problem = problem_of_error(error, job_id)
-    if request is not None and problem.detail is not None:
-        problem = problem.model_copy(update={"detail": _InputPlaces(request).locate(problem.detail)})
-    return problem

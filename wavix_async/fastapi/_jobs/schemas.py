@@ -15,7 +15,6 @@ from wavix_async.fleet import Change, FleetProgress, FleetReport, FleetResult, F
 
 __all__ = [
     "FINAL_STATES",
-    "MAX_ID",
     "ChangePage",
     "ChangeSet",
     "Job",
@@ -27,6 +26,7 @@ __all__ = [
     "JobResult",
     "JobState",
     "NumberChanges",
+    "RecordId",
     "ResultPage",
     "StoredChangeSet",
 ]
@@ -39,9 +39,7 @@ FINAL_STATES: Final = frozenset({"done", "stopped", "interrupted", "failed"})
 _MISSING: Final = 100
 _PLACE: Final = re.compile(r"^<iterable>\[\d+\]: ")
 
-MAX_ID: Final = 2**63 - 1
-
-RecordId: TypeAlias = Annotated[int, Field(strict=True, gt=0, le=MAX_ID)]
+RecordId: TypeAlias = Annotated[int, Field(strict=True, gt=0, le=2**63 - 1)]
 
 
 class _RequestModel(BaseModel):
@@ -180,8 +178,8 @@ class Job(_ResponseModel):
 
     id: str = Field(description="The id of the job; ids sort by creation time.")
     state: JobState = Field(
-        description="`planned`: the job is on hold until its start. A job has ended if it is `done` (each number has an "
-        "outcome), `stopped` (cancelled), `interrupted` (its process ended) or `failed` (see `error`)."
+        description="`planned`: the job is on hold until its start. A job has ended if it is `done` (each number has "
+        "an outcome), `stopped` (cancelled), `interrupted` (its process ended) or `failed` (see `error`)."
     )
     kind: Literal["apply", "roll-back"] = Field(
         default="apply",

@@ -1,6 +1,6 @@
-"""`JobStore`, which keeps the jobs of a router, and `FileJobStore`: a directory, which several processes may share.
+"""`FileJobStore`: a `JobStore` that is a directory, which several processes may share.
 
-In a directory, a job has these files:
+A job has these files:
 
 - `<id>.json`: the job as the API returns it, always replaced as a whole.
 - `<id>.sqlite`: the journal of its run.
@@ -19,16 +19,13 @@ from collections.abc import Iterable
 from contextlib import suppress
 from os import PathLike
 from pathlib import Path
-from typing import BinaryIO, Final, Literal, Protocol, TypeAlias
+from typing import BinaryIO, Final
 
 from wavix_async import ConfigurationError
 from wavix_async._files import Lock, is_held
+from wavix_async.types import JobClaim, JobPart
 
-__all__ = ["FileJobStore", "JobClaim", "JobPart", "JobStore", "check_directory", "is_job_id", "new_id", "open_private"]
-
-JobPart: TypeAlias = Literal["job", "request", "changes", "cancel"]
-"""What a store keeps of a job, each as bytes: its state, its request, the planned changes as lines, and the marker that
-asks the process that works on it to stop."""
+__all__ = ["FileJobStore", "check_directory", "is_job_id", "new_id", "open_private"]
 
 _ID: Final = re.compile(r"[0-9a-f]{36}")
 _SUFFIXES: Final[dict[JobPart, str]] = {
@@ -59,54 +56,6 @@ def is_job_id(text: str) -> bool:
     return _ID.fullmatch(text) is not None
 
 
-class JobClaim(Protocol):
-    """The right to work on a job. It must end with its process, even when the process is killed."""
-
-    def release(self) -> None:
-        """Let another process claim the job."""
-
-
-class JobStore(Protocol):
-    """Where a router keeps its jobs: `fleet_jobs(store=...)`.
-
-    The router calls the methods in threads, several at once, and they may block. A method that fails raises `OSError`,
-    which the router answers with `/problems/storage`. An id always has the form that `FileJobStore` gives it. The
-    journal of a job is a file in every store. `check_job_store` tests a store of your own.
-    """
-
-    def ids(self) -> Iterable[str]:
-        """Return the ids of all jobs that have the part `job`, in any order."""
-        ...
-
-    def open(self, job_id: str, part: JobPart) -> BinaryIO | None:
-        """Open a part of a job for reading; None if the job does not have it."""
-        ...
-
-    def write(self, job_id: str, part: JobPart, chunks: Iterable[bytes]) -> None:
-        """Replace a part of a job as a whole: a reader sees the old bytes or the new ones, and never a mixture."""
-        ...
-
-    def remove(self, job_id: str, part: JobPart | None = None) -> None:
-        """Remove a part of a job, or without `part` the whole job and its journal. What is missing is no error."""
-        ...
-
-    def claim(self, job_id: str) -> JobClaim:
-        """Claim a job for this process. The router writes every part except `cancel` only under its claim.
-
-        Raises:
-            BlockingIOError: The job is claimed already.
-        """
-        ...
-
-    def is_claimed(self, job_id: str) -> bool:
-        """Return whether a process has claimed a job."""
-        ...
-
-    def journal(self, job_id: str) -> Path:
-        """Return the path of a job's journal, an SQLite file that the router creates, on a local disk."""
-        ...
-
-
 class FileJobStore:
     """Keep jobs in a directory, which several processes of one machine may share; only this user can read its files.
 
@@ -127,17 +76,14 @@ class FileJobStore:
             ) from error
 
     def ids(self) -> Iterable[str]:
-        """Return the ids of all jobs."""
         return [path.name.removesuffix(".json") for path in self._directory.glob("*.json")]
 
     def open(self, job_id: str, part: JobPart) -> BinaryIO | None:
-        """Open a part of a job for reading; None if the job does not have it."""
         with suppress(FileNotFoundError):
             return self._path(job_id, _SUFFIXES[part]).open("rb")
         return None
 
     def write(self, job_id: str, part: JobPart, chunks: Iterable[bytes]) -> None:
-        """Replace a part of a job as a whole."""
         path = self._path(job_id, _SUFFIXES[part])
         temporary = path.with_name(f"{path.name}.new")
         try:
@@ -150,25 +96,16 @@ class FileJobStore:
             raise
 
     def remove(self, job_id: str, part: JobPart | None = None) -> None:
-        """Remove a part of a job, or the whole job."""
         for suffix in _ALL_SUFFIXES if part is None else (_SUFFIXES[part],):
             self._path(job_id, suffix).unlink(missing_ok=True)
 
     def claim(self, job_id: str) -> JobClaim:
-        """Lock a job, until the lock is released or the process ends.
-
-        Raises:
-            BlockingIOError: Another process has locked the job.
-            OSError: The lock file cannot be opened.
-        """
         return Lock(self._path(job_id, ".json"))
 
     def is_claimed(self, job_id: str) -> bool:
-        """Return whether a process has locked a job."""
         return is_held(self._path(job_id, ".json"))
 
     def journal(self, job_id: str) -> Path:
-        """Return the path of the journal of a job."""
         return self._path(job_id, ".sqlite")
 
     def _path(self, job_id: str, suffix: str) -> Path:
