@@ -187,8 +187,9 @@ async def test_what_another_process_works_on_is_listed_however_old_it_is(tmp_pat
         connect(application(account, tmp_path)) as one,
         connect(application(account, tmp_path)) as other,
     ):
-        path = await post_job(one, [1001], hold=True)
-        await wait_for_state(one, path, "planned")
+        account.fail_next("stall", match="PATCH /v1/numbers/1001")
+        path = await post_job(one, [1001])
+        await wait_for_state(one, path, "running")
         for number_id in range(1002, 1007):
             await wait_for_state(other, await post_job(other, [number_id]))
         for client in (one, other):

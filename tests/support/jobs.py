@@ -14,7 +14,7 @@ from tests.support.serving import serve, serve_on_socket
 from wavix_async.fastapi import fleet_jobs, wavix_lifespan
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Mapping
     from pathlib import Path
 
     from wavix_async.fleet import Safety
@@ -28,13 +28,16 @@ def application(
     sandbox: Sandbox,
     directory: Path | None = None,
     *,
+    jobs: Mapping[str, Any] | None = None,
     safety: Safety | None = None,
     grace: float = 2.0,
     **options: Any,
 ) -> FastAPI:
     options.setdefault("api_key", sandbox.api_key)
     app = FastAPI(lifespan=wavix_lifespan(base_url=sandbox.url, **options))
-    app.include_router(fleet_jobs(directory, kept=3, safety=safety, grace=grace), prefix="/fleet")
+    app.include_router(
+        fleet_jobs(directory, **{"kept": 3, "safety": safety, "grace": grace, **(jobs or {})}), prefix="/fleet"
+    )
     return app
 
 
