@@ -38,9 +38,9 @@ async def test_more_jobs_than_the_limit_are_refused_until_one_has_ended(tmp_path
         await wait_for_state(client, held, "planned")
         sandbox.fail_next("stall", 2, "PATCH")
         running = [await post_job(client, [number]) for number in (1001, 1002)]
-        for path in running:
-            await wait_for_state(client, path, "running")
-        files = sorted(tmp_path.iterdir())
+        while sandbox.stats.in_flight < 2:
+            await asyncio.sleep(0.01)
+        jobs = sorted(tmp_path.glob("*.json")) + sorted(tmp_path.glob("*.request"))
 
         for path, body in (
             ("/fleet/jobs", {"changes": CHANGES}),
@@ -53,13 +53,10 @@ async def test_more_jobs_than_the_limit_are_refused_until_one_has_ended(tmp_path
             assert int(answer.headers["retry-after"]) > 0
             assert (answer.json()["type"], answer.json()["retryable"]) == ("/problems/too-many-jobs", True)
         # Nothing is left of what was refused, and what needs no place goes on.
-        assert sorted(tmp_path.iterdir()) == files
+        assert sorted(tmp_path.glob("*.json")) + sorted(tmp_path.glob("*.request")) == jobs
         assert (await client.get(held)).json()["state"] == "planned"
         assert (await client.post(f"{held}/cancel")).json()["state"] == "stopped"
-
-        await client.post(f"{running[0]}/cancel")
-        await wait_for_state(client, running[1], "running")
-    # The application has ended the two, and the requests of the sandbox with them.
+        assert [(await client.get(path)).json()["state"] for path in running] == ["running"] * 2
 
 
 async def test_jobs_that_come_at_once_are_counted_before_they_begin():
@@ -149,28 +146,33 @@ async def test_the_middleware_that_the_docs_name_refuses_another_host(tmp_path: 
 # --- the account ---
 
 
-async def test_a_run_is_not_continued_in_another_account_and_stays_resumable(tmp_path: Path):
-    """The other API stands for any account that the journal does not know."""
-    async with Sandbox(numbers=100) as sandbox, Sandbox(numbers=100, seed=2) as foreign:
+@pytest.mark.parametrize("verb", ["resume", "roll-back"])
+async def test_a_run_is_not_continued_in_another_account_and_stays_resumable(verb: str, tmp_path: Path):
+    """The account of another API stands for any that is not the one of the journal."""
+    async with Sandbox(numbers=400, latency=0.02) as sandbox, Sandbox(numbers=400, seed=2) as foreign:
         async with connect(application(sandbox, tmp_path)) as client:
-            path = await post_job(client, [1001, 1002], concurrency=1)
-            while not sandbox.stats.updates:
-                await wait_for_state(client, path, "planning", "running", "done")
+            path = await post_job(client, range(1001, 1101), concurrency=4)
+            while len(sandbox.stats.updates) < 10:
+                await asyncio.sleep(0.005)
             await client.post(f"{path}/cancel")
             report = (await wait_for_state(client, path))["report"]
+            assert 10 <= report["updated"] < 100
 
-        done = report["updated"] == 2
-        verb = "roll-back" if done else "resume"
         async with connect(application(foreign, tmp_path)) as client:
             assert (await client.post(f"{path}/{verb}")).status_code == 202
             job = await wait_for_state(client, path)
             assert (job["state"], job["error"]["status"]) == ("failed", 409)
             assert (job["error"]["type"], job["resumable"]) == ("/problems/run-refused", True)
+            assert job["error"]["detail"].startswith("The journal is the journal of")
             assert str(tmp_path) not in str(job)
+            if verb == "resume":
+                assert job["report"] == {**report, "stopped_by": job["report"]["stopped_by"]}
             assert not foreign.stats.updates
+
         async with connect(application(sandbox, tmp_path)) as client:
             assert (await client.post(f"{path}/resume")).status_code == 202
-            assert (await wait_for_state(client, path))["report"]["updated"] == 2
+            job = await wait_for_state(client, path)
+            assert (job["state"], job["report"]["updated"]) == ("done", 100 if verb == "resume" else report["updated"])
 
 
 async def test_a_job_that_has_not_begun_is_not_ended_by_an_account_without_its_numbers(tmp_path: Path):

@@ -35,9 +35,8 @@ def application(
 ) -> FastAPI:
     options.setdefault("api_key", sandbox.api_key)
     app = FastAPI(lifespan=wavix_lifespan(base_url=sandbox.url, **options))
-    app.include_router(
-        fleet_jobs(directory, **{"kept": 3, "safety": safety, "grace": grace, **(jobs or {})}), prefix="/fleet"
-    )
+    settings: dict[str, Any] = {"kept": 3, "safety": safety, "grace": grace, **(jobs or {})}
+    app.include_router(fleet_jobs(directory, **settings), prefix="/fleet")
     return app
 
 
