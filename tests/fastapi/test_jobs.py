@@ -318,12 +318,12 @@ async def test_rights_are_those_of_the_router():
             assert answer.status_code == 403
 
 
-def test_wrong_arguments_are_refused():
+def test_wrong_arguments_are_refused(tmp_path: Path):
     odd_paths = ("", " ", "jobs\0", ":memory:", b"jobs", 3)
     for wrong in (
         *({"kept": 0}, {"kept": True}, {"limit": 0}, {"limit": 1.5}, {"grace": -1.0}, {"safety": 0.3}),
         *({"directory": path} for path in odd_paths),
-        {"directory": "jobs", "store": MemoryJobStore()},
+        {"directory": "jobs", "store": MemoryJobStore(tmp_path)},
     ):
         with pytest.raises(ConfigurationError, match=next(iter(wrong))):
             fleet_jobs(**wrong)

@@ -92,7 +92,7 @@ async def test_a_job_on_hold_is_cancelled_at_once_also_by_another_process(tmp_pa
         assert not sandbox.stats.updates
 
 
-async def test_a_cancellation_that_comes_when_the_plan_is_ready_is_not_lost():
+async def test_a_cancellation_that_comes_when_the_plan_is_ready_is_not_lost(tmp_path: Path):
     class SlowStore(MemoryJobStore):
         is_writing = threading.Event()
         may_write = threading.Event()
@@ -103,7 +103,7 @@ async def test_a_cancellation_that_comes_when_the_plan_is_ready_is_not_lost():
                 self.is_writing.set()
                 self.may_write.wait()
 
-    store = SlowStore()
+    store = SlowStore(tmp_path)
     async with Sandbox(numbers=100) as sandbox, connect(application(sandbox, jobs={"store": store})) as client:
         path = await post_job(client, [1001], hold=True)
         while not store.is_writing.is_set():

@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import io
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from pathlib import Path
 
     from wavix_async.types import JobPart
 
 
 class MemoryJobStore:
-    """Keeps jobs as long as its process lives; their journals are in a temporary directory."""
+    """Keeps jobs as long as its process lives; their journals are files in a directory."""
 
-    def __init__(self) -> None:
+    def __init__(self, journals: Path) -> None:
         self.parts: dict[tuple[str, JobPart], bytes] = {}
         self._claimed: set[str] = set()
-        self._journals = tempfile.TemporaryDirectory()
+        self._journals = journals
 
     def ids(self) -> Iterable[str]:
         return [job_id for job_id, part in list(self.parts) if part == "job"]
@@ -36,7 +35,7 @@ class MemoryJobStore:
             if key[0] == job_id and part in (None, key[1]):
                 self.parts.pop(key, None)
         if part is None:
-            for path in Path(self._journals.name).glob(f"{job_id}*"):
+            for path in self._journals.glob(f"{job_id}*"):
                 path.unlink()
 
     def claim(self, job_id: str) -> _Claim:
@@ -49,7 +48,7 @@ class MemoryJobStore:
         return job_id in self._claimed
 
     def journal(self, job_id: str) -> Path:
-        return Path(self._journals.name, f"{job_id}.sqlite")
+        return self._journals / f"{job_id}.sqlite"
 
 
 class _Claim:

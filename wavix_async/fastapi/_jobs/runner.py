@@ -191,9 +191,9 @@ class JobRun:
     def _final_fields(self, request: ChangeSet | None, error: Exception | None) -> dict[str, Any]:
         """Return the final fields of the job, from its journal."""
         report = self._records.read_report_of(self.job)
-        problem = (
-            None if error is None else problem_of_error(error, self.job.id, None if report is None else report.journal)
-        )
+        any_report = None if error is None else self._records.read_report(self.job.id)
+        journal = None if any_report is None else any_report.journal
+        problem = None if error is None else problem_of_error(error, self.job.id, journal)
         if problem is not None and problem.detail is not None and request is not None:
             problem = problem.model_copy(update={"detail": _InputPlaces(request).locate(problem.detail)})
         if problem is None and report is not None and report.stopped_by is not None and self._end_state is None:
