@@ -20,7 +20,7 @@ from wavix_async.fastapi._jobs.problems import (
 )
 from wavix_async.fastapi._jobs.records import JobRecords
 from wavix_async.fastapi._jobs.runner import JobRun, JobWork, run_in_thread
-from wavix_async.fastapi._jobs.schemas import ChangePage, ChangeSet, Job, JobReport, ResultPage
+from wavix_async.fastapi._jobs.schemas import ChangePage, ChangeSet, Job, ResultPage
 from wavix_async.fastapi._jobs.shutdown import on_shutdown_signal
 from wavix_async.fastapi._jobs.store import FileJobStore, new_id
 from wavix_async.types import JobClaim, JobStore
@@ -31,10 +31,6 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 _POLL: Final = 1.0
-
-
-class _BusyError(Exception):
-    """Another process is working on the job or reading its journal."""
 
 
 class JobManager:
@@ -223,38 +219,30 @@ class JobManager:
         if job is None:
             raise UnknownJobError(f"There is no job {job_id!r}.")
         if not job.is_at_rest and not self._records.store.is_claimed(job_id):
-            with suppress(_BusyError):
-                job = self._finish_abandoned(job_id)
+            job = self._finish_abandoned(job_id) or job
         return job
 
-    def _finish_abandoned(self, job_id: str) -> Job:
-        """Determine and write the final state of a job whose process ended."""
+    def _finish_abandoned(self, job_id: str) -> Job | None:
+        """Determine and write the final state of a job whose process ended; None if another process does so."""
         with ExitStack() as claimed:
             try:
                 claimed.callback(self._records.store.claim(job_id).release)
             except BlockingIOError:
-                raise _BusyError from None
+                return None
             except OSError:
                 # The answer is correct even if nothing can be written.
                 pass
             job = self._records.read(job_id)
             if job is None or job.is_at_rest:
-                return job or self._read(job_id)
+                return job
             try:
                 report = self._records.read_report_of(job)
             except fleet.JournalError as error:
                 if error.retryable:
-                    raise _BusyError from None
+                    return None
                 # The error may be temporary (a full disk): report it now, and try again at the next request.
                 return job.model_copy(update={"state": "interrupted", "error": self._unreadable_problem(job_id, error)})
-            job = job.model_copy(
-                update={
-                    "state": "done" if report is not None and report.finished else "interrupted",
-                    "progress": None if report is None else job.progress,
-                    "report": None if report is None else JobReport.of(report),
-                    "resumable": self._records.can_start(job) if report is None else not report.finished,
-                }
-            )
+            job = job.model_copy(update=self._records.end_of(job, report, "interrupted"))
             with suppress(OSError):
                 self._records.write(job)
             return job

@@ -86,11 +86,7 @@ class TooLargeError(RequestError):
 
 
 class NotJsonError(RequestError):
-    """A POST does not say that it is JSON.
-
-    A browser lets a page of another site send a POST with the user's cookies. But before that page may send JSON, the
-    browser asks the service, which allows it only if the application does so itself (CORS).
-    """
+    """A POST does not say that it is JSON: with a browser, the page of another site could send it."""
 
     kind, title, status = "not-json", "The request is not JSON", 415
 
@@ -136,26 +132,17 @@ def problem_of_error(error: Exception, job_id: str, journal: Path | None = None)
         )
     elif isinstance(error, fleet.JournalError) or (isinstance(error, OSError) and not isinstance(error, WavixError)):
         return problem_of_storage(error, job_id)
-    elif isinstance(error, fleet.StalePlanError | PlanChangedError):
-        problem = JobProblem(
-            type=f"{_TYPE_BASE}stale-plan",
-            title="Numbers have changed since the plan was made",
-            status=409,
-            detail=str(error),
-        )
     elif isinstance(error, fleet.SafetyError):
-        problem = JobProblem(
-            type=f"{_TYPE_BASE}refused-for-safety", title="It would change too much", status=409, detail=str(error)
-        )
+        kind, title = "refused-for-safety", "It would change too much"
+        if isinstance(error, fleet.StalePlanError | PlanChangedError):
+            kind, title = "stale-plan", "Numbers have changed since the plan was made"
+        problem = JobProblem(type=f"{_TYPE_BASE}{kind}", title=title, status=409, detail=str(error))
     elif isinstance(error, WavixError):
         # A client that is allowed to change the numbers may also see why that failed.
         problem = JobProblem.model_validate({**problem_of(error, type_base=_TYPE_BASE), "detail": str(error)})
     else:
         problem = JobProblem(title="Internal Server Error", status=500)
-    fields = {"error": type(error).__name__, "instance": problem.instance, "job": job_id}
-    trace = None if isinstance(error, WavixError) else error
-    _logger.error("bulk job failed: %s", _mask_text(str(error), job_id), extra=fields, exc_info=trace)
-    return problem
+    return _log(problem, "bulk job failed", error, job_id, trace=not isinstance(error, WavixError))
 
 
 def problem_of_storage(error: OSError | fleet.JournalError, job_id: str | None) -> JobProblem:
@@ -168,9 +155,7 @@ def problem_of_storage(error: OSError | fleet.JournalError, job_id: str | None) 
         detail="The disk is full." if is_full else "A file of the job cannot be read or written, or it is damaged.",
         retryable=True,
     )
-    fields = {"error": type(error).__name__, "instance": problem.instance, "job": job_id}
-    _logger.error("bulk job cannot use a file: %s", _mask_text(str(error), job_id), extra=fields)
-    return problem
+    return _log(problem, "bulk job cannot use a file", error, job_id)
 
 
 def _is_full(error: BaseException) -> bool:
@@ -179,9 +164,12 @@ def _is_full(error: BaseException) -> bool:
     return name == "SQLITE_FULL" or (isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, errno.EDQUOT))
 
 
-def _mask_text(text: str, job_id: str | None) -> str:
+def _log(problem: JobProblem, what: str, error: Exception, job_id: str | None, *, trace: bool = False) -> JobProblem:
     # Keep the id readable, so that the operator finds the file: `mask` would hide digits that look like a phone number.
-    return mask(text) if job_id is None else job_id.join(map(mask, text.split(job_id)))
+    text = mask(str(error)) if job_id is None else job_id.join(map(mask, str(error).split(job_id)))
+    fields = {"error": type(error).__name__, "instance": problem.instance, "job": job_id}
+    _logger.error("%s: %s", what, text, extra=fields, exc_info=error if trace else None)
+    return problem
 
 
 def problem_of_stop(report: fleet.FleetReport, job_id: str) -> JobProblem:

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from contextlib import closing, suppress
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -13,7 +14,9 @@ from wavix_async.fastapi._jobs.schemas import (
     ChangeSet,
     Job,
     JobChange,
+    JobReport,
     JobResult,
+    JobState,
     ResultPage,
     StoredChangeSet,
 )
@@ -156,6 +159,23 @@ class JobRecords:
         """
         report = self.read_report(job.id)
         return report if report is not None and (report.kind == "roll_back") == (job.kind == "roll-back") else None
+
+    def end_of(self, job: Job, report: FleetReport | None, state: JobState) -> dict[str, Any]:
+        """Return the fields of a job whose run has come to its end.
+
+        Args:
+            job: The job.
+            report: The report of its current run; None if that has not begun.
+            state: The state if the run has not finished.
+        """
+        return {
+            "state": "done" if report is not None and report.finished else state,
+            # The progress of the planning says nothing about the changes.
+            "progress": None if report is None else job.progress,
+            "report": None if report is None else JobReport.of(report),
+            "error": None,
+            "resumable": not report.finished if report is not None else state != "planned" and self.can_start(job),
+        }
 
     def _read(self, job_id: str, part: JobPart) -> bytes | None:
         stream = self.store.open(job_id, part)

@@ -1,7 +1,7 @@
 """`fleet_jobs`: a router that runs bulk changes of numbers as jobs, which continue after their request has ended."""
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from os import PathLike
 from typing import Annotated, Any, Final, TypeAlias
@@ -45,7 +45,9 @@ _LastEventId: TypeAlias = Annotated[
 ]
 
 _LOCATION: Final = {"Location": {"description": "The path of the job.", "schema": {"type": "string"}}}
-_STREAM: Final[dict[int | str, dict[str, Any]]] = {
+_Decorator: TypeAlias = Callable[[Callable[..., Any]], Callable[..., Any]]
+_Responses: TypeAlias = dict[int | str, dict[str, Any]]
+_STREAM: Final[_Responses] = {
     200: {
         "description": "Events: `job` with the job as JSON, at once and after each change, then one `end` with the "
         "final state.",
@@ -59,7 +61,7 @@ _START_PROBLEMS: Final = _CANCEL_PROBLEMS | problem_responses(TooManyJobsError)
 # So that clients made from the schema, and its page, send JSON: the router refuses a POST without it.
 _EMPTY_BODY: Final = {
     "requestBody": {
-        "description": "An empty object: only the page of another site cannot send JSON.",
+        "description": "An empty object. The router takes only JSON, which the page of another site cannot send.",
         "required": True,
         "content": {"application/json": {"schema": {"type": "object", "default": {}}}},
     }
@@ -190,50 +192,32 @@ def _add_routes(router: APIRouter, manager: JobManager) -> None:
         stream = events(manager, job, next_event_id(last_event_id), request)
         return StreamingResponse(stream, headers=HEADERS, media_type="text/event-stream")
 
-    @router.post(
-        "/jobs/{job_id}/start",
-        status_code=202,
-        summary="Start a planned job",
-        response_description="The job has started or is about to start.",
-        responses=_START_PROBLEMS,
-        openapi_extra=_EMPTY_BODY,
-    )
+    def command(verb: str, summary: str, response: str, problems: _Responses = _START_PROBLEMS) -> _Decorator:
+        return router.post(
+            f"/jobs/{{job_id}}/{verb}",
+            status_code=202,
+            summary=summary,
+            response_description=response,
+            responses=problems,
+            openapi_extra=_EMPTY_BODY,
+        )
+
+    @command("start", "Start a planned job", "The job has started.")
     async def start_job(job_id: _JobId, wavix: WavixDep) -> Job:
         """Carry out the plan of a job on hold; it fails if the account has changed so that the plan is another one."""
         return await manager.continue_job(wavix, job_id, "start")
 
-    @router.post(
-        "/jobs/{job_id}/cancel",
-        status_code=202,
-        summary="Cancel a job",
-        response_description="The job is about to stop.",
-        responses=_CANCEL_PROBLEMS,
-        openapi_extra=_EMPTY_BODY,
-    )
+    @command("cancel", "Cancel a job", "The job is about to stop.", _CANCEL_PROBLEMS)
     async def cancel_job(job_id: _JobId) -> Job:
         """Stop a job cleanly: requests in flight finish, and no others are sent. The job can be resumed."""
         return await manager.cancel(job_id)
 
-    @router.post(
-        "/jobs/{job_id}/resume",
-        status_code=202,
-        summary="Resume a job",
-        response_description="The job continues.",
-        responses=_START_PROBLEMS,
-        openapi_extra=_EMPTY_BODY,
-    )
+    @command("resume", "Resume a job", "The job continues.")
     async def resume_job(job_id: _JobId, wavix: WavixDep) -> Job:
         """Continue a job that was cancelled or interrupted, or that ended with changes left to make."""
         return await manager.continue_job(wavix, job_id, "resume")
 
-    @router.post(
-        "/jobs/{job_id}/roll-back",
-        status_code=202,
-        summary="Undo a job",
-        response_description="The roll-back of the job has begun.",
-        responses=_START_PROBLEMS,
-        openapi_extra=_EMPTY_BODY,
-    )
+    @command("roll-back", "Undo a job", "The roll-back of the job has begun.")
     async def roll_back_job(job_id: _JobId, wavix: WavixDep) -> Job:
         """Undo the changes of the job, except where someone has changed a number since.
 

@@ -12,7 +12,7 @@ from wavix_async import InputError, StoppedError, StopSignal, WavixClient, fleet
 from wavix_async._instrumentation import logger as _parent
 from wavix_async.fastapi._jobs.problems import PlanChangedError, problem_of_error, problem_of_stop
 from wavix_async.fastapi._jobs.records import JobRecords
-from wavix_async.fastapi._jobs.schemas import ChangeSet, Job, JobPlan, JobProgress, JobReport, JobState
+from wavix_async.fastapi._jobs.schemas import ChangeSet, Job, JobPlan, JobProgress, JobState
 from wavix_async.types import JobClaim
 
 __all__ = ["JobRun", "JobWork", "run_in_thread"]
@@ -198,28 +198,15 @@ class JobRun:
             problem = problem.model_copy(update={"detail": _InputPlaces(request).locate(problem.detail)})
         if problem is None and report is not None and report.stopped_by is not None and self._end_state is None:
             problem = problem_of_stop(report, self.job.id)
-        state: JobState
+        fields = self._records.end_of(self.job, report, self._end_state or "interrupted")
         if problem is not None:
-            state = "failed"
-        elif report is not None and report.finished:
-            state = "done"
-        else:
-            state = self._end_state or "interrupted"
-        if report is not None:
-            resumable = not report.finished
-        else:
+            fields |= {"state": "failed", "error": problem}
+        if report is None and isinstance(error, InputError):
             # A retry cannot help, because an invalid request stays invalid.
-            resumable = state != "planned" and not isinstance(error, InputError) and self._records.can_start(self.job)
-        if report is not None or not (resumable or state == "planned"):
+            fields["resumable"] = False
+        if report is not None or not (fields["resumable"] or fields["state"] == "planned"):
             self._records.remove_request(self.job.id)
-        return {
-            "state": state,
-            # The progress of the planning says nothing about the changes.
-            "progress": None if report is None else self.job.progress,
-            "report": None if report is None else JobReport.of(report),
-            "error": problem,
-            "resumable": resumable,
-        }
+        return fields
 
     # --- state ---
 
