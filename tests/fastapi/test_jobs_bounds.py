@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import sqlite3
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
@@ -10,6 +12,8 @@ from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi.middleware.trustedhost import TrustedHostMiddleware
 
+from tests.data.made_by_63b61a9.make import application as application_of
+from tests.data.made_by_63b61a9.make import client_of
 from tests.support import examples as example
 from tests.support.fleets import FAST
 from tests.support.jobs import JSON, application, connect, post_job, wait_for_state
@@ -173,6 +177,45 @@ async def test_a_run_is_not_continued_in_another_account_and_stays_resumable(ver
             assert (await client.post(f"{path}/resume")).status_code == 202
             job = await wait_for_state(client, path)
             assert (job["state"], job["report"]["updated"]) == ("done", 100 if verb == "resume" else report["updated"])
+
+
+@pytest.mark.parametrize("verb", ["resume", "roll-back"])
+async def test_the_key_of_another_account_of_the_same_api_ends_nothing(verb: str, tmp_path: Path):
+    """The other account has none of the numbers: each of them would be "no more in the account"."""
+    async with Sandbox(numbers=200, latency=0.02) as sandbox, Sandbox(numbers=20, api_key="other", seed=2) as foreign:
+        for number in range(1001, 1021):
+            foreign.change(number, number=f"4930123{number}")
+        async with (
+            client_of(sandbox.url, sandbox.api_key) as wavix,
+            connect(application_of(lambda: wavix, tmp_path)) as client,
+        ):
+            path = await post_job(client, range(1011, 1051), concurrency=4)
+            while len(sandbox.stats.updates) < 5:
+                await asyncio.sleep(0.005)
+            await client.post(f"{path}/cancel")
+            done = (await wait_for_state(client, path))["report"]["updated"]
+        with contextlib.closing(sqlite3.connect(next(tmp_path.glob("*.sqlite")))) as journal:
+            if not journal.execute("SELECT 1 FROM meta WHERE key = 'account'").fetchone():
+                pytest.skip("journals do not know their account yet")
+        async with (
+            client_of(foreign.url, foreign.api_key) as wavix,
+            connect(application_of(lambda: wavix, tmp_path)) as client,
+        ):
+            assert (await client.post(f"{path}/{verb}")).status_code == 202
+            job = await wait_for_state(client, path)
+            assert (job["state"], job["error"]["type"], job["error"]["status"], job["resumable"]) == (
+                "failed", "/problems/run-refused", 409, True,
+            )  # fmt: skip
+            assert "another account" in job["error"]["detail"]
+            assert not foreign.stats.updates
+        async with (
+            client_of(sandbox.url, sandbox.api_key) as wavix,
+            connect(application_of(lambda: wavix, tmp_path)) as client,
+        ):
+            assert (await client.post(f"{path}/resume")).status_code == 202
+            job = await wait_for_state(client, path)
+            assert (job["state"], job["report"]["failed"]) == ("done", 0)
+            assert job["report"]["updated"] == (40 if verb == "resume" else done)
 
 
 async def test_a_job_that_has_not_begun_is_not_ended_by_an_account_without_its_numbers(tmp_path: Path):
