@@ -6,19 +6,22 @@ half a minute, so validation stops at `MAX_PROBLEMS`.
 
 import asyncio
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any, Final
 
 from fastapi import Request
+from fastapi.exceptions import RequestValidationError
 from pydantic import TypeAdapter, ValidationError
+from pydantic_core import PydanticSerializationError
 from starlette.types import Message
 
-from wavix_async import NumberDestination
+from wavix_async import NumberDestination, NumberUpdate
+from wavix_async._files import NOT_A_PHONE, digits_of
 from wavix_async.fastapi._jobs.problems import NotJsonError, TooLargeError
 from wavix_async.fastapi._jobs.schemas import ChangeSet, NumberChanges, RecordId
 
-__all__ = ["MAX_PROBLEMS", "JobRequest", "check_is_json", "shorten_problems"]
+__all__ = ["JobRequest", "check_change_set", "check_is_json", "shorten_problems"]
 
 MAX_BYTES: Final = 16 * 1024 * 1024
 """Enough for a million numbers."""
@@ -32,6 +35,8 @@ _GROUP: Final = TypeAdapter(NumberChanges)
 _ID: Final[TypeAdapter[int]] = TypeAdapter(RecordId)
 _NUMBER: Final = TypeAdapter(str)
 _DESTINATION: Final = TypeAdapter(NumberDestination)
+_UPDATE: Final = TypeAdapter(NumberUpdate)
+_EMPTY_UPDATE: Final = NumberUpdate()
 
 
 def check_is_json(request: Request) -> None:
@@ -144,3 +149,54 @@ def _prune_group(raw: dict[str, Any]) -> None:
 def _limit_keys(raw: dict[str, Any]) -> dict[str, Any]:
     """Return a copy with the first `_MAX_KEYS` keys; in a larger object most keys are unknown anyway."""
     return dict(islice(raw.items(), _MAX_KEYS))
+
+
+# --- what the schema cannot express ---
+
+
+def check_change_set(request: ChangeSet) -> None:
+    """Validate a change set.
+
+    Raises:
+        RequestValidationError: The change set is invalid; the error has the first 1,000 problems.
+    """
+    if problems := [*islice(_mistakes(request), MAX_PROBLEMS)]:
+        raise RequestValidationError(problems)
+
+
+def _mistakes(request: ChangeSet) -> Iterator[dict[str, Any]]:
+    seen: dict[int | str, str] = {}
+    for index, group in enumerate(request.changes):
+        location = ("body", "changes", index)
+        if not group.ids and not group.numbers:
+            yield _mistake((*location,), "missing", "Give at least one number, in ids or numbers")
+        if group.set == _EMPTY_UPDATE:
+            yield _mistake((*location, "set"), "too_short", "Give at least one field to set")
+        if not _is_valid_unicode(group.set):
+            yield _mistake(
+                (*location, "set"), "string_unicode", "The text must not have lone surrogates (halves of characters)"
+            )
+        lists: tuple[tuple[str, Sequence[int | str]], ...] = (("ids", group.ids), ("numbers", group.numbers))
+        for name, values in lists:
+            for position, value in enumerate(values):
+                key = value if isinstance(value, int) else digits_of(value.strip())
+                if key is None:
+                    yield _mistake((*location, name, position), "value_error", f"It {NOT_A_PHONE}")
+                elif key in seen:
+                    message = f"This number is listed twice, first at {seen[key]}"
+                    yield _mistake((*location, name, position), "value_error", message)
+                else:
+                    seen[key] = f"changes.{index}.{name}.{position}"
+
+
+def _is_valid_unicode(update: NumberUpdate) -> bool:
+    try:
+        _UPDATE.dump_json(update)
+    except PydanticSerializationError:
+        # JSON input may contain lone surrogates; UTF-8 output cannot.
+        return False
+    return True
+
+
+def _mistake(location: tuple[int | str, ...], problem_type: str, message: str) -> dict[str, Any]:
+    return {"type": problem_type, "loc": location, "msg": message}

@@ -22,10 +22,10 @@ from wavix_async.fastapi._jobs.problems import (
     WrongStateError,
     problem_responses,
 )
+from wavix_async.fastapi._jobs.request_body import check_change_set
 from wavix_async.fastapi._jobs.route import JobRoute
 from wavix_async.fastapi._jobs.schemas import ChangePage, ChangeSet, Job, JobList, ResultPage
 from wavix_async.fastapi._jobs.store import check_directory
-from wavix_async.fastapi._jobs.validation import check_change_set
 from wavix_async.fastapi._lifespan import WavixDep
 from wavix_async.fleet import FleetStatus, Safety
 from wavix_async.types import JobStore
