@@ -142,7 +142,7 @@ def problem_of_error(error: Exception, job_id: str, journal: Path | None = None)
         problem = JobProblem.model_validate({**problem_of(error, type_base=_TYPE_BASE), "detail": str(error)})
     else:
         problem = JobProblem(title="Internal Server Error", status=500)
-    return _log(problem, "bulk job failed", error, job_id, trace=not isinstance(error, WavixError))
+    return _log(problem, "bulk job failed: %s", error, job_id, trace=not isinstance(error, WavixError))
 
 
 def problem_of_storage(error: OSError | fleet.JournalError, job_id: str | None) -> JobProblem:
@@ -155,7 +155,7 @@ def problem_of_storage(error: OSError | fleet.JournalError, job_id: str | None) 
         detail="The disk is full." if is_full else "A file of the job cannot be read or written, or it is damaged.",
         retryable=True,
     )
-    return _log(problem, "bulk job cannot use a file", error, job_id)
+    return _log(problem, "bulk job cannot use a file: %s", error, job_id)
 
 
 def _is_full(error: BaseException) -> bool:
@@ -164,11 +164,11 @@ def _is_full(error: BaseException) -> bool:
     return name == "SQLITE_FULL" or (isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, errno.EDQUOT))
 
 
-def _log(problem: JobProblem, what: str, error: Exception, job_id: str | None, *, trace: bool = False) -> JobProblem:
+def _log(problem: JobProblem, message: str, error: Exception, job_id: str | None, *, trace: bool = False) -> JobProblem:
     # Keep the id readable, so that the operator finds the file: `mask` would hide digits that look like a phone number.
     text = mask(str(error)) if job_id is None else job_id.join(map(mask, str(error).split(job_id)))
     fields = {"error": type(error).__name__, "instance": problem.instance, "job": job_id}
-    _logger.error("%s: %s", what, text, extra=fields, exc_info=error if trace else None)
+    _logger.error(message, text, extra=fields, exc_info=error if trace else None)
     return problem
 
 
