@@ -87,29 +87,31 @@ SIMPLE = (None, "", "text/plain", "application/x-www-form-urlencoded", "multipar
 """What the page of another site can send without asking."""
 
 
-@pytest.mark.parametrize("media_type", [*SIMPLE, "text/plain; application/json", "application/jsonp", "json"])
-async def test_a_post_that_another_site_can_send_is_refused(media_type: str | None):
+async def test_a_post_that_another_site_can_send_is_refused():
     async with Sandbox(numbers=10) as sandbox, serve(application(sandbox)) as served:
         path = await post_job(served.http, [1001], hold=True)
         await wait_for_state(served.http, path, "planned")
-        headers = {} if media_type is None else {"Content-Type": media_type}
-        for command in COMMANDS:
-            answer = await served.http.post(
-                command.format(path.rpartition("/")[2]),
-                content=b'{"changes": [{"ids": [1002], "set": {"sms_enabled": true}}]}',
-                headers={**headers, "Origin": "https://evil.example"},
-            )
-            assert (answer.status_code, answer.headers["content-type"]) == (415, PROBLEM), command
-            assert answer.json()["type"] == "/problems/not-json"
-            assert "Content-Type: application/json" in answer.json()["detail"]
+        for media_type in (*SIMPLE, "text/plain; application/json", "application/jsonp", "json"):
+            headers = {} if media_type is None else {"Content-Type": media_type}
+            for command in COMMANDS:
+                answer = await served.http.post(
+                    command.format(path.rpartition("/")[2]),
+                    content=b'{"changes": [{"ids": [1002], "set": {"sms_enabled": true}}]}',
+                    headers={**headers, "Origin": "https://evil.example"},
+                )
+                assert (answer.status_code, answer.headers["content-type"]) == (415, PROBLEM), (media_type, command)
+                assert answer.json()["type"] == "/problems/not-json"
+                assert "Content-Type: application/json" in answer.json()["detail"]
         assert [job["state"] for job in (await served.http.get("/fleet/jobs")).json()["items"]] == ["planned"]
     assert not sandbox.stats.updates
 
 
-@pytest.mark.parametrize("media_type", ["application/json", "Application/JSON; charset=utf-8"])
-async def test_json_is_taken_with_a_body_and_without_one(media_type: str):
+async def test_json_is_taken_with_a_body_and_without_one():
     async with Sandbox(numbers=10) as sandbox, serve(application(sandbox)) as served:
-        for number, body in ((1001, b""), (1002, b"{}")):
+        for number, media_type, body in (
+            (1001, "application/json", b""),
+            (1002, "Application/JSON; charset=utf-8", b"{}"),
+        ):
             path = await post_job(served.http, [number], hold=True)
             await wait_for_state(served.http, path, "planned")
             answer = await served.http.post(f"{path}/start", content=body, headers={"Content-Type": media_type})
