@@ -1,8 +1,8 @@
 """A service for bulk changes of phone numbers, with a web page.
 
 To try it with a local Wavix simulator, run `python -m examples.fleet_service`. To use it with your account, set
-WAVIX_API_KEY and run `uvicorn examples.fleet_service.app:app` behind your own login: the service itself has no access
-control.
+WAVIX_API_KEY and run `uvicorn examples.fleet_service.app:app` behind your own login: the service itself has none. It
+answers only requests to the hosts in FLEET_HOSTS, separated by commas; by default, this machine.
 """
 
 import os
@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Annotated
 
 from fastapi import FastAPI, Query
+from fastapi.middleware.trustedhost import TrustedHostMiddleware
 from fastapi.responses import FileResponse
 from fastapi.staticfiles import StaticFiles
 
@@ -26,6 +27,9 @@ POLICY = (
 
 app = FastAPI(title="Fleet service", lifespan=wavix_lifespan())
 install_error_handlers(app)
+# For a browser, a site whose name points to this machine is the same site: only the host tells them apart.
+hosts = os.environ.get("FLEET_HOSTS", "localhost,127.0.0.1")
+app.add_middleware(TrustedHostMiddleware, allowed_hosts=hosts.split(","))
 # The directory holds a journal for each job. The user sees every plan before it runs, so a plan may change all numbers.
 jobs = fleet_jobs(os.environ.get("FLEET_JOBS", "jobs"), safety=Safety(max_fraction=None))
 app.include_router(jobs, prefix="/fleet")  # add dependencies=[Depends(...)] to control access

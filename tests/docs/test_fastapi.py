@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import json
-import os
 import re
-import subprocess
-import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 pytest.importorskip("fastapi")
 
+from tests.support.pages import python_blocks, run_pasted, text_of
 from tests.support.serving import serve
 from wavix_async import BulkError, WavixError, errors
 from wavix_async.fastapi import problem_response
@@ -23,11 +19,11 @@ from wavix_async.sandbox import Sandbox
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+    from pathlib import Path
 
-DOCS = Path(__file__).parents[2] / "docs"
-TEXT = (DOCS / "fastapi.md").read_text(encoding="utf-8")
-PROBLEMS = (DOCS / "problems.md").read_text(encoding="utf-8")
-BLOCKS = re.findall(r"^```python\n(.*?)^```$", TEXT + PROBLEMS, re.MULTILINE | re.DOTALL)
+TEXT = text_of("fastapi.md")
+PROBLEMS = text_of("problems.md")
+BLOCKS = python_blocks(TEXT + PROBLEMS)
 # tests/fastapi/test_jobs_docs.py runs the one on bulk jobs.
 SERVICE, TEST, JOBS, OWN_LIFESPAN, DEADLINE, MODELS, WEBSOCKET, OWN_HANDLER = BLOCKS
 (WORKERS,) = re.findall(r"`rate=(RedisRateLimit\(.*?\))` from `wavix_async.redis`", TEXT)
@@ -37,29 +33,9 @@ def lines(block: str) -> int:
     return sum(bool(line.strip()) for line in block.splitlines())
 
 
-def run_tests(directory: Path, service: str) -> subprocess.CompletedProcess[str]:
-    """Run the test of the docs against a service, in a directory where there is nothing else."""
-    (directory / "service.py").write_text(service)
-    (directory / "test_service.py").write_text(TEST)
-    plugins = {point.value for point in importlib.metadata.entry_points(group="pytest11")}
-    plugin = () if "wavix_async._pytest" in plugins else ("-p", "wavix_async._pytest")
-    # If this option is not set, pytest-asyncio adds a warning of its own.
-    scope = ("-o", "asyncio_default_fixture_loop_scope=function")
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("WAVIX", "PYTEST"))}
-    return subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-W", "error", *scope, *plugin],
-        cwd=directory,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-
-
 def test_the_service_and_its_test_are_at_most_40_lines_and_pass(tmp_path: Path) -> None:
     assert lines(SERVICE) + lines(TEST) <= 40
-    done = run_tests(tmp_path, SERVICE)
+    done = run_pasted(tmp_path, service=SERVICE, test_service=TEST)
 
     assert done.returncode == 0, done.stdout + done.stderr
     assert "2 passed" in done.stdout
@@ -71,7 +47,7 @@ def test_the_service_and_its_test_are_at_most_40_lines_and_pass(tmp_path: Path) 
 )
 def test_the_test_of_the_service_finds_mistakes(tmp_path: Path, there: str, instead: str) -> None:
     assert there in SERVICE
-    done = run_tests(tmp_path, SERVICE.replace(there, instead))
+    done = run_pasted(tmp_path, service=SERVICE.replace(there, instead), test_service=TEST)
 
     assert "1 failed, 1 passed" in done.stdout, done.stdout + done.stderr
 
@@ -97,8 +73,10 @@ def app_of(*blocks: str) -> Any:
 
 
 def test_the_page_is_short_and_bulk_jobs_come_second() -> None:
-    assert len(TEXT.splitlines()) <= 260
+    assert len(TEXT.splitlines()) <= 230
     assert re.findall(r"^## (.*)$", TEXT, re.MULTILINE)[:2] == ["A service", "Bulk jobs"]
+    jobs = TEXT.partition("\n## Bulk jobs\n")[2].partition("\n## ")[0]
+    assert len(jobs.splitlines()) <= 60
 
 
 async def test_a_lifespan_of_ones_own(sandbox: Sandbox) -> None:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import ast
 import asyncio
-import inspect
-import os
 import re
 import shlex
 import subprocess
@@ -17,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.support.pages import run_block, run_pasted
 from tests.support.stub import Reply, StubSession
 from wavix_async import NotFoundError, NumberUpdate, Operation, RateLimitError, WavixClient
 from wavix_async.sandbox import Sandbox
@@ -71,10 +69,8 @@ async def run(source: str, names: dict[str, Any]) -> None:
     if "asyncio.run(" in source:
         # One event loop cannot run in another: the program gets a thread, and with it an event loop of its own.
         await asyncio.to_thread(exec, compile(source, "README.md", "exec"), names)
-        return
-    result = eval(compile(source, "README.md", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT), names)
-    if inspect.isawaitable(result):
-        await result
+    else:
+        await run_block(source, "README.md", names)
 
 
 def names_for(wavix: WavixClient) -> dict[str, Any]:
@@ -151,17 +147,7 @@ async def test_the_blocks_of_the_client_page_run_in_order(sandbox: Sandbox) -> N
 
 def test_the_test_passes_as_pasted(tmp_path: Path) -> None:
     """In a directory without any settings, where pytest-asyncio is in its strict mode."""
-    for at, block in enumerate(TESTS):
-        (tmp_path / f"test_pasted_{at}.py").write_text(block)
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-W", "error", "-o", "asyncio_default_fixture_loop_scope=function"],
-        cwd=tmp_path,
-        env={name: value for name, value in os.environ.items() if not name.startswith(("WAVIX", "PYTEST"))},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    done = run_pasted(tmp_path, **{f"test_pasted_{at}": block for at, block in enumerate(TESTS)})
     assert done.returncode == 0, done.stdout + done.stderr
     assert "1 passed" in done.stdout
 

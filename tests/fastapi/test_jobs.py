@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from fastapi import Depends, FastAPI, HTTPException
 
+from tests.support.job_stores import MemoryJobStore
 from tests.support.jobs import application, connect, post_job, wait_for_state
+from tests.support.serving import StartFailedError
 from wavix_async import ConfigurationError, WavixClient, fleet
 from wavix_async.fastapi import fleet_jobs, wavix_lifespan
 from wavix_async.sandbox import Sandbox
@@ -43,6 +45,7 @@ async def test_a_change_set_is_carried_out_and_reported(tmp_path: Path):
             "unchanged": 3 - len(cleared),
             "missing": ["changes[1].ids[1]: the account has no number with the id 99."],
             "missing_count": 1,
+            "digest": job["plan"]["digest"],
         }
         report = job["report"]
         assert (report["updated"], report["failed"], report["unchanged"]) == (40 + len(cleared), 1, 3 - len(cleared))
@@ -79,17 +82,20 @@ async def test_a_change_set_is_carried_out_and_reported(tmp_path: Path):
         assert not list(tmp_path.glob("*.request"))
 
 
-async def test_a_job_that_is_to_be_confirmed_waits_and_shows_its_plan():
+async def test_a_job_on_hold_waits_and_shows_its_plan():
     async with Sandbox(numbers=100) as sandbox, connect(application(sandbox)) as client:
-        path = await post_job(client, range(1001, 1006), confirm=True)
+        path = await post_job(client, range(1001, 1006), hold=True)
         job = await wait_for_state(client, path, "planned")
-        assert job["plan"]["changes"] == 5
+        assert (job["plan"]["changes"], len(job["plan"]["digest"])) == (5, 64)
+        # How the account was read is over, and says nothing of the changes.
+        assert (job["progress"], job["report"], job["error"], job["resumable"]) == (None, None, None, False)
         assert not sandbox.stats.updates
         page = (await client.get(f"{path}/changes?offset=3")).json()
         assert [change["id"] for change in page["items"]] == [1004, 1005]
         assert page["total"] == 5
         assert (await client.get(f"{path}/results")).json() == {"items": [], "total": 0}
-        assert (await client.post(f"{path}/resume")).status_code == 409
+        refused = await client.post(f"{path}/resume")
+        assert (refused.status_code, refused.json()["detail"]) == (409, "The job is planned: start or cancel it.")
 
         started = await client.post(f"{path}/start")
         assert (started.status_code, started.json()["state"]) == (202, "running")
@@ -195,7 +201,7 @@ async def test_a_run_that_ends_itself_is_a_failed_job_with_a_report():
 @pytest.mark.parametrize("missing", ["refuse", "skip"])
 async def test_numbers_that_the_account_lacks(missing: str):
     async with Sandbox(numbers=10) as sandbox, connect(application(sandbox)) as client:
-        path = await post_job(client, [1001, 1, 2], missing=missing, confirm=missing == "refuse")
+        path = await post_job(client, [1001, 1, 2], missing=missing, hold=missing == "refuse")
         job = await wait_for_state(client, path)
         assert job["plan"]["missing_count"] == 2
         if missing == "refuse":
@@ -245,7 +251,7 @@ async def test_a_cancelled_job_ends_in_order_and_can_be_resumed():
 @pytest.mark.req_18
 async def test_a_job_is_rolled_back_where_numbers_still_have_what_it_has_written():
     async with Sandbox(numbers=100) as sandbox, connect(application(sandbox)) as client:
-        path = await post_job(client, range(1001, 1011), confirm=True)
+        path = await post_job(client, range(1001, 1011), hold=True)
         await wait_for_state(client, path, "planned")
         assert (await client.post(f"{path}/roll-back")).status_code == 409
         await client.post(f"{path}/start")
@@ -266,11 +272,11 @@ async def test_a_job_is_rolled_back_where_numbers_still_have_what_it_has_written
         assert changes["items"][0]["fields"] == [{"field": "sms_enabled", "before": True, "after": False}]
 
 
-@pytest.mark.parametrize("confirm", [True, False])
-async def test_a_job_is_cancelled_while_it_is_planned_and_planned_again(*, confirm: bool):
+@pytest.mark.parametrize("hold", [True, False])
+async def test_a_job_is_cancelled_while_it_is_planned_and_planned_again(*, hold: bool):
     async with Sandbox(numbers=1000, latency=0.02) as sandbox, connect(application(sandbox)) as client:
-        path = await post_job(client, range(1001, 1101), confirm=confirm)
-        if confirm:
+        path = await post_job(client, range(1001, 1101), hold=hold)
+        if hold:
             await wait_for_state(client, path, "planned")
         await client.post(f"{path}/cancel")
         job = await wait_for_state(client, path)
@@ -278,7 +284,7 @@ async def test_a_job_is_cancelled_while_it_is_planned_and_planned_again(*, confi
         resumed = await client.post(f"{path}/resume")
         assert (resumed.status_code, resumed.json()["state"]) == (202, "planning")
         assert not sandbox.stats.updates
-        if confirm:
+        if hold:
             await wait_for_state(client, path, "planned")
             await client.post(f"{path}/start")
         assert (await wait_for_state(client, path))["report"]["updated"] == 100
@@ -312,10 +318,29 @@ async def test_rights_are_those_of_the_router():
             assert answer.status_code == 403
 
 
-def test_wrong_arguments_are_refused():
-    for wrong in ({"kept": 0}, {"kept": True}, {"grace": -1.0}, {"safety": 0.3}):
+def test_wrong_arguments_are_refused(tmp_path: Path):
+    odd_paths = ("", " ", "jobs\0", ":memory:", b"jobs", 3)
+    for wrong in (
+        *({"kept": 0}, {"kept": True}, {"limit": 0}, {"limit": 1.5}, {"grace": -1.0}, {"safety": 0.3}),
+        *({"directory": path} for path in odd_paths),
+        {"directory": "jobs", "store": MemoryJobStore(tmp_path)},
+    ):
         with pytest.raises(ConfigurationError, match=next(iter(wrong))):
             fleet_jobs(**wrong)
+
+
+@pytest.mark.parametrize("what", ["loop", "file", "below a file"])
+async def test_a_directory_that_cannot_be_one_stops_the_start(what: str, tmp_path: Path):
+    path = tmp_path / "jobs"
+    if what == "loop":
+        path.symlink_to(path)
+    else:
+        path.write_text("")
+    app = FastAPI()
+    app.include_router(fleet_jobs(path / "jobs" if what == "below a file" else path))
+    with pytest.raises(StartFailedError, match="directory for jobs"):
+        async with connect(app):
+            pass
 
 
 def test_the_schema_tells_everything():
@@ -340,6 +365,11 @@ def test_the_schema_tells_everything():
         if "{job_id}" in path:
             assert set(answers["404"]["content"]) == {PROBLEM}
             assert ("409" in answers) == (method == "post")
+            assert ("415" in answers) == (method == "post")
+        if method == "post":
+            assert set(operation["requestBody"]["content"]) == {"application/json"}
+            # Cancelling needs no place.
+            assert ("429" in answers) == (not path.endswith("/cancel"))
         good = answers["202" if method == "post" else "200"]
         assert set(good["content"]) == {"text/event-stream" if path.endswith("/events") else "application/json"}
         for content in good["content"].values():

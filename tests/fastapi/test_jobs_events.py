@@ -65,7 +65,7 @@ async def test_a_silent_job_has_a_heartbeat(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("wavix_async.fastapi._jobs.event_stream._HEARTBEAT", 0.3)
     monkeypatch.setattr("wavix_async.fastapi._jobs.event_stream._CHECK_INTERVAL", 0.05)
     async with Sandbox(numbers=10) as sandbox, connect_over_socket(application(sandbox)) as client:
-        path = await post_job(client, [1001], confirm=True)
+        path = await post_job(client, [1001], hold=True)
         await wait_for_state(client, path, "planned")
         names: list[str] = []
         async with client.stream("GET", f"{path}/events") as answer:
@@ -119,7 +119,7 @@ async def test_a_reader_that_leaves_is_freed_and_the_job_goes_on():
 async def test_a_reader_that_leaves_is_noticed_where_only_the_application_hears_of_it(tmp_path: Path):
     """A server of the newer protocol does not cancel: it says so when asked, or when something is sent."""
     async with Sandbox(numbers=10) as sandbox, serve(application(sandbox, tmp_path)) as served:
-        path = await post_job(served.http, [1001], confirm=True)
+        path = await post_job(served.http, [1001], hold=True)
         await wait_for_state(served.http, path, "planned")
         gone = asyncio.Event()
 

@@ -40,12 +40,11 @@ async def test_a_job_ends_in_order_with_its_application_and_is_resumed_by_the_ne
         assert sandbox.stats.updates == dict.fromkeys(range(1001, 1301), 1)
 
 
-@pytest.mark.parametrize("state", ["planning", "planned"])
-async def test_a_job_that_was_not_begun_is_planned_again_by_the_next_application(state: str, tmp_path: Path):
+async def test_a_job_that_was_not_planned_is_planned_again_by_the_next_application(tmp_path: Path):
     async with Sandbox(**RUNNING) as sandbox:
         async with connect(application(sandbox, tmp_path)) as client:
-            path = await post_job(client, range(1001, 1101), confirm=True)
-            await wait_for_state(client, path, state)
+            path = await post_job(client, range(1001, 1101), hold=True)
+            await wait_for_state(client, path, "planning")
         async with connect(application(sandbox, tmp_path)) as client:
             job = (await client.get(path)).json()
             assert (job["state"], job["resumable"], job["report"]) == ("interrupted", True, None)
@@ -57,23 +56,12 @@ async def test_a_job_that_was_not_begun_is_planned_again_by_the_next_application
             assert (await wait_for_state(client, path))["report"]["updated"] == 100
 
 
-async def test_a_plan_that_no_one_starts_is_not_kept_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("wavix_async.fastapi._jobs.runner._START_TIMEOUT", 0.1)
-    async with Sandbox(numbers=10) as sandbox, connect(application(sandbox, tmp_path)) as client:
-        path = await post_job(client, [1001], confirm=True)
-        job = await wait_for_state(client, path)
-        assert (job["state"], job["resumable"], sandbox.stats.updates) == ("stopped", True, {})
-        monkeypatch.undo()
-        await client.post(f"{path}/resume")
-        await wait_for_state(client, path, "planned")
-
-
 async def test_a_job_leaves_no_task_and_no_thread():
     async with Sandbox(numbers=10) as sandbox, connect(application(sandbox)) as client:
         await wait_for_state(client, await post_job(client, [1001]))
         before = await _settled()
         for number_id in range(1002, 1008):
-            path = await post_job(client, [number_id], confirm=number_id % 2 == 0)
+            path = await post_job(client, [number_id], hold=number_id % 2 == 0)
             if number_id % 2 == 0:
                 await wait_for_state(client, path, "planned")
                 await client.post(f"{path}/cancel")
@@ -124,7 +112,7 @@ async def test_what_takes_longer_than_the_grace_is_cut_off_and_settled_later(tmp
     async with Sandbox(numbers=100) as sandbox:
         loop = asyncio.get_running_loop()
         async with connect(application(sandbox, tmp_path, grace=0.2)) as client:
-            path = await post_job(client, range(1001, 1011), confirm=True)
+            path = await post_job(client, range(1001, 1011), hold=True)
             await wait_for_state(client, path, "planned")
             sandbox.fail_next("stall", 10, "PATCH")
             await client.post(f"{path}/start")
@@ -161,7 +149,7 @@ async def test_two_applications_share_a_directory(tmp_path: Path, monkeypatch: p
         connect_over_socket(application(sandbox, tmp_path)) as one,
         connect_over_socket(application(sandbox, tmp_path)) as other,
     ):
-        path = await post_job(one, range(1001, 1201), concurrency=4, confirm=True)
+        path = await post_job(one, range(1001, 1201), concurrency=4, hold=True)
         job = await wait_for_state(other, path, "planned")
         assert job["plan"]["changes"] == 200
         assert (await other.get(f"{path}/changes?limit=1000")).json() == (

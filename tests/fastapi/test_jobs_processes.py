@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
-from tests.support.jobs import post_job, read_events, wait_for_state
+from tests.support.jobs import JSON, post_job, read_events, wait_for_state
 from tests.support.soon import SOON
 from wavix_async.sandbox import Sandbox
 
@@ -43,7 +43,7 @@ async def process(sandbox: Sandbox, directory: Path) -> AsyncIterator[tuple[Proc
     try:
         assert server.stdout is not None
         url = (await server.stdout.readline()).decode().strip()
-        async with httpx.AsyncClient(base_url=url) as client:
+        async with httpx.AsyncClient(base_url=url, headers=JSON) as client:
             yield server, client
     finally:
         if server.returncode is None:

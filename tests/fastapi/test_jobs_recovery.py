@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.support.jobs import application, connect, post_job, wait_for_state
-from wavix_async.fastapi._jobs import FileJobStore, new_id, problem_of_storage
+from wavix_async.fastapi._jobs import FileJobStore, JobRecords, new_id, problem_of_storage
 from wavix_async.fleet import JournalError
 from wavix_async.sandbox import Sandbox
 
@@ -122,7 +122,7 @@ async def test_a_full_disk_hides_no_job(tmp_path: Path, monkeypatch: pytest.Monk
 
 
 async def test_a_write_that_fails_leaves_no_half_of_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    files = FileJobStore(tmp_path)
+    files = JobRecords(FileJobStore(tmp_path))
     monkeypatch.setattr("pathlib.Path.replace", lambda *_: exec("raise OSError(28, 'No space')"))
     with pytest.raises(OSError, match="No space"):
         files.write_changes(new_id(), [])
@@ -168,7 +168,7 @@ async def test_a_damaged_journal_is_reported_as_one(tmp_path: Path, caplog: pyte
 
 async def test_a_journal_in_which_nothing_has_begun_is_not_damaged(tmp_path: Path):
     async with sandbox() as account, connect(application(account, tmp_path)) as client:
-        path = await post_job(client, [1001], confirm=True)
+        path = await post_job(client, [1001], hold=True)
         await wait_for_state(client, path, "planned")
         await client.post(f"{path}/cancel")
         await wait_for_state(client, path)
@@ -187,8 +187,9 @@ async def test_what_another_process_works_on_is_listed_however_old_it_is(tmp_pat
         connect(application(account, tmp_path)) as one,
         connect(application(account, tmp_path)) as other,
     ):
-        path = await post_job(one, [1001], confirm=True)
-        await wait_for_state(one, path, "planned")
+        account.fail_next("stall", match="PATCH /v1/numbers/1001")
+        path = await post_job(one, [1001])
+        await wait_for_state(one, path, "running")
         for number_id in range(1002, 1007):
             await wait_for_state(other, await post_job(other, [number_id]))
         for client in (one, other):
@@ -220,7 +221,7 @@ async def test_no_one_else_can_read_the_files_in_a_directory_that_was_there_befo
     mask = os.umask(0o022)
     try:
         async with sandbox() as account, connect(application(account, tmp_path)) as client:
-            path = await post_job(client, range(1001, 1101), confirm=True, concurrency=2)
+            path = await post_job(client, range(1001, 1101), hold=True, concurrency=2)
             await wait_for_state(client, path, "planned")
             ends = _open_to_others(tmp_path)
             await client.post(f"{path}/start")

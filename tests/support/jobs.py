@@ -14,12 +14,13 @@ from tests.support.serving import serve, serve_on_socket
 from wavix_async.fastapi import fleet_jobs, wavix_lifespan
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Mapping
     from pathlib import Path
 
     from wavix_async.fleet import Safety
     from wavix_async.sandbox import Sandbox
 
+JSON = {"Content-Type": "application/json"}
 FINAL = ("done", "stopped", "interrupted", "failed")
 
 
@@ -27,13 +28,15 @@ def application(
     sandbox: Sandbox,
     directory: Path | None = None,
     *,
+    jobs: Mapping[str, Any] | None = None,
     safety: Safety | None = None,
     grace: float = 2.0,
     **options: Any,
 ) -> FastAPI:
     options.setdefault("api_key", sandbox.api_key)
     app = FastAPI(lifespan=wavix_lifespan(base_url=sandbox.url, **options))
-    app.include_router(fleet_jobs(directory, kept=3, safety=safety, grace=grace), prefix="/fleet")
+    settings: dict[str, Any] = {"kept": 3, "safety": safety, "grace": grace, **(jobs or {})}
+    app.include_router(fleet_jobs(directory, **settings), prefix="/fleet")
     return app
 
 
@@ -41,6 +44,7 @@ def application(
 async def connect(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
     """Open an HTTP client that calls the application directly: responses are buffered as a whole."""
     async with serve(app) as served:
+        served.http.headers.update(JSON)
         yield served.http
 
 
@@ -49,7 +53,7 @@ async def connect_over_socket(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
     """Open an HTTP client that reaches the application through a server and a socket."""
     async with (
         serve_on_socket(app, timeout_graceful_shutdown=2) as url,
-        httpx.AsyncClient(base_url=url) as client,
+        httpx.AsyncClient(base_url=url, headers=JSON) as client,
     ):
         yield client
 

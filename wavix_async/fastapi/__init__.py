@@ -20,10 +20,13 @@ except ImportError as _missing:
     ) from _missing
 
 from wavix_async.fastapi._errors import install_error_handlers, problem_response
-from wavix_async.fastapi._jobs import fleet_jobs
+from wavix_async.fastapi._jobs import FileJobStore, fleet_jobs
 from wavix_async.fastapi._lifespan import WavixDep, get_wavix, wavix_lifespan
+from wavix_async.types import JobStore
 
 __all__ = [
+    "FileJobStore",
+    "JobStore",
     "WavixDep",
     "fleet_jobs",
     "get_wavix",

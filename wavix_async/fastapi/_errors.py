@@ -30,7 +30,7 @@ from wavix_async._instrumentation import mask
 from wavix_async.fastapi._lifespan import get_wavix
 from wavix_async.fleet import FleetFileError
 
-__all__ = ["MEDIA_TYPE", "install_error_handlers", "problem_of", "problem_response"]
+__all__ = ["MEDIA_TYPE", "RETRY_AFTER", "install_error_handlers", "problem_of", "problem_response"]
 
 MEDIA_TYPE: Final = "application/problem+json"
 _SCHEMA: Final = "WavixProblem"
@@ -332,38 +332,37 @@ def _one_line(text: str) -> str:
 
 # --- the OpenAPI schema ---
 
+
+def _field(kind: str, description: str, **more: Any) -> dict[str, Any]:
+    return {"type": kind, **more, "description": description}
+
+
 _PROBLEM: Final[dict[str, Any]] = {
     "title": _SCHEMA,
     "description": "Problem details (RFC 9457).",
     "type": "object",
     "required": ["type", "title", "status", "instance", "retryable"],
     "properties": {
-        "type": {"type": "string", "format": "uri-reference", "description": "The kind of problem."},
-        "title": {"type": "string", "description": "A short summary, the same for every problem of this type."},
-        "status": {"type": "integer", "description": "The HTTP status."},
-        "detail": {"type": "string", "description": "What is wrong with this request."},
-        "instance": {
-            "type": "string",
-            "format": "uri",
-            "description": "The id of this occurrence in the service's log.",
-        },
-        "retryable": {"type": "boolean", "description": "Whether the same request may succeed later."},
-        "outcome": {
-            "type": "string",
-            "enum": ["not_sent", "rejected", "unknown"],
-            "description": "`not_sent`: the provider did not get the request; `rejected`: it refused; `unknown`: it "
-            "may have carried the request out.",
-        },
-        "code": {"type": "string", "description": "The provider's own error code."},
-        "request_id": {"type": "string", "description": "The provider's id for the request."},
-        "counts": {
-            "type": "object",
-            "additionalProperties": {"type": "integer"},
-            "description": "The number of changes by how they ended.",
-        },
+        "type": _field("string", "The kind of problem.", format="uri-reference"),
+        "title": _field("string", "A short summary, the same for every problem of this type."),
+        "status": _field("integer", "The HTTP status."),
+        "detail": _field("string", "What is wrong with this request."),
+        "instance": _field("string", "The id of this occurrence in the service's log.", format="uri"),
+        "retryable": _field("boolean", "Whether the same request may succeed later."),
+        "outcome": _field(
+            "string",
+            "`not_sent`: the provider did not get the request; `rejected`: it refused; `unknown`: it may have carried "
+            "the request out.",
+            enum=["not_sent", "rejected", "unknown"],
+        ),
+        "code": _field("string", "The provider's own error code."),
+        "request_id": _field("string", "The provider's id for the request."),
+        "counts": _field(
+            "object", "The number of changes by how they ended.", additionalProperties={"type": "integer"}
+        ),
     },
 }
-_RETRY_AFTER: Final[dict[str, Any]] = {
+RETRY_AFTER: Final[dict[str, Any]] = {
     "description": "Seconds to wait before a retry, if known.",
     "schema": {"type": "integer"},
 }
@@ -377,7 +376,7 @@ def _responses() -> dict[str, Any]:
         str(status): {
             "description": "; ".join(dict.fromkeys(titles[status])),
             "content": {MEDIA_TYPE: {"schema": {"$ref": f"#/components/schemas/{_SCHEMA}"}}},
-            **({"headers": {"Retry-After": _RETRY_AFTER}} if status in _WITH_RETRY_AFTER else {}),
+            **({"headers": {"Retry-After": RETRY_AFTER}} if status in _WITH_RETRY_AFTER else {}),
         }
         for status in sorted(titles)
     }

@@ -27,9 +27,11 @@ class Pagination(Model):
     current_page: int = field(default=None)
     """The number of this page, counted from 1."""
     per_page: int = field(default=None)
+    """The most records on a page."""
     total: int = field(default=None)
     """The number of records in all pages."""
     total_pages: int = field(default=None)
+    """The number of pages."""
 
 
 @frozen(kw_only=True)
@@ -37,7 +39,9 @@ class Page(Model, Generic[T]):
     """One page of a list; iterate over it for its items, `len(page)` counts them."""
 
     items: list[T] = field(default=None)
+    """The records of this page."""
     pagination: Pagination = field(default=None)
+    """The position of this page."""
 
     @property
     def has_next(self) -> bool:

@@ -67,16 +67,19 @@ class InboundCallDestination(Model):
     """A destination of a number's inbound calls in an answer of the API (to set one, use `NumberDestination`)."""
 
     id: int = field(default=None)
+    """The destination's id."""
     destination: str = field(default=None)
     """A SIP URI (`[did]` means the called number), a phone number, or the login of a SIP trunk."""
     priority: int = field(default=None)
     """The destination with the lowest number is tried first."""
     transport: InboundCallTransport = field(default=None)
+    """1 SIP URI, 4 phone number, 5 SIP trunk."""
     trunk_id: int | None = None
     """The SIP trunk's id if `transport` is SIP_TRUNK."""
     srtp: bool | None = None
     """Whether the media is encrypted."""
     trunk_label: str | None = None
+    """The SIP trunk's label."""
 
 
 @frozen(kw_only=True)
@@ -84,17 +87,21 @@ class NumberDocument(Model):
     """A document uploaded for a number."""
 
     id: int = field(default=None)
+    """The document's id."""
     allow_replace: bool = field(default=None)
+    """Whether another file can replace it: only if it was rejected."""
     did_number: str = field(default=None)
     """The phone number for which it was uploaded."""
     doc_content_type: str = field(default=None)
     """The MIME type that the platform detected."""
     doc_file_name: str = field(default=None)
+    """The name of the uploaded file."""
     doc_type_id: int | None = None
     """The kind of document: 1 (identity), 2 (address) or 3 (business registration); in older answers."""
     doc_type: DocumentTypeName | None = None
     """The kind of document by name; in newer answers."""
     status: DocumentStatus = field(default=None)
+    """The result of the review."""
     url: str = field(default=None, repr=False)
     """A link to the file. Treat it as a secret: the API has put keys into such links."""
 
@@ -104,7 +111,9 @@ class DocumentType(Model):
     """A kind of document that numbers of a page may need."""
 
     id: int = field(default=None)
+    """The id of the kind."""
     name: DocumentTypeName = field(default=None)
+    """The name in `Number.require_docs`."""
     title: str = field(default=None)
     """The name to show to people."""
 
@@ -132,6 +141,7 @@ class Number(Model):
     state: str | None = None
     """None outside the US."""
     country: str = field(default=None)
+    """The country of the number, by name."""
     country_short_name: str = field(default=None)
     """Two-letter ISO 3166 code."""
     destination: list[InboundCallDestination] = field(default=None)
@@ -141,26 +151,34 @@ class Number(Model):
     require_docs: list[str] = field(default=None)
     """Kinds of documents that activate the number, by name (in older answers: by id)."""
     documents: list[NumberDocument] = field(default=None)
+    """The documents uploaded for the number."""
     domestic_cli: bool | None = None
     """Whether local calls may show the number as caller ID."""
     free_min: int | None = None
     """Free inbound minutes."""
     unlimited: bool | None = None
+    """Whether inbound minutes are unlimited."""
     label: str | None = None
     """Set in the portal; this API cannot change it."""
     status: NumberStatus = field(default=None)
+    """Whether the number can receive and place calls."""
     seconds: str = field(default=None)
     """Duration of this month's inbound calls in seconds, as a string (as the API sends it)."""
     added: datetime = field(default=None)
     """When the number was bought; a time without a zone is read as UTC."""
     paid_until: date = field(default=None)
+    """The date until which the number is paid."""
     sms_enabled: bool = field(default=None)
+    """Whether inbound SMS is on."""
     sms_relay_url: str | None = None
     """The URL to which inbound messages are posted; None: the account's default. The API applies a change
     asynchronously."""
     cnam: bool | None = None
+    """Whether CNAM (the name of the caller) is on."""
     call_recording_enabled: bool = field(default=None)
+    """Whether calls are recorded."""
     transcription_enabled: bool = field(default=None)
+    """Whether calls are transcribed."""
     transcription_threshold: int = field(default=None)
     """Calls shorter than this many seconds are not transcribed."""
     call_status_url: str | None = None
@@ -172,6 +190,7 @@ class NumberPage(Page[Number]):
     """One page of numbers."""
 
     items: list[Number] = field(default=None)
+    """The numbers of this page."""
     doc_types: list[DocumentType] = field(default=None)
     """The kinds of documents that the numbers of this page refer to."""
 
@@ -181,6 +200,7 @@ class NumberBatch(Model):
     """The answer to a batch update."""
 
     items: list[Number] = field(default=None)
+    """The numbers as they are after the change."""
 
 
 @frozen(kw_only=True)
@@ -251,7 +271,9 @@ class NumberUpdate(Body):
     sms_relay_url: str | UnsetType | None = UNSET
     """The URL to which inbound messages are posted; None: the account's default. Applied asynchronously."""
     call_recording_enabled: bool | UnsetType = UNSET
+    """Whether calls are recorded."""
     transcription_enabled: bool | UnsetType = UNSET
+    """Whether calls are transcribed."""
     transcription_threshold: int | UnsetType = UNSET
     """Calls shorter than this many seconds are not transcribed."""
     call_status_url: str | UnsetType | None = UNSET

@@ -1,4 +1,4 @@
-"""Helpers for testing programs that use this package: models and errors without a server, and clients without waits.
+"""Helpers for testing programs that use this package: models and errors without a server, clients without waits.
 
 With pytest, the fixtures `wavix_sandbox` and `wavix_client` need no import (`docs/testing.md`). This package works
 without pytest::
@@ -9,11 +9,13 @@ without pytest::
 """
 
 from wavix_async.testing._errors import make_error
+from wavix_async.testing._job_store import check_job_store
 from wavix_async.testing._make import make, make_page
 from wavix_async.testing._numbers import make_destination, make_document, make_number
 from wavix_async.testing._waits import skip_waits
 
 __all__ = [
+    "check_job_store",
     "make",
     "make_destination",
     "make_document",

@@ -129,7 +129,7 @@ byId("change").addEventListener("submit", async (event) => {
     button.disabled = true;
     const job = await request("POST", JOBS, {
       changes: [{ ids: [...chosen], set }],
-      confirm: true,
+      hold: true,
       batch: form.batch.value || null,
       verify: form.verify.checked,
     });

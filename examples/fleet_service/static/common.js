@@ -23,10 +23,9 @@ export class Problem extends Error {
 /** Send a request; return the JSON of the response, or throw a Problem. */
 export async function request(method, url, body) {
   const options = { method, headers: { Accept: "application/json" } };
-  if (body !== undefined) {
-    options.headers["Content-Type"] = "application/json";
-    options.body = JSON.stringify(body);
-  }
+  // The service takes a POST only as JSON, so that no page of another site can send one.
+  if (method === "POST") options.headers["Content-Type"] = "application/json";
+  if (body !== undefined) options.body = JSON.stringify(body);
   let response;
   try {
     response = await fetch(url, options);

@@ -2,6 +2,7 @@
 
 from wavix_async.fastapi._jobs.manager import JobManager
 from wavix_async.fastapi._jobs.problems import JobProblem, problem_of_storage
+from wavix_async.fastapi._jobs.records import JobRecords
 from wavix_async.fastapi._jobs.request_body import shorten_problems
 from wavix_async.fastapi._jobs.router import fleet_jobs
 from wavix_async.fastapi._jobs.schemas import Job, JobState
@@ -13,6 +14,7 @@ __all__ = [
     "Job",
     "JobManager",
     "JobProblem",
+    "JobRecords",
     "JobState",
     "fleet_jobs",
     "new_id",

@@ -2,25 +2,28 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AbstractContextManager, asynccontextmanager, nullcontext, suppress
+from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from datetime import UTC, datetime
+from os import PathLike
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Final, ParamSpec, TypeVar
+from typing import Final, Literal, ParamSpec, TypeVar
 
 from wavix_async import ConfigurationError, WavixClient, fleet
-from wavix_async._files import Lock
 from wavix_async.fastapi._jobs.problems import (
     JobProblem,
     StorageError,
+    TooManyJobsError,
     UnknownJobError,
     WrongStateError,
     problem_of_storage,
 )
+from wavix_async.fastapi._jobs.records import JobRecords
 from wavix_async.fastapi._jobs.runner import JobRun, JobWork, run_in_thread
-from wavix_async.fastapi._jobs.schemas import ChangePage, ChangeSet, Job, JobReport, JobState, ResultPage
+from wavix_async.fastapi._jobs.schemas import ChangePage, ChangeSet, Job, ResultPage
 from wavix_async.fastapi._jobs.shutdown import on_shutdown_signal
-from wavix_async.fastapi._jobs.store import Command, FileJobStore, new_id
+from wavix_async.fastapi._jobs.store import FileJobStore, new_id
+from wavix_async.types import JobClaim, JobStore
 
 __all__ = ["JobManager"]
 
@@ -30,41 +33,46 @@ T = TypeVar("T")
 _POLL: Final = 1.0
 
 
-class _BusyError(Exception):
-    """Another process is working on the job or reading its journal."""
-
-
 class JobManager:
     """The jobs of a router.
 
     Args:
-        directory: Where jobs are stored. None: in a temporary directory, removed when the application ends.
-        kept: The most ended jobs to list; a temporary directory keeps no others.
+        store: Where jobs are stored: a store, or a directory for them. None: in a temporary directory, removed when the
+            application ends.
+        limit: The most jobs that this process works on at once.
+        kept: The most jobs at rest to list; a temporary directory keeps no others.
         safety: The limits at which a job is refused or stopped. None: the default limits.
         grace: Seconds that jobs get to stop cleanly when the application ends.
     """
 
-    def __init__(self, directory: Path | None, kept: int, safety: fleet.Safety | None, grace: float) -> None:
-        self._directory = directory
+    def __init__(
+        self, store: JobStore | Path | None, *, limit: int, kept: int, safety: fleet.Safety | None, grace: float
+    ) -> None:
+        self._store = store
+        self._limit = limit
         self._kept = kept
         self._safety = safety
         self._grace = grace
-        self._open_store: FileJobStore | None = None
+        self._open_records: JobRecords | None = None
+        self._beginning = 0
         self._runs: dict[str, JobRun] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._storage_problems: dict[str, JobProblem] = {}
+        self._changed = asyncio.Event()
         self.shutting_down = asyncio.Event()
         """Set when the application begins to shut down; it ends streams and waits."""
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[None]:
         """Open the store while the application runs; at the end, stop all jobs."""
-        self.shutting_down = asyncio.Event()
-        temporary = None if self._directory is not None else TemporaryDirectory(prefix="wavix-jobs-")
+        self.shutting_down, self._changed = asyncio.Event(), asyncio.Event()
+        temporary = TemporaryDirectory(prefix="wavix-jobs-") if self._store is None else None
         try:
-            path = Path(temporary.name) if temporary is not None else self._directory
-            assert path is not None
-            self._open_store = await run_in_thread(FileJobStore, path)
+            store = self._store if temporary is None else Path(temporary.name)
+            if isinstance(store, str | PathLike):
+                store = await run_in_thread(FileJobStore, store)
+            assert store is not None
+            self._open_records = JobRecords(store)
             grace = self._grace
             try:
                 with on_shutdown_signal(self._begin_shutdown):
@@ -75,7 +83,7 @@ class JobManager:
             finally:
                 await self._close(grace)
         finally:
-            self._open_store = None
+            self._open_records = None
             if temporary is not None:
                 await run_in_thread(temporary.cleanup)
 
@@ -85,6 +93,7 @@ class JobManager:
         This runs at the signal, because the server ends the lifespan only after all streams have ended.
         """
         self.shutting_down.set()
+        self._announce()
         for run in self._runs.values():
             run.interrupt()
 
@@ -100,11 +109,7 @@ class JobManager:
     # --- reading ---
 
     async def get(self, job_id: str) -> Job:
-        """Return the current state of a job.
-
-        Raises:
-            UnknownJobError: There is no such job.
-        """
+        """Return the current state of a job."""
         run = self._runs.get(job_id)
         return run.job if run is not None else await _in_store_thread(self._read, job_id)
 
@@ -117,12 +122,11 @@ class JobManager:
         loop = asyncio.get_running_loop()
         end = loop.time() + seconds
         while not self.shutting_down.is_set():
-            run = self._runs.get(known.id)
+            run, changed, until = self._runs.get(known.id), self._changed, loop.time() + _POLL
             if run is not None:
                 job, changed, until = run.job, run.changed, end
             else:
                 job = await _in_store_thread(self._read, known.id)
-                changed, until = self.shutting_down, loop.time() + _POLL
             if job != known or loop.time() >= end:
                 return job
             with suppress(TimeoutError):
@@ -131,97 +135,70 @@ class JobManager:
         return known
 
     async def changes(self, job_id: str, offset: int, limit: int) -> ChangePage:
-        """Return a page of the changes of a job.
-
-        Raises:
-            UnknownJobError: There is no such job.
-        """
+        """Return a page of the changes of a job."""
         job = await self.get(job_id)
-        return await _in_store_thread(self._store.changes, job, offset, limit)
+        return await _in_store_thread(self._records.changes, job, offset, limit)
 
     async def results(self, job_id: str, statuses: list[fleet.FleetStatus], offset: int, limit: int) -> ResultPage:
-        """Return a page of the job's results with these statuses; an empty list means all results.
-
-        Raises:
-            UnknownJobError: There is no such job.
-        """
+        """Return a page of the job's results with these statuses; an empty list means all results."""
         job = await self.get(job_id)
-        return await _in_store_thread(self._store.results, job, statuses, offset, limit)
+        return await _in_store_thread(self._records.results, job, statuses, offset, limit)
 
     # --- commands ---
 
     async def create(self, wavix: WavixClient, request: ChangeSet) -> Job:
         """Begin a job."""
         job = Job(id=new_id(), state="planning", created_at=datetime.now(UTC))
-        lock = await _in_store_thread(self._create, job, request)
-        self._start_run(job, lock, wavix, request)
+        with self._place():
+            claim = await _in_store_thread(self._create, job, request)
+            self._start_run(job, claim, wavix, request)
         return job
-
-    async def start(self, job_id: str) -> Job:
-        """Start a planned job.
-
-        Raises:
-            UnknownJobError: There is no such job.
-            WrongStateError: The job is not in the state `planned`.
-        """
-        job = await self.get(job_id)
-        if job.state != "planned":
-            raise WrongStateError(f"The job is {job.state}: only a planned job can be started.")
-        return await self._send_command(job, "start")
 
     async def cancel(self, job_id: str) -> Job:
-        """Cancel a job: requests in flight finish, and no others are sent.
-
-        Raises:
-            UnknownJobError: There is no such job.
-            WrongStateError: The job has ended.
-        """
-        job = await self.get(job_id)
-        if job.is_final:
-            raise WrongStateError(f"The job is {job.state}: there is nothing to cancel.")
-        return await self._send_command(job, "cancel")
-
-    async def resume(self, wavix: WavixClient, job_id: str) -> Job:
-        """Resume a job that was stopped or whose process ended.
-
-        Raises:
-            UnknownJobError: There is no such job.
-            WrongStateError: The job is in progress, or there is nothing left to do.
-        """
-        job, lock, work = await _in_store_thread(self._reopen, job_id, self._work_to_resume)
-        self._start_run(job, lock, wavix, work)
-        return job
-
-    async def roll_back(self, wavix: WavixClient, job_id: str) -> Job:
-        """Undo the changes of a job, or resume its roll-back.
-
-        Raises:
-            UnknownJobError: There is no such job.
-            WrongStateError: The job is in progress, or it has changed nothing.
-        """
-        job, lock, work = await _in_store_thread(self._reopen, job_id, self._work_to_roll_back)
-        self._start_run(job, lock, wavix, work)
-        return job
-
-    async def _send_command(self, job: Job, command: Command) -> Job:
-        run = self._runs.get(job.id)
-        if run is None:
-            await _in_store_thread(self._store.send_command, job.id, command)
-            return job
-        if command == "start":
-            run.start()
-        else:
+        """Cancel a job: requests in flight finish, and no others are sent."""
+        run = self._runs.get(job_id)
+        if run is not None:
             run.cancel()
-        return run.job
+            return run.job
+        job = await _in_store_thread(self._cancel, job_id)
+        self._announce()
+        return job
 
-    def _start_run(self, job: Job, lock: Lock, wavix: WavixClient, work: JobWork) -> None:
-        run = JobRun(job, self._store, lock, wavix, safety=self._safety, on_end=self._remove_run)
+    async def continue_job(self, wavix: WavixClient, job_id: str, how: Literal["start", "resume", "roll back"]) -> Job:
+        """Start a planned job, resume one that was stopped or whose process ended, or undo one."""
+        works = {"start": self._work_to_start, "resume": self._work_to_resume, "roll back": self._work_to_roll_back}
+        with self._place():
+            job, claim, work = await _in_store_thread(self._reopen, job_id, works[how])
+            self._start_run(job, claim, wavix, work)
+        return job
+
+    @contextmanager
+    def _place(self) -> Iterator[None]:
+        """Reserve the place of a job that is about to begin."""
+        if len(self._runs) + self._beginning >= self._limit:
+            raise TooManyJobsError(
+                f"This service works on {self._limit} jobs, its limit. Try again when one has ended."
+            )
+        self._beginning += 1
+        try:
+            yield
+        finally:
+            self._beginning -= 1
+
+    def _start_run(self, job: Job, claim: JobClaim, wavix: WavixClient, work: JobWork) -> None:
+        run = JobRun(job, self._records, claim, wavix, safety=self._safety, on_end=self._remove_run)
         self._runs[job.id] = run
         task = run.start_work(work)
         self._tasks.add(task)
         if self.shutting_down.is_set():
             run.interrupt()
         task.add_done_callback(self._tasks.discard)
+        self._announce()
+
+    def _announce(self) -> None:
+        """Wake the readers of jobs that this process does not run: one of them may have begun or ended."""
+        self._changed.set()
+        self._changed = asyncio.Event()
 
     def _remove_run(self, run: JobRun) -> None:
         del self._runs[run.job.id]
@@ -229,56 +206,65 @@ class JobManager:
     # --- in a thread ---
 
     @property
-    def _store(self) -> FileJobStore:
-        if self._open_store is None:
+    def _records(self) -> JobRecords:
+        if self._open_records is None:
             raise ConfigurationError(
                 "The lifespan of the router of bulk jobs has not run: include the router in the outermost application. "
                 "A mounted application does not run a lifespan."
             )
-        return self._open_store
+        return self._open_records
 
     def _read(self, job_id: str) -> Job:
-        job = self._store.read(job_id)
+        job = self._records.read(job_id)
         if job is None:
             raise UnknownJobError(f"There is no job {job_id!r}.")
-        if not job.is_final and not self._store.is_claimed(job_id):
-            with suppress(_BusyError):
-                job = self._finish_abandoned(job_id)
+        if not job.is_at_rest and not self._records.store.is_claimed(job_id):
+            job = self._finish_abandoned(job_id) or job
         return job
 
-    def _finish_abandoned(self, job_id: str) -> Job:
-        """Determine and write the final state of a job whose process ended.
-
-        Raises:
-            _BusyError: Another process is working on the job or reading its journal.
-        """
-        with self._claim_abandoned(job_id):
-            job = self._store.read(job_id)
-            if job is None or job.is_final:
-                return job or self._read(job_id)
+    def _finish_abandoned(self, job_id: str) -> Job | None:
+        """Determine and write the final state of a job whose process ended; None if another process does so."""
+        with ExitStack() as claimed:
             try:
-                report = self._store.read_report_of(job)
+                claimed.callback(self._records.store.claim(job_id).release)
+            except BlockingIOError:
+                return None
+            except OSError:
+                # The answer is correct even if nothing can be written.
+                pass
+            job = self._records.read(job_id)
+            if job is None or job.is_at_rest:
+                return job
+            try:
+                report = self._records.read_report_of(job)
             except fleet.JournalError as error:
                 if error.retryable:
-                    raise _BusyError from None
+                    return None
                 # The error may be temporary (a full disk): report it now, and try again at the next request.
                 return job.model_copy(update={"state": "interrupted", "error": self._unreadable_problem(job_id, error)})
-            resumable = self._store.can_start(job) if report is None else not report.finished
-            state: JobState = "done" if report is not None and report.finished else "interrupted"
-            job_report = None if report is None else JobReport.of(report)
-            job = job.model_copy(update={"state": state, "report": job_report, "resumable": resumable})
+            job = job.model_copy(update=self._records.end_of(job, report, "interrupted"))
             with suppress(OSError):
-                # The answer is correct even if the file cannot be written.
-                self._store.write(job)
+                self._records.write(job)
             return job
 
-    def _claim_abandoned(self, job_id: str) -> AbstractContextManager[object]:
+    def _cancel(self, job_id: str) -> Job:
+        """Cancel a job that this process does not run: it is on hold, or another process works on it."""
+        job = self._read(job_id)
+        if job.is_final:
+            raise WrongStateError(f"The job is {job.state}: there is nothing to cancel.")
         try:
-            return self._store.claim(job_id)
+            claim = self._records.store.claim(job_id)
         except BlockingIOError:
-            raise _BusyError from None
-        except OSError:
-            return nullcontext()
+            self._records.ask_to_cancel(job_id)
+            return job
+        try:
+            on_disk = self._records.read(job_id)
+            if on_disk is not None and on_disk.state == "planned":
+                job = on_disk.model_copy(update={"state": "stopped", "resumable": self._records.can_start(on_disk)})
+                self._records.write(job)
+        finally:
+            claim.release()
+        return job
 
     def _unreadable_problem(self, job_id: str, error: fleet.JournalError) -> JobProblem:
         # Log once per job, and always return the same object, because a stream compares jobs to find a change.
@@ -287,71 +273,75 @@ class JobManager:
         return self._storage_problems[job_id]
 
     def _list_jobs(self) -> list[Job]:
-        return list(self._iterate_jobs())
-
-    def _iterate_jobs(self) -> Iterator[Job]:
-        """Yield the jobs to list, and remove the others if the directory is temporary."""
-        ended = 0
-        for job_id in self._store.newest_ids():
+        """Return the jobs to list, and remove the others if the directory is temporary."""
+        jobs: list[Job] = []
+        at_rest = 0
+        for job_id in self._records.newest_ids():
             run = self._runs.get(job_id)
-            if run is None and ended >= self._kept and not self._store.is_claimed(job_id):
-                if self._directory is None:
-                    self._store.remove(job_id)
+            if run is None and at_rest >= self._kept and not self._records.store.is_claimed(job_id):
+                if self._store is None:
+                    self._records.store.remove(job_id)
                 continue
             with suppress(UnknownJobError):
                 job = run.job if run is not None else self._read(job_id)
-                ended += job.is_final
-                yield job
+                at_rest += job.is_at_rest
+                jobs.append(job)
+        return jobs
 
-    def _create(self, job: Job, request: ChangeSet) -> Lock:
-        lock = self._store.claim(job.id)
+    def _create(self, job: Job, request: ChangeSet) -> JobClaim:
+        claim = self._records.store.claim(job.id)
         try:
-            self._store.write_request(job.id, request)
-            self._store.write(job)
-            if self._directory is None:
-                # This removes the oldest ended jobs.
+            self._records.write_request(job.id, request)
+            self._records.write(job)
+            if self._store is None:
+                # This removes the oldest jobs at rest.
                 self._list_jobs()
         except BaseException:
             with suppress(OSError):
-                self._store.remove(job.id)
-            lock.release()
+                self._records.store.remove(job.id)
+            claim.release()
             raise
-        return lock
+        return claim
 
-    def _reopen(self, job_id: str, choose_work: Callable[[Job], JobWork]) -> tuple[Job, Lock, JobWork]:
+    def _reopen(self, job_id: str, choose_work: Callable[[Job], JobWork]) -> tuple[Job, JobClaim, JobWork]:
         job = self._read(job_id)
-        if not job.is_final:
-            raise WrongStateError(f"The job is {job.state}: wait until it has ended, or cancel it.")
         try:
-            lock = self._store.claim(job_id)
-        except OSError:
-            raise WrongStateError("The job is in progress: wait until it has ended, or cancel it.") from None
+            claim = self._records.store.claim(job_id)
+        except BlockingIOError:
+            raise WrongStateError(f"The job is {job.state}: wait until it has ended, or cancel it.") from None
         try:
-            on_disk = self._store.read(job_id)
+            on_disk = self._records.read(job_id)
             # A full disk may have kept the state of `job` from being written.
-            job = on_disk if on_disk is not None and on_disk.is_final else job
+            job = on_disk if on_disk is not None and on_disk.is_at_rest else job
             work = choose_work(job)
-            self._store.take_commands(job_id)
+            self._records.take_cancel(job_id)
             changes: dict[str, object] = {"report": None, "error": None, "resumable": False}
-            changes["state"] = "planning" if isinstance(work, ChangeSet) else "running"
+            changes["state"] = "running" if work in ("resume", "roll back") or job.state == "planned" else "planning"
             if work == "roll back":
                 changes |= {"kind": "roll-back", "progress": None}
             job = job.model_copy(update=changes)
-            self._store.write(job)
+            self._records.write(job)
         except BaseException:
-            lock.release()
+            claim.release()
             raise
-        return job, lock, work
+        return job, claim, work
+
+    def _work_to_start(self, job: Job) -> JobWork:
+        request = self._records.read_request(job.id) if job.state == "planned" else None
+        if request is None:
+            raise WrongStateError(f"The job is {job.state}: only a planned job can be started.")
+        return request
 
     def _work_to_resume(self, job: Job) -> JobWork:
         has_run = self._has_run(job)
         if not job.resumable:
-            raise WrongStateError(f"The job is {job.state}: there is nothing left to do.")
+            what = "start or cancel it" if job.state == "planned" else "there is nothing left to do"
+            raise WrongStateError(f"The job is {job.state}: {what}.")
         if job.kind == "roll-back":
             # Before the roll-back begins, the latest run in the journal is the one to undo. This begins the roll-back.
             return "roll back"
         # Once a run has begun, resume from the journal, which knows more than the request.
-        request = None if has_run else self._store.read_request(job.id)
+        request = None if has_run else self._records.read_request(job.id)
         return request or "resume"
 
     def _work_to_roll_back(self, job: Job) -> JobWork:
@@ -361,7 +351,7 @@ class JobManager:
 
     def _has_run(self, job: Job) -> bool:
         try:
-            return self._store.read_report(job.id) is not None
+            return self._records.read_report(job.id) is not None
         except fleet.JournalError as error:
             if error.retryable:
                 raise

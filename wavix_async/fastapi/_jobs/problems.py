@@ -2,7 +2,8 @@
 
 import errno
 import uuid
-from typing import Any, Final
+from pathlib import Path
+from typing import Any, ClassVar, Final
 
 from fastapi import HTTPException
 from fastapi.responses import JSONResponse
@@ -11,11 +12,16 @@ from pydantic import BaseModel, ConfigDict, Field
 from wavix_async import WavixError, fleet
 from wavix_async._instrumentation import logger as _parent
 from wavix_async._instrumentation import mask
-from wavix_async.fastapi._errors import MEDIA_TYPE, problem_of
+from wavix_async.fastapi._errors import MEDIA_TYPE, RETRY_AFTER, problem_of
 
 __all__ = [
     "JobProblem",
+    "NotJsonError",
+    "PlanChangedError",
+    "RequestError",
     "StorageError",
+    "TooLargeError",
+    "TooManyJobsError",
     "UnknownJobError",
     "WrongStateError",
     "error_response",
@@ -45,12 +51,55 @@ class JobProblem(BaseModel):
     retryable: bool = Field(default=False, description="Whether a retry may succeed later.")
 
 
-class UnknownJobError(Exception):
+class RequestError(HTTPException):
+    """A request that the router refuses with a problem. It is what FastAPI passes on while it reads a body.
+
+    Args:
+        detail: What is wrong with the request.
+    """
+
+    kind: ClassVar[str]
+    title: ClassVar[str]
+    status: ClassVar[int]
+    retry_after: ClassVar[int | None] = None
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(self.status, detail)
+
+
+class UnknownJobError(RequestError):
     """There is no such job."""
 
+    kind, title, status = "unknown-job", "There is no such job", 404
 
-class WrongStateError(Exception):
+
+class WrongStateError(RequestError):
     """The state of the job does not allow the command."""
+
+    kind, title, status = "wrong-state", "The state of the job does not allow it", 409
+
+
+class TooLargeError(RequestError):
+    """The body is too large."""
+
+    kind, title, status = "content-too-large", "The content is too large", 413
+
+
+class NotJsonError(RequestError):
+    """A POST does not say that it is JSON: with a browser, the page of another site could send it."""
+
+    kind, title, status = "not-json", "The request is not JSON", 415
+
+
+class TooManyJobsError(RequestError):
+    """This process works on as many jobs as it may."""
+
+    kind, title, status = "too-many-jobs", "Too many jobs are in progress", 429
+    retry_after = 10
+
+
+class PlanChangedError(fleet.SafetyError):
+    """A plan that was reviewed would now change something else."""
 
 
 class StorageError(Exception):
@@ -65,30 +114,35 @@ class StorageError(Exception):
         self.error = error
 
 
-def problem_of_error(error: Exception, job_id: str) -> JobProblem:
-    """Return the problem of a failed job, without secrets, and log the error."""
-    if isinstance(error, fleet.JournalError) or (isinstance(error, OSError) and not isinstance(error, WavixError)):
-        return problem_of_storage(error, job_id)
-    if isinstance(error, fleet.StalePlanError):
+def problem_of_error(error: Exception, job_id: str, journal: Path | None = None) -> JobProblem:
+    """Return the problem of a failed job, without secrets, and log the error.
+
+    Args:
+        error: The error.
+        job_id: The id of the job.
+        journal: The journal of the job, if it can be read.
+    """
+    if journal is not None and isinstance(error, fleet.JournalError) and error.__context__ is None:
+        # No file is at fault: the journal belongs to another account, or to another API.
         problem = JobProblem(
-            type=f"{_TYPE_BASE}stale-plan",
-            title="Numbers have changed since the plan was made",
+            type=f"{_TYPE_BASE}run-refused",
+            title="The run cannot be continued",
             status=409,
-            detail=str(error),
+            detail=str(error).replace(str(journal), "The journal"),
         )
+    elif isinstance(error, fleet.JournalError) or (isinstance(error, OSError) and not isinstance(error, WavixError)):
+        return problem_of_storage(error, job_id)
     elif isinstance(error, fleet.SafetyError):
-        problem = JobProblem(
-            type=f"{_TYPE_BASE}refused-for-safety", title="It would change too much", status=409, detail=str(error)
-        )
+        kind, title = "refused-for-safety", "It would change too much"
+        if isinstance(error, fleet.StalePlanError | PlanChangedError):
+            kind, title = "stale-plan", "Numbers have changed since the plan was made"
+        problem = JobProblem(type=f"{_TYPE_BASE}{kind}", title=title, status=409, detail=str(error))
     elif isinstance(error, WavixError):
         # A client that is allowed to change the numbers may also see why that failed.
         problem = JobProblem.model_validate({**problem_of(error, type_base=_TYPE_BASE), "detail": str(error)})
     else:
         problem = JobProblem(title="Internal Server Error", status=500)
-    fields = {"error": type(error).__name__, "instance": problem.instance, "job": job_id}
-    trace = None if isinstance(error, WavixError) else error
-    _logger.error("bulk job failed: %s", _mask_text(str(error), job_id), extra=fields, exc_info=trace)
-    return problem
+    return _log(problem, "bulk job failed: %s", error, job_id, trace=not isinstance(error, WavixError))
 
 
 def problem_of_storage(error: OSError | fleet.JournalError, job_id: str | None) -> JobProblem:
@@ -101,9 +155,7 @@ def problem_of_storage(error: OSError | fleet.JournalError, job_id: str | None) 
         detail="The disk is full." if is_full else "A file of the job cannot be read or written, or it is damaged.",
         retryable=True,
     )
-    fields = {"error": type(error).__name__, "instance": problem.instance, "job": job_id}
-    _logger.error("bulk job cannot use a file: %s", _mask_text(str(error), job_id), extra=fields)
-    return problem
+    return _log(problem, "bulk job cannot use a file: %s", error, job_id)
 
 
 def _is_full(error: BaseException) -> bool:
@@ -112,9 +164,12 @@ def _is_full(error: BaseException) -> bool:
     return name == "SQLITE_FULL" or (isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, errno.EDQUOT))
 
 
-def _mask_text(text: str, job_id: str | None) -> str:
+def _log(problem: JobProblem, message: str, error: Exception, job_id: str | None, *, trace: bool = False) -> JobProblem:
     # Keep the id readable, so that the operator finds the file: `mask` would hide digits that look like a phone number.
-    return mask(text) if job_id is None else job_id.join(map(mask, text.split(job_id)))
+    text = mask(str(error)) if job_id is None else job_id.join(map(mask, str(error).split(job_id)))
+    fields = {"error": type(error).__name__, "instance": problem.instance, "job": job_id}
+    _logger.error(message, text, extra=fields, exc_info=error if trace else None)
+    return problem
 
 
 def problem_of_stop(report: fleet.FleetReport, job_id: str) -> JobProblem:
@@ -131,31 +186,32 @@ def problem_of_stop(report: fleet.FleetReport, job_id: str) -> JobProblem:
     return problem
 
 
-_ERROR_RESPONSES: Final = {
-    UnknownJobError: ("unknown-job", "There is no such job", 404),
-    WrongStateError: ("wrong-state", "The state of the job does not allow it", 409),
-}
-_TOO_LARGE: Final = ("content-too-large", "The content is too large", 413)
-
-
-def error_response(
-    error: UnknownJobError | WrongStateError | StorageError | HTTPException, job_id: str | None
-) -> JSONResponse:
+def error_response(error: RequestError | StorageError, job_id: str | None) -> JSONResponse:
     """Return the response to a failed request."""
+    headers: dict[str, str] = {}
     if isinstance(error, StorageError):
         problem = problem_of_storage(error.error, job_id)
     else:
-        kind, title, status = _ERROR_RESPONSES.get(type(error), _TOO_LARGE)
-        detail = error.detail if isinstance(error, HTTPException) else str(error)
-        problem = JobProblem(type=f"{_TYPE_BASE}{kind}", title=title, status=status, detail=detail)
-    return JSONResponse(problem.model_dump(exclude_none=True), problem.status, media_type=MEDIA_TYPE)
+        if is_temporary := error.retry_after is not None:
+            headers["Retry-After"] = str(error.retry_after)
+        problem = JobProblem(
+            type=f"{_TYPE_BASE}{error.kind}",
+            title=error.title,
+            status=error.status,
+            detail=error.detail,
+            retryable=is_temporary,
+        )
+    return JSONResponse(problem.model_dump(exclude_none=True), problem.status, headers, MEDIA_TYPE)
 
 
-def problem_responses(*errors: type[Exception]) -> dict[int | str, dict[str, Any]]:
+def problem_responses(*errors: type[RequestError]) -> dict[int | str, dict[str, Any]]:
     """Return the OpenAPI responses of these errors."""
     schema = JobProblem.model_json_schema()
-    responses = (_ERROR_RESPONSES.get(kind, _TOO_LARGE) for kind in errors)
     return {
-        status: {"description": f"{title}.", "content": {MEDIA_TYPE: {"schema": schema}}}
-        for _, title, status in responses
+        error.status: {
+            "description": f"{error.title}.",
+            "content": {MEDIA_TYPE: {"schema": schema}},
+            **({} if error.retry_after is None else {"headers": {"Retry-After": RETRY_AFTER}}),
+        }
+        for error in errors
     }

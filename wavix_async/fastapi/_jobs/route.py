@@ -7,8 +7,8 @@ from fastapi import Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 
-from wavix_async.fastapi._jobs.problems import StorageError, UnknownJobError, WrongStateError, error_response
-from wavix_async.fastapi._jobs.request_body import JobRequest, TooLargeError, shorten_problems
+from wavix_async.fastapi._jobs.problems import RequestError, StorageError, error_response
+from wavix_async.fastapi._jobs.request_body import JobRequest, check_is_json, shorten_problems
 
 __all__ = ["JobRoute"]
 
@@ -24,10 +24,11 @@ class JobRoute(APIRoute):
             # Keep the original request if there is no body: only that one notices a disconnect of the client.
             job_request = JobRequest(request) if self.body_field is not None else request
             try:
+                check_is_json(request)
                 if isinstance(job_request, JobRequest):
                     job_request.check_length()
                 return await handle(job_request)
-            except (UnknownJobError, WrongStateError, StorageError, TooLargeError) as error:
+            except (RequestError, StorageError) as error:
                 return error_response(error, job_request.path_params.get("job_id"))
             except RequestValidationError as error:
                 # The application's handler for validation errors answers this error.

@@ -9,11 +9,11 @@ from itertools import accumulate
 from typing import Any, Final, Literal, ParamSpec, TypeAlias, TypeVar
 
 from wavix_async import InputError, StoppedError, StopSignal, WavixClient, fleet
-from wavix_async._files import Lock
 from wavix_async._instrumentation import logger as _parent
-from wavix_async.fastapi._jobs.problems import JobProblem, problem_of_error, problem_of_stop
-from wavix_async.fastapi._jobs.schemas import ChangeSet, Job, JobPlan, JobProgress, JobReport, JobState
-from wavix_async.fastapi._jobs.store import Command, FileJobStore
+from wavix_async.fastapi._jobs.problems import PlanChangedError, problem_of_error, problem_of_stop
+from wavix_async.fastapi._jobs.records import JobRecords
+from wavix_async.fastapi._jobs.schemas import ChangeSet, Job, JobPlan, JobProgress, JobState
+from wavix_async.types import JobClaim
 
 __all__ = ["JobRun", "JobWork", "run_in_thread"]
 
@@ -25,18 +25,19 @@ T = TypeVar("T")
 
 _logger: Final = _parent.getChild("fastapi")
 _SYNC_INTERVAL: Final = 0.5
-_START_TIMEOUT: Final = 3600.0
-"""Seconds that a plan waits for its start. A waiting plan takes memory, and the account may change in the meantime."""
 _ITEM_PLACE: Final = re.compile(r"<iterable>\[(\d+)\]")
 
 
 class JobRun:
     """One job in progress. It does not depend on a request: the HTTP client that created it may disconnect.
 
+    A plan on hold ends a run. The run after `start` makes the plan again, and carries it out if it is still the same.
+    So a plan on hold takes no memory, no thread and no open file, and outlives its process.
+
     Args:
-        job: The job in its first state.
-        store: Where the job is stored.
-        lock: The lock of the job; released at the end.
+        job: The job in its first state: `planning`, or `running` once its plan may be carried out.
+        records: Where the job is stored.
+        claim: The claim of the job; released at the end.
         wavix: The client of the account.
         safety: The limits at which the run is refused or stopped. None: the default limits.
         on_end: Called when the run has ended.
@@ -49,8 +50,8 @@ class JobRun:
     def __init__(
         self,
         job: Job,
-        store: FileJobStore,
-        lock: Lock,
+        records: JobRecords,
+        claim: JobClaim,
         wavix: WavixClient,
         *,
         safety: fleet.Safety | None,
@@ -58,13 +59,14 @@ class JobRun:
     ) -> None:
         self.job = job
         self.changed = asyncio.Event()
-        self._store = store
-        self._lock = lock
+        self._records = records
+        self._claim = claim
         self._safety = safety
         self._on_end = on_end
         self._stop = StopSignal()
         self._wavix = wavix.with_options(stop=self._stop)
-        self._started = asyncio.Event()
+        self._earlier_plan = job.plan
+        self._is_reviewed = job.state == "running"
         self._ending = asyncio.Event()
         self._end_state: JobState | None = None
         self._save_lock = asyncio.Lock()
@@ -75,12 +77,6 @@ class JobRun:
         """Start the task that does the work."""
         self._task = asyncio.create_task(self._work(work), name=f"wavix job {self.job.id}")
         return self._task
-
-    def start(self) -> None:
-        """Carry out the plan, if it is waiting for its start."""
-        if self.job.state == "planned":
-            self._update(state="running")
-            self._started.set()
 
     def cancel(self) -> None:
         """Stop cleanly: requests in flight finish, and no others are sent."""
@@ -97,17 +93,17 @@ class JobRun:
             self._task.cancel()
 
     def _begin_end(self, state: JobState) -> None:
-        if self._end_state is None and not self.job.is_final:
+        # A plan on hold outlives its process, but not its cancellation.
+        if self._end_state is None or (self._end_state == "planned" and state == "stopped"):
             self._end_state = state
             self._update(state="stopping")
             self._stop.set()
-            self._started.set()
 
     # --- the work ---
 
     async def _work(self, work: JobWork) -> None:
         request = work if isinstance(work, ChangeSet) else None
-        journal = self._store.journal(self.job.id)
+        journal = self._records.store.journal(self.job.id)
         syncing = asyncio.create_task(self._sync_with_store())
         error: Exception | None = None
         try:
@@ -128,15 +124,18 @@ class JobRun:
         try:
             self._ending.set()
             await asyncio.wait([syncing])
-            final_fields = await run_in_thread(self._final_fields, request, error)
-            # Write the end before publishing it, because a client that sees the end may resume the job at once.
-            await self._save(self.job.model_copy(update=final_fields))
-            self._update(**final_fields)
+            fields: dict[str, Any] = {}
+            # A caller may cancel a plan that is just being put on hold.
+            while not fields or (fields["state"] == "planned" and self._end_state == "stopped"):
+                fields = await run_in_thread(self._final_fields, request, error)
+                # Write the end before publishing it, because a client that sees the end may resume the job at once.
+                await self._save(self.job.model_copy(update=fields))
+            self._update(**fields)
         except Exception:
             # The file still says that the job is in progress, so the next request determines how it ended.
             _logger.exception("It could not be written down how a bulk job ended")
         finally:
-            self._lock.release()
+            self._claim.release()
             self._on_end(self)
 
     async def _plan_and_apply(self, request: ChangeSet) -> None:
@@ -147,26 +146,22 @@ class JobRun:
             job_plan = await run_in_thread(JobPlan.of, plan)
             places = _InputPlaces(request)
             job_plan = job_plan.model_copy(update={"missing": [places.locate(line) for line in job_plan.missing]})
+            self._check_plan(job_plan)
             self._update(plan=job_plan)
             if request.missing == "refuse" and job_plan.missing_count:
                 raise fleet.MissingNumbersError(job_plan.missing, job_plan.missing_count)
-            if request.confirm:
-                await run_in_thread(self._store.write_changes, self.job.id, plan.changes())
+            if request.hold and not self._is_reviewed:
+                await run_in_thread(self._records.write_changes, self.job.id, plan.changes())
                 self._stop.check()
-                self._update(state="planned")
-                await self._save()
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(_START_TIMEOUT):
-                        await self._started.wait()
-                if not self._started.is_set():
-                    self.cancel()
+                self._end_state = "planned"
+                return
             self._stop.check()
             self._update(state="running")
             await self._save()
             await fleet.apply(
                 self._wavix,
                 plan,
-                journal=await run_in_thread(self._store.create_journal, self.job.id),
+                journal=await run_in_thread(self._records.create_journal, self.job.id),
                 verify=request.verify,
                 concurrency=request.concurrency,
                 batch=request.batch,
@@ -177,26 +172,41 @@ class JobRun:
         finally:
             plan.close()
 
+    def _check_plan(self, plan: JobPlan) -> None:
+        """Check that a plan does what an earlier plan of this job promised."""
+        earlier = self._earlier_plan
+        if earlier is None:
+            return
+        if (earlier.changes or earlier.unchanged) and not (plan.changes or plan.unchanged):
+            raise PlanChangedError(
+                "The account has none of the numbers that the first plan found. Nothing was sent. Use an API key of "
+                "the account for which the job was created."
+            )
+        if self._is_reviewed and plan.digest != earlier.digest:
+            raise PlanChangedError(
+                "The account has changed since this plan was made, so the request would now change something else. "
+                "Nothing was sent. Resume the job to get a new plan."
+            )
+
     def _final_fields(self, request: ChangeSet | None, error: Exception | None) -> dict[str, Any]:
         """Return the final fields of the job, from its journal."""
-        problem = None if error is None else _problem_with_places(error, self.job.id, request)
-        report = self._store.read_report_of(self.job)
-        job_report = None if report is None else JobReport.of(report)
+        report = self._records.read_report_of(self.job)
+        any_report = None if error is None else self._records.read_report(self.job.id)
+        journal = None if any_report is None else any_report.journal
+        problem = None if error is None else problem_of_error(error, self.job.id, journal)
+        if problem is not None and problem.detail is not None and request is not None:
+            problem = problem.model_copy(update={"detail": _InputPlaces(request).locate(problem.detail)})
         if problem is None and report is not None and report.stopped_by is not None and self._end_state is None:
             problem = problem_of_stop(report, self.job.id)
-        state: JobState
+        fields = self._records.end_of(self.job, report, self._end_state or "interrupted")
         if problem is not None:
-            state = "failed"
-        elif report is not None and report.finished:
-            state = "done"
-        else:
-            state = self._end_state or "interrupted"
-        # A retry cannot help, because an invalid request stays invalid.
-        can_resume = not isinstance(error, InputError) and self._store.can_start(self.job)
-        resumable = can_resume if report is None else not report.finished
-        if report is not None or not resumable:
-            self._store.remove_request(self.job.id)
-        return {"state": state, "report": job_report, "error": problem, "resumable": resumable}
+            fields |= {"state": "failed", "error": problem}
+        if report is None and isinstance(error, InputError):
+            # A retry cannot help, because an invalid request stays invalid.
+            fields["resumable"] = False
+        if report is not None or not (fields["resumable"] or fields["state"] == "planned"):
+            self._records.remove_request(self.job.id)
+        return fields
 
     # --- state ---
 
@@ -214,25 +224,21 @@ class JobRun:
             if job is self._saved:
                 return
             try:
-                await run_in_thread(self._store.write, job)
+                await run_in_thread(self._records.write, job)
                 self._saved = job
             except OSError:
                 _logger.exception("A bulk job could not be written down")
 
     async def _sync_with_store(self) -> None:
-        """Write the state for other processes and take their commands, until the work ends."""
+        """Write the state for other processes, and end if one of them asks for it, until the work ends."""
         while not self._ending.is_set():
             with suppress(TimeoutError):
                 async with asyncio.timeout(_SYNC_INTERVAL):
                     await self._ending.wait()
             await self._save()
-            commands: set[Command] = set()
             with suppress(OSError):
-                commands = await run_in_thread(self._store.take_commands, self.job.id)
-            if "cancel" in commands:
-                self.cancel()
-            if "start" in commands:
-                self.start()
+                if await run_in_thread(self._records.take_cancel, self.job.id):
+                    self.cancel()
 
 
 class _InputPlaces:
@@ -267,10 +273,3 @@ async def run_in_thread(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs)
         if not done.cancelled():
             done.exception()
         raise
-
-
-def _problem_with_places(error: Exception, job_id: str, request: ChangeSet | None) -> JobProblem:
-    problem = problem_of_error(error, job_id)
-    if request is not None and problem.detail is not None:
-        problem = problem.model_copy(update={"detail": _InputPlaces(request).locate(problem.detail)})
-    return problem

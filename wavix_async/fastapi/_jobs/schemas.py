@@ -15,7 +15,6 @@ from wavix_async.fleet import Change, FleetProgress, FleetReport, FleetResult, F
 
 __all__ = [
     "FINAL_STATES",
-    "MAX_ID",
     "ChangePage",
     "ChangeSet",
     "Job",
@@ -27,7 +26,9 @@ __all__ = [
     "JobResult",
     "JobState",
     "NumberChanges",
+    "RecordId",
     "ResultPage",
+    "StoredChangeSet",
 ]
 
 JobState: TypeAlias = Literal["planning", "planned", "running", "stopping", "done", "stopped", "interrupted", "failed"]
@@ -38,9 +39,7 @@ FINAL_STATES: Final = frozenset({"done", "stopped", "interrupted", "failed"})
 _MISSING: Final = 100
 _PLACE: Final = re.compile(r"^<iterable>\[\d+\]: ")
 
-MAX_ID: Final = 2**63 - 1
-
-RecordId: TypeAlias = Annotated[int, Field(strict=True, gt=0, le=MAX_ID)]
+RecordId: TypeAlias = Annotated[int, Field(strict=True, gt=0, le=2**63 - 1)]
 
 
 class _RequestModel(BaseModel):
@@ -67,8 +66,9 @@ class ChangeSet(_RequestModel):
     """The request for a job."""
 
     changes: list[NumberChanges] = Field(min_length=1, description="The changes; each number may be listed once.")
-    confirm: bool = Field(
-        default=False, description="Wait after planning until you start the job, so that you can check the plan first."
+    hold: bool = Field(
+        default=False,
+        description="Stop at `planned`, and send nothing until you `start` the job, so that you can check the plan.",
     )
     batch: Literal["auto"] | Annotated[int, Field(ge=2, le=1_000, strict=True)] | None = Field(
         default="auto", description="The most equal changes to send as one request; null: one request for each number."
@@ -91,6 +91,17 @@ class ChangeSet(_RequestModel):
                 yield number_id, group.set
             for number in group.numbers:
                 yield number, group.set
+
+
+class StoredChangeSet(ChangeSet):
+    """A change set in a file, where `hold` has the name that it had in the first version."""
+
+    hold: bool = Field(default=False, alias="confirm")
+
+    @classmethod
+    def dump(cls, request: ChangeSet) -> bytes:
+        """Return a change set as such a file."""
+        return cls.model_construct(**dict(request)).model_dump_json(by_alias=True).encode()
 
 
 class JobProgress(_ResponseModel):
@@ -124,6 +135,9 @@ class JobPlan(_ResponseModel):
     unchanged: int = Field(description="How many numbers already match.")
     missing: list[str] = Field(description=f"The numbers that are not in the account, at most {_MISSING}.")
     missing_count: int = Field(description="How many numbers are not in the account.")
+    digest: str | None = Field(
+        default=None, description="SHA-256 of all changes: `start` carries out only a plan that still has this digest."
+    )
 
     @classmethod
     def of(cls, plan: Plan) -> Self:
@@ -133,6 +147,7 @@ class JobPlan(_ResponseModel):
             unchanged=plan.unchanged,
             missing=list(plan.missing[:_MISSING]),
             missing_count=plan.missing_count,
+            digest=plan.digest,
         )
 
 
@@ -161,17 +176,19 @@ class JobReport(_ResponseModel):
 class Job(_ResponseModel):
     """A bulk job."""
 
-    id: str
+    id: str = Field(description="The id of the job; ids sort by creation time.")
     state: JobState = Field(
-        description="`planned`: the job waits for its start. A job has ended if it is `done` (each number has an "
-        "outcome), `stopped` (cancelled), `interrupted` (its process ended) or `failed` (see `error`)."
+        description="`planned`: the job is on hold until its start. A job has ended if it is `done` (each number has "
+        "an outcome), `stopped` (cancelled), `interrupted` (its process ended) or `failed` (see `error`)."
     )
     kind: Literal["apply", "roll-back"] = Field(
         default="apply",
         description="Whether the job makes its changes or undoes them; the other fields describe that run.",
     )
-    created_at: datetime
-    progress: JobProgress | None = Field(default=None, description="The current progress, or the last one known.")
+    created_at: datetime = Field(description="The time of the request that created the job.")
+    progress: JobProgress | None = Field(
+        default=None, description="The current progress, or the last one of a run that has ended; null while `planned`."
+    )
     plan: JobPlan | None = Field(default=None, description="What the job changes; null until the plan is ready.")
     report: JobReport | None = Field(default=None, description="The outcome; null until the job has ended.")
     error: JobProblem | None = Field(default=None, description="Why the job failed.")
@@ -182,11 +199,16 @@ class Job(_ResponseModel):
         """Whether the job has ended."""
         return self.state in FINAL_STATES
 
+    @property
+    def is_at_rest(self) -> bool:
+        """Whether no process works on the job: it has ended, or its plan waits. The first version kept a process."""
+        return self.is_final or (self.state == "planned" and self.plan is not None and self.plan.digest is not None)
+
 
 class JobList(_ResponseModel):
     """Jobs, newest first."""
 
-    items: list[Job]
+    items: list[Job] = Field(description="The jobs.")
 
 
 def _without_half_characters(value: Any) -> Any:
@@ -210,9 +232,9 @@ class JobField(_ResponseModel):
 class JobChange(_ResponseModel):
     """The change of one number."""
 
-    id: int | None
-    number: str | None
-    fields: list[JobField]
+    id: int | None = Field(description="The number's record id; null if only its phone number is known.")
+    number: str | None = Field(description="The phone number; null if only its id is known.")
+    fields: list[JobField] = Field(description="The fields that change.")
 
     @classmethod
     def of(cls, change: Change | FleetResult) -> Self:
@@ -244,12 +266,12 @@ class JobResult(JobChange):
 class ChangePage(_ResponseModel):
     """A page of the changes, in the order of the number ids."""
 
-    items: list[JobChange]
+    items: list[JobChange] = Field(description="The changes of this page.")
     total: int = Field(description="The number of items on all pages.")
 
 
 class ResultPage(_ResponseModel):
     """A page of the results, in the order of the number ids."""
 
-    items: list[JobResult]
+    items: list[JobResult] = Field(description="The results of this page.")
     total: int = Field(description="The number of items on all pages.")
