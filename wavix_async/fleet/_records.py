@@ -6,7 +6,17 @@ from typing import Any, Literal, TypeAlias
 
 import attrs
 
-__all__ = ["Change", "FieldChange", "FleetProgress", "FleetResult", "FleetStatus", "Phase", "Sample", "field_changes"]
+__all__ = [
+    "Change",
+    "FieldChange",
+    "FleetProgress",
+    "FleetResult",
+    "FleetStatus",
+    "NewValue",
+    "Phase",
+    "Sample",
+    "field_changes",
+]
 
 Phase: TypeAlias = Literal["listing", "checking", "sending", "settling", "verifying"]
 """The phase of a run: `listing` the account, `checking` that the plan is up to date, `sending` changes, `settling`
@@ -58,6 +68,23 @@ class Change:
     id: int
     number: str | None
     fields: tuple[FieldChange, ...]
+
+
+@attrs.frozen
+class NewValue:
+    """How many numbers get a value.
+
+    Attributes:
+        field: The field of `NumberUpdate`.
+        value: The new value, in JSON form; None also if `values` is not 1.
+        numbers: How many numbers get it.
+        values: How many different values are counted here: more than 1 for the rarer values of a field together.
+    """
+
+    field: str
+    value: Any
+    numbers: int
+    values: int = 1
 
 
 @attrs.frozen
