@@ -96,7 +96,7 @@ class TestPlan:
         assert URL.format(1002) in ran.out
         assert URL.format(1004) not in ran.out
         assert "... and 1 more number\n" in ran.out
-        assert "3 numbers will change; 1 already matches." in ran.out
+        assert "call_status_url -> 3 other values: 3 numbers\n3 numbers will change; 1 already matches." in ran.out
         assert writes(sandbox) == []
 
     def test_json_has_every_change(self, cli: Cli, sandbox: Sandbox, place: Path):

@@ -28,7 +28,7 @@ or as options with dots: --message-body.text.
 Example: `wavix-async numbers list --limit 10`
 
 Exit codes: 0 all done, 1 some failed, 2 wrong usage or bad input, 3 refused by a safety limit or not confirmed,
-4 a difference (spec diff), 5 temporary (try again later), 130 interrupted.
+4 a difference (fleet drift, fleet plan --exit-code, spec diff), 5 temporary (try again later), 130 interrupted.
 """
 _NUMBERS_HELP = """List, show, change and release phone numbers.
 
@@ -113,6 +113,7 @@ def _fleet(group: App) -> None:
 
     group.command(fleet.export)
     group.command(fleet.plan)
+    group.command(fleet.drift)
     group.command(fleet.apply)
     group.command(fleet.resume)
     group.command(fleet.status)

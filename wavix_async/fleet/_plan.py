@@ -84,16 +84,22 @@ class Plan:
 
     @property
     def new_values(self) -> list[NewValue]:
-        """For each field, the five most frequent new values; the others, and values of one number, are one entry."""
+        """For each field, the most frequent new values, at most six; the others together are one entry."""
         found: list[NewValue] = []
         rows = self._database.connection.execute(_NEW_VALUES)
         for field, values in groupby(rows, key=lambda row: row[0]):
-            first = list(islice(values, _FEW + 1))
-            shown = first if len(first) <= _FEW else [row for row in first[:_FEW] if row[1] > 1]
-            found += [NewValue(field, json.loads(value), count) for _, count, value in shown]
-            others = [*(count for _, count, _ in first[len(shown) :]), *(count for _, count, _ in values)]
-            if others:
-                found.append(NewValue(field, None, sum(others), len(others)))
+            first, others, numbers, last = [], 0, 0, "null"
+            for _, count, value in values:
+                if len(first) < _FEW:
+                    first.append(NewValue(field, json.loads(value), count))
+                else:
+                    others, numbers, last = others + 1, numbers + count, value
+            rare = sum(new.numbers == 1 for new in first)
+            if others == 1 and not rare:
+                first.append(NewValue(field, json.loads(last), numbers))
+            elif others + rare > 1:
+                first = [*first[: len(first) - rare], NewValue(field, None, numbers + rare, others + rare)]
+            found += first
         return found
 
     @property

@@ -7,8 +7,9 @@ from typing import Final, Literal, TypeAlias
 import attrs
 
 from wavix_async import StoppedError, StopSignal
+from wavix_async.cli._options import with_option_names
 from wavix_async.cli._output.format import format_count
-from wavix_async.fleet import FleetReport, FleetResult, FleetStatus
+from wavix_async.fleet import FleetReport, FleetResult, FleetStatus, Plan, Safety
 
 __all__ = [
     "NOT_DONE",
@@ -16,6 +17,7 @@ __all__ = [
     "Summary",
     "failure_reasons",
     "group_reasons",
+    "refusal_note",
     "status_label",
     "status_meaning",
     "stop_reason",
@@ -64,6 +66,12 @@ def _stop_signal_text() -> str:
 
 
 _STOP_SIGNAL_TEXT: Final = _stop_signal_text()
+
+
+def refusal_note(plan: Plan) -> str | None:
+    """Return why `apply` refuses a plan without other safety limits, and which it needs; None if it does not."""
+    refusal = Safety().refusal(len(plan), plan.account)
+    return refusal and with_option_names(f"{refusal}.")
 
 
 def status_label(status: FleetStatus, *, is_running: bool = False) -> str:
