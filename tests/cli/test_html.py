@@ -17,7 +17,7 @@ pytest.importorskip("cyclopts")
 from wavix_async import StoppedError, StopSignal
 from wavix_async.cli._html import Markup, bar, element, page, plan_page, run_chart, run_page
 from wavix_async.cli._output import format_duration, format_time, group_reasons, stop_reason, summarize
-from wavix_async.fleet import Change, FieldChange, FleetResult, FleetStatus, Sample
+from wavix_async.fleet import Change, FieldChange, FleetResult, FleetStatus, NewValue, Sample
 
 EVIL = "</style><script>alert(1)</script>\"'><img src=x onerror=alert(1)>&amp;\u202e\x00\x1b[2J"
 ROUTES = [
@@ -37,7 +37,7 @@ class Plan:
     missing: tuple[str, ...] = ()
     missing_count: int = 0
     digest: str = "d1" * 32
-    totals: dict[str, int] = attrs.field(factory=lambda: {"sms_enabled": 3})
+    new_values: tuple[NewValue, ...] = (NewValue("sms_enabled", value=True, numbers=3),)
     count: int = 3
     fields: tuple[FieldChange, ...] = (FieldChange("sms_enabled", before=False, after=True),)
 
@@ -128,7 +128,7 @@ def evil_plan() -> str:
             missing=(EVIL,),
             missing_count=1,
             digest=EVIL,
-            totals={EVIL: 3},
+            new_values=(NewValue(EVIL, EVIL, 3), NewValue(EVIL, None, 9, 4)),
             fields=(FieldChange(EVIL, EVIL, ROUTES), FieldChange("x", {EVIL: [EVIL]}, None)),
         )
     )
@@ -213,7 +213,7 @@ def test_missing_numbers_are_named():
 
 
 def test_nothing_to_do():
-    read = Checked(plan_page(Plan(count=0, totals={}, unchanged=12)))  # type: ignore[arg-type]
+    read = Checked(plan_page(Plan(count=0, new_values=(), unchanged=12)))  # type: ignore[arg-type]
     assert "Nothing to do: every number already matches." in read.text
     assert "table" not in read.tags
     Checked(run_page(Report()))  # type: ignore[arg-type]

@@ -88,7 +88,8 @@ class Plan:
         found: list[NewValue] = []
         rows = self._database.connection.execute(_NEW_VALUES)
         for field, values in groupby(rows, key=lambda row: row[0]):
-            first, others, numbers, last = [], 0, 0, "null"
+            first: list[NewValue] = []
+            others, numbers, last = 0, 0, "null"
             for _, count, value in values:
                 if len(first) < _FEW:
                     first.append(NewValue(field, json.loads(value), count))

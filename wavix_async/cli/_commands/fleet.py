@@ -582,15 +582,17 @@ def _page_writer(output: Path | None, suffixes: tuple[str, ...] = _PAGES) -> Wri
 
     def write(make: Callable[[], str]) -> None:
         try:
-            # The page has settings of the account.
-            with open(
-                output, "w", encoding="utf-8", errors="backslashreplace", opener=lambda *file: os.open(*file, 0o600)
-            ) as stream:
+            # The page has settings of the account, so a new file can only be read by its owner.
+            with open(output, "w", encoding="utf-8", errors="backslashreplace", opener=_private) as stream:
                 stream.write(make())
         except OSError as error:
             raise Quit(ExitCode.FAILED, f"Cannot write --output {output}: {error.strerror}.") from None
 
     return write
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
 
 
 def _check_path(option: str, path: Path, suffixes: tuple[str, ...]) -> None:

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any, Final
 
@@ -27,12 +27,13 @@ from wavix_async.cli._output import (
     format_count,
     format_duration,
     format_time,
+    refusal_note,
     status_label,
     status_meaning,
     stop_reason,
     summarize,
 )
-from wavix_async.fleet import Change, FieldChange, FleetReport, FleetResult, FleetStatus, Plan
+from wavix_async.fleet import Change, FieldChange, FleetReport, FleetStatus, NewValue, Plan
 
 __all__ = ["plan_page", "run_page"]
 
@@ -40,6 +41,19 @@ _MAX_SHOWN: Final = 1_000
 _MAX_MISSING_SHOWN: Final = 200
 _MAX_REASONS: Final = 20
 _MAX_LENGTH: Final = 300
+
+# The columns of tables. On a narrow screen, the style shows their labels beside the cells.
+_ID: Final = ("Id", "count id")
+_NUMBER: Final = ("Number", "tight number")
+_STATUS: Final = ("Status", "state")
+_ATTEMPTS: Final = ("Attempts", "count attempts")
+_NUMBERS: Final = ("Numbers", "count numbers")
+_FIELD: Final = ("Field", "tight field")
+_NEW: Final = ("New value", "new value-cell")
+_FROM: Final = ("From", "before value-cell")
+_TO: Final = ("To", "after value-cell")
+_REASON: Final = ("Reason", "stretch reason")
+_BAR: Final = ("", "stretch")
 _STATUS_ORDER: Final = (
     FleetStatus.UPDATED,
     FleetStatus.UNCHANGED,
@@ -62,6 +76,8 @@ def plan_page(plan: Plan, *, now: float | None = None) -> str:
     if plan.missing_count:
         text = f"The file lists {format_count(plan.missing_count)} that the account does not have. Nothing was sent."
         opening = _banner("bad", text, head if count else None)
+    elif note := refusal_note(plan):
+        opening = _banner("open", head, f"Nothing was sent. Safety: {note}")
     else:
         opening = _banner("running" if count else "good", head, "Nothing was sent." if count else None)
     return page(
@@ -80,7 +96,7 @@ def plan_page(plan: Plan, *, now: float | None = None) -> str:
             ),
         ),
         _missing(plan.missing, plan.missing_count),
-        _totals(plan.totals, "will change"),
+        _new_values(plan.new_values),
         _changes(plan.changes(), count),
         _record(
             [
@@ -194,20 +210,28 @@ def _css_class(status: FleetStatus) -> str:
 
 
 def _totals(totals: Mapping[str, int], action: str) -> Markup | None:
-    if not totals:
-        return None
     ranked = sorted(totals.items(), key=lambda item: -item[1])
-    largest = ranked[0][1]
+    rows = [((element("code", field), f"{count:,}", share_bar(count, ranked[0][1])), [()]) for field, count in ranked]
+    note = f"How many numbers {action}, by field."
+    return section("By field", table((_FIELD, _NUMBERS, _BAR), rows), note=note) if rows else None
+
+
+def _new_values(values: Sequence[NewValue]) -> Markup | None:
+    largest = max((each.numbers for each in values), default=0)
     rows = [
         (
-            element("td", element("code", field), cls="tight"),
-            element("td", f"{count:,}", cls="count"),
-            element("td", share_bar(count, largest), cls="stretch"),
+            (
+                element("code", each.field),
+                _format_value(each.value) if each.values == 1 else f"{each.values:,} other values",
+                f"{each.numbers:,}",
+                share_bar(each.numbers, largest),
+            ),
+            [()],
         )
-        for field, count in ranked
+        for each in values
     ]
-    heads = (("Field", "tight"), ("Numbers", "count"), ("", "stretch"))
-    return section("By field", table(heads, rows), note=f"How many numbers {action}, by field.")
+    note = "How many numbers get each new value."
+    return section("New values", table((_FIELD, _NEW, _NUMBERS, _BAR), rows), note=note) if rows else None
 
 
 # --- failures ---
@@ -225,17 +249,9 @@ def _reasons(report: FleetReport) -> Markup | None:
     reasons = [] if report.is_running else failure_reasons(report)
     if not reasons:
         return None
-    rows = [
-        (
-            element("td", f"{reason.count:,}", cls="count"),
-            element("td", _status(reason.status)),
-            element("td", reason.text, cls="stretch reason"),
-        )
-        for reason in reasons[:_MAX_REASONS]
-    ]
-    heads = (("Numbers", "count"), ("Status", None), ("Reason", "stretch"))
+    rows = [((f"{reason.count:,}", _status(reason.status), reason.text), [()]) for reason in reasons[:_MAX_REASONS]]
     more = f"The {_MAX_REASONS} most frequent of {len(reasons):,} reasons." if len(reasons) > _MAX_REASONS else None
-    return section("Not done, by reason", table(heads, rows), note=more)
+    return section("Not done, by reason", table((_NUMBERS, _STATUS, _REASON), rows), note=more)
 
 
 def _failures(report: FleetReport) -> Markup | None:
@@ -244,19 +260,21 @@ def _failures(report: FleetReport) -> Markup | None:
     count = sum(_count(report, status) for status in named)
     if not count:
         return None
-    rows = [_failed_row(result, report) for result in islice(report.results(*named), _MAX_SHOWN)]
-    heads = (("Id", "count"), ("Number", None), ("Status", None), ("Attempts", "count"), ("Reason", "stretch"))
+    rows = [
+        (
+            (
+                "" if result.id is None else str(result.id),
+                result.number,
+                _status(result.status, is_running=report.is_running),
+                result.attempts,
+                result.reason,
+            ),
+            [()],
+        )
+        for result in islice(report.results(*named), _MAX_SHOWN)
+    ]
+    heads = (_ID, _NUMBER, _STATUS, _ATTEMPTS, _REASON)
     return section("Not done, by number", table(heads, rows), note=_truncation_note(len(rows), count))
-
-
-def _failed_row(result: FleetResult, report: FleetReport) -> tuple[Markup, ...]:
-    return (
-        element("td", "" if result.id is None else str(result.id), cls="count id"),
-        element("td", result.number or "", cls="tight"),
-        element("td", _status(result.status, is_running=report.is_running)),
-        element("td", result.attempts, cls="count"),
-        element("td", result.reason or "", cls="stretch reason"),
-    )
 
 
 def _status(status: FleetStatus, *, is_running: bool = False) -> Markup:
@@ -274,9 +292,9 @@ def _changes(changes: Iterable[Change], count: int) -> Markup | None:
     if not count:
         return None
     shown = list(islice(changes, _MAX_SHOWN))
-    heads = (("Id", "count"), ("Number", None), ("Field", None), ("From", "value-cell"), ("To", "value-cell"))
-    rows = (row for change in shown for row in _field_rows(change.id, change.number, change.fields, None))
-    return section("Changes", _number_table(heads, rows), note=_truncation_note(len(shown), count))
+    rows = (((str(each.id), each.number), _field_cells(each.fields)) for each in shown)
+    note = _truncation_note(len(shown), count)
+    return section("Changes", table((_ID, _NUMBER, _FIELD, _FROM, _TO), rows), note=note)
 
 
 def _results(report: FleetReport) -> Markup | None:
@@ -284,49 +302,19 @@ def _results(report: FleetReport) -> Markup | None:
     shown = list(islice((result for result in report.results() if result.fields), _MAX_SHOWN))
     if not shown:
         return None
-    heads = (
-        ("Id", "count"),
-        ("Number", None),
-        ("Status", None),
-        ("Field", None),
-        ("From", "value-cell"),
-        ("To", "value-cell"),
-    )
     rows = (
-        row
-        for each in shown
-        for row in _field_rows(each.id, each.number, each.fields, _status(each.status, is_running=report.is_running))
-    )
-    return section("Changes", _number_table(heads, rows), note=_truncation_note(len(shown), count))
-
-
-def _number_table(heads: tuple[tuple[str, str | None], ...], rows: Iterable[Markup]) -> Markup:
-    head = element("tr", [element("th", title, scope="col", cls=kind) for title, kind in heads])
-    return element("div", element("table", element("thead", head), element("tbody", list(rows))), cls="wide")
-
-
-def _field_rows(
-    number_id: int | None, number: str | None, fields: tuple[FieldChange, ...], status: Markup | None
-) -> Iterator[Markup]:
-    """Yield a row for each field; the cells of id, number and status span all rows."""
-    span = len(fields) if len(fields) > 1 else None
-    for index, change in enumerate(fields):
-        common: list[Markup] = []
-        if index == 0:
-            common = [
-                element("td", "" if number_id is None else str(number_id), cls="count id", rowspan=span),
-                element("td", number or "", cls="tight", rowspan=span),
-            ]
-            if status is not None:
-                common.append(element("td", status, rowspan=span))
-        yield element(
-            "tr",
-            common,
-            element("td", element("code", change.field), cls="tight"),
-            element("td", _format_value(change.before), cls="before value-cell"),
-            element("td", _format_value(change.after), cls="value-cell"),
-            cls="more" if index < len(fields) - 1 else None,
+        (
+            (str(each.id), each.number, _status(each.status, is_running=report.is_running)),
+            _field_cells(each.fields),
         )
+        for each in shown
+    )
+    note = _truncation_note(len(shown), count)
+    return section("Changes", table((_ID, _NUMBER, _STATUS, _FIELD, _FROM, _TO), rows), note=note)
+
+
+def _field_cells(fields: Iterable[FieldChange]) -> list[tuple[Child, Child, Child]]:
+    return [(element("code", each.field), _format_value(each.before), _format_value(each.after)) for each in fields]
 
 
 def _format_value(value: Any) -> Child:
