@@ -208,8 +208,11 @@ class TestApply:
         assert "line 4, column 1 (id): the account has no number with the id 9999" in ran.err
         assert "--missing skip" in ran.err
         ran = cli("fleet", "apply", file, "--yes", "--missing", "skip", "--json")
-        assert (ran.code, ran.json["updated"], ran.json["failed"]) == (1, 2, 1)
-        assert [failure["id"] for failure in ran.json["failures"]] == [9999]
+        assert (ran.code, ran.json["updated"], ran.json["failed"], ran.json["skipped"]) == (0, 2, 0, 1)
+        shown = cli("fleet", "status", "fleet.run.sqlite")
+        assert (shown.code, "All 2 numbers updated; 1 skipped.\n" in shown.out) == (0, True)
+        assert "1 skipped: " in shown.out
+        assert "the account has no number with the id {id}. (9999)" in shown.out
 
     @pytest.mark.req_17
     def test_a_rejected_change_is_shown_with_its_reason(self, cli: Cli, sandbox: Sandbox, place: Path):

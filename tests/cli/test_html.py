@@ -79,6 +79,7 @@ class Report:
     failed = property(lambda self: self._count(FleetStatus.FAILED))
     unknown = property(lambda self: self._count(FleetStatus.UNKNOWN))
     not_sent = property(lambda self: self._count(FleetStatus.NOT_SENT))
+    skipped = property(lambda self: self._count(FleetStatus.SKIPPED))
     pending = property(lambda self: self._count(FleetStatus.PENDING))
     total = property(lambda self: len(self.ends) + self.unchanged)
 

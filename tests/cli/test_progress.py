@@ -80,4 +80,4 @@ def test_a_bulk_run_is_shown_the_same_way():
         rate=10.0, paused_for=0.0,
     )  # fmt: skip
     (line,) = shown(("Updating", now))
-    assert re.fullmatch(r" +3 s  updating: 30, updated 30, failed 0, 429s 1, 10/s of 10/s, ETA -", line)
+    assert re.fullmatch(r" +3 s  updating: 30, updated 30, failed 0, 429s 1, 10/s \(the limit\), ETA -", line)

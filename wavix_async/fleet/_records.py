@@ -32,6 +32,8 @@ class FleetStatus(enum.StrEnum):
     """There was nothing to change."""
     FAILED = "failed"
     """The API rejected the change, the number is gone, or another client has changed it; the reason says which."""
+    SKIPPED = "skipped"
+    """The number is not in the account, and `missing="skip"` was given."""
     UNKNOWN = "unknown"
     """The change was sent, and its outcome is not known: `resume` finds out."""
     NOT_SENT = "not_sent"

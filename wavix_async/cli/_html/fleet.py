@@ -61,6 +61,7 @@ _STATUS_ORDER: Final = (
     FleetStatus.UNKNOWN,
     FleetStatus.FAILED,
     FleetStatus.NOT_SENT,
+    FleetStatus.SKIPPED,
 )
 
 
@@ -73,13 +74,13 @@ def plan_page(plan: Plan, *, now: float | None = None) -> str:
     """
     count = len(plan)
     head = f"{format_count(count)} will change." if count else "Nothing to do: every number already matches."
+    note = refusal_note(plan)
+    more = f"Nothing was sent.{f' Safety: {note}' if note else ''}"
     if plan.missing_count:
-        text = f"The file lists {format_count(plan.missing_count)} that the account does not have. Nothing was sent."
-        opening = _banner("bad", text, head if count else None)
-    elif note := refusal_note(plan):
-        opening = _banner("open", head, f"Nothing was sent. Safety: {note}")
+        text = f"The file lists {format_count(plan.missing_count)} that the account does not have."
+        opening = _banner("bad", text, f"{head} {more}")
     else:
-        opening = _banner("running" if count else "good", head, "Nothing was sent." if count else None)
+        opening = _banner("open" if note else "running" if count else "good", head, more if count else None)
     return page(
         f"Plan: {plan.name}",
         _title("Plan", plan.name, f"{plan.base_url} · {format_count(plan.account)} in the account"),
@@ -185,6 +186,8 @@ def _share(count: int, whole: int) -> str:
 def _run_tiles(report: FleetReport) -> Iterator[Tile]:
     for status in _STATUS_ORDER:
         count = _count(report, status)
+        if status is FleetStatus.SKIPPED and not count:
+            continue
         label = status_label(status, is_running=report.is_running)
         meaning = status_meaning(status, is_running=report.is_running)
         yield Tile(label, count, _css_class(status), meaning)
@@ -231,7 +234,7 @@ def _new_values(values: Sequence[NewValue]) -> Markup | None:
         for each in values
     ]
     note = "How many numbers get each new value."
-    return section("New values", table((_FIELD, _NEW, _NUMBERS, _BAR), rows), note=note) if rows else None
+    return section("New values", table((_FIELD, _NEW, _NUMBERS, ("", "bar")), rows), note=note) if rows else None
 
 
 # --- failures ---

@@ -20,6 +20,7 @@ _STYLES: Final = {
     FleetStatus.UPDATED: "green",
     FleetStatus.UNCHANGED: "",
     FleetStatus.FAILED: "red",
+    FleetStatus.SKIPPED: "yellow",
     FleetStatus.UNKNOWN: "magenta",
     FleetStatus.NOT_SENT: "yellow",
     FleetStatus.PENDING: "yellow",

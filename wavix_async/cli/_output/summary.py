@@ -30,7 +30,8 @@ _MEANINGS: Final[Mapping[FleetStatus, str]] = {
     FleetStatus.UPDATED: "the API confirmed the change",
     FleetStatus.UNCHANGED: "already matched",
     FleetStatus.FAILED: "rejected, gone, or changed by someone else",
-    FleetStatus.UNKNOWN: "sent, but no clear response: may be changed",
+    FleetStatus.SKIPPED: "not in the account",
+    FleetStatus.UNKNOWN: "sent, but not confirmed: may be changed",
     FleetStatus.NOT_SENT: "unchanged; resume the run to send it",
     FleetStatus.PENDING: "confirmed, but not in effect yet",
 }
@@ -40,7 +41,13 @@ _RUNNING_MEANINGS: Final[Mapping[FleetStatus, str]] = {
     FleetStatus.NOT_SENT: "waiting to be sent",
 }
 
-NOT_DONE: Final = (FleetStatus.FAILED, FleetStatus.UNKNOWN, FleetStatus.PENDING, FleetStatus.NOT_SENT)
+NOT_DONE: Final = (
+    FleetStatus.FAILED,
+    FleetStatus.UNKNOWN,
+    FleetStatus.PENDING,
+    FleetStatus.NOT_SENT,
+    FleetStatus.SKIPPED,
+)
 """The statuses of changes that are not done, worst first."""
 
 _MAX_REASONS: Final = 1_000
@@ -123,20 +130,21 @@ def summarize(report: FleetReport, *, interrupted: bool = False) -> Summary:
         interrupted: Whether the user has just stopped the run with Ctrl-C.
     """
     action = "rolled back" if report.kind == "roll_back" else "updated"
-    changes = report.total - report.unchanged
+    changes = report.total - report.unchanged - report.skipped
     not_done = [
         f"{getattr(report, status.value):,} {status_label(status)}"
         for status in NOT_DONE
-        if getattr(report, status.value)
+        if getattr(report, status.value) and status is not FleetStatus.SKIPPED
     ]
+    skipped = f"; {report.skipped:,} skipped" if report.skipped else ""
     if report.is_running:
         return Summary("running", f"Running: {report.updated:,} of {format_count(changes)} {action} so far.")
     stopped = stop_reason(report, interrupted=interrupted)
     if not not_done and report.finished:
-        text = f"All {format_count(changes)} {action}." if changes != 1 else f"The number was {action}."
-        return Summary("good", text if changes else "There was nothing to do.", stopped)
+        text = f"{f'All {format_count(changes)}' if changes != 1 else 'The number was'} {action}{skipped}."
+        return Summary("good", text if changes else f"There was nothing to do{skipped}.", stopped)
     counts = f"{report.updated:,} of {format_count(changes)} {action}" + (
-        f"; {', '.join(not_done)}." if not_done else "."
+        f"; {', '.join(not_done)}{skipped}." if not_done else f"{skipped}."
     )
     if report.refused_by_safety:
         return Summary("bad", f"Stopped by a safety limit: {counts}", stopped)
