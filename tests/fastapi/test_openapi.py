@@ -1,7 +1,7 @@
 """The OpenAPI of everything that we add to an application equals the stored file, byte by byte.
 
-The file's names and types are those of version 63b61a9; only descriptions and `skipped` have changed since. pydantic finds the
-docstrings of fields through the module of the base class, so a class that moves may lose them.
+The file's names and types are those of version 63b61a9; only descriptions and `skipped` have changed since. pydantic
+finds the docstrings of fields through the module of the base class, so a class that moves may lose them.
 """
 
 from __future__ import annotations
