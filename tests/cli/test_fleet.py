@@ -294,7 +294,7 @@ class TestApply:
     def test_a_refused_key_says_so(self, cli: Cli, sandbox: Sandbox, place: Path, monkeypatch: pytest.MonkeyPatch):
         monkeypatch.setenv("WAVIX_API_KEY", "a-wrong-key")
         ran = cli("fleet", "apply", wish(place / "fleet.csv", 3), "--yes")
-        assert (ran.code, ran.out) == (1, "")
+        assert (ran.code, ran.out) == (2, "")
         assert "401" in ran.err
 
 

@@ -27,8 +27,9 @@ or as options with dots: --message-body.text.
 
 Example: `wavix-async numbers list --limit 10`
 
-Exit codes: 0 all done, 1 some failed, 2 wrong usage or bad input, 3 refused by a safety limit or not confirmed,
-4 a difference (fleet drift, fleet plan --exit-code, spec diff), 5 temporary (try again later), 130 interrupted.
+Exit codes: 0 all done, 1 some failed, 2 wrong usage, bad input or a refused key, 3 refused by a safety limit or not
+confirmed, 4 a difference (fleet drift, fleet plan --exit-code, spec diff), 5 temporary (try again later), 130
+interrupted.
 """
 _NUMBERS_HELP = """List, show, change and release phone numbers.
 
