@@ -163,6 +163,6 @@ async def test_a_plan_that_cannot_be_written_or_read(wavix: WavixClient, tmp_pat
 async def test_safety_counts_the_account_of_a_saved_plan(wavix: WavixClient, tmp_path: Path) -> None:
     (await fleet.plan(wavix, urls(ids(40)))).save(tmp_path / "fleet.plan")
     saved = fleet.read_plan(tmp_path / "fleet.plan")
-    with pytest.raises(fleet.SafetyError, match="apply needs max_fraction=0.4"):
+    with pytest.raises(fleet.SafetyError, match=r"apply needs max_fraction=0\.4"):
         await fleet.apply(wavix, saved)
     assert (await fleet.apply(wavix, saved, safety=ANY_SHARE)).updated == 40

@@ -207,7 +207,8 @@ def drift(
 
 def _drift_lines(fleet_plan: Plan, limit: int) -> Iterator[str]:
     missing = f", {fleet_plan.missing_count:,} missing in the account" if fleet_plan.missing_count else ""
-    yield f"{fleet_plan.name}: {format_count(len(fleet_plan))} differ, {fleet_plan.unchanged:,} match{missing}."
+    differing = f"{format_count(len(fleet_plan))} differ{'s' * (len(fleet_plan) == 1)}"
+    yield f"{fleet_plan.name}: {differing}, {fleet_plan.unchanged:,} match{missing}."
     for change in islice(fleet_plan.changes(), limit):
         for each in change.fields:
             now, wanted = (json.dumps(value, ensure_ascii=False) for value in (each.before, each.after))
