@@ -16,7 +16,7 @@ from wavix_async._files import settings_of, to_json, update_from, update_from_js
 from wavix_async._sqlite import Database
 from wavix_async.fleet._account import AccountReader
 from wavix_async.fleet._comparison import GONE
-from wavix_async.fleet._errors import JournalError, MissingNumbersError, SafetyError, StalePlanError
+from wavix_async.fleet._errors import JournalError, MissingNumbersError, StalePlanError
 from wavix_async.fleet._executor import Executor, Stale
 from wavix_async.fleet._journal import (
     TOUCHED,
@@ -56,7 +56,6 @@ async def apply(
     batch: Literal["auto"] | int | None = None,
     stale: Stale = "refuse",
     missing: Literal["refuse", "skip"] = "refuse",
-    expect: str | None = None,
     safety: Safety | None = None,
     on_progress: Progress | None = None,
 ) -> FleetReport:
@@ -79,7 +78,6 @@ async def apply(
             "skip" these numbers (they end as failed), or "write" the planned values over the new ones.
         missing: What to do if some of the numbers are not in the account: "refuse" the whole plan (default), or "skip"
             these numbers.
-        expect: The `digest` of the plan that was reviewed; another plan is refused. Default None: not checked.
         safety: The limits at which a run is refused or stopped. Default: `Safety()`.
         on_progress: Called with a `FleetProgress` several times a second.
 
@@ -90,7 +88,7 @@ async def apply(
     Raises:
         MissingNumbersError: Some of the numbers are not in the account.
         StalePlanError: Numbers have changed since the plan was made.
-        SafetyError: The plan changes too many numbers, or is not the one that was reviewed.
+        SafetyError: The plan changes too many numbers.
         JournalError: The journal is in use, belongs to another plan, or its run has ended.
         InputError: The plan is for another API, or an option is invalid.
         WavixError: The account could not be read. Nothing was sent.
@@ -104,8 +102,6 @@ async def apply(
         raise InputError(
             f"The plan is for {plan.base_url}, and this client for {wavix.base_url}: plan with this client."
         )
-    if expect not in (None, plan.digest):
-        raise SafetyError(f"The plan has the digest {plan.digest}, not the expected {expect}. Nothing was sent.")
     if plan.missing_count and missing == "refuse":
         raise MissingNumbersError(plan.missing, plan.missing_count)
     options.safety.check(len(plan), plan.account)

@@ -1,8 +1,4 @@
-"""The file of a plan: a line of JSON for the plan, for each change and each missing number, and the hash of all lines.
-
-The hash finds a line that was changed, added or lost. The digest of the plan, which its reader has reviewed, is in the
-first line.
-"""
+"""The file of a plan: a line of JSON for the plan, for each change and missing number, and the hash of all lines."""
 
 import hashlib
 import json
@@ -21,7 +17,7 @@ _KIND: Final = "wavix fleet plan 1"
 
 
 def write_lines(path: Path, lines: Iterable[dict[str, Any]]) -> None:
-    """Write a plan. A new file can only be read by its owner: it has settings of the account.
+    """Write a plan; only the owner can read a new file, because it has settings of the account.
 
     Raises:
         InputError: The file cannot be written.
@@ -46,24 +42,24 @@ def read_lines(path: Path) -> Iterator[dict[str, Any]]:
         SafetyError: A line was changed after the plan was saved.
     """
     digest = hashlib.sha256()
-    last: dict[str, Any] = {}
     try:
         with path.open("rb") as stream:
-            for index, data in enumerate(stream):
-                last = _parse(path, data, is_first=index == 0)
-                if "sha256" in last:
-                    break
+            if _parse(data := stream.readline()).get("plan") != _KIND:
+                raise FleetFileError(f"{path} is not a saved plan. `fleet plan FILE --save {path}` makes one.")
+            digest.update(data)
+            for data in stream:
+                line = _parse(data)
+                if "sha256" in line:
+                    if line["sha256"] != digest.hexdigest() or stream.read(1):
+                        raise edited(path)
+                    return
                 digest.update(data)
-                if index:
-                    yield last
-            if "sha256" not in last:
-                raise FleetFileError(f"{path} is incomplete: its last lines are missing. Make the plan again.")
-            if last["sha256"] != digest.hexdigest() or stream.read(1):
-                raise edited(path)
+                yield line
     except (OSError, ValueError) as error:
-        if isinstance(error, InputError):
+        if isinstance(error, FleetFileError):
             raise
         raise FleetFileError(f"Cannot read {path}: {getattr(error, 'strerror', None) or error}.") from None
+    raise FleetFileError(f"{path} is incomplete: its last lines are missing. Make the plan again.")
 
 
 def edited(path: Path) -> SafetyError:
@@ -71,13 +67,9 @@ def edited(path: Path) -> SafetyError:
     return SafetyError(f"{path} was changed after the plan was saved: its digest does not fit. Make the plan again.")
 
 
-def _parse(path: Path, data: bytes, *, is_first: bool) -> dict[str, Any]:
+def _parse(data: bytes) -> dict[str, Any]:
     try:
         line = json.loads(data)
     except (ValueError, RecursionError):
-        line = None
-    if is_first and (not isinstance(line, dict) or line.get("plan") != _KIND):
-        raise FleetFileError(f"{path} is not a saved plan. `fleet plan FILE --save {path}` makes one.")
-    if not isinstance(line, dict):
-        raise edited(path)
-    return line
+        return {}
+    return line if isinstance(line, dict) else {}

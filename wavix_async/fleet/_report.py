@@ -110,16 +110,9 @@ class FleetReport:
             return [Sample(*row) for row in connection.execute(query, (self._run,))]
 
     def __str__(self) -> str:
-        words = {
-            "updated": self.updated,
-            "unchanged": self.unchanged,
-            "failed": self.failed,
-            "skipped": self.skipped,
-            "in progress" if self.is_running else "unknown": self.unknown,
-            "not sent": self.not_sent,
-            "pending": self.pending,
-        }
-        counts = ", ".join(f"{count:,} {word}" for word, count in words.items() if count or word == "updated")
+        counted = ((status.value.replace("_", " "), getattr(self, status.value)) for status in FleetStatus)
+        counts = ", ".join(f"{count:,} {word}" for word, count in counted if count or word == "updated")
+        counts = counts.replace("unknown", "in progress") if self.is_running else counts
         stopped = f"; stopped: {self.stopped_by}" if self.stopped_by else ""
         return f"{counts} of {self.total:,}; {self.requests:,} requests in {self.elapsed:.1f} s{stopped}"
 

@@ -5,7 +5,7 @@ import json
 import os
 import shlex
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from itertools import count, islice
 from pathlib import Path
@@ -206,18 +206,16 @@ def drift(
 
 
 def _drift_lines(fleet_plan: Plan, limit: int) -> Iterator[str]:
-    missing = f", {fleet_plan.missing_count:,} missing in the account" if fleet_plan.missing_count else ""
     differing = f"{format_count(len(fleet_plan))} differ{'s' * (len(fleet_plan) == 1)}"
+    missing = f", {fleet_plan.missing_count:,} missing in the account" if fleet_plan.missing_count else ""
     yield f"{fleet_plan.name}: {differing}, {fleet_plan.unchanged:,} match{missing}."
     for change in islice(fleet_plan.changes(), limit):
         for each in change.fields:
             now, wanted = (json.dumps(value, ensure_ascii=False) for value in (each.before, each.after))
             yield f"  {change.id} {change.number or '-'} {each.field}: {now}, should be {wanted}"
-    if len(fleet_plan) > limit:
-        yield f"  ... and {len(fleet_plan) - limit:,} more"
     yield from (f"  {line}" for line in fleet_plan.missing[:limit])
-    if fleet_plan.missing_count > limit:
-        yield f"  ... and {fleet_plan.missing_count - limit:,} more missing"
+    if more := max(0, len(fleet_plan) - limit) + max(0, fleet_plan.missing_count - limit):
+        yield f"  ... and {more:,} more; `fleet plan` shows them"
 
 
 def apply(
@@ -272,39 +270,23 @@ def apply(
     with _client(connection) as (runner, wavix):
         fleet_plan = source if isinstance(source, Plan) else runner.run(_plan(wavix, source))
         if fleet_plan.base_url != wavix.base_url:
-            raise Quit(
-                ExitCode.USAGE,
-                f"{file} is a plan for {fleet_plan.base_url}, and this command is for {wavix.base_url}: give "
-                f"--base-url {fleet_plan.base_url}.",
-            )
+            raise Quit(ExitCode.USAGE, f"{file} is for {fleet_plan.base_url}: give --base-url {fleet_plan.base_url}.")
         if fleet_plan.missing_count and missing == "refuse":
             _refuse_missing(fleet_plan, hint=" Give --missing skip to change the others.")
         journal_path = _journal_for(file, journal, fleet_plan) if fleet_plan else None
-        if expect not in (None, fleet_plan.digest):
-            raise Quit(
-                ExitCode.REFUSED,
-                f"The plan of {file} now has the digest {fleet_plan.digest}, not {expect}: the account or the file has "
-                f"changed since the review. Nothing was sent. To see the changes: {_command('plan', file)}",
-            )
+        if expect is not None:
+            fleet_plan.expect(expect)
         resuming = journal_path is not None and fleet.has_run(journal_path, base_url=fleet_plan.base_url)
         if fleet_plan:
             _check_safety(fleet_plan, safety)
             _show_plan(fleet_plan, journal_path, resuming=resuming)
             confirm(f"{format_count(len(fleet_plan))} at {fleet_plan.base_url} will be changed.", yes=yes)
 
-        async def start_run(client: WavixClient, on_progress: OnProgress) -> FleetReport:
-            return await fleet.apply(
-                client,
-                fleet_plan,
-                journal=journal_path,
-                verify=sending.verify,
-                concurrency=sending.concurrency,
-                batch=sending.batches,
-                stale=stale,
-                missing=missing,
-                safety=safety,
-                on_progress=on_progress,
-            )
+        def start_run(client: WavixClient, on_progress: OnProgress) -> Awaitable[FleetReport]:
+            return fleet.apply(
+                client, fleet_plan, journal=journal_path, verify=sending.verify, concurrency=sending.concurrency,
+                batch=sending.batches, stale=stale, missing=missing, safety=safety, on_progress=on_progress,
+            )  # fmt: skip
 
         outcome = _run(runner, wavix, start_run)
     return _finish(outcome, journal_path, write_page, fleet_plan.base_url, as_json=as_json)
@@ -335,11 +317,12 @@ def resume(
     """
     write_page = _page_writer(output)
 
-    async def start_run(client: WavixClient, on_progress: OnProgress) -> FleetReport:
-        return await fleet.resume(client, journal, stale=stale, on_progress=on_progress)
-
     with _client(connection) as (runner, wavix):
-        outcome = _run(runner, wavix, start_run)
+        outcome = _run(
+            runner,
+            wavix,
+            lambda client, on_progress: fleet.resume(client, journal, stale=stale, on_progress=on_progress),
+        )
     return _finish(outcome, journal, write_page, wavix.base_url, as_json=as_json)
 
 
@@ -390,15 +373,11 @@ def roll_back(
     write_page = _page_writer(output)
     earlier = fleet.status(journal)
 
-    async def start_run(client: WavixClient, on_progress: OnProgress) -> FleetReport:
-        return await fleet.roll_back(
-            client,
-            journal,
-            verify=sending.verify,
-            concurrency=sending.concurrency,
-            batch=sending.batches,
+    def start_run(client: WavixClient, on_progress: OnProgress) -> Awaitable[FleetReport]:
+        return fleet.roll_back(
+            client, journal, verify=sending.verify, concurrency=sending.concurrency, batch=sending.batches,
             on_progress=on_progress,
-        )
+        )  # fmt: skip
 
     with _client(connection) as (runner, wavix):
         if earlier.kind == "apply":

@@ -11,7 +11,6 @@ from wavix_async.cli._html.chart import run_chart
 from wavix_async.cli._html.page import (
     Child,
     Markup,
-    Tile,
     bar,
     element,
     facts,
@@ -19,7 +18,7 @@ from wavix_async.cli._html.page import (
     section,
     share_bar,
     table,
-    tiles,
+    tile,
 )
 from wavix_async.cli._output import (
     NOT_DONE,
@@ -87,13 +86,13 @@ def plan_page(plan: Plan, *, now: float | None = None) -> str:
         opening,
         section(
             "Summary",
-            tiles(
-                [
-                    Tile("will change", count, None, "differ from the file"),
-                    Tile("unchanged", plan.unchanged, None, "already match the file"),
-                    Tile("missing", plan.missing_count, "failed", "in the file, but not in the account"),
-                    Tile("in the account", plan.account, None, f"{_share(count, plan.account)} will change"),
-                ]
+            element(
+                "ul",
+                tile("will change", count, None, "differ from the file"),
+                tile("unchanged", plan.unchanged, None, "already match the file"),
+                tile("missing", plan.missing_count, "failed", "in the file, but not in the account"),
+                tile("in the account", plan.account, None, f"{_share(count, plan.account)} will change"),
+                cls="tiles",
             ),
         ),
         _missing(plan.missing, plan.missing_count),
@@ -130,7 +129,7 @@ def run_page(
         f"{kind}: {report.name}",
         _title(kind, report.name, " · ".join(filter(None, (base_url, timing)))),
         _banner(summary.kind, summary.text, summary.more),
-        section("Summary", _status_bar(report), tiles(_run_tiles(report))),
+        section("Summary", _status_bar(report), element("ul", list(_run_tiles(report)), cls="tiles")),
         _reasons(report),
         section("Speed", chart) if chart is not None else None,
         _totals(report.totals, f"the {kind.lower()} changes"),
@@ -183,14 +182,14 @@ def _share(count: int, whole: int) -> str:
 # --- counts ---
 
 
-def _run_tiles(report: FleetReport) -> Iterator[Tile]:
+def _run_tiles(report: FleetReport) -> Iterator[Markup]:
     for status in _STATUS_ORDER:
         count = _count(report, status)
         if status is FleetStatus.SKIPPED and not count:
             continue
         label = status_label(status, is_running=report.is_running)
         meaning = status_meaning(status, is_running=report.is_running)
-        yield Tile(label, count, _css_class(status), meaning)
+        yield tile(label, count, _css_class(status), meaning)
 
 
 def _status_bar(report: FleetReport) -> Markup:

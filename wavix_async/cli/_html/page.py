@@ -8,9 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from html import escape
 from typing import Any, Final, TypeAlias
 
-import attrs
-
-__all__ = ["Markup", "Tile", "bar", "element", "facts", "page", "section", "share_bar", "table", "tiles"]
+__all__ = ["Markup", "bar", "element", "facts", "page", "section", "share_bar", "table", "tile"]
 
 
 class Markup(str):
@@ -69,37 +67,21 @@ def _escape_invisible(character: str) -> str:
 # --- parts ---
 
 
-@attrs.frozen
-class Tile:
-    """One count in large type.
+def tile(label: str, value: int, kind: str | None, note: str) -> Markup:
+    """Return a count in large type, dim if it is zero.
 
-    Attributes:
+    Args:
         label: The name of the count.
         value: The count.
         kind: The CSS class that sets the color, or None.
         note: What the count means.
     """
-
-    label: str
-    value: int | str
-    kind: str | None = None
-    note: str | None = None
-
-
-def tiles(values: Iterable[Tile]) -> Markup:
-    """Return counts side by side; zeros are dim."""
-    return element("ul", [_tile(each) for each in values], cls="tiles")
-
-
-def _tile(tile: Tile) -> Markup:
-    value = f"{tile.value:,}" if isinstance(tile.value, int) else tile.value
-    kind = f"tile {tile.kind}" if tile.kind else "tile"
     return element(
         "li",
-        element("span", tile.label, cls="label"),
-        element("span", value, cls="value"),
-        element("span", tile.note, cls="note") if tile.note else None,
-        cls=f"{kind} nought" if tile.value == 0 else kind,
+        element("span", label, cls="label"),
+        element("span", f"{value:,}", cls="value"),
+        element("span", note, cls="note"),
+        cls=f"tile {kind or ''}{' nought' * (not value)}",
     )
 
 

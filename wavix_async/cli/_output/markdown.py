@@ -9,13 +9,12 @@ from typing import Any, Final
 from wavix_async.cli._console import printable
 from wavix_async.cli._output.format import format_count
 from wavix_async.cli._output.summary import refusal_note
-from wavix_async.fleet import Plan
+from wavix_async.fleet import NewValue, Plan
 
 __all__ = ["plan_markdown"]
 
 # GitHub takes 65,536 characters.
 _MAX_SHOWN: Final = 100
-_MAX_MISSING: Final = 50
 _MAX_LENGTH: Final = 120
 
 
@@ -26,49 +25,34 @@ def plan_markdown(plan: Plan) -> str:
 
 def _lines(plan: Plan) -> Iterator[str]:
     missing = f", {plan.missing_count:,} missing" if plan.missing_count else ""
-    yield f"### Plan: {_code(plan.name)}"
-    yield ""
+    yield f"### Plan: {_code(plan.name)}\n"
     yield f"**{format_count(len(plan))} will change**, {plan.unchanged:,} already match{missing}."
     if note := refusal_note(plan):
-        yield f"\n**Safety**: {_code(note)}"
+        yield f"\n**Safety**: {note}"
     if plan.missing:
-        yield "\nMissing in the account:\n"
-        yield from (f"- {_code(line)}" for line in plan.missing[:_MAX_MISSING])
-        if plan.missing_count > _MAX_MISSING:
-            yield f"- ... and {plan.missing_count - _MAX_MISSING:,} more"
+        yield f"\n**Missing in the account**, the first {len(plan.missing[:_MAX_SHOWN])}:\n"
+        yield from (f"- {_code(line)}" for line in plan.missing[:_MAX_SHOWN])
     if len(plan):
-        yield ""
-        yield from _table(
-            ("Field", "New value", "Numbers"),
-            (
-                (
-                    _code(each.field),
-                    _value(each.value) if each.values == 1 else f"{each.values:,} other values",
-                    f"{each.numbers:,}",
-                )
-                for each in plan.new_values
-            ),
+        yield from _table("Field | New value | Numbers", map(_new_value, plan.new_values))
+        yield f"\n<details><summary>The first {format_count(min(_MAX_SHOWN, len(plan)))}</summary>"
+        rows = (
+            (str(change.id), change.number or "", _code(each.field), _value(each.before), _value(each.after))
+            for change in islice(plan.changes(), _MAX_SHOWN)
+            for each in change.fields
         )
-        yield f"\n<details><summary>{format_count(min(_MAX_SHOWN, len(plan)))}</summary>\n"
-        yield from _table(
-            ("Id", "Number", "Field", "From", "To"),
-            (
-                (change.id, change.number or "", _code(each.field), _value(each.before), _value(each.after))
-                for change in islice(plan.changes(), _MAX_SHOWN)
-                for each in change.fields
-            ),
-        )
+        yield from _table("Id | Number | Field | From | To", rows)
         yield "\n</details>"
-        if len(plan) > _MAX_SHOWN:
-            yield f"\n... and {len(plan) - _MAX_SHOWN:,} more numbers."
     yield f"\nAPI: {_code(plan.base_url)}. Digest, for `fleet apply --expect`: `{plan.digest}`"
 
 
-def _table(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> Iterator[str]:
-    yield f"| {' | '.join(heads)} |"
-    yield f"|{' --- |' * len(heads)}"
-    for row in rows:
-        yield f"| {' | '.join(map(str, row))} |"
+def _new_value(new: NewValue) -> tuple[str, str, str]:
+    value = _value(new.value) if new.values == 1 else f"{new.values:,} other values"
+    return _code(new.field), value, f"{new.numbers:,}"
+
+
+def _table(heads: str, rows: Iterable[Sequence[str]]) -> Iterator[str]:
+    yield f"\n| {heads} |\n|{' --- |' * (1 + heads.count('|'))}"
+    yield from (f"| {' | '.join(row)} |" for row in rows)
 
 
 def _value(value: Any) -> str:
