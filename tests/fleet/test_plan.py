@@ -87,7 +87,6 @@ async def test_a_saved_plan_is_exact_and_private(sandbox: Sandbox, wavix: WavixC
         assert getattr(saved, name) == getattr(plan, name), name
     assert list(saved.changes()) == list(plan.changes())
     assert next(saved.changes()).fields[0].before == half
-    saved.expect(plan.digest)
     again = tmp_path / "again.plan"
     saved.save(again)
     assert again.read_bytes() == path.read_bytes()
@@ -107,11 +106,9 @@ async def test_apply_is_bound_to_the_plan_that_was_reviewed(
     sandbox.change(FIRST, call_status_url="https://colleague.example.com")
     with pytest.raises(fleet.StalePlanError, match="colleague"):
         await fleet.apply(wavix, fleet.read_plan(tmp_path / "fleet.plan"))
-    with pytest.raises(fleet.SafetyError, match=f"not {reviewed.digest}: the account or the file has changed"):
-        (await fleet.plan(wavix, urls(ids(3)))).expect(reviewed.digest)
-    # Numbers that the file names since the review are another plan, too.
-    with pytest.raises(fleet.SafetyError, match="digest"):
-        (await fleet.plan(wavix, urls(ids(4)))).expect(reviewed.digest)
+    # Without a file, the digest tells: of another state of the account, and of a file that names more numbers.
+    for count in (3, 4):
+        assert (await fleet.plan(wavix, urls(ids(count)))).digest != reviewed.digest
     assert set(methods(sandbox)) == {"GET"}
 
 

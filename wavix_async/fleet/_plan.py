@@ -16,7 +16,7 @@ from wavix_async._files import is_id, is_text, settings_of, to_json, update_from
 from wavix_async._sqlite import Database, transaction
 from wavix_async.fleet._account import AccountReader
 from wavix_async.fleet._desired import DesiredState, Match, Source, Target, read
-from wavix_async.fleet._errors import FleetFileError, SafetyError
+from wavix_async.fleet._errors import FleetFileError
 from wavix_async.fleet._journal import SCHEMA, RunRow
 from wavix_async.fleet._plan_file import edited, read_lines, write_lines
 from wavix_async.fleet._records import Change, FleetProgress, NewValue, field_changes
@@ -116,21 +116,6 @@ class Plan:
             limit: The most numbers to show.
         """
         return "\n".join(self._lines(limit))
-
-    def expect(self, digest: str) -> None:
-        """Check that this is the plan that was reviewed.
-
-        Args:
-            digest: The `digest` of that plan.
-
-        Raises:
-            SafetyError: The account or the desired state has changed since.
-        """
-        if digest != self.digest:
-            raise SafetyError(
-                f"The plan of {self.name} now has the digest {self.digest}, not {digest}: the account or the file has "
-                "changed since the review. Nothing was sent."
-            )
 
     def save(self, path: str | PathLike[str]) -> None:
         """Write the plan to a file, for `read_plan`: `apply` then changes what was reviewed, and nothing else.
@@ -295,12 +280,13 @@ def read_plan(path: str | PathLike[str]) -> Plan:
             builder.add_missing([(each["id"], each["number"], each["missing"]) for each in some if "missing" in each])
         saved = Plan(builder)
         saved.unchanged = int(head["unchanged"])
-        saved.expect(head["digest"])
+        if saved.digest == head["digest"]:
+            return saved
     except FleetFileError:
         raise
-    except (KeyError, TypeError, ValueError, AttributeError, StopIteration, sqlite3.Error, SafetyError):
-        raise edited(file) from None
-    return saved
+    except (KeyError, TypeError, ValueError, AttributeError, StopIteration, sqlite3.Error):
+        pass
+    raise edited(file)
 
 
 def _item(line: dict[str, Any]) -> tuple[int, str | None, str, str, bool]:

@@ -274,8 +274,12 @@ def apply(
         if fleet_plan.missing_count and missing == "refuse":
             _refuse_missing(fleet_plan, hint=" Give --missing skip to change the others.")
         journal_path = _journal_for(file, journal, fleet_plan) if fleet_plan else None
-        if expect is not None:
-            fleet_plan.expect(expect)
+        if expect not in (None, fleet_plan.digest):
+            raise Quit(
+                ExitCode.REFUSED,
+                f"The plan of {file} now has the digest {fleet_plan.digest}, not {expect}: the account or the file has "
+                "changed since the review. Nothing was sent.",
+            )
         resuming = journal_path is not None and fleet.has_run(journal_path, base_url=fleet_plan.base_url)
         if fleet_plan:
             _check_safety(fleet_plan, safety)

@@ -15,6 +15,7 @@ from wavix_async.cli._html.page import (
     element,
     facts,
     page,
+    row,
     section,
     share_bar,
     table,
@@ -32,7 +33,7 @@ from wavix_async.cli._output import (
     stop_reason,
     summarize,
 )
-from wavix_async.fleet import Change, FieldChange, FleetReport, FleetStatus, NewValue, Plan
+from wavix_async.fleet import Change, FieldChange, FleetReport, FleetResult, FleetStatus, NewValue, Plan
 
 __all__ = ["plan_page", "run_page"]
 
@@ -134,7 +135,7 @@ def run_page(
         section("Speed", chart) if chart is not None else None,
         _totals(report.totals, f"the {kind.lower()} changes"),
         _failures(report),
-        _results(report),
+        _changes(report.results(), report.total - report.unchanged - report.skipped, is_running=report.is_running),
         _record(
             [
                 ("Started", began),
@@ -213,7 +214,7 @@ def _css_class(status: FleetStatus) -> str:
 
 def _totals(totals: Mapping[str, int], action: str) -> Markup | None:
     ranked = sorted(totals.items(), key=lambda item: -item[1])
-    rows = [((element("code", field), f"{count:,}", share_bar(count, ranked[0][1])), [()]) for field, count in ranked]
+    rows = [row(element("code", field), f"{count:,}", share_bar(count, ranked[0][1])) for field, count in ranked]
     note = f"How many numbers {action}, by field."
     return section("By field", table((_FIELD, _NUMBERS, _BAR), rows), note=note) if rows else None
 
@@ -221,14 +222,11 @@ def _totals(totals: Mapping[str, int], action: str) -> Markup | None:
 def _new_values(values: Sequence[NewValue]) -> Markup | None:
     largest = max((each.numbers for each in values), default=0)
     rows = [
-        (
-            (
-                element("code", each.field),
-                _format_value(each.value) if each.values == 1 else f"{each.values:,} other values",
-                f"{each.numbers:,}",
-                share_bar(each.numbers, largest),
-            ),
-            [()],
+        row(
+            element("code", each.field),
+            _format_value(each.value) if each.values == 1 else f"{each.values:,} other values",
+            f"{each.numbers:,}",
+            share_bar(each.numbers, largest),
         )
         for each in values
     ]
@@ -251,7 +249,7 @@ def _reasons(report: FleetReport) -> Markup | None:
     reasons = [] if report.is_running else failure_reasons(report)
     if not reasons:
         return None
-    rows = [((f"{reason.count:,}", _status(reason.status), reason.text), [()]) for reason in reasons[:_MAX_REASONS]]
+    rows = [row(f"{each.count:,}", _status(each.status), each.text) for each in reasons[:_MAX_REASONS]]
     more = f"The {_MAX_REASONS} most frequent of {len(reasons):,} reasons." if len(reasons) > _MAX_REASONS else None
     return section("Not done, by reason", table((_NUMBERS, _STATUS, _REASON), rows), note=more)
 
@@ -263,15 +261,12 @@ def _failures(report: FleetReport) -> Markup | None:
     if not count:
         return None
     rows = [
-        (
-            (
-                "" if result.id is None else str(result.id),
-                result.number,
-                _status(result.status, is_running=report.is_running),
-                result.attempts,
-                result.reason,
-            ),
-            [()],
+        row(
+            "" if result.id is None else str(result.id),
+            result.number,
+            _status(result.status, is_running=report.is_running),
+            result.attempts,
+            result.reason,
         )
         for result in islice(report.results(*named), _MAX_SHOWN)
     ]
@@ -290,29 +285,24 @@ def _truncation_note(shown: int, count: int) -> str | None:
     return f"The first {shown:,} of {count:,}; {count - shown:,} more are not shown." if count > shown else None
 
 
-def _changes(changes: Iterable[Change], count: int) -> Markup | None:
-    if not count:
-        return None
-    shown = list(islice(changes, _MAX_SHOWN))
-    rows = (((str(each.id), each.number), _field_cells(each.fields)) for each in shown)
-    note = _truncation_note(len(shown), count)
-    return section("Changes", table((_ID, _NUMBER, _FIELD, _FROM, _TO), rows), note=note)
-
-
-def _results(report: FleetReport) -> Markup | None:
-    count = report.total - report.unchanged
-    shown = list(islice((result for result in report.results() if result.fields), _MAX_SHOWN))
+def _changes(changes: Iterable[Change | FleetResult], count: int, *, is_running: bool = False) -> Markup | None:
+    """Return the changes of a plan, or those of a run with their status."""
+    shown = list(islice((each for each in changes if each.fields), _MAX_SHOWN))
     if not shown:
         return None
     rows = (
         (
-            (str(each.id), each.number, _status(each.status, is_running=report.is_running)),
+            (
+                str(each.id),
+                each.number,
+                *([_status(each.status, is_running=is_running)] if isinstance(each, FleetResult) else []),
+            ),
             _field_cells(each.fields),
         )
         for each in shown
     )
-    note = _truncation_note(len(shown), count)
-    return section("Changes", table((_ID, _NUMBER, _STATUS, _FIELD, _FROM, _TO), rows), note=note)
+    heads = (_ID, _NUMBER, *([_STATUS] if isinstance(shown[0], FleetResult) else []), _FIELD, _FROM, _TO)
+    return section("Changes", table(heads, rows), note=_truncation_note(len(shown), count))
 
 
 def _field_cells(fields: Iterable[FieldChange]) -> list[tuple[Child, Child, Child]]:

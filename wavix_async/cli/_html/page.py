@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from html import escape
 from typing import Any, Final, TypeAlias
 
-__all__ = ["Markup", "bar", "element", "facts", "page", "section", "share_bar", "table", "tile"]
+__all__ = ["Markup", "bar", "element", "facts", "page", "row", "section", "share_bar", "table", "tile"]
 
 
 class Markup(str):
@@ -121,6 +121,11 @@ def table(
     head = element("tr", [element("th", title, scope="col", cls=kind) for title, kind in columns])
     rows = (row for shared, others in groups for row in _rows(columns, shared, others))
     return element("div", element("table", element("thead", head), element("tbody", list(rows))), cls="wide")
+
+
+def row(*cells: Child) -> tuple[Sequence[Child], Sequence[Sequence[Child]]]:
+    """Return a row of a table as a group of its own."""
+    return cells, [()]
 
 
 def _rows(

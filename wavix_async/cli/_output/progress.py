@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
 from datetime import timedelta
 from typing import Final, TypeAlias
@@ -91,22 +91,22 @@ class Display:
         speed, left = self._measure(progress)
         ending = self._wait_reason(progress) or (_eta(left), "")
         if live is None:
-            self._console.print(_line(label, progress, speed, ending[0]), soft_wrap=True)
+            self._console.print(_line(label, progress, _details(progress, speed, ending)), soft_wrap=True)
             return
         self._bar.update(self._task, description=label, total=progress.total, completed=_done(progress))
-        live.update(Group(self._bar, _details(progress, speed, ending)), refresh=True)
+        details = (Text(text, style=style) for text, style in _details(progress, speed, ending))
+        live.update(Group(self._bar, Text("  ·  ", style="dim").join(details)), refresh=True)
 
     def _measure(self, progress: RunProgress) -> tuple[float, float | None]:
         """Return the recent rate of accepted requests per second, and the estimated seconds left."""
         samples = self._samples
-        now_done = _done(progress)
-        samples.append((progress.elapsed, progress.requests - progress.rate_limited, now_done))
+        samples.append((progress.elapsed, progress.requests - progress.rate_limited, _done(progress)))
         while len(samples) > 2 and samples[0][0] < progress.elapsed - _SPAN:
             samples.popleft()
         start, taken, done = samples[0]
         seconds = max(progress.elapsed - start, _REDRAW)
-        per_second = (now_done - done) / seconds
-        left = (progress.total - now_done) / per_second if progress.total is not None and per_second > 0 else None
+        per_second = (_done(progress) - done) / seconds
+        left = (progress.total - _done(progress)) / per_second if progress.total and per_second > 0 else None
         return (progress.requests - progress.rate_limited - taken) / seconds, left
 
     def _wait_reason(self, progress: RunProgress) -> tuple[str, str] | None:
@@ -120,10 +120,7 @@ class Display:
         if round(progress.paused_for, 1):
             return (f"paused for another {progress.paused_for:.1f} s, as the API asked (429)", "yellow")
         if progress.elapsed - since >= _STALLED:
-            return (
-                f"no progress for {format_duration(round(progress.elapsed - since))}: retrying",
-                "yellow",
-            )
+            return (f"no progress for {format_duration(round(progress.elapsed - since))}: retrying", "yellow")
         return None
 
 
@@ -144,40 +141,29 @@ def _eta(left: float | None) -> str:
     return "ETA -" if left is None else f"ETA {timedelta(seconds=round(left))}"
 
 
-def _details(progress: RunProgress, speed: float, ending: tuple[str, str]) -> Text:
-    parts = [
-        *([(_successes(progress), "green")] if _has_results(progress) else []),
-        *([(f"failed {progress.failed:,}", "red" if progress.failed else "dim")] if _has_results(progress) else []),
-        *([(f"unknown {progress.unknown:,}", "magenta")] if progress.unknown else []),
-        *([(f"not sent {progress.not_sent:,}", "yellow")] if progress.not_sent else []),
+def _details(progress: RunProgress, speed: float, ending: tuple[str, str]) -> list[tuple[str, str]]:
+    """Return texts with their styles; while the run only reads numbers, there are no counts of results."""
+    done, failed, unknown, not_sent = _succeeded(progress), progress.failed, progress.unknown, progress.not_sent
+    word = str(progress.success) if isinstance(progress, BulkProgress) else "updated"
+    results = [(f"{word} {done:,}", "green"), (f"failed {failed:,}", "red" if failed else "dim")]
+    return [
+        *(results if done or failed or unknown or not_sent else []),
+        *([(f"unknown {unknown:,}", "magenta")] if unknown else []),
+        *([(f"not sent {not_sent:,}", "yellow")] if not_sent else []),
         (f"429s {progress.rate_limited:,}", "yellow" if progress.rate_limited else "dim"),
         (_pace(progress, speed), "cyan"),
         ending,
     ]
-    return Text("  ·  ", style="dim").join(Text(text, style=style) for text, style in parts)
 
 
-def _line(label: str, progress: RunProgress, speed: float, ending: str) -> Text:
+def _line(label: str, progress: RunProgress, details: Iterable[tuple[str, str]]) -> Text:
     done = _done(progress)
     # 99.9 % is not all of it.
     share = f" ({int(100 * done / progress.total)}%)" if progress.total else ""
     of = f" of {progress.total:,}" if progress.total is not None else ""
-    results = f"{_successes(progress)}, failed {progress.failed:,}, " if _has_results(progress) else ""
-    return Text(
-        f"{progress.elapsed:5.0f} s  {label.lower()}: {done:,}{of}{share}, {results}"
-        f"429s {progress.rate_limited:,}, {_pace(progress, speed)}, {ending}"
-    )
-
-
-def _has_results(progress: RunProgress) -> bool:
-    """Return whether any change has a result: while the run only reads numbers, there are no counts to show."""
-    return bool(_succeeded(progress) or progress.failed or progress.unknown or progress.not_sent)
+    parts = ", ".join(text for text, _ in details)
+    return Text(f"{progress.elapsed:5.0f} s  {label.lower()}: {done:,}{of}{share}, {parts}")
 
 
 def _succeeded(progress: RunProgress) -> int:
     return progress.succeeded if isinstance(progress, BulkProgress) else progress.updated
-
-
-def _successes(progress: RunProgress) -> str:
-    word = str(progress.success) if isinstance(progress, BulkProgress) else "updated"
-    return f"{word} {_succeeded(progress):,}"
