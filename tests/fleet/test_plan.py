@@ -51,12 +51,13 @@ async def test_new_values_are_counted_and_rare_ones_together(wavix: WavixClient)
         fleet.NewValue("call_status_url", other, 2),
         fleet.NewValue("call_status_url", None, 30, 30),
         fleet.NewValue("sms_enabled", value=True, numbers=36),
-        # A sixth value is named, too: it would be the only one of the others.
-        *(fleet.NewValue("sms_relay_url", url(number), 6) for number in range(6)),
+        *(fleet.NewValue("sms_relay_url", url(number), 6) for number in range(5)),
+        fleet.NewValue("sms_relay_url", None, 6, 1),
     ]
     lines = plan.table().splitlines()
     assert f"call_status_url -> {one}: 4 numbers" in lines
     assert "call_status_url -> 30 other values: 30 numbers" in lines
+    assert "sms_relay_url -> 1 other value: 6 numbers" in lines
     assert "sms_enabled -> true: 36 numbers" in lines
 
     several = NumberUpdate(call_status_url=None, destinations=[], sms_enabled=False, transcription_threshold=20)

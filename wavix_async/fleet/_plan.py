@@ -28,7 +28,6 @@ _MOST_READ_SINGLY: Final = 1_000
 _MOST_LISTED: Final = 1_000
 _WIDEST: Final = 60
 _FEW: Final = 5
-_COUNTS: Final = ("account", "unchanged", "missing_count")
 _NEW_VALUES: Final = """
 SELECT change.key, count(*), CASE WHEN change.type IN ('true', 'false', 'null') THEN change.type
     WHEN change.type IN ('array', 'object') THEN change.value ELSE json_quote(change.value) END AS new
@@ -84,21 +83,19 @@ class Plan:
 
     @property
     def new_values(self) -> list[NewValue]:
-        """For each field, the most frequent new values, at most six; the others together are one entry."""
+        """For each field, the five most frequent new values; the others together are one entry."""
         found: list[NewValue] = []
         rows = self._database.connection.execute(_NEW_VALUES)
         for field, values in groupby(rows, key=lambda row: row[0]):
             first: list[NewValue] = []
-            others, numbers, last = 0, 0, "null"
+            others = numbers = 0
             for _, count, value in values:
                 if len(first) < _FEW:
                     first.append(NewValue(field, json.loads(value), count))
                 else:
-                    others, numbers, last = others + 1, numbers + count, value
+                    others, numbers = others + 1, numbers + count
             rare = sum(new.numbers == 1 for new in first)
-            if others == 1 and not rare:
-                first.append(NewValue(field, json.loads(last), numbers))
-            elif others + rare > 1:
+            if others or rare > 1:
                 first = [*first[: len(first) - rare], NewValue(field, None, numbers + rare, others + rare)]
             found += first
         return found
@@ -129,12 +126,12 @@ class Plan:
         write_lines(Path(path), self._saved())
 
     def _saved(self) -> Iterator[dict[str, Any]]:
-        counts = {name: getattr(self, name) for name in _COUNTS}
-        yield {"name": self.name, "base_url": self.base_url, "digest": self.digest, **counts}
-        for number_id, number, before, after in self.connection.execute(
-            "SELECT id, number, before, after FROM item ORDER BY id"
-        ):
-            yield {"id": number_id, "number": number, "before": json.loads(before), "after": json.loads(after)}
+        yield {name: getattr(self, name) for name in ("name", "base_url", "digest", "account", "unchanged")}
+        for each in self.changes():
+            before, after = (
+                {field.field: getattr(field, when) for field in each.fields} for when in ("before", "after")
+            )
+            yield {"id": each.id, "number": each.number, "before": before, "after": after}
         for number_id, number, reason in self.connection.execute("SELECT id, number, reason FROM missing"):
             yield {"id": number_id, "number": number, "missing": reason}
 
@@ -165,7 +162,7 @@ class Plan:
                 yield f"... and {more:,} more number{'s' * (more != 1)}"
             yield ""
         for new in self.new_values:
-            value = _cell(new.value, None) if new.values == 1 else f"{new.values:,} other values"
+            value = new.others_text or _cell(new.value, None)
             yield f"{new.field} -> {value}: {new.numbers:,} number{'s' * (new.numbers != 1)}"
         missing = f"; {self.missing_count:,} missing" if self.missing_count else ""
         changing = f"{len(self):,} number{'s' * (len(self) != 1)} will change"

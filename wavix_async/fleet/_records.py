@@ -78,15 +78,20 @@ class NewValue:
 
     Attributes:
         field: The field of `NumberUpdate`.
-        value: The new value, in JSON form; None also if `values` is not 1.
+        value: The new value, in JSON form; None if `others` is not 0.
         numbers: How many numbers get it.
-        values: How many different values are counted here: more than 1 for the rarer values of a field together.
+        others: How many rarer values of the field are counted together here; 0: only `value`.
     """
 
     field: str
     value: Any
     numbers: int
-    values: int = 1
+    others: int = 0
+
+    @property
+    def others_text(self) -> str:
+        """`12 other values`; "" if this is one value."""
+        return f"{self.others:,} other value{'s' * (self.others != 1)}" if self.others else ""
 
 
 @attrs.frozen

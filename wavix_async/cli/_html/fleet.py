@@ -224,7 +224,7 @@ def _new_values(values: Sequence[NewValue]) -> Markup | None:
     rows = [
         row(
             element("code", each.field),
-            _format_value(each.value) if each.values == 1 else f"{each.values:,} other values",
+            each.others_text or _format_value(each.value),
             f"{each.numbers:,}",
             share_bar(each.numbers, largest),
         )

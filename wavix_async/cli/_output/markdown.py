@@ -46,8 +46,7 @@ def _lines(plan: Plan) -> Iterator[str]:
 
 
 def _new_value(new: NewValue) -> tuple[str, str, str]:
-    value = _value(new.value) if new.values == 1 else f"{new.values:,} other values"
-    return _code(new.field), value, f"{new.numbers:,}"
+    return _code(new.field), new.others_text or _value(new.value), f"{new.numbers:,}"
 
 
 def _table(heads: str, rows: Iterable[Sequence[str]]) -> Iterator[str]:

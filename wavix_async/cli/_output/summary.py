@@ -1,12 +1,14 @@
 """Describe a fleet run in words, for the terminal and for HTML: how it ended, and why changes are not done."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, Literal, TypeAlias
 
 import attrs
+from rich.text import Text
 
 from wavix_async import StoppedError, StopSignal
+from wavix_async.cli._console import printable
 from wavix_async.cli._options import with_option_names
 from wavix_async.cli._output.format import format_count
 from wavix_async.fleet import FleetReport, FleetResult, FleetStatus, Plan, Safety
@@ -17,6 +19,7 @@ __all__ = [
     "Summary",
     "failure_reasons",
     "group_reasons",
+    "reason_lines",
     "refusal_note",
     "status_label",
     "status_meaning",
@@ -51,6 +54,7 @@ NOT_DONE: Final = (
 """The statuses of changes that are not done, worst first."""
 
 _MAX_REASONS: Final = 1_000
+_MAX_LINES: Final = 10
 _MAX_NAMED: Final = 5
 _MAX_READ: Final = 100_000
 _OTHER_REASONS: Final = "other reasons"
@@ -170,6 +174,25 @@ class Reason:
     first: list[int | str] = attrs.field(factory=list)
 
 
+def reason_lines(reasons: Sequence[Reason], more: str) -> list[Text]:
+    """Return a line for each reason, with the first ids.
+
+    Args:
+        reasons: The reasons, the most frequent first.
+        more: Where all failures are.
+    """
+    lines = []
+    for reason in reasons[:_MAX_LINES]:
+        named = [*map(str, reason.first)]
+        if named and reason.count > len(named):
+            named.append(f"... {reason.count - len(named):,} more")
+        first = f" ({', '.join(named)})" if named else ""
+        lines.append(Text(f"{reason.count:,} {status_label(reason.status)}: {printable(reason.text)}{first}"))
+    if len(reasons) > _MAX_LINES:
+        lines.append(Text(f"... and {len(reasons) - _MAX_LINES:,} more reasons; {more}"))
+    return lines
+
+
 def failure_reasons(report: FleetReport) -> list[Reason]:
     """Return the reasons why changes are not done, the most frequent first."""
     statuses = [status for status in NOT_DONE if getattr(report, status.value)]
@@ -192,7 +215,7 @@ def group_reasons(results: Iterable[FleetResult]) -> list[Reason]:
         reason_text = None if result.reason == _STOP_SIGNAL_TEXT else result.reason
         text = reason_text or _DEFAULT_REASONS.get(result.status, "")
         if result.id is not None:
-            text = re.sub(rf"\b{result.id}\b", "{id}", text)
+            text = re.sub(rf"\b{re.escape(str(result.id))}\b", "{id}", text)
         if (result.status, text) not in grouped and len(grouped) >= _MAX_REASONS:
             text = _OTHER_REASONS
         reason = grouped.setdefault((result.status, text), Reason(result.status, text))
