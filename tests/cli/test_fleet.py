@@ -244,7 +244,7 @@ class TestDrift:
         assert lines[-1] == "  ... and 50 more; `fleet plan` shows them"
         assert len(cli("fleet", "drift", file, "--limit", 2).out.splitlines()) == 6
 
-    def test_what_is_no_drift_has_another_code(
+    def test_a_mistake_and_a_refused_key_have_another_code(
         self, cli: Cli, sandbox: Sandbox, place: Path, monkeypatch: pytest.MonkeyPatch
     ):
         (place / "fleet.csv").write_text("id,sms_enabled\n1001,perhaps\n")
