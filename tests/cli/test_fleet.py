@@ -15,8 +15,9 @@ import pytest
 
 pytest.importorskip("cyclopts")
 
+from tests.fleet.test_executor import Stored
 from tests.support.cli import PATIENCE, Cli, Ran, Terminal, end, running, start, until_in_flight, until_said
-from wavix_async import fleet
+from wavix_async import NumberUpdate, fleet
 from wavix_async.sandbox import Faults, Sandbox
 
 if TYPE_CHECKING:
@@ -436,6 +437,33 @@ class TestApply:
         ran = cli("fleet", "apply", wish(place / "fleet.csv", 3), "--yes")
         assert (ran.code, ran.out) == (2, "")
         assert "401" in ran.err
+
+
+@pytest.mark.req_26
+def test_a_change_that_an_answer_contradicts_is_nowhere_called_updated(cli: Cli, place: Path):
+    """The API answers 200, and its answers show: an ignored change, a value stored in another form, and a good one."""
+    server = Stored(20, ignores=frozenset({FIRST}))
+    wanted = {
+        FIRST: NumberUpdate(call_status_url="https://ignored.example.com"),
+        FIRST + 1: NumberUpdate(call_status_url="https://Stored-Otherwise.example.com"),
+        FIRST + 2: NumberUpdate(call_status_url="https://good.example.com"),
+    }
+
+    async def run() -> None:
+        async with server.client as wavix:
+            await fleet.apply(wavix, await fleet.plan(wavix, wanted), journal="run.sqlite")
+
+    asyncio.run(run())
+    ran = cli("fleet", "status", "run.sqlite", "--output", "run.html")
+    assert (ran.code, "1 of 3 numbers updated; 1 unknown, 1 not sent." in ran.out) == (5, True)
+    assert "which is neither the old nor the new value (1002)" in ran.out
+    page = (place / "run.html").read_text()
+    assert page.count('<span class="status updated">updated</span>') == 1
+    assert page.count('<span class="status unknown">unknown</span>') == 3  # by reason, by number, and its change
+    assert "How many numbers the run was asked to change" in page
+    report = cli("fleet", "status", "run.sqlite", "--json").json
+    assert [report[status.value] for status in fleet.FleetStatus if status != "unchanged"] == [1, 0, 0, 1, 1, 0]
+    assert [failure["id"] for failure in report["failures"]] == [FIRST + 1]
 
 
 class TestRollBack:

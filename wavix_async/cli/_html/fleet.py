@@ -133,7 +133,7 @@ def run_page(
         section("Summary", _status_bar(report), element("ul", list(_run_tiles(report)), cls="tiles")),
         _reasons(report),
         section("Speed", chart) if chart is not None else None,
-        _totals(report.totals, f"the {kind.lower()} changes"),
+        _totals(report.totals, f"the {kind.lower()} was asked to change"),
         _failures(report),
         _changes(report.results(), report.total - report.unchanged - report.skipped, is_running=report.is_running),
         _record(
