@@ -143,7 +143,7 @@ class Plan:
         rows = [("ID", "NUMBER", "FIELD", "FROM", "TO")]
         for change in islice(self.changes(), limit):
             for index, field in enumerate(change.fields):
-                number_id, number = ("", "") if index else (str(change.id), change.number or "-")
+                number_id, number = ("", "") if index else (str(change.id), _text(change.number or "-"))
                 rows.append(
                     (
                         number_id,

@@ -30,7 +30,6 @@ from wavix_async.fleet import (
     Layout,
     Plan,
     Safety,
-    SafetyError,
     Stale,
     StalePlanError,
 )
@@ -77,11 +76,6 @@ class SendOptions:
     """Send equal changes together, up to 100 numbers per request."""
     concurrency: AtLeastOne = 32
     """How many requests may be in flight at once."""
-
-    @property
-    def batches(self) -> Literal["auto"] | None:
-        """The argument `batch` of a run."""
-        return "auto" if self.batch else None
 
 
 SAFETY_OPTIONS: Final = SafetyOptions()
@@ -201,7 +195,8 @@ def drift(
         return ExitCode.DONE
     with suppress_broken_pipe():
         for line in _drift_lines(fleet_plan, limit):
-            sys.stdout.write(printable(line) + "\n")
+            # A line break of a text would forge a line.
+            sys.stdout.write(printable(line).replace("\n", "\\n") + "\n")
     return ExitCode.DIFFERENT
 
 
@@ -282,14 +277,15 @@ def apply(
             )
         resuming = journal_path is not None and fleet.has_run(journal_path, base_url=fleet_plan.base_url)
         if fleet_plan:
-            _check_safety(fleet_plan, safety)
+            safety.check(len(fleet_plan), fleet_plan.account)
             _show_plan(fleet_plan, journal_path, resuming=resuming)
             confirm(f"{format_count(len(fleet_plan))} at {fleet_plan.base_url} will be changed.", yes=yes)
 
         def start_run(client: WavixClient, on_progress: OnProgress) -> Awaitable[FleetReport]:
             return fleet.apply(
                 client, fleet_plan, journal=journal_path, verify=sending.verify, concurrency=sending.concurrency,
-                batch=sending.batches, stale=stale, missing=missing, safety=safety, on_progress=on_progress,
+                batch="auto" if sending.batch else None, stale=stale, missing=missing, safety=safety,
+                on_progress=on_progress,
             )  # fmt: skip
 
         outcome = _run(runner, wavix, start_run)
@@ -379,8 +375,8 @@ def roll_back(
 
     def start_run(client: WavixClient, on_progress: OnProgress) -> Awaitable[FleetReport]:
         return fleet.roll_back(
-            client, journal, verify=sending.verify, concurrency=sending.concurrency, batch=sending.batches,
-            on_progress=on_progress,
+            client, journal, verify=sending.verify, concurrency=sending.concurrency,
+            batch="auto" if sending.batch else None, on_progress=on_progress,
         )  # fmt: skip
 
     with _client(connection) as (runner, wavix):
@@ -503,13 +499,6 @@ def _show_plan(fleet_plan: Plan, journal_path: Path | None, *, resuming: bool) -
     if journal_path is not None:
         what = "Continuing the run in" if resuming else "Journal:"
         console.print(Text(f"{what} {journal_path}", style="dim"), soft_wrap=True)
-
-
-def _check_safety(fleet_plan: Plan, safety: Safety) -> None:
-    try:
-        safety.check(len(fleet_plan), fleet_plan.account)
-    except SafetyError as error:
-        raise Quit(ExitCode.REFUSED, with_option_names(str(error))) from None
 
 
 def _run(runner: asyncio.Runner, wavix: WavixClient, start_run: StartRun) -> FleetRunOutcome:

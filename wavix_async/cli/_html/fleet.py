@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
 from typing import Any, Final
 
@@ -130,7 +130,7 @@ def run_page(
         f"{kind}: {report.name}",
         _title(kind, report.name, " · ".join(filter(None, (base_url, timing)))),
         _banner(summary.kind, summary.text, summary.more),
-        section("Summary", _status_bar(report), element("ul", list(_run_tiles(report)), cls="tiles")),
+        section("Summary", _counts(report)),
         _reasons(report),
         section("Speed", chart) if chart is not None else None,
         _totals(report.totals, f"the {kind.lower()} was asked to change"),
@@ -183,29 +183,19 @@ def _share(count: int, whole: int) -> str:
 # --- counts ---
 
 
-def _run_tiles(report: FleetReport) -> Iterator[Markup]:
-    for status in _STATUS_ORDER:
-        count = _count(report, status)
-        if status is FleetStatus.SKIPPED and not count:
-            continue
-        label = status_label(status, is_running=report.is_running)
-        meaning = status_meaning(status, is_running=report.is_running)
-        yield tile(label, count, _css_class(status), meaning)
-
-
-def _status_bar(report: FleetReport) -> Markup:
+def _counts(report: FleetReport) -> list[Markup]:
+    """Return a bar and tiles of the counts of a run."""
     is_running = report.is_running
-    return bar(
-        [
-            (status_label(status, is_running=is_running), _count(report, status), _css_class(status))
-            for status in _STATUS_ORDER
-        ]
-    )
-
-
-def _count(report: FleetReport, status: FleetStatus) -> int:
-    count: int = getattr(report, status.value)
-    return count
+    counts = [
+        (status_label(each, is_running=is_running), getattr(report, each.value), _css_class(each), each)
+        for each in _STATUS_ORDER
+    ]
+    tiles = [
+        tile(label, count, kind, status_meaning(status, is_running=is_running))
+        for label, count, kind, status in counts
+        if count or status is not FleetStatus.SKIPPED
+    ]
+    return [bar([each[:3] for each in counts]), element("ul", tiles, cls="tiles")]
 
 
 def _css_class(status: FleetStatus) -> str:
@@ -256,8 +246,8 @@ def _reasons(report: FleetReport) -> Markup | None:
 
 def _failures(report: FleetReport) -> Markup | None:
     """Return the changes that are not done, by number, without those that were never sent: they have no reason."""
-    named = [status for status in NOT_DONE if status is not FleetStatus.NOT_SENT and _count(report, status)]
-    count = sum(_count(report, status) for status in named)
+    named = [status for status in NOT_DONE if status is not FleetStatus.NOT_SENT]
+    count = sum(getattr(report, status.value) for status in named)
     if not count:
         return None
     rows = [
