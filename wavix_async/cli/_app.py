@@ -37,7 +37,8 @@ Example: `wavix-async numbers get 1001`
 """
 _FLEET_HELP = """Keep the settings of all your numbers in one file.
 
-Use `plan` to see what will change, `apply` to change it and record the run in a journal, `roll-back` to undo a run.
+Use `plan` to see what will change, `apply` to change it and record the run in a journal, `roll-back` to undo a run, and
+`drift` to check every night that the account still matches the file.
 
 Example: `wavix-async fleet plan fleet.csv`
 """

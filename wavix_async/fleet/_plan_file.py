@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any, Final
 
@@ -25,7 +26,7 @@ def write_lines(path: Path, lines: Iterable[dict[str, Any]]) -> None:
     digest = hashlib.sha256()
     try:
         with open(path, "wb", opener=lambda name, flags: os.open(name, flags, 0o600)) as stream:
-            for line in ({"plan": _KIND}, *lines):
+            for line in chain([{"plan": _KIND}], lines):
                 data = f"{to_json(line)}\n".encode()
                 digest.update(data)
                 stream.write(data)
