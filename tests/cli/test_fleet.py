@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import shlex
 import signal
+import stat
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -13,8 +15,9 @@ import pytest
 
 pytest.importorskip("cyclopts")
 
+from tests.fleet.test_executor import Stored
 from tests.support.cli import PATIENCE, Cli, Ran, Terminal, end, running, start, until_in_flight, until_said
-from wavix_async import fleet
+from wavix_async import NumberUpdate, fleet
 from wavix_async.sandbox import Faults, Sandbox
 
 if TYPE_CHECKING:
@@ -96,7 +99,7 @@ class TestPlan:
         assert URL.format(1002) in ran.out
         assert URL.format(1004) not in ran.out
         assert "... and 1 more number\n" in ran.out
-        assert "3 numbers will change; 1 already matches." in ran.out
+        assert "call_status_url -> 3 other values: 3 numbers\n3 numbers will change; 1 already matches." in ran.out
         assert writes(sandbox) == []
 
     def test_json_has_every_change(self, cli: Cli, sandbox: Sandbox, place: Path):
@@ -148,9 +151,11 @@ class TestPlan:
         ("argv", "message"),
         [
             (["missing.csv"], "Cannot read missing.csv"),
-            (["fleet.csv", "--output", "plan.pdf"], "the suffix must be .html"),
+            (["fleet.csv", "--output", "plan.pdf"], "the suffix must be .html or .md"),
+            (["fleet.csv", "--save", "plan.sqlite"], "the suffix must be .plan"),
+            (["fleet.csv", "--save", "nowhere/fleet.plan"], "Cannot write --save"),
             (["fleet.csv", "--output", "nowhere/plan.html"], "Cannot write --output"),
-            (["--nonsense"], "Unknown option: --nonsense"),
+            (["--nonsense"], "Unknown option: --nonsense. See wavix-async fleet plan --help."),
             (["fleet.csv", "--limit", "0"], "Invalid value"),
         ],
     )
@@ -161,8 +166,144 @@ class TestPlan:
         assert message in ran.err
         assert sandbox.stats.requests == 0
 
+    @pytest.mark.req_15
+    def test_it_shows_its_digest_its_values_and_what_safety_will_say(self, cli: Cli, sandbox: Sandbox, place: Path):
+        rows = "".join(f"{number},https://one.example.com\n" for number in sandbox.numbers)
+        (place / "fleet.csv").write_text(f"id,call_status_url\n{rows}")
+        argv = ("fleet", "plan", "fleet.csv", "--save", "fleet.plan", "--output")
+        ran = cli(*argv, "plan.html")
+        digest = fleet.read_plan("fleet.plan").digest
+        values = "call_status_url -> https://one.example.com: 60 numbers"
+        needed = "apply needs --max-fraction 1."
+        assert (ran.code, ran.out.splitlines()[-1]) == (0, f"Digest: {digest}")
+        for text in (
+            values,
+            "Safety: the plan changes 60 of the account's 60 numbers (100%), more than --max-fraction",
+        ):
+            assert text in ran.out
+        assert needed in ran.out
+        page = (place / "plan.html").read_text()
+        assert needed in page
+        assert digest in page
+        assert '<td class="new value-cell">https://one.example.com</td><td class="count numbers">60</td>' in page
+        assert cli(*argv, "plan.md").code == 0
+        written = (place / "plan.md").read_text()
+        assert "**60 numbers will change**, 0 already match." in written
+        assert "| `call_status_url` | `https://one.example.com` | 60 |" in written
+        assert needed in written
+        assert f"`{digest}`" in written
+        # Programs that read stdout get the changes alone.
+        ran = cli("fleet", "plan", "fleet.csv", "--json")
+        assert len(ran.ndjson) == 60
+        assert ran.err.splitlines()[-1] == f"Digest: {digest}"
+        assert all(
+            stat.S_IMODE((place / name).stat().st_mode) == 0o600 for name in ("fleet.plan", "plan.html", "plan.md")
+        )
+        assert writes(sandbox) == []
+
+    def test_the_markdown_of_a_plan_is_text(self, cli: Cli, sandbox: Sandbox, place: Path):
+        evil = "<img src=x>|`]($@me"
+        for number in range(FIRST, FIRST + 3):
+            sandbox.change(number, call_status_url=evil)
+        (place / "fleet.csv").write_text("id,call_status_url\n" + "".join(f"{FIRST + at},null\n" for at in range(3)))
+        assert cli("fleet", "plan", "fleet.csv", "--output", "plan.md").code == 0
+        written = (place / "plan.md").read_text()
+        assert written.count(r"| ``<img src=x>\|`]($@me`` |") == 3
+        assert re.sub("``.*?``", "", written).count("<img") == 0
+
+    def test_exit_code_tells_whether_there_is_something_to_do(self, cli: Cli, sandbox: Sandbox, place: Path):
+        file = wish(place / "fleet.csv", 3)
+        assert cli("fleet", "plan", file, "--exit-code").code == 4
+        assert cli("fleet", "plan", file).code == 0
+        assert cli("fleet", "apply", file, "--yes").code == 0
+        assert cli("fleet", "plan", file, "--exit-code").code == 0
+        assert cli("fleet", "plan", wish(file, 3, more="9999,null\n"), "--exit-code").code == 2
+
+
+class TestDrift:
+    def test_it_is_silent_until_the_account_differs(self, cli: Cli, sandbox: Sandbox, place: Path):
+        assert cli("fleet", "export", "fleet.csv").code == 0
+        assert cli("fleet", "drift", "fleet.csv") == Ran(0, "", "")
+        sandbox.change(FIRST, call_status_url="https://\x1b[2Jcolleague.example.com", sms_enabled=True)
+        before = sandbox.numbers[FIRST]["number"]
+        ran = cli("fleet", "drift", "fleet.csv")
+        assert (ran.code, ran.err) == (4, "")
+        assert ran.out.splitlines() == [
+            "fleet.csv: 1 number differs, 59 match.",
+            f'  {FIRST} {before} call_status_url: "https://\\u001b[2Jcolleague.example.com", should be null',
+            f"  {FIRST} {before} sms_enabled: true, should be false",
+        ]
+        assert writes(sandbox) == []
+
+    def test_it_is_short_and_names_missing_numbers(self, cli: Cli, sandbox: Sandbox, place: Path):
+        file = wish(place / "fleet.csv", 50, more="".join(f"{9000 + at},null\n" for at in range(40)))
+        ran = cli("fleet", "drift", file)
+        assert (ran.code, ran.err) == (4, "")
+        lines = ran.out.splitlines()
+        assert lines[0] == f"{file}: 50 numbers differ, 0 match, 40 missing in the account."
+        assert "no number with the id 9000" in lines[21]
+        assert lines[-1] == "  ... and 50 more; `fleet plan` shows them"
+        assert len(cli("fleet", "drift", file, "--limit", 2).out.splitlines()) == 6
+
+    def test_a_mistake_and_a_refused_key_have_another_code(
+        self, cli: Cli, sandbox: Sandbox, place: Path, monkeypatch: pytest.MonkeyPatch
+    ):
+        (place / "fleet.csv").write_text("id,sms_enabled\n1001,perhaps\n")
+        assert cli("fleet", "drift", "fleet.csv").code == 2
+        monkeypatch.setenv("WAVIX_API_KEY", "a-wrong-key")
+        assert cli("fleet", "drift", wish(place / "fleet.csv", 1)).code == 2
+
 
 class TestApply:
+    @pytest.mark.req_15
+    def test_it_is_bound_to_the_plan_that_was_reviewed(self, cli: Cli, sandbox: Sandbox, place: Path):
+        """A change of a colleague after the review is refused with code 3, with a digest and with a saved plan."""
+        file = wish(place / "fleet.csv", 3)
+        assert cli("fleet", "plan", file, "--save", "fleet.plan").code == 0
+        digest = fleet.read_plan("fleet.plan").digest
+        colleague = "https://colleague.example.com"
+        sandbox.change(FIRST, call_status_url=colleague)
+        ran = cli("fleet", "apply", file, "--yes", "--expect", digest)
+        assert (ran.code, ran.out, writes(sandbox)) == (3, "", [])
+        assert f"not {digest}: the account or the file has changed since the review. Nothing was sent." in ran.err
+        ran = cli("fleet", "apply", "fleet.plan", "--yes")
+        assert (ran.code, ran.out, writes(sandbox)) == (3, "", [])
+        assert f"{FIRST}: call_status_url is " in ran.err
+        assert sandbox.numbers[FIRST]["call_status_url"] == colleague
+        # What was reviewed, and only that: the file names more by now.
+        sandbox.reset()
+        wish(file, 9)
+        ran = cli("fleet", "apply", "fleet.plan", "--yes", "--expect", digest, "--json")
+        assert (ran.code, ran.json["updated"], ran.json["digest"], done(sandbox)) == (0, 3, digest, 3)
+        assert ran.json["journal"] == "fleet.run.sqlite"
+        assert cli("fleet", "roll-back", "fleet.run.sqlite", "--yes").code == 0
+        assert done(sandbox) == 0
+
+    @pytest.mark.req_15
+    def test_an_edited_plan_is_refused(self, cli: Cli, sandbox: Sandbox, place: Path):
+        assert cli("fleet", "plan", wish(place / "fleet.csv", 3), "--save", "fleet.plan").code == 0
+        plan = place / "fleet.plan"
+        plan.write_text(plan.read_text().replace("hooks.example.com/1001", "evil.example.com/1001"))
+        ran = cli("fleet", "apply", "fleet.plan", "--yes")
+        assert (ran.code, ran.out, writes(sandbox)) == (3, "", [])
+        assert "its digest does not fit" in ran.err
+        plan.write_text("id,sms_enabled\n1001,true\n")
+        assert cli("fleet", "apply", "fleet.plan", "--yes").code == 2
+
+    def test_a_plan_of_another_api_is_refused_before_the_question(
+        self, cli: Cli, sandbox: Sandbox, place: Path, monkeypatch: pytest.MonkeyPatch
+    ):
+        assert cli("fleet", "plan", wish(place / "fleet.csv", 3), "--save", "fleet.plan").code == 0
+        monkeypatch.setenv("WAVIX_BASE_URL", "https://api.example.com")
+        ran = cli("fleet", "apply", "fleet.plan")
+        assert (ran.code, ran.out) == (2, "")
+        assert f"give --base-url {sandbox.url}" in ran.err
+
+    def test_dry_run_points_to_plan(self, cli: Cli, sandbox: Sandbox, place: Path):
+        ran = cli("fleet", "apply", wish(place / "my fleet.csv", 1), "--dry-run")
+        assert (ran.code, ran.out, sandbox.stats.requests) == (2, "", 0)
+        assert f"wavix-async fleet plan '{place / 'my fleet.csv'}'" in ran.err
+
     def test_it_changes_what_differs_and_keeps_a_journal(self, cli: Cli, sandbox: Sandbox, place: Path):
         file = wish(place / "fleet.csv", 12)
         ran = cli("fleet", "apply", file, "--yes", "--verify", "--json", "--output", "run.html")
@@ -208,8 +349,11 @@ class TestApply:
         assert "line 4, column 1 (id): the account has no number with the id 9999" in ran.err
         assert "--missing skip" in ran.err
         ran = cli("fleet", "apply", file, "--yes", "--missing", "skip", "--json")
-        assert (ran.code, ran.json["updated"], ran.json["failed"]) == (1, 2, 1)
-        assert [failure["id"] for failure in ran.json["failures"]] == [9999]
+        assert (ran.code, ran.json["updated"], ran.json["failed"], ran.json["skipped"]) == (0, 2, 0, 1)
+        shown = cli("fleet", "status", "fleet.run.sqlite")
+        assert (shown.code, "All 2 numbers updated; 1 skipped.\n" in shown.out) == (0, True)
+        assert "1 skipped: " in shown.out
+        assert "the account has no number with the id {id}. (9999)" in shown.out
 
     @pytest.mark.req_17
     def test_a_rejected_change_is_shown_with_its_reason(self, cli: Cli, sandbox: Sandbox, place: Path):
@@ -291,8 +435,35 @@ class TestApply:
     def test_a_refused_key_says_so(self, cli: Cli, sandbox: Sandbox, place: Path, monkeypatch: pytest.MonkeyPatch):
         monkeypatch.setenv("WAVIX_API_KEY", "a-wrong-key")
         ran = cli("fleet", "apply", wish(place / "fleet.csv", 3), "--yes")
-        assert (ran.code, ran.out) == (1, "")
+        assert (ran.code, ran.out) == (2, "")
         assert "401" in ran.err
+
+
+@pytest.mark.req_26
+def test_a_change_that_an_answer_contradicts_is_nowhere_called_updated(cli: Cli, place: Path):
+    """The API answers 200, and its answers show: an ignored change, a value stored in another form, and a good one."""
+    server = Stored(20, ignores=frozenset({FIRST}))
+    wanted = {
+        FIRST: NumberUpdate(call_status_url="https://ignored.example.com"),
+        FIRST + 1: NumberUpdate(call_status_url="https://Stored-Otherwise.example.com"),
+        FIRST + 2: NumberUpdate(call_status_url="https://good.example.com"),
+    }
+
+    async def run() -> None:
+        async with server.client as wavix:
+            await fleet.apply(wavix, await fleet.plan(wavix, wanted), journal="run.sqlite")
+
+    asyncio.run(run())
+    ran = cli("fleet", "status", "run.sqlite", "--output", "run.html")
+    assert (ran.code, "1 of 3 numbers updated; 1 unknown, 1 not sent." in ran.out) == (5, True)
+    assert "which is neither the old nor the new value (1002)" in ran.out
+    page = (place / "run.html").read_text()
+    assert page.count('<span class="status updated">updated</span>') == 1
+    assert page.count('<span class="status unknown">unknown</span>') == 3  # by reason, by number, and its change
+    assert "How many numbers the run was asked to change" in page
+    report = cli("fleet", "status", "run.sqlite", "--json").json
+    assert [report[status.value] for status in fleet.FleetStatus if status != "unchanged"] == [1, 0, 0, 1, 1, 0]
+    assert [failure["id"] for failure in report["failures"]] == [FIRST + 1]
 
 
 class TestRollBack:

@@ -17,7 +17,7 @@ pytest.importorskip("cyclopts")
 from wavix_async import StoppedError, StopSignal
 from wavix_async.cli._html import Markup, bar, element, page, plan_page, run_chart, run_page
 from wavix_async.cli._output import format_duration, format_time, group_reasons, stop_reason, summarize
-from wavix_async.fleet import Change, FieldChange, FleetResult, FleetStatus, Sample
+from wavix_async.fleet import Change, FieldChange, FleetResult, FleetStatus, NewValue, Sample
 
 EVIL = "</style><script>alert(1)</script>\"'><img src=x onerror=alert(1)>&amp;\u202e\x00\x1b[2J"
 ROUTES = [
@@ -37,7 +37,7 @@ class Plan:
     missing: tuple[str, ...] = ()
     missing_count: int = 0
     digest: str = "d1" * 32
-    totals: dict[str, int] = attrs.field(factory=lambda: {"sms_enabled": 3})
+    new_values: tuple[NewValue, ...] = (NewValue("sms_enabled", value=True, numbers=3),)
     count: int = 3
     fields: tuple[FieldChange, ...] = (FieldChange("sms_enabled", before=False, after=True),)
 
@@ -79,6 +79,7 @@ class Report:
     failed = property(lambda self: self._count(FleetStatus.FAILED))
     unknown = property(lambda self: self._count(FleetStatus.UNKNOWN))
     not_sent = property(lambda self: self._count(FleetStatus.NOT_SENT))
+    skipped = property(lambda self: self._count(FleetStatus.SKIPPED))
     pending = property(lambda self: self._count(FleetStatus.PENDING))
     total = property(lambda self: len(self.ends) + self.unchanged)
 
@@ -128,7 +129,7 @@ def evil_plan() -> str:
             missing=(EVIL,),
             missing_count=1,
             digest=EVIL,
-            totals={EVIL: 3},
+            new_values=(NewValue(EVIL, EVIL, 3), NewValue(EVIL, None, 9, 4)),
             fields=(FieldChange(EVIL, EVIL, ROUTES), FieldChange("x", {EVIL: [EVIL]}, None)),
         )
     )
@@ -212,8 +213,18 @@ def test_missing_numbers_are_named():
     assert "The first 200 of 5,000." in read.text
 
 
+def test_a_plan_says_what_gets_which_value_and_what_safety_says():
+    values = (NewValue("call_status_url", "https://x.example.com", 4_371), NewValue("call_status_url", None, 629, 600))
+    read = Checked(plan_page(Plan(count=5_000, account=5_000, new_values=values)))  # type: ignore[arg-type]
+    assert "call_status_urlhttps://x.example.com4,371" in read.text
+    assert "call_status_url600 other values629" in read.text
+    needed = "Nothing was sent. Safety: the plan changes 5,000 of the account's 5,000 numbers (100%), more than"
+    assert f"{needed} --max-fraction 0.3: apply needs --max-fraction 1." in read.text
+    assert "Safety" not in Checked(plan_page(Plan(count=30))).text  # type: ignore[arg-type]
+
+
 def test_nothing_to_do():
-    read = Checked(plan_page(Plan(count=0, totals={}, unchanged=12)))  # type: ignore[arg-type]
+    read = Checked(plan_page(Plan(count=0, new_values=(), unchanged=12)))  # type: ignore[arg-type]
     assert "Nothing to do: every number already matches." in read.text
     assert "table" not in read.tags
     Checked(run_page(Report()))  # type: ignore[arg-type]
@@ -234,6 +245,13 @@ OK = FleetStatus.UPDATED
         ({"ends": [ended(1), ended(2, FleetStatus.UNKNOWN)]}, "open", "1 of 2 numbers updated; 1 unknown."),
         ({"ends": [ended(1, FleetStatus.PENDING)]}, "open", "0 of 1 number updated; 1 pending."),
         ({"ends": [ended(1)], "is_running": True}, "running", "Running: 1 of 1 number updated so far."),
+        ({"ends": [ended(1), ended(2, FleetStatus.SKIPPED)]}, "good", "The number was updated; 1 skipped."),
+        ({"unchanged": 3, "ends": [ended(2, FleetStatus.SKIPPED)]}, "good", "There was nothing to do; 1 skipped."),
+        (
+            {"ends": [ended(1, status) for status in FleetStatus if status != "unchanged"], "unchanged": 1},
+            "bad",
+            "1 of 5 numbers updated; 1 failed, 1 unknown, 1 pending, 1 not sent; 1 skipped.",
+        ),
         (
             {"ends": [ended(1, FleetStatus.NOT_SENT)], "stopped_by": "x", "refused_by_safety": True},
             "bad",
@@ -309,6 +327,32 @@ def test_the_chart_shows_speed_refusals_and_pauses():
     assert text.count('<rect class="refused"') == 1
     assert len(steps(text, "done")) == 2  # the legend has one
     assert ">60<" in text
+
+
+def test_a_peak_does_not_flatten_the_chart():
+    samples = [Sample(float(at), at * 50, at * 50, 0, None, 0.0) for at in range(1, 101)]
+    samples += [Sample(101.0, 100_000, 100_000, 0, None, 0.0)]
+    text = str(run_chart(samples))
+    assert ">60<" in text
+    assert "At most 95,000 numbers/s; 0 responses were 429; peaks above 60/s are cut off." in text
+    # A second of twice the speed is no peak.
+    samples[-1] = Sample(101.0, 5_100, 5_100, 0, None, 0.0)
+    assert "cut off" not in str(run_chart(samples))
+
+
+def test_results_within_milliseconds_are_no_speed():
+    """The last sample of a process comes right after another one."""
+    samples = [Sample(float(at), at * 50, at * 50, 0, None, 0.0) for at in range(1, 4)]
+    text = str(run_chart([*samples, Sample(3.002, 190, 190, 0, None, 0.0)]))
+    assert "At most 90 numbers/s" in text
+    assert "At most 50 numbers/s" in str(run_chart([Sample(0.01, 2, 2, 0, None, 0.0), *samples]))
+
+
+def test_the_strip_of_429_is_no_axis_and_is_there_only_if_there_are_some():
+    samples = [Sample(float(at), at * 50, at * 51, at, None, 0.0) for at in range(1, 5)]
+    assert ">429 responses (at most 1 at once)</text>" in str(run_chart(samples))
+    without = str(run_chart([attrs.evolve(sample, rate_limited=0) for sample in samples]))
+    assert not re.search(r"429[^<]*</(text|span)>", without)
 
 
 def test_an_immediate_resume_counts_from_zero_too():

@@ -129,7 +129,7 @@ class TestEntry:
     def test_a_refused_key(self, cli: Cli, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch):
         monkeypatch.setenv("WAVIX_API_KEY", "a-wrong-key")
         ran = cli("numbers", "list")
-        assert (ran.code, ran.out) == (1, "")
+        assert (ran.code, ran.out) == (2, "")
         assert "401" in ran.err
         assert "a-wrong-key" not in ran.err
 
@@ -375,7 +375,7 @@ class TestBulkUpdate:
     def test_a_refused_key_stops_it(self, cli: Cli, sandbox: Sandbox, table: Path, monkeypatch: pytest.MonkeyPatch):
         monkeypatch.setenv("WAVIX_API_KEY", "wrong")
         ran = cli("numbers", "bulk-update", table, "--yes", "--json", "--concurrency", 4)
-        assert ran.code == 1
+        assert ran.code == 2
         assert ran.json["failed"] <= 4
         assert ran.json["failed"] + ran.json["not_sent"] == 200
         assert "401" in ran.json["stopped_by"]

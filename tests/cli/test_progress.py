@@ -7,6 +7,7 @@ import io
 import re
 from typing import Any
 
+import attrs
 import pytest
 
 pytest.importorskip("cyclopts")
@@ -80,4 +81,41 @@ def test_a_bulk_run_is_shown_the_same_way():
         rate=10.0, paused_for=0.0,
     )  # fmt: skip
     (line,) = shown(("Updating", now))
-    assert re.fullmatch(r" +3 s  updating: 30, updated 30, failed 0, 429s 1, 10/s of 10/s, ETA -", line)
+    assert re.fullmatch(r" +3 s  updating: 30, updated 30, failed 0, 429s 1, 10/s \(the limit\), ETA -", line)
+
+
+def test_a_speed_above_the_limit_is_the_limit():
+    """A burst, or answers that come together, look faster than the limit: 208/s of 200/s."""
+    (line,) = shown(("Sending", moment(3, 30, rate=9.5)))
+    assert "429s 0, 10/s (the limit), ETA" in line
+    (line,) = shown(("Sending", moment(3, 30, rate=11.0)))
+    assert "429s 0, 10/s of 11/s, ETA" in line
+
+
+def test_a_stopped_run_is_not_all_done():
+    stopped = BulkProgress(
+        total=300, done=300, succeeded=100, failed=1, unknown=0, not_sent=199, requests=101, rate_limited=0,
+        elapsed=3.0, rate=None, paused_for=0.0,
+    )  # fmt: skip
+    (line,) = shown(("Updating", stopped))
+    assert "updating: 101 of 300 (33%), updated 100, failed 1, " in line
+    assert "not sent 199" in shown_on_a_terminal(("Updating", stopped))
+    assert "101/300" in shown_on_a_terminal(("Updating", stopped))
+
+
+def test_all_but_one_is_not_all():
+    (line,) = shown(("Sending", attrs.evolve(moment(3, 0), total=5_000, done=4_999)))
+    assert "4,999 of 5,000 (99%)" in line
+
+
+def shown_on_a_terminal(now: tuple[str, Any]) -> str:
+    console = Console(file=io.StringIO(), width=300, force_terminal=True, color_system=None)
+
+    async def follow() -> None:
+        following = asyncio.ensure_future(Display(console).follow(lambda: now))
+        await asyncio.sleep(0.25)
+        following.cancel()
+        await asyncio.wait([following])
+
+    run_virtual(follow())
+    return console.file.getvalue()  # type: ignore[attr-defined, no-any-return]

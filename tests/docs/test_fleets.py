@@ -22,7 +22,7 @@ async def test_python_blocks_run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     async with Sandbox(numbers=60) as sandbox:
         monkeypatch.setenv("WAVIX_API_KEY", sandbox.api_key)
         monkeypatch.setenv("WAVIX_BASE_URL", sandbox.url)
-        assert len(BLOCKS) == 5
+        assert len(BLOCKS) == 6
         for block in BLOCKS:
             code = compile(block, "fleets.md", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
             result = eval(code, names)
@@ -44,21 +44,31 @@ def test_the_commands_print_what_the_page_shows(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "120")
     wavix_sandbox.change(1004, call_status_url="https://calls.example.com/1004")
-    export, before, after = re.findall(r"^\$ wavix-async fleet (?:export|plan) fleet\.csv\n(.*?)^(?=[$`])", TEXT, FLAGS)
+    blocks = re.findall(r"^\$ wavix-async fleet (?:export|plan|drift) fleet\.csv\n(.*?)^(?=[$`])", TEXT, FLAGS)
+    export, before, after, drift = blocks
     assert main(["fleet", "export", "fleet.csv"]) == 0
     assert capsys.readouterr().err == export
     assert main(["fleet", "plan", "fleet.csv"]) == 0
     assert capsys.readouterr().out == before
     with Path("fleet.csv").open(encoding="utf-8", newline="") as stream:
         rows = list(csv.DictReader(stream))
-    rows[0]["sms_enabled"] = rows[3]["sms_enabled"] = "true"
-    rows[3]["call_status_url"] = "https://hooks.example.com/calls"
+    rows[0]["sms_enabled"] = "true"
+    write(rows)
+    assert main(["fleet", "drift", "fleet.csv"]) == 4
+    assert capsys.readouterr().out == drift
+    rows[3] |= {"sms_enabled": "true", "call_status_url": "https://hooks.example.com/calls"}
+    write(rows)
+    assert main(["fleet", "plan", "fleet.csv"]) == 0
+    # The digest is also of the address of the API, and so of the sandbox's port.
+    digest = re.compile("^Digest: [0-9a-f]{64}$", re.MULTILINE)
+    assert digest.sub("", capsys.readouterr().out) == digest.sub("", after)
+
+
+def write(rows: list[dict[str, str]]) -> None:
     with Path("fleet.csv").open("w", encoding="utf-8", newline="") as stream:
         writer = csv.DictWriter(stream, rows[0])
         writer.writeheader()
         writer.writerows(rows)
-    assert main(["fleet", "plan", "fleet.csv"]) == 0
-    assert capsys.readouterr().out == after
 
 
 def test_the_yaml_block_is_a_fleet(tmp_path: Path):

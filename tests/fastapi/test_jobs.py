@@ -48,7 +48,7 @@ async def test_a_change_set_is_carried_out_and_reported(tmp_path: Path):
             "digest": job["plan"]["digest"],
         }
         report = job["report"]
-        assert (report["updated"], report["failed"], report["unchanged"]) == (40 + len(cleared), 1, 3 - len(cleared))
+        assert (report["updated"], report["skipped"], report["unchanged"]) == (40 + len(cleared), 1, 3 - len(cleared))
         # Equal changes go out together; planning is not a part of the run.
         assert 3 <= report["requests"] < sandbox.stats.requests < 15
         assert (job["error"], job["resumable"], job["progress"]["phase"]) == (None, False, "sending")
@@ -63,17 +63,17 @@ async def test_a_change_set_is_carried_out_and_reported(tmp_path: Path):
         assert (change["id"], change["number"]) == (1040, sandbox.numbers[1040]["number"])
         assert {"field": "sms_enabled", "before": False, "after": True} in change["fields"]
 
-        failed = (await client.get(f"{path}/results?status=failed")).json()
-        assert failed["total"] == 1
-        assert failed["items"][0] == {
+        skipped = (await client.get(f"{path}/results?status=skipped")).json()
+        assert skipped["total"] == 1
+        assert skipped["items"][0] == {
             "id": 99,
             "number": None,
-            "status": "failed",
+            "status": "skipped",
             "fields": [],
             "attempts": 0,
             "reason": "the account has no number with the id 99.",
         }
-        both = (await client.get(f"{path}/results?status=failed&status=updated&limit=1000")).json()
+        both = (await client.get(f"{path}/results?status=skipped&status=updated&limit=1000")).json()
         assert both["total"] == len(both["items"]) == 41 + len(cleared)
         everything = (await client.get(f"{path}/results?limit=1000")).json()
         assert everything["total"] == len(everything["items"]) == 41 + len(cleared)
@@ -208,7 +208,7 @@ async def test_numbers_that_the_account_lacks(missing: str):
             assert (job["state"], job["resumable"], sandbox.stats.updates) == ("failed", False, {})
             assert "changes[0].ids[2]" in job["error"]["detail"]
         else:
-            assert (job["state"], job["report"]["failed"], job["report"]["updated"]) == ("done", 2, 1)
+            assert (job["state"], job["report"]["skipped"], job["report"]["updated"]) == ("done", 2, 1)
 
 
 async def test_a_number_named_by_its_id_and_by_its_phone_number_is_named_with_both_places():

@@ -43,6 +43,23 @@ async def test_a_plan_that_changes_too_much_is_refused(
 
 
 @pytest.mark.req_16
+@pytest.mark.parametrize("account", [10, 60, 100, 333, 5_000])
+def test_a_refusal_names_the_limit_that_is_needed(account: int) -> None:
+    for changes in range(10, account + 1, 1 + account // 50):
+        refusal = fleet.Safety().refusal(changes, account)
+        if changes <= 0.3 * account:
+            assert refusal is None
+            continue
+        assert refusal is not None
+        needed = float(refusal.rpartition("=")[2])
+        assert fleet.Safety(max_fraction=needed).refusal(changes, account) is None
+        assert fleet.Safety(max_fraction=needed - 0.01).refusal(changes, account) is not None
+    assert fleet.Safety(max_changes=3).refusal(4, account) == (
+        "the plan changes 4 numbers, more than max_changes=3: apply needs max_changes=4"
+    )
+
+
+@pytest.mark.req_16
 async def test_twenty_refusals_in_a_row_end_a_run(tmp_path: Path) -> None:
     async with Sandbox(200, foreign=1.0) as sandbox, client_of(sandbox) as wavix:
         plan = await fleet.plan(wavix, {number: NumberUpdate(sms_enabled=True) for number in ids(60)})

@@ -27,8 +27,9 @@ or as options with dots: --message-body.text.
 
 Example: `wavix-async numbers list --limit 10`
 
-Exit codes: 0 all done, 1 some failed, 2 wrong usage or bad input, 3 refused by a safety limit or not confirmed,
-4 a difference (spec diff), 5 temporary (try again later), 130 interrupted.
+Exit codes: 0 all done, 1 some failed, 2 wrong usage, bad input or a refused key, 3 refused by a safety limit or not
+confirmed, 4 a difference (fleet drift, fleet plan --exit-code, spec diff), 5 temporary (try again later), 130
+interrupted.
 """
 _NUMBERS_HELP = """List, show, change and release phone numbers.
 
@@ -36,7 +37,8 @@ Example: `wavix-async numbers get 1001`
 """
 _FLEET_HELP = """Keep the settings of all your numbers in one file.
 
-Use `plan` to see what will change, `apply` to change it and record the run in a journal, `roll-back` to undo a run.
+Use `plan` to see what will change, `apply` to change it and record the run in a journal, `roll-back` to undo a run, and
+`drift` to check every night that the account still matches the file.
 
 Example: `wavix-async fleet plan fleet.csv`
 """
@@ -134,6 +136,7 @@ def _fleet(group: App) -> None:
 
     group.command(fleet.export)
     group.command(fleet.plan)
+    group.command(fleet.drift)
     group.command(fleet.apply)
     group.command(fleet.resume)
     group.command(fleet.status)

@@ -3,7 +3,7 @@
 import enum
 from typing import TYPE_CHECKING
 
-from wavix_async import BulkReport, InputError, WavixError
+from wavix_async import AuthenticationError, BulkReport, InputError, WavixError
 from wavix_async.fleet import JournalError, SafetyError
 
 if TYPE_CHECKING:
@@ -37,6 +37,9 @@ def code_for_error(error: WavixError) -> ExitCode:
     """Return the exit code for a call that failed."""
     if isinstance(error, SafetyError):
         return ExitCode.REFUSED
+    # A key that the API does not accept is a wrong setting, as a missing key is.
+    if isinstance(error, AuthenticationError):
+        return ExitCode.USAGE
     # A journal that another process uses becomes free later. Any other journal error means that the file is wrong.
     if isinstance(error, InputError) or (isinstance(error, JournalError) and not error.retryable):
         return ExitCode.USAGE
@@ -47,6 +50,8 @@ def code_for_error(error: WavixError) -> ExitCode:
 
 def code_for_report(report: BulkReport) -> ExitCode:
     """Return the exit code for a finished bulk run."""
+    if isinstance(report.stopped_by, AuthenticationError) and not report.succeeded:
+        return ExitCode.USAGE
     if report.failed:
         return ExitCode.FAILED
     if report.unknown or report.not_sent:

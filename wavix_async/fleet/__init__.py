@@ -17,13 +17,14 @@ from wavix_async.fleet._desired import DesiredState, Layout, Match, Target, read
 from wavix_async.fleet._errors import FleetFileError, JournalError, MissingNumbersError, SafetyError, StalePlanError
 from wavix_async.fleet._executor import Stale
 from wavix_async.fleet._export import export
-from wavix_async.fleet._plan import Plan, plan
+from wavix_async.fleet._plan import Plan, plan, read_plan
 from wavix_async.fleet._records import (
     Change,
     FieldChange,
     FleetProgress,
     FleetResult,
     FleetStatus,
+    NewValue,
     Phase,
     Sample,
 )
@@ -35,6 +36,7 @@ __all__ = [
     # functions
     "read",
     "plan",
+    "read_plan",
     "apply",
     "resume",
     "roll_back",
@@ -52,6 +54,7 @@ __all__ = [
     # plan
     "Change",
     "FieldChange",
+    "NewValue",
     "Plan",
     # run
     "FleetProgress",

@@ -77,7 +77,7 @@ async def apply(
         stale: What to do with numbers that have changed since the plan was made: "refuse" the whole plan (default),
             "skip" these numbers (they end as failed), or "write" the planned values over the new ones.
         missing: What to do if some of the numbers are not in the account: "refuse" the whole plan (default), or "skip"
-            these numbers (they end as failed).
+            these numbers.
         safety: The limits at which a run is refused or stopped. Default: `Safety()`.
         on_progress: Called with a `FleetProgress` several times a second.
 

@@ -144,6 +144,7 @@ class Executor:
         self._bulk_requests = requests
         self._items = self._open = self._updated = 0
         self._bulk_limited = 0
+        self._to_verify = self._verified = 0
 
     async def run(self) -> None:
         """Run all phases to the end of the run.
@@ -307,6 +308,7 @@ class Executor:
 
     async def _verify(self) -> None:
         """Read all changes back until they are in effect, or until `verify_within` seconds have passed."""
+        self._to_verify = await self._journal.count(UNVERIFIED)
         try:
             async with asyncio.timeout(self._options.verify_within):
                 wait = _FIRST_VERIFY_WAIT
@@ -326,6 +328,7 @@ class Executor:
         some_pending = False
         async for comparisons, gone in self._compare_with_account("verifying", UNVERIFIED):
             self._record_gone(gone)
+            self._verified += len(gone) + sum(each.state != "pending" for each in comparisons)
             for each in comparisons:
                 if each.state == "applied":
                     self._record(each.id, "verified")
@@ -350,7 +353,11 @@ class Executor:
             async for numbers, gone in found:
                 yield await self._journal.compare(numbers), gone
                 done += len(numbers) + len(gone)
-                self._report_progress(phase, len(ids), done)
+                if phase == "verifying":
+                    # Later rounds read only the rest, but all of them count.
+                    self._report_progress(phase, self._to_verify, self._verified)
+                else:
+                    self._report_progress(phase, len(ids), done)
                 if len(self._unsaved) >= _CLAIMED_AT_ONCE:
                     await self._save()
         await self._save()
@@ -382,7 +389,9 @@ class Executor:
 
     def _progress_counts(self, run: BulkRun) -> tuple[int, int]:
         """Return the number of changes, and how many of them have ended."""
-        return self._items, self._items - self._open + run.progress.done
+        now = run.progress
+        # A stopped run counts the changes that it does not send as done.
+        return self._items, self._items - self._open + now.done - now.not_sent
 
     def _sample(self, run: BulkRun) -> Sample:
         row, now = self._journal.run, run.progress

@@ -292,7 +292,7 @@ def _add_sample(connection: sqlite3.Connection, run: int, sample: Sample) -> Non
         connection.execute("INSERT INTO sample VALUES (?, ?, ?, ?, ?, ?, ?)", (run, *attrs.astuple(sample)))
         # If the process is killed, `resume` continues from these counts.
         connection.execute(
-            "UPDATE run SET elapsed = ?, requests = ?, rate_limited = ? WHERE no = ?",
+            "UPDATE run SET elapsed = ?, requests = ?, rate_limited = ?, stopped_by = NULL, refused = 0 WHERE no = ?",
             (sample.at, sample.requests, sample.rate_limited, run),
         )
 

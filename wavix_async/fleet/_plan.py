@@ -6,24 +6,34 @@ import json
 import sqlite3
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import aclosing, suppress
-from itertools import islice
+from itertools import groupby, islice
+from os import PathLike
+from pathlib import Path
 from typing import Any, Final
 
 from wavix_async import Number, WavixClient, to_dict
 from wavix_async._codec import html_table
-from wavix_async._files import is_id, is_text, settings_of, to_json
+from wavix_async._files import is_id, is_text, settings_of, to_json, update_from
 from wavix_async._sqlite import Database, transaction
 from wavix_async.fleet._account import AccountReader
 from wavix_async.fleet._desired import DesiredState, Match, Source, Target, read
+from wavix_async.fleet._errors import FleetFileError
 from wavix_async.fleet._journal import SCHEMA, RunRow
-from wavix_async.fleet._records import Change, FleetProgress, field_changes
+from wavix_async.fleet._plan_file import edited, read_lines, write_lines
+from wavix_async.fleet._records import Change, FleetProgress, NewValue, field_changes
 
-__all__ = ["PlanBuilder", "Plan", "count_by_field", "plan"]
+__all__ = ["PlanBuilder", "Plan", "count_by_field", "plan", "read_plan"]
 
 _PAGE: Final = 100
 _MOST_READ_SINGLY: Final = 1_000
 _MOST_LISTED: Final = 1_000
 _WIDEST: Final = 60
+_FEW: Final = 5
+_NEW_VALUES: Final = """
+SELECT change.key, count(*), CASE WHEN change.type IN ('true', 'false', 'null') THEN change.type
+    WHEN change.type IN ('array', 'object') THEN change.value ELSE json_quote(change.value) END AS new
+FROM item, json_each(item.after) AS change GROUP BY change.key, new ORDER BY change.key, count(*) DESC, new
+"""
 
 
 class Plan:
@@ -73,6 +83,25 @@ class Plan:
         return count_by_field(self._database.connection, 1)
 
     @property
+    def new_values(self) -> list[NewValue]:
+        """For each field, the five most frequent new values; the others together are one entry."""
+        found: list[NewValue] = []
+        rows = self._database.connection.execute(_NEW_VALUES)
+        for field, values in groupby(rows, key=lambda row: row[0]):
+            first: list[NewValue] = []
+            others = numbers = 0
+            for _, count, value in values:
+                if len(first) < _FEW:
+                    first.append(NewValue(field, json.loads(value), count))
+                else:
+                    others, numbers = others + 1, numbers + count
+            rare = sum(new.numbers == 1 for new in first)
+            if others or rare > 1:
+                first = [*first[: len(first) - rare], NewValue(field, None, numbers + rare, others + rare)]
+            found += first
+        return found
+
+    @property
     def missing(self) -> tuple[str, ...]:
         """One line for each of the first thousand numbers that are not in the account, with its place in the file."""
         query = f"SELECT reason FROM missing LIMIT {_MOST_LISTED}"  # noqa: S608 - constants
@@ -95,6 +124,27 @@ class Plan:
         summary = [*self._lines(0)][-1]
         return html_table(("id", "number", "field", "from", "to"), rows, summary, sum(self.totals.values()))
 
+    def save(self, path: str | PathLike[str]) -> None:
+        """Write the plan to a file, for `read_plan`: `apply` then changes what was reviewed, and nothing else.
+
+        Args:
+            path: The file. It is replaced if it exists. Only its owner can read a new file.
+
+        Raises:
+            InputError: The file cannot be written.
+        """
+        write_lines(Path(path), self._saved())
+
+    def _saved(self) -> Iterator[dict[str, Any]]:
+        yield {name: getattr(self, name) for name in ("name", "base_url", "digest", "account", "unchanged")}
+        for each in self.changes():
+            before, after = (
+                {field.field: getattr(field, when) for field in each.fields} for when in ("before", "after")
+            )
+            yield {"id": each.id, "number": each.number, "before": before, "after": after}
+        for number_id, number, reason in self.connection.execute("SELECT id, number, reason FROM missing"):
+            yield {"id": number_id, "number": number, "missing": reason}
+
     def close(self) -> None:
         """Delete the temporary database. Garbage collection of the plan does so, too."""
         self._database.close()
@@ -103,7 +153,7 @@ class Plan:
         rows = [("ID", "NUMBER", "FIELD", "FROM", "TO")]
         for change in islice(self.changes(), limit):
             for index, field in enumerate(change.fields):
-                number_id, number = ("", "") if index else (str(change.id), change.number or "-")
+                number_id, number = ("", "") if index else (str(change.id), _text(change.number or "-"))
                 rows.append(
                     (
                         number_id,
@@ -121,8 +171,9 @@ class Plan:
                 more = len(self) - limit
                 yield f"... and {more:,} more number{'s' * (more != 1)}"
             yield ""
-        for field_name, count in self.totals.items():
-            yield f"{field_name}: {count:,} number{'s' * (count != 1)}"
+        for new in self.new_values:
+            value = new.others_text or _cell(new.value, None)
+            yield f"{new.field} -> {value}: {new.numbers:,} number{'s' * (new.numbers != 1)}"
         missing = f"; {self.missing_count:,} missing" if self.missing_count else ""
         changing = f"{len(self):,} number{'s' * (len(self) != 1)} will change"
         yield f"{changing}; {self.unchanged:,} already match{'es' * (self.unchanged == 1)}{missing}."
@@ -216,6 +267,43 @@ class PlanBuilder:
         self.missing_count += len(rows)
 
 
+def read_plan(path: str | PathLike[str]) -> Plan:
+    """Read a plan that `Plan.save` wrote. `apply` refuses it if the account has changed since the plan was made.
+
+    Args:
+        path: The file.
+
+    Raises:
+        FleetFileError: The file cannot be read, is not a saved plan, or is incomplete.
+        SafetyError: The file was changed after the plan was saved.
+    """
+    file = Path(path)
+    try:
+        lines = read_lines(file)
+        head = next(lines)
+        builder = PlanBuilder(str(head["name"]), str(head["base_url"]), int(head["account"]))
+        while some := list(islice(lines, _PAGE)):
+            builder.add_changes([_item(line) for line in some if "after" in line])
+            builder.add_missing([(each["id"], each["number"], each["missing"]) for each in some if "missing" in each])
+        saved = Plan(builder)
+        saved.unchanged = int(head["unchanged"])
+        if saved.digest == head["digest"]:
+            return saved
+    except FleetFileError:
+        raise
+    except (KeyError, TypeError, ValueError, AttributeError, StopIteration, sqlite3.Error):
+        pass
+    raise edited(file)
+
+
+def _item(line: dict[str, Any]) -> tuple[int, str | None, str, str, bool]:
+    before, after = line["before"], line["after"]
+    update_from(after)
+    if not is_id(line["id"]) or before.keys() != after.keys():
+        raise ValueError
+    return line["id"], line["number"], to_json(before), to_json(after), False
+
+
 async def plan(
     wavix: WavixClient,
     desired: DesiredState | Source,
@@ -261,6 +349,10 @@ async def _build(
     match = desired.match()
     began = asyncio.get_running_loop().time()
 
+    listed = desired.selectors or desired.rows > builder.account / _PAGE
+    # If the file has few numbers, only these are read, so they are the whole.
+    total = builder.account if listed else desired.rows
+
     async def add_page(numbers: Sequence[Number]) -> None:
         await builder.database.run(_compare, builder, match, numbers)
         if on_progress is not None:
@@ -269,8 +361,9 @@ async def _build(
                 on_progress(
                     FleetProgress(
                         phase="listing",
-                        total=builder.account,
-                        done=builder.listed_count,
+                        total=total,
+                        # A number that moves to another page during the listing is counted twice.
+                        done=min(builder.listed_count, total),
                         requests=reader.requests,
                         rate_limited=reader.rate_limited,
                         elapsed=asyncio.get_running_loop().time() - began,
@@ -279,7 +372,6 @@ async def _build(
                     )
                 )
 
-    listed = desired.selectors or desired.rows > builder.account / _PAGE
     if listed:
         async with aclosing(reader.all_pages()) as pages:
             async for page in pages:

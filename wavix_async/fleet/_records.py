@@ -8,7 +8,17 @@ import attrs
 
 from wavix_async._codec import html_progress
 
-__all__ = ["Change", "FieldChange", "FleetProgress", "FleetResult", "FleetStatus", "Phase", "Sample", "field_changes"]
+__all__ = [
+    "Change",
+    "FieldChange",
+    "FleetProgress",
+    "FleetResult",
+    "FleetStatus",
+    "NewValue",
+    "Phase",
+    "Sample",
+    "field_changes",
+]
 
 Phase: TypeAlias = Literal["listing", "checking", "sending", "settling", "verifying"]
 """The phase of a run: `listing` the account, `checking` that the plan is up to date, `sending` changes, `settling`
@@ -24,6 +34,8 @@ class FleetStatus(enum.StrEnum):
     """There was nothing to change."""
     FAILED = "failed"
     """The API rejected the change, the number is gone, or another client has changed it; the reason says which."""
+    SKIPPED = "skipped"
+    """The number is not in the account, and `missing="skip"` was given."""
     UNKNOWN = "unknown"
     """The change was sent, and its outcome is not known: `resume` finds out."""
     NOT_SENT = "not_sent"
@@ -60,6 +72,28 @@ class Change:
     id: int
     number: str | None
     fields: tuple[FieldChange, ...]
+
+
+@attrs.frozen
+class NewValue:
+    """How many numbers get a value.
+
+    Attributes:
+        field: The field of `NumberUpdate`.
+        value: The new value, in JSON form; None if `others` is not 0.
+        numbers: How many numbers get it.
+        others: How many rarer values of the field are counted together here; 0: only `value`.
+    """
+
+    field: str
+    value: Any
+    numbers: int
+    others: int = 0
+
+    @property
+    def others_text(self) -> str:
+        """`12 other values`; "" if this is one value."""
+        return f"{self.others:,} other value{'s' * (self.others != 1)}" if self.others else ""
 
 
 @attrs.frozen

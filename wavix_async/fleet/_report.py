@@ -38,7 +38,8 @@ class FleetReport:
         is_running: Whether another process was writing the journal when this report was made.
         updated: Changes that the API confirmed. After a finished run with `verify`, a read has confirmed them, too.
         unchanged: Numbers with nothing to change.
-        failed: Changes that the API rejected, and numbers that another client changed or that are not in the account.
+        failed: Changes that the API rejected, and numbers that another client changed or that are gone since the plan.
+        skipped: Numbers that are not in the account, and that `missing="skip"` left out.
         unknown: Changes that were sent, and whose outcome is not known.
         not_sent: Changes that were not sent, or were sent and are not applied.
         pending: Changes that the API confirmed, and that were not in effect when the verification ended.
@@ -61,8 +62,9 @@ class FleetReport:
         self.rate_limited: int = run.rate_limited
         self.elapsed: float = run.elapsed
         self.began: float = run.began
-        self.stopped_by: str | None = run.stopped_by
-        self.refused_by_safety: bool = bool(run.refused)
+        # While a process continues the run, it has not stopped: an earlier process has.
+        self.stopped_by: str | None = None if is_running else run.stopped_by
+        self.refused_by_safety: bool = bool(run.refused) and not is_running
         self._run = run.no
         # A journal file is opened again when needed; a temporary database must stay open.
         self._database = None if database.path is not None else database
@@ -71,6 +73,7 @@ class FleetReport:
         self.updated: int = counts[FleetStatus.UPDATED]
         self.unchanged: int = counts[FleetStatus.UNCHANGED]
         self.failed: int = counts[FleetStatus.FAILED]
+        self.skipped: int = counts[FleetStatus.SKIPPED]
         self.unknown: int = counts[FleetStatus.UNKNOWN]
         self.not_sent: int = counts[FleetStatus.NOT_SENT]
         self.pending: int = counts[FleetStatus.PENDING]
@@ -78,7 +81,7 @@ class FleetReport:
     @property
     def total(self) -> int:
         """The number of numbers in the desired state."""
-        return self.updated + self.unchanged + self.failed + self.unknown + self.not_sent + self.pending
+        return sum(getattr(self, status.value) for status in FleetStatus)
 
     @property
     def finished(self) -> bool:
@@ -108,15 +111,9 @@ class FleetReport:
             return [Sample(*row) for row in connection.execute(query, (self._run,))]
 
     def __str__(self) -> str:
-        words = {
-            "updated": self.updated,
-            "unchanged": self.unchanged,
-            "failed": self.failed,
-            "unknown": self.unknown,
-            "not sent": self.not_sent,
-            "pending": self.pending,
-        }
-        counts = ", ".join(f"{count:,} {word}" for word, count in words.items() if count or word == "updated")
+        counted = ((status.value.replace("_", " "), getattr(self, status.value)) for status in FleetStatus)
+        counts = ", ".join(f"{count:,} {word}" for word, count in counted if count or word == "updated")
+        counts = counts.replace("unknown", "in progress") if self.is_running else counts
         stopped = f"; stopped: {self.stopped_by}" if self.stopped_by else ""
         return f"{counts} of {self.total:,}; {self.requests:,} requests in {self.elapsed:.1f} s{stopped}"
 
@@ -199,7 +196,7 @@ def _counts(connection: sqlite3.Connection, run: RunRow) -> tuple[dict[FleetStat
         counts[_STATUS[state]] += count
     counts[FleetStatus.NOT_SENT] += items - sum(count for _, count in states)
     counts[FleetStatus.UNCHANGED] += run.unchanged
-    counts[FleetStatus.FAILED] += run.missing
+    counts[FleetStatus.SKIPPED] += run.missing
     return counts, dict(states).get("updated", 0)
 
 
@@ -211,8 +208,8 @@ def _results(connection: sqlite3.Connection, run: int, asked: set[FleetStatus]) 
     for number_id, number, before, after, state, attempts, reason in connection.execute(query, (run,)):
         if (end := _STATUS[state]) in asked:
             yield FleetResult(number_id, number, end, field_changes(before, after), attempts, reason)
-    if FleetStatus.FAILED in asked:
+    if FleetStatus.SKIPPED in asked:
         for number_id, number, reason in connection.execute(
             "SELECT id, number, reason FROM missing WHERE run = ?", (run,)
         ):
-            yield FleetResult(number_id, number, FleetStatus.FAILED, reason=reason)
+            yield FleetResult(number_id, number, FleetStatus.SKIPPED, reason=reason)

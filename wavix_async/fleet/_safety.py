@@ -54,17 +54,24 @@ class Safety:
         Raises:
             SafetyError: The plan changes too many numbers.
         """
+        if refusal := self.refusal(changes, account):
+            raise SafetyError(f"Refused by safety: {refusal}. Nothing was sent.")
+
+    def refusal(self, changes: int, account: int) -> str | None:
+        """Return why these limits refuse a plan, and which limit would allow it; None if they allow it."""
         if self.max_changes is not None and changes > self.max_changes:
-            raise SafetyError(
-                f"Refused by safety: the plan changes {changes:,} numbers, more than max_changes={self.max_changes:,}. "
-                "Nothing was sent."
+            return (
+                f"the plan changes {changes:,} numbers, more than max_changes={self.max_changes:,}: apply needs "
+                f"max_changes={changes}"
             )
         if self.max_fraction is not None and changes >= _FRACTION_FROM and changes > self.max_fraction * account:
-            share = changes / account if account else 1.0
-            raise SafetyError(
-                f"Refused by safety: the plan changes {changes:,} of the account's {account:,} numbers ({share:.0%}), "
-                f"more than max_fraction={self.max_fraction:g}. Nothing was sent. To allow this, raise max_fraction."
+            percent = next((each for each in range(100) if changes <= each / 100 * account), 100)
+            return (
+                f"the plan changes {changes:,} of the account's {account:,} numbers "
+                f"({changes / account if account else 1.0:.0%}), more than max_fraction={self.max_fraction:g}: apply "
+                f"needs max_fraction={percent / 100:g}"
             )
+        return None
 
 
 class Breaker:

@@ -18,7 +18,7 @@ const PHASES = {
   verifying: "Checking every change",
 };
 
-const STATUSES = { failed: "Failed", unknown: "Unknown", pending: "Pending", not_sent: "Not sent", updated: "Updated", unchanged: "Left alone" };
+const STATUSES = { failed: "Failed", unknown: "Unknown", pending: "Pending", not_sent: "Not sent", skipped: "Skipped", updated: "Updated", unchanged: "Left alone" };
 const LEFT = ["failed", "unknown", "pending", "not_sent"];
 const ROWS = 10;
 

@@ -1,11 +1,13 @@
-"""`wavix-async fleet export|plan|apply|resume|status|roll-back`."""
+"""`wavix-async fleet export|plan|apply|drift|resume|status|roll-back`."""
 
 import asyncio
+import json
+import os
 import shlex
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from itertools import count
+from itertools import count, islice
 from pathlib import Path
 from typing import Annotated, Final, Literal, NoReturn, TypeAlias
 
@@ -19,7 +21,7 @@ from wavix_async.cli._console import err, out, printable, suppress_broken_pipe, 
 from wavix_async.cli._exit import ExitCode, Quit, code_for_fleet
 from wavix_async.cli._html import plan_page, run_page
 from wavix_async.cli._options import CONNECTION, AtLeastOne, Connection, Json, Yes, with_option_names
-from wavix_async.cli._output import change_json, format_count, show_run, write_report
+from wavix_async.cli._output import change_json, format_count, plan_markdown, refusal_note, show_run, write_report
 from wavix_async.cli._prompts import confirm
 from wavix_async.fleet import (
     FleetFileError,
@@ -28,22 +30,24 @@ from wavix_async.fleet import (
     Layout,
     Plan,
     Safety,
-    SafetyError,
     Stale,
     StalePlanError,
 )
 
-__all__ = ["apply", "export", "plan", "resume", "roll_back", "status"]
+__all__ = ["apply", "drift", "export", "plan", "resume", "roll_back", "status"]
 
 Format = Annotated[Layout | None, Parameter(name="--format")]
 Input = Annotated[str, Parameter(allow_leading_hyphen=True)]
+Hidden = Annotated[bool, Parameter(negative="", show=False)]
 
 WritePage: TypeAlias = Callable[[Callable[[], str]], None]
 """If `--output` was given: calls a function that makes a page, and writes the page."""
 
 _STDIN: Final = "-"
 _SAMPLE_SIZE: Final = 10
-_PAGE_SUFFIXES: Final = (".html", ".htm")
+_PAGES: Final = (".html", ".htm")
+_MARKDOWN: Final = ".md"
+_SAVED: Final = ".plan"
 
 
 @Parameter(name="*", group="Safety")
@@ -72,11 +76,6 @@ class SendOptions:
     """Send equal changes together, up to 100 numbers per request."""
     concurrency: AtLeastOne = 32
     """How many requests may be in flight at once."""
-
-    @property
-    def batches(self) -> Literal["auto"] | None:
-        """The argument `batch` of a run."""
-        return "auto" if self.batch else None
 
 
 SAFETY_OPTIONS: Final = SafetyOptions()
@@ -118,6 +117,8 @@ def plan(
     limit: AtLeastOne = 50,
     as_json: Json = False,
     output: Path | None = None,
+    save: Path | None = None,
+    exit_code: Annotated[bool, Parameter(negative="")] = False,
     connection: Connection = CONNECTION,
 ) -> ExitCode:
     """Show what `fleet apply` will change, without changing anything.
@@ -126,6 +127,9 @@ def plan(
     selectors. Settings that FILE does not mention keep their value. If FILE has mistakes, or lists numbers that the
     account does not have, the command shows all of them and exits with 2.
 
+    To apply exactly this plan later, save it with `--save fleet.plan` and give that file to `fleet apply`, or give its
+    digest: `fleet apply fleet.csv --expect DIGEST`.
+
     Example: `wavix-async fleet plan fleet.csv --output plan.html`
 
     Args:
@@ -133,23 +137,80 @@ def plan(
         layout: The format of FILE [default: from the suffix].
         limit: Show at most this many numbers.
         as_json: Print every change as NDJSON: {"id": ..., "number": ..., "changes": {field: {"from": ..., "to": ...}}}.
-        output: Also write the plan to this .html file.
+        output: Also write the plan to this .html or .md file: Markdown is for a pull request.
+        save: Also write the plan to this .plan file, for `fleet apply`.
+        exit_code: Exit with 4 if numbers will change.
         connection: How to reach the API.
     """
-    desired = _read(file, layout)
-    write_page = _page_writer(output)
+    desired = _read(file, layout, "plan")
+    write_page = _page_writer(output, (*_PAGES, _MARKDOWN))
+    if save is not None:
+        _check_path("--save", save, (_SAVED,))
     with _client(connection) as (runner, wavix):
         fleet_plan = runner.run(_plan(wavix, desired))
+    notes = [f"Safety: {note}"] if (note := refusal_note(fleet_plan)) else []
+    if fleet_plan:
+        notes.append(f"Digest: {fleet_plan.digest}")
     with suppress_broken_pipe():
         if as_json:
             for change in fleet_plan.changes():
                 write_json(change_json(change))
+            _note("\n".join(notes) or "Nothing to do.")
         else:
-            out(wide=True).print(Text(printable(fleet_plan.table(limit))), soft_wrap=True)
-    write_page(lambda: plan_page(fleet_plan))
+            out(wide=True).print(Text(printable("\n".join([fleet_plan.table(limit), *notes]))), soft_wrap=True)
+    is_markdown = output is not None and output.suffix.lower() == _MARKDOWN
+    write_page(lambda: (plan_markdown if is_markdown else plan_page)(fleet_plan))
+    if save is not None:
+        fleet_plan.save(save)
     if fleet_plan.missing_count:
         _refuse_missing(fleet_plan)
-    return ExitCode.DONE
+    return ExitCode.DIFFERENT if exit_code and fleet_plan else ExitCode.DONE
+
+
+def drift(
+    file: Input,
+    /,
+    *,
+    layout: Format = None,
+    limit: AtLeastOne = 20,
+    connection: Connection = CONNECTION,
+) -> ExitCode:
+    """Check that the account still matches a file, for a nightly job.
+
+    If it does, the command prints nothing and exits with 0. Otherwise it prints what differs, in short lines without
+    colors, and exits with 4. Other exit codes: 2 the file has mistakes or the key was refused, 5 try again later.
+
+    Example: `wavix-async fleet drift fleet.csv`
+
+    Args:
+        file: A path, or - for stdin, which needs --format.
+        layout: The format of FILE [default: from the suffix].
+        limit: Show at most this many numbers.
+        connection: How to reach the API.
+    """
+    desired = _read(file, layout, "drift")
+    with _client(connection) as (runner, wavix):
+        fleet_plan = runner.run(_plan(wavix, desired, quiet=not err().is_terminal))
+    if not fleet_plan and not fleet_plan.missing_count:
+        return ExitCode.DONE
+    with suppress_broken_pipe():
+        for line in _drift_lines(fleet_plan, limit):
+            # A line break of a text would forge a line.
+            sys.stdout.write(printable(line).replace("\n", "\\n") + "\n")
+    return ExitCode.DIFFERENT
+
+
+def _drift_lines(fleet_plan: Plan, limit: int) -> Iterator[str]:
+    differing = f"{format_count(len(fleet_plan))} differ{'s' * (len(fleet_plan) == 1)}"
+    missing = f", {fleet_plan.missing_count:,} missing in the account" if fleet_plan.missing_count else ""
+    yield f"{fleet_plan.name}: {differing}, {fleet_plan.unchanged:,} match{missing}."
+    for change in islice(fleet_plan.changes(), limit):
+        for each in change.fields:
+            now, wanted = (json.dumps(value, ensure_ascii=False) for value in (each.before, each.after))
+            yield f"  {change.id} {change.number or '-'} {each.field}: {now}, should be {wanted}"
+    yield from (f"  {line}" for line in fleet_plan.missing[:limit])
+    if more := max(0, len(fleet_plan) - limit) + max(0, fleet_plan.missing_count - limit):
+        yield f"  ... and {more:,} more; `fleet plan` shows them"
 
 
 def apply(
@@ -161,10 +222,12 @@ def apply(
     safety_options: SafetyOptions = SAFETY_OPTIONS,
     stale: Stale = "refuse",
     missing: Literal["refuse", "skip"] = "refuse",
+    expect: str | None = None,
     yes: Yes = False,
     layout: Format = None,
     as_json: Json = False,
     output: Path | None = None,
+    dry_run: Hidden = False,
     connection: Connection = CONNECTION,
 ) -> ExitCode:
     """Change all numbers that differ from a file, after you confirm.
@@ -175,49 +238,55 @@ def apply(
     Example: `wavix-async fleet apply fleet.csv --verify`
 
     Args:
-        file: A path, or - for stdin, which needs --format and --journal.
+        file: A path, or - for stdin, which needs --format and --journal. A .plan file of `fleet plan --save` is applied
+            as it was reviewed: if the account has changed since, the command exits with 3.
         journal: The file that records the run [default: FILE with the suffix .run.sqlite, a new file for each run].
         sending: How to send the changes.
         safety_options: The safety limits of the run.
         stale: What to do about numbers that changed after the plan was made.
         missing: What to do about numbers in FILE that the account does not have.
+        expect: The digest that `fleet plan` showed; with any other plan, the command exits with 3.
         yes: Do not ask for confirmation. Required without a terminal.
         layout: The format of FILE [default: from the suffix].
         as_json: Print the report as one JSON object.
         output: Also write the report to this .html file.
+        dry_run: Point to `fleet plan`.
         connection: How to reach the API.
     """
+    if dry_run:
+        raise Quit(ExitCode.USAGE, f"Unknown option: --dry-run. To see what will change: {_command('plan', file)}")
     if file == _STDIN and journal is None:
         raise Quit(
             ExitCode.USAGE, "Give --journal, the file that records the run: stdin has no file name to derive it from."
         )
-    desired = _read(file, layout)
+    source = fleet.read_plan(file) if Path(file).suffix == _SAVED else _read(file, layout, "apply")
     write_page = _page_writer(output)
     safety = safety_options.safety()
     with _client(connection) as (runner, wavix):
-        fleet_plan = runner.run(_plan(wavix, desired))
+        fleet_plan = source if isinstance(source, Plan) else runner.run(_plan(wavix, source))
+        if fleet_plan.base_url != wavix.base_url:
+            raise Quit(ExitCode.USAGE, f"{file} is for {fleet_plan.base_url}: give --base-url {fleet_plan.base_url}.")
         if fleet_plan.missing_count and missing == "refuse":
             _refuse_missing(fleet_plan, hint=" Give --missing skip to change the others.")
         journal_path = _journal_for(file, journal, fleet_plan) if fleet_plan else None
+        if expect not in (None, fleet_plan.digest):
+            raise Quit(
+                ExitCode.REFUSED,
+                f"The plan of {file} now has the digest {fleet_plan.digest}, not {expect}: the account or the file has "
+                "changed since the review. Nothing was sent.",
+            )
         resuming = journal_path is not None and fleet.has_run(journal_path, base_url=fleet_plan.base_url)
         if fleet_plan:
-            _check_safety(fleet_plan, safety)
+            safety.check(len(fleet_plan), fleet_plan.account)
             _show_plan(fleet_plan, journal_path, resuming=resuming)
             confirm(f"{format_count(len(fleet_plan))} at {fleet_plan.base_url} will be changed.", yes=yes)
 
-        async def start_run(client: WavixClient, on_progress: OnProgress) -> FleetReport:
-            return await fleet.apply(
-                client,
-                fleet_plan,
-                journal=journal_path,
-                verify=sending.verify,
-                concurrency=sending.concurrency,
-                batch=sending.batches,
-                stale=stale,
-                missing=missing,
-                safety=safety,
+        def start_run(client: WavixClient, on_progress: OnProgress) -> Awaitable[FleetReport]:
+            return fleet.apply(
+                client, fleet_plan, journal=journal_path, verify=sending.verify, concurrency=sending.concurrency,
+                batch="auto" if sending.batch else None, stale=stale, missing=missing, safety=safety,
                 on_progress=on_progress,
-            )
+            )  # fmt: skip
 
         outcome = _run(runner, wavix, start_run)
     return _finish(outcome, journal_path, write_page, fleet_plan.base_url, as_json=as_json)
@@ -248,11 +317,12 @@ def resume(
     """
     write_page = _page_writer(output)
 
-    async def start_run(client: WavixClient, on_progress: OnProgress) -> FleetReport:
-        return await fleet.resume(client, journal, stale=stale, on_progress=on_progress)
-
     with _client(connection) as (runner, wavix):
-        outcome = _run(runner, wavix, start_run)
+        outcome = _run(
+            runner,
+            wavix,
+            lambda client, on_progress: fleet.resume(client, journal, stale=stale, on_progress=on_progress),
+        )
     return _finish(outcome, journal, write_page, wavix.base_url, as_json=as_json)
 
 
@@ -303,15 +373,11 @@ def roll_back(
     write_page = _page_writer(output)
     earlier = fleet.status(journal)
 
-    async def start_run(client: WavixClient, on_progress: OnProgress) -> FleetReport:
-        return await fleet.roll_back(
-            client,
-            journal,
-            verify=sending.verify,
-            concurrency=sending.concurrency,
-            batch=sending.batches,
-            on_progress=on_progress,
-        )
+    def start_run(client: WavixClient, on_progress: OnProgress) -> Awaitable[FleetReport]:
+        return fleet.roll_back(
+            client, journal, verify=sending.verify, concurrency=sending.concurrency,
+            batch="auto" if sending.batch else None, on_progress=on_progress,
+        )  # fmt: skip
 
     with _client(connection) as (runner, wavix):
         if earlier.kind == "apply":
@@ -338,9 +404,9 @@ def _client(connection: Connection) -> Iterator[tuple[asyncio.Runner, WavixClien
             runner.run(wavix.close())
 
 
-def _read(file: str, layout: Layout | None) -> fleet.DesiredState:
+def _read(file: str, layout: Layout | None, command: str) -> fleet.DesiredState:
     if file.startswith("-") and file != _STDIN:
-        raise Quit(ExitCode.USAGE, f"Unknown option: {file}. See wavix-async fleet --help.")
+        raise Quit(ExitCode.USAGE, f"Unknown option: {file}. See wavix-async fleet {command} --help.")
     if file == _STDIN and layout is None:
         raise Quit(ExitCode.USAGE, "Give --format csv, ndjson or yaml: stdin has no suffix that shows its format.")
     try:
@@ -364,8 +430,10 @@ def _with_lines(head: str, lines: Iterable[str], total: int) -> str:
     return "\n".join([head, *shown])
 
 
-async def _plan(wavix: WavixClient, desired: fleet.DesiredState) -> Plan:
+async def _plan(wavix: WavixClient, desired: fleet.DesiredState, *, quiet: bool = False) -> Plan:
     try:
+        if quiet:
+            return await fleet.plan(wavix, desired)
         return await with_progress(wavix, lambda on_progress: fleet.plan(wavix, desired, on_progress=on_progress))
     except FleetFileError as error:
         raise _quit_with_problems(error) from None
@@ -433,13 +501,6 @@ def _show_plan(fleet_plan: Plan, journal_path: Path | None, *, resuming: bool) -
         console.print(Text(f"{what} {journal_path}", style="dim"), soft_wrap=True)
 
 
-def _check_safety(fleet_plan: Plan, safety: Safety) -> None:
-    try:
-        safety.check(len(fleet_plan), fleet_plan.account)
-    except SafetyError as error:
-        raise Quit(ExitCode.REFUSED, with_option_names(str(error))) from None
-
-
 def _run(runner: asyncio.Runner, wavix: WavixClient, start_run: StartRun) -> FleetRunOutcome:
     try:
         return runner.run(run_fleet(wavix, start_run))
@@ -482,7 +543,7 @@ def _show_report(
     write_page(lambda: run_page(report, base_url=base_url, interrupted=interrupted))
 
 
-def _page_writer(output: Path | None) -> WritePage:
+def _page_writer(output: Path | None, suffixes: tuple[str, ...] = _PAGES) -> WritePage:
     """Check `--output` before the run begins, and return the function that writes the page.
 
     Raises:
@@ -490,21 +551,32 @@ def _page_writer(output: Path | None) -> WritePage:
     """
     if output is None:
         return lambda _: None
-    if output.suffix.lower() not in _PAGE_SUFFIXES:
-        raise Quit(ExitCode.USAGE, f"--output {output}: the suffix must be .html.")
-    if not output.parent.is_dir() or output.is_dir():
-        raise Quit(ExitCode.USAGE, f"Cannot write --output {output}: the path must be a file in an existing directory.")
+    _check_path("--output", output, suffixes)
 
     def write(make: Callable[[], str]) -> None:
         try:
-            output.write_text(make(), encoding="utf-8", errors="backslashreplace")
+            # The page has settings of the account, so a new file can only be read by its owner.
+            with open(output, "w", encoding="utf-8", errors="backslashreplace", opener=_private) as stream:
+                stream.write(make())
         except OSError as error:
             raise Quit(ExitCode.FAILED, f"Cannot write --output {output}: {error.strerror}.") from None
 
     return write
 
 
-def _command(name: str, path: Path) -> str:
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
+
+
+def _check_path(option: str, path: Path, suffixes: tuple[str, ...]) -> None:
+    if path.suffix.lower() not in suffixes:
+        listed = " or ".join(suffix for suffix in suffixes if suffix != ".htm")
+        raise Quit(ExitCode.USAGE, f"{option} {path}: the suffix must be {listed}.")
+    if not path.parent.is_dir() or path.is_dir():
+        raise Quit(ExitCode.USAGE, f"Cannot write {option} {path}: the path must be a file in an existing directory.")
+
+
+def _command(name: str, path: str | Path) -> str:
     return f"wavix-async fleet {name} {shlex.quote(str(path))}"
 
 

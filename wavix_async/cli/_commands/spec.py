@@ -37,6 +37,8 @@ def diff(spec: Annotated[str, Parameter(allow_leading_hyphen=True)], /, *, as_js
 
 def _read(spec: str) -> bytes:
     """Return the bytes of a file or of stdin, and one byte too many of what is too large."""
+    if spec.startswith("--"):
+        raise Quit(ExitCode.USAGE, f"Unknown option: {spec}. See wavix-async spec diff --help.")
     if spec == "-":
         return _start_of(sys.stdin.buffer)
     try:

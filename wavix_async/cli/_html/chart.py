@@ -3,60 +3,15 @@
 import math
 from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
-from typing import Final, Protocol
+from typing import Final
 
 import attrs
 
 from wavix_async.cli._html.page import Child, Markup, element
 from wavix_async.cli._output import format_duration
+from wavix_async.fleet import Sample
 
 __all__ = ["run_chart"]
-
-
-class Sample(Protocol):
-    """The progress of a run at one moment. Counts start at the beginning of the run."""
-
-    @property
-    def at(self) -> float:
-        """Seconds since the run began."""
-        ...
-
-    @property
-    def done(self) -> int:
-        """How many numbers are done."""
-        ...
-
-    @property
-    def requests(self) -> int:
-        """How many requests were sent."""
-        ...
-
-    @property
-    def rate_limited(self) -> int:
-        """How many of them got a 429."""
-        ...
-
-    @property
-    def rate(self) -> float | None:
-        """Requests per second that the client allowed; None for no limit."""
-        ...
-
-    @property
-    def paused_for(self) -> float:
-        """Seconds left of a pause that the API asked for."""
-        ...
-
-
-@attrs.frozen
-class _Start:
-    """The sample at the beginning of every run."""
-
-    at: float = 0.0
-    done: int = 0
-    requests: int = 0
-    rate_limited: int = 0
-    rate: float | None = None
-    paused_for: float = 0.0
 
 
 @attrs.frozen
@@ -76,7 +31,7 @@ class _Span:
 
 
 _WIDTH: Final = 1032
-_LEFT: Final = 52
+_LEFT: Final = 60
 _RIGHT: Final = 8
 _TOP: Final = 14
 _HEIGHT: Final = 190
@@ -86,6 +41,11 @@ _FOOT: Final = 24
 _MAX_SPANS: Final = 240
 # Samples are a second apart. In a longer gap, no process worked on the run.
 _GAP_SECONDS: Final = 10.0
+# The last sample of a process comes at any moment: a few results within milliseconds are no speed.
+_SHORTEST: Final = 0.5
+# A peak of more than twice the usual speed is cut off, because the chart would show nothing else.
+_USUAL: Final = 0.95
+_PEAK: Final = 2.0
 _STEPS: Final = (1, 1.2, 1.6, 2, 2.4, 3, 4, 5, 6, 8)
 _TICKS: Final = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 28800, 43200, 86400)
 _MAX_TICKS: Final = 8
@@ -103,30 +63,34 @@ def run_chart(samples: Sequence[Sample]) -> Markup | None:
     runs = [_merge_spans(run) for run in _split_at_gaps(spans, len(spans) / _MAX_SPANS)]
     pauses = _pauses(samples)
     end = samples[-1].at
-    top = _round_up_axis(max(max(span.done, span.requests) for run in runs for span in run))
+    speeds = sorted(max(span.done, span.requests) for run in runs for span in run)
+    usual = speeds[int(_USUAL * (len(speeds) - 1))]
+    is_cut = speeds[-1] > _PEAK * usual > 0
+    top = _round_up_axis(1.2 * usual if is_cut else speeds[-1])
     rates = [span.rate for run in runs for span in run if span.rate is not None]
     max_refused = max(span.refused for run in runs for span in run)
-    canvas = _Canvas(end, top, max(1, max_refused))
+    canvas = _Canvas(end, top, max_refused)
     layers: list[Child] = [
         [canvas.band(start, stop) for start, stop in pauses],
         list(canvas.axes()),
         [canvas.speed(run) for run in runs],
         # A limit far above the speed would flatten the chart, so it is not drawn.
         [canvas.steps(run, lambda span: span.rate, "allowed") for run in runs] if rates and max(rates) <= top else None,
-        list(canvas.strip(runs, max_refused)),
+        list(canvas.strip(runs)) if max_refused else None,
     ]
     refused = samples[-1].rate_limited
     summary = f"At most {max(span.done for run in runs for span in run):,.0f} numbers/s; {refused:,} responses were 429"
+    if is_cut:
+        summary += f"; peaks above {top:,.0f}/s are cut off"
     if pauses:
         times = f"{len(pauses)} time{'s' * (len(pauses) != 1)}"
         summary += f"; paused {times}, {format_duration(sum(stop - start for start, stop in pauses))} in total"
-    height = _TOP + _HEIGHT + _GAP + _STRIP + _FOOT
-    svg = element("svg", layers, viewBox=f"0 0 {_WIDTH} {height}", role="img", aria_label=summary)
+    svg = element("svg", layers, viewBox=f"0 0 {_WIDTH} {canvas.foot + _FOOT}", role="img", aria_label=summary)
     legend = [
         _legend_item("numbers per second", '<path class="done" d="M0 0h18v10h-18z"/><path class="edge" d="M0 1h18"/>'),
         _legend_item("requests per second", '<path class="sent" d="M0 5.5h18"/>'),
         _legend_item("rate limit", '<path class="allowed" d="M0 5.5h18"/>') if rates and max(rates) <= top else None,
-        _legend_item("429 responses", '<path class="refused" d="M0 0h5v10h-5zM7 4h5v6h-5z"/>'),
+        _legend_item("429 responses", '<path class="refused" d="M0 0h5v10h-5zM7 4h5v6h-5z"/>') if refused else None,
         _legend_item("paused, as the API asked", '<path class="pause" d="M0 0h18v10h-18z"/>') if pauses else None,
     ]
     return element("figure", element("p", f"{summary}.", cls="note"), svg, element("figcaption", legend))
@@ -140,14 +104,17 @@ def _legend_item(label: str, shapes: str) -> Markup:
 
 
 def _spans(samples: Sequence[Sample]) -> list[_Span]:
-    spans = []
-    for before, after in pairwise([_Start(), *samples]):
+    spans: list[_Span] = []
+    for before, after in pairwise([Sample(0.0, 0, 0, 0, None, 0.0), *samples]):
         seconds = after.at - before.at
         if 0 < seconds <= _GAP_SECONDS:
             done, requests, refused = (
                 _increase(getattr(before, name), getattr(after, name)) for name in ("done", "requests", "rate_limited")
             )
             spans.append(_Span(before.at, after.at, done / seconds, requests / seconds, refused, after.rate))
+            # A short span is a part of its neighbor.
+            if len(spans) > 1 and spans[-2].end == before.at and min(spans[-2].length, seconds) < _SHORTEST:
+                spans[-2:] = _merge_spans([spans[-2:]])
     return spans
 
 
@@ -211,12 +178,16 @@ class _Canvas:
     Attributes:
         end: The seconds at the right edge.
         top: The speed at the upper edge.
-        max_refused: How many 429 responses fill the height of the strip below.
+        max_refused: How many 429 responses fill the height of the strip below; without any, there is no strip.
     """
 
     end: float
     top: float
     max_refused: int
+
+    @property
+    def foot(self) -> int:
+        return _TOP + _HEIGHT + bool(self.max_refused) * (_GAP + _STRIP)
 
     def x(self, seconds: float) -> float:
         return round(_LEFT + (_WIDTH - _LEFT - _RIGHT) * seconds / self.end, 1)
@@ -227,7 +198,7 @@ class _Canvas:
     def band(self, start: float, end: float) -> Markup:
         x = self.x(start)
         width = max(1.0, round(self.x(end) - x, 1))
-        return element("rect", cls="pause", x=x, y=_TOP, width=width, height=_HEIGHT + _GAP + _STRIP)
+        return element("rect", cls="pause", x=x, y=_TOP, width=width, height=self.foot - _TOP)
 
     def axes(self) -> Iterator[Markup]:
         for part in range(5):
@@ -236,7 +207,7 @@ class _Canvas:
             yield element("path", cls="grid", d=f"M{_LEFT} {y}H{_WIDTH - _RIGHT}")
             yield element("text", f"{speed:,.4g}" if self.top < 1000 else f"{speed:,.0f}", x=_LEFT - 8, y=y + 4,
                           text_anchor="end")  # fmt: skip
-        foot = _TOP + _HEIGHT + _GAP + _STRIP
+        foot = self.foot
         yield element("path", cls="grid", d=f"M{_LEFT} {foot}H{_WIDTH - _RIGHT}")
         step = next((tick for tick in _TICKS if self.end / tick <= _MAX_TICKS), math.ceil(self.end / _MAX_TICKS))
         for tick in range(math.floor(self.end / step) + 1):
@@ -273,11 +244,9 @@ class _Canvas:
         path += [f"V{self.y(height(span))}H{self.x(span.end)}" for span in run[1:]]
         return "".join(path)
 
-    def strip(self, runs: Sequence[Sequence[_Span]], max_refused: int) -> Iterator[Markup]:
-        foot = _TOP + _HEIGHT + _GAP + _STRIP
-        yield element("text", "429", x=_LEFT - 8, y=foot, text_anchor="end")
-        if max_refused:
-            yield element("text", f"{max_refused:,}", x=_LEFT - 8, y=foot - _STRIP + 8, text_anchor="end")
+    def strip(self, runs: Sequence[Sequence[_Span]]) -> Iterator[Markup]:
+        foot = self.foot
+        yield element("text", f"429 responses (at most {self.max_refused:,} at once)", x=_LEFT, y=foot - _STRIP - 6)
         for run in runs:
             for span in run:
                 if span.refused:

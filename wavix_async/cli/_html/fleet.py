@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
 from typing import Any, Final
 
@@ -11,15 +11,15 @@ from wavix_async.cli._html.chart import run_chart
 from wavix_async.cli._html.page import (
     Child,
     Markup,
-    Tile,
     bar,
     element,
     facts,
     page,
+    row,
     section,
     share_bar,
     table,
-    tiles,
+    tile,
 )
 from wavix_async.cli._output import (
     NOT_DONE,
@@ -27,12 +27,13 @@ from wavix_async.cli._output import (
     format_count,
     format_duration,
     format_time,
+    refusal_note,
     status_label,
     status_meaning,
     stop_reason,
     summarize,
 )
-from wavix_async.fleet import Change, FieldChange, FleetReport, FleetResult, FleetStatus, Plan
+from wavix_async.fleet import Change, FieldChange, FleetReport, FleetResult, FleetStatus, NewValue, Plan
 
 __all__ = ["plan_page", "run_page"]
 
@@ -40,6 +41,19 @@ _MAX_SHOWN: Final = 1_000
 _MAX_MISSING_SHOWN: Final = 200
 _MAX_REASONS: Final = 20
 _MAX_LENGTH: Final = 300
+
+# The columns of tables. On a narrow screen, the style shows their labels beside the cells.
+_ID: Final = ("Id", "count id")
+_NUMBER: Final = ("Number", "tight number")
+_STATUS: Final = ("Status", "state")
+_ATTEMPTS: Final = ("Attempts", "count attempts")
+_NUMBERS: Final = ("Numbers", "count numbers")
+_FIELD: Final = ("Field", "tight field")
+_NEW: Final = ("New value", "new value-cell")
+_FROM: Final = ("From", "before value-cell")
+_TO: Final = ("To", "after value-cell")
+_REASON: Final = ("Reason", "stretch reason")
+_BAR: Final = ("", "stretch")
 _STATUS_ORDER: Final = (
     FleetStatus.UPDATED,
     FleetStatus.UNCHANGED,
@@ -47,6 +61,7 @@ _STATUS_ORDER: Final = (
     FleetStatus.UNKNOWN,
     FleetStatus.FAILED,
     FleetStatus.NOT_SENT,
+    FleetStatus.SKIPPED,
 )
 
 
@@ -59,28 +74,30 @@ def plan_page(plan: Plan, *, now: float | None = None) -> str:
     """
     count = len(plan)
     head = f"{format_count(count)} will change." if count else "Nothing to do: every number already matches."
+    note = refusal_note(plan)
+    more = f"Nothing was sent.{f' Safety: {note}' if note else ''}"
     if plan.missing_count:
-        text = f"The file lists {format_count(plan.missing_count)} that the account does not have. Nothing was sent."
-        opening = _banner("bad", text, head if count else None)
+        text = f"The file lists {format_count(plan.missing_count)} that the account does not have."
+        opening = _banner("bad", text, f"{head} {more}")
     else:
-        opening = _banner("running" if count else "good", head, "Nothing was sent." if count else None)
+        opening = _banner("open" if note else "running" if count else "good", head, more if count else None)
     return page(
         f"Plan: {plan.name}",
         _title("Plan", plan.name, f"{plan.base_url} · {format_count(plan.account)} in the account"),
         opening,
         section(
             "Summary",
-            tiles(
-                [
-                    Tile("will change", count, None, "differ from the file"),
-                    Tile("unchanged", plan.unchanged, None, "already match the file"),
-                    Tile("missing", plan.missing_count, "failed", "in the file, but not in the account"),
-                    Tile("in the account", plan.account, None, f"{_share(count, plan.account)} will change"),
-                ]
+            element(
+                "ul",
+                tile("will change", count, None, "differ from the file"),
+                tile("unchanged", plan.unchanged, None, "already match the file"),
+                tile("missing", plan.missing_count, "failed", "in the file, but not in the account"),
+                tile("in the account", plan.account, None, f"{_share(count, plan.account)} will change"),
+                cls="tiles",
             ),
         ),
         _missing(plan.missing, plan.missing_count),
-        _totals(plan.totals, "will change"),
+        _new_values(plan.new_values),
         _changes(plan.changes(), count),
         _record(
             [
@@ -113,12 +130,12 @@ def run_page(
         f"{kind}: {report.name}",
         _title(kind, report.name, " · ".join(filter(None, (base_url, timing)))),
         _banner(summary.kind, summary.text, summary.more),
-        section("Summary", _status_bar(report), tiles(_run_tiles(report))),
+        section("Summary", _counts(report)),
         _reasons(report),
         section("Speed", chart) if chart is not None else None,
-        _totals(report.totals, f"the {kind.lower()} changes"),
+        _totals(report.totals, f"the {kind.lower()} was asked to change"),
         _failures(report),
-        _results(report),
+        _changes(report.results(), report.total - report.unchanged - report.skipped, is_running=report.is_running),
         _record(
             [
                 ("Started", began),
@@ -166,27 +183,19 @@ def _share(count: int, whole: int) -> str:
 # --- counts ---
 
 
-def _run_tiles(report: FleetReport) -> Iterator[Tile]:
-    for status in _STATUS_ORDER:
-        count = _count(report, status)
-        label = status_label(status, is_running=report.is_running)
-        meaning = status_meaning(status, is_running=report.is_running)
-        yield Tile(label, count, _css_class(status), meaning)
-
-
-def _status_bar(report: FleetReport) -> Markup:
+def _counts(report: FleetReport) -> list[Markup]:
+    """Return a bar and tiles of the counts of a run."""
     is_running = report.is_running
-    return bar(
-        [
-            (status_label(status, is_running=is_running), _count(report, status), _css_class(status))
-            for status in _STATUS_ORDER
-        ]
-    )
-
-
-def _count(report: FleetReport, status: FleetStatus) -> int:
-    count: int = getattr(report, status.value)
-    return count
+    counts = [
+        (status_label(each, is_running=is_running), getattr(report, each.value), _css_class(each), each)
+        for each in _STATUS_ORDER
+    ]
+    tiles = [
+        tile(label, count, kind, status_meaning(status, is_running=is_running))
+        for label, count, kind, status in counts
+        if count or status is not FleetStatus.SKIPPED
+    ]
+    return [bar([each[:3] for each in counts]), element("ul", tiles, cls="tiles")]
 
 
 def _css_class(status: FleetStatus) -> str:
@@ -194,20 +203,25 @@ def _css_class(status: FleetStatus) -> str:
 
 
 def _totals(totals: Mapping[str, int], action: str) -> Markup | None:
-    if not totals:
-        return None
     ranked = sorted(totals.items(), key=lambda item: -item[1])
-    largest = ranked[0][1]
+    rows = [row(element("code", field), f"{count:,}", share_bar(count, ranked[0][1])) for field, count in ranked]
+    note = f"How many numbers {action}, by field."
+    return section("By field", table((_FIELD, _NUMBERS, _BAR), rows), note=note) if rows else None
+
+
+def _new_values(values: Sequence[NewValue]) -> Markup | None:
+    largest = max((each.numbers for each in values), default=0)
     rows = [
-        (
-            element("td", element("code", field), cls="tight"),
-            element("td", f"{count:,}", cls="count"),
-            element("td", share_bar(count, largest), cls="stretch"),
+        row(
+            element("code", each.field),
+            each.others_text or _format_value(each.value),
+            f"{each.numbers:,}",
+            share_bar(each.numbers, largest),
         )
-        for field, count in ranked
+        for each in values
     ]
-    heads = (("Field", "tight"), ("Numbers", "count"), ("", "stretch"))
-    return section("By field", table(heads, rows), note=f"How many numbers {action}, by field.")
+    note = "How many numbers get each new value."
+    return section("New values", table((_FIELD, _NEW, _NUMBERS, ("", "bar")), rows), note=note) if rows else None
 
 
 # --- failures ---
@@ -225,38 +239,29 @@ def _reasons(report: FleetReport) -> Markup | None:
     reasons = [] if report.is_running else failure_reasons(report)
     if not reasons:
         return None
-    rows = [
-        (
-            element("td", f"{reason.count:,}", cls="count"),
-            element("td", _status(reason.status)),
-            element("td", reason.text, cls="stretch reason"),
-        )
-        for reason in reasons[:_MAX_REASONS]
-    ]
-    heads = (("Numbers", "count"), ("Status", None), ("Reason", "stretch"))
+    rows = [row(f"{each.count:,}", _status(each.status), each.text) for each in reasons[:_MAX_REASONS]]
     more = f"The {_MAX_REASONS} most frequent of {len(reasons):,} reasons." if len(reasons) > _MAX_REASONS else None
-    return section("Not done, by reason", table(heads, rows), note=more)
+    return section("Not done, by reason", table((_NUMBERS, _STATUS, _REASON), rows), note=more)
 
 
 def _failures(report: FleetReport) -> Markup | None:
     """Return the changes that are not done, by number, without those that were never sent: they have no reason."""
-    named = [status for status in NOT_DONE if status is not FleetStatus.NOT_SENT and _count(report, status)]
-    count = sum(_count(report, status) for status in named)
+    named = [status for status in NOT_DONE if status is not FleetStatus.NOT_SENT]
+    count = sum(getattr(report, status.value) for status in named)
     if not count:
         return None
-    rows = [_failed_row(result, report) for result in islice(report.results(*named), _MAX_SHOWN)]
-    heads = (("Id", "count"), ("Number", None), ("Status", None), ("Attempts", "count"), ("Reason", "stretch"))
+    rows = [
+        row(
+            "" if result.id is None else str(result.id),
+            result.number,
+            _status(result.status, is_running=report.is_running),
+            result.attempts,
+            result.reason,
+        )
+        for result in islice(report.results(*named), _MAX_SHOWN)
+    ]
+    heads = (_ID, _NUMBER, _STATUS, _ATTEMPTS, _REASON)
     return section("Not done, by number", table(heads, rows), note=_truncation_note(len(rows), count))
-
-
-def _failed_row(result: FleetResult, report: FleetReport) -> tuple[Markup, ...]:
-    return (
-        element("td", "" if result.id is None else str(result.id), cls="count id"),
-        element("td", result.number or "", cls="tight"),
-        element("td", _status(result.status, is_running=report.is_running)),
-        element("td", result.attempts, cls="count"),
-        element("td", result.reason or "", cls="stretch reason"),
-    )
 
 
 def _status(status: FleetStatus, *, is_running: bool = False) -> Markup:
@@ -270,63 +275,28 @@ def _truncation_note(shown: int, count: int) -> str | None:
     return f"The first {shown:,} of {count:,}; {count - shown:,} more are not shown." if count > shown else None
 
 
-def _changes(changes: Iterable[Change], count: int) -> Markup | None:
-    if not count:
-        return None
-    shown = list(islice(changes, _MAX_SHOWN))
-    heads = (("Id", "count"), ("Number", None), ("Field", None), ("From", "value-cell"), ("To", "value-cell"))
-    rows = (row for change in shown for row in _field_rows(change.id, change.number, change.fields, None))
-    return section("Changes", _number_table(heads, rows), note=_truncation_note(len(shown), count))
-
-
-def _results(report: FleetReport) -> Markup | None:
-    count = report.total - report.unchanged
-    shown = list(islice((result for result in report.results() if result.fields), _MAX_SHOWN))
+def _changes(changes: Iterable[Change | FleetResult], count: int, *, is_running: bool = False) -> Markup | None:
+    """Return the changes of a plan, or those of a run with their status."""
+    shown = list(islice((each for each in changes if each.fields), _MAX_SHOWN))
     if not shown:
         return None
-    heads = (
-        ("Id", "count"),
-        ("Number", None),
-        ("Status", None),
-        ("Field", None),
-        ("From", "value-cell"),
-        ("To", "value-cell"),
-    )
     rows = (
-        row
-        for each in shown
-        for row in _field_rows(each.id, each.number, each.fields, _status(each.status, is_running=report.is_running))
-    )
-    return section("Changes", _number_table(heads, rows), note=_truncation_note(len(shown), count))
-
-
-def _number_table(heads: tuple[tuple[str, str | None], ...], rows: Iterable[Markup]) -> Markup:
-    head = element("tr", [element("th", title, scope="col", cls=kind) for title, kind in heads])
-    return element("div", element("table", element("thead", head), element("tbody", list(rows))), cls="wide")
-
-
-def _field_rows(
-    number_id: int | None, number: str | None, fields: tuple[FieldChange, ...], status: Markup | None
-) -> Iterator[Markup]:
-    """Yield a row for each field; the cells of id, number and status span all rows."""
-    span = len(fields) if len(fields) > 1 else None
-    for index, change in enumerate(fields):
-        common: list[Markup] = []
-        if index == 0:
-            common = [
-                element("td", "" if number_id is None else str(number_id), cls="count id", rowspan=span),
-                element("td", number or "", cls="tight", rowspan=span),
-            ]
-            if status is not None:
-                common.append(element("td", status, rowspan=span))
-        yield element(
-            "tr",
-            common,
-            element("td", element("code", change.field), cls="tight"),
-            element("td", _format_value(change.before), cls="before value-cell"),
-            element("td", _format_value(change.after), cls="value-cell"),
-            cls="more" if index < len(fields) - 1 else None,
+        (
+            (
+                str(each.id),
+                each.number,
+                *([_status(each.status, is_running=is_running)] if isinstance(each, FleetResult) else []),
+            ),
+            _field_cells(each.fields),
         )
+        for each in shown
+    )
+    heads = (_ID, _NUMBER, *([_STATUS] if isinstance(shown[0], FleetResult) else []), _FIELD, _FROM, _TO)
+    return section("Changes", table(heads, rows), note=_truncation_note(len(shown), count))
+
+
+def _field_cells(fields: Iterable[FieldChange]) -> list[tuple[Child, Child, Child]]:
+    return [(element("code", each.field), _format_value(each.before), _format_value(each.after)) for each in fields]
 
 
 def _format_value(value: Any) -> Child:

@@ -4,13 +4,11 @@
 """
 
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from html import escape
 from typing import Any, Final, TypeAlias
 
-import attrs
-
-__all__ = ["Markup", "Tile", "bar", "element", "facts", "page", "section", "share_bar", "table", "tiles"]
+__all__ = ["Markup", "bar", "element", "facts", "page", "row", "section", "share_bar", "table", "tile"]
 
 
 class Markup(str):
@@ -69,37 +67,21 @@ def _escape_invisible(character: str) -> str:
 # --- parts ---
 
 
-@attrs.frozen
-class Tile:
-    """One count in large type.
+def tile(label: str, value: int, kind: str | None, note: str) -> Markup:
+    """Return a count in large type, dim if it is zero.
 
-    Attributes:
+    Args:
         label: The name of the count.
         value: The count.
         kind: The CSS class that sets the color, or None.
         note: What the count means.
     """
-
-    label: str
-    value: int | str
-    kind: str | None = None
-    note: str | None = None
-
-
-def tiles(values: Iterable[Tile]) -> Markup:
-    """Return counts side by side; zeros are dim."""
-    return element("ul", [_tile(each) for each in values], cls="tiles")
-
-
-def _tile(tile: Tile) -> Markup:
-    value = f"{tile.value:,}" if isinstance(tile.value, int) else tile.value
-    kind = f"tile {tile.kind}" if tile.kind else "tile"
     return element(
         "li",
-        element("span", tile.label, cls="label"),
-        element("span", value, cls="value"),
-        element("span", tile.note, cls="note") if tile.note else None,
-        cls=f"{kind} nought" if tile.value == 0 else kind,
+        element("span", label, cls="label"),
+        element("span", f"{value:,}", cls="value"),
+        element("span", note, cls="note"),
+        cls=f"tile {kind or ''}{' nought' * (not value)}",
     )
 
 
@@ -128,18 +110,37 @@ def share_bar(count: int, largest: int) -> Markup:
 
 
 def table(
-    heads: Sequence[tuple[str, str | None]], rows: Iterable[Iterable[Markup]], *, cls: str | None = None
+    columns: Sequence[tuple[str, str]], groups: Iterable[tuple[Sequence[Child], Sequence[Sequence[Child]]]]
 ) -> Markup:
     """Return a table.
 
     Args:
-        heads: The title and the CSS class of each column.
-        rows: The cells of each row, as elements.
-        cls: The CSS class of the table.
+        columns: The title and the CSS class of each column.
+        groups: The cells that the rows of a group share, and the other cells of each of its rows.
     """
-    head = element("tr", [element("th", title, scope="col", cls=kind) for title, kind in heads])
-    body = element("tbody", [element("tr", list(cells)) for cells in rows])
-    return element("div", element("table", element("thead", head), body, cls=cls), cls="wide")
+    head = element("tr", [element("th", title, scope="col", cls=kind) for title, kind in columns])
+    rows = (row for shared, others in groups for row in _rows(columns, shared, others))
+    return element("div", element("table", element("thead", head), element("tbody", list(rows))), cls="wide")
+
+
+def row(*cells: Child) -> tuple[Sequence[Child], Sequence[Sequence[Child]]]:
+    """Return a row of a table as a group of its own."""
+    return cells, [()]
+
+
+def _rows(
+    columns: Sequence[tuple[str, str]], shared: Sequence[Child], others: Sequence[Sequence[Child]]
+) -> Iterator[Markup]:
+    span = len(others) if len(others) > 1 else None
+    for index, cells in enumerate(others):
+        first = zip(shared if index == 0 else (), columns, strict=False)
+        rest = zip(cells, columns[len(shared) :], strict=True)
+        yield element(
+            "tr",
+            [element("td", cell, cls=kind, rowspan=span) for cell, (_, kind) in first],
+            [element("td", cell, cls=kind) for cell, (_, kind) in rest],
+            cls="more" if index < len(others) - 1 else None,
+        )
 
 
 def facts(pairs: Iterable[tuple[str, Child]]) -> Markup:
@@ -243,8 +244,8 @@ ul.lines { margin-bottom: 0; padding-left: 18px; font-size: 14px } ul.lines li {
 dl { display: grid; grid-template-columns: max-content 1fr; gap: 5px 24px; margin-bottom: 0; font-size: 14px }
 dt { color: var(--dim) } dd { margin: 0; overflow-wrap: anywhere }
 code { font: 13px/1.5 ui-monospace, SFMono-Regular, Menlo, Consolas, monospace }
-figure { margin: 0; overflow-x: auto } figure > svg { min-width: 620px }
-svg { display: block; width: 100%; height: auto }
+figure { margin: 0 }
+svg { display: block; width: 100%; height: auto; overflow: visible }
 svg text { font-size: 12px; fill: var(--dim) } svg .grid { stroke: var(--line) }
 svg .pause { fill: var(--pause) } svg .done { fill: var(--accent); fill-opacity: 0.16 }
 svg .edge { fill: none; stroke: var(--accent); stroke-width: 1.5; stroke-linejoin: round }
@@ -254,7 +255,22 @@ svg .refused { fill: var(--failed) }
 figcaption { display: flex; flex-wrap: wrap; gap: 4px 22px; margin-top: 10px; font-size: 13px; color: var(--dim) }
 figcaption svg { display: inline-block; width: 18px; height: 10px; margin-right: 7px }
 footer { margin-top: 48px; padding-top: 14px; border-top: 1px solid var(--line); color: var(--dim); font-size: 12.5px }
-@media (max-width: 640px) { main { padding: 28px 16px 40px } dl { grid-template-columns: 1fr } dt { margin-top: 6px } }
+@media screen and (max-width: 800px) {
+  main { padding: 28px 16px 40px } dl { grid-template-columns: 1fr } dt { margin-top: 6px }
+  /* Each cell is a line with its label: beside each other, the columns would need more than the width of a phone. */
+  thead { display: none } table, tbody, tr, td { display: block }
+  tr { padding: 6px 0; border-bottom: 1px solid var(--line) } tr.more { border: 0 } .wide { overflow: visible }
+  td, td.id, td.tight, td.value-cell, td.reason, .count {
+    position: relative; min-width: 0; min-height: 1.5em; padding: 0 0 0 84px; border: 0; text-align: left;
+    white-space: normal; overflow-wrap: anywhere;
+  }
+  td::before { position: absolute; left: 0; color: var(--dim); font-size: 13px }
+  td.id::before { content: "Id" } td.number::before { content: "Number" } td.state::before { content: "Status" }
+  td.field::before { content: "Field" } td.before::before { content: "From" } td.after::before { content: "To" }
+  td.new::before { content: "New value" } td.numbers::before { content: "Numbers" }
+  td.attempts::before { content: "Attempts" } td.reason::before { content: "Reason" }
+  figure > svg text { font-size: 20px }
+}
 @page { margin: 14mm }
 @media print {
   :root {

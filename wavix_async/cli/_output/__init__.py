@@ -2,6 +2,7 @@
 
 from wavix_async.cli._output.fleet_report import change_json, show_run, write_report
 from wavix_async.cli._output.format import format_count, format_duration, format_time
+from wavix_async.cli._output.markdown import plan_markdown
 from wavix_async.cli._output.progress import Display, ReadProgress, RunProgress
 from wavix_async.cli._output.report import format_counts, report_json, result_json, show_report
 from wavix_async.cli._output.results import result_file
@@ -11,6 +12,7 @@ from wavix_async.cli._output.summary import (
     Summary,
     failure_reasons,
     group_reasons,
+    refusal_note,
     status_label,
     status_meaning,
     stop_reason,
@@ -33,6 +35,8 @@ __all__ = [
     "format_duration",
     "format_time",
     "group_reasons",
+    "plan_markdown",
+    "refusal_note",
     "number_facts",
     "number_table",
     "report_json",

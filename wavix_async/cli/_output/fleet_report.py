@@ -10,16 +10,16 @@ from rich.text import Text
 
 from wavix_async.cli._console import printable, show_facts
 from wavix_async.cli._output.format import format_duration, format_time
-from wavix_async.cli._output.summary import failure_reasons, status_label, stop_reason, summarize
+from wavix_async.cli._output.summary import failure_reasons, reason_lines, status_label, stop_reason, summarize
 from wavix_async.fleet import Change, FieldChange, FleetReport, FleetResult, FleetStatus
 
 __all__ = ["change_json", "show_run", "write_report"]
 
-_MAX_REASONS: Final = 10
 _STYLES: Final = {
     FleetStatus.UPDATED: "green",
     FleetStatus.UNCHANGED: "",
     FleetStatus.FAILED: "red",
+    FleetStatus.SKIPPED: "yellow",
     FleetStatus.UNKNOWN: "magenta",
     FleetStatus.NOT_SENT: "yellow",
     FleetStatus.PENDING: "yellow",
@@ -50,8 +50,9 @@ def show_run(console: Console, report: FleetReport, *, interrupted: bool = False
         fields["Ended early"] = printable(stopped)
     kind = "Roll-back" if report.kind == "roll_back" else "Run"
     summary = summarize(report, interrupted=interrupted)
+    lines = reason_lines([] if report.is_running else failure_reasons(report), "--json lists all failures")
     last = Text(f"{summary.text}", style=_SUMMARY_STYLES[summary.kind])
-    show_facts(console, f"{kind} of {printable(report.name)}", fields, after=[*_reason_lines(report), last])
+    show_facts(console, f"{kind} of {printable(report.name)}", fields, after=[*lines, last])
 
 
 def _format_counts(report: FleetReport) -> Text:
@@ -64,22 +65,6 @@ def _format_counts(report: FleetReport) -> Text:
         for status, label, count in counts
         if count or status in _ALWAYS_SHOWN
     )
-
-
-def _reason_lines(report: FleetReport) -> list[Text]:
-    """Return a line for each reason why changes are not done, the most frequent first, with the first ids."""
-    reasons = [] if report.is_running else failure_reasons(report)
-    lines = []
-    for reason in reasons[:_MAX_REASONS]:
-        named = [*map(str, reason.first)]
-        if named and reason.count > len(named):
-            named.append(f"... {reason.count - len(named):,} more")
-        status = status_label(reason.status)
-        first = f" ({', '.join(named)})" if named else ""
-        lines.append(Text(f"{reason.count:,} {status}: {printable(reason.text)}{first}"))
-    if len(reasons) > _MAX_REASONS:
-        lines.append(Text(f"... and {len(reasons) - _MAX_REASONS:,} more reasons; --json lists all failures"))
-    return lines
 
 
 # --- JSON ---

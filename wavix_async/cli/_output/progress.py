@@ -2,10 +2,10 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
 from datetime import timedelta
-from typing import Final, Protocol, TypeAlias
+from typing import Final, TypeAlias
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -14,6 +14,7 @@ from rich.text import Text
 
 from wavix_async import BulkProgress
 from wavix_async.cli._output.format import format_duration
+from wavix_async.fleet import FleetProgress
 
 __all__ = ["Display", "ReadProgress", "RunProgress"]
 
@@ -23,64 +24,8 @@ _SPAN: Final = 3.0
 _STALLED: Final = 5.0
 
 
-class RunProgress(Protocol):
-    """The progress of a run: the fields that `BulkProgress` and `FleetProgress` share."""
-
-    @property
-    def total(self) -> int | None:
-        """How many items the run has; None if not known yet."""
-        ...
-
-    @property
-    def done(self) -> int:
-        """How many items are finished."""
-        ...
-
-    @property
-    def updated(self) -> int:
-        """Changes that the API confirmed."""
-        ...
-
-    @property
-    def failed(self) -> int:
-        """Changes that the API rejected."""
-        ...
-
-    @property
-    def unknown(self) -> int:
-        """Changes that were sent, without a clear response."""
-        ...
-
-    @property
-    def not_sent(self) -> int:
-        """Changes that were not sent."""
-        ...
-
-    @property
-    def requests(self) -> int:
-        """Requests that were sent."""
-        ...
-
-    @property
-    def rate_limited(self) -> int:
-        """How many of them were answered 429."""
-        ...
-
-    @property
-    def elapsed(self) -> float:
-        """Seconds since the run began."""
-        ...
-
-    @property
-    def rate(self) -> float | None:
-        """Requests per second that the client allows; None for no limit."""
-        ...
-
-    @property
-    def paused_for(self) -> float:
-        """Seconds left of a pause that the API asked for."""
-        ...
-
+RunProgress: TypeAlias = BulkProgress | FleetProgress
+"""The progress of a run."""
 
 ReadProgress: TypeAlias = Callable[[], tuple[str, RunProgress] | None]
 """Returns the label of the current phase (`Updating`) and its progress; None before the run begins."""
@@ -142,85 +87,83 @@ class Display:
             self._label = label
             elapsed, taken, _ = self._samples[-1]
             self._samples = deque([(elapsed, taken, 0)])
-            self._last_advance = (progress.elapsed, progress.done)
+            self._last_advance = (progress.elapsed, _done(progress))
         speed, left = self._measure(progress)
         ending = self._wait_reason(progress) or (_eta(left), "")
         if live is None:
-            self._console.print(_line(label, progress, speed, ending[0]), soft_wrap=True)
+            self._console.print(_line(label, progress, _details(progress, speed, ending)), soft_wrap=True)
             return
-        self._bar.update(self._task, description=label, total=progress.total, completed=progress.done)
-        live.update(Group(self._bar, _details(progress, speed, ending)), refresh=True)
+        self._bar.update(self._task, description=label, total=progress.total, completed=_done(progress))
+        details = (Text(text, style=style) for text, style in _details(progress, speed, ending))
+        live.update(Group(self._bar, Text("  ·  ", style="dim").join(details)), refresh=True)
 
     def _measure(self, progress: RunProgress) -> tuple[float, float | None]:
         """Return the recent rate of accepted requests per second, and the estimated seconds left."""
         samples = self._samples
-        samples.append((progress.elapsed, progress.requests - progress.rate_limited, progress.done))
+        samples.append((progress.elapsed, progress.requests - progress.rate_limited, _done(progress)))
         while len(samples) > 2 and samples[0][0] < progress.elapsed - _SPAN:
             samples.popleft()
         start, taken, done = samples[0]
         seconds = max(progress.elapsed - start, _REDRAW)
-        per_second = (progress.done - done) / seconds
-        left = (progress.total - progress.done) / per_second if progress.total is not None and per_second > 0 else None
+        per_second = (_done(progress) - done) / seconds
+        left = (progress.total - _done(progress)) / per_second if progress.total and per_second > 0 else None
         return (progress.requests - progress.rate_limited - taken) / seconds, left
 
     def _wait_reason(self, progress: RunProgress) -> tuple[str, str] | None:
         """Return why the run makes no progress, with a style; None if it makes progress."""
         since, done = self._last_advance
-        if progress.done != done:
-            self._last_advance = (progress.elapsed, progress.done)
+        if _done(progress) != done:
+            self._last_advance = (progress.elapsed, _done(progress))
             since = progress.elapsed
-        if progress.done == progress.total:
+        if _done(progress) == progress.total:
             return (f"{progress.elapsed:.1f} s", "")
         if round(progress.paused_for, 1):
             return (f"paused for another {progress.paused_for:.1f} s, as the API asked (429)", "yellow")
         if progress.elapsed - since >= _STALLED:
-            return (
-                f"no progress for {format_duration(round(progress.elapsed - since))}: retrying",
-                "yellow",
-            )
+            return (f"no progress for {format_duration(round(progress.elapsed - since))}: retrying", "yellow")
         return None
 
 
+def _done(progress: RunProgress) -> int:
+    """Return how many items are done: a stopped bulk run counts those that it does not send as done."""
+    return progress.done - progress.not_sent if isinstance(progress, BulkProgress) else progress.done
+
+
 def _pace(progress: RunProgress, speed: float) -> str:
-    return f"{speed:,.0f}/s" if progress.rate is None else f"{speed:,.0f}/s of {progress.rate:,.0f}/s"
+    """Return the speed and the limit. A burst, or answers that come together, can look faster than the limit."""
+    if progress.rate is None:
+        return f"{speed:,.0f}/s"
+    at_limit = round(speed) >= round(progress.rate)
+    return f"{progress.rate:,.0f}/s (the limit)" if at_limit else f"{speed:,.0f}/s of {progress.rate:,.0f}/s"
 
 
 def _eta(left: float | None) -> str:
     return "ETA -" if left is None else f"ETA {timedelta(seconds=round(left))}"
 
 
-def _details(progress: RunProgress, speed: float, ending: tuple[str, str]) -> Text:
-    parts = [
-        *([(_successes(progress), "green")] if _has_results(progress) else []),
-        *([(f"failed {progress.failed:,}", "red" if progress.failed else "dim")] if _has_results(progress) else []),
-        *([(f"unknown {progress.unknown:,}", "magenta")] if progress.unknown else []),
-        *([(f"not sent {progress.not_sent:,}", "yellow")] if progress.not_sent else []),
+def _details(progress: RunProgress, speed: float, ending: tuple[str, str]) -> list[tuple[str, str]]:
+    """Return texts with their styles; while the run only reads numbers, there are no counts of results."""
+    done, failed, unknown, not_sent = _succeeded(progress), progress.failed, progress.unknown, progress.not_sent
+    word = str(progress.success) if isinstance(progress, BulkProgress) else "updated"
+    results = [(f"{word} {done:,}", "green"), (f"failed {failed:,}", "red" if failed else "dim")]
+    return [
+        *(results if done or failed or unknown or not_sent else []),
+        *([(f"unknown {unknown:,}", "magenta")] if unknown else []),
+        *([(f"not sent {not_sent:,}", "yellow")] if not_sent else []),
         (f"429s {progress.rate_limited:,}", "yellow" if progress.rate_limited else "dim"),
         (_pace(progress, speed), "cyan"),
         ending,
     ]
-    return Text("  ·  ", style="dim").join(Text(text, style=style) for text, style in parts)
 
 
-def _line(label: str, progress: RunProgress, speed: float, ending: str) -> Text:
-    share = f" ({progress.done / progress.total:.0%})" if progress.total else ""
+def _line(label: str, progress: RunProgress, details: Iterable[tuple[str, str]]) -> Text:
+    done = _done(progress)
+    # 99.9 % is not all of it.
+    share = f" ({int(100 * done / progress.total)}%)" if progress.total else ""
     of = f" of {progress.total:,}" if progress.total is not None else ""
-    results = f"{_successes(progress)}, failed {progress.failed:,}, " if _has_results(progress) else ""
-    return Text(
-        f"{progress.elapsed:5.0f} s  {label.lower()}: {progress.done:,}{of}{share}, {results}"
-        f"429s {progress.rate_limited:,}, {_pace(progress, speed)}, {ending}"
-    )
-
-
-def _has_results(progress: RunProgress) -> bool:
-    """Return whether any change has a result: while the run only reads numbers, there are no counts to show."""
-    return bool(_succeeded(progress) or progress.failed or progress.unknown or progress.not_sent)
+    parts = ", ".join(text for text, _ in details)
+    return Text(f"{progress.elapsed:5.0f} s  {label.lower()}: {done:,}{of}{share}, {parts}")
 
 
 def _succeeded(progress: RunProgress) -> int:
     return progress.succeeded if isinstance(progress, BulkProgress) else progress.updated
-
-
-def _successes(progress: RunProgress) -> str:
-    word = str(progress.success) if isinstance(progress, BulkProgress) else "updated"
-    return f"{word} {_succeeded(progress):,}"

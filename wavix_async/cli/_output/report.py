@@ -8,11 +8,12 @@ from rich.text import Text
 
 from wavix_async import BulkReport, BulkResult
 from wavix_async.cli._console import printable, show_facts
+from wavix_async.cli._output.summary import group_reasons, reason_lines
+from wavix_async.fleet import FleetResult, FleetStatus
 
 __all__ = ["format_counts", "report_json", "result_json", "show_report"]
 
 _MAX_REASONS: Final = 10
-_MAX_IDS: Final = 5
 
 
 def format_counts(report: BulkReport) -> Text:
@@ -62,21 +63,11 @@ def show_report(
 
 
 def _reason_lines(failures: Iterable[BulkResult]) -> list[Text]:
-    """Return a line for each reason, the most frequent first, with the first ids."""
-    ids_by_reason: dict[str, list[object]] = {}
-    for result in failures:
-        # The path in the message contains the id: replace it, so that equal reasons are counted together.
-        reason = str(result.error or "the run stopped first").replace(f"/{result.id}:", "/{id}:")
-        ids_by_reason.setdefault(f"{result.status}: {reason}", []).append(result.id)
-    ranked = sorted(ids_by_reason.items(), key=lambda item: -len(item[1]))
-    lines = []
-    for reason, ids in ranked[:_MAX_REASONS]:
-        more = f", ... {len(ids) - _MAX_IDS:,} more" if len(ids) > _MAX_IDS else ""
-        shown = ", ".join(map(str, ids[:_MAX_IDS]))
-        lines.append(Text(f"{len(ids):,} {printable(reason)} (id {shown}{more})"))
-    if len(ranked) > _MAX_REASONS:
-        lines.append(Text(f"... and {len(ranked) - _MAX_REASONS:,} more reasons; --output FILE lists every number"))
-    return lines
+    results = (
+        FleetResult(each.id, None, FleetStatus(each.status), reason=None if each.error is None else str(each.error))
+        for each in failures
+    )
+    return reason_lines(group_reasons(results), "--output FILE lists every number")
 
 
 def _kind_lines(report: BulkReport) -> list[Text]:

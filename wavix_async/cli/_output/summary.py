@@ -1,14 +1,17 @@
 """Describe a fleet run in words, for the terminal and for HTML: how it ended, and why changes are not done."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, Literal, TypeAlias
 
 import attrs
+from rich.text import Text
 
 from wavix_async import StoppedError, StopSignal
+from wavix_async.cli._console import printable
+from wavix_async.cli._options import with_option_names
 from wavix_async.cli._output.format import format_count
-from wavix_async.fleet import FleetReport, FleetResult, FleetStatus
+from wavix_async.fleet import FleetReport, FleetResult, FleetStatus, Plan, Safety
 
 __all__ = [
     "NOT_DONE",
@@ -16,6 +19,8 @@ __all__ = [
     "Summary",
     "failure_reasons",
     "group_reasons",
+    "reason_lines",
+    "refusal_note",
     "status_label",
     "status_meaning",
     "stop_reason",
@@ -28,7 +33,8 @@ _MEANINGS: Final[Mapping[FleetStatus, str]] = {
     FleetStatus.UPDATED: "the API confirmed the change",
     FleetStatus.UNCHANGED: "already matched",
     FleetStatus.FAILED: "rejected, gone, or changed by someone else",
-    FleetStatus.UNKNOWN: "sent, but no clear response: may be changed",
+    FleetStatus.SKIPPED: "not in the account",
+    FleetStatus.UNKNOWN: "sent, but not confirmed: may be changed",
     FleetStatus.NOT_SENT: "unchanged; resume the run to send it",
     FleetStatus.PENDING: "confirmed, but not in effect yet",
 }
@@ -38,10 +44,17 @@ _RUNNING_MEANINGS: Final[Mapping[FleetStatus, str]] = {
     FleetStatus.NOT_SENT: "waiting to be sent",
 }
 
-NOT_DONE: Final = (FleetStatus.FAILED, FleetStatus.UNKNOWN, FleetStatus.PENDING, FleetStatus.NOT_SENT)
+NOT_DONE: Final = (
+    FleetStatus.FAILED,
+    FleetStatus.UNKNOWN,
+    FleetStatus.PENDING,
+    FleetStatus.NOT_SENT,
+    FleetStatus.SKIPPED,
+)
 """The statuses of changes that are not done, worst first."""
 
 _MAX_REASONS: Final = 1_000
+_MAX_LINES: Final = 10
 _MAX_NAMED: Final = 5
 _MAX_READ: Final = 100_000
 _OTHER_REASONS: Final = "other reasons"
@@ -64,6 +77,12 @@ def _stop_signal_text() -> str:
 
 
 _STOP_SIGNAL_TEXT: Final = _stop_signal_text()
+
+
+def refusal_note(plan: Plan) -> str | None:
+    """Return why `apply` refuses a plan without other safety limits, and which it needs; None if it does not."""
+    refusal = Safety().refusal(len(plan), plan.account)
+    return refusal and with_option_names(f"{refusal}.")
 
 
 def status_label(status: FleetStatus, *, is_running: bool = False) -> str:
@@ -115,20 +134,21 @@ def summarize(report: FleetReport, *, interrupted: bool = False) -> Summary:
         interrupted: Whether the user has just stopped the run with Ctrl-C.
     """
     action = "rolled back" if report.kind == "roll_back" else "updated"
-    changes = report.total - report.unchanged
+    changes = report.total - report.unchanged - report.skipped
     not_done = [
         f"{getattr(report, status.value):,} {status_label(status)}"
         for status in NOT_DONE
-        if getattr(report, status.value)
+        if getattr(report, status.value) and status is not FleetStatus.SKIPPED
     ]
+    skipped = f"; {report.skipped:,} skipped" if report.skipped else ""
     if report.is_running:
         return Summary("running", f"Running: {report.updated:,} of {format_count(changes)} {action} so far.")
     stopped = stop_reason(report, interrupted=interrupted)
     if not not_done and report.finished:
-        text = f"All {format_count(changes)} {action}." if changes != 1 else f"The number was {action}."
-        return Summary("good", text if changes else "There was nothing to do.", stopped)
+        text = f"{f'All {format_count(changes)}' if changes != 1 else 'The number was'} {action}{skipped}."
+        return Summary("good", text if changes else f"There was nothing to do{skipped}.", stopped)
     counts = f"{report.updated:,} of {format_count(changes)} {action}" + (
-        f"; {', '.join(not_done)}." if not_done else "."
+        f"; {', '.join(not_done)}{skipped}." if not_done else f"{skipped}."
     )
     if report.refused_by_safety:
         return Summary("bad", f"Stopped by a safety limit: {counts}", stopped)
@@ -154,6 +174,25 @@ class Reason:
     first: list[int | str] = attrs.field(factory=list)
 
 
+def reason_lines(reasons: Sequence[Reason], more: str) -> list[Text]:
+    """Return a line for each reason, with the first ids.
+
+    Args:
+        reasons: The reasons, the most frequent first.
+        more: Where all failures are.
+    """
+    lines = []
+    for reason in reasons[:_MAX_LINES]:
+        named = [*map(str, reason.first)]
+        if named and reason.count > len(named):
+            named.append(f"... {reason.count - len(named):,} more")
+        first = f" ({', '.join(named)})" if named else ""
+        lines.append(Text(f"{reason.count:,} {status_label(reason.status)}: {printable(reason.text)}{first}"))
+    if len(reasons) > _MAX_LINES:
+        lines.append(Text(f"... and {len(reasons) - _MAX_LINES:,} more reasons; {more}"))
+    return lines
+
+
 def failure_reasons(report: FleetReport) -> list[Reason]:
     """Return the reasons why changes are not done, the most frequent first."""
     statuses = [status for status in NOT_DONE if getattr(report, status.value)]
@@ -176,7 +215,7 @@ def group_reasons(results: Iterable[FleetResult]) -> list[Reason]:
         reason_text = None if result.reason == _STOP_SIGNAL_TEXT else result.reason
         text = reason_text or _DEFAULT_REASONS.get(result.status, "")
         if result.id is not None:
-            text = re.sub(rf"\b{result.id}\b", "{id}", text)
+            text = re.sub(rf"\b{re.escape(str(result.id))}\b", "{id}", text)
         if (result.status, text) not in grouped and len(grouped) >= _MAX_REASONS:
             text = _OTHER_REASONS
         reason = grouped.setdefault((result.status, text), Reason(result.status, text))

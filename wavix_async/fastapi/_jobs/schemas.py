@@ -81,7 +81,7 @@ class ChangeSet(_RequestModel):
     )
     missing: Literal["refuse", "skip"] = Field(
         default="skip",
-        description="What to do if some numbers are not in the account: refuse the job, or skip them as failed.",
+        description="What to do if some numbers are not in the account: refuse the job, or skip them.",
     )
 
     def pairs(self) -> Iterator[tuple[int | str, NumberUpdate]]:
@@ -152,11 +152,12 @@ class JobPlan(_ResponseModel):
 
 
 class JobReport(_ResponseModel):
-    """The outcome of a job; each number of the request is in exactly one of the first six counts."""
+    """The outcome of a job; each number of the request is in exactly one of the first seven counts."""
 
     updated: int = Field(description="Changes that the API confirmed; with `verify`, a read shows them, too.")
     unchanged: int = Field(description="Numbers that already matched.")
-    failed: int = Field(description="Changes that the API rejected, and numbers that are not in the account.")
+    failed: int = Field(description="Changes that the API rejected, and numbers that are gone since the plan.")
+    skipped: int = Field(default=0, description="Numbers that are not in the account, and that were left out.")
     unknown: int = Field(description="Changes that were sent but whose outcome could not be determined.")
     not_sent: int = Field(description="Changes that were never sent.")
     pending: int = Field(
