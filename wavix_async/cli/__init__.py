@@ -6,6 +6,8 @@
 import sys
 from collections.abc import Sequence
 
+from wavix_async.cli._process import own_process
+
 __all__ = ["main"]
 
 _EXTRA = frozenset({"cyclopts", "rich"})
@@ -22,6 +24,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         confirmed, 5 temporary, 130 interrupted.
     """
     try:
+        with own_process():
+            return _run(sys.argv[1:] if argv is None else argv)
+    except KeyboardInterrupt:
+        # The imports take a moment, and so does the end.
+        return 130
+
+
+def _run(argv: Sequence[str]) -> int:
+    try:
         from wavix_async.cli._app import run
     except ModuleNotFoundError as error:
         missing = (error.name or "").partition(".")[0]
@@ -29,4 +40,4 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         sys.stderr.write(f"wavix-async needs {missing}, which is not installed: pip install 'wavix-async[cli]'\n")
         return 2
-    return run(sys.argv[1:] if argv is None else argv)
+    return run(argv)

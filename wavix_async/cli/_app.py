@@ -1,18 +1,16 @@
 """The application: registers all commands, and turns an error into an exit code and a message on stderr."""
 
-import errno
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from typing import Any, Final, TypeAlias
 
 from cyclopts import App, CycloptsError, UnusedCliTokensError
-from rich.text import Text
 
 from wavix_async import WavixError, __version__
 from wavix_async.cli._api import add_groups
-from wavix_async.cli._console import err, forget_stdout, open_streams, out, printable, suppress_broken_pipe
+from wavix_async.cli._console import err, out, suppress_broken_pipe
 from wavix_async.cli._exit import ExitCode, Quit, code_for_error
 from wavix_async.cli._options import with_option_names
+from wavix_async.cli._process import OutputError
 
 __all__ = ["run"]
 
@@ -142,9 +140,6 @@ _WRITTEN: Final[Mapping[str, tuple[str, Callable[[App], _Command | None]]]] = {
 }
 
 
-_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
-
-
 def run(argv: Sequence[str]) -> int:
     """Run a command, and print an error, if any, to stderr.
 
@@ -155,7 +150,6 @@ def run(argv: Sequence[str]) -> int:
         The exit code.
     """
     code = None
-    open_streams()
     try:
         with suppress_broken_pipe():
             code = _make_app(argv)(argv, exit_on_error=False, print_error=False)
@@ -170,17 +164,11 @@ def run(argv: Sequence[str]) -> int:
         return _fail(quit_.code, quit_.message)
     except WavixError as error:
         return _fail(code_for_error(error), with_option_names(str(error)))
-    except OSError as error:
-        if error.errno not in _FULL or error.filename is not None:
-            raise
-        forget_stdout()
-        return _fail(
-            ExitCode.FAILED, f"Cannot write to stdout: {error.strerror}. What was sent may have been carried out."
-        )
+    except OutputError as error:
+        return _fail(ExitCode.FAILED, f"Cannot write to stdout: {error.strerror}.")
     return int(code or 0)
 
 
 def _fail(code: ExitCode, message: str) -> int:
-    with suppress(BrokenPipeError):
-        err().print(Text(printable(f"wavix-async: {message}")), soft_wrap=True)
+    err().print(f"wavix-async: {message}", soft_wrap=True)
     return code

@@ -4,17 +4,19 @@ import asyncio
 import signal
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import aclosing, asynccontextmanager, contextmanager, suppress
-from typing import Any
+from typing import Any, Final
 
 import attrs
 
 from wavix_async import BulkReport, BulkResult, BulkRun, WavixError
 from wavix_async.cli._output import Display, ReadProgress
+from wavix_async.cli._process import stop_signals
 
-__all__ = ["Interrupts", "RunOutcome", "catch_interrupts", "on_signal", "run_bulk", "show_progress"]
+__all__ = ["Interrupts", "RunOutcome", "catch_interrupts", "on_stop_signal", "run_bulk", "show_progress"]
 
 GRACE = 5.0
 """Seconds that requests in flight get after the first Ctrl-C."""
+_HANGUP: Final = getattr(signal, "SIGHUP", None)
 
 
 @attrs.frozen
@@ -27,6 +29,8 @@ class RunOutcome:
     """Results that the second Ctrl-C cut off: `on_result` did not get them."""
     input_error: Exception | None = None
     """The error that ended the input early, if any."""
+    output_error: OSError | None = None
+    """The first error of `on_result`, if any: the results are not all written."""
 
 
 async def run_bulk(
@@ -40,7 +44,7 @@ async def run_bulk(
     """Run a bulk update, show its progress, and pass on each result.
 
     The first Ctrl-C ends the input and gives the requests in flight `GRACE` seconds to finish. The second Ctrl-C ends
-    the run at once.
+    the run at once. A result that cannot be written ends the run as the first Ctrl-C does.
 
     Args:
         run: A run that has not started.
@@ -50,12 +54,13 @@ async def run_bulk(
         label: What the run does, for the progress.
 
     Returns:
-        The report, whether the user pressed Ctrl-C, and the error of the input, if any.
+        The report, whether the user pressed Ctrl-C, and the errors of the input and of the results, if any.
     """
     input_error: Exception | None = None
+    output_error: OSError | None = None
 
-    def stop() -> None:
-        display.say(f"Stopping: up to {GRACE:g} s for the requests in flight. Press Ctrl-C again to quit at once.")
+    def stop(reason: str = "Stopping") -> None:
+        display.say(f"{reason}: up to {GRACE:g} s for the requests in flight. Press Ctrl-C again to quit at once.")
         stop_input()
         run.stop(GRACE)
 
@@ -65,7 +70,12 @@ async def run_bulk(
                 # If `on_result` raises, this closes the run at once: it must send nothing after the report.
                 async with aclosing(aiter(run)) as results:
                     async for result in results:
-                        on_result(result)
+                        try:
+                            if output_error is None:
+                                on_result(result)
+                        except OSError as error:
+                            output_error = error
+                            stop("Stopping, because the results cannot be written")
             except asyncio.CancelledError:
                 if not interrupts.absorb_cancellation():
                     raise
@@ -73,7 +83,7 @@ async def run_bulk(
                 input_error = error
             finally:
                 interrupts.run_ended = True
-    return RunOutcome(run.report, interrupts.count > 0, run.undelivered, input_error)
+    return RunOutcome(run.report, interrupts.count > 0, run.undelivered, input_error, output_error)
 
 
 @asynccontextmanager
@@ -119,27 +129,34 @@ def catch_interrupts(stop: Callable[[], object]) -> Iterator[Interrupts]:
     assert task is not None
     interrupts = Interrupts(task)
 
-    def on_interrupt() -> None:
+    def on_interrupt(number: int) -> None:
+        # A terminal that closes may send SIGHUP twice.
+        if number == _HANGUP and interrupts.count:
+            return
         interrupts.count += 1
         if interrupts.count == 1:
             stop()
         elif not interrupts.run_ended:
             task.cancel()
 
-    with on_signal(on_interrupt, signal.SIGINT, signal.SIGTERM):
+    with on_stop_signal(on_interrupt):
         yield interrupts
 
 
 @contextmanager
-def on_signal(callback: Callable[[], object], *signals: signal.Signals) -> Iterator[None]:
-    """Call a function on these signals, if the platform and the thread allow it."""
+def on_stop_signal(callback: Callable[[int], object]) -> Iterator[None]:
+    """Call a function on Ctrl-C and on what stops as Ctrl-C does, if the platform and the thread allow it.
+
+    Args:
+        callback: Called with the number of the signal.
+    """
     loop = asyncio.get_running_loop()
     # On Windows and outside the main thread, Python's own handling stays: KeyboardInterrupt.
     unsupported = (NotImplementedError, RuntimeError, ValueError)
-    before = {number: signal.getsignal(number) for number in signals}
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, *stop_signals())}
     with suppress(*unsupported):
-        for number in signals:
-            loop.add_signal_handler(number, callback)
+        for number in before:
+            loop.add_signal_handler(number, callback, number)
     try:
         yield
     finally:

@@ -9,7 +9,7 @@ from cyclopts import Parameter
 
 from wavix_async import Number, WavixClient, WavixError, to_dict
 from wavix_async._files import FIELDS
-from wavix_async.cli._console import out, show_facts, write_json
+from wavix_async.cli._console import keep_exit_code, out, show_facts, write_json
 from wavix_async.cli._exit import ExitCode, Quit, code_for_error
 from wavix_async.cli._input import NO_CHANGES, Changes, update_from_flags
 from wavix_async.cli._options import CONNECTION, AtLeastOne, Connection, Json, Yes
@@ -119,7 +119,9 @@ def update(
         async with connection.client() as wavix:
             return await wavix.numbers.update(number_id, **{name: getattr(target, name) for name in FIELDS})
 
-    _show(asyncio.run(call()), as_json=as_json)
+    changed = asyncio.run(call())
+    with keep_exit_code():
+        _show(changed, as_json=as_json)
 
 
 def release(
@@ -169,10 +171,11 @@ async def _release(wavix: WavixClient, ids: Sequence[int], dids: Sequence[str], 
 
 
 def _print_released(name: str, value: object, *, as_json: bool) -> None:
-    if as_json:
-        write_json({name: value, "released": True})
-    else:
-        out().print(f"Released {value}.")
+    with keep_exit_code():
+        if as_json:
+            write_json({name: value, "released": True})
+        else:
+            out().print(f"Released {value}.")
 
 
 def _show(number: Number, *, as_json: bool) -> None:

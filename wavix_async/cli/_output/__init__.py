@@ -4,7 +4,7 @@ from wavix_async.cli._output.fleet_report import change_json, show_run, write_re
 from wavix_async.cli._output.format import format_count, format_duration, format_time
 from wavix_async.cli._output.progress import Display, ReadProgress, RunProgress
 from wavix_async.cli._output.report import format_counts, report_json, result_json, show_report
-from wavix_async.cli._output.results import result_file
+from wavix_async.cli._output.results import quit_for_results, result_file
 from wavix_async.cli._output.summary import (
     NOT_DONE,
     Reason,
@@ -35,6 +35,7 @@ __all__ = [
     "group_reasons",
     "number_facts",
     "number_table",
+    "quit_for_results",
     "report_json",
     "result_json",
     "result_file",

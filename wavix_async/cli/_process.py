@@ -1,0 +1,142 @@
+"""What a command has of its process: streams that do not fail it, signals that stop it, and files for its user only.
+
+This module needs no extra: `main` uses it before it imports anything else.
+"""
+
+import io
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from types import FrameType
+from typing import Any, Final, TextIO, cast
+
+__all__ = ["OutputError", "own_process", "stop_signals"]
+
+_LENIENT: Final = {"strict": "backslashreplace", "surrogateescape": "backslashreplace"}
+
+
+class OutputError(OSError):
+    """Stdout cannot be written: the disk is full, or the terminal is gone."""
+
+
+class _Stream:
+    """A stream that fails once at most: what is written later goes nowhere.
+
+    Args:
+        stream: The stream of Python.
+        is_data: Whether its text is what the command is for: the failure raises `OutputError`, or `BrokenPipeError`.
+            Otherwise the failure is ignored.
+    """
+
+    def __init__(self, stream: TextIO, *, is_data: bool) -> None:
+        self._stream = stream
+        self._is_data = is_data
+        self._failed = False
+
+    def write(self, data: str | bytes) -> int:
+        """Write a text, or bytes."""
+        try:
+            if not self._failed:
+                return self._stream.buffer.write(data) if isinstance(data, bytes) else self._stream.write(data)
+        except OSError as error:
+            self._fail(error)
+        return len(data)
+
+    def flush(self) -> None:
+        """Write what is buffered."""
+        try:
+            if not self._failed:
+                self._stream.flush()
+        except OSError as error:
+            self._fail(error)
+
+    @property
+    def buffer(self) -> "_Stream":
+        """The stream for bytes."""
+        return self
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def _fail(self, error: OSError) -> None:
+        self._failed = True
+        # Python flushes the stream at exit, and would report the error again.
+        with suppress(OSError, ValueError):
+            empty = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(empty, self._stream.fileno())
+            os.close(empty)
+        if self._is_data:
+            raise error if isinstance(error, BrokenPipeError) else OutputError(error.errno, error.strerror) from error
+
+
+@contextmanager
+def own_process() -> Iterator[None]:
+    """Prepare the process for a command, and put it back after the block.
+
+    - The streams take every text, and exist even if the shell has closed them (`>&-`).
+    - SIGTERM and SIGHUP do what Ctrl-C does: as process 1 of a container, a process without a handler ignores them.
+    - Only the user can read the files that the block creates: they have phone numbers and settings of the account.
+    """
+    _fill_descriptors()
+    streams = sys.stdin, sys.stdout, sys.stderr
+    mask = os.umask(0o077)
+    with ExitStack() as stack:
+        # An in-process caller gets back what was there.
+        stack.callback(os.umask, mask)
+        sys.stdin, stdout, stderr = (_lenient(each, stack) for each in streams)
+        sys.stdout = cast("TextIO", _Stream(stdout, is_data=True))
+        sys.stderr = cast("TextIO", _Stream(stderr, is_data=False))
+        try:
+            with _as_ctrl_c():
+                yield
+        finally:
+            sys.stdin, sys.stdout, sys.stderr = streams
+
+
+def _fill_descriptors() -> None:
+    """Open what the shell has closed: otherwise the next file would get the number, and the messages of a stream."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            # The system gives the lowest number that is free.
+            os.open(os.devnull, os.O_RDWR)
+
+
+def _lenient(stream: TextIO | None, stack: ExitStack) -> TextIO:
+    """Return a stream that takes every text; for one that the shell has closed, one that is empty."""
+    if stream is None:
+        return stack.enter_context(open(os.devnull, "r+", encoding="utf-8"))
+    # An encoding such as ASCII lacks most characters, and none has half characters.
+    if isinstance(stream, io.TextIOWrapper) and stream.errors in _LENIENT:
+        stream.reconfigure(errors=_LENIENT[stream.errors])
+    return stream
+
+
+def stop_signals() -> list[signal.Signals]:
+    """Return the signals that stop a command as Ctrl-C does. One that is ignored is not: `nohup` ignores SIGHUP."""
+    found = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    return [number for number in found if signal.getsignal(number) is not signal.SIG_IGN]
+
+
+@contextmanager
+def _as_ctrl_c() -> Iterator[None]:
+    before = {number: signal.getsignal(number) for number in stop_signals()}
+    # Outside the main thread, handlers cannot be set.
+    with suppress(ValueError):
+        for number in before:
+            signal.signal(number, _on_signal)
+    try:
+        yield
+    finally:
+        with suppress(ValueError):
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+def _on_signal(number: int, frame: FrameType | None) -> None:
+    handler = signal.getsignal(signal.SIGINT)
+    # asyncio has a handler of its own, which cancels the task. In a background job of a shell, SIGINT is ignored.
+    (handler if callable(handler) else signal.default_int_handler)(number, frame)
