@@ -6,8 +6,6 @@
 import sys
 from collections.abc import Sequence
 
-from wavix_async.cli._process import own_process
-
 __all__ = ["main"]
 
 _EXTRA = frozenset({"cyclopts", "rich"})
@@ -23,6 +21,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit code: 0 all done, 1 some failed, 2 wrong usage or bad input, 3 refused by a safety limit or not
         confirmed, 5 temporary, 130 interrupted.
     """
+    from wavix_async.cli._process import own_process
+
     try:
         with own_process():
             return _run(sys.argv[1:] if argv is None else argv)

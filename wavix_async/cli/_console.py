@@ -98,7 +98,7 @@ def keep_exit_code() -> Iterator[None]:
         with suppress_broken_pipe():
             yield
     except OutputError as error:
-        err().print(f"wavix-async: Cannot write to stdout: {error.strerror}. The exit code shows the result.")
+        err().print(f"wavix-async: Cannot write to stdout: {error.strerror}. The exit code shows the result.", soft_wrap=True)
 
 
 def show_facts(console: Console, title: str, facts: Mapping[str, str | Text], *, after: Iterable[Text] = ()) -> None:
@@ -110,9 +110,9 @@ def show_facts(console: Console, title: str, facts: Mapping[str, str | Text], *,
         facts: Labels and values, in order. An empty label continues the previous fact.
         after: Lines below the facts.
     """
-    width = max(map(len, facts))
     title = one_line(title)
-    facts = {label: one_line(value) if isinstance(value, str) else value for label, value in facts.items()}
+    facts = {one_line(label): one_line(each) if isinstance(each, str) else each for label, each in facts.items()}
+    width = max(map(len, facts))
     if not console.is_terminal:
         lines = [title, *(f"  {label:<{width}}  {value}" for label, value in facts.items()), *map(str, after)]
         console.print("\n".join(lines), soft_wrap=True)

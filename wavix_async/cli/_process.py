@@ -7,7 +7,7 @@ import io
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from types import FrameType
 from typing import Any, Final, TextIO, cast
@@ -123,20 +123,31 @@ def stop_signals() -> list[signal.Signals]:
 
 @contextmanager
 def _as_ctrl_c() -> Iterator[None]:
-    before = {number: signal.getsignal(number) for number in stop_signals()}
-    # Outside the main thread, handlers cannot be set.
-    with suppress(ValueError):
-        for number in before:
-            signal.signal(number, _on_signal)
+    handlers: dict[signal.Signals, Any] = dict.fromkeys(stop_signals(), _on_signal)
+    blocked: set[signal.Signals] = set()
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN and hasattr(signal, "pthread_sigmask"):
+        # A background job of a shell ignores Ctrl-C. Blocked it still does, and asyncio has its orderly end for SIGTERM.
+        handlers[signal.SIGINT] = signal.default_int_handler
+        blocked = {signal.SIGINT}
+        before_mask = signal.pthread_sigmask(signal.SIG_BLOCK, blocked)
+    before = {number: signal.getsignal(number) for number in handlers}
+    _set_handlers(handlers)
     try:
         yield
     finally:
-        with suppress(ValueError):
-            for number, handler in before.items():
-                signal.signal(number, handler)
+        _set_handlers(before)
+        if blocked:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before_mask)
+
+
+def _set_handlers(handlers: Mapping[signal.Signals, Any]) -> None:
+    # Outside the main thread, handlers cannot be set.
+    with suppress(ValueError):
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
 
 
 def _on_signal(number: int, frame: FrameType | None) -> None:
+    # While asyncio runs, its handler of Ctrl-C cancels the task.
     handler = signal.getsignal(signal.SIGINT)
-    # asyncio has a handler of its own, which cancels the task. In a background job of a shell, SIGINT is ignored.
     (handler if callable(handler) else signal.default_int_handler)(number, frame)

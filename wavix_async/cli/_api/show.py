@@ -153,4 +153,4 @@ def _columns(rows: Sequence[Mapping[str, Any]], width: int) -> list[str]:
 def facts_of(row: Any) -> dict[str, str | Text]:
     """Return the fields of one object as lines."""
     values: Iterable[tuple[str, Any]] = row.items() if isinstance(row, dict) else [("value", row)]
-    return {one_line(name): value_cell(value) for name, value in values}
+    return {name: value_cell(value) for name, value in values}
