@@ -65,9 +65,11 @@ class TestCommands:
         assert len(listed.splitlines()) == len(HOSTILE) + 1
         for shown in SHOWN:
             assert shown in listed
+        lines = set()
         for number, text in zip(sandbox.numbers, HOSTILE, strict=True):
-            assert harmless(cli("numbers", "get", number), 0).out.count("\n") == cli("numbers", "get", 1001).out.count("\n")
+            lines.add(harmless(cli("numbers", "get", number), 0).out.count("\n"))
             assert cli("numbers", "get", number, "--json").json["label"] == text
+        assert len(lines) == 1
         harmless(cli("numbers", "update", 1005, "--sms-enabled"), 0)
         harmless(cli("numbers", "list", "--json"), 0)
 
@@ -87,7 +89,8 @@ class TestCommands:
 
     def test_fleet(self, cli: Cli, sandbox: Sandbox, tmp_path: Path):
         state = tmp_path / "[link=evil]f[bold]:warning:.csv"
-        state.write_text("id,sms_enabled,call_status_url\n" + "".join(f"{number},yes,null\n" for number in sandbox.numbers))
+        rows = [f"{number},yes,null\n" for number in sandbox.numbers]
+        state.write_text("id,sms_enabled,call_status_url\n" + "".join(rows))
         harmless(cli("fleet", "plan", state), 0)
         sandbox.fail_next(403, 1, "PATCH *", message=HOSTILE[0])
         journal = tmp_path / "[link=evil][@click].sqlite"

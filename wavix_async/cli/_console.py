@@ -98,7 +98,8 @@ def keep_exit_code() -> Iterator[None]:
         with suppress_broken_pipe():
             yield
     except OutputError as error:
-        err().print(f"wavix-async: Cannot write to stdout: {error.strerror}. The exit code shows the result.", soft_wrap=True)
+        what = f"wavix-async: Cannot write to stdout: {error.strerror}. The exit code shows the result."
+        err().print(what, soft_wrap=True)
 
 
 def show_facts(console: Console, title: str, facts: Mapping[str, str | Text], *, after: Iterable[Text] = ()) -> None:

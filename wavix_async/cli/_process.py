@@ -124,20 +124,19 @@ def stop_signals() -> list[signal.Signals]:
 @contextmanager
 def _as_ctrl_c() -> Iterator[None]:
     handlers: dict[signal.Signals, Any] = dict.fromkeys(stop_signals(), _on_signal)
-    blocked: set[signal.Signals] = set()
+    mask: set[Any] | None = None
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN and hasattr(signal, "pthread_sigmask"):
-        # A background job of a shell ignores Ctrl-C. Blocked it still does, and asyncio has its orderly end for SIGTERM.
+        # A background job of a shell ignores Ctrl-C. A blocked signal is ignored, too, and asyncio can use its handler.
         handlers[signal.SIGINT] = signal.default_int_handler
-        blocked = {signal.SIGINT}
-        before_mask = signal.pthread_sigmask(signal.SIG_BLOCK, blocked)
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     before = {number: signal.getsignal(number) for number in handlers}
     _set_handlers(handlers)
     try:
         yield
     finally:
         _set_handlers(before)
-        if blocked:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before_mask)
+        if mask is not None:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
 
 def _set_handlers(handlers: Mapping[signal.Signals, Any]) -> None:

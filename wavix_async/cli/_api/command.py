@@ -349,8 +349,9 @@ class _Running:
                 async with ticking(err(), lambda: self._told):
                     found = await self._resolve(value)
                 self.ended = True
-                # What has sent or changed something has done so, whether or not its answer can be shown.
-                with keep_exit_code() if self._method.requests.asks else suppress_broken_pipe():
+                # What a command has changed or sent is so, whether or not its answer can be shown. A list is a search.
+                reads = self._method.requests.only_reads or isinstance(found, list)
+                with suppress_broken_pipe() if reads else keep_exit_code():
                     self._show(found)
                 return _code_of(found)
             except InputError as error:
@@ -487,7 +488,9 @@ class _Running:
         # Without a journal, the same command would send again what was sent.
         is_safe = self._journaled or not self._method.requests.asks
         if outcome.output_error is not None:
-            hint = "Free space, then run the same command again." if is_safe else "The same command would send again."
+            hint = "Free space, then run the same command again."
+            if not is_safe:
+                hint = "The same command would send again what was sent: with --journal FILE, it does not."
             quit_ = quit_for_results(output, outcome.output_error, hint)
             raise quit_ if is_safe else Quit(ExitCode.FAILED, quit_.message)
         if outcome.interrupted:

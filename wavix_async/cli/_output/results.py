@@ -1,10 +1,11 @@
 """Write every result of a bulk run to a file, or to stdout."""
 
 import csv
+import errno
 import json
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, Final
 
@@ -17,6 +18,7 @@ __all__ = ["quit_for_results", "result_file"]
 
 _COLUMNS: Final[tuple[str, ...]] = ("id", "status", "attempts", "error")
 _NDJSON: Final = (".ndjson", ".jsonl")
+_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 @contextmanager
@@ -49,18 +51,22 @@ def result_file(
     suffix = path.suffix.lower()
     if suffix not in (".csv", *_NDJSON):
         raise Quit(ExitCode.USAGE, f"--output {path}: the suffix must be one of .csv, {', '.join(_NDJSON)}.")
-    try:
-        # One write for each line: a process that is killed leaves every result.
-        stream = path.open("w", encoding="utf-8", newline="", buffering=1)
-        write = _csv(stream) if suffix == ".csv" else write_line
-    except OSError as error:
-        raise Quit(ExitCode.USAGE, f"Cannot write --output {path}: {error.strerror}.") from None
-    try:
+    with ExitStack() as stack:
+        try:
+            # One write for each line: a process that is killed leaves every result.
+            stream = path.open("w", encoding="utf-8", newline="", buffering=1)
+            stack.callback(_close, stream)
+            write = _csv(stream) if suffix == ".csv" else write_line
+        except OSError as error:
+            code = ExitCode.TEMPORARY if error.errno in _FULL else ExitCode.USAGE
+            raise Quit(code, f"Cannot write --output {path}: {error.strerror}. Nothing was sent.") from None
         yield write
-    finally:
-        # A line that could not be written raised its error then.
-        with suppress(OSError):
-            stream.close()
+
+
+def _close(stream: IO[str]) -> None:
+    # A line that could not be written raised its error then.
+    with suppress(OSError):
+        stream.close()
 
 
 def quit_for_results(path: object, error: OSError, hint: str) -> Quit:
