@@ -480,3 +480,11 @@ class TestTasks:
         ran = cli(*shlex.split(command), "--yes", "--json", stdin=stdin)
         assert ran.code == 0, ran.err
         return ran.json
+
+
+def test_a_wrong_code_is_a_failure(cli: Cli, sandbox: Sandbox):
+    service, *_ = sandbox.two_fa_services
+    to = ("--to", "15125550143", "--channel", "sms", "--yes", "--json")
+    made = cli("two-fa", "verification", "create", "--service-id", service, *to).json
+    ran = cli("two-fa", "verification", "check", made["session_id"], "--code", "00000", "--json", "--yes")
+    assert (ran.code, ran.json) == (1, {"is_valid": False})

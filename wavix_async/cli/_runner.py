@@ -2,8 +2,9 @@
 
 import asyncio
 import signal
-from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import aclosing, asynccontextmanager, contextmanager, suppress
+from functools import partial
 from typing import Any, Final
 
 import attrs
@@ -25,19 +26,18 @@ class RunOutcome:
 
     report: BulkReport
     interrupted: bool
-    undelivered: Sequence[BulkResult]
-    """Results that the second Ctrl-C cut off: `on_result` did not get them."""
     input_error: Exception | None = None
     """The error that ended the input early, if any."""
     output_error: OSError | None = None
-    """The first error of `on_result`, if any: the results are not all written."""
+    """The last error of `on_result` or `finish`, if any: the results are not all written."""
 
 
 async def run_bulk(
-    run: BulkRun,
+    run: Any,
     display: Display,
     on_result: Callable[[BulkResult], object],
     stop_input: Callable[[], object] = lambda: None,
+    finish: Callable[[], object] = lambda: None,
     *,
     label: str = "Updating",
 ) -> RunOutcome:
@@ -47,10 +47,11 @@ async def run_bulk(
     the run at once. A result that cannot be written ends the run as the first Ctrl-C does.
 
     Args:
-        run: A run that has not started.
+        run: A `BulkRun` that has not started, or a run of another class with such reports and progress.
         display: Shows the progress.
-        on_result: Called with each result as it arrives.
+        on_result: Called with each result as it arrives, and at the end with those that the second Ctrl-C cut off.
         stop_input: Called at the first Ctrl-C, to end the input.
+        finish: Called at the end, to write what has no result.
         label: What the run does, for the progress.
 
     Returns:
@@ -62,7 +63,16 @@ async def run_bulk(
     def stop(reason: str = "Stopping") -> None:
         display.say(f"{reason}: up to {GRACE:g} s for the requests in flight. Press Ctrl-C again to quit at once.")
         stop_input()
-        run.stop(GRACE)
+        run.stop(GRACE) if isinstance(run, BulkRun) else run.stop()
+
+    def write(call: Callable[[], object]) -> None:
+        nonlocal output_error
+        try:
+            call()
+        except OSError as error:
+            if output_error is None and not interrupts.run_ended:
+                stop("Stopping, because the results cannot be written")
+            output_error = error
 
     with catch_interrupts(stop) as interrupts:
         async with show_progress(display, lambda: (label, run.progress)):
@@ -70,12 +80,7 @@ async def run_bulk(
                 # If `on_result` raises, this closes the run at once: it must send nothing after the report.
                 async with aclosing(aiter(run)) as results:
                     async for result in results:
-                        try:
-                            if output_error is None:
-                                on_result(result)
-                        except OSError as error:
-                            output_error = error
-                            stop("Stopping, because the results cannot be written")
+                        write(partial(on_result, result))
             except asyncio.CancelledError:
                 if not interrupts.absorb_cancellation():
                     raise
@@ -83,7 +88,10 @@ async def run_bulk(
                 input_error = error
             finally:
                 interrupts.run_ended = True
-    return RunOutcome(run.report, interrupts.count > 0, run.undelivered, input_error, output_error)
+    for result in run.undelivered if isinstance(run, BulkRun) else ():
+        write(partial(on_result, result))
+    write(finish)
+    return RunOutcome(run.report, interrupts.count > 0, input_error, output_error)
 
 
 @asynccontextmanager

@@ -11,14 +11,13 @@ from collections.abc import AsyncIterable, Awaitable, Callable, Mapping, Sequenc
 from contextlib import AsyncExitStack, ExitStack
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import attrs
 
 from wavix_async import (
     UNSET,
     BulkResult,
-    BulkRun,
     Download,
     Export,
     InputError,
@@ -50,6 +49,7 @@ from wavix_async.cli._output import (
 )
 from wavix_async.cli._prompts import confirm
 from wavix_async.cli._runner import run_bulk
+from wavix_async.models import TwoFactorCheck
 
 __all__ = ["Common", "Method"]
 
@@ -345,7 +345,7 @@ class _Running:
             try:
                 value = getattr(target, self._method.names[-1])(*positional, **keywords)
                 if getattr(value, "makes_many_calls", False):
-                    return await self._bulk(_Run(value))
+                    return await self._bulk(value)
                 async with ticking(err(), lambda: self._told):
                     found = await self._resolve(value)
                 self.ended = True
@@ -466,14 +466,11 @@ class _Running:
         if not self._common.show_secrets and (hidden := self._method.secrets()):
             err().print(f"Hidden: {', '.join(hidden)}. --show-secrets shows such fields.", style="dim")
 
-    async def _bulk(self, run: "_Run") -> ExitCode:
+    async def _bulk(self, run: Any) -> ExitCode:
         title = " ".join(self._method.words).replace("-", " ").capitalize()
         output = self._common.output
         with result_file(None if output is None else Path(output), self._result_row) as write:
-            outcome = await run_bulk(cast("BulkRun", run), Display(err()), write, label=title)
-            if outcome.output_error is None:
-                for result in outcome.undelivered:
-                    write(result)
+            outcome = await run_bulk(run, Display(err()), write, label=title)
         self.ended = True
         with keep_exit_code():
             if self._common.as_json and self._common.output != "-":
@@ -502,46 +499,12 @@ class _Running:
         return {**result_json(result), "value": plain(result.value, secrets=self._common.show_secrets)}
 
 
-class _Run:
-    """A run over many items, as the code of bulk updates sees it.
-
-    Args:
-        run: The run, which may be of a class of its own.
-    """
-
-    def __init__(self, run: Any) -> None:
-        self._run = run
-
-    def __aiter__(self) -> Any:
-        return aiter(self._run)
-
-    @property
-    def report(self) -> Any:
-        """The report, also before the end."""
-        return self._run.report
-
-    @property
-    def progress(self) -> Any:
-        """How far it is."""
-        return self._run.progress
-
-    @property
-    def undelivered(self) -> Sequence[BulkResult]:
-        """Results that a second Ctrl-C cut off."""
-        return getattr(self._run, "undelivered", ())
-
-    def stop(self, grace: float) -> None:
-        """Stop it; what is in flight may end."""
-        if isinstance(self._run, BulkRun):
-            self._run.stop(grace)
-        else:
-            self._run.stop()
-
-
 def _code_of(value: Any) -> ExitCode:
     """Return the exit code of a result: one that reports on several items may have failures."""
     if value is None:
         return ExitCode.FAILED
+    if isinstance(value, TwoFactorCheck):
+        return ExitCode.DONE if value.is_valid else ExitCode.FAILED
     if is_model(type(value)):
         return ExitCode.DONE
     is_open = any(getattr(value, name, None) for name in ("refused", "failed", "unknown"))

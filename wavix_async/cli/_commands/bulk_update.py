@@ -77,7 +77,7 @@ def bulk_update(
         confirm(f"{format_count(checked.total)} at {wavix.base_url} will be changed ({fields}).", yes=yes)
         _check_writable(failures_to)
         write_result = stack.enter_context(result_file(output))
-        tracked = TrackedRows(rows, checked.total, write_result)
+        tracked = TrackedRows(rows, checked.total, write_result, every_row=output is not None)
         outcome = asyncio.run(_update(wavix, tracked, concurrency, "auto" if batch else None, failures_to))
         with keep_exit_code():
             if as_json:
@@ -87,8 +87,6 @@ def bulk_update(
         if outcome.output_error is not None:
             hint = "Free space, then run the same command again: it changes nothing that is changed already."
             raise quit_for_results(output, outcome.output_error, hint)
-        if output is not None:
-            tracked.finish(outcome.undelivered)
         if outcome.input_error is not None:
             raise Quit(ExitCode.FAILED, f"The run stopped early: {outcome.input_error}")
     return ExitCode.INTERRUPTED if outcome.interrupted else code_for_report(outcome.report)
@@ -103,7 +101,7 @@ async def _update(
 ) -> RunOutcome:
     async with wavix:
         run = wavix.numbers.bulk_update(tracked, concurrency=concurrency, batch=batch, failures_to=failures_to)
-        return await run_bulk(run, Display(err()), tracked.on_result, tracked.stop)
+        return await run_bulk(run, Display(err()), tracked.on_result, tracked.stop, tracked.finish)
 
 
 def _check_outputs(file: str, outputs: Mapping[str, Path | None]) -> None:

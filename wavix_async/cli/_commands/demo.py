@@ -87,7 +87,6 @@ async def _run_demo(sandbox: Sandbox, scenario: _Scenario, concurrency: int, *, 
         console.print(_intro(scenario, sandbox.url), soft_wrap=True)
         outcome = await run_bulk(run, Display(console), on_result)
     report = outcome.report
-    statuses.update((result.id, result.status) for result in outcome.undelivered)
     audit = _audit(sandbox, before, updates, statuses)
     with keep_exit_code():
         if as_json:
