@@ -6,6 +6,7 @@ import contextlib
 import io
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -118,6 +119,18 @@ class TestFull:
         ran = cli(*argv("numbers bulk-update GOOD --yes --output"), results)
         assert (ran.code, ran.out, sandbox.stats.requests) == (5, "", 0)
         assert ran.err.endswith(": No space left on device. Nothing was sent.\n")
+
+    def test_failures(self, argv: Callable[[str], list[str]], sandbox: Sandbox, cli: Cli, tmp_path: Path):
+        failures = tmp_path / "failed.csv"
+        failures.symlink_to(FULL)
+        ran = cli(*argv("numbers bulk-update GOOD --yes --failures-to"), failures)
+        assert (ran.code, sandbox.stats.requests) == (5, 0)
+        assert "--failures-to: cannot write" in ran.err
+        failures = tmp_path / "failed.ndjson"
+        failures.symlink_to(FULL)
+        sandbox.fail_next(422, match="PATCH *")
+        ran = cli(*argv("numbers bulk-update GOOD --yes --failures-to"), failures)
+        assert "--failures-to: cannot write" in ran.err
 
     def test_results_of_a_bulk_send_say_not_to_send_again(
         self, argv: Callable[[str], list[str]], sandbox: Sandbox, cli: Cli, tmp_path: Path
@@ -232,6 +245,29 @@ def test_a_file_name_that_is_not_utf_8(sandbox: Sandbox, cli: Cli, tmp_path: Pat
     assert cli("fleet", "status", journal, "--json").json["updated"] == 1
     assert cli("fleet", "roll-back", journal, "--yes").code == 0
     assert cli("fleet", "export", state.with_name("e\udcff.csv")).code == 0
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGXFSZ"), reason="needs a limit for the size of a file")
+@pytest.mark.parametrize(
+    "argv",
+    ["recordings download {0} -o {1}/x.mp3", "cdrs export --from 2026-01-01 --to {2} --type placed -o {1}/x.csv"],
+)
+def test_a_file_that_is_saved_on_a_full_disk(monkeypatch: pytest.MonkeyPatch, cli: Cli, tmp_path: Path, argv: str):
+    import resource
+
+    with running(numbers=4, cdrs=30) as made:
+        monkeypatch.setenv("WAVIX_BASE_URL", made.url)
+        monkeypatch.setenv("WAVIX_API_KEY", made.api_key)
+        call = cli("recordings", "list", "--json").ndjson[0]["call_uuid"]
+        before = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100, before[1]))
+        try:
+            ran = cli(*argv.format(call, tmp_path, "2026-12-31").split())
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert (ran.code, ran.out) == (5, "")
+    assert re.search(r"wavix-async: Cannot write \S+x\.(mp3|csv): File too large\.\n", ran.err)
+    assert list(tmp_path.iterdir()) == []
 
 
 # --- signals ---

@@ -1,6 +1,7 @@
 """The exit codes of the command line."""
 
 import enum
+import errno
 from typing import TYPE_CHECKING
 
 from wavix_async import BulkReport, InputError, WavixError
@@ -9,7 +10,7 @@ from wavix_async.fleet import JournalError, SafetyError
 if TYPE_CHECKING:
     from wavix_async.fleet import FleetReport
 
-__all__ = ["ExitCode", "Quit", "code_for_error", "code_for_fleet", "code_for_report"]
+__all__ = ["ExitCode", "Quit", "code_for_error", "code_for_fleet", "code_for_report", "is_disk_full"]
 
 
 class ExitCode(enum.IntEnum):
@@ -37,12 +38,23 @@ def code_for_error(error: WavixError) -> ExitCode:
     """Return the exit code for a call that failed."""
     if isinstance(error, SafetyError):
         return ExitCode.REFUSED
+    if is_disk_full(error):
+        return ExitCode.TEMPORARY
     # A journal that another process uses becomes free later. Any other journal error means that the file is wrong.
     if isinstance(error, InputError) or (isinstance(error, JournalError) and not error.retryable):
         return ExitCode.USAGE
     if error.retryable or error.outcome != "rejected":
         return ExitCode.TEMPORARY
     return ExitCode.FAILED
+
+
+def is_disk_full(error: BaseException | None) -> bool:
+    """Return whether a full disk, or a full quota, is the cause of an error."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            return True
+        error = error.__cause__
+    return False
 
 
 def code_for_report(report: BulkReport) -> ExitCode:

@@ -36,7 +36,7 @@ from wavix_async.cli._api.rows import open_bodies
 from wavix_async.cli._api.show import HIDDEN, facts_of, pick, plain, table
 from wavix_async.cli._api.texts import Text
 from wavix_async.cli._console import err, keep_exit_code, one_line, out, show_facts, suppress_broken_pipe, write_json
-from wavix_async.cli._exit import ExitCode, Quit, code_for_report
+from wavix_async.cli._exit import ExitCode, Quit, code_for_report, is_disk_full
 from wavix_async.cli._options import Connection
 from wavix_async.cli._output import (
     Display,
@@ -360,7 +360,8 @@ class _Running:
             except OSError as error:
                 if isinstance(error, BrokenPipeError) or error.filename is None:
                     raise
-                raise Quit(ExitCode.USAGE, f"Cannot write {error.filename}: {error.strerror}.") from None
+                code = ExitCode.TEMPORARY if is_disk_full(error) else ExitCode.USAGE
+                raise Quit(code, f"Cannot write {error.filename}: {error.strerror}.") from None
             finally:
                 for call in calls:
                     self._tell(call)

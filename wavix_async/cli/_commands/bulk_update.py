@@ -12,9 +12,9 @@ from cyclopts import Parameter
 from wavix_async import WavixClient, to_dict
 from wavix_async._files import mistakes
 from wavix_async.cli._console import err, keep_exit_code, out, write_json
-from wavix_async.cli._exit import ExitCode, Quit, code_for_report
+from wavix_async.cli._exit import ExitCode, Quit, code_for_report, is_disk_full
 from wavix_async.cli._input import NO_CHANGES, Changes, Layout, RowCheck, Rows, TrackedRows, flag_values, open_rows
-from wavix_async.cli._options import CONNECTION, AtLeastOne, Connection, DryRun, Json, Yes
+from wavix_async.cli._options import CONNECTION, AtLeastOne, Connection, DryRun, Json, Yes, with_option_names
 from wavix_async.cli._output import Display, format_count, quit_for_results, report_json, result_file, show_report
 from wavix_async.cli._prompts import confirm
 from wavix_async.cli._runner import RunOutcome, run_bulk
@@ -88,7 +88,8 @@ def bulk_update(
             hint = "Free space, then run the same command again: it changes nothing that is changed already."
             raise quit_for_results(output, outcome.output_error, hint)
         if outcome.input_error is not None:
-            raise Quit(ExitCode.FAILED, f"The run stopped early: {outcome.input_error}")
+            code = ExitCode.TEMPORARY if is_disk_full(outcome.input_error) else ExitCode.FAILED
+            raise Quit(code, with_option_names(f"The run stopped early: {outcome.input_error}"))
     return ExitCode.INTERRUPTED if outcome.interrupted else code_for_report(outcome.report)
 
 

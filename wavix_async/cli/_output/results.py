@@ -1,7 +1,6 @@
 """Write every result of a bulk run to a file, or to stdout."""
 
 import csv
-import errno
 import json
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -11,14 +10,13 @@ from typing import IO, Any, Final
 
 from wavix_async import BulkResult
 from wavix_async.cli._console import one_line
-from wavix_async.cli._exit import ExitCode, Quit
+from wavix_async.cli._exit import ExitCode, Quit, is_disk_full
 from wavix_async.cli._output.report import result_json
 
 __all__ = ["quit_for_results", "result_file"]
 
 _COLUMNS: Final[tuple[str, ...]] = ("id", "status", "attempts", "error")
 _NDJSON: Final = (".ndjson", ".jsonl")
-_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 @contextmanager
@@ -58,7 +56,7 @@ def result_file(
             stack.callback(_close, stream)
             write = _csv(stream) if suffix == ".csv" else write_line
         except OSError as error:
-            code = ExitCode.TEMPORARY if error.errno in _FULL else ExitCode.USAGE
+            code = ExitCode.TEMPORARY if is_disk_full(error) else ExitCode.USAGE
             raise Quit(code, f"Cannot write --output {path}: {error.strerror}. Nothing was sent.") from None
         yield write
 
