@@ -8,6 +8,7 @@ from rich.text import Text
 
 from wavix_async import BulkReport, BulkResult
 from wavix_async.cli._console import one_line, show_facts
+from wavix_async.cli._options import with_option_names
 
 __all__ = ["format_counts", "report_json", "result_json", "show_report"]
 
@@ -55,7 +56,7 @@ def show_report(
     if report.charged:
         facts["Charged"] = f"{report.charged} USD"
     if report.stopped_by is not None:
-        facts["Ended early"] = str(report.stopped_by)
+        facts["Ended early"] = with_option_names(str(report.stopped_by))
     elif interrupted and (report.unknown or report.not_sent):
         facts["Ended early"] = "Stopped by you (Ctrl-C)."
     show_facts(console, title, facts, after=[*_reason_lines(report.failures), *_kind_lines(report)])
