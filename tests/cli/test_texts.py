@@ -59,6 +59,7 @@ def harmless(ran: Ran, code: int) -> Ran:
     return ran
 
 
+@pytest.mark.req_36
 class TestCommands:
     def test_numbers(self, cli: Cli, sandbox: Sandbox):
         listed = harmless(cli("numbers", "list"), 0).out
@@ -86,6 +87,12 @@ class TestCommands:
                 sandbox.fail_next(403, message=text)
                 err = harmless(cli(*words.split()), 1).err
                 assert not text.isprintable() or text in err
+
+    def test_a_key_that_is_a_formula(self, cli: Cli, sandbox: Sandbox, tmp_path: Path):
+        messages, results = tmp_path / "messages.csv", tmp_path / "results.csv"
+        messages.write_text("key,from,to,text\n=cmd|' /C calc'!A0,Acme,15125550143,hi\n")
+        assert cli("messages", "bulk-send", messages, "--yes", "--output", results).code == 0
+        assert results.read_text().splitlines()[1].startswith("'=cmd|")
 
     def test_fleet(self, cli: Cli, sandbox: Sandbox, tmp_path: Path):
         state = tmp_path / "[link=evil]f[bold]:warning:.csv"
@@ -121,6 +128,7 @@ class Terminal(io.StringIO):
         return True
 
 
+@pytest.mark.req_36
 @settings(max_examples=20, deadline=None)
 @given(text=st.text(max_size=12) | st.sampled_from(HOSTILE), is_terminal=st.booleans())
 def test_whatever_is_printed(text: str, is_terminal: bool):

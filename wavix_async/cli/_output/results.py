@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import IO, Any, Final
 
 from wavix_async import BulkResult
+from wavix_async._codec import is_formula
 from wavix_async.cli._console import one_line
 from wavix_async.cli._exit import ExitCode, Quit, is_disk_full
 from wavix_async.cli._output.report import result_json
@@ -84,7 +85,13 @@ def _csv(stream: IO[str]) -> Callable[[BulkResult], object]:
     writer.writeheader()
 
     def write(result: BulkResult) -> object:
-        row = result_json(result)
-        return writer.writerow({**row, "error": row["error"] and one_line(row["error"])})
+        return writer.writerow({name: _cell(value) for name, value in result_json(result).items()})
 
     return write
+
+
+def _cell(value: Any) -> Any:
+    """Return text that is neither a formula for a spreadsheet nor a control code for a terminal."""
+    if not isinstance(value, str):
+        return value
+    return f"'{one_line(value)}" if is_formula(value) else one_line(value)
