@@ -19,7 +19,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     Returns:
         The exit code: 0 all done, 1 some failed, 2 wrong usage or bad input, 3 refused by a safety limit or not
-        confirmed, 5 temporary, 130 interrupted.
+        confirmed, 4 a difference, 5 temporary, 130 interrupted.
     """
     from wavix_async.cli._process import own_process
 

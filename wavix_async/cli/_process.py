@@ -7,14 +7,12 @@ import io
 import os
 import signal
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from types import FrameType
-from typing import Any, Final, TextIO, cast
+from typing import Any, TextIO, cast
 
 __all__ = ["OutputError", "own_process", "stop_signals"]
-
-_LENIENT: Final = {"strict": "backslashreplace", "surrogateescape": "backslashreplace"}
 
 
 class OutputError(OSError):
@@ -37,20 +35,12 @@ class _Stream:
 
     def write(self, data: str | bytes) -> int:
         """Write a text, or bytes."""
-        try:
-            if not self._failed:
-                return self._stream.buffer.write(data) if isinstance(data, bytes) else self._stream.write(data)
-        except OSError as error:
-            self._fail(error)
+        self._try(self._stream.buffer.write if isinstance(data, bytes) else self._stream.write, data)
         return len(data)
 
     def flush(self) -> None:
         """Write what is buffered."""
-        try:
-            if not self._failed:
-                self._stream.flush()
-        except OSError as error:
-            self._fail(error)
+        self._try(self._stream.flush)
 
     @property
     def buffer(self) -> "_Stream":
@@ -60,15 +50,20 @@ class _Stream:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
 
-    def _fail(self, error: OSError) -> None:
-        self._failed = True
-        # Python flushes the stream at exit, and would report the error again.
-        with suppress(OSError, ValueError):
-            empty = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(empty, self._stream.fileno())
-            os.close(empty)
-        if self._is_data:
-            raise error if isinstance(error, BrokenPipeError) else OutputError(error.errno, error.strerror) from error
+    def _try(self, call: Callable[..., object], *arguments: object) -> None:
+        if self._failed:
+            return
+        try:
+            call(*arguments)
+        except OSError as error:
+            self._failed = True
+            # Python flushes the stream at exit, and would report the error again.
+            with suppress(OSError, ValueError), open(os.devnull, "wb") as empty:
+                os.dup2(empty.fileno(), self._stream.fileno())
+            if self._is_data and isinstance(error, BrokenPipeError):
+                raise
+            if self._is_data:
+                raise OutputError(error.errno, error.strerror) from error
 
 
 @contextmanager
@@ -110,8 +105,8 @@ def _lenient(stream: TextIO | None, stack: ExitStack) -> TextIO:
     if stream is None:
         return stack.enter_context(open(os.devnull, "r+", encoding="utf-8"))
     # An encoding such as ASCII lacks most characters, and none has half characters.
-    if isinstance(stream, io.TextIOWrapper) and stream.errors in _LENIENT:
-        stream.reconfigure(errors=_LENIENT[stream.errors])
+    if isinstance(stream, io.TextIOWrapper) and stream.errors in {"strict", "surrogateescape"}:
+        stream.reconfigure(errors="backslashreplace")
     return stream
 
 

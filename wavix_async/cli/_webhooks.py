@@ -176,62 +176,26 @@ def _inside(value: Any, *names: str) -> Any:
 
 _NOW: Final = "<now>"
 _NEW: Final = "<new>"
-BODIES: Final[Mapping[str, Mapping[str, Any]]] = {
-    "on_call": {
-        "id": _NEW,
-        "uuid": _NEW,
-        "direction": "outbound",
-        "event_type": "answered",
-        "event_time": _NOW,
-        "event_payload": None,
-        "from": "15125550100",
-        "to": "15125550143",
-        "call_started": _NOW,
-        "call_answered": _NOW,
-        "call_completed": None,
-        "machine_detected": False,
-        "tag": "",
-    },
-    "post_call": {
-        "direction": "outbound",
-        "uuid": _NEW,
-        "destination": "United States",
-        "duration": 6,
-        "charge": "0.012",
-        "date": _NOW,
-        "disposition": "answered",
-        "from": "15125550100",
-        "to": "15125550143",
-        "per_minute": "0.012",
-    },
-    "message": {
-        "message_id": _NEW,
-        "from": "15125550143",
-        "to": "15125550100",
-        "message_body": {"text": "Hello", "media": None},
-        "received_at": _NOW,
-    },
-    "dlr": {
-        "message_id": _NEW,
-        "message_type": "sms",
-        "from": "15125550100",
-        "to": "15125550143",
-        "tag": None,
-        "status": "delivered",
-        "segments_count": 1,
-        "sent": _NOW,
-        "delivered": _NOW,
-        "error": None,
-        "charge": "0.01",
-        "carrier_fees": "0.0",
-    },
+BODIES: Final[Mapping[str, Mapping[str, Any]]] = json.loads("""{
+    "on_call": {"id": "<new>", "uuid": "<new>", "direction": "outbound", "event_type": "answered",
+        "event_time": "<now>", "event_payload": null, "from": "15125550100", "to": "15125550143",
+        "call_started": "<now>", "call_answered": "<now>", "call_completed": null, "machine_detected": false,
+        "tag": ""},
+    "post_call": {"direction": "outbound", "uuid": "<new>", "destination": "United States", "duration": 6,
+        "charge": "0.012", "date": "<now>", "disposition": "answered", "from": "15125550100", "to": "15125550143",
+        "per_minute": "0.012"},
+    "message": {"message_id": "<new>", "from": "15125550143", "to": "15125550100",
+        "message_body": {"text": "Hello", "media": null}, "received_at": "<now>"},
+    "dlr": {"message_id": "<new>", "message_type": "sms", "from": "15125550100", "to": "15125550143", "tag": null,
+        "status": "delivered", "segments_count": 1, "sent": "<now>", "delivered": "<now>", "error": null,
+        "charge": "0.01", "carrier_fees": "0.0"},
     "number": {"number": "15125550100", "campaign_id": "C000001", "brand_id": "B000001", "status": "APPROVED"},
     "campaign": {"campaign_id": "C000001", "brand_id": "B000001", "status": "APPROVED"},
     "brand": {"brand_id": "B000001", "status": "VERIFIED"},
-    "file_transcription": {"request_id": _NEW, "status": "completed", "error": None},
-    "call_transcription": {"uuid": _NEW, "status": "completed"},
-    "voice_campaign": {"id": 1, "status": "completed"},
-}
+    "file_transcription": {"request_id": "<new>", "status": "completed", "error": null},
+    "call_transcription": {"uuid": "<new>", "status": "completed"},
+    "voice_campaign": {"id": 1, "status": "completed"}
+}""")
 
 
 def fire(kind: str, target: URL, fields: Mapping[str, str]) -> int:
