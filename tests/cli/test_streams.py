@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import itertools
 import json
 import os
 import re
@@ -11,7 +12,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -273,23 +273,17 @@ def test_a_file_that_is_saved_on_a_full_disk(monkeypatch: pytest.MonkeyPatch, cl
 # --- signals ---
 
 
-@contextlib.contextmanager
-def sending(sandbox: Sandbox, number: signal.Signals, after: int = 1) -> Iterator[None]:
-    """Send this process a signal when the sandbox has got requests, if the command has a handler."""
+def send_at(sandbox: Sandbox, number: signal.Signals, request: int = 1) -> None:
+    """Send this process a signal during a request, if the command has a handler."""
+    requests = itertools.count(1)
+    main_thread = threading.get_ident()
 
-    def send() -> None:
-        end = time.monotonic() + PATIENCE
-        while sandbox.stats.requests < after and time.monotonic() < end:
-            time.sleep(0.01)
-        if signal.getsignal(number) not in (signal.SIG_DFL, signal.SIG_IGN):
-            os.kill(os.getpid(), number)
+    def match(_method: str, _path: str) -> bool:
+        if next(requests) == request and signal.getsignal(number) is not signal.SIG_DFL:
+            signal.pthread_kill(main_thread, number)
+        return False
 
-    thread = threading.Thread(target=send)
-    thread.start()
-    try:
-        yield
-    finally:
-        thread.join()
+    sandbox.fail_next(500, match=match)
 
 
 @pytest.fixture
@@ -310,8 +304,8 @@ def test_a_signal_stops_a_command_that_only_reads(
     before = signal.getsignal(signal.SIGINT), signal.getsignal(number)
     signal.signal(signal.SIGINT, ctrl_c)  # type: ignore[arg-type]
     try:
-        with sending(slow, number):
-            assert main(argv(command)) == 130
+        send_at(slow, number)
+        assert main(argv(command)) == 130
         assert signal.getsignal(signal.SIGINT) is ctrl_c
     finally:
         signal.signal(signal.SIGINT, before[0])
@@ -333,8 +327,8 @@ def test_what_is_ignored_stays_ignored(cli: Cli, sandbox: Sandbox):
     """As in `nohup wavix-async ...`."""
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
-        with sending(sandbox, signal.SIGHUP):
-            assert cli("numbers", "update", 1001, "--sms-enabled").code == 0
+        send_at(sandbox, signal.SIGHUP)
+        assert cli("numbers", "update", 1001, "--sms-enabled").code == 0
         assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
     finally:
         signal.signal(signal.SIGHUP, before)
@@ -342,14 +336,14 @@ def test_what_is_ignored_stays_ignored(cli: Cli, sandbox: Sandbox):
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_a_hangup_keeps_every_result(monkeypatch: pytest.MonkeyPatch, cli: Cli, tmp_path: Path, number: signal.Signals):
-    with running(numbers=400, latency=0.01) as made:
+    with running(numbers=400) as made:
         monkeypatch.setenv("WAVIX_BASE_URL", made.url)
         monkeypatch.setenv("WAVIX_API_KEY", made.api_key)
         ids, results = tmp_path / "ids.txt", tmp_path / "results.ndjson"
         ids.write_text("\n".join(map(str, made.numbers)))
         flags = ("--sms-enabled", "--yes", "--json", "--concurrency", 2)
-        with sending(made, number, after=20):
-            ran = cli("numbers", "bulk-update", ids, *flags, "--output", results)
+        send_at(made, number, request=20)
+        ran = cli("numbers", "bulk-update", ids, *flags, "--output", results)
         changed = {key for key, value in made.numbers.items() if value["sms_enabled"]}
         rows = [json.loads(line) for line in results.read_text().splitlines()]
         assert ran.code == 130
