@@ -36,10 +36,10 @@ class Quit(Exception):  # noqa: N818 - not always an error
 
 def code_for_error(error: WavixError) -> ExitCode:
     """Return the exit code for a call that failed."""
-    if isinstance(error, SafetyError):
-        return ExitCode.REFUSED
     if is_disk_full(error):
         return ExitCode.TEMPORARY
+    if isinstance(error, SafetyError):
+        return ExitCode.REFUSED
     # A journal that another process uses becomes free later. Any other journal error means that the file is wrong.
     if isinstance(error, InputError) or (isinstance(error, JournalError) and not error.retryable):
         return ExitCode.USAGE

@@ -8,7 +8,7 @@ from typing import Any, Final
 from rich.console import Console
 from rich.text import Text
 
-from wavix_async.cli._console import one_line, show_facts
+from wavix_async.cli._console import printable, show_facts
 from wavix_async.cli._output.format import format_duration, format_time
 from wavix_async.cli._output.summary import failure_reasons, status_label, stop_reason, summarize
 from wavix_async.fleet import Change, FieldChange, FleetReport, FleetResult, FleetStatus
@@ -47,11 +47,11 @@ def show_run(console: Console, report: FleetReport, *, interrupted: bool = False
     if report.journal is not None:
         fields["Journal"] = str(report.journal)
     if stopped := stop_reason(report, interrupted=interrupted):
-        fields["Ended early"] = stopped
+        fields["Ended early"] = printable(stopped)
     kind = "Roll-back" if report.kind == "roll_back" else "Run"
     summary = summarize(report, interrupted=interrupted)
     last = Text(f"{summary.text}", style=_SUMMARY_STYLES[summary.kind])
-    show_facts(console, f"{kind} of {report.name}", fields, after=[*_reason_lines(report), last])
+    show_facts(console, f"{kind} of {printable(report.name)}", fields, after=[*_reason_lines(report), last])
 
 
 def _format_counts(report: FleetReport) -> Text:
@@ -76,7 +76,7 @@ def _reason_lines(report: FleetReport) -> list[Text]:
             named.append(f"... {reason.count - len(named):,} more")
         status = status_label(reason.status)
         first = f" ({', '.join(named)})" if named else ""
-        lines.append(Text(f"{reason.count:,} {status}: {one_line(reason.text)}{first}"))
+        lines.append(Text(f"{reason.count:,} {status}: {printable(reason.text)}{first}"))
     if len(reasons) > _MAX_REASONS:
         lines.append(Text(f"... and {len(reasons) - _MAX_REASONS:,} more reasons; --json lists all failures"))
     return lines

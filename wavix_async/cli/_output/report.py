@@ -7,8 +7,7 @@ from rich.console import Console
 from rich.text import Text
 
 from wavix_async import BulkReport, BulkResult
-from wavix_async.cli._console import one_line, show_facts
-from wavix_async.cli._options import with_option_names
+from wavix_async.cli._console import printable, show_facts
 
 __all__ = ["format_counts", "report_json", "result_json", "show_report"]
 
@@ -56,7 +55,7 @@ def show_report(
     if report.charged:
         facts["Charged"] = f"{report.charged} USD"
     if report.stopped_by is not None:
-        facts["Ended early"] = with_option_names(str(report.stopped_by))
+        facts["Ended early"] = printable(str(report.stopped_by))
     elif interrupted and (report.unknown or report.not_sent):
         facts["Ended early"] = "Stopped by you (Ctrl-C)."
     show_facts(console, title, facts, after=[*_reason_lines(report.failures), *_kind_lines(report)])
@@ -74,7 +73,7 @@ def _reason_lines(failures: Iterable[BulkResult]) -> list[Text]:
     for reason, ids in ranked[:_MAX_REASONS]:
         more = f", ... {len(ids) - _MAX_IDS:,} more" if len(ids) > _MAX_IDS else ""
         shown = ", ".join(map(str, ids[:_MAX_IDS]))
-        lines.append(Text(f"{len(ids):,} {one_line(reason)} (id {shown}{more})"))
+        lines.append(Text(f"{len(ids):,} {printable(reason)} (id {shown}{more})"))
     if len(ranked) > _MAX_REASONS:
         lines.append(Text(f"... and {len(ranked) - _MAX_REASONS:,} more reasons; --output FILE lists every number"))
     return lines
