@@ -162,6 +162,29 @@ def test_a_run_stops_when_its_results_cannot_be_written(
         assert ran.json["updated"] + ran.json["not_sent"] == count
 
 
+@pytest.mark.parametrize(
+    "command", ["recordings list --all --json", "cdrs export --from 2026-01-01 --to 2026-12-31 --type placed"]
+)
+def test_every_row_goes_to_stdout_while_a_terminal_shows_the_progress(monkeypatch: pytest.MonkeyPatch, command: str):
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    monkeypatch.setattr("wavix_async.cli._output.ticker._AFTER", 0)
+    monkeypatch.setenv("TERM", "xterm")
+    rows, terminal = io.StringIO(), Terminal()
+    with running(numbers=4, cdrs=250, latency=0.02) as made:
+        monkeypatch.setenv("WAVIX_BASE_URL", made.url)
+        monkeypatch.setenv("WAVIX_API_KEY", made.api_key)
+        monkeypatch.setattr("sys.stdout", rows)
+        monkeypatch.setattr("sys.stderr", terminal)
+        assert main(command.split()) == 0
+    assert "Waiting for the API" in terminal.getvalue()
+    assert "uuid" not in terminal.getvalue()
+    assert len(rows.getvalue().splitlines()) > 50
+    assert all("uuid" in line for line in rows.getvalue().splitlines())
+
+
 class TestClosed:
     @pytest.mark.parametrize("command", [*list(WRITES)[::3], *READS[::2]])
     def test_stdout(
