@@ -226,13 +226,10 @@ class TestClosed:
     "command",
     [
         "numbers list",
-        "numbers get 1001",
         "numbers update 1001 --sms-enabled",
         "sub-organizations create --name \u2713\u2603 --yes",
-        "sub-organizations list --all",
         "numbers list --label \udcff",
         "numbers bulk-update \udcff.csv",
-        "fleet plan \udcff\u2713.csv",
         "messages send --from \u2713 --to 1 --text \ud800 --yes",
         "--help",
     ],
@@ -318,7 +315,7 @@ def slow(monkeypatch: pytest.MonkeyPatch) -> Iterator[Sandbox]:
 
 
 @pytest.mark.parametrize("ctrl_c", [signal.default_int_handler, signal.SIG_IGN])
-@pytest.mark.parametrize("command", ["numbers list", "fleet plan GOOD", "fleet export OUT.csv", "recordings list"])
+@pytest.mark.parametrize("command", ["numbers list", "fleet plan GOOD"])
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_stops_a_command_that_only_reads(
     slow: Sandbox, argv: Callable[[str], list[str]], capfd: pytest.CaptureFixture[str],
