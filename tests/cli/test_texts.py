@@ -78,7 +78,7 @@ class TestCommands:
         table = tmp_path / "[bold].csv"
         table.write_text("id,sms_enabled\n" + "".join(f"{number},yes\n" for number in sandbox.numbers))
         results = tmp_path / "results.csv"
-        for text in HOSTILE[::2]:
+        for text in (HOSTILE[0], HOSTILE[3], HOSTILE[5]):
             sandbox.fail_next(403, len(HOSTILE), "PATCH *", message=text)
             ran = harmless(cli("numbers", "bulk-update", table, "--yes", "--output", results), 1)
             assert not text.isprintable() or text in ran.out
