@@ -2,7 +2,7 @@
 
 The file's names and types are those of version 63b61a9. Since then, descriptions have changed, `confirm` has become
 `hold`, a plan has a `digest`, a report has `skipped`, and a POST is refused without JSON (415) and beyond the limit
-(429). pydantic finds the docstrings of fields through the module of the base class, so a class that moves may lose them.
+(429). pydantic finds the docstrings of fields through the module of the base class: a class that moves may lose them.
 """
 
 from __future__ import annotations

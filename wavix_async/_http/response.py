@@ -49,7 +49,7 @@ _MOST_SIBLINGS: Final = 100  # keys beside the result that are reported as drift
 _FLAGS: Final = frozenset({"success", "error"})  # keys that the API may add to any answer
 _READS: Final = frozenset({"GET", "HEAD"})
 _UNPRINTABLE: Final = re.compile(
-    "[\\x00-\\x08\\x0b\\x0c\\x0e-\\x1f\\x7f-\\x9f\\u202a-\\u202e\\u2066-\\u2069\\ud800-\\udfff]"
+    "[\\x00-\\x1f\\x7f-\\x9f\\u200b-\\u200f\\u2028-\\u202e\\u2060-\\u206f\\ufeff\\ud800-\\udfff]"
 )
 _REQUEST_ID_HEADERS: Final = ("X-Request-Id", "X-Amzn-Trace-Id", "CF-Ray")
 
@@ -309,7 +309,7 @@ def _ascii(text: str) -> str:
 
 
 def _printable(text: str) -> str:
-    """Return a text of a server without half characters and terminal escapes: people print the message of an error."""
+    """Return a text of a server without half characters, terminal codes and line breaks: people print such errors."""
     return _UNPRINTABLE.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 

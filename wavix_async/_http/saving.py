@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from wavix_async._http.progress import Progress, check_progress
-from wavix_async.errors import InputError
+from wavix_async.errors import InputError, WavixError
 
 __all__ = ["Target", "safe_name"]
 
@@ -71,9 +71,13 @@ class Target:
             size += await asyncio.to_thread(_finish, opened, pending)
             if progress is not None:
                 progress(size, length)
-        except BaseException:
-            opened.close()
+        except BaseException as error:
+            # What is buffered still cannot be written if the disk is full.
+            with suppress(OSError):
+                opened.close()
             _remove(temporary)
+            if isinstance(error, OSError) and not isinstance(error, WavixError) and error.filename is None:
+                error.filename = os.fspath(file)
             raise
         finally:
             await pieces.aclose()

@@ -112,6 +112,7 @@ class FailureLog:
             self.write_error = WavixError(
                 f"failures_to: cannot write {str(self._path)!r}: {_reason(error)}. Some failures are missing in it."
             )
+            self.write_error.__cause__ = error
         self._write = None
 
 

@@ -19,8 +19,19 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     Returns:
         The exit code: 0 all done, 1 some failed, 2 wrong usage or bad input, 3 refused by a safety limit or not
-        confirmed, 5 temporary, 130 interrupted.
+        confirmed, 4 a difference, 5 temporary, 130 interrupted.
     """
+    from wavix_async.cli._process import own_process
+
+    try:
+        with own_process():
+            return _run(sys.argv[1:] if argv is None else argv)
+    except KeyboardInterrupt:
+        # The imports take a moment, and so does the end.
+        return 130
+
+
+def _run(argv: Sequence[str]) -> int:
     try:
         from wavix_async.cli._app import run
     except ModuleNotFoundError as error:
@@ -29,4 +40,4 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         sys.stderr.write(f"wavix-async needs {missing}, which is not installed: pip install 'wavix-async[cli]'\n")
         return 2
-    return run(sys.argv[1:] if argv is None else argv)
+    return run(argv)

@@ -1,22 +1,19 @@
 """The application: registers all commands, and turns an error into an exit code and a message on stderr."""
 
-import errno
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
-from typing import Any, Final, TypeAlias
+from importlib import import_module
+from typing import Any, Final
 
 from cyclopts import App, CycloptsError, UnusedCliTokensError
-from rich.text import Text
 
 from wavix_async import WavixError, __version__
 from wavix_async.cli._api import add_groups
-from wavix_async.cli._console import err, forget_stdout, open_streams, out, printable, suppress_broken_pipe
+from wavix_async.cli._console import err, out, suppress_broken_pipe
 from wavix_async.cli._exit import ExitCode, Quit, code_for_error
 from wavix_async.cli._options import with_option_names
+from wavix_async.cli._process import OutputError
 
 __all__ = ["run"]
-
-_Command: TypeAlias = Callable[..., Any]
 
 _HELP = """Use the Wavix API from the command line.
 
@@ -71,14 +68,15 @@ def _make_app(argv: Sequence[str]) -> App:
     )
     called = next((word for word in argv if not word.startswith("-")), None)
     written: dict[str, App] = {}
-    for name, (help_, fill) in _WRITTEN.items():
+    for name, (help_, functions) in _WRITTEN.items():
         group = App(name=name, help=help_)
         if called in (name, "completion"):
-            # One command is a command of the application, several are a group.
-            command = fill(group)
-            if command is not None:
-                app.command(command, name=name)
+            commands = {each.__name__: each for each in map(_load, functions.split())}
+            if name in commands:
+                app.command(commands[name], name=name)
                 continue
+            for word, command in commands.items():
+                group.command(command, name=word.strip("_").replace("_", "-"))
         app.command(group)
         written[name] = group
     if called == "completion":
@@ -91,85 +89,25 @@ def _make_app(argv: Sequence[str]) -> App:
     return app
 
 
-def _demo(_: App) -> _Command:
-    from wavix_async.cli._commands.demo import demo
-
-    return demo
-
-
-def _sandbox(_: App) -> _Command:
-    from wavix_async.cli._commands.sandbox import sandbox
-
-    return sandbox
+def _load(function: str) -> Callable[..., Any]:
+    module, _, name = function.partition(".")
+    found: Callable[..., Any] = getattr(import_module(f"wavix_async.cli._commands.{module}"), name)
+    return found
 
 
-def _doctor(_: App) -> _Command:
-    from wavix_async.cli._commands.support import doctor
-
-    return doctor
-
-
-def _whoami(_: App) -> _Command:
-    from wavix_async.cli._commands.support import whoami
-
-    return whoami
-
-
-def _explain(_: App) -> _Command:
-    from wavix_async.cli._commands.support import explain
-
-    return explain
-
-
-def _numbers(group: App) -> None:
-    from wavix_async.cli._commands import bulk_update, numbers
-
-    group.command(numbers.list_, name="list")
-    group.command(numbers.get)
-    group.command(numbers.update)
-    group.command(bulk_update.bulk_update)
-    group.command(numbers.release)
-
-
-def _fleet(group: App) -> None:
-    from wavix_async.cli._commands import fleet
-
-    group.command(fleet.export)
-    group.command(fleet.plan)
-    group.command(fleet.drift)
-    group.command(fleet.apply)
-    group.command(fleet.resume)
-    group.command(fleet.status)
-    group.command(fleet.roll_back)
-
-
-def _webhooks(group: App) -> None:
-    from wavix_async.cli._commands import webhooks
-
-    group.command(webhooks.listen)
-    group.command(webhooks.fire)
-
-
-def _spec(group: App) -> None:
-    from wavix_async.cli._commands import spec
-
-    group.command(spec.diff)
-
-
-_WRITTEN: Final[Mapping[str, tuple[str, Callable[[App], _Command | None]]]] = {
-    "demo": (_DEMO_HELP, _demo),
-    "numbers": (_NUMBERS_HELP, _numbers),
-    "fleet": (_FLEET_HELP, _fleet),
-    "sandbox": (_SANDBOX_HELP, _sandbox),
-    "webhooks": (_WEBHOOKS_HELP, _webhooks),
-    "spec": (_SPEC_HELP, _spec),
-    "doctor": (_DOCTOR_HELP, _doctor),
-    "whoami": (_WHOAMI_HELP, _whoami),
-    "explain": (_EXPLAIN_HELP, _explain),
+_WRITTEN: Final[Mapping[str, tuple[str, str]]] = {
+    "demo": (_DEMO_HELP, "demo.demo"),
+    "numbers": (_NUMBERS_HELP, "numbers.list_ numbers.get numbers.update bulk_update.bulk_update numbers.release"),
+    "fleet": (_FLEET_HELP, "fleet.export fleet.plan fleet.drift fleet.apply fleet.resume fleet.status fleet.roll_back"),
+    "sandbox": (_SANDBOX_HELP, "sandbox.sandbox"),
+    "webhooks": (_WEBHOOKS_HELP, "webhooks.listen webhooks.fire"),
+    "spec": (_SPEC_HELP, "spec.diff"),
+    "doctor": (_DOCTOR_HELP, "support.doctor"),
+    "whoami": (_WHOAMI_HELP, "support.whoami"),
+    "explain": (_EXPLAIN_HELP, "support.explain"),
 }
-
-
-_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+"""What is written by hand: the help of each group, and the functions of its commands. One function of the group's own
+name is no group, but a command."""
 
 
 def run(argv: Sequence[str]) -> int:
@@ -182,7 +120,6 @@ def run(argv: Sequence[str]) -> int:
         The exit code.
     """
     code = None
-    open_streams()
     try:
         with suppress_broken_pipe():
             code = _make_app(argv)(argv, exit_on_error=False, print_error=False)
@@ -197,17 +134,11 @@ def run(argv: Sequence[str]) -> int:
         return _fail(quit_.code, quit_.message)
     except WavixError as error:
         return _fail(code_for_error(error), with_option_names(str(error)))
-    except OSError as error:
-        if error.errno not in _FULL or error.filename is not None:
-            raise
-        forget_stdout()
-        return _fail(
-            ExitCode.FAILED, f"Cannot write to stdout: {error.strerror}. What was sent may have been carried out."
-        )
+    except OutputError as error:
+        return _fail(ExitCode.FAILED, f"Cannot write to stdout: {error.strerror}.")
     return int(code or 0)
 
 
 def _fail(code: ExitCode, message: str) -> int:
-    with suppress(BrokenPipeError):
-        err().print(Text(printable(f"wavix-async: {message}")), soft_wrap=True)
+    err().print(f"wavix-async: {message}", soft_wrap=True)
     return code

@@ -1,21 +1,26 @@
-"""Write data to stdout; write progress, questions and errors to stderr."""
+"""Write data to stdout; write progress, questions and errors to stderr.
 
-import io
+Texts of the API, of files and of users are never markup, and never control a terminal: the consoles escape them.
+"""
+
 import json
-import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
+from typing import Any
 
-from rich.console import Console, Group
+from rich.console import Console, ConsoleOptions, Group, RenderableType
 from rich.panel import Panel
+from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
+from wavix_async.cli._process import OutputError
+
 __all__ = [
     "err",
-    "forget_stdout",
-    "open_streams",
+    "keep_exit_code",
+    "one_line",
     "out",
     "printable",
     "suppress_broken_pipe",
@@ -26,16 +31,20 @@ __all__ = [
 _WIDE = 240
 
 
-class _Out(Console):
+class _Console(Console):
+    """A console that escapes what a terminal would obey, whatever is printed and however it was made."""
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        # Before the width of a cell is measured, and before `Text` drops some control codes.
+        return super().render_str(printable(text), **{**options, "markup": False, "emoji": False, "highlight": False})
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else Segment(printable(segment.text), segment.style)
+
     def on_broken_pipe(self) -> None:
         # rich would end the process with code 1, but a reader that stops early (`| head`) is not an error.
         raise BrokenPipeError
-
-
-class _Err(Console):
-    def on_broken_pipe(self) -> None:
-        # The run continues when stderr is closed: only its progress is lost.
-        self.quiet = True
 
 
 def out(*, wide: bool = False) -> Console:
@@ -44,17 +53,24 @@ def out(*, wide: bool = False) -> Console:
     Args:
         wide: Use 240 columns if stdout is not a terminal, so that a program that reads the table finds no folded cells.
     """
-    return _Out(highlight=False, width=_WIDE if wide and not sys.stdout.isatty() else None)
+    return _Console(file=sys.stdout, width=_WIDE if wide and not sys.stdout.isatty() else None)
 
 
 def err() -> Console:
     """Return the console for progress, questions and errors."""
-    return _Err(stderr=True, highlight=False)
+    return _Console(file=sys.stderr)
 
 
 def printable(text: str) -> str:
-    """Escape unprintable characters: a text of the API may contain terminal control codes, or half characters."""
+    """Escape unprintable characters but line breaks: a text of the API may have terminal codes, or half characters."""
+    if text.isprintable():
+        return text
     return "".join(each if each.isprintable() or each == "\n" else f"\\u{ord(each):04x}" for each in text)
+
+
+def one_line(text: str) -> str:
+    """Escape unprintable characters and line breaks, so that no text can look like several lines."""
+    return printable(text).replace("\n", "\\u000a")
 
 
 def write_json(value: object) -> None:
@@ -69,26 +85,21 @@ def suppress_broken_pipe() -> Iterator[None]:
         yield
         sys.stdout.flush()
     except BrokenPipeError:
-        forget_stdout()
+        pass
 
 
-def forget_stdout() -> None:
-    """Let what is left for stdout go nowhere: Python flushes it at exit, and would report the error again."""
-    with suppress(OSError, ValueError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+@contextmanager
+def keep_exit_code() -> Iterator[None]:
+    """Run the block, which shows how a run ended; if stdout cannot be written, say so, and go on.
 
-
-def open_streams() -> None:
-    """Make stdout and stderr take every text, because a call may have been paid for when its answer is printed."""
-    # A stream that the shell has closed (`>&-`) is None.
-    if sys.stdout is None:
-        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - for the life of the process
-    if sys.stderr is None:
-        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - for the life of the process
-    for stream in (sys.stdout, sys.stderr):
-        # An encoding such as ASCII lacks most characters.
-        if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
-            stream.reconfigure(errors="backslashreplace")
+    The exit code must tell how the run ended: a script would send again what seems to have failed.
+    """
+    try:
+        with suppress_broken_pipe():
+            yield
+    except OutputError as error:
+        what = f"wavix-async: Cannot write to stdout: {error.strerror}. The exit code shows the result."
+        err().print(what, soft_wrap=True)
 
 
 def show_facts(console: Console, title: str, facts: Mapping[str, str | Text], *, after: Iterable[Text] = ()) -> None:
@@ -100,16 +111,12 @@ def show_facts(console: Console, title: str, facts: Mapping[str, str | Text], *,
         facts: Labels and values, in order. An empty label continues the previous fact.
         after: Lines below the facts.
     """
+    title = one_line(title)
+    facts = {one_line(label): one_line(each) if isinstance(each, str) else each for label, each in facts.items()}
     width = max(map(len, facts))
-    title = printable(title)
-    # rich reads markup in a plain string, and a fact may be a text of the API.
-    facts = {label: Text(printable(value)) if isinstance(value, str) else value for label, value in facts.items()}
     if not console.is_terminal:
-        console.print(Text(title), soft_wrap=True)
-        for label, value in facts.items():
-            console.print(Text(f"  {label:<{width}}  {value}"), soft_wrap=True)
-        for line in after:
-            console.print(Text(str(line)), soft_wrap=True)
+        lines = [title, *(f"  {label:<{width}}  {value}" for label, value in facts.items()), *map(str, after)]
+        console.print("\n".join(lines), soft_wrap=True)
         return
     grid = Table.grid(padding=(0, 2))
     grid.add_column(style="dim", no_wrap=True)

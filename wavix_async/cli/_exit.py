@@ -1,6 +1,7 @@
 """The exit codes of the command line."""
 
 import enum
+import errno
 from typing import TYPE_CHECKING
 
 from wavix_async import AuthenticationError, BulkReport, InputError, WavixError
@@ -9,7 +10,7 @@ from wavix_async.fleet import JournalError, SafetyError
 if TYPE_CHECKING:
     from wavix_async.fleet import FleetReport
 
-__all__ = ["ExitCode", "Quit", "code_for_error", "code_for_fleet", "code_for_report"]
+__all__ = ["ExitCode", "Quit", "code_for_error", "code_for_fleet", "code_for_report", "is_disk_full"]
 
 
 class ExitCode(enum.IntEnum):
@@ -35,6 +36,8 @@ class Quit(Exception):  # noqa: N818 - not always an error
 
 def code_for_error(error: WavixError) -> ExitCode:
     """Return the exit code for a call that failed."""
+    if is_disk_full(error):
+        return ExitCode.TEMPORARY
     if isinstance(error, SafetyError):
         return ExitCode.REFUSED
     # A key that the API does not accept is a wrong setting, as a missing key is.
@@ -46,6 +49,15 @@ def code_for_error(error: WavixError) -> ExitCode:
     if error.retryable or error.outcome != "rejected":
         return ExitCode.TEMPORARY
     return ExitCode.FAILED
+
+
+def is_disk_full(error: BaseException | None) -> bool:
+    """Return whether a full disk, or a full quota, is the cause of an error."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            return True
+        error = error.__cause__
+    return False
 
 
 def code_for_report(report: BulkReport) -> ExitCode:

@@ -77,7 +77,7 @@ CONNECTION: Final = Connection()
 _SUBJECT: Final = re.compile(
     r"^(balance|base_url|burst|cdrs|concurrency|faults|latency|numbers|port|rate|seed|timeout)(?= must )"
 )
-_ARGUMENT: Final = re.compile(r"(?<= )(layout(?==)|max_changes|max_fraction)(=?)(?=(\d?))")
+_ARGUMENT: Final = re.compile(r"(?<!\S)(layout(?==)|failures_to(?=:)|max_changes|max_fraction)(=?)(?=(\d?))")
 _RENAMED: Final = {"layout": "format"}
 
 

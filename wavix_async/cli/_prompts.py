@@ -3,8 +3,9 @@
 import sys
 
 from rich.prompt import Confirm
+from rich.text import Text
 
-from wavix_async.cli._console import err
+from wavix_async.cli._console import err, printable
 from wavix_async.cli._exit import ExitCode, Quit
 
 __all__ = ["confirm"]
@@ -28,7 +29,7 @@ def confirm(question: str, *, yes: bool) -> None:
             ExitCode.REFUSED, f"Not confirmed: {question} There is no terminal to ask on: to confirm, give --yes."
         )
     try:
-        agreed = Confirm.ask(question.replace("[", "\\["), console=console, default=False)
+        agreed = Confirm.ask(Text(printable(question), style="prompt"), console=console, default=False)
     except EOFError:
         agreed = False
     except KeyboardInterrupt:

@@ -2,19 +2,22 @@
 
 import asyncio
 import signal
-from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import aclosing, asynccontextmanager, contextmanager, suppress
-from typing import Any
+from functools import partial
+from typing import Any, Final
 
 import attrs
 
 from wavix_async import BulkReport, BulkResult, BulkRun, WavixError
 from wavix_async.cli._output import Display, ReadProgress
+from wavix_async.cli._process import stop_signals
 
-__all__ = ["Interrupts", "RunOutcome", "catch_interrupts", "on_signal", "run_bulk", "show_progress"]
+__all__ = ["Interrupts", "RunOutcome", "catch_interrupts", "on_stop_signal", "run_bulk", "show_progress"]
 
 GRACE = 5.0
 """Seconds that requests in flight get after the first Ctrl-C."""
+_HANGUP: Final = getattr(signal, "SIGHUP", None)
 
 
 @attrs.frozen
@@ -23,41 +26,53 @@ class RunOutcome:
 
     report: BulkReport
     interrupted: bool
-    undelivered: Sequence[BulkResult]
-    """Results that the second Ctrl-C cut off: `on_result` did not get them."""
     input_error: Exception | None = None
     """The error that ended the input early, if any."""
+    output_error: OSError | None = None
+    """The last error of `on_result` or `finish`, if any: the results are not all written."""
 
 
 async def run_bulk(
-    run: BulkRun,
+    run: Any,
     display: Display,
     on_result: Callable[[BulkResult], object],
     stop_input: Callable[[], object] = lambda: None,
+    finish: Callable[[], object] = lambda: None,
     *,
     label: str = "Updating",
 ) -> RunOutcome:
     """Run a bulk update, show its progress, and pass on each result.
 
     The first Ctrl-C ends the input and gives the requests in flight `GRACE` seconds to finish. The second Ctrl-C ends
-    the run at once.
+    the run at once. A result that cannot be written ends the run as the first Ctrl-C does.
 
     Args:
-        run: A run that has not started.
+        run: A `BulkRun` that has not started, or a run of another class with such reports and progress.
         display: Shows the progress.
-        on_result: Called with each result as it arrives.
+        on_result: Called with each result as it arrives, and at the end with those that the second Ctrl-C cut off.
         stop_input: Called at the first Ctrl-C, to end the input.
+        finish: Called at the end, to write what has no result.
         label: What the run does, for the progress.
 
     Returns:
-        The report, whether the user pressed Ctrl-C, and the error of the input, if any.
+        The report, whether the user pressed Ctrl-C, and the errors of the input and of the results, if any.
     """
     input_error: Exception | None = None
+    output_error: OSError | None = None
 
-    def stop() -> None:
-        display.say(f"Stopping: up to {GRACE:g} s for the requests in flight. Press Ctrl-C again to quit at once.")
+    def stop(reason: str = "Stopping") -> None:
+        display.say(f"{reason}: up to {GRACE:g} s for the requests in flight. Press Ctrl-C again to quit at once.")
         stop_input()
-        run.stop(GRACE)
+        run.stop(GRACE) if isinstance(run, BulkRun) else run.stop()
+
+    def write(call: Callable[[], object]) -> None:
+        nonlocal output_error
+        try:
+            call()
+        except OSError as error:
+            if output_error is None and not interrupts.run_ended:
+                stop("Stopping, because the results cannot be written")
+            output_error = error
 
     with catch_interrupts(stop) as interrupts:
         async with show_progress(display, lambda: (label, run.progress)):
@@ -65,7 +80,7 @@ async def run_bulk(
                 # If `on_result` raises, this closes the run at once: it must send nothing after the report.
                 async with aclosing(aiter(run)) as results:
                     async for result in results:
-                        on_result(result)
+                        write(partial(on_result, result))
             except asyncio.CancelledError:
                 if not interrupts.absorb_cancellation():
                     raise
@@ -73,7 +88,10 @@ async def run_bulk(
                 input_error = error
             finally:
                 interrupts.run_ended = True
-    return RunOutcome(run.report, interrupts.count > 0, run.undelivered, input_error)
+    for result in run.undelivered if isinstance(run, BulkRun) else ():
+        write(partial(on_result, result))
+    write(finish)
+    return RunOutcome(run.report, interrupts.count > 0, input_error, output_error)
 
 
 @asynccontextmanager
@@ -119,27 +137,34 @@ def catch_interrupts(stop: Callable[[], object]) -> Iterator[Interrupts]:
     assert task is not None
     interrupts = Interrupts(task)
 
-    def on_interrupt() -> None:
+    def on_interrupt(number: int) -> None:
+        # A terminal that closes may send SIGHUP twice.
+        if number == _HANGUP and interrupts.count:
+            return
         interrupts.count += 1
         if interrupts.count == 1:
             stop()
         elif not interrupts.run_ended:
             task.cancel()
 
-    with on_signal(on_interrupt, signal.SIGINT, signal.SIGTERM):
+    with on_stop_signal(on_interrupt):
         yield interrupts
 
 
 @contextmanager
-def on_signal(callback: Callable[[], object], *signals: signal.Signals) -> Iterator[None]:
-    """Call a function on these signals, if the platform and the thread allow it."""
+def on_stop_signal(callback: Callable[[int], object]) -> Iterator[None]:
+    """Call a function on Ctrl-C and on what stops as Ctrl-C does, if the platform and the thread allow it.
+
+    Args:
+        callback: Called with the number of the signal.
+    """
     loop = asyncio.get_running_loop()
     # On Windows and outside the main thread, Python's own handling stays: KeyboardInterrupt.
     unsupported = (NotImplementedError, RuntimeError, ValueError)
-    before = {number: signal.getsignal(number) for number in signals}
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, *stop_signals())}
     with suppress(*unsupported):
-        for number in signals:
-            loop.add_signal_handler(number, callback)
+        for number in before:
+            loop.add_signal_handler(number, callback, number)
     try:
         yield
     finally:

@@ -4,7 +4,6 @@ import asyncio
 import json
 import os
 import secrets
-import signal
 import sys
 import uuid
 from collections.abc import Mapping
@@ -12,14 +11,13 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 import aiohttp
-from rich.text import Text
 from yarl import URL
 
 from wavix_async import Event, to_dict
 from wavix_async import WebhookAnswerEvent as AnswerEvent
-from wavix_async.cli._console import err, out, printable, write_json
+from wavix_async.cli._console import err, one_line, out, write_json
 from wavix_async.cli._exit import ExitCode, Quit
-from wavix_async.cli._runner import on_signal
+from wavix_async.cli._runner import on_stop_signal
 from wavix_async.config import is_loopback
 from wavix_async.models import Model
 from wavix_async.webhooks import KINDS, DeliveryReport, UnknownEvent, Webhooks
@@ -27,7 +25,6 @@ from wavix_async.webhooks import KINDS, DeliveryReport, UnknownEvent, Webhooks
 __all__ = ["BODIES", "SECRET", "check_url", "fire", "listen"]
 
 SECRET: Final = "WAVIX_WEBHOOK_SECRET"  # noqa: S105 - the name of the variable
-_STOP_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 _TIMEOUT: Final = aiohttp.ClientTimeout(total=10)
 _LAST_PORT: Final = 65535
 _PRIVATE: Final = frozenset({"message_body", "event_payload"})
@@ -57,7 +54,7 @@ async def listen(port: int, target: URL | None, *, as_json: bool) -> None:
     given = os.environ.get(SECRET)
     hooks = Webhooks(secret=given or secrets.token_urlsafe(24), concurrency=1, observers=[_show_refusal])
     shown = f"/${SECRET}" if given else hooks.path()
-    stop_event = asyncio.Event()
+    stop_event, lost = asyncio.Event(), list[OSError]()
     app = web.Application()
     hooks.add_to(app)
     runner = web.AppRunner(app, access_log=None)
@@ -68,7 +65,8 @@ async def listen(port: int, target: URL | None, *, as_json: bool) -> None:
             try:
                 # In a thread: a reader of the output that pauses must not keep the next events from being answered.
                 await asyncio.to_thread(_print, event, as_json=as_json)
-            except BrokenPipeError:
+            except OSError as error:
+                lost.append(error)
                 stop_event.set()
             if target is not None:
                 await _forward(session, target, event)
@@ -84,23 +82,25 @@ async def listen(port: int, target: URL | None, *, as_json: bool) -> None:
                 ) from None
             _, actual, *_ = runner.addresses[0]
             say(f"Listening at http://127.0.0.1:{actual}{shown}; press Ctrl-C to stop.")
-            with on_signal(stop_event.set, *_STOP_SIGNALS):
+            with on_stop_signal(lambda _: stop_event.set()):
                 await stop_event.wait()
         finally:
             await runner.cleanup()
+    if lost:
+        raise lost[0]
 
 
 def _print(event: Model, *, as_json: bool) -> None:
     if as_json:
         write_json(_as_json(event))
     else:
-        out().print(Text(_line(event)), soft_wrap=True)
+        out().print(_line(event), soft_wrap=True)
     sys.stdout.flush()
 
 
 def say(text: str) -> None:
     """Print a line to stderr."""
-    err().print(Text(printable(text)), soft_wrap=True, style="dim")
+    err().print(text, soft_wrap=True, style="dim")
 
 
 def _show_refusal(event: Event) -> None:
@@ -163,7 +163,7 @@ def _line(event: Model) -> str:
         shown["late"] = "yes"
     facts = " ".join(f"{name}={value[:_LONGEST]}" for name, value in shown.items())
     line = f"{datetime.now(UTC):%H:%M:%S} {_name(event)} {facts}".rstrip()
-    return printable(line).replace("\n", "\\u000a")
+    return one_line(line)
 
 
 def _inside(value: Any, *names: str) -> Any:
@@ -176,62 +176,26 @@ def _inside(value: Any, *names: str) -> Any:
 
 _NOW: Final = "<now>"
 _NEW: Final = "<new>"
-BODIES: Final[Mapping[str, Mapping[str, Any]]] = {
-    "on_call": {
-        "id": _NEW,
-        "uuid": _NEW,
-        "direction": "outbound",
-        "event_type": "answered",
-        "event_time": _NOW,
-        "event_payload": None,
-        "from": "15125550100",
-        "to": "15125550143",
-        "call_started": _NOW,
-        "call_answered": _NOW,
-        "call_completed": None,
-        "machine_detected": False,
-        "tag": "",
-    },
-    "post_call": {
-        "direction": "outbound",
-        "uuid": _NEW,
-        "destination": "United States",
-        "duration": 6,
-        "charge": "0.012",
-        "date": _NOW,
-        "disposition": "answered",
-        "from": "15125550100",
-        "to": "15125550143",
-        "per_minute": "0.012",
-    },
-    "message": {
-        "message_id": _NEW,
-        "from": "15125550143",
-        "to": "15125550100",
-        "message_body": {"text": "Hello", "media": None},
-        "received_at": _NOW,
-    },
-    "dlr": {
-        "message_id": _NEW,
-        "message_type": "sms",
-        "from": "15125550100",
-        "to": "15125550143",
-        "tag": None,
-        "status": "delivered",
-        "segments_count": 1,
-        "sent": _NOW,
-        "delivered": _NOW,
-        "error": None,
-        "charge": "0.01",
-        "carrier_fees": "0.0",
-    },
+BODIES: Final[Mapping[str, Mapping[str, Any]]] = json.loads("""{
+    "on_call": {"id": "<new>", "uuid": "<new>", "direction": "outbound", "event_type": "answered",
+        "event_time": "<now>", "event_payload": null, "from": "15125550100", "to": "15125550143",
+        "call_started": "<now>", "call_answered": "<now>", "call_completed": null, "machine_detected": false,
+        "tag": ""},
+    "post_call": {"direction": "outbound", "uuid": "<new>", "destination": "United States", "duration": 6,
+        "charge": "0.012", "date": "<now>", "disposition": "answered", "from": "15125550100", "to": "15125550143",
+        "per_minute": "0.012"},
+    "message": {"message_id": "<new>", "from": "15125550143", "to": "15125550100",
+        "message_body": {"text": "Hello", "media": null}, "received_at": "<now>"},
+    "dlr": {"message_id": "<new>", "message_type": "sms", "from": "15125550100", "to": "15125550143", "tag": null,
+        "status": "delivered", "segments_count": 1, "sent": "<now>", "delivered": "<now>", "error": null,
+        "charge": "0.01", "carrier_fees": "0.0"},
     "number": {"number": "15125550100", "campaign_id": "C000001", "brand_id": "B000001", "status": "APPROVED"},
     "campaign": {"campaign_id": "C000001", "brand_id": "B000001", "status": "APPROVED"},
     "brand": {"brand_id": "B000001", "status": "VERIFIED"},
-    "file_transcription": {"request_id": _NEW, "status": "completed", "error": None},
-    "call_transcription": {"uuid": _NEW, "status": "completed"},
-    "voice_campaign": {"id": 1, "status": "completed"},
-}
+    "file_transcription": {"request_id": "<new>", "status": "completed", "error": null},
+    "call_transcription": {"uuid": "<new>", "status": "completed"},
+    "voice_campaign": {"id": 1, "status": "completed"}
+}""")
 
 
 def fire(kind: str, target: URL, fields: Mapping[str, str]) -> int:

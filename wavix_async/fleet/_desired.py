@@ -110,7 +110,8 @@ class DesiredState:
     """
 
     def __init__(self, name: str, entries: Iterable[Entry], *, may_repeat: bool = False) -> None:
-        self.name = name
+        # A path that is not UTF-8 has half characters, which a database does not take.
+        self.name = name.encode("utf-8", "backslashreplace").decode()
         self.rows: int = 0
         self.selectors: tuple[Selector, ...] = ()
         self._may_repeat = may_repeat

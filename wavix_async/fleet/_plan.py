@@ -229,7 +229,8 @@ class PlanBuilder:
     """
 
     def __init__(self, name: str, base_url: str, account: int) -> None:
-        self.name = name
+        # A path that is not UTF-8 has half characters, which a database does not take.
+        self.name = name.encode("utf-8", "backslashreplace").decode()
         self.base_url = base_url
         self.account = account
         self.missing_count: int = 0

@@ -7,19 +7,17 @@ import os
 import re
 import sys
 import typing
-from collections.abc import AsyncIterable, Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import AsyncExitStack, ExitStack, contextmanager
+from collections.abc import AsyncIterable, Awaitable, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, ExitStack
 from functools import cached_property
 from pathlib import Path
-from typing import IO, Any, Final, cast
+from typing import Any, Final
 
 import attrs
-from rich.text import Text as Line
 
 from wavix_async import (
     UNSET,
     BulkResult,
-    BulkRun,
     Download,
     Export,
     InputError,
@@ -37,12 +35,21 @@ from wavix_async.cli._api.options import Option, Options, make, read_text, with_
 from wavix_async.cli._api.rows import open_bodies
 from wavix_async.cli._api.show import HIDDEN, facts_of, pick, plain, table
 from wavix_async.cli._api.texts import Text
-from wavix_async.cli._console import err, out, printable, show_facts, suppress_broken_pipe, write_json
-from wavix_async.cli._exit import ExitCode, Quit, code_for_report
+from wavix_async.cli._console import err, keep_exit_code, one_line, out, show_facts, suppress_broken_pipe, write_json
+from wavix_async.cli._exit import ExitCode, Quit, code_for_report, is_disk_full
 from wavix_async.cli._options import Connection
-from wavix_async.cli._output import Display, report_json, result_file, result_json, show_report, ticking
+from wavix_async.cli._output import (
+    Display,
+    quit_for_results,
+    report_json,
+    result_file,
+    result_json,
+    show_report,
+    ticking,
+)
 from wavix_async.cli._prompts import confirm
 from wavix_async.cli._runner import run_bulk
+from wavix_async.models import TwoFactorCheck
 
 __all__ = ["Common", "Method"]
 
@@ -261,7 +268,7 @@ class Method:
             what = f"{self.text.summary[:-1]} at {wavix.base_url}{': ' * bool(shown)}{', '.join(shown)}."
             if not common.show_secrets and (hidden := self.secrets()):
                 what += f" The answer has {', '.join(hidden)}, which only --show-secrets shows."
-            confirm(printable(what), yes=common.yes)
+            confirm(one_line(what), yes=common.yes)
         if common.output not in (None, "-") and Path(common.output or "").is_file():
             confirm(f"{common.output} exists and will be replaced.", yes=common.yes)
 
@@ -338,19 +345,23 @@ class _Running:
             try:
                 value = getattr(target, self._method.names[-1])(*positional, **keywords)
                 if getattr(value, "makes_many_calls", False):
-                    return await self._bulk(_Run(value))
+                    return await self._bulk(value)
                 async with ticking(err(), lambda: self._told):
                     found = await self._resolve(value)
                 self.ended = True
-                with suppress_broken_pipe():
-                    return self._show(found)
+                # What a command has changed or sent is so, whether or not its answer can be shown. A list is a search.
+                reads = self._method.requests.only_reads or isinstance(found, list)
+                with suppress_broken_pipe() if reads else keep_exit_code():
+                    self._show(found)
+                return _code_of(found)
             except InputError as error:
                 model = self._method.options.model
                 raise Quit(ExitCode.USAGE, with_options(str(error), model) if model else str(error)) from None
             except OSError as error:
                 if isinstance(error, BrokenPipeError) or error.filename is None:
                     raise
-                raise Quit(ExitCode.USAGE, f"Cannot write {error.filename}: {error.strerror}.") from None
+                code = ExitCode.TEMPORARY if is_disk_full(error) else ExitCode.USAGE
+                raise Quit(code, f"Cannot write {error.filename}: {error.strerror}.") from None
             finally:
                 for call in calls:
                     self._tell(call)
@@ -361,7 +372,7 @@ class _Running:
         request = f", request {call.request_id}" if call.request_id else ""
         attempts = f"{call.attempts} attempt{'s' * (call.attempts != 1)}"
         text = f"{call.operation}: {status}{request}, {attempts}, {call.elapsed:.2f} s"
-        err().print(Line(printable(text), style="dim"), soft_wrap=True)
+        err().print(one_line(text), style="dim", soft_wrap=True)
 
     async def _resolve(self, value: Any) -> Any:
         if isinstance(value, Download):
@@ -398,7 +409,7 @@ class _Running:
         total = getattr(page.pagination, "total", None)
         if isinstance(total, int) and total > len(rows):
             text = f"{len(rows):,} of {total:,}: --limit N shows more, --all shows all."
-            err().print(Line(text, style="dim"), soft_wrap=True)
+            err().print(text, style="dim", soft_wrap=True)
         return list(rows)
 
     async def _stream(self, rows: AsyncIterable[Any], *, as_json: bool) -> Any:
@@ -424,15 +435,15 @@ class _Running:
         console = out(wide=True)
         console.print(table(console, [plain(row, secrets=self._common.show_secrets) for row in rows], self._shown))
 
-    def _show(self, value: Any) -> ExitCode:
+    def _show(self, value: Any) -> None:
         if value is UNSET:
-            return ExitCode.DONE
+            return
         if value is None:
             if self._common.as_json:
                 write_json(None)
             else:
                 err().print("Nothing was found.")
-            return ExitCode.FAILED
+            return
         if isinstance(value, list):
             if self._common.as_json:
                 for row in value:
@@ -441,7 +452,7 @@ class _Running:
                 self._table(value)
             else:
                 err().print("There are none.")
-            return ExitCode.DONE
+            return
         row = self._row(value)
         if self._common.as_json:
             write_json(row)
@@ -450,21 +461,19 @@ class _Running:
         elif isinstance(value, SavedFile):
             count = "" if value.rows is None else f"{value.rows:,} rows, "
             whole = "" if value.complete else " Nothing tells whether the file is whole."
-            out().print(Line(printable(f"Saved {value.path} ({count}{value.size:,} bytes).{whole}")), soft_wrap=True)
+            out().print(f"Saved {value.path} ({count}{value.size:,} bytes).{whole}", soft_wrap=True)
         else:
             show_facts(out(wide=True), " ".join(self._method.words), facts_of(row))
         if not self._common.show_secrets and (hidden := self._method.secrets()):
-            err().print(Line(f"Hidden: {', '.join(hidden)}. --show-secrets shows such fields.", style="dim"))
-        return _code_of(value)
+            err().print(f"Hidden: {', '.join(hidden)}. --show-secrets shows such fields.", style="dim")
 
-    async def _bulk(self, run: "_Run") -> ExitCode:
+    async def _bulk(self, run: Any) -> ExitCode:
         title = " ".join(self._method.words).replace("-", " ").capitalize()
-        with self._results() as write:
-            outcome = await run_bulk(cast("BulkRun", run), Display(err()), write, label=title)
-            for result in outcome.undelivered:
-                write(result)
+        output = self._common.output
+        with result_file(None if output is None else Path(output), self._result_row) as write:
+            outcome = await run_bulk(run, Display(err()), write, label=title)
         self.ended = True
-        with suppress_broken_pipe():
+        with keep_exit_code():
             if self._common.as_json and self._common.output != "-":
                 write_json(report_json(outcome.report, interrupted=outcome.interrupted))
             else:
@@ -474,73 +483,29 @@ class _Running:
             raise outcome.input_error
         if outcome.input_error is not None:
             raise Quit(ExitCode.USAGE, str(outcome.input_error))
+        # Without a journal, the same command would send again what was sent.
+        is_safe = self._journaled or not self._method.requests.asks
+        if outcome.output_error is not None:
+            hint = "Free space, then run the same command again."
+            if not is_safe:
+                hint = "The same command would send again what was sent: with --journal FILE, it does not."
+            quit_ = quit_for_results(output, outcome.output_error, hint)
+            raise quit_ if is_safe else Quit(ExitCode.FAILED, quit_.message)
         if outcome.interrupted:
             return ExitCode.INTERRUPTED
         code = code_for_report(outcome.report)
-        # Without a journal, the same command would send again what was sent.
-        is_safe = self._journaled or not self._method.requests.asks
         return code if is_safe or code is not ExitCode.TEMPORARY else ExitCode.FAILED
 
-    @contextmanager
-    def _results(self) -> Iterator[Callable[[BulkResult], object]]:
-        """Open what the result of each item is written to."""
-        output = self._common.output
-        if output is None or Path(output).suffix.lower() == ".csv":
-            with result_file(None if output is None else Path(output)) as write:
-                yield write
-            return
-        stream: IO[str] = sys.stdout
-        with ExitStack() as stack:
-            if output != "-":
-                if Path(output).suffix.lower() not in {".ndjson", ".jsonl"}:
-                    raise Quit(ExitCode.USAGE, f"--output {output}: it must end in .ndjson, .jsonl or .csv.")
-                stream = stack.enter_context(open(output, "w", encoding="utf-8"))
-
-            def write_value(result: BulkResult) -> None:
-                value = plain(result.value, secrets=self._common.show_secrets)
-                stream.write(json.dumps({**result_json(result), "value": value}) + "\n")
-
-            yield write_value
-
-
-class _Run:
-    """A run over many items, as the code of bulk updates sees it.
-
-    Args:
-        run: The run, which may be of a class of its own.
-    """
-
-    def __init__(self, run: Any) -> None:
-        self._run = run
-
-    def __aiter__(self) -> Any:
-        return aiter(self._run)
-
-    @property
-    def report(self) -> Any:
-        """The report, also before the end."""
-        return self._run.report
-
-    @property
-    def progress(self) -> Any:
-        """How far it is."""
-        return self._run.progress
-
-    @property
-    def undelivered(self) -> Sequence[BulkResult]:
-        """Results that a second Ctrl-C cut off."""
-        return getattr(self._run, "undelivered", ())
-
-    def stop(self, grace: float) -> None:
-        """Stop it; what is in flight may end."""
-        if isinstance(self._run, BulkRun):
-            self._run.stop(grace)
-        else:
-            self._run.stop()
+    def _result_row(self, result: BulkResult) -> dict[str, Any]:
+        return {**result_json(result), "value": plain(result.value, secrets=self._common.show_secrets)}
 
 
 def _code_of(value: Any) -> ExitCode:
-    """Return the exit code of a result that reports on several items."""
+    """Return the exit code of a result: one that reports on several items may have failures."""
+    if value is None:
+        return ExitCode.FAILED
+    if isinstance(value, TwoFactorCheck):
+        return ExitCode.DONE if value.is_valid else ExitCode.FAILED
     if is_model(type(value)):
         return ExitCode.DONE
     is_open = any(getattr(value, name, None) for name in ("refused", "failed", "unknown"))

@@ -29,6 +29,11 @@ class Requests:
     scopes: tuple[str, ...]
     asks: bool
 
+    @property
+    def only_reads(self) -> bool:
+        """Whether no request changes, sends or charges anything."""
+        return not self.asks and all(name.startswith(("GET ", "HEAD ")) for name in self.names)
+
 
 def requests_of(group: type, function: Callable[..., Any]) -> Requests:
     """Return the requests of a method of a group.

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from wavix_async import to_dict
 from wavix_async._codec import is_model, shape_of
-from wavix_async.cli._console import printable
+from wavix_async.cli._console import one_line
 from wavix_async.cli._output import value_cell
 
 __all__ = ["HIDDEN", "facts_of", "pick", "plain", "table"]
@@ -125,7 +125,7 @@ def table(console: Console, rows: Sequence[Any], fields: Sequence[str]) -> Table
     made = Table(box=None, pad_edge=False, header_style="bold")
     for place, name in enumerate(columns):
         made.add_column(
-            Text(printable(name.upper())), style="cyan" if not place else None, overflow="fold", no_wrap=not fields
+            one_line(name.upper()), style="cyan" if not place else None, overflow="fold", no_wrap=not fields
         )
     for row in shown:
         made.add_row(*(value_cell(row.get(name) if not fields else _inside(row, name)) for name in columns))
@@ -153,4 +153,4 @@ def _columns(rows: Sequence[Mapping[str, Any]], width: int) -> list[str]:
 def facts_of(row: Any) -> dict[str, str | Text]:
     """Return the fields of one object as lines."""
     values: Iterable[tuple[str, Any]] = row.items() if isinstance(row, dict) else [("value", row)]
-    return {printable(name): value_cell(value) for name, value in values}
+    return {name: value_cell(value) for name, value in values}

@@ -8,15 +8,14 @@ from pathlib import Path
 from typing import Annotated, Final, Literal
 
 from cyclopts import Parameter
-from rich.text import Text
 
 from wavix_async import WavixClient, to_dict
 from wavix_async._files import mistakes
-from wavix_async.cli._console import err, out, suppress_broken_pipe, write_json
-from wavix_async.cli._exit import ExitCode, Quit, code_for_report
+from wavix_async.cli._console import err, keep_exit_code, out, write_json
+from wavix_async.cli._exit import ExitCode, Quit, code_for_report, is_disk_full
 from wavix_async.cli._input import NO_CHANGES, Changes, Layout, RowCheck, Rows, TrackedRows, flag_values, open_rows
-from wavix_async.cli._options import CONNECTION, AtLeastOne, Connection, DryRun, Json, Yes
-from wavix_async.cli._output import Display, format_count, report_json, result_file, show_report
+from wavix_async.cli._options import CONNECTION, AtLeastOne, Connection, DryRun, Json, Yes, with_option_names
+from wavix_async.cli._output import Display, format_count, quit_for_results, report_json, result_file, show_report
 from wavix_async.cli._prompts import confirm
 from wavix_async.cli._runner import RunOutcome, run_bulk
 
@@ -78,18 +77,19 @@ def bulk_update(
         confirm(f"{format_count(checked.total)} at {wavix.base_url} will be changed ({fields}).", yes=yes)
         _check_writable(failures_to)
         write_result = stack.enter_context(result_file(output))
-        tracked = TrackedRows(rows, checked.total, write_result)
+        tracked = TrackedRows(rows, checked.total, write_result, every_row=output is not None)
         outcome = asyncio.run(_update(wavix, tracked, concurrency, "auto" if batch else None, failures_to))
-        # If the reader closes the pipe early (`| head`), the exit code still reports how the run ended.
-        with suppress_broken_pipe():
+        with keep_exit_code():
             if as_json:
                 write_json(report_json(outcome.report, interrupted=outcome.interrupted))
             else:
                 show_report(out(), outcome.report, interrupted=outcome.interrupted)
-        if output is not None:
-            tracked.finish(outcome.undelivered)
+        if outcome.output_error is not None:
+            hint = "Free space, then run the same command again: it changes nothing that is changed already."
+            raise quit_for_results(output, outcome.output_error, hint)
         if outcome.input_error is not None:
-            raise Quit(ExitCode.FAILED, f"The run stopped early: {outcome.input_error}")
+            code = ExitCode.TEMPORARY if is_disk_full(outcome.input_error) else ExitCode.FAILED
+            raise Quit(code, with_option_names(f"The run stopped early: {outcome.input_error}"))
     return ExitCode.INTERRUPTED if outcome.interrupted else code_for_report(outcome.report)
 
 
@@ -102,7 +102,7 @@ async def _update(
 ) -> RunOutcome:
     async with wavix:
         run = wavix.numbers.bulk_update(tracked, concurrency=concurrency, batch=batch, failures_to=failures_to)
-        return await run_bulk(run, Display(err()), tracked.on_result, tracked.stop)
+        return await run_bulk(run, Display(err()), tracked.on_result, tracked.stop, tracked.finish)
 
 
 def _check_outputs(file: str, outputs: Mapping[str, Path | None]) -> None:
@@ -143,9 +143,9 @@ def _show_dry_run(rows: Rows, checked: RowCheck, *, as_json: bool) -> None:
         return
     console = out()
     counts = ", ".join(f"{name} on {count:,}" for name, count in checked.fields.items())
-    console.print(Text(f"{format_count(checked.total)} will change: {counts}."), soft_wrap=True)
+    console.print(f"{format_count(checked.total)} will change: {counts}.", soft_wrap=True)
     for _, (number_id, update) in zip(range(_MAX_REQUESTS_SHOWN), rows, strict=False):
-        console.print(Text(f"  PATCH /v1/numbers/{number_id} {json.dumps(to_dict(update))}"), soft_wrap=True)
+        console.print(f"  PATCH /v1/numbers/{number_id} {json.dumps(to_dict(update))}", soft_wrap=True)
     if checked.total > _MAX_REQUESTS_SHOWN:
         console.print(f"  ... and {checked.total - _MAX_REQUESTS_SHOWN:,} more; --json shows all of them")
     console.print("Dry run: nothing was sent.")

@@ -8,7 +8,7 @@ import attrs
 from rich.text import Text
 
 from wavix_async import BulkReport, BulkResult, BulkStatus, NumberUpdate, WavixClient, to_dict
-from wavix_async.cli._console import err, out, show_facts, write_json
+from wavix_async.cli._console import err, keep_exit_code, out, show_facts, write_json
 from wavix_async.cli._exit import ExitCode, Quit, code_for_report
 from wavix_async.cli._options import AtLeastOne, Json, Positive, Share, with_option_names
 from wavix_async.cli._output import Display, format_count, format_counts
@@ -87,12 +87,12 @@ async def _run_demo(sandbox: Sandbox, scenario: _Scenario, concurrency: int, *, 
         console.print(_intro(scenario, sandbox.url), soft_wrap=True)
         outcome = await run_bulk(run, Display(console), on_result)
     report = outcome.report
-    statuses.update((result.id, result.status) for result in outcome.undelivered)
     audit = _audit(sandbox, before, updates, statuses)
-    if as_json:
-        write_json(_demo_json(scenario, report, sandbox.stats, audit))
-    else:
-        _show_report(scenario, report, sandbox.stats, audit)
+    with keep_exit_code():
+        if as_json:
+            write_json(_demo_json(scenario, report, sandbox.stats, audit))
+        else:
+            _show_report(scenario, report, sandbox.stats, audit)
     return _exit_code(outcome, audit)
 
 

@@ -17,7 +17,7 @@ from rich.text import Text
 
 from wavix_async import WavixClient, fleet
 from wavix_async.cli._commands.fleet_runner import FleetRunOutcome, OnProgress, StartRun, run_fleet, with_progress
-from wavix_async.cli._console import err, out, printable, suppress_broken_pipe, write_json
+from wavix_async.cli._console import err, keep_exit_code, out, printable, suppress_broken_pipe, write_json
 from wavix_async.cli._exit import ExitCode, Quit, code_for_fleet
 from wavix_async.cli._html import plan_page, run_page
 from wavix_async.cli._options import CONNECTION, AtLeastOne, Connection, Json, Yes, with_option_names
@@ -534,8 +534,7 @@ def _finish(
 def _show_report(
     report: FleetReport, write_page: WritePage, base_url: str | None, *, as_json: bool, interrupted: bool
 ) -> None:
-    # If the reader closes the pipe early (`| head`), the exit code still reports how the run ended.
-    with suppress_broken_pipe():
+    with keep_exit_code():
         if as_json:
             write_report(report, interrupted=interrupted)
         else:

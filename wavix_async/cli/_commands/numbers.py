@@ -1,15 +1,14 @@
 """`wavix-async numbers list|get|update|release`."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import aclosing
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 from cyclopts import Parameter
 
 from wavix_async import Number, WavixClient, WavixError, to_dict
 from wavix_async._files import FIELDS
-from wavix_async.cli._console import out, show_facts, write_json
+from wavix_async.cli._console import keep_exit_code, out, show_facts, write_json
 from wavix_async.cli._exit import ExitCode, Quit, code_for_error
 from wavix_async.cli._input import NO_CHANGES, Changes, update_from_flags
 from wavix_async.cli._options import CONNECTION, AtLeastOne, Connection, Json, Yes
@@ -17,8 +16,6 @@ from wavix_async.cli._output import format_count, number_facts, number_table
 from wavix_async.cli._prompts import confirm
 
 __all__ = ["get", "list_", "release", "update"]
-
-_PAGE = 100
 
 
 def list_(
@@ -44,12 +41,13 @@ def list_(
         as_json: Print NDJSON: one number per line, with all fields of the API.
         connection: How to reach the API.
     """
-    filters = {"search": search, "label": label, "label_present": label_present, "city_id": city_id}
+    named = {"search": search, "label": label, "label_present": label_present, "city_id": city_id}
+    filters: dict[str, Any] = {**named, "limit": limit}
 
     async def read() -> list[Number]:
         shown: list[Number] = []
-        async with connection.client() as wavix, aclosing(_numbers(wavix, filters, limit)) as numbers:
-            async for number in numbers:
+        async with connection.client() as wavix:
+            async for number in wavix.numbers.list(**filters):
                 if as_json:
                     write_json(to_dict(number) if isinstance(number, Number) else number)
                 elif isinstance(number, Number):
@@ -59,20 +57,6 @@ def list_(
     shown = asyncio.run(read())
     if not as_json:
         out(wide=True).print(number_table(shown))
-
-
-async def _numbers(wavix: WavixClient, filters: dict[str, Any], limit: int | None) -> AsyncGenerator[Number, None]:
-    remaining = limit
-    paginator = wavix.numbers.list(**filters, per_page=min(limit or _PAGE, _PAGE))
-    # `async for number in paginator` would fetch a page that is not needed.
-    async with aclosing(paginator.pages()) as pages:
-        async for page in pages:
-            for number in page.items[:remaining]:
-                yield number
-            if remaining is not None:
-                remaining -= len(page.items)
-                if remaining <= 0:
-                    return
 
 
 def get(number_id: int, /, *, as_json: Json = False, connection: Connection = CONNECTION) -> None:
@@ -119,7 +103,9 @@ def update(
         async with connection.client() as wavix:
             return await wavix.numbers.update(number_id, **{name: getattr(target, name) for name in FIELDS})
 
-    _show(asyncio.run(call()), as_json=as_json)
+    changed = asyncio.run(call())
+    with keep_exit_code():
+        _show(changed, as_json=as_json)
 
 
 def release(
@@ -169,10 +155,11 @@ async def _release(wavix: WavixClient, ids: Sequence[int], dids: Sequence[str], 
 
 
 def _print_released(name: str, value: object, *, as_json: bool) -> None:
-    if as_json:
-        write_json({name: value, "released": True})
-    else:
-        out().print(f"Released {value}.")
+    with keep_exit_code():
+        if as_json:
+            write_json({name: value, "released": True})
+        else:
+            out().print(f"Released {value}.")
 
 
 def _show(number: Number, *, as_json: bool) -> None:

@@ -1,9 +1,7 @@
 """`wavix-async sandbox`: run a local Wavix simulator until Ctrl-C."""
 
 import asyncio
-import signal
 import sys
-from typing import Final
 
 from rich.text import Text
 
@@ -11,12 +9,10 @@ from wavix_async.cli._console import err, show_facts, write_json
 from wavix_async.cli._exit import ExitCode, Quit
 from wavix_async.cli._options import Json, Positive, Share, with_option_names
 from wavix_async.cli._output import format_count
-from wavix_async.cli._runner import on_signal
+from wavix_async.cli._runner import on_stop_signal
 from wavix_async.sandbox import Sandbox, SandboxStats
 
 __all__ = ["sandbox"]
-
-_STOP_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 
 
 def sandbox(
@@ -70,7 +66,7 @@ async def _serve(local_wavix: Sandbox, port: int, *, as_json: bool) -> None:
     console, stop_event = err(), asyncio.Event()
     started_at = asyncio.get_running_loop().time()
     try:
-        with on_signal(stop_event.set, *_STOP_SIGNALS):
+        with on_stop_signal(lambda _: stop_event.set()):
             if as_json:
                 write_json({"url": local_wavix.url, "api_key": local_wavix.api_key})
             else:

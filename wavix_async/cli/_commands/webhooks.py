@@ -2,7 +2,7 @@
 
 import asyncio
 
-from wavix_async.cli._console import out
+from wavix_async.cli._console import keep_exit_code, out
 from wavix_async.cli._exit import ExitCode, Quit
 from wavix_async.cli._options import Json
 
@@ -47,7 +47,8 @@ def fire(kind: str, /, *, to: str, **fields: str) -> int:
     if kind not in _webhooks.BODIES:
         raise Quit(ExitCode.USAGE, f"{kind!r} is not a kind of event: give one of {', '.join(_webhooks.BODIES)}.")
     status = _webhooks.fire(kind, _webhooks.check_url("--to", to), fields)
-    out().print(f"Posted an event of the kind {kind}; answered {status}.")
+    with keep_exit_code():
+        out().print(f"Posted an event of the kind {kind}; answered {status}.")
     if 200 <= status < 300:
         return ExitCode.DONE
     return ExitCode.TEMPORARY if status >= 500 else ExitCode.FAILED

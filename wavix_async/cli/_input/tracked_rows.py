@@ -1,6 +1,6 @@
 """Feed rows to a bulk run, and track the rows without a result."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 
 from wavix_async import BulkResult, BulkStatus, InputError, NumberUpdate
@@ -16,12 +16,16 @@ class TrackedRows:
         rows: The checked rows.
         total: How many rows there are.
         on_result: Called once with the result of each row.
+        every_row: Whether `finish` reports the rows that the run did not reach.
     """
 
-    def __init__(self, rows: Rows, total: int, on_result: Callable[[BulkResult], object]) -> None:
+    def __init__(
+        self, rows: Rows, total: int, on_result: Callable[[BulkResult], object], *, every_row: bool = True
+    ) -> None:
         self._rows = iter(rows)
         self._total = total
         self._on_result = on_result
+        self._every_row = every_row
         self._pending: set[int] = set()
         self._stopped = False
 
@@ -45,15 +49,10 @@ class TrackedRows:
         self._pending.discard(result.id)
         self._on_result(result)
 
-    def finish(self, undelivered: Iterable[BulkResult]) -> None:
-        """Pass on a result for every row without one: Ctrl-C cut it off, or the run did not reach it.
-
-        Args:
-            undelivered: The results that Ctrl-C cut off.
-        """
-        for result in undelivered:
-            if result.id in self._pending:
-                self.on_result(result)
+    def finish(self) -> None:
+        """Pass on a result for every row without one, if wanted: the run did not reach it."""
+        if not self._every_row:
+            return
         for number_id in self._pending:
             self._on_result(BulkResult(number_id, BulkStatus.NOT_SENT))
         for number_id, _ in self._rest():

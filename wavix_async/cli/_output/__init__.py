@@ -5,7 +5,7 @@ from wavix_async.cli._output.format import format_count, format_duration, format
 from wavix_async.cli._output.markdown import plan_markdown
 from wavix_async.cli._output.progress import Display, ReadProgress, RunProgress
 from wavix_async.cli._output.report import format_counts, report_json, result_json, show_report
-from wavix_async.cli._output.results import result_file
+from wavix_async.cli._output.results import quit_for_results, result_file
 from wavix_async.cli._output.summary import (
     NOT_DONE,
     Reason,
@@ -39,6 +39,7 @@ __all__ = [
     "refusal_note",
     "number_facts",
     "number_table",
+    "quit_for_results",
     "report_json",
     "result_json",
     "result_file",

@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from wavix_async import InboundCallDestination, Number, to_dict
-from wavix_async.cli._console import printable
+from wavix_async.cli._console import one_line
 
 __all__ = ["number_facts", "number_table", "value_cell"]
 
@@ -30,7 +30,7 @@ def number_table(numbers: Iterable[Number]) -> Table:
             value_cell(number.label),
             value_cell(number.sms_enabled),
             value_cell(number.status),
-            Text(printable(", ".join(map(_route, routes)))),
+            one_line(", ".join(map(_route, routes))),
         )
     return table
 
@@ -48,11 +48,9 @@ def value_cell(value: Any) -> Text:
         case bool():
             return Text("yes", style="green") if value else Text("no", style="dim")
         case list() | dict():
-            return Text(
-                printable(json.dumps(value, ensure_ascii=False)) if value else "-", style="" if value else "dim"
-            )
+            return Text(one_line(json.dumps(value, ensure_ascii=False))) if value else Text("-", style="dim")
         case _:
-            return Text(printable(str(value)))
+            return Text(one_line(str(value)))
 
 
 def _route(route: Any) -> str:

@@ -1,12 +1,15 @@
 """Show on stderr that a call is still going on: after a second, how long it takes and how far it is."""
 
 import asyncio
+import sys
 import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from typing import Final
 
 from rich.console import Console
+from rich.live import Live
+from rich.spinner import Spinner
 from rich.text import Text
 
 from wavix_async.cli._output.format import format_duration
@@ -42,10 +45,12 @@ async def _show(console: Console, told: Callable[[], str]) -> None:
 
     if console.is_terminal and not console.is_dumb_terminal:
         await asyncio.sleep(_AFTER)
-        with console.status(line()) as status:
+        spinner = Spinner("dots", line(), style="status.spinner")
+        # On a terminal, rows go above the line. Otherwise they go to stdout, and not through the console of stderr.
+        with Live(spinner, console=console, transient=True, redirect_stdout=sys.stdout.isatty()):
             while True:
                 await asyncio.sleep(_REDRAW)
-                status.update(line())
+                spinner.update(text=line())
     while True:
         await asyncio.sleep(_LINE_EVERY)
         console.print(line(), soft_wrap=True)
