@@ -6,6 +6,7 @@ from wavix_async._codec.drift import Drift, Drifts, drift_error
 from wavix_async._codec.encoder import encode, query_of, to_dict
 from wavix_async._codec.json import dumps, loads, loads_odd
 from wavix_async._codec.kinds import NO_EXTRA, AnswerBase, FieldsBase, OpenEnum, OpenIntBase, OpenStrBase, Origin
+from wavix_async._codec.scalars import is_empty, plain_scalar
 from wavix_async._codec.shapes import (
     holds_plain,
     is_hidden,
@@ -43,6 +44,7 @@ __all__ = [
     "from_dict",
     "holds_plain",
     "is_about",
+    "is_empty",
     "is_formula",
     "is_hidden",
     "is_list",
@@ -54,6 +56,7 @@ __all__ = [
     "loads_odd",
     "members",
     "name_of",
+    "plain_scalar",
     "query_of",
     "segments",
     "shape_of",

@@ -64,6 +64,8 @@ def _rank(route: dict[str, Any]) -> tuple[Any, ...]:
 def update_from(settings: Mapping[str, Any]) -> NumberUpdate:
     """Return an update with these settings, which are in wire form.
 
+    A URL may be any text: the account has had it, so a roll-back must be able to set it again.
+
     Raises:
         InputError: A request cannot set a value, such as the None of a flag that the response left out.
     """
@@ -73,7 +75,11 @@ def update_from(settings: Mapping[str, Any]) -> NumberUpdate:
             values["destinations"] = [NumberDestination(**each) for each in values["destinations"]]
         except TypeError as error:
             raise InputError(f"destinations: {error}") from None
-    return NumberUpdate(**values)
+    urls = {name: values.pop(name) for name in _URLS & values.keys() if isinstance(values[name], str)}
+    update = NumberUpdate(**values)
+    for name, url in urls.items():
+        object.__setattr__(update, name, url)
+    return update
 
 
 @lru_cache(maxsize=1024)
