@@ -406,10 +406,10 @@ def test_a_flag_in_place_of_a_transport_is_not_written_as_a_number(layout: Layou
 def test_nothing_that_can_be_said_is_left_out(layout: Layout):
     if layout == "yaml":
         pytest.importorskip("yaml")
-    odd = 'a "b",\n\u2028 \U0001f600 null'
+    odd, url = 'a "b",\n\u2028 \U0001f600 null', "https://x.test/?a=1,2;'\U0001f600\""
     account = [
-        number(1, sms_relay_url=odd, call_status_url=None, sms_enabled=False, transcription_threshold=0),
-        number(2, sms_relay_url="", call_status_url="null", destination=[], sms_enabled=None),
+        number(1, sms_relay_url=url, call_status_url=None, sms_enabled=False, transcription_threshold=0),
+        number(2, sms_relay_url="", call_status_url="HTTP://null", destination=[], sms_enabled=None),
         number(3, destination=[ex.destination(destination=odd, transport=5, trunk_id=7), ex.destination(priority=2)]),
     ]
     written = exported(account, layout)
@@ -418,8 +418,8 @@ def test_nothing_that_can_be_said_is_left_out(layout: Layout):
     assert first is not None
     assert second is not None
     assert third is not None
-    assert (first.sms_relay_url, first.call_status_url, first.sms_enabled) == (odd, None, False)
-    assert (second.sms_relay_url, second.call_status_url, second.destinations) == (None, "null", ())
+    assert (first.sms_relay_url, first.call_status_url, first.sms_enabled) == (url, None, False)
+    assert (second.sms_relay_url, second.call_status_url, second.destinations) == (None, "HTTP://null", ())
     assert not second.sms_enabled
     assert third.destinations == (
         NumberDestination(destination=odd, priority=1, transport=5, trunk_id=7),

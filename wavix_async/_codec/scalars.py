@@ -14,4 +14,4 @@ def plain_scalar(value: Any) -> Any:
 
 def is_empty(value: Any) -> bool:
     """Return whether a value is what pandas puts into an empty cell: NaN, NA or NaT."""
-    return (isinstance(value, float) and value != value) or type(value).__name__ in {"NAType", "NaTType"}  # noqa: PLR0124
+    return (isinstance(value, float) and value != value) or type(value).__name__ in {"NAType", "NaTType"}

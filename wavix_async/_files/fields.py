@@ -8,8 +8,9 @@ from typing import Any, Final
 import attrs
 
 from wavix_async import InboundCallDestination, InputError, Number, NumberDestination, NumberUpdate
+from wavix_async._files.values import KINDS, WrongValues, make_update
 
-__all__ = ["FIELDS", "is_text", "settings_of", "to_json", "update_from", "update_from_json"]
+__all__ = ["FIELDS", "is_text", "settable_of", "settings_of", "to_json", "update_from", "update_from_json"]
 
 FIELDS: Final = tuple(field.name for field in attrs.fields(NumberUpdate))
 """The fields that a request can set, in the order of `NumberUpdate`."""
@@ -59,6 +60,30 @@ def _rank(route: dict[str, Any]) -> tuple[Any, ...]:
         priority if type(priority) is int else 0,
         *(str(route.get(name)) for name in ("destination", "transport", "trunk_id")),
     )
+
+
+def settable_of(number: Number) -> dict[str, Any]:
+    """Return the settings of a number that a request can set, in wire form."""
+    return {name: value for name, value in settings_of(number).items() if _is_settable(name, value)}
+
+
+def _is_settable(name: str, value: Any) -> bool:
+    if not isinstance(value, list | str):
+        return type(value) in KINDS[name]
+    try:
+        return _round_trips(name, json.dumps(value, ensure_ascii=False))
+    except (TypeError, ValueError, RecursionError):
+        return False
+
+
+# Most numbers of an account have the same few destinations and URLs.
+@lru_cache(maxsize=1024)
+def _round_trips(name: str, text: str) -> bool:
+    try:
+        make_update({name: json.loads(text)})
+    except WrongValues:
+        return False
+    return is_text(text)
 
 
 def update_from(settings: Mapping[str, Any]) -> NumberUpdate:

@@ -15,19 +15,21 @@ import attrs
 from wavix_async import InputError, NumberDestination
 from wavix_async._files import (
     FIELDS,
-    NOT_A_PHONE,
-    NOT_AN_ID,
-    NotUtf8Error,
+    NOT_UTF8,
     ParsedChange,
     Place,
     Problem,
     Row,
+    UnreadableError,
     ValueProblem,
     WrongValues,
     did_you_mean,
     digits_of,
+    id_problem,
     is_id,
     parse_change,
+    phone_problem,
+    unpack,
 )
 from wavix_async.fleet._selectors import CRITERIA, Selector, check_criterion
 
@@ -61,6 +63,7 @@ _INTEGER: Final = re.compile(r"[-+]?(?:0|[1-9][0-9]{0,999})", re.ASCII)
 _UNPRINTABLE: Final = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _TAGS: Final = {"scalar": ("str", "int", "bool", "null"), "list": ("seq",), "mapping": ("map",)}
 
+_EXCEPT: Final = "except"
 _TARGETS: Final = ("select", "id", "number", "ids", "numbers")
 _TEXTS: Final = frozenset(field.name for field in attrs.fields(NumberDestination) if field.type is str)
 
@@ -113,12 +116,12 @@ def read_yaml(stream: IO[bytes], file: str) -> Iterator[Entry]:
         raise InputError("Reading YAML needs PyYAML: pip install 'wavix-async[yaml]'.") from None
 
     loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    text = _Text(stream)
+    text = _Text(unpack(stream))
     try:
         yield from _Reader(yaml.parse(text, Loader=loader), file).entries()
     except _AbortError as stop:
         yield Problem(Place(file, stop.line, stop.column), stop.message)
-    except NotUtf8Error as error:
+    except UnreadableError as error:
         yield error.problem(file)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
@@ -147,7 +150,7 @@ class _Text:
             text = self._decoder.decode(chunk, final=not chunk)
         except UnicodeDecodeError as error:
             self._advance(error.object[: error.start].decode("utf-8", "replace"))
-            raise NotUtf8Error(self._line, self._column) from None
+            raise UnreadableError(NOT_UTF8, self._line, self._column) from None
         if found := _UNPRINTABLE.search(text):
             self._advance(text[: found.start()])
             raise _AbortError(
@@ -323,12 +326,14 @@ class _Reader:
                 node, "must be an entry: a mapping with set, and with select, id, number, ids or numbers."
             )
             return
-        given = self._mapping(node, (*_TARGETS, "set"), "an entry")
+        given = self._mapping(node, (*_TARGETS, _EXCEPT, "set"), "an entry")
         targets = [name for name in _TARGETS if name in given]
         if not targets:
             self._add_problem(node, f"the numbers are missing: give one of {', '.join(_TARGETS)}.")
         elif len(targets) > 1 and targets != ["id", "number"]:
             self._add_problem(given[targets[1]][0], f"an entry cannot have both {targets[0]} and {targets[1]}.")
+        if _EXCEPT in given and "select" not in given:
+            self._add_problem(given[_EXCEPT][0], f"{_EXCEPT} needs select beside it.")
         if "set" not in given:
             self._add_problem(node, "set is missing: give a mapping of fields and values.")
             return
@@ -371,7 +376,7 @@ class _Reader:
         if is_id(value):
             return value
         if value is not _INVALID:
-            self._add_problem(node, f"{NOT_AN_ID}; got {value!r}.")
+            self._add_problem(node, id_problem(value))
         return None
 
     def _phone(self, node: _Node) -> str | None:
@@ -380,7 +385,7 @@ class _Reader:
             return None
         digits = digits_of(node.value.strip())
         if digits is None:
-            self._add_problem(node, f"{NOT_A_PHONE}; got {node.value!r}.")
+            self._add_problem(node, phone_problem(node.value))
         return digits
 
     def _selector(
@@ -394,14 +399,25 @@ class _Reader:
             )
         if change is not None and not change.values:
             self._add_problem(given["set"][1], "no changes: give at least one field a value.")
-        criteria: dict[str, tuple[Any, ...]] = {}
-        if chosen.kind == "mapping":
-            for name, (_, value) in self._mapping(chosen, CRITERIA, "a selector").items():
-                criteria[name] = tuple(self._criterion(name, value))
+        criteria = self._criteria(chosen) if chosen.kind == "mapping" else {}
         if chosen.kind == "list" or (chosen.kind == "scalar" and chosen.value != "all") or chosen.value == []:
             self._add_problem(chosen, f"select must be all, or a mapping with some of {', '.join(CRITERIA)}.")
+        exceptions = [*self._exceptions(given[_EXCEPT][1])] if _EXCEPT in given else []
         if change is not None:
-            yield Selector(criteria, change, Place(self._file, node.line, node.column))
+            yield Selector(criteria, change, Place(self._file, node.line, node.column), tuple(exceptions))
+
+    def _exceptions(self, node: _Node) -> Iterator[tuple[dict[str, tuple[Any, ...]], Place]]:
+        each = node.value if node.kind == "list" else [node]
+        for one in each:
+            if one.kind == "mapping" and one.value:
+                yield self._criteria(one), Place(self._file, one.line, one.column)
+        if not each or any(one.kind != "mapping" or not one.value for one in each):
+            message = f"{_EXCEPT} must be a mapping with some of {', '.join(CRITERIA)}, or a list of such mappings."
+            self._add_problem(node, message)
+
+    def _criteria(self, node: _Node) -> dict[str, tuple[Any, ...]]:
+        given = self._mapping(node, CRITERIA, "a selector")
+        return {name: tuple(self._criterion(name, value)) for name, (_, value) in given.items()}
 
     def _criterion(self, name: str, node: _Node) -> Iterator[Any]:
         if node.kind == "list" and not node.value:

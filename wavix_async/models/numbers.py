@@ -264,8 +264,11 @@ class NumberUpdate(Body):
 
     def __attrs_post_init__(self) -> None:
         super().__attrs_post_init__()
-        check_url(self, "sms_relay_url")
-        check_url(self, "call_status_url")
+        # The API takes an empty text for no URL.
+        if self.sms_relay_url != "":
+            check_url(self, "sms_relay_url")
+        if self.call_status_url != "":
+            check_url(self, "call_status_url")
 
     def differs_from(self, number: Number) -> tuple[str, ...]:
         """Return the names of the fields in which a number differs from this update.

@@ -11,10 +11,10 @@ from cyclopts import Parameter
 from rich.text import Text
 
 from wavix_async import WavixClient, to_dict
-from wavix_async._files import mistakes
+from wavix_async._files import RowLayout, mistakes
 from wavix_async.cli._console import err, out, suppress_broken_pipe, write_json
 from wavix_async.cli._exit import ExitCode, Quit, code_for_report
-from wavix_async.cli._input import NO_CHANGES, Changes, Layout, RowCheck, Rows, TrackedRows, flag_values, open_rows
+from wavix_async.cli._input import NO_CHANGES, Changes, RowCheck, Rows, TrackedRows, flag_values, open_rows
 from wavix_async.cli._options import CONNECTION, AtLeastOne, Connection, DryRun, Json, Yes
 from wavix_async.cli._output import Display, format_count, report_json, result_file, show_report
 from wavix_async.cli._prompts import confirm
@@ -37,15 +37,16 @@ def bulk_update(
     yes: Yes = False,
     output: Path | None = None,
     failures_to: Path | None = None,
-    layout: Annotated[Layout | None, Parameter(name="--format")] = None,
+    layout: Annotated[RowLayout | None, Parameter(name="--format")] = None,
     as_json: Json = False,
     connection: Connection = CONNECTION,
 ) -> ExitCode:
     """Change many phone numbers, listed in a file.
 
-    FILE is CSV with a header (id,sms_enabled,...), NDJSON ({"id": 1001, "sms_enabled": true}), or a list of ids, one
-    per line, with the change given as options. In CSV, an empty cell keeps the current value, null clears a URL, and
-    destinations are JSON. If any row is wrong, the command lists the wrong rows and sends nothing.
+    FILE is CSV or an Excel workbook with a header (id,sms_enabled,...), NDJSON ({"id": 1001, "sms_enabled": true}),
+    what `numbers list --json` prints, or a list of ids, one per line, with the change given as options. In CSV, an
+    empty cell keeps the current value, null clears a URL, and destinations are JSON. If any row is wrong, the command
+    lists the wrong rows and sends nothing.
 
     Example: `wavix-async numbers bulk-update ids.txt --sms-enabled --dry-run`
 
@@ -60,7 +61,7 @@ def bulk_update(
         output: Write the result of each number (id, status, attempts, error) to a .csv, .ndjson or .jsonl file.
         failures_to: Write each number that failed to this file, as soon as it fails: CSV for a .csv file, otherwise one
             JSON object per line. Without it, the report has the first 1,000.
-        layout: The format of FILE [default: from the suffix or the first character].
+        layout: The format of FILE [default: from the suffix or the first bytes].
         as_json: Print the report as one JSON object.
         connection: How to reach the API.
     """

@@ -372,8 +372,9 @@ async def _plan(wavix: WavixClient, desired: fleet.DesiredState) -> Plan:
 
 
 def _refuse_missing(fleet_plan: Plan, hint: str = "") -> NoReturn:
-    missing = format_count(fleet_plan.missing_count)
-    head = f"{fleet_plan.name} lists {missing} that the account does not have; nothing was sent.{hint}"
+    count = fleet_plan.missing_count
+    what = "1 entry that matches" if count == 1 else f"{count:,} entries that match"
+    head = f"{fleet_plan.name} has {what} nothing in the account; nothing was sent.{hint}"
     raise Quit(ExitCode.USAGE, _with_lines(head, fleet_plan.missing, fleet_plan.missing_count))
 
 

@@ -60,7 +60,7 @@ def plan_page(plan: Plan, *, now: float | None = None) -> str:
     count = len(plan)
     head = f"{format_count(count)} will change." if count else "Nothing to do: every number already matches."
     if plan.missing_count:
-        text = f"The file lists {format_count(plan.missing_count)} that the account does not have. Nothing was sent."
+        text = f"{plan.missing_count:,} entries of the file match nothing in the account. Nothing was sent."
         opening = _banner("bad", text, head if count else None)
     else:
         opening = _banner("running" if count else "good", head, "Nothing was sent." if count else None)
