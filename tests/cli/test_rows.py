@@ -201,7 +201,10 @@ class TestNdjson:
         ("line", "message"),
         [
             ('{"id": 1,', "line 2, column 10: is not JSON: "),
-            ('{"sms_enabled": true}', "line 2: the id is missing. `wavix-async fleet apply` also finds numbers by their "),
+            (
+                '{"sms_enabled": true}',
+                "line 2: the id is missing. `wavix-async fleet apply` also finds numbers by their ",
+            ),
             ('{"id": true, "sms_enabled": true}', "line 2, column id: must be "),
             ('{"id": "1", "sms_enabled": true}', "line 2, column id: must be "),
             ('{"id": 1, "sms_enabled": "yes"}', "line 2, column sms_enabled: must be true or false; "),

@@ -27,7 +27,9 @@ def updates(content: str | bytes, layout: RowLayout | None = "csv") -> list[Numb
 
 
 def test_a_value_in_json_quotes_is_text():
-    assert updates('id,call_status_url\n1,"""https://x.test/a"""\n') == [NumberUpdate(call_status_url="https://x.test/a")]
+    assert updates('id,call_status_url\n1,"""https://x.test/a"""\n') == [
+        NumberUpdate(call_status_url="https://x.test/a")
+    ]
 
 
 @pytest.mark.parametrize(
@@ -39,7 +41,10 @@ def test_a_value_in_json_quotes_is_text():
         ("id,number\n1,14155550100\n", "line 1: there is nothing to change: add columns (sms_enabled, "),
         ("id;sms_enabeld\n1;true\n", "line 1, column 2 (sms_enabeld): unknown column; "),
         ("id,sms_enabled,id\n1,true,1\n", "line 1, column 3 (id): duplicate column: remove one."),
-        (b"id,sms_enabled\n1,\xe9\n", 'line 2, column 3: is not UTF-8: save the file as UTF-8 (in Excel: "CSV UTF-8").'),
+        (
+            b"id,sms_enabled\n1,\xe9\n",
+            'line 2, column 3: is not UTF-8: save the file as UTF-8 (in Excel: "CSV UTF-8").',
+        ),
         (b"\xff\xfei\0d\0", "line 1: there is nothing to change: add columns"),
         (b"\xff\xfei\0d\0\0", "is not UTF-16: save the file as UTF-8."),
         ('id,sms_enabled\n"1,true\n', "line 2: is not CSV: unexpected end of data."),

@@ -48,7 +48,10 @@ numbers:
 - numbers: ["+1 415 555 0006", 14155550007]
   set: {call_status_url: "https://x.test/null"}
 """
-        relayed, worded = NumberUpdate(sms_relay_url="https://x.test/"), NumberUpdate(call_status_url="https://x.test/null")
+        relayed, worded = (
+            NumberUpdate(sms_relay_url="https://x.test/"),
+            NumberUpdate(call_status_url="https://x.test/null"),
+        )
         assert updates(content, *map(number, range(1, 9))) == [
             NumberUpdate(sms_enabled=True, call_status_url=None),
             NumberUpdate(destinations=[NumberDestination(destination="14155550142", priority=1, transport=4)]),
