@@ -20,6 +20,7 @@ from wavix_async._files.rows import (
 from wavix_async._files.tables import guard
 from wavix_async._files.unpacking import NOT_UTF8, UnreadableError, unpack
 from wavix_async._files.values import KINDS, ValueProblem, WrongValues, from_text, is_list, make_update
+from wavix_async._files.written import Outcomes, replacing
 
 __all__ = [
     # settings
@@ -55,6 +56,8 @@ __all__ = [
     "SUFFIXES",
     "RowLayout",
     "UnreadableError",
+    "Outcomes",
+    "replacing",
     "read_rows",
     "suffix_of",
     "unpack",

@@ -35,7 +35,7 @@ from wavix_async._files.rows import (
 from wavix_async._files.unpacking import UnreadableError, text_lines
 from wavix_async._files.values import ValueProblem, WrongValues, from_text
 
-__all__ = ["Record", "column_name", "csv_records", "excel_records", "guard", "read_table"]
+__all__ = ["Record", "cell_text", "column_name", "csv_records", "excel_records", "guard", "read_table"]
 
 _KNOWN: Final = (*KEYS, *FIELDS, *READ_ONLY)
 _DELIMITERS: Final = ",;\t|"
@@ -54,6 +54,7 @@ class Record:
     line: int
     last: int
     cells: Sequence[str]
+    delimiter: str = ","
 
 
 def guard(cell: str) -> str:
@@ -61,13 +62,14 @@ def guard(cell: str) -> str:
     return f"'{cell}" if is_formula(cell) or cell.startswith("'") else cell
 
 
-def _unguard(cell: str) -> str:
+def cell_text(cell: str) -> str:
+    """Return the text of a cell, without blanks around it and without the guard."""
     return cell.strip().removeprefix("'")
 
 
 def column_name(cell: str) -> str:
     """Return the name of a column for a cell of the header: `SMS enabled` is `sms_enabled`."""
-    return re.sub(r"[\s-]+", "_", _unguard(cell).strip("\ufeff ").lower())
+    return re.sub(r"[\s-]+", "_", cell_text(cell).strip("\ufeff ").lower())
 
 
 # --- the records of a file ---
@@ -92,7 +94,8 @@ def csv_records(stream: io.BufferedReader) -> Iterator[Record | Problem]:
         before += 1
     else:
         return
-    reader = csv.reader(chain([first], lines), delimiter=delimiter or _delimiter_of(first), strict=True)
+    delimiter = delimiter or _delimiter_of(first)
+    reader = csv.reader(chain([first], lines), delimiter=delimiter, strict=True)
     while True:
         line = before + reader.line_num + 1
         try:
@@ -103,7 +106,7 @@ def csv_records(stream: io.BufferedReader) -> Iterator[Record | Problem]:
             yield Problem(Place("", line), f"is not CSV: {error}.")
         else:
             if any(map(str.strip, cells)):
-                yield Record(line, before + reader.line_num, cells)
+                yield Record(line, before + reader.line_num, cells, delimiter)
 
 
 def _delimiter_of(header: str) -> str:
@@ -305,7 +308,7 @@ class _Table:
         wrong: list[Problem] = []
         number_id = number = None
         shortened = False
-        written = "" if self._number is None else _unguard(cells[self._number])
+        written = "" if self._number is None else cell_text(cells[self._number])
         if written and self._number is not None:
             number = digits_of(written)
             if number is None:
@@ -313,7 +316,7 @@ class _Table:
                 if not shortened:
                     wrong.append(Problem(self._place(line, self._number), phone_problem(written)))
         if self._id is not None:
-            text = _unguard(cells[self._id])
+            text = cell_text(cells[self._id])
             if text or self._number is None:
                 number_id = int(text) if text.isascii() and text.isdigit() and len(text) < 20 else 0
                 if not is_id(number_id):
@@ -341,7 +344,7 @@ class _Table:
 
     def _convert_cells(self, *cells: str) -> _Converted:
         values, wrong = dict(self._rules.common), []
-        for index, cell in zip(self._fields, map(_unguard, cells), strict=True):
+        for index, cell in zip(self._fields, map(cell_text, cells), strict=True):
             name = self._columns[index]
             try:
                 if cell:

@@ -1,20 +1,18 @@
 """`export`: writes the current settings of the account to a file that `read` accepts."""
 
-import contextlib
 import csv
 import io
 import json
 import os
-import secrets
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import aclosing, contextmanager
+from contextlib import aclosing
 from pathlib import Path
-from typing import IO, Any, Final
+from typing import Any, Final
 
 from wavix_async import DecodeError, InputError, Number, WavixClient
-from wavix_async._files import FIELDS, digits_of, guard, is_id, is_text, settable_of
+from wavix_async._files import FIELDS, digits_of, guard, is_id, is_text, replacing, settable_of
 from wavix_async._sqlite import Database
 from wavix_async.fleet._account import AccountReader
 from wavix_async.fleet._desired import Layout
@@ -125,26 +123,9 @@ def _write(connection: sqlite3.Connection, target: Path, layout: Layout, stopped
             written += 1
             yield line
 
-    with _replacing(target) as stream:
+    with replacing(target) as stream:
         stream.writelines(_with_header(layout, lines()))
     return written
-
-
-@contextmanager
-def _replacing(target: Path) -> Iterator[IO[str]]:
-    """Open a temporary file beside the target; it replaces the target on success, and is deleted on failure."""
-    temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
-    try:
-        with temporary.open("x", encoding="utf-8", newline="") as stream:
-            yield stream
-            stream.flush()
-            os.fsync(stream.fileno())
-        with contextlib.suppress(OSError):
-            temporary.chmod(target.stat().st_mode & 0o7777)
-        temporary.replace(target)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
 
 
 # --- layouts ---

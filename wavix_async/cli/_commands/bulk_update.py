@@ -3,18 +3,18 @@
 import asyncio
 import json
 from collections.abc import Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
 from cyclopts import Parameter
 from rich.text import Text
 
-from wavix_async import WavixClient, to_dict
+from wavix_async import BulkResult, WavixClient, to_dict
 from wavix_async._files import RowLayout, mistakes
 from wavix_async.cli._console import err, out, suppress_broken_pipe, write_json
 from wavix_async.cli._exit import ExitCode, Quit, code_for_report
-from wavix_async.cli._input import NO_CHANGES, Changes, RowCheck, Rows, TrackedRows, flag_values, open_rows
+from wavix_async.cli._input import NO_CHANGES, Changes, RowCheck, Rows, TrackedRows, WriteBack, flag_values, open_rows
 from wavix_async.cli._options import CONNECTION, AtLeastOne, Connection, DryRun, Json, Yes
 from wavix_async.cli._output import Display, format_count, report_json, result_file, show_report
 from wavix_async.cli._prompts import confirm
@@ -36,6 +36,7 @@ def bulk_update(
     dry_run: DryRun = False,
     yes: Yes = False,
     output: Path | None = None,
+    write_back: Path | None = None,
     failures_to: Path | None = None,
     layout: Annotated[RowLayout | None, Parameter(name="--format")] = None,
     as_json: Json = False,
@@ -59,6 +60,7 @@ def bulk_update(
             can read.
         yes: Do not ask for confirmation. Required without a terminal.
         output: Write the result of each number (id, status, attempts, error) to a .csv, .ndjson or .jsonl file.
+        write_back: Write FILE with the outcome of each row beside it to this .csv file.
         failures_to: Write each number that failed to this file, as soon as it fails: CSV for a .csv file, otherwise one
             JSON object per line. Without it, the report has the first 1,000.
         layout: The format of FILE [default: from the suffix or the first bytes].
@@ -73,13 +75,20 @@ def bulk_update(
         if dry_run:
             _show_dry_run(rows, checked, as_json=as_json)
             return ExitCode.DONE
-        _check_outputs(file, {"--output": output, "--failures-to": failures_to})
+        _check_outputs(file, {"--output": output, "--failures-to": failures_to, "--write-back": write_back})
+        outcomes = stack.enter_context(closing(WriteBack(write_back, file, layout, "not_sent")))
         wavix = connection.client()
         fields = ", ".join(checked.fields)
         confirm(f"{format_count(checked.total)} at {wavix.base_url} will be changed ({fields}).", yes=yes)
         _check_writable(failures_to)
         write_result = stack.enter_context(result_file(output))
-        tracked = TrackedRows(rows, checked.total, write_result)
+
+        def on_result(result: BulkResult) -> None:
+            write_result(result)
+            if outcomes.is_wanted:
+                outcomes.add(result.id, None, result.status, None if result.error is None else str(result.error))
+
+        tracked = TrackedRows(rows, checked.total, on_result)
         outcome = asyncio.run(_update(wavix, tracked, concurrency, "auto" if batch else None, failures_to))
         # If the reader closes the pipe early (`| head`), the exit code still reports how the run ended.
         with suppress_broken_pipe():
@@ -87,8 +96,9 @@ def bulk_update(
                 write_json(report_json(outcome.report, interrupted=outcome.interrupted))
             else:
                 show_report(out(), outcome.report, interrupted=outcome.interrupted)
-        if output is not None:
+        if output is not None or write_back is not None:
             tracked.finish(outcome.undelivered)
+        outcomes.write(rows.rules, rows.stream)
         if outcome.input_error is not None:
             raise Quit(ExitCode.FAILED, f"The run stopped early: {outcome.input_error}")
     return ExitCode.INTERRUPTED if outcome.interrupted else code_for_report(outcome.report)

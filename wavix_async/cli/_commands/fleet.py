@@ -14,16 +14,19 @@ from cyclopts import Parameter, validators
 from rich.text import Text
 
 from wavix_async import WavixClient, fleet
+from wavix_async._files import Rules
 from wavix_async.cli._commands.fleet_runner import FleetRunOutcome, OnProgress, StartRun, run_fleet, with_progress
 from wavix_async.cli._console import err, out, printable, suppress_broken_pipe, write_json
 from wavix_async.cli._exit import ExitCode, Quit, code_for_fleet
 from wavix_async.cli._html import plan_page, run_page
+from wavix_async.cli._input import WriteBack
 from wavix_async.cli._options import CONNECTION, AtLeastOne, Connection, Json, Yes, with_option_names
 from wavix_async.cli._output import change_json, format_count, show_run, write_report
 from wavix_async.cli._prompts import confirm
 from wavix_async.fleet import (
     FleetFileError,
     FleetReport,
+    FleetStatus,
     JournalError,
     Layout,
     Plan,
@@ -165,6 +168,7 @@ def apply(
     layout: Format = None,
     as_json: Json = False,
     output: Path | None = None,
+    write_back: Path | None = None,
     connection: Connection = CONNECTION,
 ) -> ExitCode:
     """Change all numbers that differ from a file, after you confirm.
@@ -185,12 +189,16 @@ def apply(
         layout: The format of FILE [default: from the suffix].
         as_json: Print the report as one JSON object.
         output: Also write the report to this .html file.
+        write_back: Write FILE with the outcome of each row beside it to this .csv file.
         connection: How to reach the API.
     """
     if file == _STDIN and journal is None:
         raise Quit(
             ExitCode.USAGE, "Give --journal, the file that records the run: stdin has no file name to derive it from."
         )
+    if file == _STDIN and write_back is not None:
+        raise Quit(ExitCode.USAGE, "--write-back needs a file, not stdin, which cannot be read again.")
+    outcomes = WriteBack(write_back, file, layout, FleetStatus.UNCHANGED)
     desired = _read(file, layout)
     write_page = _page_writer(output)
     safety = safety_options.safety()
@@ -220,7 +228,12 @@ def apply(
             )
 
         outcome = _run(runner, wavix, start_run)
-    return _finish(outcome, journal_path, write_page, fleet_plan.base_url, as_json=as_json)
+    code = _finish(outcome, journal_path, write_page, fleet_plan.base_url, as_json=as_json)
+    if outcomes.is_wanted and (report := outcome.report or (journal_path and fleet.status(journal_path))):
+        for result in report.results():
+            outcomes.add(result.id, result.number, result.status, result.reason)
+        outcomes.write(Rules(allow_no_changes=True))
+    return code
 
 
 def resume(

@@ -54,6 +54,11 @@ class Rows:
     layout: RowLayout | None
     common: Mapping[str, Any]
 
+    @property
+    def rules(self) -> Rules:
+        """What the file may contain."""
+        return Rules(needs_id=True, common=self.common, allow_bare_ids=True)
+
     def check(self, show: int) -> RowCheck:
         """Read all rows and collect the problems.
 
@@ -85,7 +90,7 @@ class Rows:
 
     def _read(self) -> Iterator[Item]:
         self.stream.seek(0)
-        return read_rows(self.stream, self.layout, Rules(needs_id=True, common=self.common, allow_bare_ids=True))
+        return read_rows(self.stream, self.layout, self.rules)
 
 
 @contextmanager
