@@ -14,8 +14,8 @@ import pytest
 pytest.importorskip("cyclopts")
 
 from wavix_async import InputError, NumberDestination, NumberUpdate
-from wavix_async.cli._exit import Quit
 from wavix_async._files import RowLayout
+from wavix_async.cli._exit import Quit
 from wavix_async.cli._input import Rows, open_rows
 
 if TYPE_CHECKING:

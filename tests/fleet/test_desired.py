@@ -199,6 +199,42 @@ class TestSources:
             NumberUpdate(),
         ]
 
+    def test_rows_of_a_data_frame(self):
+        def scalar(value: object) -> Any:
+            return type("int64", (), {"__module__": "numpy", "ndim": 0, "item": lambda self: value})()
+
+        nan = float("nan")
+        source = zip(
+            [scalar(1), scalar("14155550002"), 3],
+            [
+                {"sms_enabled": scalar(True)},
+                {"sms_enabled": nan, "call_status_url": "https://x.test/"},
+                {"sms_enabled": None, "transcription_threshold": 6.0},
+            ],
+            strict=True,
+        )
+        assert read(source).match().updates([number(1), number(2), number(3)]) == [
+            ON,
+            NumberUpdate(call_status_url="https://x.test/"),
+            NumberUpdate(transcription_threshold=6),
+        ]
+        with pytest.raises(
+            FleetFileError, match=r"call_status_url is None, which may be an empty cell: .* to clear it"
+        ):
+            read([(1, {"call_status_url": None})])
+        for key in (nan, 1001.0):
+            with pytest.raises(FleetFileError, match="where an id is missing, pandas makes decimals of all"):
+                read([(key, ON)])  # type: ignore[list-item]
+
+    def test_a_real_data_frame(self):
+        pandas = pytest.importorskip("pandas")
+        frame = pandas.DataFrame({"id": [1, 2], "sms_enabled": [True, None], "transcription_threshold": [None, 6]})
+        wanted = [ON, NumberUpdate(transcription_threshold=6)]
+        for each in (frame, frame.convert_dtypes()):
+            fields = each[["sms_enabled", "transcription_threshold"]].to_dict("records")
+            for ids in (each.id, each.id.to_numpy()):
+                assert read(zip(ids, fields, strict=True)).match().updates([number(1), number(2)]) == wanted
+
     def test_wrong_pairs_are_reported_by_their_index(self):
         bad: list[Any] = [(1, ON), 5, (0, ON), ("x", ON), (2, {"sms": True}), (3, "on"), (1, OFF), (True, ON)]
         with pytest.raises(FleetFileError) as caught:

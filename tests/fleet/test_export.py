@@ -324,6 +324,8 @@ texts = st.text(max_size=8) | st.sampled_from(
     ["null", "NULL", "~", "true", '"', '"null"', " x ", "a\nb", "\r\n", "\x85", "\u2028", "\ufeff", "007", "#", "=1+1",
      "*a", "- x: y", "a,b;c", "\ud800", "\x00\x7f", "\U0001f600", "{}", "https://x.test/?a=b&c=%20#f"]
 )  # fmt: skip
+formulas = st.sampled_from(["=cmd|' /C calc'!A0", "+1", "-5", "@x", "'quoted", "''", "'", "\t=1", "+1 415 555 0100"])
+urls = st.text("abc:/?#&=;,|'\"+\u00e9\U0001f600\u2028 \n", max_size=8).map("https://x".__add__)
 raw = st.one_of(
     st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False), texts, st.just([]), st.just({"a": [1]})
 )
@@ -338,13 +340,16 @@ routes = st.lists(
 numbers = st.fixed_dictionaries(
     {},
     optional={
-        "number": texts | raw | st.just("+1 415 555 0100"),
+        "number": texts | raw | formulas,
+        "label": texts | raw | formulas,
+        "city": texts | raw | formulas,
+        "country": texts | raw | formulas,
         "sms_enabled": st.booleans() | raw,
         "destination": routes | raw,
-        "sms_relay_url": texts | raw,
+        "sms_relay_url": texts | raw | formulas | urls,
         "call_recording_enabled": raw,
         "transcription_threshold": st.integers() | raw,
-        "call_status_url": texts | raw,
+        "call_status_url": texts | raw | urls,
     },
 )
 
@@ -375,14 +380,38 @@ def test_what_is_written_of_any_number_differs_from_it_in_nothing(layout: Layout
     wait(given(layout=st.just(layout), payloads=PAYLOADS)(what_is_written_differs_in_nothing))()
 
 
+@pytest.mark.parametrize("delimiter", [";", "\t", "|"])
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_what_a_spreadsheet_saves_of_an_export_differs_in_nothing(delimiter: str, encoding: str):
+    def differs_in_nothing(payloads: list[dict[str, Any]]) -> None:
+        account = account_of(payloads)
+        rows = csv.reader(io.StringIO(exported(account, "csv").decode()))
+        saved = io.StringIO()
+        csv.writer(saved, delimiter=delimiter, quoting=csv.QUOTE_ALL).writerows([*row, ""] for row in rows)
+        assert not any(cell.startswith(("=", "@")) for row in rows for cell in row)
+        match = read(io.BytesIO(f"sep={delimiter}\r\n{saved.getvalue()}\r\n".encode(encoding)), layout="csv").match()
+        updates = match.updates(account)
+        assert [update and update.differs_from(each) for update, each in zip(updates, account, strict=True)] == [
+            () for _ in account
+        ]
+
+    settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.too_slow])(
+        given(payloads=PAYLOADS)(differs_in_nothing)
+    )()
+
+
+def account_of(payloads: list[dict[str, Any]]) -> list[Number]:
+    return [
+        from_dict(Number, {**ex.number(number=f"1415555000{at}"), **payload, "id": at + 1})
+        for at, payload in enumerate(payloads)
+    ]
+
+
 PAYLOADS = st.lists(numbers, min_size=1, max_size=3)
 
 
 def what_is_written_differs_in_nothing(layout: Layout, payloads: list[dict[str, Any]]) -> None:
-    account = [
-        from_dict(Number, {**ex.number(number=f"1415555000{at}"), **payload, "id": at + 1})
-        for at, payload in enumerate(payloads)
-    ]
+    account = account_of(payloads)
     written = exported(account, layout)
     match: Match = read(io.BytesIO(written), layout=layout).match()
 

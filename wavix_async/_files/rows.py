@@ -178,9 +178,7 @@ def phone_problem(value: object) -> str:
 def id_problem(value: object) -> str:
     """Return the message for a value that is not a record id."""
     if isinstance(value, float):
-        return (
-            f"{NOT_AN_ID}; got {value!r}: where ids are missing, pandas makes decimals of all; drop those rows first."
-        )
+        return f"{NOT_AN_ID}; got {value!r}: where an id is missing, pandas makes decimals of all; drop such rows."
     return f"{NOT_AN_ID}; got {'nothing' if value is None else repr(plain_scalar(value))}."
 
 

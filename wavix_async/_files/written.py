@@ -14,7 +14,6 @@ from wavix_async._files.problems import Problem
 from wavix_async._files.rows import KEYS, Row, Rules, digits_of
 from wavix_async._files.tables import Record, cell_text, column_name, guard
 from wavix_async._files.unpacking import UnreadableError
-from wavix_async._sqlite import Database
 
 __all__ = ["Outcomes", "replacing"]
 
@@ -57,6 +56,9 @@ class Outcomes:
 
     def __init__(self, default: str) -> None:
         self._default = default
+        # A bulk update without --write-back does not load sqlite.
+        from wavix_async._sqlite import Database
+
         self._database = Database(None)
         for statement in _SCHEMA:
             self._database.connection.execute(statement)

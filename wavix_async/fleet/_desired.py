@@ -15,6 +15,7 @@ from wavix_async import InputError, Number, NumberUpdate, to_dict
 from wavix_async._codec import is_empty, plain_scalar
 from wavix_async._files import (
     FIELDS,
+    KINDS,
     SUFFIXES,
     ParsedChange,
     Place,
@@ -390,7 +391,8 @@ def read(source: Source, *, layout: Layout | None = None) -> DesiredState:
     Args:
         source: A path, a binary file object, or a mapping or an iterable of `(id, NumberUpdate)`; instead of the id you
             can give a phone number as a string, and instead of the update a mapping of its fields. Numpy scalars are
-            numbers, and NaN is an empty cell, so `zip(df.id, df[["sms_enabled"]].to_dict("records"))` is a source.
+            numbers, and NaN is an empty cell, so `zip(df.id, df[["sms_enabled"]].to_dict("records"))` is a source. Only
+            a `NumberUpdate` can clear a field: in a mapping, None may be an empty cell, too.
         layout: The format of the file: "csv", "ndjson", "yaml" or "xlsx". Default: by the suffix (.csv, .tsv, .ndjson,
             .jsonl, .json, .yaml, .yml, .xlsx; `.gz` may follow).
 
@@ -476,5 +478,17 @@ def _parse_update(given: Any) -> ParsedChange:
         raise InputError(f"must have a NumberUpdate, or a mapping of its fields; got {type(given).__name__}.")
     if unknown := [str(name) for name in given if name not in FIELDS]:
         raise InputError(f"unknown field {', '.join(unknown)}; the fields are {', '.join(FIELDS)}.")
-    update = NumberUpdate(**{name: value for name, value in given.items() if not is_empty(value)})
+    values = {name: plain_scalar(value) for name, value in given.items() if not is_empty(value)}
+    for name, value in list(values.items()):
+        # Of an empty cell pandas makes None, or makes decimals of all whole numbers in its column.
+        if value is None and type(None) in KINDS[name]:
+            raise InputError(
+                f"{name} is None, which may be an empty cell: leave the key out to keep the value, or pass "
+                f"NumberUpdate({name}=None) to clear it."
+            )
+        if value is None:
+            del values[name]
+        elif isinstance(value, float) and value.is_integer() and int in KINDS[name]:
+            values[name] = int(value)
+    update = NumberUpdate(**values)
     return ParsedChange(update, to_dict(update))
