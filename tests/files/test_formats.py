@@ -219,7 +219,7 @@ def test_rows_that_a_stray_quote_swallows_are_named(content: str, place: str):
 
 
 @pytest.mark.parametrize("text", ["NULL", "None", "#N/A", "-", "nan", "ftp://x", "not a url", "x.test/a"])
-def test_what_is_no_url_is_a_mistake_of_the_file(text: str):
+def test_a_text_that_is_not_a_url_is_a_mistake_of_the_file(text: str):
     hint = "to keep its value, leave it empty; null clears it; got"
     for content in (
         f"id,sms_relay_url\n1,{text}\n" if text != "NULL" else 'id,sms_relay_url\n1,"""NULL"""\n',

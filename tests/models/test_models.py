@@ -210,7 +210,7 @@ def test_any_update_sends_exactly_what_was_given(wire: dict[str, Any]) -> None:
     ],
 )
 @pytest.mark.parametrize("field", ["sms_relay_url", "call_status_url"])
-def test_what_is_no_url_is_refused_before_anything_is_sent(field: str, url: str, message: str) -> None:
+def test_a_text_that_is_not_a_url_is_refused_before_anything_is_sent(field: str, url: str, message: str) -> None:
     with pytest.raises(InputError, match=f"^NumberUpdate.{field} .*{message}"):
         NumberUpdate(**{field: url})
 

@@ -21,6 +21,7 @@ from wavix_async._files.tables import guard
 from wavix_async._files.unpacking import NOT_UTF8, UnreadableError, unpack
 from wavix_async._files.values import KINDS, ValueProblem, WrongValues, from_text, is_list, make_update
 from wavix_async._files.written import Outcomes, replacing
+from wavix_async._files.yaml_nodes import INVALID, Node, YamlReader, event_name, key_text, parse_yaml
 
 __all__ = [
     # settings
@@ -61,6 +62,13 @@ __all__ = [
     "read_rows",
     "suffix_of",
     "unpack",
+    # yaml
+    "INVALID",
+    "Node",
+    "YamlReader",
+    "event_name",
+    "key_text",
+    "parse_yaml",
     # problems
     "Place",
     "Problem",

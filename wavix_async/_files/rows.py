@@ -45,7 +45,7 @@ ALSO_A_FLAG: Final = "is also given as a flag: remove one of them."
 _PHONE: Final = re.compile(r"\+?[0-9 .()-]{1,40}", re.ASCII)
 _PUNCTUATION: Final = str.maketrans("", "", "+ .()-")
 _DECIMAL: Final = re.compile(r"[+-]?[0-9][0-9 ]*[.,][0-9]*|[^.]*\.[0-9]{0,2}")
-"""Digits with a decimal part: the dot of `512.5550100` cannot be told from one."""
+"""Digits with a decimal part: a dot in `512.5550100` may be either."""
 _SHORTENED: Final = re.compile(r"[+-]?[0-9]+(?:[.,][0-9]+)?[eE]\+?[0-9]+")
 # The largest integer that sqlite stores; no record id is that large.
 _LARGEST_ID: Final = 2**63 - 1
