@@ -118,13 +118,14 @@ async def _update(
 
 def _check_outputs(file: str, outputs: Mapping[str, Path | None]) -> None:
     """Refuse to write two files to one path, or over the input."""
-    named = {option: path for option, path in outputs.items() if path is not None and path.exists()}
-    for option, path in named.items():
-        if file != "-" and path.samefile(file):
+    seen: dict[Path, str] = {}
+    for option, path in outputs.items():
+        if path is None:
+            continue
+        if file != "-" and path.exists() and path.samefile(file):
             raise Quit(ExitCode.USAGE, f"{option} {path} is the input file: choose another file.")
-    paths = [path.resolve() for path in outputs.values() if path is not None]
-    if len(set(paths)) < len(paths) and not all(path.is_char_device() for path in paths):
-        raise Quit(ExitCode.USAGE, f"{' and '.join(outputs)} are the same file: choose another file.")
+        if (first := seen.setdefault(path.resolve(), option)) != option and not path.is_char_device():
+            raise Quit(ExitCode.USAGE, f"{first} and {option} are the same file: choose another file.")
 
 
 def _check_writable(failures_to: Path | None) -> None:
