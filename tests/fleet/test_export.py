@@ -108,6 +108,24 @@ async def test_an_account_without_numbers(tmp_path: Path):
     assert len(read(tmp_path / "a.csv")) == 0
 
 
+async def test_only_the_user_can_read_a_new_file(wavix: WavixClient, tmp_path: Path):
+    await export(wavix, tmp_path / "a.csv")
+    assert stat.S_IMODE((tmp_path / "a.csv").stat().st_mode) == 0o600
+
+
+async def test_a_label_is_shown_as_text_and_ignored(wavix: WavixClient, sandbox: Sandbox, tmp_path: Path):
+    sandbox.change(FIRST, label="=1+1", city="a\nb", country=None)
+    for suffix in ("csv", "ndjson"):
+        await export(wavix, tmp_path / f"a.{suffix}")
+    with (tmp_path / "a.csv").open(newline="") as stream:
+        row = next(csv.DictReader(stream))
+    assert list(row)[:5] == ["id", "number", "label", "city", "country"]
+    assert (row["label"], row["city"], row["country"]) == ("'=1+1", '"a\\nb"', "")
+    (tmp_path / "a.csv").write_text((tmp_path / "a.csv").read_text().replace("support", "sales"))
+    for suffix in ("csv", "ndjson"):
+        assert len(await plan(wavix, tmp_path / f"a.{suffix}")) == 0
+
+
 class TestWholeOrNothing:
     async def test_a_refusal_leaves_the_old_file(self, sandbox: Sandbox, tmp_path: Path):
         path = tmp_path / "fleet.csv"

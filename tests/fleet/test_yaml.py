@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import sys
 import tracemalloc
+from typing import Any
 
 import pytest
 
@@ -125,6 +127,16 @@ numbers:
             NumberUpdate(sms_enabled=False, **both),
             NumberUpdate(sms_enabled=True, transcription_threshold=6),
         ]
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, lambda text: text.decode().encode("utf-16")], ids=["gzip", "utf-16"])
+def test_a_packed_file(pack: Any):
+    content = pack("numbers:\n- {id: 1, set: {call_status_url: https://x.test/é}}\n".encode())
+    assert desired(content).match().updates([number(1)]) == [NumberUpdate(call_status_url="https://x.test/é")]
+
+
+def test_a_damaged_gzip_file():
+    assert problems(gzip.compress(b"numbers: []\n" * 99)[:-9])[0].startswith("is not a whole gzip file: ")
 
 
 class TestProblems:

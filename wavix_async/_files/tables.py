@@ -43,11 +43,12 @@ _DELIMITERS: Final = ",;\t|"
 _SEPARATOR_LINE: Final = re.compile(r'"?sep=(?P<delimiter>[,;\t|])"?[,;\t|]*\s*', re.IGNORECASE)
 _ERROR_CELL: Final = re.compile(rb'<c r="([A-Z]+[0-9]+)"[^>]* t="e"')
 _SHEET: Final = re.compile(r"xl/worksheets/[^/]+\.xml")
+_BREAK: Final = re.compile(r"[\r\n]")
 _CHUNK: Final = 65_536
 _LONGEST_CELL_TAG: Final = 200
 
 
-@attrs.frozen
+@attrs.define(eq=False)
 class Record:
     """The cells of a row as they are in the file, and the lines on which it begins and ends."""
 
@@ -55,6 +56,8 @@ class Record:
     last: int
     cells: Sequence[str]
     delimiter: str = ","
+    has_breaks: bool = False
+    """Whether a cell may have a line break."""
 
 
 def guard(cell: str) -> str:
@@ -106,7 +109,8 @@ def csv_records(stream: io.BufferedReader) -> Iterator[Record | Problem]:
             yield Problem(Place("", line), f"is not CSV: {error}.")
         else:
             if any(map(str.strip, cells)):
-                yield Record(line, before + reader.line_num, cells, delimiter)
+                last = before + reader.line_num
+                yield Record(line, last, cells, delimiter, last != line)
 
 
 def _delimiter_of(header: str) -> str:
@@ -150,7 +154,7 @@ def excel_records(stream: IO[bytes]) -> Iterator[Record]:
         for line, cells in enumerate(sheet.to_python(skip_empty_area=False), start=1):
             texts = [_text_of(cell) for cell in cells]
             if any(map(str.strip, texts)):
-                yield Record(line, line, texts)
+                yield Record(line, line, texts, has_breaks=any(map(_BREAK.search, texts)))
 
 
 def _text_of(cell: Any) -> str:
@@ -267,13 +271,13 @@ class _Table:
     def row(self, record: Record) -> Iterator[Item]:
         """Yield the row, or its problems."""
         line, cells, width = record.line, record.cells, len(self._columns)
-        if len(cells) < width or any(map(str.strip, cells[width:])):
+        if len(cells) != width and (len(cells) < width or any(map(str.strip, cells[width:]))):
             yield Problem(
                 Place(self._rules.file, line, min(len(cells), width) + 1),
                 f"the row has {len(cells)} cells, and the header has {width}.{_stray_quote(record)}",
             )
             return
-        if broken := list(self._broken_cells(record)):
+        if (record.has_breaks or self._nameless) and (broken := list(self._broken_cells(record))):
             yield from broken
             return
         number_id, number, wrong = self._key(line, cells)
@@ -299,7 +303,7 @@ class _Table:
                 )
         for index, name in enumerate(self._columns):
             cell = record.cells[index]
-            if ("\n" in cell or "\r" in cell) and name != "destinations" and len(cell.strip().splitlines()) > 1:
+            if _BREAK.search(cell.strip()) and name != "destinations":
                 message = f"a line break in a cell is not allowed.{_stray_quote(record)}"
                 yield Problem(self._place(record.line, index), message)
 

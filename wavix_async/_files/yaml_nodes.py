@@ -84,7 +84,11 @@ def parse_yaml(stream: IO[bytes], file: str, read: Callable[[Iterator[Any]], Ite
         raise InputError("Reading YAML needs PyYAML: pip install 'wavix-async[yaml]'.") from None
 
     loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    text = _Text(unpack(stream))
+    try:
+        text = _Text(unpack(stream))
+    except UnreadableError as error:
+        yield error.problem(file)
+        return
     try:
         yield from read(yaml.parse(text, Loader=loader))
     except UnreadableError as error:
