@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support import examples as ex
-from tests.support.spreadsheets import ERROR, workbook
+from tests.support.spreadsheets import ERROR, FORMULA, workbook
 from wavix_async import InputError, NumberDestination, NumberUpdate
 from wavix_async._files import Problem, Row, Rules, guard, read_rows
 
@@ -135,7 +135,8 @@ class TestExcel:
             ),
             ([[["id", "sms_enabled"], [1001.5, True]]], "line 2, column 1 (id): must be the number's record id"),
             ([[["id", "sms_enabled"], [1, 0.5]]], "line 2, column 2 (sms_enabled): must be true or false"),
-            ([[["id", "call_status_url"], [1, ERROR]]], "cell B2 has an error such as #N/A or #REF!: correct it, or"),
+            ([[["id", "call_status_url"], [1, FORMULA]]], "the formula in cell B2 has no result: open the file in"),
+            ([[["id", "call_status_url"], [1, ERROR]]], "cell B2 has an error such as #N/A: correct it, or"),
             (
                 [[["id", "call_status_url"], [1, f"{URL}\nx"]]],
                 "line 2, column 2 (call_status_url): a line br",

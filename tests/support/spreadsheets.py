@@ -10,10 +10,12 @@ from xml.sax.saxutils import escape
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["ERROR", "workbook"]
+__all__ = ["ERROR", "FORMULA", "workbook"]
 
 ERROR = object()
 """A cell with the error #N/A."""
+FORMULA = object()
+"""A cell with a formula that no spreadsheet has computed."""
 
 _MAIN = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
 _RELS = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
@@ -65,6 +67,8 @@ def _cell(row: int, column: int, value: object) -> str:
         return ""
     if value is ERROR:
         return f'<c {place} t="e"><v>#N/A</v></c>'
+    if value is FORMULA:
+        return f"<c {place}><f>A1&amp;A2</f><v></v></c>"
     if isinstance(value, bool):
         return f'<c {place} t="b"><v>{int(value)}</v></c>'
     if isinstance(value, int | float):

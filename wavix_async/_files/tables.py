@@ -41,11 +41,15 @@ _KNOWN: Final = (*KEYS, *FIELDS, *READ_ONLY)
 _DELIMITERS: Final = ",;\t|"
 # Excel reads and writes such a line before the header.
 _SEPARATOR_LINE: Final = re.compile(r'"?sep=(?P<delimiter>[,;\t|])"?[,;\t|]*\s*', re.IGNORECASE)
-_ERROR_CELL: Final = re.compile(rb'<c r="([A-Z]+[0-9]+)"[^>]* t="e"')
+_BAD_CELL: Final = re.compile(
+    rb'<c r="(?P<error>[A-Z]+[0-9]+)"[^>]* t="e"'
+    rb'|<c r="(?P<formula>[A-Z]+[0-9]+)"(?![^>]* t="str")[^>]*><f(?:[^>]*/>|[^<]*</f>)(?:<v></v>|<v ?/>)?</c>'
+)
+"""An error such as #N/A, or a formula that a program has written and no spreadsheet has computed."""
 _SHEET: Final = re.compile(r"xl/worksheets/[^/]+\.xml")
 _BREAK: Final = re.compile(r"[\r\n]")
 _CHUNK: Final = 65_536
-_LONGEST_CELL_TAG: Final = 200
+_LONGEST_CELL: Final = 16_384
 
 
 @attrs.define(eq=False)
@@ -147,9 +151,9 @@ def excel_records(stream: IO[bytes]) -> Iterator[Record]:
     if len(sheets) > 1:
         names = ", ".join(repr(sheet.name) for sheet in sheets)
         raise UnreadableError(f"has {len(sheets)} sheets with cells ({names}): keep one, and delete the others.")
-    # The library reads an error as an empty cell.
-    if cell := _find_error(content):
-        raise UnreadableError(f"cell {cell} has an error such as #N/A or #REF!: correct it, or empty the cell.")
+    # The library reads such cells as empty.
+    if problem := _bad_cell(content):
+        raise UnreadableError(problem)
     for sheet in sheets:
         for line, cells in enumerate(sheet.to_python(skip_empty_area=False), start=1):
             texts = [_text_of(cell) for cell in cells]
@@ -164,7 +168,7 @@ def _text_of(cell: Any) -> str:
     return str(cell).lower() if isinstance(cell, bool) else str(cell)
 
 
-def _find_error(content: IO[bytes]) -> str | None:
+def _bad_cell(content: IO[bytes]) -> str | None:
     if not zipfile.is_zipfile(content):
         return None
     with zipfile.ZipFile(content) as book:
@@ -172,9 +176,12 @@ def _find_error(content: IO[bytes]) -> str | None:
             with book.open(name) as sheet:
                 rest = b""
                 while chunk := sheet.read(_CHUNK):
-                    if found := _ERROR_CELL.search(text := rest + chunk):
-                        return found[1].decode()
-                    rest = text[-_LONGEST_CELL_TAG:]
+                    if found := _BAD_CELL.search(text := rest + chunk):
+                        if cell := found["error"]:
+                            return f"cell {cell.decode()} has an error such as #N/A: correct it, or empty the cell."
+                        cell = found["formula"].decode()
+                        return f"the formula in cell {cell} has no result: open the file in a spreadsheet and save it."
+                    rest = text[-_LONGEST_CELL:]
     return None
 
 
