@@ -120,7 +120,7 @@ def test_what_matches_is_counted_with_its_place():
         match.updates(page)
 
     assert [(str(place), text, count) for place, text, count in match.selections()] == [
-        ("<stream>, line 2, column 3", "select label: a or None", 1),
+        ("<stream>, line 2, column 3", "select label: a or null", 1),
         ("<stream>, line 3, column 11", "except city: X", 1),
         ("<stream>, line 7, column 3", "select all", 3),
     ]

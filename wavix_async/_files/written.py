@@ -33,9 +33,8 @@ def replacing(target: Path) -> Iterator[IO[str]]:
     Only the user can read it, unless it replaces a file that others can read.
     """
     temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
-        with open(descriptor, "w", encoding="utf-8", newline="") as stream:
+        with open(temporary, "x", encoding="utf-8", newline="", opener=_open_private) as stream:
             yield stream
             stream.flush()
             os.fsync(stream.fileno())
@@ -45,6 +44,10 @@ def replacing(target: Path) -> Iterator[IO[str]]:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def _open_private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
 
 
 class Outcomes:

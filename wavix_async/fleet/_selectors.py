@@ -1,6 +1,7 @@
 """`Selector`: the desired settings of all numbers that meet criteria."""
 
 import fnmatch
+import json
 import re
 import typing
 from collections.abc import Callable, Iterator, Mapping
@@ -146,7 +147,10 @@ class Selector:
 
 
 def _describe(criteria: Mapping[str, tuple[Any, ...]]) -> str:
-    return ", ".join(f"{name}: {' or '.join(map(str, values))}" for name, values in criteria.items()) or "all"
+    def text(value: Any) -> str:
+        return value if isinstance(value, str) else json.dumps(value)
+
+    return ", ".join(f"{name}: {' or '.join(map(text, values))}" for name, values in criteria.items()) or "all"
 
 
 def _test(name: str, values: tuple[Any, ...]) -> Callable[[Number], bool]:
