@@ -44,6 +44,26 @@ def test_an_id_that_is_none_is_refused_before_anything_is_sent(client: WavixClie
         client.numbers.bulk_update([(1, ON), (number_id, ON)])
 
 
+@pytest.mark.parametrize("as_mapping", [False, True], ids=["pairs", "mapping"])
+async def test_ids_of_numpy_are_numbers(as_mapping: bool) -> None:
+    class Id:
+        ndim = 0
+
+        def __init__(self, value: int) -> None:
+            self.value = value
+
+        def item(self) -> int:
+            return self.value
+
+    Id.__module__ = "numpy"
+    async with client_of(StubSession()) as client:
+        updates: Any = {Id(7): ON} if as_mapping else [(Id(7), ON)]
+        results = [result async for result in client.numbers.bulk_update(updates)]
+    assert [(type(result.id), result.id, result.ok) for result in results] == [(int, 7, True)]
+    with pytest.raises(InputError, match="number_id must be a positive integer, got 0"):
+        client.numbers.bulk_update([(Id(0), ON)])
+
+
 def test_an_empty_update_is_refused_and_the_fields_are_named(client: WavixClient) -> None:
     with pytest.raises(InputError, match=r"NumberUpdate is empty.*sms_enabled.*call_status_url"):
         client.numbers.bulk_update({1: NumberUpdate()})

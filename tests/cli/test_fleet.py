@@ -138,7 +138,7 @@ class TestPlan:
         assert "2 numbers will change; 0 already match; 30 missing." in ran.out
         assert all(f"no number with the id {number}" in ran.err for number in lacking)
         page = (place / "plan.html").read_text()
-        assert "lists 30 numbers that the account does not have" in page
+        assert "30 entries of the file match nothing in the account" in page
         assert "no number with the id 9030" in page
 
     def test_a_page_of_it(self, cli: Cli, sandbox: Sandbox, place: Path):

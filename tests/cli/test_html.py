@@ -209,7 +209,7 @@ def test_a_number_is_shown_once_beside_its_fields():
 def test_missing_numbers_are_named():
     text = plan_page(Plan(missing=tuple(f"line {n}" for n in range(1_000)), missing_count=5_000))  # type: ignore[arg-type]
     read = Checked(text)
-    assert "The file lists 5,000 numbers that the account does not have." in read.text
+    assert "5,000 entries of the file match nothing in the account." in read.text
     assert "The first 200 of 5,000." in read.text
 
 

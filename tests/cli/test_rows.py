@@ -14,8 +14,9 @@ import pytest
 pytest.importorskip("cyclopts")
 
 from wavix_async import InputError, NumberDestination, NumberUpdate
+from wavix_async._files import RowLayout
 from wavix_async.cli._exit import Quit
-from wavix_async.cli._input import Layout, Rows, open_rows
+from wavix_async.cli._input import Rows, open_rows
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,16 +24,16 @@ if TYPE_CHECKING:
 ROUTE = {"destination": "[did]@sip.example.com", "priority": 1, "transport": 1}
 
 
-def rows(content: str | bytes, layout: Layout = "csv", **common: Any) -> Rows:
+def rows(content: str | bytes, layout: RowLayout = "csv", **common: Any) -> Rows:
     raw = content.encode() if isinstance(content, str) else content
     return Rows(io.BytesIO(raw), "numbers.csv", layout, common)
 
 
-def problems(content: str | bytes, layout: Layout = "csv", **common: Any) -> list[str]:
+def problems(content: str | bytes, layout: RowLayout = "csv", **common: Any) -> list[str]:
     return [str(problem) for problem in rows(content, layout, **common).check(20).problems]
 
 
-def updates(content: str | bytes, layout: Layout = "csv", **common: Any) -> dict[int, NumberUpdate]:
+def updates(content: str | bytes, layout: RowLayout = "csv", **common: Any) -> dict[int, NumberUpdate]:
     made = rows(content, layout, **common)
     assert made.check(20).problems == []
     return dict(made)
@@ -90,7 +91,7 @@ class TestCsv:
             "line 6, column 4: the row has 4 cells, and the header has 3.",
         ]
 
-    @pytest.mark.parametrize("text", ["0", "+5", "1.0", "0x1", "\u0661", "1e3", "9" * 30])
+    @pytest.mark.parametrize("text", ["0", "+5", "1.0", "0x1", "\u0661", "1f3", "9" * 30])
     def test_an_invalid_id(self, text: str):
         (problem,) = problems(f"id,sms_enabled\n{text},yes\n")
         assert problem.startswith("line 2, column 1 (id): must be the number's record id")
@@ -131,14 +132,16 @@ class TestCsv:
         assert problems('id,sms_relay_url\n1,"https://x\n2,y\n') == ["line 2: is not CSV: unexpected end of data."]
 
     def test_bytes_that_are_no_text(self):
-        assert problems(b"id,sms_enabled\n1,\xe9\n") == ["line 2, column 3: is not UTF-8: save the file as UTF-8."]
+        assert problems(b"id,sms_enabled\n1,\xe9\n") == [
+            'line 2, column 3: is not UTF-8: save the file as UTF-8 (in Excel: "CSV UTF-8").'
+        ]
 
     @pytest.mark.parametrize(
         ("header", "message"),
         [
-            ("sms_enabled", "line 1: the header must have the column id; the columns are id, sms_enabled, "),
-            ("id;sms_enabled", "line 1: the header must have the column id"),
-            ("id,label", "line 1, column 2 (label): unknown column; the columns are id, "),
+            ("sms_enabled", "line 1: the header must have the column id; the columns are id, number, sms_enabled, "),
+            ("number,sms_enabled", "line 1: the header must have the column id"),
+            ("id,status", "line 1, column 2 (status): unknown column; the columns are id, "),
             ("id,sms_enabled,sms_enabled", "line 1, column 3 (sms_enabled): duplicate column: remove one."),
             ("id", "line 1: there is nothing to change: add columns (sms_enabled, "),
         ],
@@ -198,12 +201,15 @@ class TestNdjson:
         ("line", "message"),
         [
             ('{"id": 1,', "line 2, column 10: is not JSON: "),
-            ('{"sms_enabled": true}', "line 2, column id: must be the number's record id, "),
+            (
+                '{"sms_enabled": true}',
+                "line 2: the id is missing. `wavix-async fleet apply` also finds numbers by their ",
+            ),
             ('{"id": true, "sms_enabled": true}', "line 2, column id: must be "),
             ('{"id": "1", "sms_enabled": true}', "line 2, column id: must be "),
             ('{"id": 1, "sms_enabled": "yes"}', "line 2, column sms_enabled: must be true or false; "),
             ('{"id": 1, "sms_enabled": 1}', "line 2, column sms_enabled: must be true or false; "),
-            ('{"id": 1, "label": "x"}', "line 2, column label: unknown field; the fields are id, "),
+            ('{"id": 1, "status": "x"}', "line 2, column status: unknown field; the fields are id, "),
             ('{"id": 1, "id": 2, "sms_enabled": true}', "line 2, column id: duplicate field: remove one."),
             ('{"id": 1}', "line 2: no changes: "),
             ('{"id": 9, "sms_enabled": true}', "line 2, column id: number 9 is already in line 1."),
@@ -226,16 +232,21 @@ class TestFiles:
             ("a.csv", "id\n", "csv"),
             ("a.NDJSON", "", "ndjson"),
             ("a.jsonl", "", "ndjson"),
-            ("a.txt", '\ufeff\n {"id": 1}', "ndjson"),
-            ("a.txt", "1\n", "csv"),
-            ("a", "", "csv"),
+            ("a.json.gz", "", "ndjson"),
+            ("a.txt", '\ufeff\n {"id": 1}', None),
         ],
     )
-    def test_the_layout_by_suffix_or_first_character(self, tmp_path: Path, name: str, content: str, layout: str):
+    def test_the_layout_by_suffix(self, tmp_path: Path, name: str, content: str, layout: str | None):
         path = tmp_path / name
         path.write_text(content, encoding="utf-8")
         with open_rows(str(path), None, {}) as opened:
             assert opened.layout == layout
+
+    @pytest.mark.parametrize("content", ['\ufeff\n {"id": 1}', "1\n", "id\n1\n"])
+    def test_the_layout_by_the_first_character(self, content: str):
+        assert dict(Rows(io.BytesIO(content.encode()), "a", None, {"sms_enabled": True})) == {
+            1: NumberUpdate(sms_enabled=True)
+        }
 
     def test_the_layout_that_is_given_wins(self, tmp_path: Path):
         path = tmp_path / "a.csv"

@@ -205,6 +205,7 @@ def judged(kind: Any, value: Any) -> list[str]:
 # --- what is taken: request bodies ---
 
 texts = st.text(max_size=12)
+urls = st.text("ab/?#=&%é", max_size=12).map("https://x".__add__)
 targets = st.builds(
     NumberDestination,
     destination=texts,
@@ -223,11 +224,11 @@ updates = st.builds(
     NumberUpdate,
     sms_enabled=unset | st.booleans(),
     destinations=unset | st.lists(targets, max_size=3),
-    sms_relay_url=unset | st.none() | texts,
+    sms_relay_url=unset | st.none() | urls,
     call_recording_enabled=unset | st.booleans(),
     transcription_enabled=unset | st.booleans(),
     transcription_threshold=unset | st.integers(),
-    call_status_url=unset | st.none() | texts,
+    call_status_url=unset | st.none() | urls,
 )
 
 

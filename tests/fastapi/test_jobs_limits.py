@@ -100,7 +100,7 @@ async def test_a_key_without_end_is_named_by_its_beginning(client: httpx.AsyncCl
 async def test_half_a_character_is_refused_at_its_place(client: httpx.AsyncClient):
     body = (
         b'{"changes": [{"numbers": ["\\ud800"], "set": {"sms_enabled": true}},'
-        b'{"ids": [1001], "set": {"call_status_url": "https://a.example/\\ud800"}}]}'
+        b'{"ids": [1001], "set": {"destinations": [{"destination": "\\ud800", "priority": 1, "transport": 1}]}}]}'
     )
     answer = await client.post("/fleet/jobs", content=body, headers=JSON)
     assert answer.status_code == 422
@@ -108,6 +108,24 @@ async def test_half_a_character_is_refused_at_its_place(client: httpx.AsyncClien
         ["changes", 0, "numbers", 0],
         ["changes", 1, "set"],
     ]
+
+
+@pytest.mark.parametrize(
+    "url", ["ftp://a.example/", "NULL", "-", "https://a.example/a b", "https://a.example/\\n", "\\ud800"]
+)
+async def test_a_text_that_is_not_a_url_is_refused_at_its_field(client: httpx.AsyncClient, url: str):
+    body = f'{{"changes": [{{"ids": [1001], "set": {{"call_status_url": "{url}"}}}}]}}'
+    answer = await client.post("/fleet/jobs", content=body.encode(), headers=JSON)
+    assert answer.status_code == 422
+    (problem,) = answer.json()["detail"]
+    assert problem["loc"][1:] == ["changes", 0, "set", "call_status_url"]
+    assert "NumberUpdate.call_status_url must be a URL" in problem["msg"]
+
+
+async def test_digits_with_a_decimal_part_are_no_phone_number(client: httpx.AsyncClient):
+    body = {"changes": [{"numbers": ["14155550001", "4930123456.0"], "set": ON}]}
+    answer = await client.post("/fleet/jobs", json=body)
+    assert [problem["loc"][1:] for problem in answer.json()["detail"]] == [["changes", 0, "numbers", 1]]
 
 
 async def test_no_json_is_refused_as_by_every_other_route(client: httpx.AsyncClient):

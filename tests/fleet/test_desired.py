@@ -40,7 +40,7 @@ class TestTables:
         content = (
             "id,number,sms_enabled,call_status_url,destinations\n"
             "1001,,true,null,\n"
-            ',+1 (415) 555-10.02,,https://x.test/,"[]"\n'
+            ',+1 (415) 555.1002,,https://x.test/,"[]"\n'
             f'1003,14155551003,,,"{json.dumps([ROUTE]).replace(chr(34), chr(34) * 2)}"\n'
         )
         match = desired(content).match()
@@ -190,7 +190,7 @@ class TestSources:
         update = NumberUpdate(
             sms_enabled=False,
             destinations=[NumberDestination(destination="32882", priority=1, transport=5, trunk_id=7)],
-            sms_relay_url="\ud800 'odd'\n",
+            sms_relay_url="https://x.test/'odd'?\u00e9",
             call_status_url=None,
             transcription_threshold=-3,
         )
@@ -199,24 +199,62 @@ class TestSources:
             NumberUpdate(),
         ]
 
+    def test_rows_of_a_data_frame(self):
+        def scalar(value: object) -> Any:
+            return type("int64", (), {"__module__": "numpy", "ndim": 0, "item": lambda self: value})()
+
+        nan = float("nan")
+        source = zip(
+            [scalar(1), scalar("14155550002"), 3],
+            [
+                {"sms_enabled": scalar(True)},
+                {"sms_enabled": nan, "call_status_url": "https://x.test/"},
+                {"sms_enabled": None, "transcription_threshold": 6.0},
+            ],
+            strict=True,
+        )
+        assert read(source).match().updates([number(1), number(2), number(3)]) == [
+            ON,
+            NumberUpdate(call_status_url="https://x.test/"),
+            NumberUpdate(transcription_threshold=6),
+        ]
+        with pytest.raises(
+            FleetFileError, match=r"call_status_url is None, which may be an empty cell: .* to clear it"
+        ):
+            read([(1, {"call_status_url": None})])
+        for key in (nan, 1001.0):
+            with pytest.raises(FleetFileError, match="where an id is missing, pandas makes decimals of all"):
+                read([(key, ON)])  # type: ignore[list-item]
+
+    def test_a_real_data_frame(self):
+        pandas = pytest.importorskip("pandas")
+        frame = pandas.DataFrame({"id": [1, 2], "sms_enabled": [True, None], "transcription_threshold": [None, 6]})
+        wanted = [ON, NumberUpdate(transcription_threshold=6)]
+        for each in (frame, frame.convert_dtypes()):
+            fields = each[["sms_enabled", "transcription_threshold"]].to_dict("records")
+            for ids in (each.id, each.id.to_numpy()):
+                assert read(zip(ids, fields, strict=True)).match().updates([number(1), number(2)]) == wanted
+
     def test_wrong_pairs_are_reported_by_their_index(self):
-        bad: list[Any] = [(1, ON), 5, (0, ON), ("x", ON), (2, {"sms_enabled": True}), (1, OFF), (True, ON)]
+        bad: list[Any] = [(1, ON), 5, (0, ON), ("x", ON), (2, {"sms": True}), (3, "on"), (1, OFF), (True, ON)]
         with pytest.raises(FleetFileError) as caught:
             read(bad)
         assert [str(problem) for problem in sorted(caught.value.problems, key=str)] == [
             "<iterable>[1]: must be a pair of an id and a NumberUpdate; got 5.",
             "<iterable>[2]: must be the number's record id, a positive whole number; got 0.",
             "<iterable>[3]: must be a phone number, such as +1 415 555 0100; got 'x'.",
-            "<iterable>[4]: must have a NumberUpdate; got dict.",
-            "<iterable>[5]: id 1 is already in [0].",
-            "<iterable>[6]: must be the number's record id, a positive whole number; got True.",
+            "<iterable>[4]: unknown field sms; the fields are sms_enabled, destinations, sms_relay_url, "
+            "call_recording_enabled, transcription_enabled, transcription_threshold, call_status_url.",
+            "<iterable>[5]: must have a NumberUpdate, or a mapping of its fields; got str.",
+            "<iterable>[6]: id 1 is already in [0].",
+            "<iterable>[7]: must be the number's record id, a positive whole number; got True.",
         ]
 
     def test_no_source_at_all(self):
         for source in (5, b"id,sms_enabled\n", None):
             with pytest.raises(InputError, match="source must be a path, a file, or"):
                 read(source)  # type: ignore[arg-type]
-        with pytest.raises(InputError, match="layout must be one of csv, ndjson, yaml"):
+        with pytest.raises(InputError, match="layout must be one of csv, ndjson, xlsx, yaml"):
             read(io.BytesIO(), layout="xml")  # type: ignore[arg-type]
 
     def test_what_a_source_raises_is_raised(self):

@@ -108,6 +108,24 @@ async def test_an_account_without_numbers(tmp_path: Path):
     assert len(read(tmp_path / "a.csv")) == 0
 
 
+async def test_only_the_user_can_read_a_new_file(wavix: WavixClient, tmp_path: Path):
+    await export(wavix, tmp_path / "a.csv")
+    assert stat.S_IMODE((tmp_path / "a.csv").stat().st_mode) == 0o600
+
+
+async def test_a_label_is_shown_as_text_and_ignored(wavix: WavixClient, sandbox: Sandbox, tmp_path: Path):
+    sandbox.change(FIRST, label="=1+1", city="a\nb", country=None)
+    for suffix in ("csv", "ndjson"):
+        await export(wavix, tmp_path / f"a.{suffix}")
+    with (tmp_path / "a.csv").open(newline="") as stream:
+        row = next(csv.DictReader(stream))
+    assert list(row)[:5] == ["id", "number", "label", "city", "country"]
+    assert (row["label"], row["city"], row["country"]) == ("'=1+1", '"a\\nb"', "")
+    (tmp_path / "a.csv").write_text((tmp_path / "a.csv").read_text().replace("support", "sales"))
+    for suffix in ("csv", "ndjson"):
+        assert len(await plan(wavix, tmp_path / f"a.{suffix}")) == 0
+
+
 class TestWholeOrNothing:
     async def test_a_refusal_leaves_the_old_file(self, sandbox: Sandbox, tmp_path: Path):
         path = tmp_path / "fleet.csv"
@@ -324,6 +342,8 @@ texts = st.text(max_size=8) | st.sampled_from(
     ["null", "NULL", "~", "true", '"', '"null"', " x ", "a\nb", "\r\n", "\x85", "\u2028", "\ufeff", "007", "#", "=1+1",
      "*a", "- x: y", "a,b;c", "\ud800", "\x00\x7f", "\U0001f600", "{}", "https://x.test/?a=b&c=%20#f"]
 )  # fmt: skip
+formulas = st.sampled_from(["=cmd|' /C calc'!A0", "+1", "-5", "@x", "'quoted", "''", "'", "\t=1", "+1 415 555 0100"])
+urls = st.text("abc:/?#&=;,|'\"+\u00e9\U0001f600\u2028 \n", max_size=8).map("https://x".__add__)
 raw = st.one_of(
     st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False), texts, st.just([]), st.just({"a": [1]})
 )
@@ -338,13 +358,16 @@ routes = st.lists(
 numbers = st.fixed_dictionaries(
     {},
     optional={
-        "number": texts | raw | st.just("+1 415 555 0100"),
+        "number": texts | raw | formulas,
+        "label": texts | raw | formulas,
+        "city": texts | raw | formulas,
+        "country": texts | raw | formulas,
         "sms_enabled": st.booleans() | raw,
         "destination": routes | raw,
-        "sms_relay_url": texts | raw,
+        "sms_relay_url": texts | raw | formulas | urls,
         "call_recording_enabled": raw,
         "transcription_threshold": st.integers() | raw,
-        "call_status_url": texts | raw,
+        "call_status_url": texts | raw | urls,
     },
 )
 
@@ -375,14 +398,38 @@ def test_what_is_written_of_any_number_differs_from_it_in_nothing(layout: Layout
     wait(given(layout=st.just(layout), payloads=PAYLOADS)(what_is_written_differs_in_nothing))()
 
 
+@pytest.mark.parametrize("delimiter", [";", "\t", "|"])
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_what_a_spreadsheet_saves_of_an_export_differs_in_nothing(delimiter: str, encoding: str):
+    def differs_in_nothing(payloads: list[dict[str, Any]]) -> None:
+        account = account_of(payloads)
+        rows = csv.reader(io.StringIO(exported(account, "csv").decode()))
+        saved = io.StringIO()
+        csv.writer(saved, delimiter=delimiter, quoting=csv.QUOTE_ALL).writerows([*row, ""] for row in rows)
+        assert not any(cell.startswith(("=", "@")) for row in rows for cell in row)
+        match = read(io.BytesIO(f"sep={delimiter}\r\n{saved.getvalue()}\r\n".encode(encoding)), layout="csv").match()
+        updates = match.updates(account)
+        assert [update and update.differs_from(each) for update, each in zip(updates, account, strict=True)] == [
+            () for _ in account
+        ]
+
+    settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.too_slow])(
+        given(payloads=PAYLOADS)(differs_in_nothing)
+    )()
+
+
+def account_of(payloads: list[dict[str, Any]]) -> list[Number]:
+    return [
+        from_dict(Number, {**ex.number(number=f"1415555000{at}"), **payload, "id": at + 1})
+        for at, payload in enumerate(payloads)
+    ]
+
+
 PAYLOADS = st.lists(numbers, min_size=1, max_size=3)
 
 
 def what_is_written_differs_in_nothing(layout: Layout, payloads: list[dict[str, Any]]) -> None:
-    account = [
-        from_dict(Number, {**ex.number(number=f"1415555000{at}"), **payload, "id": at + 1})
-        for at, payload in enumerate(payloads)
-    ]
+    account = account_of(payloads)
     written = exported(account, layout)
     match: Match = read(io.BytesIO(written), layout=layout).match()
 
@@ -406,10 +453,10 @@ def test_a_flag_in_place_of_a_transport_is_not_written_as_a_number(layout: Layou
 def test_nothing_that_can_be_said_is_left_out(layout: Layout):
     if layout == "yaml":
         pytest.importorskip("yaml")
-    odd = 'a "b",\n\u2028 \U0001f600 null'
+    odd, url = 'a "b",\n\u2028 \U0001f600 null', "https://x.test/?a=1,2;'\U0001f600\""
     account = [
-        number(1, sms_relay_url=odd, call_status_url=None, sms_enabled=False, transcription_threshold=0),
-        number(2, sms_relay_url="", call_status_url="null", destination=[], sms_enabled=None),
+        number(1, sms_relay_url=url, call_status_url=None, sms_enabled=False, transcription_threshold=0),
+        number(2, sms_relay_url="", call_status_url="HTTP://null", destination=[], sms_enabled=None),
         number(3, destination=[ex.destination(destination=odd, transport=5, trunk_id=7), ex.destination(priority=2)]),
     ]
     written = exported(account, layout)
@@ -418,8 +465,8 @@ def test_nothing_that_can_be_said_is_left_out(layout: Layout):
     assert first is not None
     assert second is not None
     assert third is not None
-    assert (first.sms_relay_url, first.call_status_url, first.sms_enabled) == (odd, None, False)
-    assert (second.sms_relay_url, second.call_status_url, second.destinations) == (None, "null", ())
+    assert (first.sms_relay_url, first.call_status_url, first.sms_enabled) == (url, None, False)
+    assert (second.sms_relay_url, second.call_status_url, second.destinations) == (None, "HTTP://null", ())
     assert not second.sms_enabled
     assert third.destinations == (
         NumberDestination(destination=odd, priority=1, transport=5, trunk_id=7),

@@ -85,6 +85,79 @@ def test_all_criteria_must_hold():
     assert selected("all", one, two, three) == [1, 2, 3]
 
 
+LABELS = ["a", "a", "b", None]
+
+
+@pytest.mark.parametrize(
+    ("exceptions", "left"),
+    [
+        ("{label: a}", [3, 4]),
+        ("{label: a, city: X}", [2, 3, 4]),
+        ("[{label: a, city: X}, {label: [b, null]}]", [2]),
+        ("{number: '*4'}", [1, 2, 3]),
+    ],
+)
+def test_a_selector_can_leave_numbers_out(exceptions: str, left: list[int]):
+    numbers = [
+        number(1, label="a", city="X"),
+        number(2, label="a", city="Y"),
+        number(3, label="b"),
+        number(4, label=None),
+    ]
+    assert selected(f"all\n  except: {exceptions}", *numbers) == left
+
+
+def test_what_matches_is_counted_with_its_place():
+    match = desired(
+        "numbers:\n- select: {label: [a, null]}\n  except: {city: X}\n  set: {sms_enabled: yes}\n"
+        "- id: 5\n  set: {sms_enabled: no}\n- select: all\n  set: {cnam: yes}\n".replace(
+            "cnam", "transcription_enabled"
+        )
+    ).match()
+    numbers = [number(1, label="a", city="X"), number(2, label="a", city="Y"), number(3, label="b", city="X")]
+    for listing, page in ((1, numbers), (2, numbers[1:]), (2, numbers[:1])):
+        match.begin_listing(listing)
+        match.updates(page)
+
+    assert [(str(place), text, count) for place, text, count in match.selections()] == [
+        ("<stream>, line 2, column 3", "select label: a or null", 1),
+        ("<stream>, line 3, column 11", "except city: X", 1),
+        ("<stream>, line 7, column 3", "select all", 3),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("entry", "message"),
+    [
+        ("{id: 1, except: {label: a}, set: {sms_enabled: on}}", "line 2, column 11: except needs select beside it."),
+        (
+            "{select: all, except: {}, set: {sms_enabled: on}}",
+            "line 2, column 25: except must be a mapping with",
+        ),
+        (
+            "{select: all, except: [], set: {sms_enabled: on}}",
+            "line 2, column 25: except must be a mapping with",
+        ),
+        (
+            "{select: all, except: a, set: {sms_enabled: on}}",
+            "line 2, column 25: except must be a mapping with",
+        ),
+        (
+            "{select: all, except: {lable: a}, set: {sms_enabled: on}}",
+            "line 2, column 26: unknown key lable in a selec",
+        ),
+        (
+            "{select: all, except: {channels: a}, set: {sms_enabled: on}}",
+            "line 2, column 36 (channels): must be",
+        ),
+    ],
+)
+def test_what_is_wrong_with_an_exception(entry: str, message: str):
+    with pytest.raises(FleetFileError) as caught:
+        desired(f"numbers:\n- {entry}\n")
+    assert str(caught.value.problems[0]).removeprefix("<stream>, ").startswith(message)
+
+
 def test_every_plain_field_of_a_number_can_be_selected_by():
     plain = {name for name, (kind, _) in ex.NUMBER_FIELDS.items() if kind in {"int", "str", "bool", "enum"}}
 

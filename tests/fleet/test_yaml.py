@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import sys
 import tracemalloc
+from typing import Any
 
 import pytest
 
@@ -46,9 +48,12 @@ numbers:
 - ids: [4, 5]
   set: {sms_relay_url: https://x.test/}
 - numbers: ["+1 415 555 0006", 14155550007]
-  set: {call_status_url: "null"}
+  set: {call_status_url: "https://x.test/null"}
 """
-        relayed, worded = NumberUpdate(sms_relay_url="https://x.test/"), NumberUpdate(call_status_url="null")
+        relayed, worded = (
+            NumberUpdate(sms_relay_url="https://x.test/"),
+            NumberUpdate(call_status_url="https://x.test/null"),
+        )
         assert updates(content, *map(number, range(1, 9))) == [
             NumberUpdate(sms_enabled=True, call_status_url=None),
             NumberUpdate(destinations=[NumberDestination(destination="14155550142", priority=1, transport=4)]),
@@ -124,6 +129,16 @@ numbers:
         ]
 
 
+@pytest.mark.parametrize("pack", [gzip.compress, lambda text: text.decode().encode("utf-16")], ids=["gzip", "utf-16"])
+def test_a_packed_file(pack: Any):
+    content = pack("numbers:\n- {id: 1, set: {call_status_url: https://x.test/é}}\n".encode())
+    assert desired(content).match().updates([number(1)]) == [NumberUpdate(call_status_url="https://x.test/é")]
+
+
+def test_a_damaged_gzip_file():
+    assert problems(gzip.compress(b"numbers: []\n" * 99)[:-9])[0].startswith("is not a whole gzip file: ")
+
+
 class TestProblems:
     def test_all_that_is_wrong_is_reported_at_once_with_line_and_column(self):
         content = """\
@@ -194,9 +209,9 @@ nummbers: []
             (b"numbers: []\n---\nnumbers: []\n", "line 2, column 1: a second document: only one is allowed."),
             (b"numbers:\n- {id: 1, set: {a: [}\n", "line 2, column 21: is not YAML: "),
             (b"numbers:\n- id: 1\n\tset: {}\n", "line 3, column 1: is not YAML: "),
-            (b"numbers: []\n# \xc3\xa9 \xff\n", "line 2, column 5: is not UTF-8: save the file as UTF-8."),
+            (b"numbers: []\n# \xc3\xa9 \xff\n", "line 2, column 5: is not UTF-8: save the file as UTF-8 "),
             (b"numbers: []\n# \xe2\x82", "line 2, column 3: is not UTF-8"),
-            ("numbers: []".encode("utf-16"), "line 1, column 1: is not UTF-8"),
+            ("numbers: 1".encode("utf-16"), "line 1, column 10: numbers must be a list of entries."),
             (b"numbers: []\n# \x07", "line 2, column 3: the character '\\x07' is not allowed in YAML: escape it."),
             (
                 b"numbers:\n- id: *x\n",
@@ -232,7 +247,9 @@ nummbers: []
         assert problems("numbers:\n- {id: 0, set: {}}\n") == [
             "line 2, column 8: must be the number's record id, a positive whole number; got 0."
         ]
-        assert problems(b"numbers: []\n\xff") == ["line 2, column 1: is not UTF-8: save the file as UTF-8."]
+        assert problems(b"numbers: []\n\xff") == [
+            'line 2, column 1: is not UTF-8: save the file as UTF-8 (in Excel: "CSV UTF-8").'
+        ]
 
     def test_without_the_extra_the_message_says_what_to_install(self, monkeypatch: pytest.MonkeyPatch):
         monkeypatch.setitem(sys.modules, "yaml", None)

@@ -148,7 +148,8 @@ async def test_a_reason_with_half_a_character_can_be_printed() -> None:
 
 async def test_half_a_character_in_a_request_is_an_input_error() -> None:
     async with client_of(b"{}") as wavix:
-        for body in (NumberUpdate(sms_relay_url="https://x.test/\ud83d"), {"a": "\ud83d"}, {"\ud83d": 1}):
+        half = NumberUpdate(destinations=[{"destination": "\ud83d", "priority": 1, "transport": 1}])
+        for body in (half, {"a": "\ud83d"}, {"\ud83d": 1}):
             with pytest.raises(WavixError, match="cannot be written as JSON"):
                 await wavix.call(Operation("PATCH", "/v1/things", Number), body=body)
 

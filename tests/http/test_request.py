@@ -116,7 +116,8 @@ def test_path_values_are_quoted(text: str) -> None:
 
 @pytest.mark.req_24
 @pytest.mark.parametrize(
-    "body", [NumberUpdate(sms_relay_url="https://x.example.net/\ud800"), {"ids": {1, 2}}, object()]
+    "body",
+    [NumberUpdate(destinations=[{"destination": "\ud800", "priority": 1, "transport": 1}]), {"ids": {1, 2}}, object()],
 )
 def test_a_body_that_cannot_be_written_is_an_input_error(body: Any) -> None:
     with pytest.raises(InputError, match=r"The body of PATCH /v1/numbers/\{id\} cannot be written as JSON"):

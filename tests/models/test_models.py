@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import inspect
 import json
+import math
 import pickle
 from pathlib import Path
 from typing import Any
@@ -153,6 +154,7 @@ def test_a_misspelt_field_is_refused() -> None:
         NumberUpdate(sms_enable=True)  # type: ignore[call-arg]
 
 
+urls = st.just("") | st.text("abc.:/?#=&%+,;'\"<>{}[]\u00e9\U0001f600", min_size=1).map(lambda text: f"https://x{text}")
 wire_updates = st.fixed_dictionaries(
     {},
     optional={
@@ -160,8 +162,8 @@ wire_updates = st.fixed_dictionaries(
         "call_recording_enabled": st.booleans(),
         "transcription_enabled": st.booleans(),
         "transcription_threshold": st.integers(),
-        "sms_relay_url": st.none() | st.text(),
-        "call_status_url": st.none() | st.text(),
+        "sms_relay_url": st.none() | urls,
+        "call_status_url": st.none() | urls,
         "destinations": st.lists(
             st.fixed_dictionaries(
                 {
@@ -188,6 +190,64 @@ def test_any_update_sends_exactly_what_was_given(wire: dict[str, Any]) -> None:
     for again in (update, pickle.loads(pickle.dumps(update)), copy.deepcopy(update)):
         assert again == update
         assert ex.same(to_dict(again), wire)
+
+
+@pytest.mark.parametrize(
+    ("url", "message"),
+    [
+        ("ftp://x.test/", "must be a URL that begins with http:// or https://; got another text."),
+        ("not a url", "must be a URL that begins with http:// or https://"),
+        ("NULL", "must be a URL that begins with http:// or https://"),
+        ("-", "must be a URL that begins with http:// or https://"),
+        ("https://", "must be a URL that begins with http:// or https://"),
+        (
+            "https://x.test/a\n1002,https://x.test/b",
+            r"without blanks, line breaks .*; character 17 is '\\n'",
+        ),
+        ("https://x.test/a b", "character 17 is ' '"),
+        ("https://x.test/\x00", r"character 16 is '\\x00'"),
+        ("https://x.test/\u200b", r"character 16 is '\\u200b'"),
+    ],
+)
+@pytest.mark.parametrize("field", ["sms_relay_url", "call_status_url"])
+def test_a_text_that_is_not_a_url_is_refused_before_anything_is_sent(field: str, url: str, message: str) -> None:
+    with pytest.raises(InputError, match=f"^NumberUpdate.{field} .*{message}"):
+        NumberUpdate(**{field: url})
+
+
+def numpy_scalar(value: Any) -> Any:
+    """Return a scalar as numpy has them, without numpy."""
+    kind = type("int64", (), {"__module__": "numpy", "ndim": 0, "item": lambda self: value})
+    return kind()
+
+
+EMPTY = [type(name, (), {})() for name in ("NAType", "NaTType")]
+
+
+class TestScalarsOfNumpyAndPandas:
+    def test_they_mean_what_they_hold(self) -> None:
+        assert NumberUpdate(
+            sms_enabled=numpy_scalar(True),
+            transcription_threshold=numpy_scalar(3),
+            sms_relay_url=numpy_scalar("http://x"),
+        ) == NumberUpdate(sms_enabled=True, transcription_threshold=3, sms_relay_url="http://x")
+        with pytest.raises(InputError, match=r"NumberUpdate.sms_enabled must be true or false.*got 'x'"):
+            NumberUpdate(sms_enabled=numpy_scalar("x"))
+
+    @pytest.mark.parametrize("empty", [math.nan, *EMPTY], ids=["nan", "NA", "NaT"])
+    def test_an_empty_cell_leaves_the_field_out(self, empty: Any) -> None:
+        assert NumberUpdate(sms_enabled=empty, call_status_url=empty, destinations=empty) == NumberUpdate()
+
+    def test_an_empty_cell_is_refused_elsewhere(self) -> None:
+        with pytest.raises(InputError, match="must be a string"):
+            NumberDestination(destination=math.nan, priority=1, transport=1)  # type: ignore[arg-type]
+
+    def test_the_real_ones(self) -> None:
+        numpy = pytest.importorskip("numpy")
+        given = {"sms_enabled": numpy.bool_(True), "transcription_threshold": numpy.int64(3)}
+        made = NumberUpdate(**given, sms_relay_url=numpy.nan)
+        assert to_dict(made) == {"sms_enabled": True, "transcription_threshold": 3}
+        assert type(to_dict(made)["transcription_threshold"]) is int
 
 
 # --- NumberDestination ---

@@ -184,13 +184,13 @@ async def test_an_update_that_the_number_cannot_take(api: Api, wavix: WavixClien
         await wavix.numbers.update(501, sms_enabled=True)
 
 
-UNWRITABLE = NumberUpdate(sms_relay_url="https://hooks.example.net/\udc80")
+UNWRITABLE = NumberUpdate(destinations=[NumberDestination(destination="\udc80", priority=1, transport=1)])
 
 
 @pytest.mark.req_24
 async def test_a_text_that_no_json_can_hold_is_an_input_error(api: Api, wavix: WavixClient) -> None:
     with pytest.raises(InputError, match="cannot be written as JSON"):
-        await wavix.numbers.update(501, sms_relay_url=UNWRITABLE.sms_relay_url)
+        await wavix.numbers.update(501, **UNWRITABLE)
 
     assert api.sent == []
 

@@ -7,6 +7,7 @@ from wavix_async._codec.encoder import encode, query_of, to_dict
 from wavix_async._codec.json import dumps, loads, loads_odd
 from wavix_async._codec.kinds import NO_EXTRA, AnswerBase, FieldsBase, OpenEnum, OpenIntBase, OpenStrBase, Origin
 from wavix_async._codec.notebook import Records, html_progress, html_record, html_records, html_table
+from wavix_async._codec.scalars import is_empty, plain_scalar
 from wavix_async._codec.shapes import (
     holds_plain,
     is_hidden,
@@ -49,6 +50,7 @@ __all__ = [
     "html_table",
     "holds_plain",
     "is_about",
+    "is_empty",
     "is_formula",
     "is_hidden",
     "is_list",
@@ -60,6 +62,7 @@ __all__ = [
     "loads_odd",
     "members",
     "name_of",
+    "plain_scalar",
     "query_of",
     "segments",
     "shape_of",

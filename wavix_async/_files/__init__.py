@@ -1,30 +1,34 @@
 """Read and check files of phone numbers, and lock files: shared by `fleet`, `cli` and the job router."""
 
 from wavix_async._aio import Lock, is_held
-from wavix_async._files.fields import FIELDS, is_text, settings_of, to_json, update_from, update_from_json
+from wavix_async._files.fields import FIELDS, is_text, settable_of, settings_of, to_json, update_from, update_from_json
+from wavix_async._files.formats import SUFFIXES, RowLayout, read_rows, suffix_of
 from wavix_async._files.problems import Place, Problem, did_you_mean, mistakes
 from wavix_async._files.rows import (
     NOT_A_PHONE,
-    NOT_AN_ID,
-    SUFFIXES,
+    READ_ONLY,
     Item,
-    NotUtf8Error,
     ParsedChange,
     Row,
     Rules,
     digits_of,
+    id_problem,
     is_id,
     parse_change,
-    read_csv,
-    read_ndjson,
+    phone_problem,
 )
+from wavix_async._files.tables import guard
+from wavix_async._files.unpacking import NOT_UTF8, UnreadableError, unpack
 from wavix_async._files.values import KINDS, ValueProblem, WrongValues, from_text, is_list, make_update
+from wavix_async._files.written import Outcomes, replacing
+from wavix_async._files.yaml_nodes import INVALID, Node, YamlReader, event_name, key_text, parse_yaml
 
 __all__ = [
     # settings
     "FIELDS",
     "KINDS",
     "is_text",
+    "settable_of",
     "settings_of",
     "to_json",
     "update_from",
@@ -36,19 +40,35 @@ __all__ = [
     "is_list",
     "make_update",
     # rows
-    "NOT_AN_ID",
     "NOT_A_PHONE",
-    "SUFFIXES",
+    "READ_ONLY",
     "Item",
-    "NotUtf8Error",
     "Row",
     "Rules",
     "ParsedChange",
     "digits_of",
+    "guard",
+    "id_problem",
     "is_id",
-    "read_csv",
-    "read_ndjson",
     "parse_change",
+    "phone_problem",
+    # files
+    "NOT_UTF8",
+    "SUFFIXES",
+    "RowLayout",
+    "UnreadableError",
+    "Outcomes",
+    "replacing",
+    "read_rows",
+    "suffix_of",
+    "unpack",
+    # yaml
+    "INVALID",
+    "Node",
+    "YamlReader",
+    "event_name",
+    "key_text",
+    "parse_yaml",
     # problems
     "Place",
     "Problem",

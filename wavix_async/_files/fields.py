@@ -8,8 +8,9 @@ from typing import Any, Final
 import attrs
 
 from wavix_async import InboundCallDestination, InputError, Number, NumberDestination, NumberUpdate
+from wavix_async._files.values import KINDS, WrongValues, make_update
 
-__all__ = ["FIELDS", "is_text", "settings_of", "to_json", "update_from", "update_from_json"]
+__all__ = ["FIELDS", "is_text", "settable_of", "settings_of", "to_json", "update_from", "update_from_json"]
 
 FIELDS: Final = tuple(field.name for field in attrs.fields(NumberUpdate))
 """The fields that a request can set, in the order of `NumberUpdate`."""
@@ -61,8 +62,34 @@ def _rank(route: dict[str, Any]) -> tuple[Any, ...]:
     )
 
 
+def settable_of(number: Number) -> dict[str, Any]:
+    """Return the settings of a number that a request can set, in wire form."""
+    return {name: value for name, value in settings_of(number).items() if _is_settable(name, value)}
+
+
+def _is_settable(name: str, value: Any) -> bool:
+    if not isinstance(value, list | str):
+        return type(value) in KINDS[name]
+    try:
+        return _round_trips(name, json.dumps(value, ensure_ascii=False))
+    except (TypeError, ValueError, RecursionError):
+        return False
+
+
+# Most numbers of an account have the same few destinations and URLs.
+@lru_cache(maxsize=1024)
+def _round_trips(name: str, text: str) -> bool:
+    try:
+        make_update({name: json.loads(text)})
+    except WrongValues:
+        return False
+    return is_text(text)
+
+
 def update_from(settings: Mapping[str, Any]) -> NumberUpdate:
     """Return an update with these settings, which are in wire form.
+
+    A URL may be any text: the account has had it, so a roll-back must be able to set it again.
 
     Raises:
         InputError: A request cannot set a value, such as the None of a flag that the response left out.
@@ -73,7 +100,11 @@ def update_from(settings: Mapping[str, Any]) -> NumberUpdate:
             values["destinations"] = [NumberDestination(**each) for each in values["destinations"]]
         except TypeError as error:
             raise InputError(f"destinations: {error}") from None
-    return NumberUpdate(**values)
+    urls = {name: values.pop(name) for name in _URLS & values.keys() if isinstance(values[name], str)}
+    update = NumberUpdate(**values)
+    for name, url in urls.items():
+        object.__setattr__(update, name, url)
+    return update
 
 
 @lru_cache(maxsize=1024)

@@ -51,7 +51,7 @@ class Problem:
     message: str = attrs.field(converter=_shorten)
 
     def __str__(self) -> str:
-        return f"{self.place}: {self.message}"
+        return f"{place}: {self.message}" if (place := str(self.place)) else self.message
 
 
 def mistakes(name: str, lines: Iterable[str], count: int) -> str:

@@ -13,7 +13,12 @@ from wavix_async import InputError, NumberUpdate, UnsetType
 
 __all__ = ["KINDS", "ValueProblem", "WrongValues", "from_text", "is_list", "make_update"]
 
-_WORDS: Final = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+# Excel writes booleans in the language of its user.
+_TRUE: Final = ("true", "yes", "on", "1", "wahr", "vrai", "verdadero", "vero", "waar")
+_FALSE: Final = ("false", "no", "off", "0", "falsch", "faux", "falso", "onwaar")
+_WORDS: Final = {**dict.fromkeys(_TRUE, True), **dict.fromkeys(_FALSE, False)}
+_NULLS: Final = frozenset({"null", "Null", "NULL"})
+_LONGEST_SHOWN: Final = 40
 # Python raises an error for integers of more than about 4,000 digits.
 _INTEGER: Final = re.compile(r"-?[0-9]{1,1000}")
 
@@ -68,14 +73,13 @@ _MEMBERS: Final = {
 def from_text(field: str, text: str) -> Any:
     """Convert text to the value of a field. Invalid text is returned unchanged: `make_update` rejects it.
 
-    `null` clears a field that can be cleared. Text in JSON quotes is literal: `"null"` is the word null, and spaces at
-    both ends are kept.
+    `null` (also `Null` and `NULL`, as in YAML) clears a field that can be cleared. Text in JSON quotes is literal.
 
     Raises:
         ValueProblem: The field needs JSON, and the text is not JSON.
     """
     kinds = KINDS[field]
-    if text == "null" and type(None) in kinds:
+    if text in _NULLS and type(None) in kinds:
         return None
     if bool in kinds:
         return _WORDS.get(text.lower(), text)
@@ -114,8 +118,18 @@ def make_update(values: Mapping[str, Any]) -> NumberUpdate:
         try:
             NumberUpdate(**{field: value})
         except InputError as error:
-            problems.append(ValueProblem(field, str(error).removeprefix(f"{NumberUpdate.__name__}.{field} ")))
+            message = str(error).removeprefix(f"{NumberUpdate.__name__}.{field} ")
+            problems.append(ValueProblem(field, _with_value(message, value)))
     raise WrongValues(problems)
+
+
+def _with_value(message: str, value: Any) -> str:
+    """Show the text that is not a URL: the client does not, because it may be a secret, but this one is in a file."""
+    shown = message.removesuffix("got another text.")
+    if shown == message or not isinstance(value, str):
+        return message
+    value = value if len(value) <= _LONGEST_SHOWN else f"{value[:_LONGEST_SHOWN]}..."
+    return f"{shown}to keep its value, leave it empty; null clears it; got {value!r}."
 
 
 def _convert(field: str, value: list[Any]) -> Any:

@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import AsyncIterable, AsyncIterator, Collection, Iterable, Iterator, Mapping, Sequence, Sized
 from typing import Any, Final
 
+from wavix_async._codec import plain_scalar
 from wavix_async.bulk._operation import BulkOperation
 from wavix_async.errors import InputError
 
@@ -111,10 +112,9 @@ class Source:
         Raises:
             InputError: The item is not a pair.
         """
-        if type(item) is tuple and len(item) == 2:
-            return item
         if isinstance(item, tuple | list) and len(item) == 2:
-            return item[0], item[1]
+            key, change = item
+            return (key if type(key) is int or type(key) is str else plain_scalar(key)), change
         one = self._operation.argument.removesuffix("s")
         raise InputError(f"each {one} must be a pair {self._operation.pair}, got {item!r}.")
 

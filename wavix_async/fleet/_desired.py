@@ -12,20 +12,24 @@ from typing import IO, Any, Final, Literal, TypeAlias, cast
 import attrs
 
 from wavix_async import InputError, Number, NumberUpdate, to_dict
+from wavix_async._codec import is_empty, plain_scalar
 from wavix_async._files import (
-    NOT_A_PHONE,
-    NOT_AN_ID,
+    FIELDS,
+    KINDS,
     SUFFIXES,
     ParsedChange,
     Place,
     Problem,
     Row,
+    RowLayout,
     Rules,
     digits_of,
+    id_problem,
     is_id,
     make_update,
-    read_csv,
-    read_ndjson,
+    phone_problem,
+    read_rows,
+    suffix_of,
 )
 from wavix_async._sqlite import Database, transaction
 from wavix_async.fleet._errors import FleetFileError, Problems
@@ -34,7 +38,7 @@ from wavix_async.fleet._yaml import Entry, read_yaml
 
 __all__ = ["LAYOUTS", "Layout", "Match", "Source", "Target", "DesiredState", "read"]
 
-Layout: TypeAlias = Literal["csv", "ndjson", "yaml"]
+Layout: TypeAlias = RowLayout | Literal["yaml"]
 """The format of a file."""
 
 Source: TypeAlias = (
@@ -44,11 +48,11 @@ Source: TypeAlias = (
     | Mapping[int, NumberUpdate]
     | Mapping[str, NumberUpdate]
     | Mapping[int | str, NumberUpdate]
-    | Iterable[tuple[int | str, NumberUpdate]]
+    | Iterable[tuple[int | str, NumberUpdate | Mapping[str, Any]]]
 )
 
 LAYOUTS: Final[Mapping[str, Layout]] = {**SUFFIXES, ".yaml": "yaml", ".yml": "yaml"}
-"""The layout for each file suffix."""
+"""The layout for each file suffix; `.gz` may follow."""
 
 _ITERABLE: Final = "<iterable>"
 _MOST_PARAMETERS: Final = 500
@@ -258,6 +262,21 @@ class Match:
         self._desired = desired
         self._seen = bytearray(desired.positions)
         self._problems = Problems()
+        self._listing = 0
+        self._examined: list[list[int]] = []
+        self.begin_listing(0)
+
+    def begin_listing(self, listing: int) -> None:
+        """Count what the selectors match from zero, if this is another listing of the account."""
+        if listing != self._listing or not self._examined:
+            self._listing = listing
+            self._examined = [[0] * (1 + len(each.exceptions)) for each in self._desired.selectors]
+
+    def selections(self) -> Iterator[tuple[Place, str, int]]:
+        """Yield the place and a description of each selector and exception, with the count of its numbers so far."""
+        for selector, counts in zip(self._desired.selectors, self._examined, strict=True):
+            for (place, text), count in zip(selector.parts(), counts, strict=True):
+                yield place, text, count
 
     @property
     def problems(self) -> list[Problem]:
@@ -307,8 +326,11 @@ class Match:
         ]
         if rows:
             self._check_rows(number, phone, rows)
-        for position, selector in self._desired.positioned_selectors:
-            if selector.matches(number):
+        for index, (position, selector) in enumerate(self._desired.positioned_selectors):
+            part = selector.examine(number)
+            if part is not None:
+                self._examined[index][part] += 1
+            if part == 0:
                 layers.append((position, selector.change.text))
         if not layers:
             return None
@@ -350,21 +372,30 @@ def read(source: Source, *, layout: Layout | None = None) -> DesiredState:
     both. If you give both, `plan` checks the phone number against the account. A field that you leave out keeps its
     value.
 
-    - CSV: a header with `id` or `number` or both, and fields of `NumberUpdate`. An empty cell keeps the current value,
-      `null` clears it, destinations are JSON, and text in JSON quotes is literal (`"null"`). The file must have a
-      column for at least one field. A row in which all fields are empty changes nothing and counts as unchanged.
-    - NDJSON: one object with the same keys per line; null clears a field.
+    - CSV, with commas, semicolons, tabs or | between the cells, and Excel workbooks (extra `excel`; the sheet is in
+      memory while it is read): a header with `id` or `number` or both, and fields of `NumberUpdate`. An empty cell
+      keeps the current value, `null` clears it, destinations are JSON. Booleans are true/false, yes/no, on/off, 1/0,
+      or those of Excel in other languages (WAHR/FALSCH, VRAI/FAUX). The columns `label`, `city` and `country` of an
+      export are for people: `read` ignores them. The file must have a column for at least one field. A row in which all
+      fields are empty changes nothing and counts as unchanged.
+    - NDJSON: one object with the same keys per line, or a JSON array of them; null clears a field. It may also be a
+      number as the API lists it (`wavix-async numbers list --json`).
     - YAML (extra `yaml`): the key `numbers` with a list of entries. Each entry has `set`, and one of `id`, `number` (or
       both), `ids`, `numbers` and `select`: `all`, or a mapping of criteria that must all match (see `Selector`).
-      Several entries may apply to a number; for each field, the last entry in the file wins.
+      `except` beside `select` leaves numbers out. Several entries may apply to a number; for each field, the last entry
+      in the file wins.
+
+    Any file may be compressed with gzip (`.csv.gz`), or be UTF-16.
 
     In CSV and NDJSON, and in Python objects, a number that is named twice is a mistake.
 
     Args:
         source: A path, a binary file object, or a mapping or an iterable of `(id, NumberUpdate)`; instead of the id you
-            can give a phone number as a string.
-        layout: The format of the file: "csv", "ndjson" or "yaml". Default: by the suffix (.csv, .ndjson, .jsonl, .yaml,
-            .yml).
+            can give a phone number as a string, and instead of the update a mapping of its fields. Numpy scalars are
+            numbers, and NaN is an empty cell, so `zip(df.id, df[["sms_enabled"]].to_dict("records"))` is a source. Only
+            a `NumberUpdate` can clear a field: in a mapping, None may be an empty cell, too.
+        layout: The format of the file: "csv", "ndjson", "yaml" or "xlsx". Default: by the suffix (.csv, .tsv, .ndjson,
+            .jsonl, .json, .yaml, .yml, .xlsx; `.gz` may follow).
 
     Returns:
         The desired state. You can compare it with an account any number of times.
@@ -372,7 +403,7 @@ def read(source: Source, *, layout: Layout | None = None) -> DesiredState:
     Raises:
         FleetFileError: The source has mistakes, or the file cannot be read. The error lists all mistakes, with line and
             column.
-        InputError: `source` has another type, or the file is YAML and PyYAML is not installed.
+        InputError: `source` has another type, or the file needs PyYAML or python-calamine, which is not installed.
     """
     if isinstance(source, str | os.PathLike):
         path = os.fspath(source)
@@ -402,22 +433,21 @@ def _opened(path: str) -> Iterator[IO[bytes]]:
 
 
 def _layout_of(name: str) -> Layout:
-    layout = LAYOUTS.get(Path(name).suffix.lower())
+    layout = LAYOUTS.get(suffix_of(name))
     if layout is None:
         suffixes = ", ".join(LAYOUTS)
-        raise FleetFileError(f"{name}: the suffix must be one of {suffixes}, or pass the format as layout=.")
+        raise FleetFileError(
+            f"{name}: the suffix must be one of {suffixes} (also with .gz), or pass the format as layout=."
+        )
     return layout
 
 
 def _read_file(stream: IO[bytes], name: str, layout: Layout) -> DesiredState:
     if layout == "yaml":
         return DesiredState(name, read_yaml(stream, name), may_repeat=True)
-    rules = Rules(name, keys=("id", "number"), allow_bare_ids=False, allow_no_changes=True)
-    if layout == "csv":
-        return DesiredState(name, read_csv(stream, rules))
-    if layout == "ndjson":
-        return DesiredState(name, read_ndjson(stream, rules))
-    raise InputError(f"layout must be one of {', '.join(dict.fromkeys(LAYOUTS.values()))}; got {layout!r}.")
+    if layout not in LAYOUTS.values():
+        raise InputError(f"layout must be one of {', '.join(dict.fromkeys(LAYOUTS.values()))}; got {layout!r}.")
+    return DesiredState(name, read_rows(stream, layout, Rules(name, allow_no_changes=True)))
 
 
 def _read_pairs(pairs: Any) -> Iterator[Entry]:
@@ -427,14 +457,39 @@ def _read_pairs(pairs: Any) -> Iterator[Entry]:
         if not isinstance(pair, tuple | list) or len(pair) != 2:
             yield Problem(place, f"must be a pair of an id and a NumberUpdate; got {pair!r}.")
             continue
-        key, update = pair
+        key, update = plain_scalar(pair[0]), pair[1]
         number = digits_of(key.strip()) if isinstance(key, str) else None
         if not (number or is_id(key)):
-            yield Problem(place, f"{NOT_A_PHONE if isinstance(key, str) else NOT_AN_ID}; got {key!r}.")
-        elif not isinstance(update, NumberUpdate):
-            yield Problem(place, f"must have a NumberUpdate; got {type(update).__name__}.")
-        else:
-            # Callers often pass one object for many numbers.
-            if last is None or last.update is not update:
-                last = ParsedChange(update, to_dict(update))
-            yield Row(index, None, key if is_id(key) else None, number, last)
+            yield Problem(place, phone_problem(key) if isinstance(key, str) else id_problem(key))
+            continue
+        # Callers often pass one object for many numbers.
+        if last is None or last.update is not update:
+            try:
+                last = _parse_update(update)
+            except InputError as error:
+                yield Problem(place, str(error))
+                continue
+        yield Row(index, None, key if is_id(key) else None, number, last)
+
+
+def _parse_update(given: Any) -> ParsedChange:
+    if isinstance(given, NumberUpdate):
+        return ParsedChange(given, to_dict(given))
+    if not isinstance(given, Mapping):
+        raise InputError(f"must have a NumberUpdate, or a mapping of its fields; got {type(given).__name__}.")
+    if unknown := [str(name) for name in given if name not in FIELDS]:
+        raise InputError(f"unknown field {', '.join(unknown)}; the fields are {', '.join(FIELDS)}.")
+    values = {name: plain_scalar(value) for name, value in given.items() if not is_empty(value)}
+    for name, value in list(values.items()):
+        # Of an empty cell pandas makes None, or makes decimals of all whole numbers in its column.
+        if value is None and type(None) in KINDS[name]:
+            raise InputError(
+                f"{name} is None, which may be an empty cell: leave the key out to keep the value, or pass "
+                f"NumberUpdate({name}=None) to clear it."
+            )
+        if value is None:
+            del values[name]
+        elif isinstance(value, float) and value.is_integer() and int in KINDS[name]:
+            values[name] = int(value)
+    update = NumberUpdate(**values)
+    return ParsedChange(update, to_dict(update))

@@ -60,18 +60,18 @@ class StalePlanError(SafetyError):
 
 
 class MissingNumbersError(InputError):
-    """Numbers of the desired state are not in the account. Nothing was sent.
+    """Numbers of the desired state are not in the account, or a selector matches no number. Nothing was sent.
 
     What to do: Remove the lines that `numbers` names, or check that the key is of the right account.
 
     Attributes:
-        numbers: One line for each of the first thousand numbers: the file, line, column, and the id or phone number.
-        count: How many such numbers there are in total.
+        numbers: One line for each of the first thousand: the file, line, column, and the id, phone number or selector.
+        count: How many there are in total.
     """
 
     def __init__(self, numbers: Sequence[str], count: int) -> None:
         super().__init__(
-            f"{count:,} of the numbers are not in the account; nothing was sent. Correct them, or pass "
+            f"{count:,} numbers or selectors match nothing in the account; nothing was sent. Correct them, or pass "
             f'missing="skip" to change the others.{_listed(numbers, count)}'
         )
         self.numbers: tuple[str, ...] = tuple(numbers)

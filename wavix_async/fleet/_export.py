@@ -1,39 +1,44 @@
 """`export`: writes the current settings of the account to a file that `read` accepts."""
 
-import contextlib
 import csv
 import io
 import json
 import os
-import secrets
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import aclosing, contextmanager
-from functools import lru_cache
+from contextlib import aclosing
 from pathlib import Path
-from typing import IO, Any, Final
+from typing import Any, Final
 
 from wavix_async import DecodeError, InputError, Number, WavixClient
-from wavix_async._codec import is_formula
-from wavix_async._files import FIELDS, KINDS, WrongValues, digits_of, is_id, is_text, make_update, settings_of
+from wavix_async._files import FIELDS, digits_of, guard, is_id, is_text, replacing, settable_of
 from wavix_async._sqlite import Database
 from wavix_async.fleet._account import AccountReader
-from wavix_async.fleet._desired import LAYOUTS, Layout
+from wavix_async.fleet._desired import Layout
 
 __all__ = ["export"]
 
 _SCHEMA: Final = "CREATE TABLE lines (id INTEGER PRIMARY KEY, line TEXT NOT NULL, listing INTEGER NOT NULL)"
 _CHECK_STOPPED_EVERY: Final = 1_000
+_SUFFIXES: Final[dict[str, Layout]] = {
+    ".csv": "csv",
+    ".ndjson": "ndjson",
+    ".jsonl": "ndjson",
+    ".yaml": "yaml",
+    ".yml": "yaml",
+}
+_FOR_PEOPLE: Final = ("label", "city", "country")
 
 
 async def export(wavix: WavixClient, path: str | os.PathLike[str], *, layout: Layout | None = None) -> int:
     """Write the settings of all numbers of the account to a file that `read` accepts (GET /v1/numbers).
 
-    The columns are id, number and the fields of `NumberUpdate`; the rows are sorted by id, so an unchanged account
-    gives the same bytes. A value that no request can set is left out, so that `read` leaves the field unchanged. The
-    file is created or replaced only when it is complete; until then the rows are in a temporary database, not in
-    memory.
+    The columns are id, number, label, city, country and the fields of `NumberUpdate`; the rows are sorted by id, so an
+    unchanged account gives the same bytes. `read` ignores label, city and country, which are for people; YAML does not
+    have them. A value that no request can set is left out, so that `read` leaves the field unchanged. In CSV, a text
+    that a spreadsheet would run as a formula gets an apostrophe, which `read` takes off. The file is created or
+    replaced only when it is complete; until then the rows are in a temporary database, not in memory.
 
     Args:
         wavix: The client of the account.
@@ -73,10 +78,10 @@ async def export(wavix: WavixClient, path: str | os.PathLike[str], *, layout: La
 def _check_target(path: str | os.PathLike[str], layout: Layout | None) -> tuple[Path, Layout]:
     """Return the real path and the format. Checked first, so that a wrong path fails before a long listing."""
     target = Path(os.path.realpath(path))
-    chosen = layout or LAYOUTS.get(target.suffix.lower())
+    chosen = layout or _SUFFIXES.get(target.suffix.lower())
     if chosen not in _WRITERS:
         raise InputError(
-            f"{os.fspath(path)}: the suffix must be one of {', '.join(LAYOUTS)}, or pass the format as layout=."
+            f"{os.fspath(path)}: the suffix must be one of {', '.join(_SUFFIXES)}, or pass the format as layout=."
         )
     if not target.parent.is_dir() or (target.exists() and not target.is_file()):
         raise InputError(f"Cannot write {os.fspath(path)}: it is not a file, or its directory does not exist.")
@@ -118,26 +123,9 @@ def _write(connection: sqlite3.Connection, target: Path, layout: Layout, stopped
             written += 1
             yield line
 
-    with _replacing(target) as stream:
+    with replacing(target) as stream:
         stream.writelines(_with_header(layout, lines()))
     return written
-
-
-@contextmanager
-def _replacing(target: Path) -> Iterator[IO[str]]:
-    """Open a temporary file beside the target; it replaces the target on success, and is deleted on failure."""
-    temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
-    try:
-        with temporary.open("x", encoding="utf-8", newline="") as stream:
-            yield stream
-            stream.flush()
-            os.fsync(stream.fileno())
-        with contextlib.suppress(OSError):
-            temporary.chmod(target.stat().st_mode & 0o7777)
-        temporary.replace(target)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
 
 
 # --- layouts ---
@@ -145,7 +133,7 @@ def _replacing(target: Path) -> Iterator[IO[str]]:
 
 def _with_header(layout: Layout, lines: Iterator[str]) -> Iterator[str]:
     if layout == "csv":
-        yield _csv_line(("id", "number", *FIELDS))
+        yield _csv_line(("id", "number", *_FOR_PEOPLE, *FIELDS))
     elif layout == "yaml":
         first = next(lines, None)
         yield "numbers: []\n" if first is None else f"numbers:\n{first}"
@@ -153,8 +141,10 @@ def _with_header(layout: Layout, lines: Iterator[str]) -> Iterator[str]:
 
 
 def _csv(number: Number) -> str:
-    settings = _settable(number)
-    return _csv_line((str(number.id), _digits(number) or "", *(_cell(settings, name) for name in FIELDS)))
+    settings = settable_of(number)
+    shown = (getattr(number, name) for name in _FOR_PEOPLE)
+    values = [*("" if value is None else value for value in shown), *(settings.get(name, "") for name in FIELDS)]
+    return _csv_line((str(number.id), _digits(number) or "", *(guard(_cell(value)) for value in values)))
 
 
 def _csv_line(cells: Sequence[str]) -> str:
@@ -163,28 +153,24 @@ def _csv_line(cells: Sequence[str]) -> str:
     return line.getvalue()
 
 
-def _cell(settings: dict[str, Any], name: str) -> str:
-    if name not in settings:
-        return ""
-    value = settings[name]
+def _cell(value: Any) -> str:
     if not isinstance(value, str):
         return _json(value)
-    # Quote text that would be read as something else (a spreadsheet reads formulas), or that is hard to see.
-    plain = value.isprintable() and value == value.strip() and value not in {"", "null"} and value[0] not in '"+-'
-    return value if plain and not is_formula(value) else json.dumps(value)
+    return value if value.isprintable() and value == value.strip() else json.dumps(value)
 
 
 def _ndjson(number: Number) -> str:
     digits = _digits(number)
     key = {"id": number.id} if digits is None else {"id": number.id, "number": digits}
-    return f"{_json({**key, **_settable(number)})}\n"
+    shown = {name: value for name in _FOR_PEOPLE if isinstance(value := getattr(number, name), str)}
+    return f"{_json({**key, **shown, **settable_of(number)})}\n"
 
 
 def _yaml(number: Number) -> str:
     lines = [f"- id: {number.id}"]
     if (digits := _digits(number)) is not None:
         lines.append(f'  number: "{digits}"')
-    settings = _settable(number)
+    settings = settable_of(number)
     lines.append("  set:" if settings else "  set: {}")
     for name, value in settings.items():
         if isinstance(value, list) and value:
@@ -214,33 +200,10 @@ _WRITERS: Final[dict[Layout, Callable[[Number], str]]] = {"csv": _csv, "ndjson":
 
 
 def _json(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False)
+    text = json.dumps(value, ensure_ascii=False)
+    return text if is_text(text) else json.dumps(value)
 
 
 def _digits(number: Number) -> str | None:
     """Return the digits of the phone number, or None if it is not a phone number."""
     return digits_of(number.number) if isinstance(number.number, str) else None
-
-
-def _settable(number: Number) -> dict[str, Any]:
-    """Return the settings that a request can set."""
-    return {name: value for name, value in settings_of(number).items() if _is_settable(name, value)}
-
-
-def _is_settable(name: str, value: Any) -> bool:
-    if isinstance(value, list):
-        try:
-            return _round_trips(name, _json(value))
-        except (TypeError, ValueError, RecursionError):
-            return False
-    return type(value) in KINDS[name] and (type(value) is not str or is_text(value))
-
-
-# Most numbers of an account have the same few destinations.
-@lru_cache(maxsize=1024)
-def _round_trips(name: str, text: str) -> bool:
-    try:
-        make_update({name: json.loads(text)})
-    except WrongValues:
-        return False
-    return is_text(text)

@@ -44,7 +44,9 @@ class Plan:
         base_url: The API of the account.
         account: The number of numbers in the account.
         unchanged: How many numbers already have the desired settings.
-        missing_count: How many numbers of the desired state are not in the account.
+        missing_count: How many numbers of the desired state are not in the account, and how many selectors and
+            exceptions match no number.
+        selections: One line for each selector and exception: its place, what it says, and how many numbers it matches.
         digest: SHA-256 of the base URL and of all changes, as hexadecimal digits.
     """
 
@@ -55,6 +57,7 @@ class Plan:
         self.account: int = builder.account
         self.unchanged: int = builder.count_unchanged()
         self.missing_count: int = builder.missing_count
+        self.selections: tuple[str, ...] = builder.selections
         self._changes = 0
         digest = hashlib.sha256(self.base_url.encode())
         for row in self._database.connection.execute("SELECT id, before, after FROM item ORDER BY id"):
@@ -103,7 +106,7 @@ class Plan:
 
     @property
     def missing(self) -> tuple[str, ...]:
-        """One line for each of the first thousand numbers that are not in the account, with its place in the file."""
+        """One line for each of the first thousand entries that match nothing in the account, with its place."""
         query = f"SELECT reason FROM missing LIMIT {_MOST_LISTED}"  # noqa: S608 - constants
         return tuple(reason for (reason,) in self._database.connection.execute(query))
 
@@ -171,6 +174,7 @@ class Plan:
                 more = len(self) - limit
                 yield f"... and {more:,} more number{'s' * (more != 1)}"
             yield ""
+        yield from self.selections[:limit]
         for new in self.new_values:
             value = new.others_text or _cell(new.value, None)
             yield f"{new.field} -> {value}: {new.numbers:,} number{'s' * (new.numbers != 1)}"
@@ -234,6 +238,7 @@ class PlanBuilder:
         self.base_url = base_url
         self.account = account
         self.missing_count: int = 0
+        self.selections: tuple[str, ...] = ()
         self.listed_count = 0
         self.database: Database = Database(None)
         self.database.connection.execute("PRAGMA journal_mode = OFF")
@@ -262,7 +267,7 @@ class PlanBuilder:
             connection.executemany("INSERT OR IGNORE INTO outcome (run, id, state, reason) VALUES (1, ?, ?, ?)", rows)
 
     def add_missing(self, rows: Sequence[tuple[int | None, str | None, str]]) -> None:
-        """Add numbers that are not in the account: id, phone number and reason."""
+        """Add numbers that are not in the account, and selectors without a number: id, phone number and reason."""
         with transaction(self.database.connection) as connection:
             connection.executemany("INSERT INTO missing VALUES (1, ?, ?, ?)", rows)
         self.missing_count += len(rows)
@@ -321,7 +326,7 @@ async def plan(
         on_progress: Called with a `FleetProgress` after every page.
 
     Returns:
-        The plan. Its `missing` lists the numbers that are not in the account.
+        The plan. Its `missing` lists the numbers that are not in the account, and the selectors that match none.
 
     Raises:
         FleetFileError: The file has mistakes, or contradicts the account: an id has another phone number, or the file
@@ -355,7 +360,7 @@ async def _build(
     total = builder.account if listed else desired.rows
 
     async def add_page(numbers: Sequence[Number]) -> None:
-        await builder.database.run(_compare, builder, match, numbers)
+        await builder.database.run(_compare, builder, match, numbers, reader.listings)
         if on_progress is not None:
             limit = wavix.limits.snapshot()
             with suppress(Exception):
@@ -401,7 +406,10 @@ async def _read_each(reader: AccountReader, targets: Sequence[Target]) -> AsyncG
             yield number
 
 
-def _compare(_: sqlite3.Connection, builder: PlanBuilder, match: Match, numbers: Sequence[Number]) -> None:
+def _compare(
+    _: sqlite3.Connection, builder: PlanBuilder, match: Match, numbers: Sequence[Number], listing: int
+) -> None:
+    match.begin_listing(listing)
     rows, unchanged = [], []
     for number, update in zip(numbers, match.updates(numbers), strict=True):
         builder.listed_count += 1
@@ -432,6 +440,12 @@ def _add_missing(_: sqlite3.Connection, builder: PlanBuilder, match: Match) -> N
     targets = match.unseen()
     while some := list(islice(targets, _PAGE)):
         builder.add_missing([(target.id, target.number, _describe_missing(target)) for target in some])
+    selections = list(match.selections())
+    builder.selections = tuple(
+        f"{place}: {text}: {count:,} number{'s' * (count != 1)}" for place, text, count in selections
+    )
+    if none := [(None, None, f"{place}: {text} matches no number.") for place, text, count in selections if not count]:
+        builder.add_missing(none)
 
 
 def _describe_missing(target: Target) -> str:

@@ -1,6 +1,7 @@
 """`Selector`: the desired settings of all numbers that meet criteria."""
 
 import fnmatch
+import json
 import re
 import typing
 from collections.abc import Callable, Iterator, Mapping
@@ -86,6 +87,9 @@ def _phone_pattern(text: str) -> str | None:
     return bare if _PHONE_PATTERN.fullmatch(bare) else None
 
 
+_Tests: TypeAlias = tuple[Callable[[Number], bool], ...]
+
+
 @attrs.frozen(eq=False)
 class Selector:
     """The desired settings of all numbers that meet criteria.
@@ -97,16 +101,22 @@ class Selector:
             number.
         change: The desired settings.
         place: The place in the file.
+        exceptions: Criteria of numbers that the selector leaves out, with their places.
     """
 
     criteria: Mapping[str, tuple[Any, ...]]
     change: ParsedChange = attrs.field(repr=False)
     place: Place
-    _tests: tuple[Callable[[Number], bool], ...] = attrs.field(
+    exceptions: tuple[tuple[Mapping[str, tuple[Any, ...]], Place], ...] = ()
+    _tests: tuple[_Tests, ...] = attrs.field(
         init=False,
         repr=False,
         default=attrs.Factory(
-            lambda self: tuple(_test(name, values) for name, values in self.criteria.items()), takes_self=True
+            lambda self: tuple(
+                tuple(_test(name, values) for name, values in criteria.items())
+                for criteria in (self.criteria, *(each for each, _ in self.exceptions))
+            ),
+            takes_self=True,
         ),
     )
 
@@ -116,8 +126,31 @@ class Selector:
         return self.change.values
 
     def matches(self, number: Number) -> bool:
-        """Return whether a number meets all criteria."""
-        return all(test(number) for test in self._tests)
+        """Return whether a number meets all criteria, and those of no exception."""
+        return self.examine(number) == 0
+
+    def examine(self, number: Number) -> int | None:
+        """Return 0 for a number that is selected, n for one that the n-th exception leaves out, otherwise None."""
+        criteria, *exceptions = self._tests
+        if not all(test(number) for test in criteria):
+            return None
+        for index, tests in enumerate(exceptions, start=1):
+            if all(test(number) for test in tests):
+                return index
+        return 0
+
+    def parts(self) -> Iterator[tuple[Place, str]]:
+        """Yield the place and a description of the selector, then those of its exceptions, as `examine` counts them."""
+        yield self.place, f"select {_describe(self.criteria)}"
+        for criteria, place in self.exceptions:
+            yield place, f"except {_describe(criteria)}"
+
+
+def _describe(criteria: Mapping[str, tuple[Any, ...]]) -> str:
+    def text(value: Any) -> str:
+        return value if isinstance(value, str) else json.dumps(value)
+
+    return ", ".join(f"{name}: {' or '.join(map(text, values))}" for name, values in criteria.items()) or "all"
 
 
 def _test(name: str, values: tuple[Any, ...]) -> Callable[[Number], bool]:

@@ -172,6 +172,8 @@ class Body(_Object, FieldsBase):
 
     LEFT_OUT: ClassVar[str] = ", or left out"
     """What an error message adds for an optional field."""
+    EMPTY_IS_LEFT_OUT: ClassVar[bool] = False
+    """Whether NaN, which pandas puts into empty cells, means that an optional field is left out."""
 
     def __attrs_post_init__(self) -> None:
         normalize(self)

@@ -18,6 +18,7 @@ from typing import Any, Final, TypeVar
 import attrs
 
 from wavix_async._codec.kinds import FieldsBase, OpenEnum, OpenIntBase
+from wavix_async._codec.scalars import is_empty, plain_scalar
 from wavix_async._codec.shapes import members
 from wavix_async.errors import InputError
 from wavix_async.types import UNSET, UnsetType
@@ -259,6 +260,7 @@ def set_phones(body: Any, *names: str, plus: bool = True) -> None:
 # --- URLs ---
 
 _URL: Final = re.compile(r"(?P<scheme>[a-z]+)://[^\s/?#]+\S*", re.IGNORECASE)
+_NOT_IN_URL: Final = re.compile(rf"[\s\x00-\x20\x7f-\xa0\ud800-\udfff]|{_INVISIBLE.pattern}")
 
 
 def check_url(body: Any, name: str, *schemes: str) -> None:
@@ -272,12 +274,17 @@ def check_url(body: Any, name: str, *schemes: str) -> None:
         *schemes: The schemes in small letters; default: http and https.
 
     Raises:
-        InputError: The text is not such a URL.
+        InputError: The text is not such a URL, or has a blank, a line break or an invisible character in it.
     """
     value = getattr(body, name)
     if not isinstance(value, str):
         return
     schemes = schemes or ("http", "https")
+    if "://" in value and (odd := _NOT_IN_URL.search(value)):
+        raise InputError(
+            f"{type(body).__name__}.{name} must be a URL without blanks, line breaks and invisible characters; "
+            f"character {odd.start() + 1} is {odd[0]!r}."
+        )
     found = _URL.fullmatch(value)
     if found is None or found["scheme"].lower() not in schemes:
         kinds = " or ".join(f"{scheme}://" for scheme in schemes)
@@ -476,6 +483,10 @@ def normalize(body: Any) -> None:
         value = getattr(body, rule.name)
         if type(value) in rule.exact:
             continue
+        value = plain_scalar(value)
+        if rule.can_be_left_out and body.EMPTY_IS_LEFT_OUT and is_empty(value):
+            _set(body, rule.name, UNSET)
+            continue
         where = f"{type(body).__name__}.{rule.name}"
         words = rule.rule.words
         try:
@@ -494,7 +505,7 @@ def normalize(body: Any) -> None:
             hint = body.LEFT_OUT if rule.can_be_left_out else ""
             got = f"a value of type {type(value).__name__}, which is not shown" if rule.is_secret else repr(value)
             raise InputError(f"{where} must be {words}{hint}; got {got}.")
-        if made is not value:
+        if made is not getattr(body, rule.name):
             _set(body, rule.name, made)
 
 

@@ -11,6 +11,7 @@ from attrs import field, fields, frozen
 from wavix_async._codec.compare import shows
 from wavix_async.errors import InputError
 from wavix_async.models._base import Body, Model, OpenIntEnum, OpenStrEnum, PageQuery
+from wavix_async.models._checks import check_url
 from wavix_async.models.common import Page
 from wavix_async.types import UNSET, UnsetType
 
@@ -250,14 +251,18 @@ class NumberList(PageQuery):
 class NumberUpdate(Body):
     """What to change on a phone number; a field left out keeps its value, None clears it.
 
+    NaN and NA, which pandas puts into empty cells, leave a field out, too.
+
     Attributes:
         APPLIED_LATE: The fields that the API applies some time after its answer.
 
     Raises:
-        InputError: A field has the wrong type.
+        InputError: A field has the wrong type, or a URL does not begin with http:// or https://, or has a blank, a line
+            break or an invisible character in it.
     """
 
     LEFT_OUT: ClassVar[str] = "; leave it out to keep its value"
+    EMPTY_IS_LEFT_OUT: ClassVar[bool] = True
     APPLIED_LATE: ClassVar[frozenset[str]] = frozenset({"destinations", "sms_relay_url"})
     HINTS: ClassVar[Mapping[str, str]] = {
         "destination": "a change has the list `destinations`; an answer has `destination`",
@@ -278,6 +283,14 @@ class NumberUpdate(Body):
     """Calls shorter than this many seconds are not transcribed."""
     call_status_url: str | UnsetType | None = UNSET
     """The URL to which call events are posted; None: no events are posted."""
+
+    def __attrs_post_init__(self) -> None:
+        super().__attrs_post_init__()
+        # The API takes an empty text for no URL.
+        if self.sms_relay_url != "":
+            check_url(self, "sms_relay_url")
+        if self.call_status_url != "":
+            check_url(self, "call_status_url")
 
     def differs_from(self, number: Number) -> tuple[str, ...]:
         """Return the names of the fields in which a number differs from this update.

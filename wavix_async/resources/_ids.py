@@ -4,7 +4,7 @@ from typing import Final
 
 import attrs
 
-from wavix_async._codec import Value
+from wavix_async._codec import Value, plain_scalar
 from wavix_async.errors import InputError
 
 __all__ = ["Id", "IntId", "TextId"]
@@ -33,6 +33,8 @@ class IntId(Value):
         """
         if type(value) is int and 0 < value <= _LARGEST_ID:
             return value
+        if type(made := plain_scalar(value)) is not type(value):
+            return self.check(made)
         if type(value) is int and value > _LARGEST_ID:
             raise InputError(f"{self.name} is not an id: it has more than 100 digits. Pass {self.what}.")
         digits = value.strip() if isinstance(value, str) else ""

@@ -3,17 +3,17 @@
 import asyncio
 import json
 from collections.abc import Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
 from cyclopts import Parameter
 
-from wavix_async import WavixClient, to_dict
-from wavix_async._files import mistakes
+from wavix_async import BulkResult, WavixClient, to_dict
+from wavix_async._files import RowLayout, mistakes
 from wavix_async.cli._console import err, keep_exit_code, out, write_json
 from wavix_async.cli._exit import ExitCode, Quit, code_for_report, is_disk_full
-from wavix_async.cli._input import NO_CHANGES, Changes, Layout, RowCheck, Rows, TrackedRows, flag_values, open_rows
+from wavix_async.cli._input import NO_CHANGES, Changes, RowCheck, Rows, TrackedRows, WriteBack, flag_values, open_rows
 from wavix_async.cli._options import CONNECTION, AtLeastOne, Connection, DryRun, Json, Yes, with_option_names
 from wavix_async.cli._output import Display, format_count, quit_for_results, report_json, result_file, show_report
 from wavix_async.cli._prompts import confirm
@@ -35,16 +35,18 @@ def bulk_update(
     dry_run: DryRun = False,
     yes: Yes = False,
     output: Path | None = None,
+    write_back: Path | None = None,
     failures_to: Path | None = None,
-    layout: Annotated[Layout | None, Parameter(name="--format")] = None,
+    layout: Annotated[RowLayout | None, Parameter(name="--format")] = None,
     as_json: Json = False,
     connection: Connection = CONNECTION,
 ) -> ExitCode:
     """Change many phone numbers, listed in a file.
 
-    FILE is CSV with a header (id,sms_enabled,...), NDJSON ({"id": 1001, "sms_enabled": true}), or a list of ids, one
-    per line, with the change given as options. In CSV, an empty cell keeps the current value, null clears a URL, and
-    destinations are JSON. If any row is wrong, the command lists the wrong rows and sends nothing.
+    FILE is CSV or an Excel workbook with a header (id,sms_enabled,...), NDJSON ({"id": 1001, "sms_enabled": true}),
+    what `numbers list --json` prints, or a list of ids, one per line, with the change given as options. In CSV, an
+    empty cell keeps the current value, null clears a URL, and destinations are JSON. If any row is wrong, the command
+    lists the wrong rows and sends nothing.
 
     Example: `wavix-async numbers bulk-update ids.txt --sms-enabled --dry-run`
 
@@ -57,9 +59,10 @@ def bulk_update(
             can read.
         yes: Do not ask for confirmation. Required without a terminal.
         output: Write the result of each number (id, status, attempts, error) to a .csv, .ndjson or .jsonl file.
+        write_back: Write FILE with the outcome of each row beside it to this .csv file.
         failures_to: Write each number that failed to this file, as soon as it fails: CSV for a .csv file, otherwise one
             JSON object per line. Without it, the report has the first 1,000.
-        layout: The format of FILE [default: from the suffix or the first character].
+        layout: The format of FILE [default: from the suffix or the first bytes].
         as_json: Print the report as one JSON object.
         connection: How to reach the API.
     """
@@ -71,19 +74,29 @@ def bulk_update(
         if dry_run:
             _show_dry_run(rows, checked, as_json=as_json)
             return ExitCode.DONE
-        _check_outputs(file, {"--output": output, "--failures-to": failures_to})
+        _check_outputs(file, {"--output": output, "--failures-to": failures_to, "--write-back": write_back})
+        outcomes = stack.enter_context(closing(WriteBack(write_back, file, layout, "not_sent")))
         wavix = connection.client()
         fields = ", ".join(checked.fields)
         confirm(f"{format_count(checked.total)} at {wavix.base_url} will be changed ({fields}).", yes=yes)
         _check_writable(failures_to)
         write_result = stack.enter_context(result_file(output))
-        tracked = TrackedRows(rows, checked.total, write_result, every_row=output is not None)
+
+        def on_result(result: BulkResult) -> None:
+            # Before the results, which may fill the disk: the row is sent.
+            if outcomes.is_wanted:
+                outcomes.add(result.id, None, result.status, None if result.error is None else str(result.error))
+            write_result(result)
+
+        every_row = output is not None or write_back is not None
+        tracked = TrackedRows(rows, checked.total, on_result, every_row=every_row)
         outcome = asyncio.run(_update(wavix, tracked, concurrency, "auto" if batch else None, failures_to))
         with keep_exit_code():
             if as_json:
                 write_json(report_json(outcome.report, interrupted=outcome.interrupted))
             else:
                 show_report(out(), outcome.report, interrupted=outcome.interrupted)
+        outcomes.write(rows.rules, rows.stream)
         if outcome.output_error is not None:
             hint = "Free space, then run the same command again: it changes nothing that is changed already."
             raise quit_for_results(output, outcome.output_error, hint)
@@ -107,13 +120,14 @@ async def _update(
 
 def _check_outputs(file: str, outputs: Mapping[str, Path | None]) -> None:
     """Refuse to write two files to one path, or over the input."""
-    named = {option: path for option, path in outputs.items() if path is not None and path.exists()}
-    for option, path in named.items():
-        if file != "-" and path.samefile(file):
+    seen: dict[Path, str] = {}
+    for option, path in outputs.items():
+        if path is None:
+            continue
+        if file != "-" and path.exists() and path.samefile(file):
             raise Quit(ExitCode.USAGE, f"{option} {path} is the input file: choose another file.")
-    paths = [path.resolve() for path in outputs.values() if path is not None]
-    if len(set(paths)) < len(paths) and not all(path.is_char_device() for path in paths):
-        raise Quit(ExitCode.USAGE, f"{' and '.join(outputs)} are the same file: choose another file.")
+        if (first := seen.setdefault(path.resolve(), option)) != option and not path.is_char_device():
+            raise Quit(ExitCode.USAGE, f"{first} and {option} are the same file: choose another file.")
 
 
 def _check_writable(failures_to: Path | None) -> None:

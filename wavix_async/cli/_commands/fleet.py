@@ -16,16 +16,19 @@ from cyclopts import Parameter, validators
 from rich.text import Text
 
 from wavix_async import WavixClient, fleet
+from wavix_async._files import Rules
 from wavix_async.cli._commands.fleet_runner import FleetRunOutcome, OnProgress, StartRun, run_fleet, with_progress
 from wavix_async.cli._console import err, keep_exit_code, out, printable, suppress_broken_pipe, write_json
 from wavix_async.cli._exit import ExitCode, Quit, code_for_fleet
 from wavix_async.cli._html import plan_page, run_page
+from wavix_async.cli._input import WriteBack
 from wavix_async.cli._options import CONNECTION, AtLeastOne, Connection, Json, Yes, with_option_names
 from wavix_async.cli._output import change_json, format_count, plan_markdown, refusal_note, show_run, write_report
 from wavix_async.cli._prompts import confirm
 from wavix_async.fleet import (
     FleetFileError,
     FleetReport,
+    FleetStatus,
     JournalError,
     Layout,
     Plan,
@@ -228,6 +231,7 @@ def apply(
     as_json: Json = False,
     output: Path | None = None,
     dry_run: Hidden = False,
+    write_back: Path | None = None,
     connection: Connection = CONNECTION,
 ) -> ExitCode:
     """Change all numbers that differ from a file, after you confirm.
@@ -251,6 +255,7 @@ def apply(
         as_json: Print the report as one JSON object.
         output: Also write the report to this .html file.
         dry_run: Point to `fleet plan`.
+        write_back: Write FILE with the outcome of each row beside it to this .csv file.
         connection: How to reach the API.
     """
     if dry_run:
@@ -259,7 +264,15 @@ def apply(
         raise Quit(
             ExitCode.USAGE, "Give --journal, the file that records the run: stdin has no file name to derive it from."
         )
-    source = fleet.read_plan(file) if Path(file).suffix == _SAVED else _read(file, layout, "apply")
+    if file == _STDIN and write_back is not None:
+        raise Quit(ExitCode.USAGE, "--write-back needs a file, not stdin, which cannot be read again.")
+    saved = Path(file).suffix == _SAVED
+    if saved and write_back is not None:
+        raise Quit(
+            ExitCode.USAGE, "--write-back needs the file that the plan was made from: give that file, and --expect."
+        )
+    outcomes = WriteBack(write_back, file, layout, FleetStatus.UNCHANGED)
+    source = fleet.read_plan(file) if saved else _read(file, layout, "apply")
     write_page = _page_writer(output)
     safety = safety_options.safety()
     with _client(connection) as (runner, wavix):
@@ -289,7 +302,12 @@ def apply(
             )  # fmt: skip
 
         outcome = _run(runner, wavix, start_run)
-    return _finish(outcome, journal_path, write_page, fleet_plan.base_url, as_json=as_json)
+    code = _finish(outcome, journal_path, write_page, fleet_plan.base_url, as_json=as_json)
+    if outcomes.is_wanted and (report := outcome.report or (journal_path and fleet.status(journal_path))):
+        for result in report.results():
+            outcomes.add(result.id, result.number, result.status, result.reason)
+        outcomes.write(Rules(allow_no_changes=True))
+    return code
 
 
 def resume(
@@ -440,8 +458,9 @@ async def _plan(wavix: WavixClient, desired: fleet.DesiredState, *, quiet: bool 
 
 
 def _refuse_missing(fleet_plan: Plan, hint: str = "") -> NoReturn:
-    missing = format_count(fleet_plan.missing_count)
-    head = f"{fleet_plan.name} lists {missing} that the account does not have; nothing was sent.{hint}"
+    count = fleet_plan.missing_count
+    what = "1 entry that matches" if count == 1 else f"{count:,} entries that match"
+    head = f"{fleet_plan.name} has {what} nothing in the account; nothing was sent.{hint}"
     raise Quit(ExitCode.USAGE, _with_lines(head, fleet_plan.missing, fleet_plan.missing_count))
 
 

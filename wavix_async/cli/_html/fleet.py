@@ -77,7 +77,7 @@ def plan_page(plan: Plan, *, now: float | None = None) -> str:
     note = refusal_note(plan)
     more = f"Nothing was sent.{f' Safety: {note}' if note else ''}"
     if plan.missing_count:
-        text = f"The file lists {format_count(plan.missing_count)} that the account does not have."
+        text = f"{plan.missing_count:,} entries of the file match nothing in the account."
         opening = _banner("bad", text, f"{head} {more}")
     else:
         opening = _banner("open" if note else "running" if count else "good", head, more if count else None)

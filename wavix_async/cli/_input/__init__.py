@@ -1,16 +1,17 @@
 """Read changes from options and from the rows of a file."""
 
 from wavix_async.cli._input.change_flags import NO_CHANGES, Changes, flag_values, update_from_flags
-from wavix_async.cli._input.rows import Layout, RowCheck, Rows, open_rows
+from wavix_async.cli._input.rows import RowCheck, Rows, open_rows
 from wavix_async.cli._input.tracked_rows import TrackedRows
+from wavix_async.cli._input.write_back import WriteBack
 
 __all__ = [
     "NO_CHANGES",
     "Changes",
-    "Layout",
     "RowCheck",
     "Rows",
     "TrackedRows",
+    "WriteBack",
     "flag_values",
     "open_rows",
     "update_from_flags",

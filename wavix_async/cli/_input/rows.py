@@ -8,21 +8,17 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import IO, Any, Final, Literal, TypeAlias, cast
+from typing import IO, Any, Final, cast
 
 import attrs
 
 from wavix_async import InputError, NumberUpdate
-from wavix_async._files import SUFFIXES, Item, Place, Problem, Row, Rules, read_csv, read_ndjson
+from wavix_async._files import SUFFIXES, Item, Place, Problem, Row, RowLayout, Rules, read_rows, suffix_of
 from wavix_async.cli._exit import ExitCode, Quit
 
-__all__ = ["Layout", "RowCheck", "Rows", "open_rows"]
-
-Layout: TypeAlias = Literal["csv", "ndjson"]
+__all__ = ["RowCheck", "Rows", "open_rows"]
 
 _STDIN: Final = "-"
-_PEEK: Final = 4096
-_READERS: Final = {"csv": read_csv, "ndjson": read_ndjson}
 
 
 @attrs.frozen
@@ -49,14 +45,19 @@ class Rows:
     Attributes:
         stream: The content, which must be seekable.
         name: The name of the file in messages.
-        layout: The format of the file.
+        layout: The format of the file; None to find it from the first bytes.
         common: Values for every row, from flags.
     """
 
     stream: IO[bytes]
     name: str
-    layout: Layout
+    layout: RowLayout | None
     common: Mapping[str, Any]
+
+    @property
+    def rules(self) -> Rules:
+        """What the file may contain."""
+        return Rules(needs_id=True, common=self.common, allow_bare_ids=True)
 
     def check(self, show: int) -> RowCheck:
         """Read all rows and collect the problems.
@@ -89,16 +90,16 @@ class Rows:
 
     def _read(self) -> Iterator[Item]:
         self.stream.seek(0)
-        return _READERS[self.layout](self.stream, Rules(common=self.common))
+        return read_rows(self.stream, self.layout, self.rules)
 
 
 @contextmanager
-def open_rows(source: str, layout: Layout | None, common: Mapping[str, Any]) -> Iterator[Rows]:
+def open_rows(source: str, layout: RowLayout | None, common: Mapping[str, Any]) -> Iterator[Rows]:
     """Open a file, or stdin for `-`. Input that is not seekable is copied to a temporary file.
 
     Args:
         source: A path or `-`.
-        layout: The format; None to find it from the suffix or the first character.
+        layout: The format; None to find it from the suffix or the first bytes.
         common: Values for every row.
 
     Yields:
@@ -116,10 +117,4 @@ def open_rows(source: str, layout: Layout | None, common: Mapping[str, Any]) -> 
         except OSError as error:
             raise Quit(ExitCode.USAGE, f"Cannot read {source}: {error.strerror}.") from None
         name = "stdin" if source == _STDIN else source
-        yield Rows(stream, name, layout or SUFFIXES.get(Path(source).suffix.lower()) or _guess_layout(stream), common)
-
-
-def _guess_layout(stream: IO[bytes]) -> Layout:
-    stream.seek(0)
-    start = stream.read(_PEEK).removeprefix(b"\xef\xbb\xbf").lstrip()
-    return "ndjson" if start.startswith(b"{") else "csv"
+        yield Rows(stream, name, layout or SUFFIXES.get(suffix_of(source)), common)
