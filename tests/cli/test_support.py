@@ -60,7 +60,7 @@ def test_whoami(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
         assert cli("whoami", "--json").json["balance"].startswith("12.5")
         monkeypatch.setenv("WAVIX_API_KEY", KEY)
         ran = cli("whoami")
-        assert (ran.code, "HTTP 401" in ran.err) == (1, True)
+        assert (ran.code, "HTTP 401" in ran.err) == (2, True)
 
 
 def test_explain(cli: Cli) -> None:

@@ -55,10 +55,11 @@ def running(**settings: Any) -> Iterator[Sandbox]:
     try:
         asyncio.run_coroutine_threadsafe(sandbox.start(), loop).result(PATIENCE)
         yield sandbox
+    finally:
+        # After a failed test, too: what it left would fail the tests after it.
         asyncio.run_coroutine_threadsafe(sandbox.stop(), loop).result(PATIENCE)
         # If a command ends together with its sandbox, its connections close a moment later.
         asyncio.run_coroutine_threadsafe(asyncio.sleep(0.01), loop).result(PATIENCE)
-    finally:
         loop.call_soon_threadsafe(loop.stop)
         thread.join()
         loop.close()
