@@ -1,0 +1,138 @@
+"""The settings of Sphinx; `python -m docs.site` passes the directory of the pages."""
+
+from __future__ import annotations
+
+import inspect
+from typing import TYPE_CHECKING, Any
+
+import attrs
+from docutils import nodes
+from sphinx.domains.python import ObjectEntry
+from sphinx.util.nodes import make_refnode
+
+from docs.site import docstrings, reference
+from wavix_async import __version__
+
+if TYPE_CHECKING:
+    from sphinx.application import Sphinx
+
+project = "wavix_async"
+copyright = "The wavix_async developers"  # noqa: A001 - the name that Sphinx reads
+version = release = __version__
+
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
+root_doc = "index"
+nitpicky = False
+# A glob that matches no page yet, and pages that the tables of contents leave out on purpose.
+suppress_warnings = ["toc.empty_glob"]
+
+myst_enable_extensions = ["colon_fence"]
+myst_heading_anchors = 4
+
+autodoc_member_order = "bysource"
+autodoc_typehints_format = "short"
+autodoc_inherit_docstrings = False
+napoleon_numpy_docstring = False
+napoleon_use_ivar = True
+add_module_names = False
+python_use_unqualified_type_names = True
+python_maximum_signature_line_length = 72
+
+html_theme = "furo"
+html_title = f"wavix_async {__version__}"
+html_static_path = ["static"]
+html_css_files = ["site.css"]
+html_copy_source = False
+html_show_sourcelink = False
+html_show_sphinx = False
+html_theme_options = {
+    "top_of_page_buttons": [],
+    # GitHub's palette, as in the pictures; the theme's own blue has too little contrast on its grey.
+    "light_css_variables": {"color-brand-primary": "#0b5cad", "color-brand-content": "#0b5cad"},
+    "dark_css_variables": {"color-brand-primary": "#6cb0ff", "color-brand-content": "#6cb0ff"},
+}
+
+
+def _docstring(_: Sphinx, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
+    lines[:] = docstrings.to_rst(lines)
+
+
+def _signature(
+    _: Sphinx, what: str, name: str, obj: Any, options: Any, signature: str | None, returns: str | None
+) -> tuple[str | None, str | None] | None:
+    """Leave out the signature of a model: its fields follow, with their docs."""
+    if what in {"class", "exception"} and inspect.isclass(obj) and (attrs.has(obj) or issubclass(obj, BaseException)):
+        return "", None
+    return None
+
+
+def _skip(_: Sphinx, what: str, name: str, obj: Any, skip: bool, options: Any) -> bool | None:
+    """Leave out what a class inherits from its machinery."""
+    return True if name in {"__init__", "from_dict"} and what == "class" else None
+
+
+def _add_aliases(app: Sphinx, env: Any) -> None:
+    """Add every other public path of a name to the index of objects: it leads to the entry of the name."""
+    domain = env.get_domain("py")
+    for name in reference.names():
+        entry = domain.objects.get(name.path)
+        for alias in name.aliases if entry else ():
+            domain.objects.setdefault(alias, ObjectEntry(entry.docname, entry.node_id, entry.objtype, True))
+
+
+def _link_names(app: Sphinx, doctree: nodes.document, docname: str) -> None:
+    """Make a link of each piece of code that is only a public name, or a method of the client."""
+    domain = app.env.get_domain("py")
+    for literal in list(doctree.findall(nodes.literal)):
+        if isinstance(literal.parent, nodes.reference | nodes.title):
+            continue
+        path = _targets().get(literal.astext().removesuffix("()"))
+        entry = domain.objects.get(path) if path else None
+        if entry is not None and app.builder is not None:
+            link = make_refnode(app.builder, docname, entry.docname, entry.node_id, literal.deepcopy(), path)
+            literal.replace_self(link)
+
+
+_known: dict[str, str] = {}
+
+
+def _targets() -> dict[str, str]:
+    """Return what may be written in code, and the name in the index of objects that it means."""
+    if not _known:
+        for name in reference.names():
+            short = name.path.rpartition(".")[2]
+            # A word such as `plan` or `make` is rarely the function.
+            if not short.islower():
+                _known.setdefault(short, name.path)
+            for path in (name.path, *name.aliases):
+                _known[path] = name.path
+                _known.setdefault(path.removeprefix("wavix_async."), name.path) if "." in path[12:] else None
+        for path, kind in reference.groups():
+            for method in dir(kind):
+                if not method.startswith("_"):
+                    for base in kind.__mro__:
+                        if method in vars(base):
+                            target = f"{kind.__module__}.{kind.__qualname__}.{method}"
+                            _known[f"{path}.{method}"] = target
+                            _known.setdefault(f"{path.removeprefix('wavix.')}.{method}", target)
+    return _known
+
+
+def _simplify(_: Sphinx) -> None:
+    for name in reference.names():
+        if inspect.isclass(name.value):
+            docstrings.simplify(name.value)
+    for _, kind in reference.groups():
+        docstrings.simplify(kind)
+
+
+def setup(app: Sphinx) -> None:
+    """Connect what this site does with docstrings and links."""
+    app.connect("builder-inited", _simplify)
+    app.connect("autodoc-process-docstring", _docstring, priority=400)  # before napoleon
+    app.connect("autodoc-process-signature", _signature)
+    app.connect("autodoc-skip-member", _skip)
+    app.connect("env-updated", _add_aliases)
+    app.connect("doctree-resolved", _link_names)
+
+

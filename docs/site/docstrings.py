@@ -1,0 +1,81 @@
+"""Docstrings for Sphinx: they are written in Markdown, which `help()` shows well, and Sphinx reads reStructuredText."""
+
+from __future__ import annotations
+
+import re
+import typing
+from collections.abc import Iterator
+from typing import Any, Final
+
+import attrs
+
+_CODE: Final = re.compile(r"(`+)(.+?)\1", re.DOTALL)
+_SECTION: Final = re.compile(r"^(Args|Attributes|Raises|Returns|Yields|Example|Examples|Note|Notes):$")
+
+
+def to_rst(lines: list[str]) -> list[str]:
+    """Return the lines of a docstring with its code marked as reStructuredText wants it."""
+    return list(_with_blocks(_with_code("\n".join(lines)).split("\n")))
+
+
+def _with_code(text: str) -> str:
+    """Return the text with its code in two backticks, and with no other sign that has a meaning."""
+    parts, end = [], 0
+    for found in _CODE.finditer(text):
+        parts.append(_escaped(text[end : found.start()]))
+        # reStructuredText wants a blank, or a backslash, after a literal: `Body`s.
+        following = text[found.end() : found.end() + 1]
+        parts.append(f"``{' '.join(found[2].split())}``" + ("\\ " if following.isalnum() else ""))
+        end = found.end()
+    return "".join([*parts, _escaped(text[end:])])
+
+
+def _escaped(text: str) -> str:
+    # `*args` and `name_` would begin emphasis and a link. Code blocks are not escaped: they are made back below.
+    return re.sub(r"([*|\\])|(?<=\w)(_)(?!\w)", lambda found: "\\" + found[0], text)
+
+
+def _with_blocks(lines: list[str]) -> Iterator[str]:
+    """Yield the lines; an indented block after a paragraph is code, unless it belongs to a section."""
+    in_section, in_block, last = False, False, ""
+    for at, line in enumerate(lines):
+        if line and not line[0].isspace():
+            in_section, in_block = bool(_SECTION.match(line)), False
+        starts = line.startswith("    ") and not in_section and not in_block and not last.strip()
+        if starts and at:
+            before = next((each for each in reversed(lines[:at]) if each.strip()), "")
+            # A list goes on in the indented lines below its item.
+            if not re.match(r"\s*[-*] ", before):
+                in_block = True
+                block = "\n".join(lines[at:])
+                yield f".. code-block:: {_language(block)}"
+                yield ""
+        yield _unescaped(line) if in_block else line
+        last = line
+
+
+def _unescaped(line: str) -> str:
+    return re.sub(r"\\([*|\\_])", r"\1", line).replace("``", "`")
+
+
+def _language(block: str) -> str:
+    return "text" if re.search(r"[├└│]", block) or block.lstrip().startswith(("$", "GET ", "POST ")) else "python"
+
+
+def plain(annotation: Any) -> Any:
+    """Return an annotation without what only this package reads in it: `Annotated[str, ...]` is `str`."""
+    if typing.get_origin(annotation) is typing.Annotated:
+        return plain(annotation.__origin__)
+    return annotation
+
+
+def simplify(kind: type) -> None:
+    """Replace the annotations of a class, and of the signatures of its methods, by plain ones."""
+    if attrs.has(kind):
+        own = kind.__dict__.get("__annotations__", {})
+        own.update({name: plain(annotation) for name, annotation in own.items()})
+    for method in vars(kind).values():
+        signature = getattr(method, "__signature__", None)
+        if signature is not None:
+            parameters = [each.replace(annotation=plain(each.annotation)) for each in signature.parameters.values()]
+            method.__signature__ = signature.replace(parameters=parameters)

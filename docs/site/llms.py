@@ -1,0 +1,3 @@
+"""What language models read: the Markdown of each page beside its HTML, and `llms.txt`, an index of them."""
+from pathlib import Path
+def write_for_models(to: Path, pages: Path, names: list[str]) -> None: ...

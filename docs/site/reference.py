@@ -1,0 +1,149 @@
+"""The reference: which public name is explained on which page, and the directives that generate its entry."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import pkgutil
+from collections.abc import Iterator
+from functools import cache, cached_property
+from types import ModuleType
+from typing import Any, Final
+
+import attrs
+
+import wavix_async
+from wavix_async import WavixClient, models
+
+PACKAGE: Final = "wavix_async"
+
+
+@attrs.frozen
+class Name:
+    """A public name: where it is imported from, and where it is explained."""
+
+    path: str
+    """The shortest public path: `wavix_async.Number`."""
+    value: Any = attrs.field(repr=False, eq=False)
+    part: str
+    """The part of the reference that explains it: `models.numbers`."""
+    aliases: tuple[str, ...]
+    """Its other public paths."""
+
+
+def modules() -> list[ModuleType]:
+    """Return the public modules, the package itself first, `models` last: names of models are also in other modules."""
+    found = [each.name for each in pkgutil.iter_modules(wavix_async.__path__) if not each.name.startswith("_")]
+    found.sort(key=lambda name: (name == "models", name))
+    return [wavix_async, *(importlib.import_module(f"{PACKAGE}.{name}") for name in found)]
+
+
+@cache
+def names() -> tuple[Name, ...]:
+    """Return every public name: all that stand in the `__all__` of a public module."""
+    found: dict[Any, list[str]] = {}
+    values: dict[Any, Any] = {}
+    for module in modules():
+        for name in module.__all__:
+            value = getattr(module, name)
+            # Texts and numbers have no identity: they are what their name says.
+            key = id(value) if hasattr(value, "__module__") else name
+            found.setdefault(key, []).append(f"{module.__name__}.{name}")
+            values[key] = value
+    return tuple(
+        Name(paths[0], values[key], _part(paths[0], values[key]), tuple(paths[1:])) for key, paths in found.items()
+    )
+
+
+def _part(path: str, value: Any) -> str:
+    """Return the part of the reference that explains a name."""
+    public = path.removeprefix(f"{PACKAGE}.").rpartition(".")[0]
+    home = str(getattr(value, "__module__", "") or "").removeprefix(f"{PACKAGE}.")
+    if public in {"", "models"} and home.startswith("models."):
+        group = home.split(".")[1]
+        return "models.common" if group.startswith("_") else f"models.{group}"
+    if public and public not in {"client", "config", "types", "resources"}:
+        return public
+    for prefix, part in (("errors", "errors"), ("_instrumentation", "events"), ("bulk", "bulk")):
+        if home == prefix or home.startswith(f"{prefix}."):
+            return part
+    return {"Event": "events", "Outcome": "errors"}.get(path.rpartition(".")[2], "client")
+
+
+def _directive(path: str, value: Any) -> str:
+    options: list[str] = []
+    if inspect.isclass(value):
+        kind = "autoexception" if issubclass(value, BaseException) else "autoclass"
+        options = [":members:", ":show-inheritance:"]
+    elif callable(value) and hasattr(value, "__name__") and inspect.isroutine(value):
+        kind = "autofunction"
+    else:
+        kind = "autodata"
+        if not isinstance(value, str | int | float):
+            options = [":no-value:"]
+    return "\n".join([f".. {kind}:: {path}", *(f"   {option}" for option in options), ""])
+
+
+def _rst(directives: list[str]) -> str:
+    return "\n".join(["````{eval-rst}", *directives, "````"])
+
+
+def generated(what: str, argument: str | None) -> str:
+    """Return what a page says by `<!-- generated: what argument -->`.
+
+    `api PART` is the entries of a part, `summary PART` a table of its classes with their first sentences.
+    """
+    part = argument or ""
+    of_part = [name for name in names() if name.part == part]
+    if not of_part:
+        raise ValueError(f"no public name belongs to {part!r}")
+    if what == "api":
+        return _rst([_directive(name.path, name.value) for name in of_part])
+    if what == "summary":
+        rows = [f"| `{name.path.rpartition('.')[2]}` | {_first_sentence(name.value)} |" for name in of_part]
+        return "\n".join(["| name | what it is |", "|---|---|", *rows])
+    raise ValueError(f"unknown: {what}")
+
+
+def _first_sentence(value: Any) -> str:
+    text = " ".join((inspect.getdoc(value) or "").partition("\n\n")[0].split())
+    return text.replace("|", "\\|")
+
+
+# --- groups of the client ---
+
+
+def groups(owner: Any = None, path: str = "wavix") -> Iterator[tuple[str, type]]:
+    """Yield the groups of the client by the path that callers write: `wavix.messages.sender_ids`, and their classes."""
+    owner = WavixClient("a-key-of-the-site") if owner is None else owner
+    for base in reversed(type(owner).__mro__):
+        for name, value in vars(base).items():
+            if isinstance(value, cached_property) and not name.startswith("_"):
+                group = getattr(owner, name)
+                yield f"{path}.{name}", type(group)
+                yield from groups(group, f"{path}.{name}")
+
+
+def pages() -> Iterator[tuple[str, str]]:
+    """Yield the place and the text of each page that no one writes by hand: one a group, one a module of models."""
+    by_top: dict[str, list[tuple[str, type]]] = {}
+    for path, kind in groups():
+        by_top.setdefault(path.split(".")[1], []).append((path, kind))
+    for top, found in by_top.items():
+        parts = [f"# `wavix.{top}`\n"]
+        for path, kind in found:
+            if path.count(".") > 1:
+                parts.append(f"## `{path}`\n")
+            parts.append(_rst([_group_directive(path, kind)]) + "\n")
+        if any(name.part == f"models.{top}" for name in names()):
+            parts.append(f"The classes of bodies and answers: [{top}](../models/{top}.md).\n")
+        yield f"reference/groups/{top}.md", "\n".join(parts)
+    for part in sorted({name.part for name in names() if name.part.startswith("models.")}):
+        group = part.partition(".")[2]
+        title = _first_sentence(importlib.import_module(f"{models.__name__}.{group}"))
+        text = f"# Models: {group}\n\n{title}\n\n{generated('api', part)}\n"
+        yield f"reference/models/{group}.md", text
+
+
+def _group_directive(path: str, kind: type) -> str:
+    return f".. autoclass:: {kind.__module__}.{kind.__qualname__}()\n   :members:\n   :inherited-members: Resource\n"
