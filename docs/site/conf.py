@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 from docutils import nodes
+from sphinx import addnodes
 from sphinx.domains.python import ObjectEntry
-from sphinx.util.nodes import make_refnode
+from sphinx.ext import napoleon
+from sphinx.util.nodes import find_pending_xref_condition, make_refnode
 
 from docs.site import docstrings, reference
 from wavix_async import __version__
@@ -20,11 +22,9 @@ project = "wavix_async"
 copyright = "The wavix_async developers"  # noqa: A001 - the name that Sphinx reads
 version = release = __version__
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
+extensions = ["myst_parser", "sphinx.ext.autodoc"]
 root_doc = "index"
 nitpicky = False
-# A glob that matches no page yet, and pages that the tables of contents leave out on purpose.
-suppress_warnings = ["toc.empty_glob"]
 
 myst_enable_extensions = ["colon_fence"]
 myst_heading_anchors = 4
@@ -32,11 +32,11 @@ myst_heading_anchors = 4
 autodoc_member_order = "bysource"
 autodoc_typehints_format = "short"
 autodoc_inherit_docstrings = False
-napoleon_numpy_docstring = False
-napoleon_use_ivar = True
 add_module_names = False
 python_use_unqualified_type_names = True
 python_maximum_signature_line_length = 72
+
+NAPOLEON = napoleon.Config(napoleon_use_ivar=True, napoleon_use_rtype=False)
 
 html_theme = "furo"
 html_title = f"wavix_async {__version__}"
@@ -54,7 +54,7 @@ html_theme_options = {
 
 
 def _docstring(_: Sphinx, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
-    lines[:] = docstrings.to_rst(lines)
+    lines[:] = docstrings.to_rst(lines, what, NAPOLEON)
 
 
 def _signature(
@@ -78,6 +78,21 @@ def _add_aliases(app: Sphinx, env: Any) -> None:
         entry = domain.objects.get(name.path)
         for alias in name.aliases if entry else ():
             domain.objects.setdefault(alias, ObjectEntry(entry.docname, entry.node_id, entry.objtype, True))
+
+
+def _link_types(_: Sphinx, doctree: nodes.document) -> None:
+    """Link the types in signatures exactly: by its short name, `date` would lead to a field of that name."""
+    known = _targets()
+    for xref in list(doctree.findall(addnodes.pending_xref)):
+        if xref.get("refdomain") != "py":
+            continue
+        path = known.get(xref["reftarget"].rpartition(".")[2])
+        if path is None:
+            short = find_pending_xref_condition(xref, "resolved")
+            xref.replace_self(short.children if short else xref.children)
+        else:
+            xref["reftarget"] = path
+            xref.attributes.pop("refspecific", None)
 
 
 def _link_names(app: Sphinx, doctree: nodes.document, docname: str) -> None:
@@ -129,9 +144,10 @@ def _simplify(_: Sphinx) -> None:
 def setup(app: Sphinx) -> None:
     """Connect what this site does with docstrings and links."""
     app.connect("builder-inited", _simplify)
-    app.connect("autodoc-process-docstring", _docstring, priority=400)  # before napoleon
+    app.connect("autodoc-process-docstring", _docstring)
     app.connect("autodoc-process-signature", _signature)
     app.connect("autodoc-skip-member", _skip)
+    app.connect("doctree-read", _link_types)
     app.connect("env-updated", _add_aliases)
     app.connect("doctree-resolved", _link_names)
 

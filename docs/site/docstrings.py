@@ -2,23 +2,47 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 import typing
 from collections.abc import Iterator
 from typing import Any, Final
 
 import attrs
+from sphinx.ext.napoleon import GoogleDocstring
 
 _CODE: Final = re.compile(r"(`+)(.+?)\1", re.DOTALL)
 _SECTION: Final = re.compile(r"^(Args|Attributes|Raises|Returns|Yields|Example|Examples|Note|Notes):$")
 
 
-def to_rst(lines: list[str]) -> list[str]:
-    """Return the lines of a docstring with its code marked as reStructuredText wants it."""
-    return list(_with_blocks(_with_code("\n".join(lines)).split("\n")))
+def to_rst(lines: list[str], what: str, config: Any) -> list[str]:
+    """Return the lines of a docstring as reStructuredText.
+
+    Args:
+        lines: The docstring, in Markdown, with sections as Google writes them.
+        what: What has the docstring: `class`, `method`, `attribute`, ...
+        config: The settings of napoleon, which reads the sections.
+    """
+    text = "\n".join(_with_blocks(with_code("\n".join(_in_order(lines))).split("\n")))
+    # Napoleon takes the words before a colon for a type; no docstring here gives one.
+    text = re.sub(r"^(Returns|Yields):$", lambda found: f":{found[1].lower()}:", text, flags=re.MULTILINE)
+    if what in {"attribute", "property", "data"}:
+        return text.split("\n")
+    return GoogleDocstring(text, config, what=what).lines()
 
 
-def _with_code(text: str) -> str:
+def _in_order(lines: list[str]) -> list[str]:
+    """Return the lines with the section `Args` before `Returns` and `Raises`: methods get it at the end."""
+    text = "\n".join(lines).rstrip()
+    head, found, args = text.rpartition("\n\nArgs:\n")
+    others = [at for name in ("Returns", "Raises") if (at := head.find(f"\n\n{name}:\n")) >= 0]
+    if found and others and "\n\n" not in args:
+        first = min(others)
+        text = f"{head[:first]}{found}{args}{head[first:]}"
+    return [*text.split("\n"), ""]
+
+
+def with_code(text: str) -> str:
     """Return the text with its code in two backticks, and with no other sign that has a meaning."""
     parts, end = [], 0
     for found in _CODE.finditer(text):
@@ -79,3 +103,6 @@ def simplify(kind: type) -> None:
         if signature is not None:
             parameters = [each.replace(annotation=plain(each.annotation)) for each in signature.parameters.values()]
             method.__signature__ = signature.replace(parameters=parameters)
+        # `unpack` marks a coroutine function for `asyncio.iscoroutinefunction`, and Sphinx reads the flag of the code.
+        if hasattr(method, "_is_coroutine"):
+            method.__code__ = method.__code__.replace(co_flags=method.__code__.co_flags | inspect.CO_COROUTINE)

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
+import importlib.util
 import inspect
+import itertools
 import pkgutil
+import re
+import sys
 from collections.abc import Iterator
 from functools import cache, cached_property
 from types import ModuleType
@@ -13,7 +18,9 @@ from typing import Any, Final
 import attrs
 
 import wavix_async
-from wavix_async import WavixClient, models
+from docs.site import docstrings
+from wavix_async import UNSET, WavixClient, models
+from wavix_async.webhooks import KINDS
 
 PACKAGE: Final = "wavix_async"
 
@@ -78,31 +85,100 @@ def _directive(path: str, value: Any) -> str:
     elif callable(value) and hasattr(value, "__name__") and inspect.isroutine(value):
         kind = "autofunction"
     else:
-        kind = "autodata"
-        if not isinstance(value, str | int | float):
-            options = [":no-value:"]
+        return _data(path, value)
     return "\n".join([f".. {kind}:: {path}", *(f"   {option}" for option in options), ""])
+
+
+def _data(path: str, value: Any) -> str:
+    """Return the entry of a constant or of an alias of a type: autodoc does not find its text in another module."""
+    name = path.rpartition(".")[2]
+    shown = re.sub(r"\b(?:\w+\.)+(?=\w)", "", repr(value))
+    lines = [f".. py:data:: {path}", f"   :value: {shown}" if len(shown) < 100 else "", ""]
+    lines += [f"   {line}" for line in docstrings.with_code(_text_of(name, value)).split("\n")]
+    return "\n".join([*lines, ""])
+
+
+def _text_of(name: str, value: Any) -> str:
+    """Return the string below the assignment of a name, in whichever module of the package it is; or nothing."""
+    for module in [each for key, each in sys.modules.items() if key.startswith(f"{PACKAGE}.")]:
+        if vars(module).get(name) is not value:
+            continue
+        body = ast.parse(inspect.getsource(module)).body
+        for statement, text in itertools.pairwise(body):
+            match statement, text:
+                case ast.AnnAssign(target=ast.Name(id=found)), ast.Expr(value=ast.Constant(value=str(doc))):
+                    if found == name:
+                        return inspect.cleandoc(doc)
+    return ""
 
 
 def _rst(directives: list[str]) -> str:
     return "\n".join(["````{eval-rst}", *directives, "````"])
 
 
-def generated(what: str, argument: str | None) -> str:
-    """Return what a page says by `<!-- generated: what argument -->`.
+def generated(what: str, part: str) -> str:
+    """Return what a page says by `<!-- generated: what part -->`.
 
-    `api PART` is the entries of a part, `summary PART` a table of its classes with their first sentences.
+    - `api PART`: the entries of a part.
+    - `summary PART`: a table of its names with their first sentences.
+    - `options NAME`: a table of the parameters of a class or a function, with their defaults.
+    - `kinds`: a table of the kinds of webhook events.
     """
-    part = argument or ""
+    if what == "options":
+        return _options(part)
+    if what == "kinds":
+        rows = [f"| `{kind}` | `{found.__name__}` | {_first_sentence(found)} |" for kind, found in KINDS.items()]
+        return "\n".join(["| kind | class | what happened |", "|---|---|---|", *rows])
     of_part = [name for name in names() if name.part == part]
     if not of_part:
         raise ValueError(f"no public name belongs to {part!r}")
     if what == "api":
-        return _rst([_directive(name.path, name.value) for name in of_part])
+        module = f".. py:module:: {PACKAGE}.{part}\n" if importlib.util.find_spec(f"{PACKAGE}.{part}") else ""
+        return _rst([module, *(_directive(name.path, name.value) for name in of_part)])
     if what == "summary":
         rows = [f"| `{name.path.rpartition('.')[2]}` | {_first_sentence(name.value)} |" for name in of_part]
         return "\n".join(["| name | what it is |", "|---|---|", *rows])
     raise ValueError(f"unknown: {what}")
+
+
+def _options(path: str) -> str:
+    """Return a table of the parameters of a class or a function."""
+    value = _found(path)
+    known = _documented(inspect.getdoc(value) or "")
+    if inspect.isclass(value):
+        known |= _documented(inspect.getdoc(value.__init__) or "")
+    rows = []
+    for parameter in inspect.signature(value).parameters.values():
+        text = known.get(parameter.name)
+        if text:
+            default = "" if parameter.default is parameter.empty else f"`{_shown(parameter.default)}`"
+            rows.append(f"| `{parameter.name}` | {default} | {text.replace('|', chr(92) + '|')} |")
+    if not rows:
+        raise ValueError(f"{path} documents no parameter")
+    return "\n".join(["| option | default | meaning |", "|---|---|---|", *rows])
+
+
+def _found(path: str) -> Any:
+    head, _, name = path.rpartition(".")
+    try:
+        return getattr(importlib.import_module(head), name)
+    except ModuleNotFoundError:
+        return getattr(_found(head), name)
+
+
+def _documented(text: str) -> dict[str, str]:
+    """Return the parameters that the section `Args` or `Attributes` of a docstring describes."""
+    found: dict[str, str] = {}
+    for section in re.findall(r"^(?:Args|Attributes):\n((?:(?: .*)?(?:\n|\Z))+)", text, re.MULTILINE):
+        for entry in re.split(r"\n(?=\S)", inspect.cleandoc(section)):
+            name, colon, about = entry.partition(":")
+            if colon:
+                found[name.strip()] = " ".join(about.split())
+    return found
+
+
+def _shown(default: Any) -> str:
+    return str(default) if isinstance(default, type(UNSET)) or inspect.isclass(default) else repr(default)
 
 
 def _first_sentence(value: Any) -> str:

@@ -6,6 +6,7 @@ the repository. On the site, the pages have other places: this module gives each
 
 from __future__ import annotations
 
+import fnmatch
 import os
 import re
 import shutil
@@ -20,6 +21,7 @@ DOCS: Final = ROOT / "docs"
 ROOT_PAGES: Final = ("CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md")
 COPIED: Final = {".svg", ".png", ".ipynb"}
 
+_GLOB: Final = re.compile(r"[\w/]+\*")
 _LINK: Final = re.compile(r"(\]\()([^)\s]+)(\))")
 _FENCE: Final = re.compile(r"^( *)(```+|~~~+).*?^\1\2 *$", re.MULTILINE | re.DOTALL)
 _GENERATED: Final = re.compile(r"^<!-- generated: (\S+)(?: (.+))? -->$", re.MULTILINE)
@@ -41,7 +43,13 @@ def stage(to: Path) -> list[str]:
         target = to / place
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(text, encoding="utf-8")
-    return sorted(str(path.relative_to(to).with_suffix("").as_posix()) for path in to.rglob("*.md"))
+    names = sorted(str(path.relative_to(to).with_suffix("").as_posix()) for path in to.rglob("*.md"))
+    index = to / "index.md"
+    # Sphinx warns of a glob in a table of contents that matches no page.
+    lines = index.read_text(encoding="utf-8").splitlines()
+    kept = [line for line in lines if not _GLOB.fullmatch(line) or fnmatch.filter(names, line)]
+    index.write_text("\n".join([*kept, ""]), encoding="utf-8")
+    return names
 
 
 def _pages() -> dict[Path, str]:
@@ -111,4 +119,8 @@ def _outside_code(text: str, change: Callable[[str], str]) -> str:
 
 def _filled(text: str) -> str:
     """Return the text with its `<!-- generated: ... -->` lines replaced."""
-    return _GENERATED.sub(lambda found: reference.generated(found[1], found[2]), text)
+
+    def generated(found: re.Match[str]) -> str:
+        return commands.table() if found[1] == "commands" else reference.generated(found[1], found[2] or "")
+
+    return _GENERATED.sub(generated, text)
