@@ -22,16 +22,15 @@ def build(to: Path, work: Path) -> int:
     for directory in (to, work):
         shutil.rmtree(directory, ignore_errors=True)
         directory.mkdir(parents=True)
-    pages = stage(work / "pages")
+    stage(work / "pages")
     doctrees = work / "doctrees"
     with patch_docutils(), docutils_namespace():
         app = Sphinx(work / "pages", HERE, to, doctrees, "html", warningiserror=True, keep_going=True, status=None)
         app.build()
-    if app.statuscode == 0:
-        write_for_models(to, work / "pages", pages)
-        # Only a later build would need it.
-        shutil.rmtree(to / ".doctrees", ignore_errors=True)
-        (to / ".buildinfo").unlink(missing_ok=True)
+        if app.statuscode == 0:
+            write_for_models(app, to, work / "pages")
+            # Only a later build would need it.
+            (to / ".buildinfo").unlink(missing_ok=True)
     return app.statuscode
 
 

@@ -39,6 +39,7 @@ python_maximum_signature_line_length = 72
 NAPOLEON = napoleon.Config(napoleon_use_ivar=True, napoleon_use_rtype=False)
 
 html_theme = "furo"
+_BLUE = ("color-brand-primary", "color-brand-content", "color-brand-visited", "color-api-name", "color-api-pre-name")
 html_title = f"wavix_async {__version__}"
 html_static_path = ["static"]
 html_css_files = ["site.css"]
@@ -48,8 +49,8 @@ html_show_sphinx = False
 html_theme_options = {
     "top_of_page_buttons": [],
     # GitHub's palette, as in the pictures; the theme's own blue has too little contrast on its grey.
-    "light_css_variables": {"color-brand-primary": "#0b5cad", "color-brand-content": "#0b5cad"},
-    "dark_css_variables": {"color-brand-primary": "#6cb0ff", "color-brand-content": "#6cb0ff"},
+    "light_css_variables": dict.fromkeys(_BLUE, "#0b5cad"),
+    "dark_css_variables": dict.fromkeys(_BLUE, "#6cb0ff"),
 }
 
 
@@ -78,6 +79,14 @@ def _add_aliases(app: Sphinx, env: Any) -> None:
         entry = domain.objects.get(name.path)
         for alias in name.aliases if entry else ():
             domain.objects.setdefault(alias, ObjectEntry(entry.docname, entry.node_id, entry.objtype, True))
+
+
+def _open_pictures(_: Sphinx, doctree: nodes.document) -> None:
+    """Make each picture a link to its file: on a small screen, the text of a picture is small."""
+    for image in list(doctree.findall(nodes.image)):
+        if not isinstance(image.parent, nodes.reference):
+            link = nodes.reference("", "", image.deepcopy(), refuri=image["uri"], classes=["picture"])
+            image.replace_self(link)
 
 
 def _link_types(_: Sphinx, doctree: nodes.document) -> None:
@@ -148,6 +157,7 @@ def setup(app: Sphinx) -> None:
     app.connect("autodoc-process-signature", _signature)
     app.connect("autodoc-skip-member", _skip)
     app.connect("doctree-read", _link_types)
+    app.connect("doctree-read", _open_pictures)
     app.connect("env-updated", _add_aliases)
     app.connect("doctree-resolved", _link_names)
 
