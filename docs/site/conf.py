@@ -55,7 +55,10 @@ html_theme_options = {
 
 
 def _docstring(_: Sphinx, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
-    lines[:] = docstrings.to_rst(lines, what, NAPOLEON)
+    text = docstrings.to_rst(lines)
+    # Napoleon would take the first words of an attribute's text for its type.
+    plain = what in {"attribute", "property", "data"}
+    lines[:] = text.split("\n") if plain else napoleon.GoogleDocstring(text, NAPOLEON, what=what).lines()
 
 
 def _signature(

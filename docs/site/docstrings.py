@@ -9,26 +9,16 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 import attrs
-from sphinx.ext.napoleon import GoogleDocstring
 
 _CODE: Final = re.compile(r"(`+)(.+?)\1", re.DOTALL)
 _SECTION: Final = re.compile(r"^(Args|Attributes|Raises|Returns|Yields|Example|Examples|Note|Notes):$")
 
 
-def to_rst(lines: list[str], what: str, config: Any) -> list[str]:
-    """Return the lines of a docstring as reStructuredText.
-
-    Args:
-        lines: The docstring, in Markdown, with sections as Google writes them.
-        what: What has the docstring: `class`, `method`, `attribute`, ...
-        config: The settings of napoleon, which reads the sections.
-    """
+def to_rst(lines: list[str]) -> str:
+    """Return a docstring, which is in Markdown with sections as Google writes them, as reStructuredText with them."""
     text = "\n".join(_with_blocks(with_code("\n".join(_in_order(lines))).split("\n")))
     # Napoleon takes the words before a colon for a type; no docstring here gives one.
-    text = re.sub(r"^(Returns|Yields):$", lambda found: f":{found[1].lower()}:", text, flags=re.MULTILINE)
-    if what in {"attribute", "property", "data"}:
-        return text.split("\n")
-    return GoogleDocstring(text, config, what=what).lines()
+    return re.sub(r"^(Returns|Yields):$", lambda found: f":{found[1].lower()}:", text, flags=re.MULTILINE)
 
 
 def _in_order(lines: list[str]) -> list[str]:
