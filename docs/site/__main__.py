@@ -29,6 +29,11 @@ def build(to: Path, work: Path) -> int:
         app.build()
         if app.statuscode == 0:
             write_for_models(app, to, work / "pages")
+            # Each picture is a link to its file, and the Markdown shows it.
+            for picture in [*(work / "pages").rglob("*.svg"), *(work / "pages").rglob("*.png")]:
+                copy = to / picture.relative_to(work / "pages")
+                copy.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(picture, copy)
             # Only a later build would need it.
             (to / ".buildinfo").unlink(missing_ok=True)
     return app.statuscode

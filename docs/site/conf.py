@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import posixpath
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -84,11 +85,12 @@ def _add_aliases(app: Sphinx, env: Any) -> None:
             domain.objects.setdefault(alias, ObjectEntry(entry.docname, entry.node_id, entry.objtype, True))
 
 
-def _open_pictures(_: Sphinx, doctree: nodes.document) -> None:
+def _open_pictures(app: Sphinx, doctree: nodes.document) -> None:
     """Make each picture a link to its file: on a small screen, the text of a picture is small."""
     for image in list(doctree.findall(nodes.image)):
         if not isinstance(image.parent, nodes.reference):
-            link = nodes.reference("", "", image.deepcopy(), refuri=image["uri"], classes=["picture"])
+            uri = posixpath.relpath(image["uri"], posixpath.dirname(app.env.docname))
+            link = nodes.reference("", "", image.deepcopy(), refuri=uri, classes=["picture"])
             image.replace_self(link)
 
 

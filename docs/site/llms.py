@@ -23,7 +23,6 @@ _SUMMARY: Final = (
     "retries, learned rate limits, bulk runs, fleets of numbers, webhooks, a sandbox for tests, a command line. It needs "
     "Python 3.11 or newer, and `async with WavixClient() as wavix:` is the entry to everything."
 )
-_CAPTIONED: Final = re.compile(r"^```\{toctree\}\n(?P<options>(?::.*\n)*)\n(?P<entries>[^`]*)^```", re.MULTILINE)
 
 
 def write_for_models(app: Sphinx, to: Path, pages: Path) -> None:
@@ -86,6 +85,6 @@ def _about(page: Path) -> str:
     """Return the first sentence of a page."""
     text = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
     # Not a heading, a picture, a table, a comment, or the name of an entry.
-    parts = [part for part in text.split("\n\n") if part.strip() and not re.match(r"[#!|<=*(]|class |\s", part)]
+    parts = [part for part in text.split("\n\n") if part.strip() and not re.match(r"[#!|<=(+]|\* |class |\s", part)]
     plain = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", " ".join(parts[0].split())) if parts else ""
     return re.split(r"(?<=[.:]) (?=[A-Z])", plain)[0]

@@ -91,9 +91,9 @@ def _directive(path: str, value: Any) -> str:
 
 def _data(path: str, value: Any) -> str:
     """Return the entry of a constant or of an alias of a type: autodoc does not find its text in another module."""
-    name = path.rpartition(".")[2]
+    module, _, name = path.rpartition(".")
     shown = re.sub(r"\b(?:\w+\.)+(?=\w)", "", repr(value))
-    lines = [f".. py:data:: {path}", f"   :value: {shown}" if len(shown) < 100 else "", ""]
+    lines = [f".. py:data:: {name}", f"   :module: {module}", f"   :value: {shown}" if len(shown) < 100 else "", ""]
     lines += [f"   {line}" for line in docstrings.with_code(_text_of(name, value)).split("\n")]
     return "\n".join([*lines, ""])
 
@@ -206,13 +206,13 @@ def pages() -> Iterator[tuple[str, str]]:
     for path, kind in groups():
         by_top.setdefault(path.split(".")[1], []).append((path, kind))
     for top, found in by_top.items():
-        parts = [f"# `wavix.{top}`\n"]
+        models_page = f"The classes of bodies and answers: [{top}](../models/{top}.md)."
+        has_models = any(name.part == f"models.{top}" for name in names())
+        parts = [f"# `wavix.{top}`\n", f"{_first_sentence(found[0][1])} {models_page if has_models else ''}\n"]
         for path, kind in found:
             if path.count(".") > 1:
                 parts.append(f"## `{path}`\n")
             parts.append(_rst([_group_directive(path, kind)]) + "\n")
-        if any(name.part == f"models.{top}" for name in names()):
-            parts.append(f"The classes of bodies and answers: [{top}](../models/{top}.md).\n")
         yield f"reference/groups/{top}.md", "\n".join(parts)
     for part in sorted({name.part for name in names() if name.part.startswith("models.")}):
         group = part.partition(".")[2]
