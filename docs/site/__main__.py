@@ -28,7 +28,7 @@ def build(to: Path, work: Path) -> int:
         app = Sphinx(work / "pages", HERE, to, doctrees, "html", warningiserror=True, keep_going=True, status=None)
         app.build()
         if app.statuscode == 0:
-            write_for_models(app, to, work / "pages")
+            write_for_models(app, to)
             # Each picture is a link to its file, and the Markdown shows it.
             for picture in [*(work / "pages").rglob("*.svg"), *(work / "pages").rglob("*.png")]:
                 copy = to / picture.relative_to(work / "pages")

@@ -13,7 +13,7 @@ from sphinx.domains.python import ObjectEntry
 from sphinx.ext import napoleon
 from sphinx.util.nodes import find_pending_xref_condition, make_refnode
 
-from docs.site import docstrings, reference
+from docs.site import docstrings, llms, reference
 from wavix_async import __version__
 
 if TYPE_CHECKING:
@@ -165,5 +165,6 @@ def setup(app: Sphinx) -> None:
     app.connect("doctree-read", _open_pictures)
     app.connect("env-updated", _add_aliases)
     app.connect("doctree-resolved", _link_names)
+    app.connect("doctree-resolved", llms.keep_text)
 
 

@@ -11,11 +11,10 @@ from pathlib import Path
 from typing import Final
 
 from docutils import nodes
-from sphinx.addnodes import pending_xref, toctree
+from sphinx.addnodes import toctree
 from sphinx.application import Sphinx
 from sphinx.builders.text import TextBuilder
 from sphinx.environment import BuildEnvironment
-from sphinx.util.nodes import find_pending_xref_condition
 from sphinx.writers.text import TextTranslator
 
 _SUMMARY: Final = (
@@ -25,44 +24,36 @@ _SUMMARY: Final = (
 )
 
 
-def write_for_models(app: Sphinx, to: Path, pages: Path) -> None:
+def keep_text(app: Sphinx, page: nodes.document, name: str) -> None:
+    """Keep a page as Sphinx writes it as plain text, with the headings of Markdown, if Sphinx generates a part of it."""
+    if "{eval-rst}" in (Path(app.srcdir) / f"{name}.md").read_text(encoding="utf-8"):
+        builder = TextBuilder(app, app.env)
+        builder.init()
+        translator = TextTranslator(page, builder)
+        page.walkabout(translator)
+        heading = re.compile(r"^(.+)\n([*=\-~])\2{2,}$", re.MULTILINE)
+        _texts[name] = heading.sub(lambda found: f"{'#' * (1 + '*=-~'.index(found[2]))} {found[1]}", translator.body)
+
+
+_texts: dict[str, str] = {}
+
+
+def write_for_models(app: Sphinx, to: Path) -> None:
     """Write `llms.txt`, and the text of every page beside its HTML.
 
     A page that is written by hand is copied as Markdown. A page with entries that Sphinx generates has them only in the
     text that Sphinx makes of it.
-
-    Args:
-        app: The build of the site, which has read all pages.
-        to: The site.
-        pages: The staged pages.
     """
-    environment = app.env
-    as_text = TextBuilder(app, environment)
-    as_text.init()
-    for name in sorted(environment.found_docs):
-        source = pages / f"{name}.md"
-        if "{eval-rst}" in source.read_text(encoding="utf-8"):
-            (to / f"{name}.md").write_text(_text(as_text, environment.get_doctree(name)), encoding="utf-8")
+    for name in sorted(app.env.found_docs):
+        if name in _texts:
+            (to / f"{name}.md").write_text(_texts[name], encoding="utf-8")
         else:
-            shutil.copyfile(source, to / f"{name}.md")
+            shutil.copyfile(Path(app.srcdir) / f"{name}.md", to / f"{name}.md")
     parts = ["# wavix_async", f"> {_SUMMARY}"]
-    for caption, names in _sections(environment):
-        lines = [f"- [{environment.titles[name].astext()}]({name}.md): {_about(to / f'{name}.md')}" for name in names]
+    for caption, names in _sections(app.env):
+        lines = [f"- [{app.env.titles[name].astext()}]({name}.md): {_about(to / f'{name}.md')}" for name in names]
         parts.append("\n".join([f"## {caption}", "", *lines]))
     (to / "llms.txt").write_text("\n\n".join(parts) + "\n", encoding="utf-8")
-
-
-def _text(builder: TextBuilder, page: nodes.document) -> str:
-    """Return a page as Sphinx writes it as plain text, with the headings of Markdown."""
-    for hidden in list(page.findall(toctree)):
-        hidden.parent.remove(hidden)
-    for xref in list(page.findall(pending_xref)):
-        short = find_pending_xref_condition(xref, "resolved")
-        xref.replace_self(short.children if short else xref.children)
-    translator = TextTranslator(page, builder)
-    page.walkabout(translator)
-    heading = re.compile(r"^(.+)\n([*=\-~])\2{2,}$", re.MULTILINE)
-    return heading.sub(lambda found: f"{'#' * (1 + '*=-~'.index(found[2]))} {found[1]}", translator.body)
 
 
 def _sections(environment: BuildEnvironment) -> list[tuple[str, list[str]]]:
