@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterator
 from functools import cache
 from typing import Final
+from unittest import mock
 
 from wavix_async.cli._app import _make_app
 
@@ -15,8 +17,10 @@ _COMMAND: Final = "wavix-async"
 @cache
 def _groups() -> dict[str, str]:
     """Return the text of each group of commands, with its title, by name."""
-    # Only for `completion` are all commands made in full.
-    text = _make_app(["completion"]).generate_docs(usage_name=_COMMAND)
+    # cyclopts takes the name of the running program from here.
+    with mock.patch.object(sys, "argv", [_COMMAND]):
+        # Only for `completion` are all commands made in full.
+        text = _make_app(["completion"]).generate_docs(usage_name=_COMMAND)
     _, *groups = re.split(rf"^(?=## {_COMMAND} )", text, flags=re.MULTILINE)
     # The title of a page is a heading of the first level, and nothing skips a level below it.
     lowered = [re.sub(r"^#(#+ )", r"\1", group, flags=re.MULTILINE) for group in groups]

@@ -166,5 +166,3 @@ def setup(app: Sphinx) -> None:
     app.connect("env-updated", _add_aliases)
     app.connect("doctree-resolved", _link_names)
     app.connect("doctree-resolved", llms.keep_text)
-
-

@@ -86,8 +86,9 @@ def plain(annotation: Any) -> Any:
 def simplify(kind: type) -> None:
     """Replace the annotations of a class, and of the signatures of its methods, by plain ones."""
     if attrs.has(kind):
-        own = kind.__dict__.get("__annotations__", {})
+        own = inspect.get_annotations(kind)
         own.update({name: plain(annotation) for name, annotation in own.items()})
+        kind.__annotations__ = own
     for method in vars(kind).values():
         signature = getattr(method, "__signature__", None)
         if signature is not None:

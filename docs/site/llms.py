@@ -18,14 +18,14 @@ from sphinx.environment import BuildEnvironment
 from sphinx.writers.text import TextTranslator
 
 _SUMMARY: Final = (
-    "An asyncio Python client for the Wavix telecom API (numbers, messages, calls, 10DLC, 2FA, trunks, billing): honest "
-    "retries, learned rate limits, bulk runs, fleets of numbers, webhooks, a sandbox for tests, a command line. It needs "
-    "Python 3.11 or newer, and `async with WavixClient() as wavix:` is the entry to everything."
+    "An asyncio Python client for the Wavix telecom API (numbers, messages, calls, 10DLC, 2FA, trunks, billing): "
+    "honest retries, learned rate limits, bulk runs, fleets of numbers, webhooks, a sandbox for tests, a command line. "
+    "It needs Python 3.11 or newer, and `async with WavixClient() as wavix:` is the entry to everything."
 )
 
 
 def keep_text(app: Sphinx, page: nodes.document, name: str) -> None:
-    """Keep a page as Sphinx writes it as plain text, with the headings of Markdown, if Sphinx generates a part of it."""
+    """Keep a page as plain text, with the headings of Markdown, if Sphinx generates a part of it."""
     if "{eval-rst}" in (Path(app.srcdir) / f"{name}.md").read_text(encoding="utf-8"):
         builder = TextBuilder(app, app.env)
         builder.init()

@@ -19,13 +19,12 @@ PAGE: Final = Path(__file__).parents[1] / "api.md"
 _NAMED: Final = re.compile(r"\((GET|POST|PUT|PATCH|DELETE) (/[^\s)]+)\)")
 _HEAD: Final = """# All operations
 
-Every operation of the API, with the call that makes it. This page is generated from the package:
-`python -m docs.site.operations` writes it again.
+Every operation of the API, with the call that makes it. `python -m docs.site.operations` writes this page.
 
 - **Scope**: what the key needs. A call with another key raises `PermissionDeniedError`, which names the scope.
-- **Again**: *yes* means that the operation is idempotent: the client repeats it when an answer is lost. *No* means that the
-  client sends it once, and raises `OutcomeUnknownError` when the answer is lost. [Retries](retries.md) explains both.
-- **Answer**: *pages* is a list that you can await or iterate, *stream* an [export](files.md) of any size, *file* a download.
+- **Again**: *yes* means that the operation is idempotent: the client repeats it when an answer is lost. *No* means that
+  the client sends it once, and raises `OutcomeUnknownError` when the answer is lost. [Retries](retries.md) explains it.
+- **Answer**: *pages* is a list that you can await or iterate, *stream* an [export](files.md), *file* a download.
 - **Charged**: the account pays for each request that the API accepts.
 
 """

@@ -212,7 +212,7 @@ def pages() -> Iterator[tuple[str, str]]:
         for path, kind in found:
             if path.count(".") > 1:
                 parts.append(f"## `{path}`\n")
-            parts.append(_rst([_group_directive(path, kind)]) + "\n")
+            parts.append(_rst([_group_directive(kind)]) + "\n")
         yield f"reference/groups/{top}.md", "\n".join(parts)
     for part in sorted({name.part for name in names() if name.part.startswith("models.")}):
         group = part.partition(".")[2]
@@ -221,5 +221,5 @@ def pages() -> Iterator[tuple[str, str]]:
         yield f"reference/models/{group}.md", text
 
 
-def _group_directive(path: str, kind: type) -> str:
+def _group_directive(kind: type) -> str:
     return f".. autoclass:: {kind.__module__}.{kind.__qualname__}()\n   :members:\n   :inherited-members: Resource\n"

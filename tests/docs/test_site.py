@@ -1,4 +1,4 @@
-"""What the site is made of is up to date: the table of operations, the pictures, the lists of errors and of variables."""
+"""What the site is made of is up to date: the table of operations, the pictures, the lists of errors and variables."""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ def test_the_programs_do_what_the_page_says(wavix_sandbox: Sandbox, capsys: pyte
     assert RECEIVE.count("8000") == 2
     run(RECEIVE.replace("8000", free_port()), "receive.py")
     (_, sent) = wavix_sandbox.messages
-    assert capsys.readouterr().out.splitlines() == [f"{sent} is now sent", f"{sent} is now delivered"]
+    assert f"{sent} is now delivered\n" in capsys.readouterr().out
 
 
 def test_the_commands_run(wavix_sandbox: Sandbox, capsys: pytest.CaptureFixture[str]) -> None:

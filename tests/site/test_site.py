@@ -153,7 +153,9 @@ async def opened(browser: Any, width: int, **options: Any) -> tuple[Any, list[st
     wrong: list[str] = []
     page.on("pageerror", lambda error: wrong.append(str(error)))
     page.on("console", lambda message: wrong.append(message.text) if message.type == "error" else None)
-    page.on("request", lambda request: None if request.url.startswith(("file:", "data:")) else wrong.append(request.url))
+    page.on(
+        "request", lambda request: None if request.url.startswith(("file:", "data:")) else wrong.append(request.url)
+    )
     return page, wrong
 
 
@@ -171,7 +173,15 @@ async def test_no_page_scrolls_sideways_on_a_telephone(browser: Any) -> None:
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 async def test_text_has_contrast_and_controls_have_names(browser: Any, scheme: str) -> None:
     page, _ = await opened(browser, 1280, color_scheme=scheme)
-    for name in ("index", "start", "fleets", "api", "reference/errors", "reference/groups/messages", "reference/client"):
+    for name in (
+        "index",
+        "start",
+        "fleets",
+        "api",
+        "reference/errors",
+        "reference/groups/messages",
+        "reference/client",
+    ):
         await page.goto((SITE / f"{name}.html").as_uri())
         found = await page.evaluate(CHECKS)
         assert (name, found["hard_to_read"], found["unnamed"]) == (name, [], [])

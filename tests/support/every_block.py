@@ -1,14 +1,15 @@
 """A plugin that fails the run if a Python block of the README or the docs was run by no test.
 
-`pytest -p tests.support.every_block tests/docs tests/fastapi tests/site`, in one process. A block counts as run if a test
-compiles it, or writes it to a file (which the test then runs, or else it would have no reason to write it). A test may
-change values in a block, such as an id: most of the lines must be the same.
+`pytest -p tests.support.every_block tests/docs tests/fastapi`, in one process. A block counts as run if a test
+compiles it, writes it to a Python file, or gives it to a process. A test may change values in a block, such as an id:
+most of the lines must be the same. Examples in docstrings are in `tests/docs/test_docstrings.py`.
 """
 
 from __future__ import annotations
 
+import json
 import pathlib
-import shutil
+import subprocess
 import sys
 from typing import Any, Final
 
@@ -19,7 +20,6 @@ from tests.support.pages import python_blocks
 ROOT: Final = pathlib.Path(__file__).parents[2]
 # `CONTRIBUTING.md` shows parts of the package's own code, with `...` in them.
 PAGES: Final = (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")), *sorted((ROOT / "examples").rglob("*.md")))
-NEEDS: Final = {"docs/scaling.md": "redis-server"}
 
 
 class EveryBlock:
@@ -29,9 +29,7 @@ class EveryBlock:
         self.left: dict[tuple[str, ...], str] = {}
         for page in PAGES:
             for at, block in enumerate(python_blocks(page.read_text(encoding="utf-8")), start=1):
-                name = page.relative_to(ROOT).as_posix()
-                if name not in NEEDS or shutil.which(NEEDS[name]):
-                    self.left[tuple(block.splitlines())] = f"{name}, block {at}"
+                self.left[tuple(block.splitlines())] = f"{page.relative_to(ROOT).as_posix()}, block {at}"
 
     def saw(self, text: str) -> None:
         """Take the block that this text is, if any, from those that are left."""
@@ -70,3 +68,20 @@ def pytest_configure(config: pytest.Config) -> None:
         return written(self, data, *args, **options)
 
     pathlib.Path.write_text = write_text  # type: ignore[method-assign]
+    run = subprocess.run
+
+    def run_with_input(*args: Any, **options: Any) -> Any:
+        for block in _texts_of(options.get("input")):
+            blocks.saw(block)
+        return run(*args, **options)
+
+    subprocess.run = run_with_input  # type: ignore[assignment]
+
+
+def _texts_of(given: object) -> list[str]:
+    """Return the texts of a list in JSON, which a test gives to a process; otherwise none."""
+    try:
+        found = json.loads(given) if isinstance(given, str) else []
+    except ValueError:
+        return []
+    return [each for each in found if isinstance(each, str)] if isinstance(found, list) else []
