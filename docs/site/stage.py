@@ -1,7 +1,8 @@
 """Copies every page of the site into one directory, where Sphinx reads it.
 
 The pages of `docs/` link each other, the README and the examples by relative paths, so that the links work in any view
-of the repository. On the site, the pages have other places: this module gives each file its place, and changes the links.
+of the repository. On the site, the pages have other places: this module gives each file its place, and changes the
+links.
 """
 
 from __future__ import annotations

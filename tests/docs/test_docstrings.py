@@ -1,7 +1,7 @@
 """Every example in a docstring of the package runs, against the sandbox.
 
-An example is an indented block of Python after a paragraph. Each one runs in a prepared account. What an example takes for
-granted, such as `call_id`, is in `Account`, and an id that it writes out is replaced by one of the account.
+An example is an indented block of Python after a paragraph. Each one runs in a prepared account. What an example
+takes for granted, such as `call_id`, is in `Account`, and an id that it writes out is replaced by one of the account.
 """
 
 from __future__ import annotations
