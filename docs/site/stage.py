@@ -22,6 +22,8 @@ DOCS: Final = ROOT / "docs"
 ROOT_PAGES: Final = ("CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md")
 COPIED: Final = {".svg", ".png", ".ipynb"}
 
+# A list of pages that is written by hand, such as that of the recipes, has all pages of its directory below it.
+_PAGES_BESIDE: Final = "\n```{toctree}\n:hidden:\n:glob:\n\n*\n```\n"
 _GLOB: Final = re.compile(r"[\w/]+\*")
 _LINK: Final = re.compile(r"(\]\()([^)\s]+)(\))")
 _FENCE: Final = re.compile(r"^( *)(```+|~~~+).*?^\1\2 *$", re.MULTILINE | re.DOTALL)
@@ -44,6 +46,10 @@ def stage(to: Path) -> list[str]:
         target = to / place
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(text, encoding="utf-8")
+    for index in to.rglob("index.md"):
+        if "{toctree}" not in index.read_text(encoding="utf-8"):
+            with index.open("a", encoding="utf-8") as page:
+                page.write(_PAGES_BESIDE)
     names = sorted(str(path.relative_to(to).with_suffix("").as_posix()) for path in to.rglob("*.md"))
     index = to / "index.md"
     # Sphinx warns of a glob in a table of contents that matches no page.
