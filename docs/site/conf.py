@@ -151,7 +151,7 @@ _titles: dict[str, nodes.Node] = {}
 
 
 def _light_navigation(app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: Any) -> None:
-    """Make the list of pages from their titles only: with all entries of the reference, it takes a third of the build."""
+    """Make the list of pages from their titles only: with all entries of the reference, it takes too long."""
     full, made = app.env.tocs, context.get("toctree")
     for name, toc in full.items() if not _titles else ():
         _titles[name] = light = toc.deepcopy()
