@@ -12,6 +12,7 @@ import re
 import sys
 from collections.abc import Iterator
 from functools import cache, cached_property
+from pathlib import Path
 from types import ModuleType
 from typing import Any, Final
 
@@ -23,6 +24,7 @@ from wavix_async import UNSET, WavixClient, models
 from wavix_async.webhooks import KINDS
 
 PACKAGE: Final = "wavix_async"
+REFERENCE: Final = Path(__file__).parents[1] / "reference"
 
 
 @attrs.frozen
@@ -201,7 +203,7 @@ def groups(owner: Any = None, path: str = "wavix") -> Iterator[tuple[str, type]]
 
 
 def pages() -> Iterator[tuple[str, str]]:
-    """Yield the place and the text of each page that no one writes by hand: one a group, one a module of models."""
+    """Yield each page that is not written by hand: of a group, of a module of models, of another public module."""
     by_top: dict[str, list[tuple[str, type]]] = {}
     for path, kind in groups():
         by_top.setdefault(path.split(".")[1], []).append((path, kind))
@@ -214,7 +216,11 @@ def pages() -> Iterator[tuple[str, str]]:
                 parts.append(f"## `{path}`\n")
             parts.append(_rst([_group_directive(kind)]) + "\n")
         yield f"reference/groups/{top}.md", "\n".join(parts)
-    for part in sorted({name.part for name in names() if name.part.startswith("models.")}):
+    for part in sorted({name.part for name in names()} - {"cli", *(page.stem for page in REFERENCE.glob("*.md"))}):
+        if not part.startswith("models."):
+            summary, entries = generated("summary", part), generated("api", part)
+            yield f"reference/{part}.md", f"# `{PACKAGE}.{part}`\n\n{summary}\n\n{entries}\n"
+            continue
         group = part.partition(".")[2]
         title = _first_sentence(importlib.import_module(f"{models.__name__}.{group}"))
         text = f"# Models: {group}\n\n{title}\n\n{generated('api', part)}\n"

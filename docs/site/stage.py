@@ -24,7 +24,7 @@ COPIED: Final = {".svg", ".png", ".ipynb"}
 
 # A list of pages that is written by hand, such as that of the recipes, has all pages of its directory below it.
 _PAGES_BESIDE: Final = "\n```{toctree}\n:hidden:\n:glob:\n\n*\n```\n"
-_GLOB: Final = re.compile(r"[\w/]+\*")
+_GLOB: Final = re.compile(r"[\w/]*\*")
 _LINK: Final = re.compile(r"(\]\()([^)\s]+)(\))")
 _FENCE: Final = re.compile(r"^( *)(```+|~~~+).*?^\1\2 *$", re.MULTILINE | re.DOTALL)
 _GENERATED: Final = re.compile(r"^<!-- generated: (\S+)(?: (.+))? -->$", re.MULTILINE)
@@ -51,12 +51,21 @@ def stage(to: Path) -> list[str]:
             with index.open("a", encoding="utf-8") as page:
                 page.write(_PAGES_BESIDE)
     names = sorted(str(path.relative_to(to).with_suffix("").as_posix()) for path in to.rglob("*.md"))
-    index = to / "index.md"
-    # Sphinx warns of a glob in a table of contents that matches no page.
-    lines = index.read_text(encoding="utf-8").splitlines()
-    kept = [line for line in lines if not _GLOB.fullmatch(line) or fnmatch.filter(names, line)]
-    index.write_text("\n".join([*kept, ""]), encoding="utf-8")
+    for index in to.rglob("index.md"):
+        _drop_empty_globs(index, [name for name in names if (to / name).is_relative_to(index.parent)], to)
     return names
+
+
+def _drop_empty_globs(index: Path, names: list[str], to: Path) -> None:
+    """Remove the globs of a table of contents that match no page which it does not name: Sphinx would warn of them."""
+    lines = index.read_text(encoding="utf-8").splitlines()
+    pages = {os.path.relpath(to / name, index.parent).replace(os.sep, "/") for name in names} - {"index", *lines}
+    kept = [line for line in lines if not _GLOB.fullmatch(line) or any(_matches(page, line) for page in pages)]
+    index.write_text("\n".join([*kept, ""]), encoding="utf-8")
+
+
+def _matches(page: str, glob: str) -> bool:
+    return fnmatch.fnmatch(page, glob) and page.count("/") == glob.count("/")
 
 
 def _pages() -> dict[Path, str]:
