@@ -7,12 +7,14 @@ takes for granted, such as `call_id`, is in `Account`, and an id that it writes 
 from __future__ import annotations
 
 import ast
+import contextlib
 import datetime
 import doctest
 import functools
 import importlib
 import itertools
 import os
+import pkgutil
 import re
 import textwrap
 import types
@@ -23,7 +25,7 @@ import pytest
 
 import wavix_async
 from tests.support.pages import python_blocks, run_block, text_of
-from wavix_async import WavixClient, models, spec, testing, webhooks
+from wavix_async import WavixClient, models, testing
 from wavix_async.sandbox import Sandbox
 
 if TYPE_CHECKING:
@@ -97,8 +99,13 @@ class Account(dict[str, Any]):
     """The names that examples use. What needs a request is made when an example that uses it is about to run."""
 
     def __init__(self, wavix: WavixClient, sandbox: Sandbox) -> None:
-        for module in (wavix_async, models, spec, testing, webhooks):
-            self.update({name: getattr(module, name) for name in module.__all__})
+        for each in pkgutil.iter_modules(wavix_async.__path__):
+            # The names of a fleet, such as `plan`, are used with `fleet.` before them.
+            if not each.name.startswith("_") and each.name not in {"cli", "fleet"}:
+                with contextlib.suppress(ModuleNotFoundError):  # an extra is not installed
+                    module = importlib.import_module(f"wavix_async.{each.name}")
+                    self.update({name: getattr(module, name) for name in module.__all__})
+        self.update({name: getattr(wavix_async, name) for name in wavix_async.__all__})
         self.update(
             wavix=wavix, sandbox=sandbox, Sandbox=Sandbox, os=os, Path=Path, date=datetime.date, __name__="docstring",
             ids=[1001, 1002], changes={1001: models.NumberUpdate(sms_enabled=True)}, customer="+15125550143",
@@ -194,6 +201,9 @@ async def test_an_example_runs(block: str, monkeypatch: pytest.MonkeyPatch, tmp_
         monkeypatch.setenv("WAVIX_API_KEY", local.api_key)
         monkeypatch.setenv("WAVIX_BASE_URL", local.url)
         monkeypatch.setenv("WAVIX_WEBHOOK_SECRET", "a-secret-of-the-tests")
+        monkeypatch.setenv("WAVIX_CONFIG", str(tmp_path / "config.toml"))
+        if "profile" in block:
+            Path("config.toml").write_text(f'[default]\nbase_url = "{local.url}"\n[eu]\nbase_url = "{local.url}"\n')
         async with WavixClient() as wavix:
             testing.skip_waits(wavix, local.advance)
             account = Account(wavix, local)
