@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint typecheck bench clean
+.PHONY: demo test lint typecheck docs bench clean
 
 .venv/ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
@@ -26,9 +26,12 @@ typecheck: .venv/ready
 	$(BIN)/mypy
 	$(BIN)/pyright --pythonpath $(BIN)/python
 
+docs: .venv/ready
+	$(BIN)/python -m docs.site
+
 bench: .venv/ready
 	$(BIN)/python -m benchmarks --svg docs/benchmarks.svg
 	$(BIN)/python -m benchmarks reliability --svg docs/reliability.svg
 
 clean:
-	rm -rf .venv
+	rm -rf .venv build

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 import re
 from pathlib import Path
 
@@ -30,7 +31,21 @@ def test_links_lead_somewhere(page: str) -> None:
             assert anchor in map(slug, headings), target
 
 
-def test_the_readme_links_every_page() -> None:
-    text = (ROOT / "README.md").read_text(encoding="utf-8") + (ROOT / "docs" / "fastapi.md").read_text(encoding="utf-8")
-    for page in ROOT.glob("docs/*.md"):
-        assert f"({page.name}" in text or f"(docs/{page.name}" in text, page.name
+def test_every_page_is_in_the_table_of_contents() -> None:
+    """A page that the site does not list is one that readers do not find."""
+    entries: list[str] = []
+    for index in (ROOT / "docs").rglob("index.md"):
+        place = index.parent.relative_to(ROOT / "docs")
+        if "{toctree}" not in index.read_text("utf-8"):
+            entries.append(f"{place.as_posix()}/*")  # the site adds all pages of the directory
+        for listed in re.findall(r"^```\{toctree\}\n(?::.*\n)*\n([^`]*)^```$", index.read_text("utf-8"), re.MULTILINE):
+            entries += [(place / entry).as_posix() for entry in listed.split()]
+    for page in sorted((ROOT / "docs").rglob("*.md")):
+        name = page.relative_to(ROOT / "docs").with_suffix("").as_posix()
+        assert name == "index" or any(fnmatch.fnmatch(name, entry) for entry in entries), name
+
+
+def test_the_readme_leads_to_the_site() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert "(docs/index.md)" in text
+    assert "(docs/start.md)" in text

@@ -1,0 +1,1 @@
+"""The documentation, and in `site/` what builds it."""
