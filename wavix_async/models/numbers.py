@@ -257,8 +257,8 @@ class NumberUpdate(Body):
         APPLIED_LATE: The fields that the API applies some time after its answer.
 
     Raises:
-        InputError: A field has the wrong type, or a URL does not begin with http:// or https://, or has a blank, a line
-            break or an invisible character in it.
+        InputError: A field has the wrong type, or a URL does not begin with `http://` or `https://`, or has a blank, a
+            line break or an invisible character in it.
     """
 
     LEFT_OUT: ClassVar[str] = "; leave it out to keep its value"
