@@ -142,7 +142,7 @@ class Executor:
         self._conflict_status = "unchanged" if journal.run.kind == "roll_back" else "failed"
         self._bulk: BulkRun | None = None
         self._bulk_requests = requests
-        self._items = self._open = self._updated = 0
+        self._items = self._open = self._updated = self._read = 0
         self._bulk_limited = 0
 
     async def run(self) -> None:
@@ -195,7 +195,7 @@ class Executor:
         stored_otherwise = await self._journal.ids(f"o.state = 'unknown' AND o.reason LIKE '%{_THIRD_VALUE}'")
         self._contradicted.update(stored_otherwise.unseen())
         async for comparisons, gone in self._compare_with_account("settling", UNCERTAIN):
-            self._record_gone(gone)
+            await self._record_gone(gone)
             for each in comparisons:
                 # A killed process could not record its attempts: count at least one.
                 attempts = int(each.recorded == "sent")
@@ -224,7 +224,7 @@ class Executor:
             lines = (*(f"{each.id}: {each.difference}" for each in conflicts), *(f"{each}: {GONE}" for each in gone))
             stale += lines[: _MOST_LISTED - len(stale)]
             if self._stale != "refuse":
-                self._record_gone(gone)
+                await self._record_gone(gone)
             if self._stale == "write":
                 await self._journal.set_before(conflicts)
             elif self._stale == "skip":
@@ -325,7 +325,7 @@ class Executor:
         """Read back the changes not yet seen in effect; return whether any is still not in effect."""
         some_pending = False
         async for comparisons, gone in self._compare_with_account("verifying", UNVERIFIED):
-            self._record_gone(gone)
+            await self._record_gone(gone)
             for each in comparisons:
                 if each.state == "applied":
                     self._record(each.id, "verified")
@@ -345,22 +345,28 @@ class Executor:
         ids = await self._journal.ids(condition)
         if not ids:
             return
-        done = 0
+        done, missing = 0, []
         async with aclosing(self._reader.read(ids, self._journal.run.account)) as found:
             async for numbers, gone in found:
-                yield await self._journal.compare(numbers), gone
+                yield await self._journal.compare(numbers), []
+                missing += gone
                 done += len(numbers) + len(gone)
                 self._report_progress(phase, len(ids), done)
                 if len(self._unsaved) >= _CLAIMED_AT_ONCE:
                     await self._save()
         await self._save()
+        if missing:
+            self._read = len(ids)
+            yield [], missing
+            await self._save()
 
     # --- recording ---
 
     def _record(self, number_id: int, state: str, attempts: int = 0, reason: str | None = None) -> None:
         self._unsaved.append((number_id, state, attempts, reason))
 
-    def _record_gone(self, gone: list[int]) -> None:
+    async def _record_gone(self, gone: list[int]) -> None:
+        await self._journal.check_gone(self._reader, len(gone), self._read)
         for number_id in gone:
             self._record(number_id, "failed", reason=GONE)
 

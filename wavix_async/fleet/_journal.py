@@ -11,7 +11,9 @@ Each statement gets its rows as one JSON text. With one statement per row, the t
 lock, which the event loop holds, once for each row.
 """
 
+import hashlib
 import json
+import secrets
 import sqlite3
 import threading
 import time
@@ -21,11 +23,12 @@ from typing import Any, Final, TypeAlias
 
 import attrs
 
-from wavix_async import JournalError, Number, _sqlite
+from wavix_async import JournalError, Number, WavixClient, _sqlite
 from wavix_async._aio import Lock
 from wavix_async._sqlite import Database, lock_journal, transaction
-from wavix_async.fleet._account import Ids
+from wavix_async.fleet._account import AccountReader, Ids
 from wavix_async.fleet._comparison import Comparison, compare
+from wavix_async.fleet._errors import SafetyError
 from wavix_async.fleet._records import Sample
 
 __all__ = [
@@ -35,13 +38,18 @@ __all__ = [
     "SCHEMA",
     "TOUCHED",
     "UNVERIFIED",
+    "LOST",
     "Journal",
     "Outcome",
     "RunRow",
     "latest_run",
     "begin_run",
+    "check_account",
     "lock_journal",
     "open_journal",
+    "read_journal",
+    "recall_lost",
+    "run_of",
     "set_options",
 ]
 
@@ -75,6 +83,9 @@ UNVERIFIED: Final = "o.state IN ('updated', 'pending')"
 TOUCHED: Final = "o.touched > 0"
 DONE: Final = "o.state IN ('updated', 'verified', 'pending')"
 
+LOST: Final = "the journal is a copy without its -wal file: whether this was sent is not known"
+"""The reason for an unknown change of which a journal may lack the last state."""
+
 Outcome: TypeAlias = tuple[int, str, int, str | None]
 """The id, the state, the attempts to add, and the reason."""
 
@@ -92,6 +103,14 @@ _CLAIM: Final = """
 INSERT INTO outcome (run, id, state, touched)
 SELECT ?, json_extract(value, '$[0]'), 'sent', 1 FROM json_each(?) WHERE true
 ON CONFLICT DO UPDATE SET state = 'sent', reason = NULL, touched = touched + 1
+"""
+_LOSE: Final = f"""
+INSERT INTO outcome (run, id, state, reason, touched)
+SELECT i.run, i.id, 'unknown', ?, 1 FROM {_JOINED} AND {OPEN}
+ON CONFLICT DO UPDATE SET state = excluded.state, reason = excluded.reason, touched = max(touched, 1)
+"""  # noqa: S608 - constants
+_PAIRS: Final = """
+SELECT DISTINCT id, number FROM item WHERE number IS NOT NULL ORDER BY id * 2654435761 % 4294967296 LIMIT 20
 """
 
 
@@ -115,24 +134,100 @@ class RunRow:
     refused: int
 
 
-def open_journal(path: Path | None, base_url: str | None, *, check_integrity: bool = False) -> Database:
-    """Open a journal, or create one. This may take a while.
+def open_journal(path: Path | None, wavix: WavixClient) -> Database:
+    """Open a journal for writing, or create one. This may take a while.
 
     Args:
         path: The file; None: a temporary journal.
-        base_url: The API of the account; None: the file must exist, and may be the journal of any API.
+        wavix: The client of the account.
+
+    Raises:
+        JournalError: The file is not a journal, is damaged, or is the journal of another API.
+    """
+    meta = {"base_url": wavix.base_url, "account": _hash_account(wavix), "before_sending": "checkpoint"}
+    database = _sqlite.open_journal(path, format=FORMAT, schema=SCHEMA, meta=meta)
+    return _check_api(database, wavix.base_url)
+
+
+def read_journal(path: Path, base_url: str | None = None, *, check_integrity: bool = False) -> Database:
+    """Open a journal for reading.
+
+    Args:
+        path: The file.
+        base_url: The API of the account; None: it may be the journal of any API.
         check_integrity: Whether to check the whole file for damage.
 
     Raises:
         JournalError: The file is not a journal, is damaged, or is the journal of another API.
     """
-    meta = None if base_url is None else {"base_url": base_url}
-    database = _sqlite.open_journal(path, format=FORMAT, schema=SCHEMA, meta=meta, check_integrity=check_integrity)
+    return _check_api(_sqlite.read_journal(path, format=FORMAT, check_integrity=check_integrity), base_url)
+
+
+def _check_api(database: Database, base_url: str | None) -> Database:
     found = _sqlite.read_meta(database).get("base_url")
-    if base_url is not None and found != base_url:
+    if base_url not in (None, found):
         database.close()
-        raise JournalError(f"{path} is the journal of a run on {found}, and this client is for {base_url}.")
+        raise JournalError(f"{database.path} is the journal of a run on {found}, and this client is for {base_url}.")
     return database
+
+
+async def check_account(database: Database, wavix: WavixClient, reader: AccountReader) -> None:
+    """Check that a client is for the account of a journal: it has the same key, or its numbers are those of the journal.
+
+    Raises:
+        JournalError: It is for another account.
+        WavixError: The numbers could not be read.
+    """
+    known = _sqlite.read_meta(database).get("account")
+    account = _hash_account(wavix, known or "")
+    if known == account:
+        return
+    pairs = await database.run(_pairs)
+    # A journal of an earlier version has no hash.
+    if not await reader.has(pairs) and (pairs or known):
+        raise JournalError(
+            f"{database.path} is the journal of another account, or its numbers cannot be read: nothing was sent. Use an "
+            "API key of the account with which the run began."
+        )
+    await database.run(_execute, "INSERT OR REPLACE INTO meta VALUES ('account', ?)", (account,))
+
+
+def recall_lost(connection: sqlite3.Connection, run: int) -> None:
+    """Mark changes as unknown that may have been sent after a copy of the journal was made without its -wal file."""
+    connection.execute(_LOSE, (LOST, run))
+
+
+def _pairs(connection: sqlite3.Connection) -> list[tuple[int, str]]:
+    return connection.execute(_PAIRS).fetchall()
+
+
+def _hash_account(wavix: WavixClient, salt: str = "") -> str:
+    """Return a name for the account of a key, which does not reveal the key.
+
+    A key is long and random, so no list of guesses has it: a hash needs no slow function. The salt keeps one hash from
+    being compared with those in other journals.
+
+    Args:
+        wavix: The client with the key.
+        salt: A hash of a journal, to get an equal one for the same key; "": a new salt.
+    """
+    salt = salt.partition(":")[0] or secrets.token_hex(16)
+    return f"{salt}:{hashlib.sha256(f'{salt}{wavix._account}'.encode()).hexdigest()}"
+
+
+def run_of(database: Database) -> RunRow:
+    """Return the latest run of a journal.
+
+    Raises:
+        JournalError: The journal has no run.
+    """
+    run = latest_run(database.connection)
+    if run is not None:
+        return run
+    copied = "" if "before_sending" in _sqlite.read_meta(database) else (
+        f" If it is a copy, copy {database.path}-wal beside it: a run keeps its latest entries there. Otherwise,"
+    )
+    raise JournalError(f"The journal {database.path} has no run.{copied or ' So'} nothing was ever sent: apply the plan again.")
 
 
 def latest_run(connection: sqlite3.Connection, kind: str | None = None) -> RunRow | None:
@@ -201,6 +296,23 @@ class Journal:
     async def count(self, condition: str) -> int:
         """Count the changes that meet a condition."""
         return await self.database.run(_count, self.run.no, condition)
+
+    async def check_gone(self, reader: AccountReader, gone: int, total: int) -> None:
+        """Check that most of the numbers may be gone: the account still shows others of this journal.
+
+        Args:
+            reader: Reads the account.
+            gone: How many numbers the API does not find.
+            total: How many were read.
+
+        Raises:
+            SafetyError: It shows none, so the account or its answers may be wrong.
+        """
+        if gone * 2 > total and not await reader.has(await self.database.run(_pairs)):
+            raise SafetyError(
+                f"Stopped by safety: the API does not find {gone:,} of {total:,} numbers, nor the others of this run. "
+                "None is recorded as failed. Check that the API key belongs to the account of the run."
+            )
 
     async def compare(self, numbers: Sequence[Number]) -> list[Comparison]:
         """Compare the current numbers with their values before and after the change."""

@@ -2,7 +2,7 @@
 
 import json
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
@@ -10,8 +10,7 @@ from typing import Final
 
 from wavix_async._files import is_held
 from wavix_async._sqlite import Database, translate_errors
-from wavix_async.fleet._errors import JournalError
-from wavix_async.fleet._journal import RunRow, latest_run, open_journal
+from wavix_async.fleet._journal import LOST, RunRow, latest_run, read_journal, run_of
 from wavix_async.fleet._plan import count_by_field
 from wavix_async.fleet._records import FleetResult, FleetStatus, Sample, field_changes
 
@@ -24,6 +23,8 @@ _STATUS: Final[dict[str | None, FleetStatus]] = {
     "verified": FleetStatus.UPDATED,
     **{status.value: status for status in FleetStatus},
 }
+_STATUS_OF_A_COPY: Final = _STATUS | dict.fromkeys((None, "again", "not_sent"), FleetStatus.UNKNOWN)
+"""The same for a journal without its `-wal` file, which would say what was sent."""
 
 
 class FleetReport:
@@ -63,9 +64,10 @@ class FleetReport:
         self.stopped_by: str | None = run.stopped_by
         self.refused_by_safety: bool = bool(run.refused)
         self._run = run.no
+        self._status_of = _STATUS_OF_A_COPY if database.lacks_wal else _STATUS
         # A journal file is opened again when needed; a temporary database must stay open.
         self._database = None if database.path is not None else database
-        counts, unverified = _counts(database.connection, run)
+        counts, unverified = _counts(database.connection, run, self._status_of)
         self._unverified = unverified if json.loads(run.options)["verify"] else 0
         self.updated: int = counts[FleetStatus.UPDATED]
         self.unchanged: int = counts[FleetStatus.UNCHANGED]
@@ -98,7 +100,7 @@ class FleetReport:
         """
         asked = {FleetStatus(status) for status in statuses} or set(FleetStatus)
         with _connection_to(self._database, self.journal) as connection:
-            yield from _results(connection, self._run, asked)
+            yield from _results(connection, self._run, asked, self._status_of)
 
     def samples(self) -> list[Sample]:
         """Return the recorded progress of the run, about one sample per second."""
@@ -134,13 +136,10 @@ def status(journal: str | Path) -> FleetReport:
     """
     path = Path(journal)
     running = path.is_file() and is_held(path)
-    database = open_journal(path, None, check_integrity=not running)
+    database = read_journal(path, check_integrity=not running)
     try:
         with translate_errors(path):
-            run = latest_run(database.connection)
-            if run is None:
-                raise JournalError(f"The journal {path} has no run: nothing was ever sent.")
-            return FleetReport(database, run, is_running=running)
+            return FleetReport(database, run_of(database), is_running=running)
     finally:
         database.close()
 
@@ -158,7 +157,7 @@ def has_run(journal: str | PathLike[str], *, base_url: str) -> bool:
     path = Path(journal)
     if not path.exists():
         return False
-    database = open_journal(path, base_url)
+    database = read_journal(path, base_url)
     try:
         return latest_run(database.connection) is not None
     finally:
@@ -172,7 +171,7 @@ def _connection_to(database: Database | None, path: Path | None) -> Iterator[sql
         with translate_errors(path):
             yield database.connection
         return
-    own = open_journal(path, None)
+    own = read_journal(path)
     try:
         with translate_errors(path):
             yield own.connection
@@ -180,7 +179,9 @@ def _connection_to(database: Database | None, path: Path | None) -> Iterator[sql
         own.close()
 
 
-def _counts(connection: sqlite3.Connection, run: RunRow) -> tuple[dict[FleetStatus, int], int]:
+def _counts(
+    connection: sqlite3.Connection, run: RunRow, status_of: Mapping[str | None, FleetStatus]
+) -> tuple[dict[FleetStatus, int], int]:
     """Return the number of results per status, and how many of the updated were not read back."""
     counts = dict.fromkeys(FleetStatus, 0)
     states = connection.execute(
@@ -188,20 +189,23 @@ def _counts(connection: sqlite3.Connection, run: RunRow) -> tuple[dict[FleetStat
     ).fetchall()
     items = connection.execute("SELECT count(*) FROM item WHERE run = ?", (run.no,)).fetchone()[0]
     for state, count in states:
-        counts[_STATUS[state]] += count
-    counts[FleetStatus.NOT_SENT] += items - sum(count for _, count in states)
+        counts[status_of[state]] += count
+    counts[status_of[None]] += items - sum(count for _, count in states)
     counts[FleetStatus.UNCHANGED] += run.unchanged
     counts[FleetStatus.FAILED] += run.missing
     return counts, dict(states).get("updated", 0)
 
 
-def _results(connection: sqlite3.Connection, run: int, asked: set[FleetStatus]) -> Iterator[FleetResult]:
+def _results(
+    connection: sqlite3.Connection, run: int, asked: set[FleetStatus], status_of: Mapping[str | None, FleetStatus]
+) -> Iterator[FleetResult]:
     query = (
         "SELECT i.id, i.number, i.before, i.after, o.state, coalesce(o.attempts, 0), o.reason FROM item AS i "
         "LEFT JOIN outcome AS o ON o.run = i.run AND o.id = i.id WHERE i.run = ? ORDER BY i.id"
     )
     for number_id, number, before, after, state, attempts, reason in connection.execute(query, (run,)):
-        if (end := _STATUS[state]) in asked:
+        if (end := status_of[state]) in asked:
+            reason = reason if end is _STATUS[state] else LOST
             yield FleetResult(number_id, number, end, field_changes(before, after), attempts, reason)
     if FleetStatus.FAILED in asked:
         for number_id, number, reason in connection.execute(
