@@ -108,11 +108,13 @@ def read_journal(path: Path, *, format: str, check_integrity: bool = False) -> D
     has_wal = _has_wal(path)
     if check_integrity:
         _check_readable(path)
-    # If a process was killed, only the next writer may move the entries from `-wal` into the file: it knows of the mark.
+    # After a kill, only the next writer may move the entries from `-wal` into the file: it takes the mark back.
     database = Database(path, uri="mode=ro" if has_wal else "mode=rw")
     try:
         database.connection.execute("SELECT count(*) FROM sqlite_master")
-    except sqlite3.OperationalError:
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorname.startswith("SQLITE_BUSY"):
+            raise error_of(error, path) from None
         # Beside the journal, sqlite cannot write the file through which its readers and its writer share memory.
         database.close()
         database = Database(path, uri=_WITHOUT_LOCKS)
@@ -166,7 +168,9 @@ def _has_wal(path: Path, end: str = "-wal") -> bool:
 def _find_mark(database: Database, *, has_wal: bool) -> None:
     marked = database.connection.execute("SELECT 1 FROM meta WHERE key = ?", (WRITING,)).fetchone()
     # A run that has begun since the first look has made a `-wal` file.
-    database.lacks_wal = marked is not None and not has_wal and database.path is not None and not _has_wal(database.path)
+    database.lacks_wal = (
+        marked is not None and not has_wal and database.path is not None and not _has_wal(database.path)
+    )
 
 
 def read_meta(database: Database) -> dict[str, str]:
@@ -187,8 +191,8 @@ def _check_format(
     if not tables:
         if meta is None:
             raise JournalError(
-                f"{path} is an empty file. If it is the copy of a journal, copy the journal again; otherwise nothing was "
-                "sent: apply the plan again."
+                f"{path} is an empty file. If it is the copy of a journal, copy the journal again; otherwise nothing "
+                "was sent: apply the plan again."
             )
         # executescript() would commit table by table.
         with transaction(connection):

@@ -32,7 +32,7 @@ import attrs
 from wavix_async import errors
 from wavix_async._aio.file_lock import Lock
 from wavix_async._codec import encode
-from wavix_async._sqlite import Database, lock_journal, open_journal, read_meta, transaction
+from wavix_async._sqlite import Database, begin_writing, lock_journal, open_journal, read_meta, transaction
 from wavix_async.bulk._operation import BulkOperation
 from wavix_async.bulk._results import BulkResult, BulkStatus
 from wavix_async.errors import InputError, JournalError, OutcomeUnknownError, RateLimitError, WavixError
@@ -207,7 +207,6 @@ class Journal:
             schema=_SCHEMA,
             meta=meta,
             survives="power cut",
-            check_integrity=True,
         )
         await database.run(_create_claimed)
         if self._path is None:
@@ -218,6 +217,11 @@ class Journal:
     def _begin(self, connection: sqlite3.Connection, path: Path, items: Iterable[tuple[Hashable, Any]] | None) -> None:
         assert self._database is not None
         plan = None if items is None else _fingerprint(items)
+        if self._database.lacks_wal:
+            raise JournalError(
+                f"{path} lacks its second file, {path}-wal, which has the latest items that were sent. Put it beside "
+                f"{path}; no other journal may be used for these {self._operation.argument}."
+            )
         with transaction(connection):
             meta = read_meta(self._database)
             if meta["operation"] != self._operation.name:
@@ -238,6 +242,7 @@ class Journal:
             self.has_history = connection.execute("SELECT 1 FROM item LIMIT 1").fetchone() is not None
             meta |= {"file": file, "runs": str(runs)} | ({} if plan is None else {"plan": plan})
             connection.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", meta.items())
+        begin_writing(connection, self._database)
         # Each run counts its items from 1, so its marks begin with its own number.
         self._prefix = f"{meta['token']}-{runs}-"
         self._first, self._checks_first = meta.get("first"), plan is None

@@ -18,6 +18,7 @@ from wavix_async import (
     BulkResult,
     BulkRun,
     BulkStatus,
+    NotFoundError,
     NumberUpdate,
     OutcomeUnknownError,
     PaymentRequiredError,
@@ -137,6 +138,8 @@ class Executor:
         self._sent = False
         self._stopped_by: WavixError | None = None
         self._unsaved: list[Outcome] = []
+        # The reasons of changes that the API refused because it does not find the number.
+        self._not_found: dict[int, str | None] = {}
         # Numbers whose answer showed other values than the change sets.
         self._contradicted: set[int] = set()
         self._conflict_status = "unchanged" if journal.run.kind == "roll_back" else "failed"
@@ -277,6 +280,20 @@ class Executor:
             await self._journal.add_sample(last)
         if not saver.cancelled() and (failure := saver.exception()):
             raise failure
+        if self._not_found:
+            await self._record_not_found(report.total)
+
+    async def _record_not_found(self, tried: int) -> None:
+        """Record changes as failed whose number was not found, unless the account or its answers are doubtful."""
+        not_found, self._not_found = self._not_found, {}
+        try:
+            await self._journal.check_gone(self._reader, len(not_found), tried)
+        except WavixError as error:
+            self._stopped_by = self._stopped_by or error
+            return
+        for number_id, reason in not_found.items():
+            self._record(number_id, "failed", reason=reason)
+        await self._save()
 
     def _record_result(self, result: BulkResult, run: BulkRun, pending: _PendingChanges) -> None:
         status, error = _STATUS[result.status], result.error
@@ -289,6 +306,10 @@ class Executor:
             self._record(result.id, "again", result.attempts, reason)
             if not is_account_error:
                 self._check_safety(status, run, pending)
+        elif status is FleetStatus.FAILED and isinstance(error, NotFoundError):
+            self._not_found[result.id] = reason
+            self._record(result.id, "again", result.attempts, reason)
+            self._check_safety(status, run, pending)
         elif status is FleetStatus.NOT_SENT:
             self._record(result.id, "again" if result.attempts else "not_sent", result.attempts, reason)
             if not pending.stopped.is_set() and run.report.stopped_by is not None:

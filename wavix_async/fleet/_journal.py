@@ -172,7 +172,7 @@ def _check_api(database: Database, base_url: str | None) -> Database:
 
 
 async def check_account(database: Database, wavix: WavixClient, reader: AccountReader) -> None:
-    """Check that a client is for the account of a journal: it has the same key, or its numbers are those of the journal.
+    """Check that a client is for the account of a journal: it has the same key, or the account has the same numbers.
 
     Raises:
         JournalError: It is for another account.
@@ -186,8 +186,8 @@ async def check_account(database: Database, wavix: WavixClient, reader: AccountR
     # A journal of an earlier version has no hash.
     if not await reader.has(pairs) and (pairs or known):
         raise JournalError(
-            f"{database.path} is the journal of another account, or its numbers cannot be read: nothing was sent. Use an "
-            "API key of the account with which the run began."
+            f"{database.path} is the journal of another account, and nothing was sent: this API key does not read its "
+            "numbers. Use a key of the account with which the run began."
         )
     await database.run(_execute, "INSERT OR REPLACE INTO meta VALUES ('account', ?)", (account,))
 
@@ -224,10 +224,11 @@ def run_of(database: Database) -> RunRow:
     run = latest_run(database.connection)
     if run is not None:
         return run
-    copied = "" if "before_sending" in _sqlite.read_meta(database) else (
-        f" If it is a copy, copy {database.path}-wal beside it: a run keeps its latest entries there. Otherwise,"
-    )
-    raise JournalError(f"The journal {database.path} has no run.{copied or ' So'} nothing was ever sent: apply the plan again.")
+    nothing = "nothing was ever sent: apply the plan again."
+    if "before_sending" not in _sqlite.read_meta(database):
+        beside = f"{database.path}-wal"
+        nothing = f"if it is a copy, copy {beside}, too, where a run keeps its latest entries. Otherwise, {nothing}"
+    raise JournalError(f"The journal {database.path} has no run: {nothing}")
 
 
 def latest_run(connection: sqlite3.Connection, kind: str | None = None) -> RunRow | None:
