@@ -9,6 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 
+from wavix_async._aio import NO_TEMPORARY_DIRECTORY
 from wavix_async.errors import JournalError
 
 __all__ = ["WRITING", "Database", "error_of", "transaction", "translate_errors"]
@@ -105,12 +106,12 @@ def translate_errors(path: Path | None) -> Iterator[None]:
 def error_of(error: sqlite3.Error, path: Path | None) -> JournalError:
     """Return an error of sqlite as a `JournalError`; it is retryable if the file itself is not at fault."""
     name: str = getattr(error, "sqlite_errorname", "")
-    remedy = ""
-    if path is None:
-        remedy = " Set TMPDIR to a directory that can be written and has enough space."
-    elif name == "SQLITE_FULL":
-        remedy = " Free space on its disk, then continue the run."
     what = "the temporary database" if path is None else f"the journal {path}"
+    if name == "SQLITE_IOERR_GETTEMPPATH":
+        return JournalError(f"Cannot use {what}: {NO_TEMPORARY_DIRECTORY}")
+    remedy = "" if name != "SQLITE_FULL" else " Free space on its disk."
+    if path is None:
+        remedy = " Free space there, or set TMPDIR to another directory."
     passes = name.startswith(("SQLITE_BUSY", "SQLITE_FULL", "SQLITE_IOERR"))
     return JournalError(f"Cannot use {what}: {error}.{remedy}", retryable=passes)
 

@@ -28,8 +28,11 @@ _SETTINGS: Final = {
     # Every commit is on the disk before it returns.
     "power cut": ("journal_mode = WAL", "synchronous = FULL", "wal_autocheckpoint = 8192"),
 }
-_WITHOUT_LOCKS: Final = f"mode=ro&vfs={'win32' if os.name == 'nt' else 'unix'}-none"
-"""Sqlite writes no file beside the journal, so its disk may be read-only or full."""
+# Sqlite writes no file beside the journal, so its disk may be read-only or full.
+_WITHOUT_LOCKS: Final = {
+    True: f"mode=ro&vfs={'win32' if os.name == 'nt' else 'unix'}-none",  # with the entries in `-wal`
+    False: "mode=ro&immutable=1",
+}
 
 
 def lock_journal(path: Path | None) -> Lock:
@@ -117,7 +120,7 @@ def read_journal(path: Path, *, format: str, check_integrity: bool = False) -> D
             raise error_of(error, path) from None
         # Beside the journal, sqlite cannot write the file through which its readers and its writer share memory.
         database.close()
-        database = Database(path, uri=_WITHOUT_LOCKS)
+        database = Database(path, uri=_WITHOUT_LOCKS[has_wal])
         database.connection.execute("PRAGMA locking_mode = EXCLUSIVE")
     except sqlite3.Error:
         pass

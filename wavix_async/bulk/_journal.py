@@ -30,7 +30,7 @@ from typing import Any, Final
 import attrs
 
 from wavix_async import errors
-from wavix_async._aio.file_lock import Lock
+from wavix_async._aio import Lock, check_path
 from wavix_async._codec import encode
 from wavix_async._sqlite import Database, begin_writing, lock_journal, open_journal, read_meta, transaction
 from wavix_async.bulk._operation import BulkOperation
@@ -164,10 +164,8 @@ class Journal:
     """
 
     def __init__(self, path: Any, operation: BulkOperation[Any, Any, Any], account: str) -> None:
-        if (path is not None and not (isinstance(path, str | Path) or hasattr(path, "__fspath__"))) or path == "":
-            raise InputError(f"journal must be the path of a file, got {path!r}.")
         assert operation.once is not None
-        self._path = None if path is None else Path(path)
+        self._path = None if path is None else check_path(path, "journal")
         self._operation = operation
         self._once = operation.once
         self._account = account

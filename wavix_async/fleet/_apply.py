@@ -4,7 +4,7 @@ import asyncio
 import json
 import sqlite3
 from collections.abc import Callable
-from contextlib import ExitStack, aclosing
+from contextlib import ExitStack, aclosing, suppress
 from os import PathLike
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -12,7 +12,7 @@ from typing import Any, Final, Literal
 import attrs
 
 from wavix_async import InputError, NumberUpdate, WavixClient
-from wavix_async._files import settings_of, to_json, update_from, update_from_json
+from wavix_async._files import check_path, settings_of, to_json, update_from, update_from_json
 from wavix_async._sqlite import Database, begin_writing
 from wavix_async.fleet._account import AccountReader
 from wavix_async.fleet._comparison import GONE
@@ -108,7 +108,7 @@ async def apply(
     if plan.missing_count and missing == "refuse":
         raise MissingNumbersError(plan.missing, plan.missing_count)
     options.safety.check(len(plan), plan.account)
-    path = None if journal is None else Path(journal)
+    path = None if journal is None else check_path(journal, "journal")
     with ExitStack() as opened:
         lock = opened.enter_context(lock_journal(path))
         database = await asyncio.to_thread(open_journal, path, wavix)
@@ -159,7 +159,7 @@ async def resume(
     """
     check_choice("stale", stale, _STALE)
     reader = AccountReader(wavix)
-    opened = await _open(wavix, Path(journal), reader)
+    opened = await _open(wavix, check_path(journal, "journal"), reader)
     if opened.run.kind == "roll_back" and stale == "refuse":
         # As in `roll_back`: keep values that another client has set since the run.
         stale = "skip"
@@ -205,7 +205,7 @@ async def roll_back(
         verify=verify, verify_within=verify_within, concurrency=concurrency, batch=batch, safety=safety or Safety()
     )
     reader = AccountReader(wavix, options.concurrency)
-    opened = await _open(wavix, Path(journal), reader)
+    opened = await _open(wavix, check_path(journal, "journal"), reader)
     try:
         database = opened.database
         if opened.run.kind != "roll_back" or await database.run(lambda _: FleetReport(database, opened.run).finished):
@@ -282,11 +282,27 @@ async def _execute(
                 await journal.delete_if_nothing_was_sent()
             raise
         report = await journal.database.run(_report, journal)
+    except JournalError as error:
+        try:
+            raise await _with_counts(journal, error) from error
+        finally:
+            journal.close()
     except BaseException:
         journal.close()
         raise
     journal.close(keep_temporary=True)
     return report
+
+
+async def _with_counts(journal: Journal, error: JournalError) -> JournalError:
+    """Return an error, such as that of a full disk, with the counts of the run and how to continue it."""
+    path = journal.database.path
+    if path is not None:
+        with suppress(JournalError):
+            report = await journal.database.run(_report, journal)
+            text = f"{error} So far: {report}. Then continue the run: fleet resume {path}"
+            return JournalError(text, retryable=error.retryable)
+    return error
 
 
 def _report(connection: sqlite3.Connection, journal: Journal) -> FleetReport:

@@ -16,7 +16,17 @@ from typing import IO, Any, Final
 
 from wavix_async import DecodeError, InputError, Number, WavixClient
 from wavix_async._codec import is_formula
-from wavix_async._files import FIELDS, KINDS, WrongValues, digits_of, is_id, is_text, make_update, settings_of
+from wavix_async._files import (
+    FIELDS,
+    KINDS,
+    WrongValues,
+    check_path,
+    digits_of,
+    is_id,
+    is_text,
+    make_update,
+    settings_of,
+)
 from wavix_async._sqlite import Database
 from wavix_async.fleet._account import AccountReader
 from wavix_async.fleet._desired import LAYOUTS, Layout
@@ -72,7 +82,7 @@ async def export(wavix: WavixClient, path: str | os.PathLike[str], *, layout: La
 
 def _check_target(path: str | os.PathLike[str], layout: Layout | None) -> tuple[Path, Layout]:
     """Return the real path and the format. Checked first, so that a wrong path fails before a long listing."""
-    target = Path(os.path.realpath(path))
+    target = Path(os.path.realpath(check_path(path, "path")))
     chosen = layout or LAYOUTS.get(target.suffix.lower())
     if chosen not in _WRITERS:
         raise InputError(

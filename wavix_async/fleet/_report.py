@@ -8,7 +8,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Final
 
-from wavix_async._files import is_held
+from wavix_async._files import check_path, is_held
 from wavix_async._sqlite import Database, translate_errors
 from wavix_async.fleet._journal import LOST, RunRow, latest_run, read_journal, run_of
 from wavix_async.fleet._plan import count_by_field
@@ -134,7 +134,7 @@ def status(journal: str | Path) -> FleetReport:
     Raises:
         JournalError: The journal does not exist, or has no run.
     """
-    path = Path(journal)
+    path = check_path(journal, "journal")
     running = path.is_file() and is_held(path)
     database = read_journal(path, check_integrity=not running)
     try:
@@ -154,7 +154,7 @@ def has_run(journal: str | PathLike[str], *, base_url: str) -> bool:
     Raises:
         JournalError: The file is not a journal, or it is the journal of another API.
     """
-    path = Path(journal)
+    path = check_path(journal, "journal")
     if not path.exists():
         return False
     database = read_journal(path, base_url)

@@ -3,7 +3,6 @@
 import shutil
 import stat
 import sys
-import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -13,7 +12,7 @@ from typing import IO, Any, Final, Literal, TypeAlias, cast
 import attrs
 
 from wavix_async import InputError, NumberUpdate
-from wavix_async._files import SUFFIXES, Item, Place, Problem, Row, Rules, read_csv, read_ndjson
+from wavix_async._files import SUFFIXES, Item, Place, Problem, Row, Rules, read_csv, read_ndjson, temporary_file
 from wavix_async.cli._exit import ExitCode, Quit
 
 __all__ = ["Layout", "RowCheck", "Rows", "open_rows"]
@@ -111,7 +110,7 @@ def open_rows(source: str, layout: Layout | None, common: Mapping[str, Any]) -> 
         try:
             stream = sys.stdin.buffer if source == _STDIN else stack.enter_context(Path(source).open("rb"))
             if source == _STDIN or not stat.S_ISREG(Path(source).stat().st_mode):
-                unseekable, stream = stream, stack.enter_context(tempfile.TemporaryFile())
+                unseekable, stream = stream, stack.enter_context(temporary_file())
                 shutil.copyfileobj(unseekable, stream)
         except OSError as error:
             raise Quit(ExitCode.USAGE, f"Cannot read {source}: {error.strerror}.") from None

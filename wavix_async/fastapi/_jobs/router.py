@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from os import PathLike
-from pathlib import Path
 from typing import Annotated, Any, Final, TypeAlias
 
 from fastapi import APIRouter, Header, Query, Request, Response
@@ -12,6 +11,7 @@ from fastapi import Path as PathParameter
 from fastapi.responses import StreamingResponse
 
 from wavix_async import ConfigurationError
+from wavix_async._files import check_path
 from wavix_async.config import check_seconds
 from wavix_async.fastapi._jobs.event_stream import HEADERS, events, next_event_id
 from wavix_async.fastapi._jobs.manager import JobManager
@@ -83,7 +83,8 @@ def fleet_jobs(
         raise ConfigurationError(f"kept must be a whole number of 1 or more, got {kept!r}.")
     if safety is not None and not isinstance(safety, Safety):
         raise ConfigurationError(f"safety must be a fleet.Safety(...), got {safety!r}.")
-    manager = JobManager(None if directory is None else Path(directory), kept, safety, check_seconds("grace", grace))
+    path = None if directory is None else check_path(directory, "directory")
+    manager = JobManager(path, kept, safety, check_seconds("grace", grace))
 
     @asynccontextmanager
     async def lifespan(_: Any) -> AsyncGenerator[None, None]:
