@@ -18,7 +18,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 WRITING: Final = "writing"
-"""The row of `meta` that marks a journal: a process writes it, so its latest entries are in its `-wal` file."""
+"""The row of `meta` that marks a journal which a process writes; its value is the number of the file."""
 _TEMPORARY = ""
 _THREAD = "wavix-sqlite"
 _BUSY = 2.0
@@ -32,8 +32,8 @@ class Database:
         uri: How sqlite opens the file, such as `mode=ro`. Default: for writing, and a missing file is created.
 
     Attributes:
-        lacks_wal: Whether the file is a copy without its `-wal` file, so that its latest entries are missing.
-        is_marked: Whether the file says that its latest entries are in its `-wal` file; `close` takes this back.
+        lacks_entries: Whether the file is a copy that may lack the latest entries of a run.
+        is_marked: Whether the file says that a process writes it; `close` takes this back.
 
     Raises:
         JournalError: The file is not a database, or cannot be opened.
@@ -41,7 +41,7 @@ class Database:
 
     def __init__(self, path: Path | None, *, uri: str | None = None) -> None:
         self.path = path
-        self.lacks_wal = False
+        self.lacks_entries: bool = False
         self.is_marked = False
         self._thread: ThreadPoolExecutor | None = None
         self._running: set[asyncio.Future[Any]] = set()

@@ -2,10 +2,10 @@
 
 While a process writes a journal, its latest entries are in a second file, `<journal>-wal`. A copy of the first file
 alone must not look like a journal of which nothing was sent. So before anything is sent, `begin_writing` moves all
-entries into the first file, and marks it there. `Database.close` takes the mark back. A file with the mark and without
-its `-wal` file lacks its latest entries.
+entries into the first file, and marks it there. `Database.close` takes the mark back. A file with the mark lacks entries
+if it has no `-wal` file, or if its number says that it is a copy: the run may have written more after the copy was made.
 
-After that, sqlite writes the first file again only once `-wal` has 32 MB, so a copy of both files is a whole journal.
+After that, sqlite writes the first file again only once `-wal` has 32 MB, so that a copy of both files is sound.
 """
 
 import os
@@ -85,8 +85,7 @@ def open_journal(
             if path is not None:
                 for setting in _SETTINGS[survives]:
                     database.connection.execute(f"PRAGMA {setting}")
-            _find_mark(database, has_wal=has_wal)
-            if has_wal:
+            if _find_mark(database, has_wal=has_wal) and not database.lacks_entries:
                 # From now on, closing the file makes it whole, even if no run begins.
                 database.connection.execute("DELETE FROM meta WHERE key = ?", (WRITING,))
     except BaseException:
@@ -137,14 +136,14 @@ def read_journal(path: Path, *, format: str, check_integrity: bool = False) -> D
 
 
 def begin_writing(connection: sqlite3.Connection, database: Database) -> None:
-    """Move all entries into the file, and mark it as one whose latest entries are in its `-wal` file.
+    """Move all entries into the file, and mark it as one that a process writes.
 
     Raises:
         JournalError: Another process reads the journal, and does not end.
     """
     if database.path is None:
         return
-    connection.execute("INSERT OR REPLACE INTO meta VALUES (?, '')", (WRITING,))
+    connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (WRITING, _number_of(database.path)))
     database.is_marked = True
     # This leaves the entries in the `-wal` file, too: an empty one counts as missing.
     if connection.execute("PRAGMA wal_checkpoint(FULL)").fetchone()[0]:
@@ -168,12 +167,19 @@ def _has_wal(path: Path, end: str = "-wal") -> bool:
     return beside.is_file() and beside.stat().st_size > 0
 
 
-def _find_mark(database: Database, *, has_wal: bool) -> None:
-    marked = database.connection.execute("SELECT 1 FROM meta WHERE key = ?", (WRITING,)).fetchone()
+def _find_mark(database: Database, *, has_wal: bool) -> bool:
+    """Return whether the file has the mark, and note whether it lacks entries."""
+    marked = read_meta(database).get(WRITING)
+    if marked is None or database.path is None:
+        return False
     # A run that has begun since the first look has made a `-wal` file.
-    database.lacks_wal = (
-        marked is not None and not has_wal and database.path is not None and not _has_wal(database.path)
-    )
+    is_whole = (has_wal or _has_wal(database.path)) and marked == _number_of(database.path)
+    database.lacks_entries = not is_whole
+    return True
+
+
+def _number_of(path: Path) -> str:
+    return str(path.stat().st_ino)
 
 
 def read_meta(database: Database) -> dict[str, str]:

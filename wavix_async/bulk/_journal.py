@@ -215,11 +215,6 @@ class Journal:
     def _begin(self, connection: sqlite3.Connection, path: Path, items: Iterable[tuple[Hashable, Any]] | None) -> None:
         assert self._database is not None
         plan = None if items is None else _fingerprint(items)
-        if self._database.lacks_wal:
-            raise JournalError(
-                f"{path} lacks its second file, {path}-wal, which has the latest items that were sent. Put it beside "
-                f"{path}; no other journal may be used for these {self._operation.argument}."
-            )
         with transaction(connection):
             meta = read_meta(self._database)
             if meta["operation"] != self._operation.name:
@@ -233,6 +228,10 @@ class Journal:
             if meta.get("file", file) != file:
                 raise JournalError(
                     f"{path} is a copy of a journal: the original may have sent more since. Use the original file."
+                )
+            if self._database.lacks_entries:
+                raise JournalError(
+                    f"{path} lacks its second file, {path}-wal, which says what was sent last. Put it beside {path}."
                 )
             if plan is not None and meta.get("plan", plan) != plan:
                 raise JournalError(f"{path} is the journal of other {self._operation.argument}. Use a new journal.")

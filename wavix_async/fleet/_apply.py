@@ -241,7 +241,7 @@ async def _open(wavix: WavixClient, path: Path, reader: AccountReader) -> Journa
 async def _check_continues(database: Database, run: RunRow, wavix: WavixClient, reader: AccountReader) -> None:
     """Check that a client may continue a run."""
     await check_account(database, wavix, reader)
-    if database.lacks_wal:
+    if database.lacks_entries:
         await database.run(recall_lost, run.no)
 
 

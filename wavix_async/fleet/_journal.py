@@ -83,7 +83,7 @@ UNVERIFIED: Final = "o.state IN ('updated', 'pending')"
 TOUCHED: Final = "o.touched > 0"
 DONE: Final = "o.state IN ('updated', 'verified', 'pending')"
 
-LOST: Final = "the journal is a copy without its -wal file: whether this was sent is not known"
+LOST: Final = "the journal is a copy made during the run, or lacks its -wal file: whether this was sent is not known"
 """The reason for an unknown change of which a journal may lack the last state."""
 
 Outcome: TypeAlias = tuple[int, str, int, str | None]
@@ -193,7 +193,7 @@ async def check_account(database: Database, wavix: WavixClient, reader: AccountR
 
 
 def recall_lost(connection: sqlite3.Connection, run: int) -> None:
-    """Mark changes as unknown that may have been sent after a copy of the journal was made without its -wal file."""
+    """Mark changes as unknown that the run may have sent after this copy of its journal was made."""
     connection.execute(_LOSE, (LOST, run))
 
 

@@ -24,7 +24,7 @@ _STATUS: Final[dict[str | None, FleetStatus]] = {
     **{status.value: status for status in FleetStatus},
 }
 _STATUS_OF_A_COPY: Final = _STATUS | dict.fromkeys((None, "again", "not_sent"), FleetStatus.UNKNOWN)
-"""The same for a journal without its `-wal` file, which would say what was sent."""
+"""The same for a copy that may not know what the run has sent."""
 
 
 class FleetReport:
@@ -64,7 +64,7 @@ class FleetReport:
         self.stopped_by: str | None = run.stopped_by
         self.refused_by_safety: bool = bool(run.refused)
         self._run = run.no
-        self._status_of = _STATUS_OF_A_COPY if database.lacks_wal else _STATUS
+        self._status_of = _STATUS_OF_A_COPY if database.lacks_entries else _STATUS
         # A journal file is opened again when needed; a temporary database must stay open.
         self._database = None if database.path is not None else database
         counts, unverified = _counts(database.connection, run, self._status_of)
