@@ -1,7 +1,7 @@
-"""End a fleet's run a hundred times, and check that nothing is lost or done too often, and that every report is true.
+"""End a fleet's run a hundred times: nothing may be lost or done too often, and every report must be true.
 
-A run ends by SIGKILL, by SIGTERM, or because the disk is full. Its journal is copied meanwhile, with its `-wal` file and
-without; some runs are resumed from a copy.
+A run ends by SIGKILL, by SIGTERM, or because the disk is full. Its journal is copied meanwhile, with its `-wal` file
+and without; some runs are resumed from a copy.
 
     python -m benchmarks.kill [--times 100] [--numbers 5000] [--seed 0]
 

@@ -1,4 +1,4 @@
-"""Paths that no file can have: every call that takes one refuses it with an error of this package, and sends nothing."""
+"""Paths that no file can have: every call that takes one refuses it with an error of ours, and sends nothing."""
 
 from __future__ import annotations
 

@@ -3,8 +3,8 @@
 The sandbox is a process of its own. It has a few more numbers than the plan, and 3 % of its answers fail. Each number
 gets its own callback URL by its own PATCH. A child process plans, applies with a journal, and verifies, and is killed
 at a random moment: half of the moments are drawn from its whole lifetime, half from one phase, so that short phases
-(such as creating the journal) are hit as well. Some children get a SIGTERM instead, and end in order; the disk of others
-takes no more. New children resume the run, and some of them are killed again. One run in five is rolled back at its
+(such as creating the journal) are hit as well. Some children get a SIGTERM instead, and end in order; the disk of
+others takes no more. New children resume the run, and some of them are killed again. One run in five is rolled back at its
 end, again with kills.
 
 Just before a child is killed, its journal is copied while it is written, with its `-wal` file or without. Some runs are
@@ -213,12 +213,14 @@ async def _work(task: dict[str, Any]) -> None:
                 case what:
                     raise ValueError(what)
         except StoppedError:
-            return say("stopped")
+            say("stopped")
+            return
         except fleet.JournalError as error:
             if not task["pages"] or not error.retryable or "full" not in str(error):
                 raise
-            return say("disk full")
-    if stop.is_set and not report.finished:
+            say("disk full")
+            return
+    if stop.is_set() and not report.finished:
         say("stopped")
     say("end")
     names = (
@@ -325,7 +327,7 @@ class Killer:
             will_kill = (kill_first if not kills else self._dice.random() < again) and kills < MOST_KILLS
             way = self._dice.random() if will_kill else 1.0
             # The journal has at least seven pages before there is a run, and more than it had before a roll-back.
-            full = self._dice.randint(8, self._pages - 1) if way < FULL and what != "roll_back" else 0
+            full = self._dice.randint(8, max(self._pages - 1, 8)) if way < FULL and what != "roll_back" else 0
             child = Child({**task, "what": what, "pages": full})
             number = signal.SIGTERM if way < FULL + TERMINATED else signal.SIGKILL
             copy = self._dice.choice([["", "-wal"], [""]])

@@ -2,8 +2,8 @@
 
 While a process writes a journal, its latest entries are in a second file, `<journal>-wal`. A copy of the first file
 alone must not look like a journal of which nothing was sent. So before anything is sent, `begin_writing` moves all
-entries into the first file, and marks it there. `Database.close` takes the mark back. A file with the mark lacks entries
-if it has no `-wal` file, or if its number says that it is a copy: the run may have written more after the copy was made.
+entries into the first file, and marks it there. `Database.close` takes the mark back. A file with the mark lacks
+entries if it has no `-wal` file, or if its number says that it is a copy: the run may have gone on after it was made.
 
 After that, sqlite writes the first file again only once `-wal` has 32 MB, so that a copy of both files is sound.
 """

@@ -167,7 +167,8 @@ def has_run(journal: str | PathLike[str], *, base_url: str) -> bool:
 @contextmanager
 def _connection_to(database: Database | None, path: Path | None) -> Iterator[sqlite3.Connection]:
     """Yield a connection for reading: the one of a temporary journal, or a new one to the file."""
-    if database is not None:
+    if path is None:
+        assert database is not None
         with translate_errors(path):
             yield database.connection
         return
