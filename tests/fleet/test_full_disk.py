@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 import shutil
-import sqlite3
 import subprocess
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.support.account import Account
 from tests.support.fleets import ANY_SHARE, FIRST, client_of, counts, holds_together, ids, urls
+from tests.support.full_disk import limit_journals
 from wavix_async import fleet
 from wavix_async.sandbox import Sandbox
 
@@ -24,23 +24,9 @@ FULL = "database or disk is full"
 
 
 @pytest.fixture
-def limit(monkeypatch: pytest.MonkeyPatch) -> Callable[[int | None], None]:
-    """Let files that are opened from now on grow to so many pages only; sqlite says then that the disk is full."""
-    pages: int | None = None
-    connect = sqlite3.connect
-
-    def limited(name: Any, *args: Any, **options: Any) -> sqlite3.Connection:
-        connection = connect(name, *args, **options)
-        if pages is not None and name:
-            connection.execute(f"PRAGMA max_page_count = {pages}")
-        return connection
-
-    def set_limit(count: int | None) -> None:
-        nonlocal pages
-        pages = count
-
-    monkeypatch.setattr(sqlite3, "connect", limited)
-    return set_limit
+def limit() -> Iterator[Callable[[int | None], None]]:
+    yield limit_journals
+    limit_journals(None)
 
 
 @pytest.mark.req_35

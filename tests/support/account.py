@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tests.support import examples
 from tests.support.bulk import client_of
@@ -32,6 +32,10 @@ class Account:
         """Ids of which the API says 404."""
         self.lists_all = False
         """Whether a listing shows these, too."""
+        self.lie: Callable[[dict[str, Any]], Any] | None = None
+        """Makes the answer to a change of the record as it was; None: the record as it is now."""
+        self.ignores_changes = False
+        """Whether a change changes nothing."""
         self.changed: Counter[int] = Counter()
         self.session = StubSession(self._answer)
 
@@ -47,5 +51,9 @@ class Account:
         if seen.method == "PATCH":
             self.on_change(seen)
             self.changed[seen.id] += 1
-            self.numbers[seen.id].update(seen.body)
+            before = dict(self.numbers[seen.id])
+            if not self.ignores_changes:
+                self.numbers[seen.id].update(seen.body)
+            if self.lie is not None:
+                return Reply(body=self.lie(before))
         return Reply(body=self.numbers[seen.id])

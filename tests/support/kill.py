@@ -4,8 +4,8 @@ The sandbox is a process of its own. It has a few more numbers than the plan, an
 gets its own callback URL by its own PATCH. A child process plans, applies with a journal, and verifies, and is killed
 at a random moment: half of the moments are drawn from its whole lifetime, half from one phase, so that short phases
 (such as creating the journal) are hit as well. Some children get a SIGTERM instead, and end in order; the disk of
-others takes no more. New children resume the run, and some of them are killed again. One run in five is rolled back at its
-end, again with kills.
+others takes no more. New children resume the run, and some of them are killed again. One run in five is rolled back at
+its end, again with kills.
 
 Just before a child is killed, its journal is copied while it is written, with its `-wal` file or without. Some runs are
 resumed from that copy, as if it were all that is left.
@@ -36,6 +36,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tests.support.full_disk import limit_journals
 from tests.support.processes import start
 from tests.support.sandbox_process import SandboxProcess, State
 
@@ -147,19 +148,6 @@ class Child:
         return any(word == each for _, each in self.said)
 
 
-def _fill_disk(pages: int) -> None:
-    """Let sqlite say that the disk is full when a journal has so many pages."""
-    connect = sqlite3.connect
-
-    def limited(name: Any, *args: Any, **options: Any) -> sqlite3.Connection:
-        connection = connect(name, *args, **options)
-        if name:
-            connection.execute(f"PRAGMA max_page_count = {pages}")
-        return connection
-
-    sqlite3.connect = limited  # type: ignore[assignment]
-
-
 async def _work(task: dict[str, Any]) -> None:
     from wavix_async import RetryPolicy, StoppedError, StopSignal, WavixClient, fleet
 
@@ -167,7 +155,7 @@ async def _work(task: dict[str, Any]) -> None:
     stop = StopSignal()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     if task["pages"]:
-        _fill_disk(task["pages"])
+        limit_journals(task["pages"])
 
     def say(word: str) -> None:
         nonlocal spoken
