@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-IMPORT_ALL = '''
+IMPORT_ALL = """
 import builtins, importlib, os, pkgutil, signal, sys, types
 from pathlib import Path
 
@@ -73,7 +73,7 @@ with Lock(path):
         Lock(path)
     except BlockingIOError:
         print(len(names))
-'''
+"""
 
 
 @pytest.mark.req_35
