@@ -14,7 +14,8 @@ from pathlib import Path
 
 MODULES = {"fcntl", "resource", "termios", "tty", "pty", "pwd", "grp", "readline", "syslog"}
 NAMES = {
-    "signal": {"SIGHUP", "SIGKILL", "SIGUSR1", "SIGUSR2", "SIGQUIT", "SIGPIPE", "SIGALRM", "SIGCHLD", "SIGCONT", "SIGTSTP",
+    "signal": {"SIGHUP", "SIGKILL", "SIGUSR1", "SIGUSR2", "SIGQUIT", "SIGPIPE", "SIGALRM", "SIGCHLD", "SIGCONT",
+        "SIGTSTP",
         "SIGWINCH", "SIG_BLOCK", "SIG_UNBLOCK", "SIG_SETMASK", "pthread_sigmask", "alarm", "setitimer", "siginterrupt"},
     "os": {"fork", "getuid", "geteuid", "getgid", "getegid", "setsid", "killpg", "fchmod", "chown", "fchown", "mkfifo",
         "sched_getaffinity", "O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC", "O_DIRECTORY", "O_SYNC", "fdatasync", "getpgid",
@@ -59,7 +60,8 @@ def imports(name, globals=None, locals=None, fromlist=(), level=0):
 builtins.__import__ = imports
 import wavix_async
 
-names = [each.name for each in pkgutil.walk_packages(wavix_async.__path__, "wavix_async.") if "__main__" not in each.name]
+packages = pkgutil.walk_packages(wavix_async.__path__, "wavix_async.")
+names = [each.name for each in packages if "__main__" not in each.name]
 for name in names:
     importlib.import_module(name)
 assert len(names) > 150, names

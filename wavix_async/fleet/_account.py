@@ -144,7 +144,7 @@ class AccountReader:
         async with aclosing(self.read_by_id(phones)) as each:
             async for numbers, _ in each:
                 for number in numbers:
-                    if not isinstance(number.number, str) or digits_of(number.number) != digits_of(phones[number.id]):
+                    if digits_of(str(number.number)) != digits_of(phones[number.id]):
                         return False
                     found += 1
         return found * 2 > len(pairs)

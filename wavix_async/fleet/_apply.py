@@ -23,11 +23,10 @@ from wavix_async.fleet._journal import (
     Journal,
     RunRow,
     begin_run,
-    check_account,
+    check_continues,
     latest_run,
     lock_journal,
     open_journal,
-    recall_lost,
     run_of,
     set_options,
 )
@@ -118,7 +117,7 @@ async def apply(
         is_new = run is None
         if run is not None:
             found = run
-            await _check_continues(database, run, wavix, reader)
+            await check_continues(database, run, wavix, reader)
             await database.run(lambda _: _check_same_plan(database, found, plan))
             # The options of this call replace those that the run began with.
             await database.run(set_options, run.no, options.to_json())
@@ -159,7 +158,7 @@ async def resume(
     """
     check_choice("stale", stale, _STALE)
     reader = AccountReader(wavix)
-    opened = await _open(wavix, check_path(journal, "journal"), reader)
+    opened = await _open(wavix, _existing(journal), reader)
     if opened.run.kind == "roll_back" and stale == "refuse":
         # As in `roll_back`: keep values that another client has set since the run.
         stale = "skip"
@@ -205,7 +204,7 @@ async def roll_back(
         verify=verify, verify_within=verify_within, concurrency=concurrency, batch=batch, safety=safety or Safety()
     )
     reader = AccountReader(wavix, options.concurrency)
-    opened = await _open(wavix, check_path(journal, "journal"), reader)
+    opened = await _open(wavix, _existing(journal), reader)
     try:
         database = opened.database
         if opened.run.kind != "roll_back" or await database.run(lambda _: FleetReport(database, opened.run).finished):
@@ -227,27 +226,21 @@ async def roll_back(
 
 async def _open(wavix: WavixClient, path: Path, reader: AccountReader) -> Journal:
     """Open a journal to continue its latest run."""
-    _check_exists(path)
     with ExitStack() as opened:
         lock = opened.enter_context(lock_journal(path))
         database = await asyncio.to_thread(open_journal, path, wavix)
         opened.callback(database.close)
         journal = Journal(database, lock, run_of(database))
-        await _check_continues(database, journal.run, wavix, reader)
+        await check_continues(database, journal.run, wavix, reader)
         opened.pop_all()
     return journal
 
 
-async def _check_continues(database: Database, run: RunRow, wavix: WavixClient, reader: AccountReader) -> None:
-    """Check that a client may continue a run."""
-    await check_account(database, wavix, reader)
-    if database.lacks_entries:
-        await database.run(recall_lost, run.no)
-
-
-def _check_exists(path: Path) -> None:
+def _existing(journal: str | PathLike[str]) -> Path:
+    path = check_path(journal, "journal")
     if not path.is_file():
         raise JournalError(f"There is no journal {path}.")
+    return path
 
 
 def _check_same_plan(database: Database, run: RunRow, plan: Plan) -> None:

@@ -7,7 +7,7 @@ again if they were not applied. At the end it reads back all changes, if the cal
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import aclosing, suppress
 from typing import Final, Literal, TypeAlias
 
@@ -198,7 +198,7 @@ class Executor:
         stored_otherwise = await self._journal.ids(f"o.state = 'unknown' AND o.reason LIKE '%{_THIRD_VALUE}'")
         self._contradicted.update(stored_otherwise.unseen())
         async for comparisons, gone in self._compare_with_account("settling", UNCERTAIN):
-            await self._record_gone(gone)
+            await self._record_gone(dict.fromkeys(gone, GONE))
             for each in comparisons:
                 # A killed process could not record its attempts: count at least one.
                 attempts = int(each.recorded == "sent")
@@ -227,7 +227,7 @@ class Executor:
             lines = (*(f"{each.id}: {each.difference}" for each in conflicts), *(f"{each}: {GONE}" for each in gone))
             stale += lines[: _MOST_LISTED - len(stale)]
             if self._stale != "refuse":
-                await self._record_gone(gone)
+                await self._record_gone(dict.fromkeys(gone, GONE))
             if self._stale == "write":
                 await self._journal.set_before(conflicts)
             elif self._stale == "skip":
@@ -280,19 +280,11 @@ class Executor:
             await self._journal.add_sample(last)
         if not saver.cancelled() and (failure := saver.exception()):
             raise failure
-        if self._not_found:
-            await self._record_not_found(report.total)
-
-    async def _record_not_found(self, tried: int) -> None:
-        """Record changes as failed whose number was not found, unless the account or its answers are doubtful."""
-        not_found, self._not_found = self._not_found, {}
+        not_found, self._not_found, self._read = self._not_found, {}, report.total
         try:
-            await self._journal.check_gone(self._reader, len(not_found), tried)
+            await self._record_gone(not_found)
         except WavixError as error:
             self._stopped_by = self._stopped_by or error
-            return
-        for number_id, reason in not_found.items():
-            self._record(number_id, "failed", reason=reason)
         await self._save()
 
     def _record_result(self, result: BulkResult, run: BulkRun, pending: _PendingChanges) -> None:
@@ -346,7 +338,7 @@ class Executor:
         """Read back the changes not yet seen in effect; return whether any is still not in effect."""
         some_pending = False
         async for comparisons, gone in self._compare_with_account("verifying", UNVERIFIED):
-            await self._record_gone(gone)
+            await self._record_gone(dict.fromkeys(gone, GONE))
             for each in comparisons:
                 if each.state == "applied":
                     self._record(each.id, "verified")
@@ -386,10 +378,11 @@ class Executor:
     def _record(self, number_id: int, state: str, attempts: int = 0, reason: str | None = None) -> None:
         self._unsaved.append((number_id, state, attempts, reason))
 
-    async def _record_gone(self, gone: list[int]) -> None:
-        await self._journal.check_gone(self._reader, len(gone), self._read)
-        for number_id in gone:
-            self._record(number_id, "failed", reason=GONE)
+    async def _record_gone(self, reasons: Mapping[int, str | None]) -> None:
+        """Record changes as failed whose numbers were not found, unless the account or its answers are doubtful."""
+        await self._journal.check_gone(self._reader, len(reasons), self._read)
+        for number_id, reason in reasons.items():
+            self._record(number_id, "failed", reason=reason)
 
     async def _save(self) -> None:
         unsaved, self._unsaved = self._unsaved, []

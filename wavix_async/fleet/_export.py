@@ -15,18 +15,9 @@ from pathlib import Path
 from typing import IO, Any, Final
 
 from wavix_async import DecodeError, InputError, Number, WavixClient
+from wavix_async._aio import check_path
 from wavix_async._codec import is_formula
-from wavix_async._files import (
-    FIELDS,
-    KINDS,
-    WrongValues,
-    check_path,
-    digits_of,
-    is_id,
-    is_text,
-    make_update,
-    settings_of,
-)
+from wavix_async._files import FIELDS, KINDS, WrongValues, digits_of, is_id, is_text, make_update, settings_of
 from wavix_async._sqlite import Database
 from wavix_async.fleet._account import AccountReader
 from wavix_async.fleet._desired import LAYOUTS, Layout

@@ -44,11 +44,10 @@ __all__ = [
     "RunRow",
     "latest_run",
     "begin_run",
-    "check_account",
+    "check_continues",
     "lock_journal",
     "open_journal",
     "read_journal",
-    "recall_lost",
     "run_of",
     "set_options",
 ]
@@ -171,30 +170,28 @@ def _check_api(database: Database, base_url: str | None) -> Database:
     return database
 
 
-async def check_account(database: Database, wavix: WavixClient, reader: AccountReader) -> None:
-    """Check that a client is for the account of a journal: it has the same key, or the account has the same numbers.
+async def check_continues(database: Database, run: RunRow, wavix: WavixClient, reader: AccountReader) -> None:
+    """Check that a client may continue a run: it has the same key, or its account has the same numbers.
+
+    In a copy that lacks entries, changes become unknown that the run may have sent after the copy was made.
 
     Raises:
         JournalError: It is for another account.
         WavixError: The numbers could not be read.
     """
-    known = _sqlite.read_meta(database).get("account")
-    account = _hash_account(wavix, known or "")
-    if known == account:
-        return
-    pairs = await database.run(_pairs)
-    # A journal of an earlier version has no hash.
-    if not await reader.has(pairs) and (pairs or known):
-        raise JournalError(
-            f"{database.path} is the journal of another account, and nothing was sent: this API key does not read its "
-            "numbers. Use a key of the account with which the run began."
-        )
-    await database.run(_execute, "INSERT OR REPLACE INTO meta VALUES ('account', ?)", (account,))
-
-
-def recall_lost(connection: sqlite3.Connection, run: int) -> None:
-    """Mark changes as unknown that the run may have sent after this copy of its journal was made."""
-    connection.execute(_LOSE, (LOST, run))
+    known = _sqlite.read_meta(database).get("account", "")
+    account = _hash_account(wavix, known)
+    if known != account:
+        pairs = await database.run(_pairs)
+        # A journal of an earlier version has no hash.
+        if not await reader.has(pairs) and (pairs or known):
+            raise JournalError(
+                f"{database.path} is the journal of another account, and nothing was sent: this API key does not read "
+                "its numbers. Use a key of the account with which the run began."
+            )
+        await database.run(_execute, "INSERT OR REPLACE INTO meta VALUES ('account', ?)", (account,))
+    if database.lacks_entries:
+        await database.run(_execute, _LOSE, (LOST, run.no))
 
 
 def _pairs(connection: sqlite3.Connection) -> list[tuple[int, str]]:
