@@ -139,7 +139,7 @@ def begin_writing(connection: sqlite3.Connection, database: Database) -> None:
     """Move all entries into the file, and mark it as one that a process writes.
 
     Raises:
-        JournalError: Another process reads the journal, and does not end.
+        JournalError: The journal is being read all the time.
     """
     if database.path is None:
         return
@@ -147,7 +147,10 @@ def begin_writing(connection: sqlite3.Connection, database: Database) -> None:
     database.is_marked = True
     # This leaves the entries in the `-wal` file, too: an empty one counts as missing.
     if connection.execute("PRAGMA wal_checkpoint(FULL)").fetchone()[0]:
-        raise JournalError(f"Another process is reading {database.path}; nothing was sent. Try again.", retryable=True)
+        raise JournalError(
+            f"{database.path} is being read by another process or an iterator of results; nothing was sent. Try again.",
+            retryable=True,
+        )
 
 
 @contextmanager

@@ -91,7 +91,7 @@ async def apply(
         MissingNumbersError: Some of the numbers are not in the account.
         StalePlanError: Numbers have changed since the plan was made.
         SafetyError: The plan changes too many numbers.
-        JournalError: The journal is in use, belongs to another plan, or its run has ended.
+        JournalError: The journal is in use, belongs to another plan or account, its run has ended, or its disk is full.
         InputError: The plan is for another API, or an option is invalid.
         WavixError: The account could not be read. Nothing was sent.
     """
@@ -152,7 +152,8 @@ async def resume(
         The report of the whole run.
 
     Raises:
-        JournalError: The journal does not exist, is in use, or belongs to another API.
+        JournalError: The journal does not exist, is in use, belongs to another API or account, or its disk is full.
+        SafetyError: The API finds most of the numbers no more.
         StalePlanError: Numbers that are still to be sent have changed since the plan was made.
         WavixError: The account could not be read. This call sent nothing.
     """
@@ -197,7 +198,8 @@ async def roll_back(
         The report of the rollback.
 
     Raises:
-        JournalError: The journal does not exist, is in use, or belongs to another API.
+        JournalError: The journal does not exist, is in use, belongs to another API or account, or its disk is full.
+        SafetyError: The API finds most of the numbers no more.
         WavixError: The account could not be read. Nothing was sent.
     """
     options = RunOptions(

@@ -134,11 +134,7 @@ class RunRow:
 
 
 def open_journal(path: Path | None, wavix: WavixClient) -> Database:
-    """Open a journal for writing, or create one. This may take a while.
-
-    Args:
-        path: The file; None: a temporary journal.
-        wavix: The client of the account.
+    """Open a journal for writing, or create one; None: a temporary one. This may take a while.
 
     Raises:
         JournalError: The file is not a journal, is damaged, or is the journal of another API.
@@ -149,12 +145,7 @@ def open_journal(path: Path | None, wavix: WavixClient) -> Database:
 
 
 def read_journal(path: Path, base_url: str | None = None, *, check_integrity: bool = False) -> Database:
-    """Open a journal for reading.
-
-    Args:
-        path: The file.
-        base_url: The API of the account; None: it may be the journal of any API.
-        check_integrity: Whether to check the whole file for damage.
+    """Open a journal for reading; with no base URL, it may be the journal of any API.
 
     Raises:
         JournalError: The file is not a journal, is damaged, or is the journal of another API.
@@ -199,14 +190,10 @@ def _pairs(connection: sqlite3.Connection) -> list[tuple[int, str]]:
 
 
 def _hash_account(wavix: WavixClient, salt: str = "") -> str:
-    """Return a name for the account of a key, which does not reveal the key.
+    """Return a hash of the key and the API, with the salt of another hash or a new one.
 
-    A key is long and random, so no list of guesses has it: a hash needs no slow function. The salt keeps one hash from
-    being compared with those in other journals.
-
-    Args:
-        wavix: The client with the key.
-        salt: A hash of a journal, to get an equal one for the same key; "": a new salt.
+    A key is long and random, so no list of guesses has it: the hash needs no slow function. The salt keeps it from
+    being compared with the hashes in other journals.
     """
     salt = salt.partition(":")[0] or secrets.token_hex(16)
     return f"{salt}:{hashlib.sha256(f'{salt}{wavix._account}'.encode()).hexdigest()}"
@@ -296,19 +283,14 @@ class Journal:
         return await self.database.run(_count, self.run.no, condition)
 
     async def check_gone(self, reader: AccountReader, gone: int, total: int) -> None:
-        """Check that most of the numbers may be gone: the account still shows others of this journal.
-
-        Args:
-            reader: Reads the account.
-            gone: How many numbers the API does not find.
-            total: How many were read.
+        """Check that so many of the numbers read may be gone: if most are, the account must still have others.
 
         Raises:
-            SafetyError: It shows none, so the account or its answers may be wrong.
+            SafetyError: It has not, so the account or its answers may be wrong.
         """
         if gone * 2 > total and not await reader.has(await self.database.run(_pairs)):
             raise SafetyError(
-                f"Stopped by safety: the API does not find {gone:,} of {total:,} numbers, nor the others of this run. "
+                f"Stopped by safety: the API does not find {gone:,} of {total:,} numbers, nor others of this run. "
                 "None is recorded as failed. Check that the API key belongs to the account of the run."
             )
 

@@ -2,11 +2,11 @@
 
 import json
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeAlias
 
 from wavix_async._files import check_path, is_held
 from wavix_async._sqlite import Database, translate_errors
@@ -16,7 +16,8 @@ from wavix_async.fleet._records import FleetResult, FleetStatus, Sample, field_c
 
 __all__ = ["FleetReport", "has_run", "status"]
 
-_STATUS: Final[dict[str | None, FleetStatus]] = {
+_Statuses: TypeAlias = dict[str | None, FleetStatus]
+_STATUS: Final[_Statuses] = {
     None: FleetStatus.NOT_SENT,
     "sent": FleetStatus.UNKNOWN,
     "again": FleetStatus.NOT_SENT,
@@ -180,9 +181,7 @@ def _connection_to(database: Database | None, path: Path | None) -> Iterator[sql
         own.close()
 
 
-def _counts(
-    connection: sqlite3.Connection, run: RunRow, status_of: Mapping[str | None, FleetStatus]
-) -> tuple[dict[FleetStatus, int], int]:
+def _counts(connection: sqlite3.Connection, run: RunRow, status_of: _Statuses) -> tuple[dict[FleetStatus, int], int]:
     """Return the number of results per status, and how many of the updated were not read back."""
     counts = dict.fromkeys(FleetStatus, 0)
     states = connection.execute(
@@ -198,7 +197,7 @@ def _counts(
 
 
 def _results(
-    connection: sqlite3.Connection, run: int, asked: set[FleetStatus], status_of: Mapping[str | None, FleetStatus]
+    connection: sqlite3.Connection, run: int, asked: set[FleetStatus], status_of: _Statuses
 ) -> Iterator[FleetResult]:
     query = (
         "SELECT i.id, i.number, i.before, i.after, o.state, coalesce(o.attempts, 0), o.reason FROM item AS i "
