@@ -156,7 +156,7 @@ def has_run(journal: str | PathLike[str], *, base_url: str) -> bool:
         JournalError: The file is not a journal, or it is the journal of another API.
     """
     path = check_path(journal, "journal")
-    if not path.exists():
+    if not path.exists() or (path.is_file() and not path.stat().st_size):
         return False
     database = read_journal(path, base_url)
     try:
