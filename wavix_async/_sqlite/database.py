@@ -74,15 +74,14 @@ class Database:
             self._thread.shutdown(wait=False)
             self._thread = None
 
-    def close(self) -> None:
+    def close(self, *, wait: bool = True) -> None:
         """End the thread once its current work has ended, and close the database."""
         if self._thread is not None:
             if self._running:
                 # No caller waits for this work any more, so interrupt it.
                 self.closing.set()
                 self.connection.interrupt()
-            # If the thread itself drops the last reference, `close` runs in it, and it cannot wait for its own end.
-            self._thread.shutdown(wait=not threading.current_thread().name.startswith(_THREAD))
+            self._thread.shutdown(wait=wait)
             self._thread = None
         if self.is_marked:
             self.is_marked = False
@@ -91,7 +90,9 @@ class Database:
 
     def __del__(self) -> None:
         if hasattr(self, "connection"):
-            self.close()
+            # The thread has no work, because work has a reference. Garbage collection runs in any thread, at any line:
+            # waiting there for the end of another thread can wait for a lock that the interrupted line holds.
+            self.close(wait=False)
 
 
 @contextmanager
