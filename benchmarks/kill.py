@@ -1,4 +1,7 @@
-"""Kill a fleet's run with `kill -9` a hundred times, and check that nothing is lost or done too often.
+"""End a fleet's run a hundred times: nothing may be lost or done too often, and every report must be true.
+
+A run ends by SIGKILL, by SIGTERM, or because the disk is full. Its journal is copied meanwhile, with its `-wal` file
+and without; some runs are resumed from a copy.
 
     python -m benchmarks.kill [--times 100] [--numbers 5000] [--seed 0]
 
@@ -26,6 +29,8 @@ def render(results: dict[str, Any]) -> str:
     by_phase = Counter(kills)
     times: Counter[int] = sum((run.times for run in runs), Counter())
     times_back: Counter[int] = sum((run.times_back for run in runs), Counter())
+    ways: Counter[str] = sum((run.ways for run in runs), Counter())
+    copies: Counter[str] = sum((run.copies for run in runs), Counter())
     back = [run for run in runs if run.rolled_back]
 
     def often(counted: Counter[int]) -> str:
@@ -35,6 +40,8 @@ def render(results: dict[str, Any]) -> str:
         ["runs killed at least once", f"{len(runs)}"],
         ["  kills in total; most in one run", f"{len(kills)}; {max(len(run.kills) for run in runs)}"],
         *([f"  while {phase}", f"{by_phase[phase]}"] for phase in PHASES if by_phase[phase]),
+        *([f"  by {way}", f"{count}"] for way, count in sorted(ways.items())),
+        *([f"copies of journals, {kind}", f"{count}"] for kind, count in sorted(copies.items())),
         ["  killed before the journal existed: applied again", f"{sum(run.began_again for run in runs)}"],
         ["numbers in the plans", f"{len(runs) * results['numbers']:,}"],
         ["  lost: not as planned at the end", f"{sum(run.lost for run in runs):,}"],

@@ -505,6 +505,26 @@ def test_a_journal_of_another_key_or_a_copy_or_a_damaged_file_is_refused(tmp_pat
     assert set(api.posts.values()) == {1}
 
 
+@pytest.mark.req_14
+@pytest.mark.req_35
+@pytest.mark.parametrize("how", ["copied", "moved"])
+def test_a_journal_that_came_without_its_wal_file_sends_nothing(how: str, tmp_path: Path) -> None:
+    """The file that is missing says what was sent."""
+    path, elsewhere = tmp_path / "run", tmp_path / "elsewhere"
+
+    def fate(_: dict[str, Any]) -> None:
+        if api.posts.total() == 20:
+            shutil.copyfile(path, elsewhere)
+
+    api, items = MessageApi(fate), [message(each) for each in range(40)]
+    send(api, items, journal=path, concurrency=2)
+    if how == "moved":
+        path.write_bytes(elsewhere.read_bytes())
+    with pytest.raises(JournalError, match="run-wal" if how == "moved" else "is a copy of a journal"):
+        send(api, items, journal=path if how == "moved" else elsewhere)
+    assert set(api.posts.values()) == {1}
+
+
 @contextmanager
 def files_of_at_most(size: int) -> Iterator[None]:
     """Let a file grow to this size only, as on a full disk."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.support import examples
+from tests.support.account import Account
 from tests.support.bulk import client_of as client_on
 from tests.support.fleets import (
     ANY_SHARE,
@@ -246,3 +247,43 @@ async def test_a_change_that_the_api_ignores_is_not_reported_as_made(tmp_path: P
         assert counts(report) == {"updated": 2, "not_sent": 1}
         server.ignores = frozenset()
         assert counts(await fleet.resume(wavix, tmp_path / "run.sqlite")) == {"updated": 3}
+
+
+LIES: dict[str, Any] = {
+    "the old value": lambda record: record,
+    "another value": lambda record: {**record, "call_status_url": url(9, "other")},
+    "another number": lambda record: {**record, "id": record["id"] + 1},
+    "no number": lambda record: {**record, "id": None},
+    "an error": lambda _: {"status": "error", "message": "db down"},
+    "a status": lambda _: {"status": 500, "error": "Internal Server Error"},
+    "no success": lambda record: {"success": 0, "id": record["id"]},
+    "errors": lambda _: {"id": None, "errors": ["no"]},
+    "nothing": lambda _: {},
+    "null": lambda _: b"null",
+}
+REJECTED = ("an error", "a status", "no success", "errors")
+"""Here the API itself says that it has not made the change."""
+
+
+@pytest.mark.req_26
+@pytest.mark.req_35
+@pytest.mark.parametrize("lie", LIES)
+@pytest.mark.parametrize("ignores", [True, False], ids=["not carried out", "carried out"])
+async def test_a_change_that_its_answer_contradicts_is_not_called_updated(
+    tmp_path: Path, lie: str, ignores: bool
+) -> None:
+    """A read decides, in the report, in the journal and after `resume`."""
+    api, path = Account(30), tmp_path / "run.sqlite"
+    async with api.client() as wavix:
+        plan = await fleet.plan(wavix, urls(ids(3)))
+        api.lie, api.ignores_changes = LIES[lie], ignores
+        report = await fleet.apply(wavix, plan, journal=path, safety=ANY_SHARE)
+        for told in (report, fleet.status(path)):
+            if ignores:
+                assert told.updated == 0
+            else:
+                assert counts(told) == {"updated": 3}
+                assert {result.reason for result in told.results()} == {"read back"}
+        api.lie, api.ignores_changes = None, False
+        report = await fleet.resume(wavix, path)
+        assert counts(report) == {"failed" if ignores and lie in REJECTED else "updated": 3}

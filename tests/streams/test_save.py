@@ -169,6 +169,7 @@ class Callback:
         ({"path": ""}, "path is empty"),
         ({"path": "a\0.csv"}, "is not a path"),
         ({"path": "\ud800.csv"}, "is not a path"),
+        ({"path": "x" * 5000}, "is not a path"),
         ({"path": "missing/a.csv"}, "there is no folder"),
         ({"path": "missing/"}, "there is no folder"),
         ({"progress": 5}, "progress must be a function"),

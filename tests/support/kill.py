@@ -1,10 +1,14 @@
-"""Kill a process that changes a fleet, resume the run, and compare the end with what the sandbox saw.
+"""End a process that changes a fleet, resume the run, and compare the end with what the sandbox saw.
 
 The sandbox is a process of its own. It has a few more numbers than the plan, and 3 % of its answers fail. Each number
 gets its own callback URL by its own PATCH. A child process plans, applies with a journal, and verifies, and is killed
 at a random moment: half of the moments are drawn from its whole lifetime, half from one phase, so that short phases
-(such as creating the journal) are hit as well. New children resume the run, and some of them are killed again. One run
-in five is rolled back at its end, again with kills.
+(such as creating the journal) are hit as well. Some children get a SIGTERM instead, and end in order; the disk of
+others takes no more. New children resume the run, and some of them are killed again. One run in five is rolled back at
+its end, again with kills.
+
+Just before a child is killed, its journal is copied while it is written, with its `-wal` file or without. Some runs are
+resumed from that copy, as if it were all that is left.
 
 After every kill and at the end of every run the sandbox's state and counters must confirm: what the journal calls
 updated is updated; nothing was sent before the journal recorded it; at the end every number is as planned and no other
@@ -18,6 +22,8 @@ import asyncio
 import json
 import queue
 import random
+import shutil
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -25,11 +31,12 @@ import tempfile
 import threading
 import time
 from collections import Counter, defaultdict
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tests.support.full_disk import limit_journals
 from tests.support.processes import start
 from tests.support.sandbox_process import SandboxProcess, State
 
@@ -44,6 +51,10 @@ LATENCY = (0.0, 0.004)
 AGAIN = 0.35
 """The share of the children after the first that are killed, too."""
 MOST_KILLS = 4
+TERMINATED, FULL = 0.3, 0.2
+"""The shares of the children that get a SIGTERM, and whose disk takes no more, instead of a kill."""
+WITHOUT_WAL, FROM_COPY = 0.5, 0.3
+"""The share of the copies without the `-wal` file, and of the runs that are resumed from a copy."""
 ROLLED_BACK_EVERY = 5
 PATIENCE = 180.0
 FIELD = "call_status_url"
@@ -82,11 +93,21 @@ class Child:
                 self._lines.put(text)
         self._lines.put(None)
 
-    def run(self, kill_in: tuple[str, float] | None = None) -> str | None:
-        """Let it run to its end, or kill it so many seconds after it has printed a word.
+    def run(
+        self,
+        kill_in: tuple[str, float] | None = None,
+        number: signal.Signals = signal.SIGKILL,
+        before: Callable[[], object] = lambda: None,
+    ) -> str | None:
+        """Let it run to its end, or send it a signal so many seconds after it has printed a word.
+
+        Args:
+            kill_in: The word, and the seconds.
+            number: The signal.
+            before: Called just before the signal is sent.
 
         Returns:
-            The phase in which it was killed, or None when it came to its end before.
+            The phase in which it was killed or stopped, or None when it came to its end before.
         """
         until = time.monotonic() + PATIENCE
         if kill_in is not None:
@@ -98,10 +119,16 @@ class Child:
         try:
             self._process.wait(max(until - time.monotonic(), 0.0))
         except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+            before()
+            self._process.send_signal(number if kill_in else signal.SIGKILL)
+            try:
+                self._process.wait(PATIENCE)
+            except subprocess.TimeoutExpired:
+                self.complaint = f"did not end after {number.name}, in {self.phase}"
+                self._process.kill()
         self._reader.join()
-        killed = self._process.returncode < 0
+        self._process.wait()
+        killed = self._process.returncode < 0 or self.has_said("stopped")
         with self._errors as errors:
             errors.seek(0)
             if not killed and self._process.returncode:
@@ -122,9 +149,13 @@ class Child:
 
 
 async def _work(task: dict[str, Any]) -> None:
-    from wavix_async import RetryPolicy, WavixClient, fleet
+    from wavix_async import RetryPolicy, StoppedError, StopSignal, WavixClient, fleet
 
     spoken = ""
+    stop = StopSignal()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+    if task["pages"]:
+        limit_journals(task["pages"])
 
     def say(word: str) -> None:
         nonlocal spoken
@@ -141,7 +172,8 @@ async def _work(task: dict[str, Any]) -> None:
     options: dict[str, Any] = {"safety": safety, "verify": True, "verify_within": 30.0, "on_progress": follow}
     retry = RetryPolicy(backoff=0.05, max_backoff=0.5)
 
-    async with WavixClient(task["api_key"], base_url=task["url"], retry=retry) as wavix:
+    async with WavixClient(task["api_key"], base_url=task["url"], retry=retry) as client:
+        wavix = client.with_options(stop=stop)
 
         async def apply() -> fleet.FleetReport:
             say("planning")
@@ -149,22 +181,35 @@ async def _work(task: dict[str, Any]) -> None:
             say("applying")
             return await fleet.apply(wavix, plan, journal=task["journal"], **options)
 
-        match task["what"]:
-            case "apply":
-                report = await apply()
-            case "roll_back":
-                say("applying")
-                report = await fleet.roll_back(wavix, task["journal"], **options)
-            case "resume":
-                try:
-                    say("resuming")
-                    report = await fleet.resume(wavix, task["journal"], on_progress=follow)
-                except fleet.JournalError as error:
-                    # It was killed before there was anything to resume; only the parent knows that.
-                    print(f"no journal: {error}".replace("\n", " "), flush=True)
+        try:
+            match task["what"]:
+                case "apply":
                     report = await apply()
-            case what:
-                raise ValueError(what)
+                case "roll_back":
+                    say("applying")
+                    report = await fleet.roll_back(wavix, task["journal"], **options)
+                case "resume":
+                    try:
+                        say("resuming")
+                        report = await fleet.resume(wavix, task["journal"], on_progress=follow)
+                    except fleet.JournalError as error:
+                        if error.retryable:
+                            raise
+                        # It was killed before there was anything to resume; only the parent knows that.
+                        print(f"no journal: {error}".replace("\n", " "), flush=True)
+                        report = await apply()
+                case what:
+                    raise ValueError(what)
+        except StoppedError:
+            say("stopped")
+            return
+        except fleet.JournalError as error:
+            if not task["pages"] or not error.retryable or "full" not in str(error):
+                raise
+            say("disk full")
+            return
+    if stop.is_set() and not report.finished:
+        say("stopped")
     say("end")
     names = (
         "kind",
@@ -191,6 +236,10 @@ class Run:
     seed: int
     kills: list[str] = field(default_factory=list)
     """The phases in which its children were killed."""
+    ways: Counter[str] = field(default_factory=Counter)
+    """How they ended: by a signal, or because the disk was full."""
+    copies: Counter[str] = field(default_factory=Counter)
+    """How many copies were read, of each kind, and from how many a run was resumed."""
     began_again: int = 0
     """How many times there was no journal yet, so that the plan was applied again."""
     lost: int = 0
@@ -221,6 +270,7 @@ class Killer:
         self._file.write_text(f"id,{FIELD}\n{''.join(rows)}", encoding="utf-8")
         self._lasts: dict[str, float] = {}
         self._whole = 0.0
+        self._pages = 0
 
     def _planned(self) -> range:
         return range(FIRST, FIRST + self._numbers)
@@ -246,6 +296,7 @@ class Killer:
             run.times_back = self._check(run, journal, report, now, back, now.updates, planned=first)
             now = back
         run.faults, run.seconds = sum(now.faults.values()), time.perf_counter() - began
+        self._pages = self._pages or journal.stat().st_size // 4096
         with closing(sqlite3.connect(journal)) as connection:
             if (said := connection.execute("PRAGMA integrity_check").fetchone()[0]) != "ok":
                 run.complaints.append(f"the journal is broken: {said}")
@@ -261,9 +312,17 @@ class Killer:
         updates = self._sandbox.updates()
         while True:
             changed_before = updates
-            child = Child({**task, "what": what})
             will_kill = (kill_first if not kills else self._dice.random() < again) and kills < MOST_KILLS
-            killed = child.run(self._moment(what) if will_kill else None)
+            way = self._dice.random() if will_kill else 1.0
+            # The journal has at least seven pages before there is a run, and more than it had before a roll-back.
+            full = self._dice.randint(8, max(self._pages - 1, 8)) if way < FULL and what != "roll_back" else 0
+            child = Child({**task, "what": what, "pages": full})
+            number = signal.SIGTERM if way < FULL + TERMINATED else signal.SIGKILL
+            copy = self._dice.choice([["", "-wal"], [""]])
+            moment = self._moment(what) if will_kill and not full else None
+            killed = child.run(moment, number, lambda ends=copy: self._copy(journal, ends))
+            if full and child.has_said("disk full"):
+                killed, number = child.phase, None
             if child.complaint:
                 run.complaints.append(f"{what}: {child.complaint}")
             if nothing := next((word for _, word in child.said if word.startswith("no journal")), None):
@@ -278,14 +337,53 @@ class Killer:
                 return child.report or {}
             kills += 1
             run.kills.append(killed)
+            run.ways[number.name if number else "full disk"] += 1
             updates = self._sandbox.updates()
             self._look(run, journal, what, updates, changed_before)
+            self._look_at_copy(run, journal, child, what, updates)
             if what == "roll_back" and self._kind(journal) != "roll_back":
                 # Killed before the journal knew that it is to be rolled back: nothing has been.
                 if updates != changed_before:
                     run.complaints.append("rolled back before the journal knew of it")
                 continue
             what = "resume"
+
+    def _copy(self, journal: Path, ends: list[str]) -> None:
+        """Copy a journal while it is written."""
+        for end in ends:
+            with suppress(FileNotFoundError):
+                shutil.copy(f"{journal}{end}", f"{journal}.copy{end}")
+
+    def _look_at_copy(self, run: Run, journal: Path, child: Child, what: str, updates: dict[int, int]) -> None:
+        """Hold a copy against what the sandbox has seen; now and then, let it take the place of the journal."""
+        from wavix_async import fleet
+
+        copy = Path(f"{journal}.copy")
+        if not copy.exists():
+            return
+        kind = "with its -wal file" if Path(f"{copy}-wal").exists() else "without its -wal file"
+        try:
+            report = fleet.status(copy)
+        except fleet.JournalError as error:
+            if child.has_said("sending") or what != "apply":
+                run.complaints.append(f"a copy {kind}, made during a run, is not a journal: {error}")
+        else:
+            run.copies[kind] += 1
+            if report.total != self._numbers:
+                run.complaints.append(f"a copy {kind} has {report.total} numbers")
+            if report.kind == "apply" and what != "roll_back":
+                wrong = [result.id for result in report.results("updated", "pending") if not updates.get(result.id)]
+                wrong += [result.id for result in report.results("not_sent") if updates.get(result.id)]
+                if wrong:
+                    run.complaints.append(f"a copy {kind} is wrong about {len(wrong)} numbers, such as {wrong[0]}")
+                if self._dice.random() < FROM_COPY:
+                    run.copies["resumed from"] += 1
+                    for end in ("", "-wal", "-shm"):
+                        Path(f"{journal}{end}").unlink(missing_ok=True)
+                        if Path(f"{copy}{end}").exists():
+                            Path(f"{copy}{end}").rename(f"{journal}{end}")
+        for path in self._place.glob(f"{copy.name}*"):
+            path.unlink()
 
     def _moment(self, what: str) -> tuple[str, float]:
         """Choose when to kill: in the whole of the time, or in one of the phases."""

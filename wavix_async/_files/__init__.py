@@ -1,6 +1,6 @@
-"""Read and check files of phone numbers, and lock files: shared by `fleet`, `cli` and the job router."""
+"""Read and check files of phone numbers, their paths and locks: shared by `fleet`, `cli` and the job router."""
 
-from wavix_async._aio import Lock, is_held
+from wavix_async._aio import Lock, check_path, is_held, temporary_file
 from wavix_async._files.fields import FIELDS, is_text, settable_of, settings_of, to_json, update_from, update_from_json
 from wavix_async._files.formats import SUFFIXES, RowLayout, read_rows, suffix_of
 from wavix_async._files.problems import Place, Problem, did_you_mean, mistakes
@@ -74,7 +74,9 @@ __all__ = [
     "Problem",
     "did_you_mean",
     "mistakes",
-    # locks
+    # paths and locks
     "Lock",
+    "check_path",
     "is_held",
+    "temporary_file",
 ]

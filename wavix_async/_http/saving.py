@@ -161,9 +161,12 @@ def _check(path: object) -> tuple[Path, bool]:
         # A link stays a link to the file that is written.
         target = Path(os.path.realpath(target)) if target.is_symlink() else target
         found = _stat(target)
-    except ValueError as error:
-        # Half a character, or a zero.
-        raise InputError(f"path: {given!r} is not a path: {error}.") from None
+    except (OSError, ValueError) as error:
+        # Half a character, a zero, a name that is too long, or a loop of links.
+        if isinstance(error, OSError) and error.errno not in (errno.ELOOP, errno.ENAMETOOLONG):
+            raise
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise InputError(f"path: {given!r} is not a path: {reason}.") from None
     is_folder = found is not None and stat.S_ISDIR(found.st_mode)
     folder = target if is_folder or given.endswith(("/", os.sep)) else target.parent
     if not folder.is_dir():

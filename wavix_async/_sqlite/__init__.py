@@ -4,12 +4,14 @@
 """
 
 from wavix_async._sqlite.database import Database, transaction, translate_errors
-from wavix_async._sqlite.journal_file import lock_journal, open_journal, read_meta
+from wavix_async._sqlite.journal_file import begin_writing, lock_journal, open_journal, read_journal, read_meta
 
 __all__ = [
     "Database",
+    "begin_writing",
     "lock_journal",
     "open_journal",
+    "read_journal",
     "read_meta",
     "transaction",
     "translate_errors",

@@ -5,17 +5,20 @@ import sqlite3
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 
+from wavix_async._aio import NO_TEMPORARY_DIRECTORY
 from wavix_async.errors import JournalError
 
-__all__ = ["Database", "translate_errors", "transaction"]
+__all__ = ["WRITING", "Database", "error_of", "transaction", "translate_errors"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
+WRITING: Final = "writing"
+"""The row of `meta` that marks a journal which a process writes; its value is the number of the file."""
 _TEMPORARY = ""
 _THREAD = "wavix-sqlite"
 _BUSY = 2.0
@@ -26,26 +29,29 @@ class Database:
 
     Args:
         path: The file; None: a temporary database, deleted when it is closed.
-        must_exist: Whether a missing file is an error.
+        uri: How sqlite opens the file, such as `mode=ro`. Default: for writing, and a missing file is created.
+
+    Attributes:
+        lacks_entries: Whether the file is a copy that may lack the latest entries of a run.
+        is_marked: Whether the file says that a process writes it; `close` takes this back.
 
     Raises:
-        JournalError: The file is missing, is not a database, or cannot be opened.
+        JournalError: The file is not a database, or cannot be opened.
     """
 
-    def __init__(self, path: Path | None, *, must_exist: bool = False) -> None:
+    def __init__(self, path: Path | None, *, uri: str | None = None) -> None:
         self.path = path
+        self.lacks_entries: bool = False
+        self.is_marked = False
         self._thread: ThreadPoolExecutor | None = None
         self._running: set[asyncio.Future[Any]] = set()
         self.closing: threading.Event = threading.Event()
-        try:
-            if path is not None and must_exist and not path.is_file():
-                raise JournalError(f"There is no journal {path}.")
+        name = _TEMPORARY if path is None else path if uri is None else f"{path.resolve().as_uri()}?{uri}"
+        with translate_errors(path):
             # sqlite cannot see that only one thread at a time uses the connection.
             self.connection: sqlite3.Connection = sqlite3.connect(
-                _TEMPORARY if path is None else path, isolation_level=None, check_same_thread=False, timeout=_BUSY
+                name, uri=uri is not None, isolation_level=None, check_same_thread=False, timeout=_BUSY
             )
-        except sqlite3.Error as error:
-            raise JournalError(f"Cannot open {path} as a journal: {error}.") from None
 
     async def run(self, work: Callable[Concatenate[sqlite3.Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Call a function with the connection, in the thread of this database, and return its result."""
@@ -68,21 +74,25 @@ class Database:
             self._thread.shutdown(wait=False)
             self._thread = None
 
-    def close(self) -> None:
+    def close(self, *, wait: bool = True) -> None:
         """End the thread once its current work has ended, and close the database."""
         if self._thread is not None:
             if self._running:
                 # No caller waits for this work any more, so interrupt it.
                 self.closing.set()
                 self.connection.interrupt()
-            # If the thread itself drops the last reference, `close` runs in it, and it cannot wait for its own end.
-            self._thread.shutdown(wait=not threading.current_thread().name.startswith(_THREAD))
+            self._thread.shutdown(wait=wait)
             self._thread = None
+        if self.is_marked:
+            self.is_marked = False
+            _take_mark_back(self.connection)
         self.connection.close()
 
     def __del__(self) -> None:
         if hasattr(self, "connection"):
-            self.close()
+            # The thread has no work, because work has a reference. Garbage collection runs in any thread, at any line:
+            # waiting there for the end of another thread can wait for a lock that the interrupted line holds.
+            self.close(wait=False)
 
 
 @contextmanager
@@ -91,9 +101,33 @@ def translate_errors(path: Path | None) -> Iterator[None]:
     try:
         yield
     except sqlite3.Error as error:
-        busy = getattr(error, "sqlite_errorname", "").startswith("SQLITE_BUSY")
-        what = "the temporary database" if path is None else f"the journal {path}"
-        raise JournalError(f"Cannot use {what}: {error}.", retryable=busy) from error
+        raise error_of(error, path) from error
+
+
+def error_of(error: sqlite3.Error, path: Path | None) -> JournalError:
+    """Return an error of sqlite as a `JournalError`; it is retryable if the file itself is not at fault."""
+    name: str = getattr(error, "sqlite_errorname", "")
+    what = "the temporary database" if path is None else f"the journal {path}"
+    if name == "SQLITE_IOERR_GETTEMPPATH":
+        return JournalError(f"Cannot use {what}: {NO_TEMPORARY_DIRECTORY}")
+    remedy = "" if name != "SQLITE_FULL" else " Free space on its disk."
+    if path is None:
+        remedy = " Free space there, or set TMPDIR to another directory."
+    passes = name.startswith(("SQLITE_BUSY", "SQLITE_FULL", "SQLITE_IOERR"))
+    return JournalError(f"Cannot use {what}: {error}.{remedy}", retryable=passes)
+
+
+def _take_mark_back(connection: sqlite3.Connection) -> None:
+    """Delete the mark, because `close` is about to move all entries into the file."""
+    for _ in range(2):
+        try:
+            connection.execute("DELETE FROM meta WHERE key = ?", (WRITING,))
+        except sqlite3.Error:
+            # On a full disk, the space of the `-wal` file may be enough.
+            with suppress(sqlite3.Error):
+                connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        else:
+            return
 
 
 def _retrieve_exception(done: "asyncio.Future[Any]") -> None:

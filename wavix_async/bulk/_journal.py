@@ -30,9 +30,9 @@ from typing import Any, Final
 import attrs
 
 from wavix_async import errors
-from wavix_async._aio.file_lock import Lock
+from wavix_async._aio import Lock, check_path
 from wavix_async._codec import encode
-from wavix_async._sqlite import Database, lock_journal, open_journal, read_meta, transaction
+from wavix_async._sqlite import Database, begin_writing, lock_journal, open_journal, read_meta, transaction
 from wavix_async.bulk._operation import BulkOperation
 from wavix_async.bulk._results import BulkResult, BulkStatus
 from wavix_async.errors import InputError, JournalError, OutcomeUnknownError, RateLimitError, WavixError
@@ -164,10 +164,8 @@ class Journal:
     """
 
     def __init__(self, path: Any, operation: BulkOperation[Any, Any, Any], account: str) -> None:
-        if (path is not None and not (isinstance(path, str | Path) or hasattr(path, "__fspath__"))) or path == "":
-            raise InputError(f"journal must be the path of a file, got {path!r}.")
         assert operation.once is not None
-        self._path = None if path is None else Path(path)
+        self._path = None if path is None else check_path(path, "journal")
         self._operation = operation
         self._once = operation.once
         self._account = account
@@ -207,7 +205,6 @@ class Journal:
             schema=_SCHEMA,
             meta=meta,
             survives="power cut",
-            check_integrity=True,
         )
         await database.run(_create_claimed)
         if self._path is None:
@@ -232,12 +229,17 @@ class Journal:
                 raise JournalError(
                     f"{path} is a copy of a journal: the original may have sent more since. Use the original file."
                 )
+            if self._database.lacks_entries:
+                raise JournalError(
+                    f"{path} lacks its second file, {path}-wal, which says what was sent last. Put it beside {path}."
+                )
             if plan is not None and meta.get("plan", plan) != plan:
                 raise JournalError(f"{path} is the journal of other {self._operation.argument}. Use a new journal.")
             runs = int(meta.get("runs", 0)) + 1
             self.has_history = connection.execute("SELECT 1 FROM item LIMIT 1").fetchone() is not None
             meta |= {"file": file, "runs": str(runs)} | ({} if plan is None else {"plan": plan})
             connection.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", meta.items())
+        begin_writing(connection, self._database)
         # Each run counts its items from 1, so its marks begin with its own number.
         self._prefix = f"{meta['token']}-{runs}-"
         self._first, self._checks_first = meta.get("first"), plan is None

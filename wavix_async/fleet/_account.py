@@ -4,7 +4,7 @@ import asyncio
 from array import array
 from bisect import bisect_left
 from collections import deque
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
 from contextlib import aclosing
 from typing import Any, Final, TypeVar
 
@@ -137,6 +137,17 @@ class AccountReader:
         async with aclosing(_in_parallel(self._get, ids, self._concurrency)) as pairs:
             async for number_id, number in pairs:
                 yield ([], [number_id]) if number is None else ([number], [])
+
+    async def has(self, pairs: Sequence[tuple[int, str]]) -> bool:
+        """Return whether the account has most of these ids, and each with its phone number."""
+        phones, found = dict(pairs), 0
+        async with aclosing(self.read_by_id(phones)) as each:
+            async for numbers, _ in each:
+                for number in numbers:
+                    if digits_of(str(number.number)) != digits_of(phones[number.id]):
+                        return False
+                    found += 1
+        return found * 2 > len(pairs)
 
     async def find_by_phone(self, phones: Iterable[str]) -> AsyncGenerator[Number, None]:
         """Search the account for phone numbers, and yield the numbers found."""

@@ -4,7 +4,7 @@ import asyncio
 import json
 import sqlite3
 from collections.abc import Callable
-from contextlib import ExitStack, aclosing
+from contextlib import ExitStack, aclosing, suppress
 from os import PathLike
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -12,8 +12,8 @@ from typing import Any, Final, Literal
 import attrs
 
 from wavix_async import InputError, NumberUpdate, WavixClient
-from wavix_async._files import settings_of, to_json, update_from, update_from_json
-from wavix_async._sqlite import Database
+from wavix_async._files import check_path, settings_of, to_json, update_from, update_from_json
+from wavix_async._sqlite import Database, begin_writing
 from wavix_async.fleet._account import AccountReader
 from wavix_async.fleet._comparison import GONE
 from wavix_async.fleet._errors import JournalError, MissingNumbersError, StalePlanError
@@ -23,9 +23,11 @@ from wavix_async.fleet._journal import (
     Journal,
     RunRow,
     begin_run,
+    check_continues,
     latest_run,
     lock_journal,
     open_journal,
+    run_of,
     set_options,
 )
 from wavix_async.fleet._options import RunOptions, check_choice
@@ -89,7 +91,7 @@ async def apply(
         MissingNumbersError: Some of the numbers are not in the account.
         StalePlanError: Numbers have changed since the plan was made.
         SafetyError: The plan changes too many numbers.
-        JournalError: The journal is in use, belongs to another plan, or its run has ended.
+        JournalError: The journal is in use, belongs to another plan or account, its run has ended, or its disk is full.
         InputError: The plan is for another API, or an option is invalid.
         WavixError: The account could not be read. Nothing was sent.
     """
@@ -105,15 +107,17 @@ async def apply(
     if plan.missing_count and missing == "refuse":
         raise MissingNumbersError(plan.missing, plan.missing_count)
     options.safety.check(len(plan), plan.account)
-    path = None if journal is None else Path(journal)
+    path = None if journal is None else check_path(journal, "journal")
     with ExitStack() as opened:
         lock = opened.enter_context(lock_journal(path))
-        database = await asyncio.to_thread(open_journal, path, wavix.base_url, check_integrity=True)
+        database = await asyncio.to_thread(open_journal, path, wavix)
         opened.callback(database.close)
+        reader = AccountReader(wavix, concurrency)
         run = latest_run(database.connection)
         is_new = run is None
         if run is not None:
             found = run
+            await check_continues(database, run, wavix, reader)
             await database.run(lambda _: _check_same_plan(database, found, plan))
             # The options of this call replace those that the run began with.
             await database.run(set_options, run.no, options.to_json())
@@ -121,7 +125,8 @@ async def apply(
         else:
             run = await database.run(begin_run, plan.connection, "apply", options.to_json(), plan.row, database.closing)
         opened.pop_all()
-    return await _execute(wavix, Journal(database, lock, run), stale, on_progress, delete_if_stale=is_new)
+    journal_of_run = Journal(database, lock, run)
+    return await _execute(wavix, journal_of_run, reader, stale, on_progress, delete_if_stale=is_new)
 
 
 async def resume(
@@ -147,16 +152,18 @@ async def resume(
         The report of the whole run.
 
     Raises:
-        JournalError: The journal does not exist, is in use, or belongs to another API.
+        JournalError: The journal does not exist, is in use, belongs to another API or account, or its disk is full.
+        SafetyError: The API finds most of the numbers no more.
         StalePlanError: Numbers that are still to be sent have changed since the plan was made.
         WavixError: The account could not be read. This call sent nothing.
     """
     check_choice("stale", stale, _STALE)
-    opened = await _open(wavix, Path(journal))
+    reader = AccountReader(wavix)
+    opened = await _open(wavix, _existing(journal), reader)
     if opened.run.kind == "roll_back" and stale == "refuse":
         # As in `roll_back`: keep values that another client has set since the run.
         stale = "skip"
-    return await _execute(wavix, opened, stale, on_progress)
+    return await _execute(wavix, opened, reader, stale, on_progress)
 
 
 async def roll_back(
@@ -191,23 +198,22 @@ async def roll_back(
         The report of the rollback.
 
     Raises:
-        JournalError: The journal does not exist, is in use, or belongs to another API.
+        JournalError: The journal does not exist, is in use, belongs to another API or account, or its disk is full.
+        SafetyError: The API finds most of the numbers no more.
         WavixError: The account could not be read. Nothing was sent.
     """
     options = RunOptions(
         verify=verify, verify_within=verify_within, concurrency=concurrency, batch=batch, safety=safety or Safety()
     )
-    opened = await _open(wavix, Path(journal))
-    requests = 0
+    reader = AccountReader(wavix, options.concurrency)
+    opened = await _open(wavix, _existing(journal), reader)
     try:
         database = opened.database
         if opened.run.kind != "roll_back" or await database.run(lambda _: FleetReport(database, opened.run).finished):
             applied = latest_run(database.connection, "apply")
             assert applied is not None
             opened.run = applied
-            reader = AccountReader(wavix, options.concurrency)
             rollback = await _plan_rollback(reader, wavix.base_url, opened)
-            requests = reader.requests
             opened.run = await database.run(
                 begin_run, rollback.connection, "roll_back", options.to_json(), rollback.row, database.closing
             )
@@ -217,31 +223,26 @@ async def roll_back(
     except BaseException:
         opened.close()
         raise
-    return await _execute(wavix, opened, "skip", on_progress, requests=requests)
+    return await _execute(wavix, opened, reader, "skip", on_progress)
 
 
-async def _open(wavix: WavixClient, path: Path) -> Journal:
+async def _open(wavix: WavixClient, path: Path, reader: AccountReader) -> Journal:
     """Open a journal to continue its latest run."""
-    _check_exists(path)
     with ExitStack() as opened:
         lock = opened.enter_context(lock_journal(path))
-        database = await asyncio.to_thread(open_journal, path, wavix.base_url, check_integrity=True)
+        database = await asyncio.to_thread(open_journal, path, wavix)
         opened.callback(database.close)
-        journal = Journal(database, lock, _run_of(database))
+        journal = Journal(database, lock, run_of(database))
+        await check_continues(database, journal.run, wavix, reader)
         opened.pop_all()
     return journal
 
 
-def _check_exists(path: Path) -> None:
+def _existing(journal: str | PathLike[str]) -> Path:
+    path = check_path(journal, "journal")
     if not path.is_file():
         raise JournalError(f"There is no journal {path}.")
-
-
-def _run_of(database: Database) -> RunRow:
-    run = latest_run(database.connection)
-    if run is None:
-        raise JournalError(f"The journal {database.path} has no run: nothing was ever sent. Apply the plan again.")
-    return run
+    return path
 
 
 def _check_same_plan(database: Database, run: RunRow, plan: Plan) -> None:
@@ -258,15 +259,16 @@ def _check_same_plan(database: Database, run: RunRow, plan: Plan) -> None:
 async def _execute(
     wavix: WavixClient,
     journal: Journal,
+    reader: AccountReader,
     stale: Stale,
     on_progress: Progress | None,
     *,
     delete_if_stale: bool = False,
-    requests: int = 0,
 ) -> FleetReport:
     try:
         options = RunOptions.from_json(journal.run.options)
-        executor = Executor(wavix, journal, options, stale, on_progress, requests=requests)
+        executor = Executor(wavix, journal, options, stale, on_progress, requests=reader.requests)
+        await journal.database.run(begin_writing, journal.database)
         try:
             await executor.run()
         except StalePlanError:
@@ -275,11 +277,27 @@ async def _execute(
                 await journal.delete_if_nothing_was_sent()
             raise
         report = await journal.database.run(_report, journal)
+    except JournalError as error:
+        try:
+            raise await _with_counts(journal, error) from error
+        finally:
+            journal.close()
     except BaseException:
         journal.close()
         raise
     journal.close(keep_temporary=True)
     return report
+
+
+async def _with_counts(journal: Journal, error: JournalError) -> JournalError:
+    """Return an error, such as that of a full disk, with the counts of the run and how to continue it."""
+    path = journal.database.path
+    if path is not None:
+        with suppress(JournalError):
+            report = await journal.database.run(_report, journal)
+            text = f"{error} So far: {report}. Then continue the run: fleet resume {path}"
+            return JournalError(text, retryable=error.retryable)
+    return error
 
 
 def _report(connection: sqlite3.Connection, journal: Journal) -> FleetReport:
@@ -295,10 +313,13 @@ async def _plan_rollback(reader: AccountReader, base_url: str, journal: Journal)
     """Plan to restore the values before a run, in fields that still have the value set by the run."""
     ids = await journal.ids(TOUCHED)
     builder = PlanBuilder(str(journal.database.path), base_url, journal.run.account)
+    count = 0
     async with aclosing(reader.read(ids, journal.run.account)) as found:
         async for numbers, gone in found:
             rows = await journal.database.run(_rows_of, journal.run.no, [*(number.id for number in numbers), *gone])
             await builder.database.run(_add_rollback, builder, rows, numbers, gone)
+            count += len(gone)
+    await journal.check_gone(reader, count, len(ids))
     return await builder.database.run(lambda _: Plan(builder))
 
 

@@ -31,7 +31,7 @@ from wavix_async._files import (
     read_rows,
     suffix_of,
 )
-from wavix_async._sqlite import Database, transaction
+from wavix_async._sqlite import Database, transaction, translate_errors
 from wavix_async.fleet._errors import FleetFileError, Problems
 from wavix_async.fleet._selectors import Selector
 from wavix_async.fleet._yaml import Entry, read_yaml
@@ -124,11 +124,10 @@ class DesiredState:
         self._last = 0
         self._selectors_at: list[tuple[int, Selector]] = []
         try:
-            self._fill(self._database.connection, entries)
-        except BaseException as error:
+            with translate_errors(None):
+                self._fill(self._database.connection, entries)
+        except BaseException:
             self.close()
-            if isinstance(error, sqlite3.Error):
-                raise FleetFileError(f"Cannot store {name} in a temporary database: {error}.") from error
             raise
         if self._problems.count:
             self.close()

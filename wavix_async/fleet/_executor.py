@@ -7,7 +7,7 @@ again if they were not applied. At the end it reads back all changes, if the cal
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import aclosing, suppress
 from typing import Final, Literal, TypeAlias
 
@@ -18,6 +18,7 @@ from wavix_async import (
     BulkResult,
     BulkRun,
     BulkStatus,
+    NotFoundError,
     NumberUpdate,
     OutcomeUnknownError,
     PaymentRequiredError,
@@ -137,12 +138,14 @@ class Executor:
         self._sent = False
         self._stopped_by: WavixError | None = None
         self._unsaved: list[Outcome] = []
+        # The reasons of changes that the API refused because it does not find the number.
+        self._not_found: dict[int, str | None] = {}
         # Numbers whose answer showed other values than the change sets.
         self._contradicted: set[int] = set()
         self._conflict_status = "unchanged" if journal.run.kind == "roll_back" else "failed"
         self._bulk: BulkRun | None = None
         self._bulk_requests = requests
-        self._items = self._open = self._updated = 0
+        self._items = self._open = self._updated = self._read = 0
         self._bulk_limited = 0
         self._to_verify = self._verified = 0
 
@@ -196,7 +199,7 @@ class Executor:
         stored_otherwise = await self._journal.ids(f"o.state = 'unknown' AND o.reason LIKE '%{_THIRD_VALUE}'")
         self._contradicted.update(stored_otherwise.unseen())
         async for comparisons, gone in self._compare_with_account("settling", UNCERTAIN):
-            self._record_gone(gone)
+            await self._record_gone(dict.fromkeys(gone, GONE))
             for each in comparisons:
                 # A killed process could not record its attempts: count at least one.
                 attempts = int(each.recorded == "sent")
@@ -225,7 +228,7 @@ class Executor:
             lines = (*(f"{each.id}: {each.difference}" for each in conflicts), *(f"{each}: {GONE}" for each in gone))
             stale += lines[: _MOST_LISTED - len(stale)]
             if self._stale != "refuse":
-                self._record_gone(gone)
+                await self._record_gone(dict.fromkeys(gone, GONE))
             if self._stale == "write":
                 await self._journal.set_before(conflicts)
             elif self._stale == "skip":
@@ -278,6 +281,12 @@ class Executor:
             await self._journal.add_sample(last)
         if not saver.cancelled() and (failure := saver.exception()):
             raise failure
+        not_found, self._not_found, self._read = self._not_found, {}, report.total
+        try:
+            await self._record_gone(not_found)
+        except WavixError as error:
+            self._stopped_by = self._stopped_by or error
+        await self._save()
 
     def _record_result(self, result: BulkResult, run: BulkRun, pending: _PendingChanges) -> None:
         status, error = _STATUS[result.status], result.error
@@ -290,6 +299,10 @@ class Executor:
             self._record(result.id, "again", result.attempts, reason)
             if not is_account_error:
                 self._check_safety(status, run, pending)
+        elif status is FleetStatus.FAILED and isinstance(error, NotFoundError):
+            self._not_found[result.id] = reason
+            self._record(result.id, "again", result.attempts, reason)
+            self._check_safety(status, run, pending)
         elif status is FleetStatus.NOT_SENT:
             self._record(result.id, "again" if result.attempts else "not_sent", result.attempts, reason)
             if not pending.stopped.is_set() and run.report.stopped_by is not None:
@@ -327,7 +340,7 @@ class Executor:
         """Read back the changes not yet seen in effect; return whether any is still not in effect."""
         some_pending = False
         async for comparisons, gone in self._compare_with_account("verifying", UNVERIFIED):
-            self._record_gone(gone)
+            await self._record_gone(dict.fromkeys(gone, GONE))
             self._verified += len(gone) + sum(each.state != "pending" for each in comparisons)
             for each in comparisons:
                 if each.state == "applied":
@@ -348,10 +361,11 @@ class Executor:
         ids = await self._journal.ids(condition)
         if not ids:
             return
-        done = 0
+        done, missing = 0, []
         async with aclosing(self._reader.read(ids, self._journal.run.account)) as found:
             async for numbers, gone in found:
-                yield await self._journal.compare(numbers), gone
+                yield await self._journal.compare(numbers), []
+                missing += gone
                 done += len(numbers) + len(gone)
                 if phase == "verifying":
                     # Later rounds read only the rest, but all of them count.
@@ -361,15 +375,21 @@ class Executor:
                 if len(self._unsaved) >= _CLAIMED_AT_ONCE:
                     await self._save()
         await self._save()
+        if missing:
+            self._read = len(ids)
+            yield [], missing
+            await self._save()
 
     # --- recording ---
 
     def _record(self, number_id: int, state: str, attempts: int = 0, reason: str | None = None) -> None:
         self._unsaved.append((number_id, state, attempts, reason))
 
-    def _record_gone(self, gone: list[int]) -> None:
-        for number_id in gone:
-            self._record(number_id, "failed", reason=GONE)
+    async def _record_gone(self, reasons: Mapping[int, str | None]) -> None:
+        """Record changes as failed whose numbers were not found, unless the account or its answers are doubtful."""
+        await self._journal.check_gone(self._reader, len(reasons), self._read)
+        for number_id, reason in reasons.items():
+            self._record(number_id, "failed", reason=reason)
 
     async def _save(self) -> None:
         unsaved, self._unsaved = self._unsaved, []

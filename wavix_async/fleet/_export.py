@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from wavix_async import DecodeError, InputError, Number, WavixClient
-from wavix_async._files import FIELDS, digits_of, guard, is_id, is_text, replacing, settable_of
+from wavix_async._files import FIELDS, check_path, digits_of, guard, is_id, is_text, replacing, settable_of
 from wavix_async._sqlite import Database
 from wavix_async.fleet._account import AccountReader
 from wavix_async.fleet._desired import Layout
@@ -77,7 +77,7 @@ async def export(wavix: WavixClient, path: str | os.PathLike[str], *, layout: La
 
 def _check_target(path: str | os.PathLike[str], layout: Layout | None) -> tuple[Path, Layout]:
     """Return the real path and the format. Checked first, so that a wrong path fails before a long listing."""
-    target = Path(os.path.realpath(path))
+    target = Path(os.path.realpath(check_path(path, "path")))
     chosen = layout or _SUFFIXES.get(target.suffix.lower())
     if chosen not in _WRITERS:
         raise InputError(

@@ -11,7 +11,9 @@ Each statement gets its rows as one JSON text. With one statement per row, the t
 lock, which the event loop holds, once for each row.
 """
 
+import hashlib
 import json
+import secrets
 import sqlite3
 import threading
 import time
@@ -21,11 +23,12 @@ from typing import Any, Final, TypeAlias
 
 import attrs
 
-from wavix_async import JournalError, Number, _sqlite
+from wavix_async import JournalError, Number, WavixClient, _sqlite
 from wavix_async._aio import Lock
 from wavix_async._sqlite import Database, lock_journal, transaction
-from wavix_async.fleet._account import Ids
+from wavix_async.fleet._account import AccountReader, Ids
 from wavix_async.fleet._comparison import Comparison, compare
+from wavix_async.fleet._errors import SafetyError
 from wavix_async.fleet._records import Sample
 
 __all__ = [
@@ -35,13 +38,17 @@ __all__ = [
     "SCHEMA",
     "TOUCHED",
     "UNVERIFIED",
+    "LOST",
     "Journal",
     "Outcome",
     "RunRow",
     "latest_run",
     "begin_run",
+    "check_continues",
     "lock_journal",
     "open_journal",
+    "read_journal",
+    "run_of",
     "set_options",
 ]
 
@@ -75,6 +82,9 @@ UNVERIFIED: Final = "o.state IN ('updated', 'pending')"
 TOUCHED: Final = "o.touched > 0"
 DONE: Final = "o.state IN ('updated', 'verified', 'pending')"
 
+LOST: Final = "the journal is a copy made during the run, or lacks its -wal file: whether this was sent is not known"
+"""The reason for an unknown change of which a journal may lack the last state."""
+
 Outcome: TypeAlias = tuple[int, str, int, str | None]
 """The id, the state, the attempts to add, and the reason."""
 
@@ -92,6 +102,14 @@ _CLAIM: Final = """
 INSERT INTO outcome (run, id, state, touched)
 SELECT ?, json_extract(value, '$[0]'), 'sent', 1 FROM json_each(?) WHERE true
 ON CONFLICT DO UPDATE SET state = 'sent', reason = NULL, touched = touched + 1
+"""
+_LOSE: Final = f"""
+INSERT INTO outcome (run, id, state, reason, touched)
+SELECT i.run, i.id, 'unknown', ?, 1 FROM {_JOINED} AND {OPEN}
+ON CONFLICT DO UPDATE SET state = excluded.state, reason = excluded.reason, touched = max(touched, 1)
+"""  # noqa: S608 - constants
+_PAIRS: Final = """
+SELECT DISTINCT id, number FROM item WHERE number IS NOT NULL ORDER BY id * 2654435761 % 4294967296 LIMIT 20
 """
 
 
@@ -115,24 +133,86 @@ class RunRow:
     refused: int
 
 
-def open_journal(path: Path | None, base_url: str | None, *, check_integrity: bool = False) -> Database:
-    """Open a journal, or create one. This may take a while.
-
-    Args:
-        path: The file; None: a temporary journal.
-        base_url: The API of the account; None: the file must exist, and may be the journal of any API.
-        check_integrity: Whether to check the whole file for damage.
+def open_journal(path: Path | None, wavix: WavixClient) -> Database:
+    """Open a journal for writing, or create one; None: a temporary one. This may take a while.
 
     Raises:
         JournalError: The file is not a journal, is damaged, or is the journal of another API.
     """
-    meta = None if base_url is None else {"base_url": base_url}
-    database = _sqlite.open_journal(path, format=FORMAT, schema=SCHEMA, meta=meta, check_integrity=check_integrity)
+    meta = {"base_url": wavix.base_url, "account": _hash_account(wavix), "before_sending": "checkpoint"}
+    database = _sqlite.open_journal(path, format=FORMAT, schema=SCHEMA, meta=meta)
+    return _check_api(database, wavix.base_url)
+
+
+def read_journal(path: Path, base_url: str | None = None, *, check_integrity: bool = False) -> Database:
+    """Open a journal for reading; with no base URL, it may be the journal of any API.
+
+    Raises:
+        JournalError: The file is not a journal, is damaged, or is the journal of another API.
+    """
+    return _check_api(_sqlite.read_journal(path, format=FORMAT, check_integrity=check_integrity), base_url)
+
+
+def _check_api(database: Database, base_url: str | None) -> Database:
     found = _sqlite.read_meta(database).get("base_url")
-    if base_url is not None and found != base_url:
+    if base_url not in (None, found):
         database.close()
-        raise JournalError(f"{path} is the journal of a run on {found}, and this client is for {base_url}.")
+        raise JournalError(f"{database.path} is the journal of a run on {found}, and this client is for {base_url}.")
     return database
+
+
+async def check_continues(database: Database, run: RunRow, wavix: WavixClient, reader: AccountReader) -> None:
+    """Check that a client may continue a run: it has the same key, or its account has the same numbers.
+
+    In a copy that lacks entries, changes become unknown that the run may have sent after the copy was made.
+
+    Raises:
+        JournalError: It is for another account.
+        WavixError: The numbers could not be read.
+    """
+    known = _sqlite.read_meta(database).get("account", "")
+    account = _hash_account(wavix, known)
+    if known != account:
+        pairs = await database.run(_pairs)
+        # A journal of an earlier version has no hash.
+        if not await reader.has(pairs) and (pairs or known):
+            raise JournalError(
+                f"{database.path} is the journal of another account, and nothing was sent: this API key does not read "
+                "its numbers. Use a key of the account with which the run began."
+            )
+        await database.run(_execute, "INSERT OR REPLACE INTO meta VALUES ('account', ?)", (account,))
+    if database.lacks_entries:
+        await database.run(_execute, _LOSE, (LOST, run.no))
+
+
+def _pairs(connection: sqlite3.Connection) -> list[tuple[int, str]]:
+    return connection.execute(_PAIRS).fetchall()
+
+
+def _hash_account(wavix: WavixClient, salt: str = "") -> str:
+    """Return a hash of the key and the API, with the salt of another hash or a new one.
+
+    A key is long and random, so no list of guesses has it: the hash needs no slow function. The salt keeps it from
+    being compared with the hashes in other journals.
+    """
+    salt = salt.partition(":")[0] or secrets.token_hex(16)
+    return f"{salt}:{hashlib.sha256(f'{salt}{wavix._account}'.encode()).hexdigest()}"
+
+
+def run_of(database: Database) -> RunRow:
+    """Return the latest run of a journal.
+
+    Raises:
+        JournalError: The journal has no run.
+    """
+    run = latest_run(database.connection)
+    if run is not None:
+        return run
+    nothing = "nothing was ever sent: apply the plan again."
+    if "before_sending" not in _sqlite.read_meta(database):
+        beside = f"{database.path}-wal"
+        nothing = f"if it is a copy, copy {beside}, too, where a run keeps its latest entries. Otherwise, {nothing}"
+    raise JournalError(f"The journal {database.path} has no run: {nothing}")
 
 
 def latest_run(connection: sqlite3.Connection, kind: str | None = None) -> RunRow | None:
@@ -201,6 +281,18 @@ class Journal:
     async def count(self, condition: str) -> int:
         """Count the changes that meet a condition."""
         return await self.database.run(_count, self.run.no, condition)
+
+    async def check_gone(self, reader: AccountReader, gone: int, total: int) -> None:
+        """Check that so many of the numbers read may be gone: if most are, the account must still have others.
+
+        Raises:
+            SafetyError: It has not, so the account or its answers may be wrong.
+        """
+        if gone * 2 > total and not await reader.has(await self.database.run(_pairs)):
+            raise SafetyError(
+                f"Stopped by safety: the API does not find {gone:,} of {total:,} numbers, nor others of this run. "
+                "None is recorded as failed. Check that the API key belongs to the account of the run."
+            )
 
     async def compare(self, numbers: Sequence[Number]) -> list[Comparison]:
         """Compare the current numbers with their values before and after the change."""

@@ -6,25 +6,27 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeAlias
 
 from wavix_async._codec import html_table
-from wavix_async._files import is_held
+from wavix_async._files import check_path, is_held
 from wavix_async._sqlite import Database, translate_errors
-from wavix_async.fleet._errors import JournalError
-from wavix_async.fleet._journal import RunRow, latest_run, open_journal
+from wavix_async.fleet._journal import LOST, RunRow, latest_run, read_journal, run_of
 from wavix_async.fleet._plan import count_by_field
 from wavix_async.fleet._records import FleetResult, FleetStatus, Sample, field_changes
 
 __all__ = ["FleetReport", "has_run", "status"]
 
-_STATUS: Final[dict[str | None, FleetStatus]] = {
+_Statuses: TypeAlias = dict[str | None, FleetStatus]
+_STATUS: Final[_Statuses] = {
     None: FleetStatus.NOT_SENT,
     "sent": FleetStatus.UNKNOWN,
     "again": FleetStatus.NOT_SENT,
     "verified": FleetStatus.UPDATED,
     **{status.value: status for status in FleetStatus},
 }
+_STATUS_OF_A_COPY: Final = _STATUS | dict.fromkeys((None, "again", "not_sent"), FleetStatus.UNKNOWN)
+"""The same for a copy that may not know what the run has sent."""
 
 
 class FleetReport:
@@ -66,9 +68,10 @@ class FleetReport:
         self.stopped_by: str | None = None if is_running else run.stopped_by
         self.refused_by_safety: bool = bool(run.refused) and not is_running
         self._run = run.no
+        self._status_of = _STATUS_OF_A_COPY if database.lacks_entries else _STATUS
         # A journal file is opened again when needed; a temporary database must stay open.
         self._database = None if database.path is not None else database
-        counts, unverified = _counts(database.connection, run)
+        counts, unverified = _counts(database.connection, run, self._status_of)
         self._unverified = unverified if json.loads(run.options)["verify"] else 0
         self.updated: int = counts[FleetStatus.UPDATED]
         self.unchanged: int = counts[FleetStatus.UNCHANGED]
@@ -102,7 +105,7 @@ class FleetReport:
         """
         asked = {FleetStatus(status) for status in statuses} or set(FleetStatus)
         with _connection_to(self._database, self.journal) as connection:
-            yield from _results(connection, self._run, asked)
+            yield from _results(connection, self._run, asked, self._status_of)
 
     def samples(self) -> list[Sample]:
         """Return the recorded progress of the run, about one sample per second."""
@@ -137,15 +140,12 @@ def status(journal: str | Path) -> FleetReport:
     Raises:
         JournalError: The journal does not exist, or has no run.
     """
-    path = Path(journal)
+    path = check_path(journal, "journal")
     running = path.is_file() and is_held(path)
-    database = open_journal(path, None, check_integrity=not running)
+    database = read_journal(path, check_integrity=not running)
     try:
         with translate_errors(path):
-            run = latest_run(database.connection)
-            if run is None:
-                raise JournalError(f"The journal {path} has no run: nothing was ever sent.")
-            return FleetReport(database, run, is_running=running)
+            return FleetReport(database, run_of(database), is_running=running)
     finally:
         database.close()
 
@@ -160,10 +160,10 @@ def has_run(journal: str | PathLike[str], *, base_url: str) -> bool:
     Raises:
         JournalError: The file is not a journal, or it is the journal of another API.
     """
-    path = Path(journal)
-    if not path.exists():
+    path = check_path(journal, "journal")
+    if not path.exists() or (path.is_file() and not path.stat().st_size):
         return False
-    database = open_journal(path, base_url)
+    database = read_journal(path, base_url)
     try:
         return latest_run(database.connection) is not None
     finally:
@@ -173,11 +173,12 @@ def has_run(journal: str | PathLike[str], *, base_url: str) -> bool:
 @contextmanager
 def _connection_to(database: Database | None, path: Path | None) -> Iterator[sqlite3.Connection]:
     """Yield a connection for reading: the one of a temporary journal, or a new one to the file."""
-    if database is not None:
+    if path is None:
+        assert database is not None
         with translate_errors(path):
             yield database.connection
         return
-    own = open_journal(path, None)
+    own = read_journal(path)
     try:
         with translate_errors(path):
             yield own.connection
@@ -185,7 +186,7 @@ def _connection_to(database: Database | None, path: Path | None) -> Iterator[sql
         own.close()
 
 
-def _counts(connection: sqlite3.Connection, run: RunRow) -> tuple[dict[FleetStatus, int], int]:
+def _counts(connection: sqlite3.Connection, run: RunRow, status_of: _Statuses) -> tuple[dict[FleetStatus, int], int]:
     """Return the number of results per status, and how many of the updated were not read back."""
     counts = dict.fromkeys(FleetStatus, 0)
     states = connection.execute(
@@ -193,20 +194,23 @@ def _counts(connection: sqlite3.Connection, run: RunRow) -> tuple[dict[FleetStat
     ).fetchall()
     items = connection.execute("SELECT count(*) FROM item WHERE run = ?", (run.no,)).fetchone()[0]
     for state, count in states:
-        counts[_STATUS[state]] += count
-    counts[FleetStatus.NOT_SENT] += items - sum(count for _, count in states)
+        counts[status_of[state]] += count
+    counts[status_of[None]] += items - sum(count for _, count in states)
     counts[FleetStatus.UNCHANGED] += run.unchanged
     counts[FleetStatus.SKIPPED] += run.missing
     return counts, dict(states).get("updated", 0)
 
 
-def _results(connection: sqlite3.Connection, run: int, asked: set[FleetStatus]) -> Iterator[FleetResult]:
+def _results(
+    connection: sqlite3.Connection, run: int, asked: set[FleetStatus], status_of: _Statuses
+) -> Iterator[FleetResult]:
     query = (
         "SELECT i.id, i.number, i.before, i.after, o.state, coalesce(o.attempts, 0), o.reason FROM item AS i "
         "LEFT JOIN outcome AS o ON o.run = i.run AND o.id = i.id WHERE i.run = ? ORDER BY i.id"
     )
     for number_id, number, before, after, state, attempts, reason in connection.execute(query, (run,)):
-        if (end := _STATUS[state]) in asked:
+        if (end := status_of[state]) in asked:
+            reason = reason if end is _STATUS[state] else LOST
             yield FleetResult(number_id, number, end, field_changes(before, after), attempts, reason)
     if FleetStatus.SKIPPED in asked:
         for number_id, number, reason in connection.execute(

@@ -6,9 +6,9 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from os import PathLike
-from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
 
+from wavix_async._aio import check_path
 from wavix_async.errors import ConfigurationError
 from wavix_async.webhooks._seen import NewEvent, StoredEvent, Verdict
 
@@ -46,10 +46,13 @@ class SqliteStore:
 
     Args:
         path: The file; it is created if it does not exist.
+
+    Raises:
+        InputError: `path` is not the path of a file.
     """
 
     def __init__(self, path: str | PathLike[str]) -> None:
-        self._path = Path(path)
+        self._path = check_path(path, "path")
         self._connection: sqlite3.Connection | None = None
         self._thread: ThreadPoolExecutor | None = None
         self._added = 0

@@ -5,13 +5,12 @@ import io
 import json
 import shutil
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO, Any, Final
 
-from wavix_async._files import mistakes
+from wavix_async._files import mistakes, temporary_file
 from wavix_async.cli._api.kinds import Kind
 from wavix_async.cli._api.options import Option, field_kinds, make, python_names
 from wavix_async.cli._exit import ExitCode, Quit
@@ -140,7 +139,7 @@ def open_bodies(source: str, model: Any) -> Iterator[Bodies]:
             given = sys.stdin.buffer if source == "-" else stack.enter_context(Path(source).open("rb"))
             stream: IO[bytes] = given
             if not given.seekable():
-                stream = stack.enter_context(tempfile.TemporaryFile())
+                stream = stack.enter_context(temporary_file())
                 shutil.copyfileobj(given, stream)
         except OSError as error:
             raise Quit(ExitCode.USAGE, f"Cannot read {source}: {error.strerror}.") from None

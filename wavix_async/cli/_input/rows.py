@@ -3,7 +3,6 @@
 import shutil
 import stat
 import sys
-import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -13,7 +12,18 @@ from typing import IO, Any, Final, cast
 import attrs
 
 from wavix_async import InputError, NumberUpdate
-from wavix_async._files import SUFFIXES, Item, Place, Problem, Row, RowLayout, Rules, read_rows, suffix_of
+from wavix_async._files import (
+    SUFFIXES,
+    Item,
+    Place,
+    Problem,
+    Row,
+    RowLayout,
+    Rules,
+    read_rows,
+    suffix_of,
+    temporary_file,
+)
 from wavix_async.cli._exit import ExitCode, Quit
 
 __all__ = ["RowCheck", "Rows", "open_rows"]
@@ -112,7 +122,7 @@ def open_rows(source: str, layout: RowLayout | None, common: Mapping[str, Any]) 
         try:
             stream = sys.stdin.buffer if source == _STDIN else stack.enter_context(Path(source).open("rb"))
             if source == _STDIN or not stat.S_ISREG(Path(source).stat().st_mode):
-                unseekable, stream = stream, stack.enter_context(tempfile.TemporaryFile())
+                unseekable, stream = stream, stack.enter_context(temporary_file())
                 shutil.copyfileobj(unseekable, stream)
         except OSError as error:
             raise Quit(ExitCode.USAGE, f"Cannot read {source}: {error.strerror}.") from None
