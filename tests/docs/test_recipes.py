@@ -11,7 +11,6 @@ import tomllib
 import types
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
@@ -335,10 +334,9 @@ async def test_notebook(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> No
     module.display = lambda value, display_id: shown.append(value) or handle  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "IPython", types.ModuleType("IPython"))
     monkeypatch.setitem(sys.modules, "IPython.display", module)
-    if find_spec("pandas") is None:
-        pandas = types.ModuleType("pandas")
-        pandas.json_normalize = list  # type: ignore[attr-defined]
-        monkeypatch.setitem(sys.modules, "pandas", pandas)
+    pandas = types.ModuleType("pandas")  # to load the real one takes longer than all other recipes
+    pandas.json_normalize = list  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "pandas", pandas)
     names = await run("notebook")
     async with names["wavix"]:
         assert "<table" in names["page"]._repr_html_()
