@@ -208,7 +208,8 @@ def test_the_events_exist_in_both_packages() -> None:
     for left, right in section("Webhooks"):
         assert all(hasattr(wavix, name) for name in names_in(left))
         assert all(hasattr(webhooks, name) for name in names_in(right))
-    models = {name for name in dir(wavix) if re.search(r"(Updated|Completed|Status)Webhook$|^Inbound\w*Message|DeliveryReport$", name)}
+    event = re.compile(r"(Updated|Completed|Status)Webhook$|^Inbound\w*Message|DeliveryReport$")
+    models = {name for name in dir(wavix) if event.search(name)}
     assert models == {name for left, _ in section("Webhooks") for name in names_in(left)}
 
 
