@@ -207,6 +207,7 @@ def test_the_key_never_leaves_this_machine_in_the_clear(url: str) -> None:
         "api.wavix.com",
         "//api.wavix.com",
         "ftp://api.wavix.com",
+        "https://xn--/",
         "https://",
         "https:///v1",
         "file:///etc",
