@@ -57,7 +57,7 @@ class Account:
             + ("" if self.remaining is None else f", {self.remaining:g} requests left"),
             "Refused": ", ".join(self.refused),
         }
-        return "\n".join(f"{name:<9}  {value}" for name, value in lines.items() if value)
+        return "\n".join(f"{name:<9}  {' '.join(value.split())}" for name, value in lines.items() if value)
 
 
 async def whoami(wavix: WavixClient) -> Account:
