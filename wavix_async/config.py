@@ -592,11 +592,12 @@ def _read_output(words: list[str]) -> tuple[Secret, str | None]:
                 process.wait(max(0.0, ends - time.monotonic()))
             is_late = process.returncode is None
     finally:
-        code = process.returncode
+        code = process.poll()
         process.kill()
         process.wait()
     if is_late:
-        return Secret(), f"did not end within {_COMMAND_SECONDS:g} seconds"
+        late = f"did not end within {_COMMAND_SECONDS:g} seconds"
+        return Secret(), late if code is None else "ended, but a program that it started keeps its output open"
     if code:
         how = f"failed with exit code {code}" if code > 0 else f"was ended by signal {-code}"
         return Secret(), (

@@ -211,6 +211,13 @@ def test_the_program_of_a_command_may_be_below_the_home(
     assert settings("eu")["api_key"] == "key-by-a-command"
 
 
+@pytest.mark.skipif(os.name != "posix", reason="Windows has no such shell")
+def test_a_command_that_leaves_a_program_with_its_output(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("wavix_async.config._COMMAND_SECONDS", 0.5)
+    write(file, """[eu]\napi_key_command = ["sh", "-c", "exec 3<&0; sleep 2 & echo key"]\n""")
+    assert refusal("eu").endswith((" keeps its output open.", "0.5 seconds."))
+
+
 def test_a_command_that_prints_without_end_is_ended_at_once(file: Path) -> None:
     write(file, "[eu]\napi_key_command = 'yes'\n")
     assert "more than one line" in refusal("eu")

@@ -15,7 +15,7 @@ import aiohttp
 import pytest
 
 from tests.support.raw import RawConnection, RawServer
-from wavix_async import WavixClient
+from wavix_async import AttemptTimeoutError, WavixClient
 from wavix_async.doctor import CheckStatus, Finding, Report, doctor
 from wavix_async.sandbox import Sandbox
 
@@ -504,15 +504,18 @@ async def test_a_port_that_speaks_no_http_is_no_loss_of_packets() -> None:
     assert not report.temporary
 
 
-async def test_a_time_limit_of_the_caller_that_is_too_short() -> None:
-    def serve(connection: RawConnection) -> None:
-        connection.read()
-        connection.read()
+async def test_a_time_limit_of_the_caller_that_is_too_short(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def time_out(*_: Any) -> None:
+        raise AttemptTimeoutError("No complete answer in time; the request may have been carried out. Not retried: no.")
 
-    with RawServer(serve) as server:
-        found = failed(await doctor(api_key=KEY, base_url=server.url, timeout=0.05), "api")
-    assert "0.05 s is too short" in found.causes[0]
-    assert found.summary == "No answer: No complete answer from 127.0.0.1 in time."
+    monkeypatch.setattr("wavix_async.doctor._checks._Examination.call", time_out)
+    async with Sandbox(numbers=0) as sandbox:
+        report = await examine(sandbox, timeout=9)
+        without = await examine(sandbox)
+    found = failed(report, "api")
+    assert found.causes[0] == "the time limit of 9 s is too short"
+    assert found.summary == "No answer: No complete answer in time."
+    assert not any("time limit" in cause for cause in failed(without, "api").causes)
 
 
 async def test_a_proxy_whose_url_has_https_instead_of_http() -> None:

@@ -252,12 +252,9 @@ class _Examination:
             "proxy",
             _FAILED,
             f"The proxy {proxy.url} cannot be used. {found.summary}",
-            causes=(
-                *(("its URL has https:// instead of http://", *found.causes) if found.failed_at == "tls" else ()),
-                "the proxy is down",
-                "its host or port is wrong",
-                "the environment names a proxy of another network",
-            ),
+            causes=("its URL has https:// instead of http://", *found.causes)
+            if found.failed_at == "tls"
+            else ("the proxy is down", "its host or port is wrong", "the environment names a proxy of another network"),
             remedy="Check the setting `proxy`, or HTTPS_PROXY and ALL_PROXY. If this network needs no proxy, unset "
             f"them, or add {host} to NO_PROXY.",
             facts=found.facts,
