@@ -15,8 +15,8 @@ import aiohttp
 import pytest
 
 from tests.support.raw import RawConnection, RawServer
-from wavix_async import AttemptTimeoutError, WavixClient
-from wavix_async.doctor import CheckStatus, Finding, Report, doctor
+from wavix_async import AttemptTimeoutError, PermissionDeniedError, WavixClient
+from wavix_async.doctor import CheckStatus, Finding, Report, doctor, whoami
 from wavix_async.sandbox import Sandbox
 
 if TYPE_CHECKING:
@@ -578,3 +578,29 @@ async def test_a_profile_with_a_mistake(
     (found,) = (await doctor()).findings
     assert found.check == ("settings" if "apikey" in text else "key")
     assert "apikey" in text or "the file has eu" in found.causes[0]
+
+
+async def test_a_group_without_a_clear_answer_is_no_scope_and_not_well() -> None:
+    async with Sandbox(numbers=0) as sandbox:
+        sandbox.fail_next(500, match="GET /v1/trunks*")
+        found = failed(await examine(sandbox), "scopes", CheckStatus.WARNING)
+    assert "may read 10 of 11 groups. No clear answer: trunks." in found.summary
+    assert found.causes[0].startswith("trunks: HTTP 500")
+
+
+async def test_10_a_webhook_port_without_tls_has_no_certificate() -> None:
+    def serve(connection: RawConnection) -> None:
+        connection.sock.recv(65536)
+        connection.send(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+
+    with RawServer(serve) as server:
+        async with Sandbox(numbers=0, dlr_relay_url=server.url.replace("http:", "https:")) as sandbox:
+            found = failed(await examine(sandbox), "webhook", CheckStatus.WARNING)
+    assert found.causes[0] == "the port speaks no TLS"
+
+
+async def test_a_page_of_a_firewall_is_no_missing_scope_for_whoami() -> None:
+    with RawServer(answering("Content-Type: text/html\r\n", "<html>blocked</html>", "403 Forbidden")) as server:
+        async with WavixClient(KEY, base_url=server.url) as wavix:
+            with pytest.raises(PermissionDeniedError):
+                await whoami(wavix)

@@ -167,7 +167,7 @@ class _Examination:
     calls: Sequence[Receipt[Any]] = ()
     read: dict[str, Any] = field(factory=dict)
     """What the reads returned, by scope."""
-    refused: dict[str, PermissionDeniedError] = field(factory=dict)
+    refused: dict[str, WavixError] = field(factory=dict)
     unclear: dict[str, WavixError] = field(factory=dict)
     before: float = 0.0
     proxy: URL | None = None
@@ -460,7 +460,8 @@ class _Examination:
             try:
                 self.read[group.scope] = await self.call(group.read)
             except PermissionDeniedError as error:
-                self.refused[group.scope] = error
+                # A page is the answer of a firewall, and says nothing about the key.
+                (self.unclear if error.is_page else self.refused)[group.scope] = error
             except (RateLimitError, AuthenticationError) as error:
                 self.judge_failure(error)
                 return
@@ -478,9 +479,17 @@ class _Examination:
             "unclear": {scope: type(error).__name__ for scope, error in self.unclear.items()},
         }
         note = f"Not tried: {_NO_READ}. Whether it may write, only a write would show."
+        if self.unclear:
+            note = f"No clear answer: {', '.join(self.unclear)}. {note}"
         if not self.refused:
-            unclear = f" Unclear: {', '.join(self.unclear)}." if self.unclear else ""
-            self.add("scopes", _OK, f"The key may read all {len(tried)} groups.{unclear} {note}", facts=facts)
+            self.add(
+                "scopes",
+                _WARNING if self.unclear else _OK,
+                f"The key may read {len(tried)} of {len(_GROUPS)} groups. {note}",
+                causes=tuple(f"{scope}: {_without_outcome(error)}" for scope, error in self.unclear.items()),
+                remedy="Try again. If it lasts, give the request ids to Wavix support." if self.unclear else None,
+                facts=facts,
+            )
             return
         said = next((f" ({error.reason})" for error in self.refused.values() if error.reason), "")
         refused = ", ".join(f"{scope}:read" for scope in self.refused)
@@ -568,18 +577,19 @@ class _Examination:
 
     async def check_webhooks(self) -> None:
         places: dict[str, set[str]] = {}
-        bad = 0
+        bad: list[str] = []
         for use, text in self.webhook_urls():
             origin = _origin(text)
-            if origin is None:
-                bad += 1
-            else:
+            if origin is not None:
                 places.setdefault(origin, set()).add(use)
+            elif text.strip():
+                bad.append(use)
         if bad:
             self.add(
                 "webhook",
                 _FAILED,
-                f"{bad} webhook URL{'s are' if bad > 1 else ' is'} not an http or https URL.",
+                f"{len(bad)} webhook URL{'s are' if len(bad) > 1 else ' is'} not an http or https URL "
+                f"({', '.join(sorted({*bad}))}).",
                 remedy="Set them again: `wavix-async profile update`, `wavix-async numbers update`.",
             )
         if not places and not bad:
@@ -593,7 +603,7 @@ class _Examination:
     def webhook_urls(self) -> Iterator[tuple[str, str]]:
         """Yield each URL for events, and what it is for."""
         for each in getattr(self.read.get("account"), "default_destinations", None) or ():
-            yield "account", each.value or ""
+            yield "account", str(each.value or "")
         for each in self.read.get("webhooks") or ():
             yield "calls", each.url or ""
         for each in self.read.get("campaigns") or ():
@@ -614,7 +624,7 @@ class _Examination:
         if found.failed_at == "dns":
             is_certain &= self.knows_names
             causes = causes[:1] if is_certain else causes
-        elif found.failed_at == "tls":
+        elif found.failed_at == "tls" and is_certain:
             causes = ("its certificate is not one that the public trusts for this name", *causes)
         elif found.failed_at == "connect":
             causes = (*causes, "it admits only Wavix's addresses, and works")
