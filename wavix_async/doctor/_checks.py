@@ -61,7 +61,7 @@ _WEBHOOK_REMEDIES: Final = {
     "tls": "Give the server a certificate of a public authority for this name, with its intermediates, or correct the "
     "URL.",
 }
-_NO_READ: Final = "two_fa, validator"
+_NO_READ: Final = ("two_fa", "validator")
 """Groups without a GET that is free of charge and needs no id."""
 
 
@@ -185,6 +185,15 @@ class _Examination:
     def seconds(self) -> float:
         return min(_SECONDS, self.wavix.timeouts.attempt)
 
+    @property
+    def is_local(self) -> bool:
+        """Whether the API is on this machine, as a sandbox is."""
+        return is_loopback(self.url.host or "")
+
+    def tls(self, url: URL) -> ssl.SSLContext | None:
+        context: ssl.SSLContext | None = self.settings.arguments.get("ssl")
+        return (context or ssl.create_default_context()) if url.scheme == "https" else None
+
     async def run(self, *, webhooks: bool) -> None:
         self.say_settings()
         connected = await self.connect()
@@ -212,9 +221,7 @@ class _Examination:
                 causes=("the URL was copied from the documentation of one call",),
                 remedy=f"Use {_VERSION.sub('', str(self.url))}.",
             )
-        problem = _key_problem(
-            read_api_key(found.arguments.get("api_key")), is_live=not is_loopback(self.url.host or "")
-        )
+        problem = _key_problem(read_api_key(found.arguments.get("api_key")), is_live=not self.is_local)
         if problem is not None:
             self.add(
                 "key",
@@ -237,11 +244,9 @@ class _Examination:
         host, port = self.url.raw_host or "", self.url.port or 443
         if proxy is None:
             self.add("proxy", _OK, "No proxy is set; the connection is direct.")
-            tls = arguments.get("ssl") or ssl.create_default_context() if self.url.scheme == "https" else None
-            return self.judge_probe(await probe(host, port, tls=tls, seconds=self.seconds))
+            return self.judge_probe(await probe(host, port, tls=self.tls(self.url), seconds=self.seconds))
         self.proxy = proxy.url
-        tls = arguments.get("ssl") or ssl.create_default_context() if proxy.url.scheme == "https" else None
-        found = await probe(proxy.url.host or "", proxy.url.port or 80, tls=tls, seconds=self.seconds)
+        found = await probe(proxy.url.host or "", proxy.url.port or 80, tls=self.tls(proxy.url), seconds=self.seconds)
         if found.failed_at is None:
             summary = f"The proxy {proxy.url} accepts connections."
             if arguments.get("proxy") is None:
@@ -267,7 +272,7 @@ class _Examination:
         if found.failed_at == "dns":
             self.add("dns", _FAILED, found.summary, **more)
             return False
-        self.knows_names = not is_loopback(host or "") and host not in found.addresses
+        self.knows_names = not self.is_local and host not in found.addresses
         self.add("dns", _OK, f"{host} is {', '.join(found.addresses[:4])}.", facts=found.facts)
         if found.failed_at is not None:
             self.add(found.failed_at, _FAILED, found.summary, **more)
@@ -362,7 +367,11 @@ class _Examination:
                 "url",
                 _FAILED,
                 f"{said} This is not an answer of the API to GET /v1/profile/config.",
-                causes=("base_url names another host or path", "a captive portal answers in place of the API"),
+                causes=(
+                    "base_url names another host or path",
+                    "a captive portal answers in place of the API",
+                    *(("the answer was cut on its way",) if isinstance(error, DecodeError) else ()),
+                ),
                 remedy=f"Set base_url to {DEFAULT_BASE_URL}, or leave it out (it is from {self.settings.url_from}).",
                 facts=facts,
             )
@@ -472,21 +481,25 @@ class _Examination:
         if not any(each.check == "key" and each.status is _FAILED for each in self.findings):
             self.add("key", _OK, "The API accepts the key.")
             self.add("ip", _OK, "The API accepts the key from this machine's address.")
-        tried = [group.scope for group in _GROUPS if group.scope in self.read or group.scope in self.refused]
+        scopes = [group.scope for group in _GROUPS]
+        tried = [scope for scope in scopes if scope in self.read or scope in self.refused]
+        untried = [scope for scope in scopes if scope not in tried and scope not in self.unclear]
         facts: dict[str, object] = {
             "read": sorted(self.read),
             "refused": {scope: error.reason for scope, error in self.refused.items()},
             "unclear": {scope: type(error).__name__ for scope, error in self.unclear.items()},
         }
-        note = f"Not tried: {_NO_READ}. Whether it may write, only a write would show."
+        note = f"Not tried: {', '.join((*untried, *_NO_READ))}. Whether it may write, only a write would show."
         if self.unclear:
-            note = f"No clear answer: {', '.join(self.unclear)}. {note}"
+            # No text of an answer: it may have data of the account.
+            unclear = (f"{scope} (HTTP {error.status or 'none'})" for scope, error in self.unclear.items())
+            note = f"No clear answer: {', '.join(unclear)}. {note}"
         if not self.refused:
             self.add(
                 "scopes",
                 _WARNING if self.unclear else _OK,
                 f"The key may read {len(tried)} of {len(_GROUPS)} groups. {note}",
-                causes=tuple(f"{scope}: {_without_outcome(error)}" for scope, error in self.unclear.items()),
+                causes=("the API has a fault there", "a proxy or the network breaks answers") if self.unclear else (),
                 remedy="Try again. If it lasts, give the request ids to Wavix support." if self.unclear else None,
                 facts=facts,
             )
@@ -619,7 +632,6 @@ class _Examination:
         found = await probe(url.raw_host or "", url.port or 443, tls=tls, seconds=self.seconds)
         for_ = f"{origin} ({', '.join(uses)})"
         local = not any(map(_is_public, found.addresses))
-        here = is_loopback(self.url.host or "")
         causes, is_certain = found.causes, found.is_certain
         if found.failed_at == "dns":
             is_certain &= self.knows_names
@@ -637,7 +649,7 @@ class _Examination:
                 remedy=_WEBHOOK_REMEDIES[found.failed_at],
                 facts=found.facts,
             )
-        if local and not here:
+        if local and not self.is_local:
             # A name may have another address elsewhere.
             is_certain = url.host in (*found.addresses, "localhost")
             inside = () if is_certain else ("the name has another address inside of this network, and works",)
@@ -649,7 +661,7 @@ class _Examination:
                 remedy="Set a public URL, or use a tunnel to this machine.",
                 facts=found.facts,
             )
-        if url.scheme == "http" and not here:
+        if url.scheme == "http" and not self.is_local:
             return Finding(
                 check="webhook",
                 status=_WARNING,
