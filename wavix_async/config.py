@@ -555,7 +555,7 @@ def _run_command(command: str | list[str], where: str) -> Secret:
     printed, wrong = _read_output([os.path.expanduser(words[0]), *words[1:]])
     if wrong is None and not printed:
         wrong = "printed nothing. It must print the key"
-    elif wrong is None and (len(printed) > _LONGEST_KEY or len(printed.splitlines()) > 1):
+    elif wrong is None and (len(printed) >= _LONGEST_KEY or len(printed.splitlines()) > 1):
         wrong = "printed more than one line. It must print the key alone"
     if wrong is not None:
         del printed
@@ -572,7 +572,7 @@ def _read_output(words: list[str]) -> tuple[Secret, str | None]:
 
     def read(stream: IO[bytes]) -> None:
         with stream:
-            output.append(Secret(stream.read(_LONGEST_KEY + 1).decode("utf-8", "replace").strip()))
+            output.append(Secret(stream.read(_LONGEST_KEY + 1).decode("utf-8", "replace")))
 
     try:
         process = subprocess.Popen(  # noqa: S603 - the user's own command, from a file that only the user can change
@@ -598,10 +598,11 @@ def _read_output(words: list[str]) -> tuple[Secret, str | None]:
     if is_late:
         late = f"did not end within {_COMMAND_SECONDS:g} seconds"
         return Secret(), late if code is None else "ended, but a program that it started keeps its output open"
-    if code:
+    # A command that prints more than is read ends by the closed pipe: what it printed is what is wrong.
+    if code and len(output[0]) <= _LONGEST_KEY:
         how = f"failed with exit code {code}" if code > 0 else f"was ended by signal {-code}"
         return Secret(), (
             f"{how}. Run it yourself to see why: its output is not shown here. It runs without a shell, so pipes and "
             'variables need ["sh", "-c", "..."]'
         )
-    return output[0], None
+    return Secret(output[0].strip()), None
