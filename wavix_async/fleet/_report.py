@@ -11,6 +11,7 @@ from typing import Final, TypeAlias
 from wavix_async._codec import html_table
 from wavix_async._files import check_path, is_held
 from wavix_async._sqlite import Database, translate_errors
+from wavix_async.fleet._errors import JournalError
 from wavix_async.fleet._journal import LOST, RunRow, latest_run, read_journal, run_of
 from wavix_async.fleet._plan import count_by_field
 from wavix_async.fleet._records import FleetResult, FleetStatus, Sample, field_changes
