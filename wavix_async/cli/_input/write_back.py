@@ -101,13 +101,16 @@ class WriteBack:
             return
         with ExitStack() as stack:
             try:
-                if stream is None and _state(self._file) != self._before:
-                    raise UnreadableError(f"{self._file} has changed during the run")
-                source = stream or stack.enter_context(self._file.open("rb"))
+                source = stream or stack.enter_context(self._reopen())
                 source.seek(0)
                 self._outcomes.write(source, cast("RowLayout | None", self._layout), rules, self._target)
             except (OSError, UnreadableError) as error:
                 err().print(f"Cannot write --write-back {self._target}: {error}.", markup=False, soft_wrap=True)
+
+    def _reopen(self) -> IO[bytes]:
+        if _state(self._file) != self._before:
+            raise UnreadableError(f"{self._file} has changed during the run")
+        return self._file.open("rb")
 
     def close(self) -> None:
         """Delete what was collected."""
