@@ -59,7 +59,7 @@ def saved_by_excel(rows: list[dict[str, str]], columns: list[str]) -> bytes:
 def test_a_spreadsheet_goes_from_export_to_roll_back(cli: Cli, sandbox: Sandbox, place: Path):
     sandbox.change(FIRST + 3, label="=cmd|' /C calc'!A0")
     sandbox.change(FIRST + 5, label="support\nline 2", city="Köln")
-    before = sandbox.numbers
+    before = dict(sandbox.numbers)
     total = len(before)
     assert cli("fleet", "export", "fleet.csv").code == 0
     exported = (place / "fleet.csv").read_bytes()
