@@ -318,6 +318,42 @@ class TestApply:
         again = cli("fleet", "apply", file, "--yes", "--json")
         assert (again.code, again.json["unchanged"], again.json["journal"]) == (0, 12, None)
 
+    @pytest.mark.req_14
+    def test_no_file_that_it_writes_replaces_its_journal_or_its_input(self, cli: Cli, sandbox: Sandbox, place: Path):
+        wish(place / "fleet.csv", 2)
+        (place / "link.html").symlink_to(place / "run.html")
+        (place / "fleet.plan").hardlink_to(place / "fleet.csv")
+        for argv, message in (
+            (["apply", "--journal", "x.csv", "--write-back", "x.csv"], "--journal and --write-back are the same file"),
+            (["apply", "--journal", "x.html", "--output", "./x.html"], "--journal and --output are the same file"),
+            (["apply", "--journal", "fleet.csv"], "--journal fleet.csv is the input file"),
+            (["plan", "--save", "fleet.plan"], "--save fleet.plan is the input file"),
+        ):
+            ran = cli("fleet", argv[0], "fleet.csv", "--yes" if argv[0] == "apply" else "--json", *argv[1:])
+            assert (ran.code, ran.out) == (2, "")
+            assert f"{message}: choose another file." in ran.err
+        assert sandbox.stats.requests == 0
+
+        assert cli("fleet", "apply", "fleet.csv", "--yes", "--journal", "run.html").code == 0
+        before = (place / "run.html").read_bytes()
+        for command in ("status", "resume", "roll-back"):
+            ran = cli("fleet", command, "run.html", "--output", "link.html")
+            assert (ran.code, "--output link.html is the input file" in ran.err) == (2, True)
+        assert (place / "run.html").read_bytes() == before
+        assert cli("fleet", "roll-back", "run.html", "--yes").code == 0
+
+    def test_a_page_that_cannot_be_written_leaves_the_exit_code_of_the_run(
+        self, cli: Cli, sandbox: Sandbox, place: Path
+    ):
+        (place / "run.html").symlink_to(place / "gone" / "run.html")
+        ran = cli(
+            "fleet", "apply", wish(place / "fleet.csv", 2), "--yes", "--output", "run.html", "--write-back", "out.csv"
+        )
+        assert (ran.code, done(sandbox)) == (0, 2)
+        assert "Cannot write --output run.html: No such file or directory." in ran.err
+        assert (place / "out.csv").read_text().count("updated") == 2
+        assert cli("fleet", "status", "fleet.run.sqlite", "--output", "run.html").code == 1
+
     @pytest.mark.req_16
     def test_it_asks_first(self, cli: Cli, sandbox: Sandbox, place: Path):
         ran = cli("fleet", "apply", wish(place / "fleet.csv", 3))

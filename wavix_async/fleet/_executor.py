@@ -7,7 +7,7 @@ again if they were not applied. At the end it reads back all changes, if the cal
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import aclosing, suppress
 from typing import Final, Literal, TypeAlias
 
@@ -229,9 +229,8 @@ class Executor:
             stale += lines[: _MOST_LISTED - len(stale)]
             if self._stale != "refuse":
                 await self._record_gone(dict.fromkeys(gone, GONE))
-            if self._stale == "write":
-                await self._journal.set_before(conflicts)
-            elif self._stale == "skip":
+            await self._journal.set_before(self._found_before(comparisons))
+            if self._stale == "skip":
                 for each in conflicts:
                     self._record(
                         each.id, self._conflict_status, reason=f"changed since the plan was made: {each.difference}"
@@ -243,6 +242,18 @@ class Executor:
                     self._record(each.id, "unchanged", reason="somebody else has made this change")
         if count and self._stale == "refuse":
             raise StalePlanError(stale, count)
+
+    def _found_before(self, comparisons: Iterable[Comparison]) -> Iterator[tuple[int, str]]:
+        """Yield the ids and the old values of numbers that other clients have changed between the plan and the run.
+
+        A roll-back restores these. A field with its new value counts only if this run cannot have set it.
+        """
+        for each in comparisons:
+            is_ours = each.touched or each.forced
+            if each.state == "pending" and not is_ours and each.found != each.before:
+                yield each.id, each.found
+            elif each.state == "conflict" and self._stale == "write":
+                yield each.id, each.before if is_ours else each.found
 
     async def _send(self) -> None:
         """Send the open changes, and record how each ended."""

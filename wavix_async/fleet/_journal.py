@@ -298,10 +298,10 @@ class Journal:
         """Compare the current numbers with their values before and after the change."""
         return await self.database.run(_compare, self.run.no, numbers) if numbers else []
 
-    async def set_before(self, comparisons: Iterable[Comparison]) -> None:
-        """Replace the values before the change with values that other clients have set since."""
-        rows = [(each.before, self.run.no, each.id) for each in comparisons]
-        await self.database.run(_set_before, rows)
+    async def set_before(self, found: Iterable[tuple[int, str]]) -> None:
+        """Replace the values before the change of some ids with those that other clients have set since."""
+        if rows := [(before, self.run.no, number_id) for number_id, before in found]:
+            await self.database.run(_set_before, rows)
 
     async def mark_unverified_pending(self, reason: str) -> None:
         """Mark confirmed changes that were not read back as pending."""

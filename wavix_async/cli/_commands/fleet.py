@@ -21,7 +21,7 @@ from wavix_async.cli._commands.fleet_runner import FleetRunOutcome, OnProgress, 
 from wavix_async.cli._console import err, keep_exit_code, out, printable, suppress_broken_pipe, write_json
 from wavix_async.cli._exit import ExitCode, Quit, code_for_fleet
 from wavix_async.cli._html import plan_page, run_page
-from wavix_async.cli._input import WriteBack
+from wavix_async.cli._input import WriteBack, check_outputs
 from wavix_async.cli._options import CONNECTION, AtLeastOne, Connection, Json, Yes, with_option_names
 from wavix_async.cli._output import change_json, format_count, plan_markdown, refusal_note, show_run, write_report
 from wavix_async.cli._prompts import confirm
@@ -145,6 +145,7 @@ def plan(
         exit_code: Exit with 4 if numbers will change.
         connection: How to reach the API.
     """
+    check_outputs(file, {"--output": output, "--save": save})
     desired = _read(file, layout, "plan")
     write_page = _page_writer(output, (*_PAGES, _MARKDOWN))
     if save is not None:
@@ -271,7 +272,8 @@ def apply(
         raise Quit(
             ExitCode.USAGE, "--write-back needs the file that the plan was made from: give that file, and --expect."
         )
-    outcomes = WriteBack(write_back, file, layout, FleetStatus.UNCHANGED)
+    check_outputs(file, {"--journal": journal, "--output": output, "--write-back": write_back})
+    outcomes = WriteBack(write_back, file, layout, FleetStatus.UNCHANGED, yes=yes)
     source = fleet.read_plan(file) if saved else _read(file, layout, "apply")
     write_page = _page_writer(output)
     safety = safety_options.safety()
@@ -333,6 +335,7 @@ def resume(
         output: Also write the report to this .html file.
         connection: How to reach the API.
     """
+    check_outputs(journal, {"--output": output})
     write_page = _page_writer(output)
 
     with _client(connection) as (runner, wavix):
@@ -357,6 +360,7 @@ def status(journal: Path, /, *, as_json: Json = False, output: Path | None = Non
         as_json: Print the report as one JSON object.
         output: Also write the report to this .html file.
     """
+    check_outputs(journal, {"--output": output})
     write_page = _page_writer(output)
     report = fleet.status(journal)
     _show_report(report, write_page, None, as_json=as_json, interrupted=False)
@@ -388,6 +392,7 @@ def roll_back(
         output: Also write the report to this .html file.
         connection: How to reach the API.
     """
+    check_outputs(journal, {"--output": output})
     write_page = _page_writer(output)
     earlier = fleet.status(journal)
 
@@ -544,7 +549,10 @@ def _finish(
             report = fleet.status(journal)
     if report is None:
         raise Quit(ExitCode.INTERRUPTED, "Interrupted. Nothing was sent.")
-    _show_report(report, write_page, base_url, as_json=as_json, interrupted=outcome.interrupted)
+    try:
+        _show_report(report, write_page, base_url, as_json=as_json, interrupted=outcome.interrupted)
+    except Quit as error:  # the exit code is that of the run
+        _note(f"wavix-async: {error}")
     if not report.finished and report.journal is not None:
         _note(f"To continue: {_command('resume', report.journal)}")
     return ExitCode.INTERRUPTED if outcome.interrupted else code_for_fleet(report)
