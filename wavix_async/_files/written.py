@@ -2,6 +2,7 @@
 
 import contextlib
 import csv
+import errno
 import os
 import secrets
 from collections.abc import Iterator
@@ -33,6 +34,8 @@ def replacing(target: Path) -> Iterator[IO[str]]:
     Only the user can read it, unless it replaces a file that others can read.
     """
     temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
+    if os.path.exists(target) and not os.path.isfile(target):
+        raise OSError(errno.EINVAL, "it is not a file")
     try:
         with open(temporary, "x", encoding="utf-8", newline="", opener=_open_private) as stream:
             yield stream

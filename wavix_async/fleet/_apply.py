@@ -13,7 +13,7 @@ import attrs
 
 from wavix_async import InputError, NumberUpdate, WavixClient
 from wavix_async._files import check_path, settings_of, to_json, update_from, update_from_json
-from wavix_async._sqlite import Database, begin_writing
+from wavix_async._sqlite import Database, begin_writing, check_exists
 from wavix_async.fleet._account import AccountReader
 from wavix_async.fleet._comparison import GONE
 from wavix_async.fleet._errors import JournalError, MissingNumbersError, StalePlanError
@@ -240,8 +240,7 @@ async def _open(wavix: WavixClient, path: Path, reader: AccountReader) -> Journa
 
 def _existing(journal: str | PathLike[str]) -> Path:
     path = check_path(journal, "journal")
-    if not path.is_file():
-        raise JournalError(f"There is no journal {path}.")
+    check_exists(path)
     return path
 
 

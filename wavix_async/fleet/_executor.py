@@ -23,6 +23,7 @@ from wavix_async import (
     OutcomeUnknownError,
     PaymentRequiredError,
     PermissionDeniedError,
+    StoppedError,
     StopSignal,
     WavixClient,
     WavixError,
@@ -184,6 +185,11 @@ class Executor:
 
     async def _finish(self) -> None:
         await self._save()
+        if isinstance(self._stopped_by, StoppedError):
+            unseen = UNVERIFIED if self._options.verify else "o.state = 'pending'"
+            if not await self._journal.count(f"({OPEN} OR {UNCERTAIN} OR {unseen})"):
+                # The stop came when only reads were left, which can tell nothing new.
+                self._stopped_by = None
         await self._journal.end(
             elapsed=self._elapsed(),
             requests=self._requests(),

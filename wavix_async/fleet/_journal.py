@@ -290,7 +290,7 @@ class Journal:
         """
         if gone * 2 > total and not await reader.has(await self.database.run(_pairs)):
             raise SafetyError(
-                f"Stopped by safety: the API does not find {gone:,} of {total:,} numbers, nor others of this run. "
+                f"Stopped by safety: the API does not find {gone:,} of {total:,} numbers, nor most others of this run. "
                 "None is recorded as failed. Check that the API key belongs to the account of the run."
             )
 

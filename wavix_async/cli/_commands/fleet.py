@@ -16,10 +16,10 @@ from cyclopts import Parameter, validators
 from rich.text import Text
 
 from wavix_async import WavixClient, fleet
-from wavix_async._files import Rules
+from wavix_async._files import Rules, replacing
 from wavix_async.cli._commands.fleet_runner import FleetRunOutcome, OnProgress, StartRun, run_fleet, with_progress
 from wavix_async.cli._console import err, keep_exit_code, out, printable, suppress_broken_pipe, write_json
-from wavix_async.cli._exit import ExitCode, Quit, code_for_fleet
+from wavix_async.cli._exit import ExitCode, Quit, code_for_fleet, is_disk_full
 from wavix_async.cli._html import plan_page, run_page
 from wavix_async.cli._input import WriteBack, check_outputs
 from wavix_async.cli._options import CONNECTION, AtLeastOne, Connection, Json, Yes, with_option_names
@@ -363,7 +363,8 @@ def status(journal: Path, /, *, as_json: Json = False, output: Path | None = Non
     check_outputs(journal, {"--output": output})
     write_page = _page_writer(output)
     report = fleet.status(journal)
-    _show_report(report, write_page, None, as_json=as_json, interrupted=False)
+    _show_report(report, as_json=as_json, interrupted=False)
+    write_page(lambda: run_page(report, base_url=None, interrupted=False))
     return code_for_fleet(report)
 
 
@@ -549,24 +550,24 @@ def _finish(
             report = fleet.status(journal)
     if report is None:
         raise Quit(ExitCode.INTERRUPTED, "Interrupted. Nothing was sent.")
+    _show_report(report, as_json=as_json, interrupted=outcome.interrupted)
     try:
-        _show_report(report, write_page, base_url, as_json=as_json, interrupted=outcome.interrupted)
-    except Quit as error:  # the exit code is that of the run
-        _note(f"wavix-async: {error}")
+        write_page(lambda: run_page(report, base_url=base_url, interrupted=outcome.interrupted))
+    except Quit as failure:
+        # The exit code tells how the run ended.
+        again = f" To try again: {_command('status', journal)} --output FILE" if journal else ""
+        _note(f"wavix-async: {failure.message}{again}")
     if not report.finished and report.journal is not None:
         _note(f"To continue: {_command('resume', report.journal)}")
     return ExitCode.INTERRUPTED if outcome.interrupted else code_for_fleet(report)
 
 
-def _show_report(
-    report: FleetReport, write_page: WritePage, base_url: str | None, *, as_json: bool, interrupted: bool
-) -> None:
+def _show_report(report: FleetReport, *, as_json: bool, interrupted: bool) -> None:
     with keep_exit_code():
         if as_json:
             write_report(report, interrupted=interrupted)
         else:
             show_run(out(), report, interrupted=interrupted)
-    write_page(lambda: run_page(report, base_url=base_url, interrupted=interrupted))
 
 
 def _page_writer(output: Path | None, suffixes: tuple[str, ...] = _PAGES) -> WritePage:
@@ -582,24 +583,21 @@ def _page_writer(output: Path | None, suffixes: tuple[str, ...] = _PAGES) -> Wri
     def write(make: Callable[[], str]) -> None:
         try:
             # The page has settings of the account, so a new file can only be read by its owner.
-            with open(output, "w", encoding="utf-8", errors="backslashreplace", opener=_private) as stream:
-                stream.write(make())
+            with replacing(Path(os.path.realpath(output))) as stream:
+                stream.write(make().encode(errors="backslashreplace").decode())
         except OSError as error:
-            raise Quit(ExitCode.FAILED, f"Cannot write --output {output}: {error.strerror}.") from None
+            code = ExitCode.TEMPORARY if is_disk_full(error) else ExitCode.FAILED
+            raise Quit(code, f"Cannot write --output {output}: {error.strerror}.") from None
 
     return write
-
-
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)
 
 
 def _check_path(option: str, path: Path, suffixes: tuple[str, ...]) -> None:
     if path.suffix.lower() not in suffixes:
         listed = " or ".join(suffix for suffix in suffixes if suffix != ".htm")
         raise Quit(ExitCode.USAGE, f"{option} {path}: the suffix must be {listed}.")
-    if not path.parent.is_dir() or path.is_dir():
-        raise Quit(ExitCode.USAGE, f"Cannot write {option} {path}: the path must be a file in an existing directory.")
+    if not os.access(path.parent, os.W_OK) or (os.path.exists(path) and not os.path.isfile(path)):
+        raise Quit(ExitCode.USAGE, f"Cannot write {option} {path}: give a file in a directory that you can write.")
 
 
 def _command(name: str, path: str | Path) -> str:
