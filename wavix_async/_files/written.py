@@ -30,8 +30,10 @@ _SCHEMA: Final = (
 def replacing(target: Path) -> Iterator[IO[str]]:
     """Open a temporary file beside the target; it replaces the target on success, and is deleted on failure.
 
+    Of a link, the file that it leads to is replaced.
     Only the user can read it, unless it replaces a file that others can read.
     """
+    target = Path(os.path.realpath(target))
     temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
     try:
         with open(temporary, "x", encoding="utf-8", newline="", opener=_open_private) as stream:

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-from collections.abc import Mapping
 from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Annotated, Final, Literal
@@ -13,7 +12,17 @@ from wavix_async import BulkResult, WavixClient, to_dict
 from wavix_async._files import RowLayout, mistakes
 from wavix_async.cli._console import err, keep_exit_code, out, write_json
 from wavix_async.cli._exit import ExitCode, Quit, code_for_report, is_disk_full
-from wavix_async.cli._input import NO_CHANGES, Changes, RowCheck, Rows, TrackedRows, WriteBack, flag_values, open_rows
+from wavix_async.cli._input import (
+    NO_CHANGES,
+    Changes,
+    RowCheck,
+    Rows,
+    TrackedRows,
+    WriteBack,
+    check_outputs,
+    flag_values,
+    open_rows,
+)
 from wavix_async.cli._options import CONNECTION, AtLeastOne, Connection, DryRun, Json, Yes, with_option_names
 from wavix_async.cli._output import Display, format_count, quit_for_results, report_json, result_file, show_report
 from wavix_async.cli._prompts import confirm
@@ -74,7 +83,7 @@ def bulk_update(
         if dry_run:
             _show_dry_run(rows, checked, as_json=as_json)
             return ExitCode.DONE
-        _check_outputs(file, {"--output": output, "--failures-to": failures_to, "--write-back": write_back})
+        check_outputs(file, {"--output": output, "--failures-to": failures_to, "--write-back": write_back})
         outcomes = stack.enter_context(closing(WriteBack(write_back, file, layout, "not_sent")))
         wavix = connection.client()
         fields = ", ".join(checked.fields)
@@ -116,18 +125,6 @@ async def _update(
     async with wavix:
         run = wavix.numbers.bulk_update(tracked, concurrency=concurrency, batch=batch, failures_to=failures_to)
         return await run_bulk(run, Display(err()), tracked.on_result, tracked.stop, tracked.finish)
-
-
-def _check_outputs(file: str, outputs: Mapping[str, Path | None]) -> None:
-    """Refuse to write two files to one path, or over the input."""
-    seen: dict[Path, str] = {}
-    for option, path in outputs.items():
-        if path is None:
-            continue
-        if file != "-" and path.exists() and path.samefile(file):
-            raise Quit(ExitCode.USAGE, f"{option} {path} is the input file: choose another file.")
-        if (first := seen.setdefault(path.resolve(), option)) != option and not path.is_char_device():
-            raise Quit(ExitCode.USAGE, f"{first} and {option} are the same file: choose another file.")
 
 
 def _check_writable(failures_to: Path | None) -> None:

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import os
 import shlex
 import sys
 from collections.abc import Awaitable, Callable, Iterable, Iterator
@@ -21,7 +20,7 @@ from wavix_async.cli._commands.fleet_runner import FleetRunOutcome, OnProgress, 
 from wavix_async.cli._console import err, keep_exit_code, out, printable, suppress_broken_pipe, write_json
 from wavix_async.cli._exit import ExitCode, Quit, code_for_fleet
 from wavix_async.cli._html import plan_page, run_page
-from wavix_async.cli._input import WriteBack
+from wavix_async.cli._input import WriteBack, check_outputs
 from wavix_async.cli._options import CONNECTION, AtLeastOne, Connection, Json, Yes, with_option_names
 from wavix_async.cli._output import change_json, format_count, plan_markdown, refusal_note, show_run, write_report
 from wavix_async.cli._prompts import confirm
@@ -266,11 +265,12 @@ def apply(
         )
     if file == _STDIN and write_back is not None:
         raise Quit(ExitCode.USAGE, "--write-back needs a file, not stdin, which cannot be read again.")
-    saved = Path(file).suffix == _SAVED
+    saved = Path(file).suffix.lower() == _SAVED and layout is None
     if saved and write_back is not None:
         raise Quit(
             ExitCode.USAGE, "--write-back needs the file that the plan was made from: give that file, and --expect."
         )
+    check_outputs(file, {"--journal": journal, "--output": output, "--write-back": write_back})
     outcomes = WriteBack(write_back, file, layout, FleetStatus.UNCHANGED)
     source = fleet.read_plan(file) if saved else _read(file, layout, "apply")
     write_page = _page_writer(output)
@@ -573,17 +573,11 @@ def _page_writer(output: Path | None, suffixes: tuple[str, ...] = _PAGES) -> Wri
 
     def write(make: Callable[[], str]) -> None:
         try:
-            # The page has settings of the account, so a new file can only be read by its owner.
-            with open(output, "w", encoding="utf-8", errors="backslashreplace", opener=_private) as stream:
-                stream.write(make())
+            output.write_text(make(), encoding="utf-8", errors="backslashreplace")
         except OSError as error:
             raise Quit(ExitCode.FAILED, f"Cannot write --output {output}: {error.strerror}.") from None
 
     return write
-
-
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)
 
 
 def _check_path(option: str, path: Path, suffixes: tuple[str, ...]) -> None:

@@ -3,7 +3,7 @@
 from wavix_async.cli._input.change_flags import NO_CHANGES, Changes, flag_values, update_from_flags
 from wavix_async.cli._input.rows import RowCheck, Rows, open_rows
 from wavix_async.cli._input.tracked_rows import TrackedRows
-from wavix_async.cli._input.write_back import WriteBack
+from wavix_async.cli._input.write_back import WriteBack, check_outputs
 
 __all__ = [
     "NO_CHANGES",
@@ -12,6 +12,7 @@ __all__ = [
     "Rows",
     "TrackedRows",
     "WriteBack",
+    "check_outputs",
     "flag_values",
     "open_rows",
     "update_from_flags",

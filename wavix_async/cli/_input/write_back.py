@@ -1,5 +1,6 @@
 """`--write-back`: the rows of a file with the outcome of each beside it, as a new file."""
 
+from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import IO, cast
@@ -8,7 +9,27 @@ from wavix_async._files import SUFFIXES, Outcomes, RowLayout, Rules, UnreadableE
 from wavix_async.cli._console import err
 from wavix_async.cli._exit import ExitCode, Quit
 
-__all__ = ["WriteBack"]
+__all__ = ["WriteBack", "check_outputs"]
+
+
+def check_outputs(file: str, outputs: Mapping[str, Path | None]) -> None:
+    """Refuse to write two files to one path, or over the input.
+
+    Args:
+        file: The input; `-` for stdin.
+        outputs: The paths to write, by option.
+
+    Raises:
+        Quit: Two of these are one file.
+    """
+    seen: dict[Path, str] = {}
+    for option, path in outputs.items():
+        if path is None:
+            continue
+        if file != "-" and path.exists() and Path(file).exists() and path.samefile(file):
+            raise Quit(ExitCode.USAGE, f"{option} {path} is the input file: choose another file.")
+        if (first := seen.setdefault(path.resolve(), option)) != option and not path.is_char_device():
+            raise Quit(ExitCode.USAGE, f"{first} and {option} are the same file: choose another file.")
 
 
 class WriteBack:
@@ -35,8 +56,6 @@ class WriteBack:
             raise Quit(ExitCode.USAGE, f"--write-back {target}: give a .csv file in an existing directory.")
         if self._layout == "yaml" or suffix_of(file) in {".yaml", ".yml"}:
             raise Quit(ExitCode.USAGE, "--write-back needs a file of rows: CSV, Excel or NDJSON, not YAML.")
-        if target.exists() and self._file.exists() and target.samefile(self._file):
-            raise Quit(ExitCode.USAGE, f"--write-back {target} is the input file: choose another file.")
 
     @property
     def is_wanted(self) -> bool:
