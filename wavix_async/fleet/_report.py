@@ -11,6 +11,7 @@ from typing import Final, TypeAlias
 from wavix_async._codec import html_table
 from wavix_async._files import check_path, is_held
 from wavix_async._sqlite import Database, translate_errors
+from wavix_async.fleet._errors import JournalError
 from wavix_async.fleet._journal import LOST, RunRow, latest_run, read_journal, run_of
 from wavix_async.fleet._plan import count_by_field
 from wavix_async.fleet._records import FleetResult, FleetStatus, Sample, field_changes
@@ -150,20 +151,26 @@ def status(journal: str | Path) -> FleetReport:
         database.close()
 
 
-def has_run(journal: str | PathLike[str], *, base_url: str) -> bool:
+def has_run(journal: str | PathLike[str], *, base_url: str | None = None) -> bool:
     """Return whether a file is a journal with a run: if so, call `resume`; if not, `apply` can start one.
 
     Args:
         journal: The file; it may not exist yet.
-        base_url: The API of the client that will use the journal: `wavix.base_url`, or `plan.base_url`.
+        base_url: The API of the client that will use the journal: `wavix.base_url`, or `plan.base_url`. Default: any.
 
     Raises:
         JournalError: The file is not a journal, or it is the journal of another API.
     """
     path = check_path(journal, "journal")
-    if not path.exists() or (path.is_file() and not path.stat().st_size):
+    if not path.exists():
         return False
-    database = read_journal(path, base_url)
+    try:
+        database = read_journal(path, base_url)
+    except JournalError:
+        # A process that was killed before the run began has left an empty file.
+        if path.is_file() and not path.stat().st_size:
+            return False
+        raise
     try:
         return latest_run(database.connection) is not None
     finally:

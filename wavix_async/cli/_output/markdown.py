@@ -38,7 +38,7 @@ def _lines(plan: Plan) -> Iterator[str]:
         rows = (
             (
                 str(change.id),
-                _code(change.number) if change.number else "",
+                _code(change.number or "-"),
                 _code(each.field),
                 _value(each.before),
                 _value(each.after),
