@@ -2,11 +2,12 @@
 
 import difflib
 from collections.abc import Collection, Iterable
+from itertools import islice
 from typing import Final
 
 import attrs
 
-__all__ = ["Place", "Problem", "did_you_mean", "mistakes"]
+__all__ = ["Place", "Problem", "did_you_mean", "listed", "mistakes"]
 
 _SHOWN: Final = 20
 _LONGEST: Final = 600
@@ -62,10 +63,21 @@ def mistakes(name: str, lines: Iterable[str], count: int) -> str:
         lines: One line for each mistake, or for at least the first twenty if there are more.
         count: The number of mistakes.
     """
-    shown = [f"  {line}" for line, _ in zip(lines, range(_SHOWN), strict=False)]
-    if count > _SHOWN:
-        shown.append(f"  ... and {count - _SHOWN:,} more")
-    return "\n".join([f"{name} has {count:,} mistake{'s' * (count != 1)}; nothing was sent.", *shown])
+    return listed(f"{name} has {count:,} mistake{'s' * (count != 1)}; nothing was sent.", lines, count)
+
+
+def listed(head: str, lines: Iterable[str], count: int, most: int | None = _SHOWN) -> str:
+    """Return a text with the first of some lines below a head, and with the number of the others.
+
+    Args:
+        head: The first line.
+        lines: The lines, at least the first of them.
+        count: The number of all lines.
+        most: How many lines to show; None: all that are given.
+    """
+    shown = [f"  {line}" for line in islice(lines, most)]
+    more = [f"  ... and {count - len(shown):,} more"] if count > len(shown) else []
+    return "\n".join([head, *shown, *more])
 
 
 def did_you_mean(word: str, known: Collection[str]) -> str:

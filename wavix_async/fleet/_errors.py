@@ -4,12 +4,11 @@ from collections.abc import Sequence
 from typing import ClassVar, Final
 
 from wavix_async import InputError, JournalError, Outcome, WavixError
-from wavix_async._files import Problem, mistakes
+from wavix_async._files import Problem, listed, mistakes
 
 __all__ = ["FleetFileError", "JournalError", "MissingNumbersError", "Problems", "SafetyError", "StalePlanError"]
 
 _KEPT: Final = 1_000
-_SHOWN: Final = 20
 
 
 class FleetFileError(InputError):
@@ -49,8 +48,12 @@ class StalePlanError(SafetyError):
 
     def __init__(self, numbers: Sequence[str], count: int) -> None:
         super().__init__(
-            f"{count:,} numbers have changed since the plan was made; this call sent nothing. Make a new plan, or pass "
-            f'stale="skip" (leave them unchanged) or stale="write" (overwrite them).{_listed(numbers, count)}'
+            listed(
+                f"{count:,} numbers have changed since the plan was made; this call sent nothing. Make a new plan, or "
+                'pass stale="skip" (leave them unchanged) or stale="write" (overwrite them).',
+                numbers,
+                count,
+            )
         )
         self.numbers: tuple[str, ...] = tuple(numbers)
         self.count = count
@@ -71,19 +74,18 @@ class MissingNumbersError(InputError):
 
     def __init__(self, numbers: Sequence[str], count: int) -> None:
         super().__init__(
-            f"{count:,} numbers or selectors match nothing in the account; nothing was sent. Correct them, or pass "
-            f'missing="skip" to change the others.{_listed(numbers, count)}'
+            listed(
+                f"{count:,} numbers or selectors match nothing in the account; nothing was sent. Correct them, or pass "
+                'missing="skip" to change the others.',
+                numbers,
+                count,
+            )
         )
         self.numbers: tuple[str, ...] = tuple(numbers)
         self.count = count
 
     def __reduce__(self) -> tuple[object, ...]:
         return type(self), (self.numbers, self.count)
-
-
-def _listed(lines: Sequence[str], count: int) -> str:
-    more = f"\n  ... and {count - _SHOWN:,} more" if count > _SHOWN else ""
-    return "".join(f"\n  {line}" for line in lines[:_SHOWN]) + more
 
 
 class Problems:

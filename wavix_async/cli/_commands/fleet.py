@@ -4,7 +4,7 @@ import asyncio
 import json
 import shlex
 import sys
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
 from itertools import count, islice
 from pathlib import Path
@@ -15,9 +15,9 @@ from cyclopts import Parameter, validators
 from rich.text import Text
 
 from wavix_async import WavixClient, fleet
-from wavix_async._files import Rules
+from wavix_async._files import Rules, listed
 from wavix_async.cli._commands.fleet_runner import FleetRunOutcome, OnProgress, StartRun, run_fleet, with_progress
-from wavix_async.cli._console import err, keep_exit_code, out, printable, suppress_broken_pipe, write_json
+from wavix_async.cli._console import err, keep_exit_code, one_line, out, suppress_broken_pipe, write_json
 from wavix_async.cli._exit import ExitCode, Quit, code_for_fleet
 from wavix_async.cli._html import plan_page, run_page
 from wavix_async.cli._input import WriteBack, check_outputs
@@ -159,7 +159,7 @@ def plan(
                 write_json(change_json(change))
             _note("\n".join(notes) or "Nothing to do.")
         else:
-            out(wide=True).print(Text(printable("\n".join([fleet_plan.table(limit), *notes]))), soft_wrap=True)
+            out(wide=True).print(Text("\n".join([fleet_plan.table(limit), *notes])), soft_wrap=True)
     is_markdown = output is not None and output.suffix.lower() == _MARKDOWN
     write_page(lambda: (plan_markdown if is_markdown else plan_page)(fleet_plan))
     if save is not None:
@@ -197,8 +197,7 @@ def drift(
         return ExitCode.DONE
     with suppress_broken_pipe():
         for line in _drift_lines(fleet_plan, limit):
-            # A line break of a text would forge a line.
-            sys.stdout.write(printable(line).replace("\n", "\\n") + "\n")
+            sys.stdout.write(f"{one_line(line)}\n")
     return ExitCode.DIFFERENT
 
 
@@ -438,14 +437,7 @@ def _quit_with_problems(error: FleetFileError) -> Quit:
     if not error.problems:
         return Quit(ExitCode.USAGE, with_option_names(str(error)))
     head = str(error).partition("\n")[0]
-    return Quit(ExitCode.USAGE, _with_lines(head, map(str, error.problems), error.count))
-
-
-def _with_lines(head: str, lines: Iterable[str], total: int) -> str:
-    shown = [f"  {printable(line)}" for line in lines]
-    if total > len(shown):
-        shown.append(f"  ... and {total - len(shown):,} more")
-    return "\n".join([head, *shown])
+    return Quit(ExitCode.USAGE, listed(head, map(str, error.problems), error.count, None))
 
 
 async def _plan(wavix: WavixClient, desired: fleet.DesiredState, *, quiet: bool = False) -> Plan:
@@ -461,7 +453,7 @@ def _refuse_missing(fleet_plan: Plan, hint: str = "") -> NoReturn:
     count = fleet_plan.missing_count
     what = "1 entry that matches" if count == 1 else f"{count:,} entries that match"
     head = f"{fleet_plan.name} has {what} nothing in the account; nothing was sent.{hint}"
-    raise Quit(ExitCode.USAGE, _with_lines(head, fleet_plan.missing, fleet_plan.missing_count))
+    raise Quit(ExitCode.USAGE, listed(head, fleet_plan.missing, fleet_plan.missing_count, None))
 
 
 def _journal_for(file: str, given: Path | None, fleet_plan: Plan) -> Path:
@@ -514,7 +506,7 @@ def _unfinished_counts(report: FleetReport) -> str:
 
 def _show_plan(fleet_plan: Plan, journal_path: Path | None, *, resuming: bool) -> None:
     console = err()
-    console.print(Text(printable(fleet_plan.table(_SAMPLE_SIZE))), soft_wrap=True)
+    console.print(Text(fleet_plan.table(_SAMPLE_SIZE)), soft_wrap=True)
     if journal_path is not None:
         what = "Continuing the run in" if resuming else "Journal:"
         console.print(Text(f"{what} {journal_path}", style="dim"), soft_wrap=True)
@@ -528,7 +520,7 @@ def _run(runner: asyncio.Runner, wavix: WavixClient, start_run: StartRun) -> Fle
             f"{format_count(error.count)} changed after the plan was made; nothing was sent now. Plan again, or give "
             "--stale skip to leave them alone, or --stale write to change them anyway."
         )
-        raise Quit(ExitCode.REFUSED, _with_lines(head, error.numbers, error.count)) from None
+        raise Quit(ExitCode.REFUSED, listed(head, error.numbers, error.count, None)) from None
 
 
 # --- after a run ---
