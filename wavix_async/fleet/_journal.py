@@ -370,9 +370,10 @@ def _until_closing(closing: threading.Event, rows: Iterator[Any]) -> Iterator[An
         yield row
 
 
-def set_options(connection: sqlite3.Connection, run: int, options: str) -> None:
-    """Replace the options of a run."""
-    connection.execute("UPDATE run SET options = ? WHERE no = ?", (options, run))
+async def set_options(database: Database, run: RunRow, options: str) -> RunRow:
+    """Replace the options of a run, and return it."""
+    await database.run(_execute, "UPDATE run SET options = ? WHERE no = ?", (options, run.no))
+    return attrs.evolve(run, options=options)
 
 
 def _execute(connection: sqlite3.Connection, statement: str, values: Sequence[Any]) -> None:

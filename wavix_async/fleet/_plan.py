@@ -5,7 +5,7 @@ import hashlib
 import json
 import sqlite3
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
-from contextlib import aclosing, suppress
+from contextlib import aclosing
 from itertools import groupby, islice
 from os import PathLike
 from pathlib import Path
@@ -339,7 +339,7 @@ async def plan(
     reader = AccountReader(wavix)
     builder = PlanBuilder(desired.name, wavix.base_url, await reader.count())
     try:
-        return await _build(builder, wavix, desired, reader, on_progress)
+        return await _build(builder, desired, reader, on_progress)
     except BaseException:
         builder.database.close()
         raise
@@ -347,36 +347,19 @@ async def plan(
 
 async def _build(
     builder: PlanBuilder,
-    wavix: WavixClient,
     desired: DesiredState,
     reader: AccountReader,
     on_progress: Callable[[FleetProgress], object] | None,
 ) -> Plan:
     match = desired.match()
-    began = asyncio.get_running_loop().time()
-
     listed = desired.selectors or desired.rows > builder.account / _PAGE
     # If the file has few numbers, only these are read, so they are the whole.
     total = builder.account if listed else desired.rows
 
     async def add_page(numbers: Sequence[Number]) -> None:
         await builder.database.run(_compare, builder, match, numbers, reader.listings)
-        if on_progress is not None:
-            limit = wavix.limits.snapshot()
-            with suppress(Exception):
-                on_progress(
-                    FleetProgress(
-                        phase="listing",
-                        total=total,
-                        # A number that moves to another page during the listing is counted twice.
-                        done=min(builder.listed_count, total),
-                        requests=reader.requests,
-                        rate_limited=reader.rate_limited,
-                        elapsed=asyncio.get_running_loop().time() - began,
-                        rate=limit.rate,
-                        paused_for=limit.paused_for,
-                    )
-                )
+        # A number that moves to another page during the listing is counted twice.
+        reader.report(on_progress, phase="listing", total=total, done=min(builder.listed_count, total))
 
     if listed:
         async with aclosing(reader.all_pages()) as pages:

@@ -102,7 +102,7 @@ class Method:
         self._group = group
         self._function = function
         self.text = Text(function)
-        self.options = Options(function, self.text)
+        self.options = Options(function)
 
     @cached_property
     def requests(self) -> Requests:

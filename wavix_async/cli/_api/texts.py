@@ -3,7 +3,6 @@
 import inspect
 import re
 from collections.abc import Callable
-from functools import cached_property
 from typing import Any, Final
 
 import docstring_parser
@@ -32,11 +31,6 @@ class Text:
         """The first paragraph."""
         return " ".join(str(self._function.__doc__ or "").strip().partition("\n\n")[0].split())
 
-    @cached_property
-    def whole(self) -> str:
-        """The whole docstring, with the fields of the body."""
-        return inspect.getdoc(self._function) or ""
-
     @property
     def summary(self) -> str:
         """What the method does, in one short sentence."""
@@ -60,9 +54,9 @@ def group_summary(doc: str) -> str:
     return f"{_first_clause(' '.join(doc.split()))}."
 
 
-def docs_of_fields(model: Any) -> dict[str, str]:
-    """Return the docs of the fields of a body."""
-    found = docstring_parser.parse(inspect.getdoc(model) or "", docstring_parser.DocstringStyle.GOOGLE).params
+def docs_of_fields(documented: Any) -> dict[str, str]:
+    """Return the docs of the fields of a body, or of the parameters of a method."""
+    found = docstring_parser.parse(inspect.getdoc(documented) or "", docstring_parser.DocstringStyle.GOOGLE).params
     return {param.arg_name: " ".join((param.description or "").split()) for param in found}
 
 

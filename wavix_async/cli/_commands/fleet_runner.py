@@ -9,7 +9,7 @@ import attrs
 from wavix_async import StopSignal, WavixClient, WavixError
 from wavix_async.cli._console import err
 from wavix_async.cli._output import Display, RunProgress
-from wavix_async.cli._runner import catch_interrupts, show_progress
+from wavix_async.cli._runner import interruptible, show_progress
 from wavix_async.fleet import FleetProgress, FleetReport
 
 __all__ = ["FleetRunOutcome", "OnProgress", "StartRun", "run_fleet", "with_progress"]
@@ -102,17 +102,11 @@ async def run_fleet(wavix: WavixClient, start_run: StartRun) -> FleetRunOutcome:
         stop_signal.set()
 
     report = None
-    with catch_interrupts(stop) as interrupts:
-        async with show_progress(display, latest.read_progress):
-            try:
-                report = await start_run(wavix.with_options(stop=stop_signal), latest.on_progress)
-            except asyncio.CancelledError:
-                if not interrupts.absorb_cancellation():
-                    raise
-            except WavixError:
-                # An error after Ctrl-C is a result of the stop.
-                if not interrupts.count:
-                    raise
-            finally:
-                interrupts.run_ended = True
+    async with interruptible(display, latest.read_progress, stop) as interrupts:
+        try:
+            report = await start_run(wavix.with_options(stop=stop_signal), latest.on_progress)
+        except WavixError:
+            # An error after Ctrl-C is a result of the stop.
+            if not interrupts.count:
+                raise
     return FleetRunOutcome(report, interrupts.count > 0)
