@@ -199,33 +199,24 @@ def _shared(method: "Method") -> dict[str, inspect.Parameter]:
         )
 
     if method.takes_body:
-        add(
-            "body",
-            str | None,
-            ["--body"],
-            "A JSON file with these fields, or - for stdin; options go before it.",
-            _BODY,
-        )
+        text = "A JSON file with these fields, or - for stdin; options go before it."
+        add("body", str | None, ["--body"], text, _BODY)
     if method.clearable:
         add("clear", str | None, ["--clear"], f"Fields to set to null, such as {method.clearable[0]}.", _BODY)
-    is_list = method.returns(Paginator)
-    if is_list:
+    if method.returns(Paginator):
         add("every_page", bool | None, ["--all"], "Read the whole list, and not one page.")
+    text = ""
     if method.returns(Download):
-        add("output", str | None, ["--output", "-o"], "The file or the folder [default: this folder]; - for stdout.")
+        text = "The file or the folder [default: this folder]; - for stdout."
     elif method.returns(Export):
-        add("output", str | None, ["--output", "-o"], "A file *.ndjson or *.csv; without it, NDJSON goes to stdout.")
+        text = "A file *.ndjson or *.csv; without it, NDJSON goes to stdout."
+    elif method.is_run_for_results:
+        text = "A file *.ndjson for the results [default: - for stdout]."
     elif method.is_run:
-        add(
-            "output",
-            str | None,
-            ["--output", "-o"],
-            "A file *.ndjson for the results [default: - for stdout]."
-            if method.is_run_for_results
-            else "A file *.ndjson or *.csv for every result; - for stdout.",
-        )
-    saves = "output" in found
-    if method.requests.asks or saves:
+        text = "A file *.ndjson or *.csv for every result; - for stdout."
+    if text:
+        add("output", str | None, ["--output", "-o"], text)
+    if method.requests.asks or text:
         what = "Do not ask. Required without a terminal." if method.requests.asks else "Replace a file without asking."
         add("yes", bool | None, ["--yes", "-y"], what)
     add("as_json", bool | None, ["--json"], "Print JSON, one object a line.")
