@@ -276,11 +276,14 @@ class Journal:
 
     async def ids(self, condition: str) -> Ids:
         """Return the ids of the changes that meet a condition, such as `OPEN`, `UNCERTAIN` or `UNVERIFIED`."""
-        return await self.database.run(_ids, self.run.no, condition)
+        query = f"SELECT i.id FROM {_JOINED} AND {condition} ORDER BY i.id"  # noqa: S608 - constants
+        return await self.database.run(lambda database: Ids(row[0] for row in database.execute(query, (self.run.no,))))
 
     async def count(self, condition: str) -> int:
         """Count the changes that meet a condition."""
-        return await self.database.run(_count, self.run.no, condition)
+        query = f"SELECT count(*) FROM {_JOINED} AND {condition}"  # noqa: S608 - constants
+        count: int = await self.database.run(lambda database: database.execute(query, (self.run.no,)).fetchone()[0])
+        return count
 
     async def check_gone(self, reader: AccountReader, gone: int, total: int) -> None:
         """Check that so many of the numbers read may be gone: if most are, the account must still have others.
@@ -404,16 +407,6 @@ def _claim(
         ).fetchone()
         connection.execute(_CLAIM, (run, text))
     return [(number_id, change) for number_id, change in json.loads(text)]
-
-
-def _ids(connection: sqlite3.Connection, run: int, condition: str) -> Ids:
-    query = f"SELECT i.id FROM {_JOINED} AND {condition} ORDER BY i.id"  # noqa: S608 - constants
-    return Ids(number_id for (number_id,) in connection.execute(query, (run,)))
-
-
-def _count(connection: sqlite3.Connection, run: int, condition: str) -> int:
-    count: int = connection.execute(f"SELECT count(*) FROM {_JOINED} AND {condition}", (run,)).fetchone()[0]  # noqa: S608
-    return count
 
 
 def _compare(connection: sqlite3.Connection, run: int, numbers: Sequence[Number]) -> list[Comparison]:
