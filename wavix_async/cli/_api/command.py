@@ -34,7 +34,7 @@ from wavix_async.cli._api.operations import Requests, requests_of
 from wavix_async.cli._api.options import Option, Options, make, read_text, with_options
 from wavix_async.cli._api.rows import open_bodies
 from wavix_async.cli._api.show import HIDDEN, facts_of, pick, plain, table
-from wavix_async.cli._api.texts import Text
+from wavix_async.cli._api.texts import summary
 from wavix_async.cli._console import err, keep_exit_code, one_line, out, show_facts, suppress_broken_pipe, write_json
 from wavix_async.cli._exit import ExitCode, Quit, code_for_report, is_disk_full
 from wavix_async.cli._options import Connection
@@ -101,7 +101,7 @@ class Method:
         self.names = names
         self._group = group
         self._function = function
-        self.text = Text(function)
+        self.summary = summary(function.__doc__)
         self.options = Options(function)
 
     @cached_property
@@ -166,7 +166,7 @@ class Method:
     @property
     def help(self) -> str:
         """The help above the options."""
-        return command_help(self.text, self.requests, self.example)
+        return command_help(self.summary, self.requests, self.example)
 
     def result_fields(self) -> frozenset[str] | None:
         """Return the names of the fields that rows of the result have; None: they are not known."""
@@ -265,7 +265,7 @@ class Method:
             ]
             if common.body is not None:
                 shown.append(f"the body in {'stdin' if common.body == '-' else common.body}")
-            what = f"{self.text.summary[:-1]} at {wavix.base_url}{': ' * bool(shown)}{', '.join(shown)}."
+            what = f"{self.summary[:-1]} at {wavix.base_url}{': ' * bool(shown)}{', '.join(shown)}."
             if not common.show_secrets and (hidden := self.secrets()):
                 what += f" The answer has {', '.join(hidden)}, which only --show-secrets shows."
             confirm(one_line(what), yes=common.yes)

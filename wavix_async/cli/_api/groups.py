@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 from cyclopts import App, Group, Parameter
 
 from wavix_async import WavixClient
-from wavix_async.cli._api.texts import Text, group_help, group_summary
+from wavix_async.cli._api.texts import group_help, summary
 from wavix_async.cli._options import Connection, Positive
 
 if TYPE_CHECKING:
@@ -51,14 +51,13 @@ def add_groups(app: App, argv: Sequence[str], written: dict[str, App]) -> None:
         word = _word(name)
         group = written.get(word)
         if group is None:
-            summary = group_summary(found.__doc__ or "")
-            group = App(name=word, help=summary)
+            group = App(name=word, help=summary(found.__doc__))
             app.command(group)
         if everything or words[:1] == [word]:
             # A group needs no client to tell what it has.
             instance = found.func(None)
             if len(words) == 1 and word not in written:
-                group.help = group_help(found.__doc__ or "", _example(instance, (name,)))
+                group.help = group_help(found.__doc__, _example(instance, (name,)))
             _fill(group, instance, (name,), None if everything else words[1:])
 
 
@@ -119,15 +118,15 @@ def _fill(app: App, instance: Any, path: tuple[str, ...], words: Sequence[str] |
         if words is None or words[:1] == [word]:
             app.command(_command(_method(path, name, type(instance), function)), name=word)
         else:
-            app.command(App(name=word, help=Text(function).summary))
+            app.command(App(name=word, help=summary(function.__doc__)))
     for name, found in _groups(type(instance)):
         word = _word(name)
-        inner = App(name=word, help=group_summary(found.__doc__ or ""))
+        inner = App(name=word, help=summary(found.__doc__))
         app.command(inner)
         if words is None or words[:1] == [word]:
             under = found.func(instance)
             if words is not None and len(words) == 1:
-                inner.help = group_help(found.__doc__ or "", _example(under, (*path, name)))
+                inner.help = group_help(found.__doc__, _example(under, (*path, name)))
             _fill(inner, under, (*path, name), None if words is None else words[1:])
 
 

@@ -2,39 +2,23 @@
 
 import inspect
 import re
-from collections.abc import Callable
 from typing import Any, Final
 
 import docstring_parser
 
 from wavix_async.cli._api.kinds import Kind
 
-__all__ = ["Text", "docs_of_fields", "group_help", "group_summary", "option_help"]
+__all__ = ["docs_of_fields", "group_help", "option_help", "summary"]
 
 _PYTHON: Final = re.compile(r"`[^`]*[\w)]\([^`]*`|`await`|`async for`|\bUNSET\b|\brepr\b|\bNone\b|\biterable\b")
 """What only makes sense in a program."""
 _MOST_CHOICES: Final = 12
 
 
-class Text:
-    """The docstring of a method.
-
-    Args:
-        function: The method.
-    """
-
-    def __init__(self, function: Callable[..., Any]) -> None:
-        self._function = function
-
-    @property
-    def first(self) -> str:
-        """The first paragraph."""
-        return " ".join(str(self._function.__doc__ or "").strip().partition("\n\n")[0].split())
-
-    @property
-    def summary(self) -> str:
-        """What the method does, in one short sentence."""
-        return f"{_first_clause(self.first)}."
+def summary(doc: str | None) -> str:
+    """Return what a method or a group is, in one short sentence, by its docstring: `Calls.` for `Calls: /v1/calls.`."""
+    first, _, _ = (doc or "").strip().partition("\n\n")
+    return f"{_first_clause(' '.join(first.split()))}."
 
 
 def _first_clause(text: str) -> str:
@@ -44,14 +28,9 @@ def _first_clause(text: str) -> str:
     return clause.replace("`", "")
 
 
-def group_help(doc: str, shown: str) -> str:
+def group_help(doc: str | None, shown: str) -> str:
     """Return the help of a group, with the example of one of its commands."""
-    return f"{group_summary(doc)}\n\nExample: `{shown}`"
-
-
-def group_summary(doc: str) -> str:
-    """Return what a group is, in one short sentence: `Calls.` for `Calls: /v1/calls.`."""
-    return f"{_first_clause(' '.join(doc.split()))}."
+    return f"{summary(doc)}\n\nExample: `{shown}`"
 
 
 def docs_of_fields(documented: Any) -> dict[str, str]:
