@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
 from itertools import count, islice
 from pathlib import Path
-from typing import Annotated, Final, Literal, NoReturn, TypeAlias
+from typing import Annotated, Final, Literal, NoReturn
 
 import attrs
 from cyclopts import Parameter, validators
@@ -41,9 +41,6 @@ __all__ = ["apply", "drift", "export", "plan", "resume", "roll_back", "status"]
 Format = Annotated[Layout | None, Parameter(name="--format")]
 Input = Annotated[str, Parameter(allow_leading_hyphen=True)]
 Hidden = Annotated[bool, Parameter(negative="", show=False)]
-
-WritePage: TypeAlias = Callable[[Callable[[], str]], None]
-"""If `--output` was given: calls a function that makes a page, and writes the page."""
 
 _STDIN: Final = "-"
 _SAMPLE_SIZE: Final = 10
@@ -145,9 +142,8 @@ def plan(
         connection: How to reach the API.
     """
     desired = _read(file, layout, "plan")
-    write_page = _page_writer(output, (*_PAGES, _MARKDOWN))
-    if save is not None:
-        _check_path("--save", save, (_SAVED,))
+    _check_path("--output", output, (*_PAGES, _MARKDOWN))
+    _check_path("--save", save, (_SAVED,))
     with _client(connection) as (runner, wavix):
         fleet_plan = runner.run(_plan(wavix, desired))
     notes = [f"Safety: {note}"] if (note := refusal_note(fleet_plan)) else []
@@ -161,7 +157,7 @@ def plan(
         else:
             out(wide=True).print(Text("\n".join([fleet_plan.table(limit), *notes])), soft_wrap=True)
     is_markdown = output is not None and output.suffix.lower() == _MARKDOWN
-    write_page(lambda: (plan_markdown if is_markdown else plan_page)(fleet_plan))
+    _write_page(output, lambda: (plan_markdown if is_markdown else plan_page)(fleet_plan))
     if save is not None:
         fleet_plan.save(save)
     if fleet_plan.missing_count:
@@ -272,7 +268,7 @@ def apply(
     check_outputs(file, {"--journal": journal, "--output": output, "--write-back": write_back})
     outcomes = WriteBack(write_back, file, layout, FleetStatus.UNCHANGED)
     source = fleet.read_plan(file) if saved else _read(file, layout, "apply")
-    write_page = _page_writer(output)
+    _check_path("--output", output)
     safety = safety_options.safety()
     with _client(connection) as (runner, wavix):
         fleet_plan = source if isinstance(source, Plan) else runner.run(_plan(wavix, source))
@@ -301,7 +297,7 @@ def apply(
             )  # fmt: skip
 
         outcome = _run(runner, wavix, start_run)
-    code = _finish(outcome, journal_path, write_page, fleet_plan.base_url, as_json=as_json)
+    code = _finish(outcome, journal_path, output, fleet_plan.base_url, as_json=as_json)
     if outcomes.is_wanted and (report := outcome.report or (journal_path and fleet.status(journal_path))):
         for result in report.results():
             outcomes.add(result.id, result.number, result.status, result.reason)
@@ -332,7 +328,7 @@ def resume(
         output: Also write the report to this .html file.
         connection: How to reach the API.
     """
-    write_page = _page_writer(output)
+    _check_path("--output", output)
 
     with _client(connection) as (runner, wavix):
         outcome = _run(
@@ -340,7 +336,7 @@ def resume(
             wavix,
             lambda client, on_progress: fleet.resume(client, journal, stale=stale, on_progress=on_progress),
         )
-    return _finish(outcome, journal, write_page, wavix.base_url, as_json=as_json)
+    return _finish(outcome, journal, output, wavix.base_url, as_json=as_json)
 
 
 def status(journal: Path, /, *, as_json: Json = False, output: Path | None = None) -> ExitCode:
@@ -356,9 +352,9 @@ def status(journal: Path, /, *, as_json: Json = False, output: Path | None = Non
         as_json: Print the report as one JSON object.
         output: Also write the report to this .html file.
     """
-    write_page = _page_writer(output)
+    _check_path("--output", output)
     report = fleet.status(journal)
-    _show_report(report, write_page, None, as_json=as_json, interrupted=False)
+    _show_report(report, output, None, as_json=as_json, interrupted=False)
     return code_for_fleet(report)
 
 
@@ -387,7 +383,7 @@ def roll_back(
         output: Also write the report to this .html file.
         connection: How to reach the API.
     """
-    write_page = _page_writer(output)
+    _check_path("--output", output)
     earlier = fleet.status(journal)
 
     def start_run(client: WavixClient, on_progress: OnProgress) -> Awaitable[FleetReport]:
@@ -404,7 +400,7 @@ def roll_back(
             question = f"The roll-back in {journal} at {wavix.base_url} will continue."
         confirm(question, yes=yes)
         outcome = _run(runner, wavix, start_run)
-    return _finish(outcome, journal, write_page, wavix.base_url, as_json=as_json)
+    return _finish(outcome, journal, output, wavix.base_url, as_json=as_json)
 
 
 # --- before a run ---
@@ -527,7 +523,7 @@ def _run(runner: asyncio.Runner, wavix: WavixClient, start_run: StartRun) -> Fle
 
 
 def _finish(
-    outcome: FleetRunOutcome, journal: Path | None, write_page: WritePage, base_url: str, *, as_json: bool
+    outcome: FleetRunOutcome, journal: Path | None, output: Path | None, base_url: str, *, as_json: bool
 ) -> ExitCode:
     report = outcome.report
     if report is None and journal is not None:
@@ -536,46 +532,43 @@ def _finish(
             report = fleet.status(journal)
     if report is None:
         raise Quit(ExitCode.INTERRUPTED, "Interrupted. Nothing was sent.")
-    _show_report(report, write_page, base_url, as_json=as_json, interrupted=outcome.interrupted)
+    _show_report(report, output, base_url, as_json=as_json, interrupted=outcome.interrupted)
     if not report.finished and report.journal is not None:
         _note(f"To continue: {_command('resume', report.journal)}")
     return ExitCode.INTERRUPTED if outcome.interrupted else code_for_fleet(report)
 
 
 def _show_report(
-    report: FleetReport, write_page: WritePage, base_url: str | None, *, as_json: bool, interrupted: bool
+    report: FleetReport, output: Path | None, base_url: str | None, *, as_json: bool, interrupted: bool
 ) -> None:
     with keep_exit_code():
         if as_json:
             write_report(report, interrupted=interrupted)
         else:
             show_run(out(), report, interrupted=interrupted)
-    write_page(lambda: run_page(report, base_url=base_url, interrupted=interrupted))
+    try:
+        _write_page(output, lambda: run_page(report, base_url=base_url, interrupted=interrupted))
+    except Quit as quit_:
+        # The exit code must tell how the run ended.
+        _note(f"wavix-async: {quit_.message}")
 
 
-def _page_writer(output: Path | None, suffixes: tuple[str, ...] = _PAGES) -> WritePage:
-    """Check `--output` before the run begins, and return the function that writes the page.
-
-    Raises:
-        Quit: The page cannot be written there.
-    """
+def _write_page(output: Path | None, make: Callable[[], str]) -> None:
     if output is None:
-        return lambda _: None
-    _check_path("--output", output, suffixes)
-
-    def write(make: Callable[[], str]) -> None:
-        try:
-            output.write_text(make(), encoding="utf-8", errors="backslashreplace")
-        except OSError as error:
-            raise Quit(ExitCode.FAILED, f"Cannot write --output {output}: {error.strerror}.") from None
-
-    return write
+        return
+    try:
+        output.write_text(make(), encoding="utf-8", errors="backslashreplace")
+    except OSError as error:
+        raise Quit(ExitCode.FAILED, f"Cannot write --output {output}: {error.strerror}.") from None
 
 
-def _check_path(option: str, path: Path, suffixes: tuple[str, ...]) -> None:
+def _check_path(option: str, path: Path | None, suffixes: tuple[str, ...] = _PAGES) -> None:
+    """Check a path before the run begins."""
+    if path is None:
+        return
     if path.suffix.lower() not in suffixes:
-        listed = " or ".join(suffix for suffix in suffixes if suffix != ".htm")
-        raise Quit(ExitCode.USAGE, f"{option} {path}: the suffix must be {listed}.")
+        known = " or ".join(suffix for suffix in suffixes if suffix != ".htm")
+        raise Quit(ExitCode.USAGE, f"{option} {path}: the suffix must be {known}.")
     if not path.parent.is_dir() or path.is_dir():
         raise Quit(ExitCode.USAGE, f"Cannot write {option} {path}: the path must be a file in an existing directory.")
 
