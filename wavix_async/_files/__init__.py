@@ -4,7 +4,7 @@ from wavix_async._aio import Lock, check_path, is_held, temporary_file
 from wavix_async._files.fields import FIELDS, is_text, settable_of, settings_of, to_json, update_from, update_from_json
 from wavix_async._files.formats import SUFFIXES, RowLayout, read_rows, suffix_of, table_records
 from wavix_async._files.objects import json_texts
-from wavix_async._files.problems import Place, Problem, did_you_mean, listed, mistakes
+from wavix_async._files.problems import Place, Problem, Problems, did_you_mean, listed, mistakes
 from wavix_async._files.rows import (
     NOT_A_PHONE,
     READ_ONLY,
@@ -75,6 +75,7 @@ __all__ = [
     # problems
     "Place",
     "Problem",
+    "Problems",
     "did_you_mean",
     "listed",
     "mistakes",

@@ -7,7 +7,7 @@ from typing import Final
 
 import attrs
 
-__all__ = ["Place", "Problem", "did_you_mean", "listed", "mistakes"]
+__all__ = ["Place", "Problem", "Problems", "did_you_mean", "listed", "mistakes"]
 
 _SHOWN: Final = 20
 _LONGEST: Final = 600
@@ -53,6 +53,39 @@ class Problem:
 
     def __str__(self) -> str:
         return f"{place}: {self.message}" if (place := str(self.place)) else self.message
+
+
+class Problems:
+    """Collects problems; keeps the first of them, and counts all.
+
+    Args:
+        most: How many to keep.
+    """
+
+    def __init__(self, most: int = 1_000) -> None:
+        self._most = most
+        self.kept: list[Problem] = []
+        self.count = 0
+
+    def add(self, problem: Problem) -> None:
+        """Add a problem."""
+        self.count += 1
+        if len(self.kept) < self._most:
+            self.kept.append(problem)
+
+    def merge(self, others: "Problems") -> None:
+        """Add another collection, in the order of the lines."""
+        both = [*self.kept, *others.kept]
+        self.kept = sorted(both, key=lambda problem: problem.place.line or 0)[: self._most]
+        self.count += others.count
+
+    def text(self, name: str) -> str:
+        """Return a text with their number and the first twenty of them.
+
+        Args:
+            name: The name of the file.
+        """
+        return mistakes(name, map(str, self.kept), self.count)
 
 
 def mistakes(name: str, lines: Iterable[str], count: int) -> str:

@@ -1,14 +1,12 @@
 """The errors of `wavix_async.fleet`, in addition to those of the client."""
 
 from collections.abc import Sequence
-from typing import ClassVar, Final
+from typing import ClassVar
 
 from wavix_async import InputError, JournalError, Outcome, WavixError
-from wavix_async._files import Problem, listed, mistakes
+from wavix_async._files import Problem, Problems, listed
 
-__all__ = ["FleetFileError", "JournalError", "MissingNumbersError", "Problems", "SafetyError", "StalePlanError"]
-
-_KEPT: Final = 1_000
+__all__ = ["FleetFileError", "JournalError", "MissingNumbersError", "SafetyError", "StalePlanError", "file_error"]
 
 
 class FleetFileError(InputError):
@@ -88,30 +86,6 @@ class MissingNumbersError(InputError):
         return type(self), (self.numbers, self.count)
 
 
-class Problems:
-    """Collects problems; keeps the first thousand, and counts all of them."""
-
-    def __init__(self) -> None:
-        self.kept: list[Problem] = []
-        self.count = 0
-
-    def add(self, problem: Problem) -> None:
-        """Add a problem."""
-        self.count += 1
-        if len(self.kept) < _KEPT:
-            self.kept.append(problem)
-
-    def merge(self, others: "Problems") -> None:
-        """Add another collection, in the order of the lines."""
-        both = [*self.kept, *others.kept]
-        self.kept = sorted(both, key=lambda problem: problem.place.line or 0)[:_KEPT]
-        self.count += others.count
-
-    def error(self, name: str) -> FleetFileError:
-        """Return an error with all collected problems.
-
-        Args:
-            name: The name of the file.
-        """
-        message = mistakes(name, map(str, self.kept), self.count)
-        return FleetFileError(message, problems=self.kept, count=self.count)
+def file_error(name: str, problems: Problems) -> FleetFileError:
+    """Return an error with all problems of a file."""
+    return FleetFileError(problems.text(name), problems=problems.kept, count=problems.count)

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import IO, Any, Final
 
-from wavix_async._files import Problem, UnreadableError, json_texts, mistakes, table_records, unpack
+from wavix_async._files import Place, Problem, Problems, UnreadableError, json_texts, table_records, unpack
 from wavix_async.cli._api.kinds import Kind
 from wavix_async.cli._api.options import Option, field_kinds, make, python_names
 from wavix_async.cli._exit import ExitCode, Quit
@@ -43,18 +43,15 @@ class Bodies:
         Raises:
             Quit: A row is wrong, or there is none; the message names the first wrong rows.
         """
-        problems: list[str] = []
-        wrong = keyed = 0
+        problems, keyed = Problems(_MAX_SHOWN), 0
         for line, found in self._read():
             self._count += 1
             if isinstance(found, str):
-                wrong += 1
-                if len(problems) < _MAX_SHOWN:
-                    problems.append(f"{self._name}, line {line}: {found}")
-                continue
-            keyed += found[0] is not None
-        if wrong:
-            raise Quit(ExitCode.USAGE, mistakes(self._name, problems, wrong))
+                problems.add(Problem(Place(self._name, line), found))
+            else:
+                keyed += found[0] is not None
+        if problems.count:
+            raise Quit(ExitCode.USAGE, problems.text(self._name))
         if not self._count:
             raise Quit(ExitCode.USAGE, f"{self._name} has no rows.")
         if keyed not in (0, self._count):

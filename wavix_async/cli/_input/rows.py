@@ -4,7 +4,7 @@ import shutil
 import stat
 import sys
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO, Any, cast
@@ -17,6 +17,7 @@ from wavix_async._files import (
     Item,
     Place,
     Problem,
+    Problems,
     Row,
     RowLayout,
     Rules,
@@ -36,14 +37,12 @@ class RowCheck:
     Attributes:
         total: How many rows are valid.
         fields: For each field, how many rows change it.
-        problems: The first problems.
-        wrong: How many problems there are in total.
+        problems: The problems, of which only the first are kept.
     """
 
     total: int
     fields: Counter[str]
-    problems: Sequence[Problem]
-    wrong: int
+    problems: Problems
 
 
 @attrs.frozen
@@ -75,8 +74,7 @@ class Rows:
         """
         lines: dict[int | None, int] = {}
         fields: Counter[str] = Counter()
-        problems: list[Problem] = []
-        wrong = 0
+        problems = Problems(show)
         for item in self._read():
             if isinstance(item, Row):
                 first = lines.setdefault(item.id, item.line)
@@ -84,10 +82,8 @@ class Rows:
                     fields.update(item.change.values.keys())
                     continue
                 item = Problem(Place("", item.line, item.column, "id"), f"number {item.id} is already in line {first}.")
-            wrong += 1
-            if len(problems) < show:
-                problems.append(item)
-        return RowCheck(len(lines), fields, problems, wrong)
+            problems.add(item)
+        return RowCheck(len(lines), fields, problems)
 
     def __iter__(self) -> Iterator[tuple[int, NumberUpdate]]:
         for item in self._read():
