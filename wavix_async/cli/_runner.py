@@ -10,10 +10,10 @@ from typing import Any, Final
 import attrs
 
 from wavix_async import BulkReport, BulkResult, BulkRun, WavixError
-from wavix_async.cli._output import Display, ReadProgress
+from wavix_async.cli._output import Display, ReadProgress, alongside
 from wavix_async.cli._process import stop_signals
 
-__all__ = ["Interrupts", "RunOutcome", "interruptible", "on_stop_signal", "run_bulk", "show_progress"]
+__all__ = ["Interrupts", "RunOutcome", "interruptible", "on_stop_signal", "run_bulk"]
 
 GRACE = 5.0
 """Seconds that requests in flight get after the first Ctrl-C."""
@@ -88,17 +88,6 @@ async def run_bulk(
     return RunOutcome(run.report, interrupts.count > 0, input_error, output_error)
 
 
-@asynccontextmanager
-async def show_progress(display: Display, read_progress: ReadProgress) -> AsyncGenerator[None]:
-    """Show the progress of a run while the block runs."""
-    showing = asyncio.ensure_future(display.follow(read_progress))
-    try:
-        yield
-    finally:
-        showing.cancel()
-        await asyncio.wait([showing])
-
-
 @attrs.define
 class Interrupts:
     """Counts how many times the user pressed Ctrl-C.
@@ -138,7 +127,7 @@ async def interruptible(
             task.cancel()
 
     with on_stop_signal(on_interrupt):
-        async with show_progress(display, read_progress):
+        async with alongside(display.follow(read_progress)):
             try:
                 yield interrupts
             except asyncio.CancelledError:

@@ -208,12 +208,8 @@ class Executor:
                     # The API answered this change with a third value, so it may be the API's own form of ours.
                     self._record(each.id, "unknown", attempts, f"{each.difference}{_THIRD_VALUE}")
                 elif each.state == "conflict" and self._stale != "write":
-                    self._record(
-                        each.id,
-                        self._conflict_status,
-                        attempts,
-                        f"changed by somebody else meanwhile: {each.difference}",
-                    )
+                    reason = f"changed by somebody else meanwhile: {each.difference}"
+                    self._record(each.id, self._conflict_status, attempts, reason)
                 else:
                     self._record(each.id, "again", attempts)
 
@@ -232,9 +228,8 @@ class Executor:
                 await self._journal.set_before(conflicts)
             elif self._stale == "skip":
                 for each in conflicts:
-                    self._record(
-                        each.id, self._conflict_status, reason=f"changed since the plan was made: {each.difference}"
-                    )
+                    reason = f"changed since the plan was made: {each.difference}"
+                    self._record(each.id, self._conflict_status, reason=reason)
             for each in comparisons:
                 if each.needs_no_request and each.touched:
                     self._record(each.id, "updated", reason="read back")

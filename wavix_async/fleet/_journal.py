@@ -108,6 +108,9 @@ INSERT INTO outcome (run, id, state, reason, touched)
 SELECT i.run, i.id, 'unknown', ?, 1 FROM {_JOINED} AND {OPEN}
 ON CONFLICT DO UPDATE SET state = excluded.state, reason = excluded.reason, touched = max(touched, 1)
 """  # noqa: S608 - constants
+_SET_COUNTS: Final = (
+    "UPDATE run SET elapsed = ?, requests = ?, rate_limited = ?, stopped_by = ?, refused = ? WHERE no = ?"
+)
 _PAIRS: Final = """
 SELECT DISTINCT id, number FROM item WHERE number IS NOT NULL ORDER BY id * 2654435761 % 4294967296 LIMIT 20
 """
@@ -322,18 +325,9 @@ class Journal:
         self, *, elapsed: float, requests: int, rate_limited: int, stopped_by: str | None, refused: bool
     ) -> None:
         """Add the time and requests of this process, and the reason if it stopped early."""
-        await self.database.run(
-            _execute,
-            "UPDATE run SET elapsed = ?, requests = ?, rate_limited = ?, stopped_by = ?, refused = ? WHERE no = ?",
-            (
-                self.run.elapsed + elapsed,
-                self.run.requests + requests,
-                self.run.rate_limited + rate_limited,
-                stopped_by,
-                int(refused),
-                self.run.no,
-            ),
-        )
+        run = self.run
+        counts = run.elapsed + elapsed, run.requests + requests, run.rate_limited + rate_limited
+        await self.database.run(_execute, _SET_COUNTS, (*counts, stopped_by, int(refused), run.no))
 
 
 def begin_run(
@@ -387,10 +381,7 @@ def _add_sample(connection: sqlite3.Connection, run: int, sample: Sample) -> Non
     with transaction(connection):
         connection.execute("INSERT INTO sample VALUES (?, ?, ?, ?, ?, ?, ?)", (run, *attrs.astuple(sample)))
         # If the process is killed, `resume` continues from these counts.
-        connection.execute(
-            "UPDATE run SET elapsed = ?, requests = ?, rate_limited = ?, stopped_by = NULL, refused = 0 WHERE no = ?",
-            (sample.at, sample.requests, sample.rate_limited, run),
-        )
+        connection.execute(_SET_COUNTS, (sample.at, sample.requests, sample.rate_limited, None, 0, run))
 
 
 def _claim(

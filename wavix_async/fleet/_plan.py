@@ -157,15 +157,8 @@ class Plan:
         for change in islice(self.changes(), limit):
             for index, field in enumerate(change.fields):
                 number_id, number = ("", "") if index else (str(change.id), _text(change.number or "-"))
-                rows.append(
-                    (
-                        number_id,
-                        number,
-                        field.field,
-                        _cell(field.before, field.after),
-                        _cell(field.after, field.before),
-                    )
-                )
+                before, after = _cell(field.before, field.after), _cell(field.after, field.before)
+                rows.append((number_id, number, field.field, before, after))
         if len(rows) > 1:
             widths = [max(len(row[column]) for row in rows) for column in range(4)]
             for row in rows:
@@ -402,17 +395,10 @@ def _compare(
         if not differing:
             unchanged.append(number.id)
             continue
-        settings, after = settings_of(number), to_dict(update)
+        settings, wanted = settings_of(number), to_dict(update)
         phone = number.number if isinstance(number.number, str) and is_text(number.number) else None
-        rows.append(
-            (
-                number.id,
-                phone,
-                to_json({name: settings[name] for name in differing}),
-                to_json({name: after[name] for name in differing}),
-                False,
-            )
-        )
+        before, after = (to_json({name: values[name] for name in differing}) for values in (settings, wanted))
+        rows.append((number.id, phone, before, after, False))
     if rows:
         builder.add_changes(rows)
     if unchanged:

@@ -40,12 +40,13 @@ from wavix_async.cli._exit import ExitCode, Quit, code_for_report, is_disk_full
 from wavix_async.cli._options import Connection
 from wavix_async.cli._output import (
     Display,
+    alongside,
     quit_for_results,
     report_json,
     result_file,
     result_json,
     show_report,
-    ticking,
+    tick,
 )
 from wavix_async.cli._prompts import confirm
 from wavix_async.cli._runner import run_bulk
@@ -346,7 +347,7 @@ class _Running:
                 value = getattr(target, self._method.names[-1])(*positional, **keywords)
                 if getattr(value, "makes_many_calls", False):
                     return await self._bulk(value)
-                async with ticking(err(), lambda: self._told):
+                async with alongside(tick(err(), lambda: self._told)):
                     found = await self._resolve(value)
                 self.ended = True
                 # What a command has changed or sent is so, whether or not its answer can be shown. A list is a search.

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
 from itertools import count, islice
 from pathlib import Path
-from typing import Annotated, Final, Literal, NoReturn
+from typing import Annotated, Final, Literal, NoReturn, TypeAlias
 
 import attrs
 from cyclopts import Parameter, validators
@@ -16,7 +16,7 @@ from rich.text import Text
 
 from wavix_async import WavixClient, fleet
 from wavix_async._files import Rules, listed
-from wavix_async.cli._commands.fleet_runner import FleetRunOutcome, OnProgress, StartRun, run_fleet, with_progress
+from wavix_async.cli._commands.fleet_runner import OnProgress, StartRun, run_fleet, with_progress
 from wavix_async.cli._console import err, keep_exit_code, one_line, out, suppress_broken_pipe, write_json
 from wavix_async.cli._exit import ExitCode, Quit, code_for_fleet
 from wavix_async.cli._html import plan_page, run_page
@@ -41,6 +41,7 @@ __all__ = ["apply", "drift", "export", "plan", "resume", "roll_back", "status"]
 Format = Annotated[Layout | None, Parameter(name="--format")]
 Input = Annotated[str, Parameter(allow_leading_hyphen=True)]
 Hidden = Annotated[bool, Parameter(negative="", show=False)]
+_Ran: TypeAlias = tuple[FleetReport | None, bool]
 
 _STDIN: Final = "-"
 _SAMPLE_SIZE: Final = 10
@@ -296,9 +297,9 @@ def apply(
                 on_progress=on_progress,
             )  # fmt: skip
 
-        outcome = _run(runner, wavix, start_run)
-    code = _finish(outcome, journal_path, output, fleet_plan.base_url, as_json=as_json)
-    if outcomes.is_wanted and (report := outcome.report or (journal_path and fleet.status(journal_path))):
+        ran = _run(runner, wavix, start_run)
+    code = _finish(ran, journal_path, output, fleet_plan.base_url, as_json=as_json)
+    if outcomes.is_wanted and (report := ran[0] or (journal_path and fleet.status(journal_path))):
         for result in report.results():
             outcomes.add(result.id, result.number, result.status, result.reason)
         outcomes.write(Rules(allow_no_changes=True))
@@ -331,12 +332,12 @@ def resume(
     _check_path("--output", output)
 
     with _client(connection) as (runner, wavix):
-        outcome = _run(
+        ran = _run(
             runner,
             wavix,
             lambda client, on_progress: fleet.resume(client, journal, stale=stale, on_progress=on_progress),
         )
-    return _finish(outcome, journal, output, wavix.base_url, as_json=as_json)
+    return _finish(ran, journal, output, wavix.base_url, as_json=as_json)
 
 
 def status(journal: Path, /, *, as_json: Json = False, output: Path | None = None) -> ExitCode:
@@ -399,8 +400,8 @@ def roll_back(
         else:
             question = f"The roll-back in {journal} at {wavix.base_url} will continue."
         confirm(question, yes=yes)
-        outcome = _run(runner, wavix, start_run)
-    return _finish(outcome, journal, output, wavix.base_url, as_json=as_json)
+        ran = _run(runner, wavix, start_run)
+    return _finish(ran, journal, output, wavix.base_url, as_json=as_json)
 
 
 # --- before a run ---
@@ -508,7 +509,7 @@ def _show_plan(fleet_plan: Plan, journal_path: Path | None, *, resuming: bool) -
         console.print(Text(f"{what} {journal_path}", style="dim"), soft_wrap=True)
 
 
-def _run(runner: asyncio.Runner, wavix: WavixClient, start_run: StartRun) -> FleetRunOutcome:
+def _run(runner: asyncio.Runner, wavix: WavixClient, start_run: StartRun) -> _Ran:
     try:
         return runner.run(run_fleet(wavix, start_run))
     except StalePlanError as error:
@@ -522,20 +523,18 @@ def _run(runner: asyncio.Runner, wavix: WavixClient, start_run: StartRun) -> Fle
 # --- after a run ---
 
 
-def _finish(
-    outcome: FleetRunOutcome, journal: Path | None, output: Path | None, base_url: str, *, as_json: bool
-) -> ExitCode:
-    report = outcome.report
+def _finish(ran: _Ran, journal: Path | None, output: Path | None, base_url: str, *, as_json: bool) -> ExitCode:
+    report, interrupted = ran
     if report is None and journal is not None:
         # After a second Ctrl-C there is no report: the journal has the results until then.
         with suppress(JournalError):
             report = fleet.status(journal)
     if report is None:
         raise Quit(ExitCode.INTERRUPTED, "Interrupted. Nothing was sent.")
-    _show_report(report, output, base_url, as_json=as_json, interrupted=outcome.interrupted)
+    _show_report(report, output, base_url, as_json=as_json, interrupted=interrupted)
     if not report.finished and report.journal is not None:
         _note(f"To continue: {_command('resume', report.journal)}")
-    return ExitCode.INTERRUPTED if outcome.interrupted else code_for_fleet(report)
+    return ExitCode.INTERRUPTED if interrupted else code_for_fleet(report)
 
 
 def _show_report(
