@@ -21,7 +21,7 @@ def check_path(path: object, name: str) -> Path:
         name: The name of the argument, for the error.
 
     Raises:
-        InputError: It is not a path, is empty, has a character that no path has, ends in a directory, or is a loop of
+        InputError: It is not a path, is blank, has a character that no path has, ends in a directory, or is a loop of
             symbolic links.
     """
     try:

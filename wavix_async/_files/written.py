@@ -31,8 +31,10 @@ _SCHEMA: Final = (
 def replacing(target: Path) -> Iterator[IO[str]]:
     """Open a temporary file beside the target; it replaces the target on success, and is deleted on failure.
 
+    Of a link, the file that it leads to is replaced.
     Only the user can read it, unless it replaces a file that others can read.
     """
+    target = Path(os.path.realpath(target))
     temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
     if os.path.exists(target) and not os.path.isfile(target):
         raise OSError(errno.EINVAL, "it is not a file")

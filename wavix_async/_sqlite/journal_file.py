@@ -11,7 +11,7 @@ After that, sqlite writes the first file again only once `-wal` has 32 MB, so th
 import os
 import sqlite3
 from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Final, Literal
 
@@ -77,6 +77,9 @@ def open_journal(
     has_wal = path is not None and _has_wal(path)
     if path is not None:
         _check_readable(path)
+        # Only the user can read a new file: it has phone numbers and settings. Its `-wal` file gets the same mode.
+        with suppress(OSError):
+            os.close(os.open(path, os.O_CREAT | os.O_EXCL, 0o600))
     database = Database(path)
     try:
         with _not_a_journal(path):

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 from collections.abc import Iterable, Iterator
 from itertools import chain
 from pathlib import Path
@@ -25,7 +24,7 @@ def write_lines(path: Path, lines: Iterable[dict[str, Any]]) -> None:
     """
     digest = hashlib.sha256()
     try:
-        with replacing(Path(os.path.realpath(path))) as stream:
+        with replacing(path) as stream:
             for line in chain([{"plan": _KIND}], lines):
                 text = f"{to_json(line)}\n"
                 digest.update(text.encode())
