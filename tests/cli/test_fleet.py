@@ -302,16 +302,6 @@ class TestApply:
         assert cli("fleet", "apply", "FLEET.PLAN", "--yes", "--json").json["updated"] == 3
 
     @pytest.mark.req_35
-    def test_a_page_that_cannot_be_written_changes_no_exit_code(self, cli: Cli, sandbox: Sandbox, place: Path):
-        (place / "run.html").symlink_to("/dev/full")
-        file = wish(place / "fleet.csv", 3)
-        more = ("--yes", "--json", "--write-back", "out.csv")
-        ran = cli("fleet", "apply", file, "--output", "run.html", *more)
-        assert (ran.code, ran.json["updated"], done(sandbox)) == (0, 3, 3)
-        assert "Cannot write --output run.html: No space left on device." in ran.err
-        assert "updated" in (place / "out.csv").read_text()
-        assert cli("fleet", "status", "fleet.run.sqlite", "--output", "run.html").code == 0
-
     def test_its_files_must_not_replace_each_other(self, cli: Cli, sandbox: Sandbox, place: Path):
         """The outcomes of the rows would replace the journal, and with it the way back."""
         file = wish(place / "fleet.csv", 3)
