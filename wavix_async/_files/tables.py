@@ -4,7 +4,7 @@ import csv
 import io
 import re
 import zipfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from functools import lru_cache
 from itertools import chain
 from typing import IO, TYPE_CHECKING, Any, Final, TypeAlias
@@ -38,9 +38,9 @@ from wavix_async._files.values import ValueProblem, WrongValues, from_text
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
 
-__all__ = ["Record", "cell_text", "column_name", "csv_records", "excel_records", "guard", "read_table"]
+__all__ = ["KNOWN", "Record", "cell_text", "column_name", "csv_records", "excel_records", "guard", "read_table"]
 
-_KNOWN: Final = (*KEYS, *FIELDS, *READ_ONLY)
+KNOWN: Final = (*KEYS, *FIELDS, *READ_ONLY)
 _DELIMITERS: Final = ",;\t|"
 # Excel reads and writes such a line before the header.
 _SEPARATOR_LINE: Final = re.compile(r'"?sep=(?P<delimiter>[,;\t|])"?[,;\t|]*\s*', re.IGNORECASE)
@@ -81,11 +81,12 @@ def column_name(cell: str) -> str:
 # --- the records of a file ---
 
 
-def csv_records(stream: io.BufferedReader) -> Iterator[Record | Problem]:
+def csv_records(stream: io.BufferedReader, columns: Collection[str] = KNOWN) -> Iterator[Record | Problem]:
     """Yield the rows of CSV, the header first, without blank rows. The header decides which sign separates the cells.
 
     Args:
         stream: The unpacked bytes.
+        columns: The names that the header may have.
 
     Raises:
         UnreadableError: The file is not text, or is damaged.
@@ -100,7 +101,7 @@ def csv_records(stream: io.BufferedReader) -> Iterator[Record | Problem]:
         before += 1
     else:
         return
-    delimiter = delimiter or _delimiter_of(first)
+    delimiter = delimiter or _delimiter_of(first, columns)
     reader = csv.reader(chain([first], lines), delimiter=delimiter, strict=True)
     while True:
         line = before + reader.line_num + 1
@@ -116,13 +117,13 @@ def csv_records(stream: io.BufferedReader) -> Iterator[Record | Problem]:
                 yield Record(line, last, cells, delimiter, last != line)
 
 
-def _delimiter_of(header: str) -> str:
+def _delimiter_of(header: str, columns: Collection[str]) -> str:
     def known(delimiter: str) -> int:
         try:
             cells = next(csv.reader([header], delimiter=delimiter))
         except csv.Error:
             return 0
-        return sum(column_name(cell) in _KNOWN for cell in cells)
+        return sum(column_name(cell) in columns for cell in cells)
 
     return max(_DELIMITERS, key=known)
 
@@ -281,11 +282,11 @@ class _Table:
         for index, name in enumerate(self._columns):
             if name and name in self._columns[:index]:
                 yield Problem(self._place(line, index), "duplicate column: remove one.")
-            elif name and name not in _KNOWN:
+            elif name and name not in KNOWN:
                 is_known = False
                 yield Problem(
                     self._place(line, index),
-                    f"unknown column; the columns are {rules.columns}." + did_you_mean(name, _KNOWN),
+                    f"unknown column; the columns are {rules.columns}." + did_you_mean(name, KNOWN),
                 )
             elif name in rules.common:
                 yield Problem(self._place(line, index), ALSO_A_FLAG)

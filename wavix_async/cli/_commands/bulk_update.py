@@ -139,9 +139,9 @@ def _check_writable(failures_to: Path | None) -> None:
 
 def _check_rows(rows: Rows) -> RowCheck:
     checked = rows.check(_MAX_PROBLEMS_SHOWN)
-    if checked.wrong:
-        lines = (f"{rows.name}, {problem}" for problem in checked.problems)
-        raise Quit(ExitCode.USAGE, mistakes(rows.name, lines, checked.wrong))
+    if wrong := checked.problems.count:
+        lines = (f"{rows.name}, {problem}" for problem in checked.problems.kept)
+        raise Quit(ExitCode.USAGE, mistakes(rows.name, lines, wrong))
     if not checked.total:
         raise Quit(ExitCode.USAGE, f"{rows.name} has no rows.")
     return checked

@@ -105,7 +105,8 @@ class WriteBack:
                 source.seek(0)
                 self._outcomes.write(source, cast("RowLayout | None", self._layout), rules, self._target)
             except (OSError, UnreadableError) as error:
-                err().print(f"Cannot write --write-back {self._target}: {error}.", markup=False, soft_wrap=True)
+                why = getattr(error, "strerror", None) or error
+                err().print(f"wavix-async: Cannot write --write-back {self._target}: {why}.", soft_wrap=True)
 
     def _reopen(self) -> IO[bytes]:
         if _state(self._file) != self._before:
