@@ -241,9 +241,15 @@ async def test_rolling_back_keeps_what_a_colleague_had_set_before_the_run(
     if stale == "write":
         sandbox.change(FIRST, call_status_url=url("colleague"))
     before = dict(sandbox.numbers)
-    journal = tmp_path / "run.sqlite"
-    report = await fleet.apply(wavix, plan, journal=journal, stale=stale)
+    journal, copy = tmp_path / "run.sqlite", tmp_path / "copy.sqlite"
+
+    def copy_without_wal(now: fleet.FleetProgress) -> None:
+        if now.phase == "sending" and not copy.exists():
+            shutil.copy(journal, copy)
+
+    report = await fleet.apply(wavix, plan, journal=journal, stale=stale, on_progress=copy_without_wal)
     assert report.updated == 3
+    assert [each.fields for each in fleet.status(copy).results()] == [each.fields for each in report.results()]
     assert (await fleet.roll_back(wavix, journal)).updated == 3
     assert sandbox.numbers == before
 

@@ -25,7 +25,7 @@ import attrs
 
 from wavix_async import JournalError, Number, WavixClient, _sqlite
 from wavix_async._aio import Lock
-from wavix_async._sqlite import Database, lock_journal, transaction
+from wavix_async._sqlite import Database, begin_writing, lock_journal, transaction
 from wavix_async.fleet._account import AccountReader, Ids
 from wavix_async.fleet._comparison import Comparison, compare
 from wavix_async.fleet._errors import SafetyError
@@ -308,6 +308,8 @@ class Journal:
         """Replace the values before the change of some ids with those that other clients have set since."""
         if rows := [(before, self.run.no, number_id) for number_id, before in found]:
             await self.database.run(_set_before, rows)
+            # A copy without the `-wal` file must have these values, too.
+            await self.database.run(begin_writing, self.database)
 
     async def mark_unverified_pending(self, reason: str) -> None:
         """Mark confirmed changes that were not read back as pending."""
