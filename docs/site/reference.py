@@ -21,6 +21,7 @@ import attrs
 import wavix_async
 from docs.site import docstrings
 from wavix_async import UNSET, WavixClient, models
+from wavix_async._codes import CODES, MESSAGES, message_page
 from wavix_async.webhooks import KINDS
 
 PACKAGE: Final = "wavix_async"
@@ -125,7 +126,10 @@ def generated(what: str, part: str) -> str:
     - `summary PART`: a table of its names with their first sentences.
     - `options NAME`: a table of the parameters of a class or a function, with their defaults.
     - `kinds`: a table of the kinds of webhook events.
+    - `codes`: tables of the codes and words of the API, with what each means.
     """
+    if what == "codes":
+        return _codes()
     if what == "options":
         return _options(part)
     if what == "kinds":
@@ -141,6 +145,20 @@ def generated(what: str, part: str) -> str:
         rows = [f"| `{name.path.rpartition('.')[2]}` | {_first_sentence(name.value)} |" for name in of_part]
         return "\n".join(["| name | what it is |", "|---|---|", *rows])
     raise ValueError(f"unknown: {what}")
+
+
+def _codes() -> str:
+    """Return a table for each group of the API's codes and words."""
+    parts = []
+    for group, found in itertools.groupby(CODES, key=lambda code: code.group):
+        rows = []
+        for code in found:
+            page = message_page(code.code) if group == MESSAGES else None
+            shown = f"[`{code.code}`]({page})" if page else f"`{code.code}`"
+            rows.append(f"| {shown} | {code.meaning} | {code.remedy} |")
+        title = "messages (code of an error)" if group == MESSAGES else group
+        parts.append("\n".join([f"## {title[0].upper()}{title[1:]}\n", "| code | meaning | what to do |", "|---|---|---|", *rows]))
+    return "\n\n".join(parts)
 
 
 def _options(path: str) -> str:
