@@ -18,7 +18,9 @@ def label(app: Sphinx, page: nodes.document, name: str) -> None:
     for table in page.findall(nodes.table):
         heads = [row for head in table.findall(nodes.thead) for row in head.findall(nodes.row)]
         titles = [cell.astext() for cell in heads[0].findall(nodes.entry)] if heads else []
-        rows = [list(row.findall(nodes.entry)) for body in table.findall(nodes.tbody) for row in body.findall(nodes.row)]
+        rows = [
+            list(row.findall(nodes.entry)) for body in table.findall(nodes.tbody) for row in body.findall(nodes.row)
+        ]
         for row in rows:
             for title, cell in zip(titles[1:], row[1:], strict=False):
                 cell["label"] = title
