@@ -10,6 +10,7 @@ import attrs
 from docutils import nodes
 from sphinx import addnodes
 from sphinx.domains.python import ObjectEntry
+from sphinx.domains.python._object import PyObject
 from sphinx.errors import PycodeError
 from sphinx.ext import napoleon
 from sphinx.pycode import ModuleAnalyzer
@@ -79,8 +80,10 @@ def _signature(
     _: Sphinx, what: str, name: str, obj: Any, options: Any, signature: str | None, returns: str | None
 ) -> tuple[str | None, str | None] | None:
     """Leave out the signature of a model: its fields follow, with their docs."""
-    if what in {"class", "exception"} and inspect.isclass(obj) and (attrs.has(obj) or issubclass(obj, BaseException)):
-        return "", None
+    if what in {"class", "exception"} and inspect.isclass(obj):
+        has_fields = attrs.has(obj) or issubclass(obj, BaseException)
+        # A protocol is not called.
+        return ("", None) if has_fields or getattr(obj, "_is_protocol", False) else None
     return None
 
 
@@ -194,6 +197,9 @@ def _simplify(_: Sphinx) -> None:
 def setup(app: Sphinx) -> None:
     """Connect what this site does with docstrings, links, tables and the search."""
     app.add_search_language(SearchWords)
+    for field in PyObject.doc_field_types:
+        if field.name == "variable":
+            field.label = "Fields"
     app.set_translator("html", tables.Translator, override=True)
     app.connect("builder-inited", _simplify)
     app.connect("autodoc-process-docstring", _docstring)

@@ -145,7 +145,7 @@ def generated(what: str, part: str) -> str:
         module = f".. py:module:: {PACKAGE}.{part}\n" if importlib.util.find_spec(f"{PACKAGE}.{part}") else ""
         return _rst([module, *(_directive(name.path, name.value) for name in of_part)])
     if what == "summary":
-        rows = [f"| `{name.path.rpartition('.')[2]}` | {_first_sentence(name.value)} |" for name in of_part]
+        rows = [f"| `{name.path.rpartition('.')[2]}` | {_summary(name)} |" for name in of_part]
         return "\n".join(["| name | what it is |", "|---|---|", *rows])
     raise ValueError(f"unknown: {what}")
 
@@ -237,6 +237,14 @@ def _documented(text: str, sections: str = "Args|Attributes") -> dict[str, str]:
 
 def _shown(default: Any) -> str:
     return str(default) if isinstance(default, type(UNSET)) or inspect.isclass(default) else repr(default)
+
+
+def _summary(name: Name) -> str:
+    if inspect.isclass(name.value) or inspect.isroutine(name.value) or inspect.ismodule(name.value):
+        return _first_sentence(name.value)
+    # The docstring of a constant is that of its type.
+    text = _text_of(name.path.rpartition(".")[2], name.value)
+    return " ".join(text.partition("\n\n")[0].split()).replace("|", "\\|")
 
 
 def _first_sentence(value: Any) -> str:
