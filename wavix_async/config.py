@@ -7,9 +7,11 @@ the profile, the default. `WavixClient(...)` reads no file; `WavixClient.from_pr
 import hashlib
 import ipaddress
 import os
+import time
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
-from typing import Any, Final, SupportsIndex
+from typing import IO, Any, Final, SupportsIndex
 
 import attrs
 from yarl import URL
@@ -198,7 +200,10 @@ def read_base_url(base_url: str | None) -> URL:
 
 def _parse_url(text: Secret) -> URL | None:
     try:
-        return URL(str(text).strip())
+        url = URL(str(text).strip())
+        # A host such as `xn--` fails only when it is read.
+        _ = url.host
+        return url
     except (ValueError, IndexError):
         # The message of the parser repeats a part of the text, so it is dropped.
         return None
@@ -251,6 +256,7 @@ def check_seconds(name: str, value: float) -> float:
 _COMMAND_SECONDS: Final = 30.0
 """The longest time of `api_key_command`: it may ask a person to unlock a password manager."""
 _LONGEST_KEY: Final = 16_384
+_LARGEST_FILE: Final = 1_000_000
 _TEXT: Final = ("a text", lambda value: isinstance(value, str) and bool(value.strip()))
 _NUMBER: Final = ("a number greater than 0", lambda value: type(value) in (int, float) and value > 0)
 _FLAG: Final = ("true or false", lambda value: type(value) is bool)
@@ -284,13 +290,25 @@ class ResolvedSettings:
         arguments: The keyword arguments of `WavixClient`. One that is missing has the default of the client.
         key_from: Where the key comes from, in words.
         url_from: Where the base URL comes from, in words.
-        profile: The name of the profile that was read; None: no file was read.
+        profile: The name of the profile that was read; None: no profile was read.
+        from_profile: The names of the arguments that the profile sets.
+        others: If there is no key: the names of the profiles in the file.
     """
 
     arguments: dict[str, Any] = attrs.field(repr=False)
     key_from: str
     url_from: str
     profile: str | None = None
+    from_profile: frozenset[str] = frozenset()
+    others: tuple[str, ...] = ()
+
+    def name_source(self, message: str) -> str:
+        """Return the message about a setting that is wrong, with where the setting comes from."""
+        name, _, rest = message.partition(" ")
+        source = self.url_from if name == "base_url" else f"profile {self.profile!r}"
+        if source == "WAVIX_BASE_URL":
+            return f"{source} {rest}"
+        return f"{name} of {source} {rest}" if name in self.from_profile else message
 
 
 def hide_secrets(settings: dict[str, Any]) -> dict[str, Any]:
@@ -330,12 +348,14 @@ def resolve_settings(profile: str | None = None, given: Mapping[str, Any] | None
         return read_profile(profile, given)
     arguments = {name: value for name, value in (given or {}).items() if value is not None}
     has_key = "api_key" in arguments or os.environ.get("WAVIX_API_KEY", "").strip()
-    if not has_key and (os.environ.get("WAVIX_CONFIG") or os.path.isfile(profiles_file())):
-        tables = _read_tables(profiles_file())
-        if "default" in tables:
+    others: tuple[str, ...] = ()
+    # A link to nowhere and a directory are mistakes: reading them says so.
+    if not has_key and (os.environ.get("WAVIX_CONFIG") or os.path.lexists(profiles_file())):
+        others = tuple(_read_tables(profiles_file()))
+        if "default" in others:
             return read_profile("default", given)
     key_from = _source("api_key", arguments, "WAVIX_API_KEY", "nowhere")
-    return ResolvedSettings(arguments=arguments, key_from=key_from, url_from=_url_source(arguments))
+    return ResolvedSettings(arguments=arguments, key_from=key_from, url_from=_url_source(arguments), others=others)
 
 
 def read_profile(profile: str | None = None, given: Mapping[str, Any] | None = None) -> ResolvedSettings:
@@ -379,7 +399,13 @@ def read_profile(profile: str | None = None, given: Mapping[str, Any] | None = N
     _merge_timeouts(table, arguments)
     if (ca_file := table.pop("ca_file", None)) is not None and "ssl" not in arguments:
         table["ssl"] = _trust(file.parent / os.path.expanduser(ca_file), where)
-    return ResolvedSettings(arguments={**table, **arguments}, key_from=key_from, url_from=url_from, profile=name)
+    return ResolvedSettings(
+        arguments={**table, **arguments},
+        key_from=key_from,
+        url_from=url_from,
+        profile=name,
+        from_profile=frozenset(table) - frozenset(arguments),
+    )
 
 
 def _source(name: str, arguments: Mapping[str, Any], variable: str, otherwise: str) -> str:
@@ -410,11 +436,16 @@ def _read_tables(file: Path) -> dict[str, dict[str, Any]]:
     import tomllib
 
     # Raised outside of the handlers: an error must not refer to one that holds the content of the file.
-    problem, tables, mode = None, {}, 0
+    problem, tables, about = None, {}, None
     try:
         with file.open("rb") as stream:
-            mode = os.fstat(stream.fileno()).st_mode
-            tables = _hide(tomllib.loads(stream.read().decode("utf-8-sig")))
+            about = os.fstat(stream.fileno())
+            content = Secret(stream.read(_LARGEST_FILE + 1).decode("utf-8-sig"))
+        if len(content) > _LARGEST_FILE:
+            problem = f"{file} has more than {_LARGEST_FILE:,} characters: it is no file of profiles."
+        else:
+            tables = _hide(tomllib.loads(content))
+        del content
     except OSError as error:
         missing = isinstance(error, FileNotFoundError | NotADirectoryError)
         hint = ' Write one: [default], and below it api_key_command = "..." or api_key = "...".' if missing else ""
@@ -430,7 +461,7 @@ def _read_tables(file: Path) -> dict[str, dict[str, Any]]:
         raise ConfigurationError(problem)
     for name, table in tables.items():
         _check_table(name, table, file)
-    _check_access(file, mode, tables)
+    _check_access(file, about, tables)
     return tables
 
 
@@ -472,19 +503,20 @@ def _find_table(name: str, file: Path, tables: Mapping[str, dict[str, Any]]) -> 
     return tables[name]
 
 
-def _check_access(file: Path, mode: int, tables: Mapping[str, dict[str, Any]]) -> None:
+def _check_access(file: Path, about: os.stat_result | None, tables: Mapping[str, dict[str, Any]]) -> None:
     """Refuse a file whose secrets other users can read, or whose command or URL other users can change."""
-    if os.name != "posix":
+    if os.name != "posix" or about is None:
         return
+    import shlex
+
+    mode, command = about.st_mode, f"`chmod 600 {shlex.quote(str(file))}`"
     if mode & 0o022:
-        raise ConfigurationError(
-            f"Other users can change {file}, and with it where your key goes: run `chmod 600 {file}`."
-        )
+        raise ConfigurationError(f"Other users can change {file}, and with it where your key goes: run {command}.")
     secrets = [name for table in tables.values() for name in table if name == "api_key" or _is_login(name, table)]
     if mode & 0o044 and secrets:
         raise ConfigurationError(
-            f"Other users can read {file}, which has a secret ({secrets[0]}): run `chmod 600 {file}`, and replace the "
-            "secret if others may have read it."
+            f"Other users can read {file}, which has a secret ({secrets[0]}): run {command}, and replace the secret "
+            "if others may have read it."
         )
 
 
@@ -513,7 +545,6 @@ def _run_command(command: str | list[str], where: str) -> Secret:
             program: the arguments and the output may hold the key.
     """
     import shlex
-    import subprocess
 
     try:
         words = shlex.split(command) if isinstance(command, str) else command
@@ -521,28 +552,57 @@ def _run_command(command: str | list[str], where: str) -> Secret:
         raise ConfigurationError(f"{where}: api_key_command cannot be split into words: {error}.") from None
     if not words or not words[0]:
         raise ConfigurationError(f"{where}: api_key_command names no program.")
-    said = f"{where}: api_key_command ({words[0]})"
-    wrong, done = None, None
-    try:
-        done = subprocess.run(  # noqa: S603 - the user's own command, from a file that only the user can change
-            words, stdin=subprocess.DEVNULL, capture_output=True, timeout=_COMMAND_SECONDS, check=False
-        )
-    except subprocess.TimeoutExpired:
-        wrong = f"did not end within {_COMMAND_SECONDS:g} seconds"
-    except (OSError, ValueError) as error:
-        wrong = f"cannot be run: {getattr(error, 'strerror', None) or 'it has a null character'}"
-    if done is None:
-        # Outside of the handler: the error must not refer to one that holds the output.
-        raise ConfigurationError(f"{said} {wrong}.")
-    printed, code = Secret(done.stdout[: _LONGEST_KEY + 1].decode("utf-8", "replace").strip()), done.returncode
-    del done
-    if code:
-        wrong = f"failed with exit code {code}. Run it in a shell to see why: its output is not shown here"
-    elif not printed:
+    printed, wrong = _read_output([os.path.expanduser(words[0]), *words[1:]])
+    if wrong is None and not printed:
         wrong = "printed nothing. It must print the key"
-    elif len(printed) > _LONGEST_KEY or len(printed.splitlines()) > 1:
+    elif wrong is None and (len(printed) >= _LONGEST_KEY or len(printed.splitlines()) > 1):
         wrong = "printed more than one line. It must print the key alone"
     if wrong is not None:
         del printed
-        raise ConfigurationError(f"{said} {wrong}.")
+        raise ConfigurationError(f"{where}: api_key_command ({words[0]}) {wrong}.")
     return printed
+
+
+def _read_output(words: list[str]) -> tuple[Secret, str | None]:
+    """Run a command, and return the first characters that it prints, and what went wrong."""
+    import subprocess
+    import threading
+
+    output: list[Secret] = []
+
+    def read(stream: IO[bytes]) -> None:
+        with stream:
+            output.append(Secret(stream.read(_LONGEST_KEY + 1).decode("utf-8", "replace")))
+
+    try:
+        process = subprocess.Popen(  # noqa: S603 - the user's own command, from a file that only the user can change
+            words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+        )
+    except (OSError, ValueError) as error:
+        return Secret(), f"cannot be run: {getattr(error, 'strerror', None) or 'it has a null character'}"
+    ends = time.monotonic() + _COMMAND_SECONDS
+    # In a thread, because a child of the command may keep the pipe open, and a read with a limit needs no memory.
+    reader = threading.Thread(target=read, args=(process.stdout,), daemon=True)
+    try:
+        reader.start()
+        reader.join(_COMMAND_SECONDS)
+        is_late = reader.is_alive()
+        if not is_late and len(output[0]) <= _LONGEST_KEY:
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(max(0.0, ends - time.monotonic()))
+            is_late = process.returncode is None
+    finally:
+        code = process.poll()
+        process.kill()
+        process.wait()
+    if is_late:
+        late = f"did not end within {_COMMAND_SECONDS:g} seconds"
+        return Secret(), late if code is None else "ended, but a program that it started keeps its output open"
+    # A command that prints more than is read ends by the closed pipe: what it printed is what is wrong.
+    if code and len(output[0]) <= _LONGEST_KEY:
+        how = f"failed with exit code {code}" if code > 0 else f"was ended by signal {-code}"
+        return Secret(), (
+            f"{how}. Run it yourself to see why: its output is not shown here. It runs without a shell, so pipes and "
+            'variables need ["sh", "-c", "..."]'
+        )
+    return Secret(output[0].strip()), None

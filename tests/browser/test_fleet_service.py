@@ -260,14 +260,24 @@ async def test_errors_are_shown(visit: Callable[..., Any], errors: list[str]):
         await page.get_by_label("Filter").fill("nothing like this")
         await expect(page.get_by_text("No number, label, city or id contains “nothing like this”.")).to_be_visible()
 
-        # The API rejects this URL: after 20 rejected changes in a row the run ends.
         await choose(page, "SMS relay URL", "Set")
         await page.get_by_role("textbox", name="URL").fill("ftp://hooks.example.com/sms")
+        await plan.click()
+        await expect(alert).to_contain_text("must be a URL that begins with http:// or https://")
+        assert [text for text in errors if "422" not in text] == []
+        errors.clear()
+        await choose(page, "SMS relay URL", "Keep")
+
+        # Without the check of the form, only the API rejects this: after 20 rejected changes in a row the run ends.
+        await choose(page, "Transcribe calls from", "Set")
+        seconds = page.get_by_label("Seconds")
+        await seconds.evaluate("input => input.removeAttribute('min')")
+        await seconds.fill("-1")
         await plan.click()
         await page.get_by_role("button", name="Run").click()
         await finished(page, "Too many changes were refused")
         await expect(page.locator(".verdict p")).to_have_text("Stopped by safety: 20 changes in a row were refused.")
-        await expect(page.locator(".results tbody tr").first).to_contain_text("sms_relay_url")
+        await expect(page.locator(".results tbody tr").first).to_contain_text("transcription_threshold")
 
         await page.goto(f"{service.url}/#no-such-job")
         await expect(alert).to_contain_text("There is no such job")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 pytest.importorskip("cyclopts")
 
 from tests.support.cli import running
+from wavix_async.cli import main
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -97,3 +99,22 @@ def test_a_mistake_names_where_the_url_is_from(cli: Cli, monkeypatch: pytest.Mon
 
 def test_the_json_of_doctor_is_one_document(cli: Cli) -> None:
     assert json.loads(cli("doctor", "--json").out)["findings"][0]["check"] == "key"
+
+
+def test_a_mistake_in_a_profile_is_named_with_the_profile(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    profiles(tmp_path, monkeypatch, f'[eu]\napi_key = "{KEY}"\nrate = inf\n')
+    assert "rate of profile 'eu' must be" in cli("whoami", "--profile", "eu").err
+    assert "use --profile (eu)" in cli("whoami").err
+    monkeypatch.setenv("WAVIX_API_KEY", KEY)
+    monkeypatch.setenv("WAVIX_BASE_URL", "http://api.example.com")
+    assert "WAVIX_BASE_URL must use https" in cli("whoami").err
+
+
+def test_doctor_keeps_its_exit_code_if_the_reader_has_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    read_end, write_end = os.pipe()
+    os.close(read_end)
+    with os.fdopen(write_end, "w", buffering=1) as gone:
+        monkeypatch.setattr("sys.stdout", gone)
+        assert main(["doctor"]) == 1

@@ -227,6 +227,7 @@ def test_a_base_url_that_is_none_is_named(url: Any) -> None:
         "https://h:99999",
         "https://h:port",
         "https://[::1",
+        "https://xn--/",
         "https://h\\@evil.example.net",
         "http://localhost\\@evil.example.net",
     ],

@@ -200,6 +200,40 @@ def test_a_home_that_cannot_be_read_is_no_file(monkeypatch: pytest.MonkeyPatch) 
     assert "Is a directory" in refusal("eu")
 
 
+def test_the_program_of_a_command_may_be_below_the_home(
+    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    program = tmp_path / "print-key"
+    program.write_text("#!/bin/sh\necho key-by-a-command\n")
+    program.chmod(0o700)
+    write(file, "[eu]\napi_key_command = '~/print-key'\n")
+    assert settings("eu")["api_key"] == "key-by-a-command"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="Windows has no such shell")
+def test_a_command_that_leaves_a_program_with_its_output(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("wavix_async.config._COMMAND_SECONDS", 0.5)
+    write(file, """[eu]\napi_key_command = ["sh", "-c", "exec 3<&0; sleep 2 & echo key"]\n""")
+    assert refusal("eu").endswith((" keeps its output open.", "0.5 seconds."))
+
+
+def test_a_command_that_prints_without_end_is_ended_at_once(file: Path) -> None:
+    write(file, "[eu]\napi_key_command = 'yes'\n")
+    assert "more than one line" in refusal("eu")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="Windows has no signals")
+def test_a_command_that_a_signal_ends(file: Path) -> None:
+    write(file, """[eu]\napi_key_command = ["sh", "-c", "kill -9 $$"]\n""")
+    assert "was ended by signal 9" in refusal("eu")
+
+
+def test_a_command_that_fails_for_want_of_a_shell_says_so(file: Path) -> None:
+    write(file, "[eu]\napi_key_command = 'cat /dev/null | head -1'\n")
+    assert "runs without a shell" in refusal("eu")
+
+
 # --- mistakes in the file ---
 
 
@@ -277,3 +311,47 @@ def test_settings_reach_the_client(file: Path) -> None:
     assert WavixClient.from_profile("eu").timeouts.attempt == 5
     times = Timeouts(attempt=1, deadline=2)
     assert settings("eu", timeout=times)["timeout"] == times
+
+
+def test_a_file_without_end_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WAVIX_CONFIG", "/dev/zero")
+    assert "no file of profiles" in refusal("eu")
+
+
+@pytest.mark.parametrize("kind", ["a directory", "a link to nowhere"])
+def test_a_default_file_that_cannot_be_read_is_no_missing_key(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    file = tmp_path / "wavix" / "config.toml"
+    file.parent.mkdir()
+    if kind == "a directory":
+        file.mkdir()
+    else:
+        file.symlink_to(tmp_path / "none")
+    with pytest.raises(ConfigurationError, match="Cannot read the profiles in"):
+        resolve_settings()
+
+
+def test_without_a_key_the_profiles_of_the_file_are_named(file: Path) -> None:
+    write(file, "[eu]\nrate = 3\n[us]\nrate = 3\n")
+    found = resolve_settings()
+    assert (found.key_from, found.others) == ("nowhere", ("eu", "us"))
+
+
+@pytest.mark.skipif(os.name != "posix", reason="Windows has other permissions")
+def test_the_command_that_mends_the_permissions_can_be_pasted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "a b.toml"
+    monkeypatch.setenv("WAVIX_CONFIG", str(file))
+    write(file, f'[eu]\napi_key = "{KEY}"\n', 0o644)
+    assert f"chmod 600 '{file}'" in refusal("eu")
+
+
+def test_a_setting_of_the_profile_that_is_wrong_is_named_with_it(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(file, f'[eu]\napi_key = "{KEY}"\nrate = inf\nbase_url = "x"\n')
+    found = resolve_settings("eu")
+    assert found.name_source("rate must be a number") == "rate of profile 'eu' must be a number"
+    assert found.name_source("base_url must be") == "base_url of profile 'eu' must be"
+    assert resolve_settings("eu", {"rate": -1}).name_source("rate must be") == "rate must be"
+    monkeypatch.setenv("WAVIX_BASE_URL", "y")
+    assert resolve_settings("eu").name_source("base_url must be") == "WAVIX_BASE_URL must be"

@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import re
-from typing import TYPE_CHECKING, Any, Final, get_origin
+from typing import TYPE_CHECKING, Any, Final, get_args, get_origin, get_type_hints
 
 import pytest
 
@@ -17,6 +17,7 @@ from tests.support.operations import Method, methods, operations
 from tests.support.pages import python_blocks, run_block, text_of
 from tests.support.vendor import path_of, vendor_methods
 from wavix_async import Download, Export, OutcomeUnknownError, RetryPolicy, WavixClient, errors, webhooks
+from wavix_async._codec import is_model, shape_of
 from wavix_async.models import MessageCreate, Page
 from wavix_async.sandbox import Sandbox
 
@@ -94,7 +95,7 @@ def test_the_last_column_says_how_a_call_is_different() -> None:
 def renamed() -> dict[str, tuple[set[str], set[str]]]:
     """Return the names of the arguments that only one package has, by our method, as the page lists them."""
     found: dict[str, tuple[set[str], set[str]]] = {}
-    for method, theirs, ours in section("Calls and answers"):
+    for method, theirs, ours in section("Arguments"):
         for name in names_in(method):
             only = {each.rstrip("=") for each in re.findall(r"`(\w+=)`", theirs)}
             found[name] = (only, {each.rstrip("=") for each in re.findall(r"`(\w+)=?`", ours)})
@@ -115,6 +116,51 @@ def test_all_other_arguments_have_the_same_name() -> None:
             # A keyword for each field: there are too many to list.
             assert only_ours - {"smart_encoding"} <= listed[ours][1] or not listed[ours][1]
     assert seen == set(listed)
+
+
+# --- the answers ---
+
+
+def models_in(kind: Any) -> list[Any]:
+    """Return the model classes of both packages in a type, and in the types of their fields."""
+    found, left = [], [kind]
+    while left:
+        each = left.pop()
+        left += get_args(each)
+        if not isinstance(each, type) or each in found:
+            continue
+        if hasattr(each, "model_fields"):
+            found.append(each)
+            left += [field.annotation for field in each.model_fields.values()]
+        elif is_model(each):
+            found.append(each)
+            left += [field.kind for field in shape_of(each).fields]
+    return found
+
+
+def test_all_other_fields_of_answers_have_the_same_name() -> None:
+    listed = [(names_in(where), names_in(theirs), names_in(ours)) for where, theirs, ours in section("Answers")]
+    seen = set()
+    for theirs, ours, name, word in ROWS:
+        operation = operations()[name]
+        returned = get_type_hints(path_of(VENDOR, theirs))["return"]
+        fields = [field for model in models_in(operation.result) for field in shape_of(model).fields]
+        mine = {field.wire: field.name for field in fields}
+        aside = {"success", *re.findall(r"{(\w+)}", name)} if operation.unwrap else set()
+        for model in models_in(returned):
+            for field, info in model.model_fields.items():
+                wire = next((each.alias for each in info.metadata if hasattr(each, "alias")), info.alias or field)
+                if mine.get(wire) == field or wire in aside:
+                    continue
+                (row,) = (
+                    at
+                    for at, (where, left, right) in enumerate(listed)
+                    if field in left
+                    and (mine[wire] in right if wire in mine else not right)
+                    and (any(f"{ours}.".startswith(f"{each}.") for each in where) if where else word == "pages")
+                )
+                seen.add((row, field))
+    assert seen == {(at, field) for at, (_, left, _) in enumerate(listed) for field in left}
 
 
 # --- errors and events ---
@@ -149,11 +195,21 @@ def test_errors_of_one_status_are_in_one_row() -> None:
         assert listed[ours[theirs]] in (str(status), f"{status // 100}xx")
 
 
+def test_a_429_has_an_error_of_its_own_in_as_many_of_their_operations_as_the_page_says() -> None:
+    count = 0
+    for theirs, *_ in ROWS:
+        owner, _, name = theirs.rpartition(".")
+        method = inspect.unwrap(getattr(path_of(VENDOR, owner).with_raw_response, name))
+        count += "TooManyRequestsError" in method.__code__.co_names
+    assert f"`TooManyRequestsError` at\n{count} of the 122 operations" in TEXT
+
+
 def test_the_events_exist_in_both_packages() -> None:
     for left, right in section("Webhooks"):
         assert all(hasattr(wavix, name) for name in names_in(left))
         assert all(hasattr(webhooks, name) for name in names_in(right))
-    models = {name for name in dir(wavix) if re.search(r"(Updated|Completed|Status)Webhook$", name)}
+    event = re.compile(r"(Updated|Completed|Status)Webhook$|^Inbound\w*Message|DeliveryReport$")
+    models = {name for name in dir(wavix) if event.search(name)}
     assert models == {name for left, _ in section("Webhooks") for name in names_in(left)}
 
 
@@ -208,19 +264,21 @@ async def test_the_program_before_and_after(
     module = importlib.import_module(f"examples.from_vendor.{program}")
     (tmp_path / "customers.csv").write_text("c1,15125550143\nc2,15125550144\n", encoding="utf-8")
     # The file host of the sandbox has no certificate that httpx knows, so both get the files from the API itself.
-    async with Sandbox(numbers=150, cdrs=200, files="bytes") as sandbox:
+    async with Sandbox(numbers=101, cdrs=200, files="bytes") as sandbox:
         monkeypatch.setenv("WAVIX_API_KEY", sandbox.api_key)
         monkeypatch.setenv("WAVIX_BASE_URL", sandbox.url)
-        for number in list(sandbox.numbers)[:120]:
+        for number in list(sandbox.numbers)[:101]:  # two pages
             sandbox.change(number, label="Support")
-        for _ in range(2):  # the second run finds all done
-            await module.main(tmp_path / "customers.csv", tmp_path / "exports")
+        await module.main(tmp_path / "customers.csv", tmp_path / "exports")
         url = after.CHANGE.call_status_url
-        assert [number["call_status_url"] for number in sandbox.numbers.values()].count(url) == 120
+        assert [number["call_status_url"] for number in sandbox.numbers.values()].count(url) == 101
+        for number in list(sandbox.numbers)[1:101]:
+            sandbox.change(number, label="Sales")
+        await module.main(tmp_path / "customers.csv", tmp_path / "exports")  # it finds the messages and files done
         assert sandbox.stats.charges == {"POST /v3/messages": 2}
         saved = {path.stem for path in (tmp_path / "exports").iterdir()}
     shown = capsys.readouterr().out
-    assert "120 of 120 numbers changed\n2 messages accepted, 2 delivered" in shown
+    assert "101 of 101 numbers changed\n2 messages accepted, 2 delivered" in shown
     assert sum(map(int, re.findall(r"^(\d+) recordings saved$", shown, re.MULTILINE))) == len(saved)
     assert len(saved) > 0
 

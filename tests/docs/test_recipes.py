@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import csv
+import json
 import logging
 import re
 import sys
+import tomllib
 import types
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,7 +22,7 @@ from tests.redis.server import MISSING, PROGRAM, RedisServer
 from tests.support.events import BODIES, SECRET, dlr, post
 from tests.support.pages import DOCS, python_blocks, run_block, text_of
 from tests.support.receiver import receiver
-from wavix_async import BulkProgress, WavixClient, fleet
+from wavix_async import BulkProgress, OutcomeUnknownError, WavixClient, fleet
 from wavix_async.sandbox import Sandbox
 from wavix_async.webhooks import parse_event
 
@@ -74,7 +75,7 @@ def test_a_recipe_is_short_and_readable_alone(page: str) -> None:
         assert len(block.splitlines()) < 25
         compile(block, page, "exec", flags=0x2000)  # `await` at the top level
     assert re.search(r"^from (wavix_async|fastapi|taskiq)", blocks[0], re.MULTILINE)
-    assert "WavixClient(" in blocks[0] or "WavixDep" in blocks[0] or "Webhooks(" in blocks[0]
+    assert re.search(r"WavixClient(\.from_profile)?\(|WavixDep|Webhooks\(", blocks[0])
     assert text.count("\n**It costs**") == 1
     assert text.count("\n**If it fails") == 1
     assert "\nMore: [" in text
@@ -114,6 +115,7 @@ async def test_short_links(sandbox: Sandbox, capsys: pytest.CaptureFixture[str])
     assert sandbox.click(texts[0].removeprefix("Your offer: ")) == "https://shop.example.com/offer?c=c1"
     await run("short_links", {"from_=today": "from_='2000-01-01'"})
     assert capsys.readouterr().out == "1 of 2 have clicked\n"
+    assert sandbox.stats.charges == {"POST /v1/short-links": 2, "POST /v3/messages": 2}  # the second run sends none
 
 
 async def test_receive_events(monkeypatch: pytest.MonkeyPatch, folder: Path, capsys: Any) -> None:
@@ -163,38 +165,25 @@ async def test_low_balance(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
 
 async def test_two_fa_login(sandbox: Sandbox) -> None:
     pytest.importorskip("fastapi")
-    import httpx
+    from tests.support.serving import serve
 
     (service,) = sandbox.two_fa_services
     names = await run(
         "two_fa_login", {"7204a030201211ee9fb47d093f2f127c": service}, phone_of=lambda user: "+1 512 555 0143"
     )
-    app = names["app"]
-    async with (
-        app.router.lifespan_context(app) as state,
-        httpx.AsyncClient(transport=httpx.ASGITransport(WithState(app, state)), base_url="http://test") as people,
-    ):
+    async with serve(names["app"]) as served:
+        people = served.http
         assert (await people.post("/login/ada/check", json={"code": "1"})).status_code == 409
         assert (await people.post("/login/ada/code")).status_code == 200
         code = sandbox.code(names["sessions"]["ada"])
         wrong = f"{(int(code) + 1) % 10**6:06}"
         checks = [await people.post("/login/ada/check", json={"code": each}) for each in (wrong, code)]
         assert [answer.json() for answer in checks] == [False, True]
+        assert (await people.post("/login/ada/check", json={"code": code})).status_code == 409  # it is used
         await people.post("/login/ada/code")
         checks = [await people.post("/login/ada/check", json={"code": "none"}) for _ in range(6)]
         assert [answer.status_code for answer in checks] == [200] * 5 + [409]
     assert len(sandbox.requests_to("POST /v1/two-fa/verification")) == 2
-
-
-class WithState:
-    """An application whose requests have the state of its lifespan, as a server gives it to them."""
-
-    def __init__(self, app: Any, state: Any) -> None:
-        self._app = app
-        self._state = state
-
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        await self._app({**scope, "state": dict(self._state or {})}, receive, send)
 
 
 async def test_ten_dlc(sandbox: Sandbox, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -245,10 +234,12 @@ async def test_transcriptions(sandbox: Sandbox, capsys: pytest.CaptureFixture[st
     ours = {"from_": "14155550100", "to": "13125551000", "began": YESTERDAY}
     call = sandbox.add_call(**ours, speech=[("client", "I want a refund.")])  # type: ignore[arg-type]
     sandbox.add_call(**ours, speech=[("client", "Thank you.")])  # type: ignore[arg-type]
-    await run("transcriptions", NOW)
-    told = capsys.readouterr().out.splitlines()
-    assert told[0] == "2 of 2 transcribed"
-    assert [line.split()[0] for line in told[1:]] == [call["call_id"]]
+    for _ in range(2):  # the second run orders nothing
+        await run("transcriptions", NOW)
+        told = capsys.readouterr().out.splitlines()
+        assert told[0] == "2 of 2 transcribed"
+        assert [line.split()[0] for line in told[1:]] == [call["call_id"]]
+    assert sandbox.stats.charges == {"PUT /v1/cdrs/{call_id}/retranscribe": 2}
 
 
 # --- numbers ---
@@ -317,7 +308,7 @@ async def test_validate_a_list(sandbox: Sandbox, folder: Path, capsys: pytest.Ca
 async def test_progress(sandbox: Sandbox, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     await run("progress")
     shown = capsys.readouterr().out
-    assert "\r12 of 12, 0 failed\n12 of 12 updated" in shown
+    assert re.search(r"\r12 of 12, 0 failed +\n12 of 12 updated", shown)
 
 
 async def test_notebook(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -329,10 +320,9 @@ async def test_notebook(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> No
     module.display = lambda value, display_id: shown.append(value) or handle  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "IPython", types.ModuleType("IPython"))
     monkeypatch.setitem(sys.modules, "IPython.display", module)
-    if find_spec("pandas") is None:
-        pandas = types.ModuleType("pandas")
-        pandas.json_normalize = list  # type: ignore[attr-defined]
-        monkeypatch.setitem(sys.modules, "pandas", pandas)
+    pandas = types.ModuleType("pandas")  # to load the real one takes longer than all other recipes
+    pandas.json_normalize = list  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "pandas", pandas)
     names = await run("notebook")
     async with names["wavix"]:
         assert "<table" in names["page"]._repr_html_()
@@ -373,11 +363,15 @@ async def test_shared_rate(
         pytest.skip(MISSING)
     with RedisServer() as server:
         monkeypatch.setenv("REDIS_URL", server.url)
-        await run("shared_rate")
+        # A busy machine may let the first call wait too long for Redis: then the client asks again.
+        until = "while (now := wavix.limits.snapshot()).source != 'shared':\n        await wavix.numbers.get(1001)"
+        await run("shared_rate", {"now = wavix.limits.snapshot()": until})
     assert capsys.readouterr().out == "5 numbers, limit shared 50.0\n"
 
 
-async def test_several_accounts(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+async def test_several_accounts(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     through: list[str] = []
 
     async def forward(request: web.BaseRequest) -> web.Response:
@@ -387,20 +381,42 @@ async def test_several_accounts(monkeypatch: pytest.MonkeyPatch, capsys: pytest.
             return web.Response(body=await answer.read(), content_type="application/json")
 
     async with Sandbox(numbers=1, balance=5) as sandbox, receiver(forward) as proxy:
-        connect(sandbox, monkeypatch)
-        monkeypatch.setenv("WAVIX_KEY_EU", sandbox.api_key)
-        monkeypatch.setenv("WAVIX_PROXY_EU", proxy.url)
-        monkeypatch.setenv("WAVIX_KEY_US", sandbox.api_key)
+        for name in ("WAVIX_API_KEY", "WAVIX_BASE_URL"):
+            monkeypatch.delenv(name, raising=False)
+        (example,) = re.findall(
+            r"^```toml\n(.*?)^```$", text_of("recipes/several_accounts.md"), re.MULTILINE | re.DOTALL
+        )
+        eu, us = tomllib.loads(example)["eu"], {"api_key": "not-the-key"}
+        assert set(eu) == {"api_key_command", "proxy"}
+        eu = {"api_key_command": [sys.executable, "-S", "-c", f"print('{sandbox.api_key}')"], "proxy": proxy.url}
+        config = folder / "config.toml"
+        config.touch(mode=0o600)
+        config.write_text(
+            "\n".join(
+                f"[{name}]\n" + "".join(f"{key} = {json.dumps(value)}\n" for key, value in table.items())
+                for name, table in {"eu": eu, "us": us}.items()
+                for table in [{"base_url": sandbox.url, **table}]
+            ),
+            encoding="utf-8",
+        )
+        monkeypatch.setenv("WAVIX_CONFIG", str(config))
         await run("several_accounts")
         assert len(sandbox.requests) == 2
     assert through == ["/v1/profile/config"]
-    assert re.fullmatch(r"EU 5(\.0+)? USD\nUS 5(\.0+)? USD\n", capsys.readouterr().out)
+    assert re.match(r"eu 5(\.0+)? USD\nus HTTP 401 for GET /v1/profile/config", capsys.readouterr().out)
 
 
 async def test_rotate_keys(sandbox: Sandbox) -> None:
     kept: dict[str, str] = {}
     async with WavixClient() as wavix:
         await wavix.api_keys.create(label="billing", scopes_enabled=True, billing={"allow": "read"})
+    sandbox.fail_next("reset_after", match="POST /v1/api-keys")
+    with pytest.raises(OutcomeUnknownError):
+        await run("rotate_keys")
+    with pytest.raises(ValueError, match="unpack"):  # the key of the lost answer is there, and the reader deletes it
+        await run("rotate_keys")
+    async with WavixClient() as wavix:
+        await wavix.api_keys.delete(max(sandbox.api_keys))
     await run("rotate_keys", keep_secret=kept.__setitem__)
     old, new = sandbox.api_keys.values()
     assert (old["active"], new["active"]) == (False, True)

@@ -41,6 +41,7 @@ def outside(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Any]]:
 
     def look_up_here(host: Any, *arguments: Any, **options: Any) -> Any:
         if not _is_here(host):
+            str(host).encode("idna")
             raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
         return look_up(host, *arguments, **options)
 

@@ -15,8 +15,8 @@ import aiohttp
 import pytest
 
 from tests.support.raw import RawConnection, RawServer
-from wavix_async import WavixClient
-from wavix_async.doctor import CheckStatus, Finding, Report, doctor
+from wavix_async import AttemptTimeoutError, PermissionDeniedError, WavixClient
+from wavix_async.doctor import CheckStatus, Finding, Report, doctor, whoami
 from wavix_async.sandbox import Sandbox
 
 if TYPE_CHECKING:
@@ -308,6 +308,7 @@ async def test_9_the_limit_is_reached_on_the_way() -> None:
         report = await examine(sandbox)
     assert failed(report, "rate").temporary
     assert report.find("key").status is CheckStatus.OK
+    assert "Not tried: messages, calls, webhooks, trunks" in report.find("scopes").summary
 
 
 async def test_10_a_webhook_is_not_reachable(closed_port: int) -> None:
@@ -330,9 +331,35 @@ async def test_10_a_webhook_whose_name_does_not_exist() -> None:
             await wavix.numbers.update(1001, call_status_url="https://hooks.wavix.invalid/x")
         report = await doctor(api_key=sandbox.api_key, base_url=sandbox.url)
         without = await doctor(api_key=sandbox.api_key, base_url=sandbox.url, webhooks=False)
-    (found,) = [each for each in report.failures if "hooks.wavix.invalid" in each.summary]
-    assert "(numbers)" in found.summary
+    found = failed(report, "webhook", CheckStatus.WARNING)
+    assert "https://hooks.wavix.invalid (numbers)" in found.summary
+    assert len(found.causes) == 2, "the DNS of this machine may know nothing of the outside"
     assert not any(each.check == "webhook" for each in without.findings)
+
+
+async def test_10_a_webhook_whose_name_does_not_exist_for_a_dns_that_knows_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    look_up = socket.getaddrinfo
+
+    def know(host: Any, *arguments: Any, **options: Any) -> Any:
+        address = "10.0.0.7" if host == "inside.test" else "127.0.0.1" if host == "api.test" else host
+        return look_up(address, *arguments, **options)
+
+    # The look-up of an address goes nowhere, and no connection to 10.0.0.7 may be tried.
+    monkeypatch.setattr(socket, "getaddrinfo", know)
+    body = json.dumps({**json.loads(CONFIG), "default_destinations": [{"value": "https://hooks.wavix.invalid/x"}]})
+    trusting = ssl.create_default_context(cafile=CERTIFICATES / "stranger.pem")
+    trusting.check_hostname = False
+    with RawServer(answering(JSON, body), tls=tls("stranger")) as server:
+        report = await doctor(api_key=KEY, base_url=f"https://api.test:{server.port}", ssl=trusting)
+    (found,) = [each for each in report.failures if each.check == "webhook"]
+    assert found.causes == ("the name is misspelled, or does not exist",)
+
+
+async def test_10_a_new_sandbox_has_nothing_that_failed() -> None:
+    async with Sandbox(numbers=9) as sandbox:
+        assert (await examine(sandbox)).ok
 
 
 async def test_10_a_webhook_with_a_certificate_of_its_own() -> None:
@@ -375,6 +402,9 @@ async def test_10_a_reachable_webhook_gets_no_request() -> None:
         ("402 Payment Required", '{"message":"no balance."}', JSON, "api", "balance"),
         ("418 Teapot", '{"message":"no."}', JSON, "api", "plain read"),
         ("503 Service Unavailable", '{"success":true,"message":"later"}', JSON, "api", "outage"),
+        ("502 Bad Gateway", "<html>Bad Gateway</html>", "Content-Type: text/html\r\n", "api", "outage"),
+        ("401 Unauthorized", '{"message":"Missing email address"}', JSON, "key", "wrong"),
+        ("403 Forbidden", '{"message":"IP address not allowed"}', JSON, "ip", "not among them"),
     ],
 )
 async def test_other_answers(status: str, body: str, head: str, check: str, words: str) -> None:
@@ -424,6 +454,7 @@ async def test_there_is_no_key() -> None:
         ("key with a space in it", "space"),
         ("https://api.wavix.com/v1", "a URL"),
         ("<your-api-key>", "placeholder"),
+        ("$WAVIX_EU_KEY_FROM_THE_VAULT", "variable"),
     ],
 )
 async def test_a_key_that_does_not_look_like_one(key: str, words: str) -> None:
@@ -447,3 +478,129 @@ async def test_a_profile_that_cannot_be_used(monkeypatch: pytest.MonkeyPatch, tm
     (found,) = (await doctor("eu")).findings
     assert found.check == "settings"
     assert "Cannot read the profiles" in (found.remedy or "")
+
+
+async def test_an_answer_cannot_forge_a_line() -> None:
+    body = json.dumps({"message": "no\nok       key       The API accepts the key.\u2028ok"})
+    with RawServer(answering(JSON, body, "401 No")) as server:
+        report = await doctor(api_key=KEY, base_url=server.url)
+    assert len(str(report).splitlines()) == len(report.findings)
+
+
+async def test_a_page_of_an_outage_is_temporary() -> None:
+    with RawServer(answering("Content-Type: text/html\r\n", "<html>", "503 Service Unavailable")) as server:
+        assert (await doctor(api_key=KEY, base_url=server.url)).temporary
+
+
+async def test_a_port_that_speaks_no_http_is_no_loss_of_packets() -> None:
+    def serve(connection: RawConnection) -> None:
+        connection.read()
+        connection.send(b"SSH-2.0-OpenSSH_9.6\r\n\r\n")
+
+    with RawServer(serve) as server:
+        report = await doctor(api_key=KEY, base_url=server.url)
+    found = failed(report, "url")
+    assert "another service" in found.causes[0]
+    assert "carried out" not in found.summary
+    assert not report.temporary
+
+
+async def test_a_time_limit_of_the_caller_that_is_too_short(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def time_out(*_: Any) -> None:
+        raise AttemptTimeoutError("No complete answer in time; the request may have been carried out. Not retried: no.")
+
+    monkeypatch.setattr("wavix_async.doctor._checks._Examination.call", time_out)
+    async with Sandbox(numbers=0) as sandbox:
+        report = await examine(sandbox, timeout=9)
+        without = await examine(sandbox)
+    found = failed(report, "api")
+    assert found.causes[0] == "the time limit of 9 s is too short"
+    assert found.summary == "No answer: No complete answer in time."
+    assert not any("time limit" in cause for cause in failed(without, "api").causes)
+
+
+async def test_a_proxy_whose_url_has_https_instead_of_http() -> None:
+    def serve(connection: RawConnection) -> None:
+        connection.sock.recv(65536)
+        connection.send(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+
+    with RawServer(serve) as server:
+        proxy = server.url.replace("http:", "https:")
+        report = await doctor(api_key=KEY, base_url="https://api.wavix.invalid", proxy=proxy)
+    assert "https:// instead of http://" in failed(report, "proxy").causes[0]
+
+
+@pytest.mark.parametrize(
+    ("answer", "check"), [(b"", "api"), (b"HTTP/1.1 200 OK\r\n\r\n", "proxy"), (b"no HTTP\r\n\r\n", "url")]
+)
+async def test_a_proxy_that_does_not_connect_is_named(answer: bytes, check: str) -> None:
+    def serve(connection: RawConnection) -> None:
+        connection.read()
+        connection.send(answer)
+
+    with RawServer(serve) as server:
+        report = await doctor(api_key=KEY, base_url="https://api.wavix.invalid", proxy=server.url)
+    assert any("the proxy" in cause for cause in failed(report, check).causes)
+
+
+async def test_a_url_that_ends_with_a_version() -> None:
+    async with Sandbox(numbers=0) as sandbox:
+        report = await doctor(api_key=sandbox.api_key, base_url=f"{sandbox.url}/v1")
+        used = sandbox.url
+    found = report.find("url")
+    assert found.status is CheckStatus.WARNING
+    assert found.remedy == f"Use {used}."
+
+
+async def test_a_url_that_cannot_be_a_name() -> None:
+    found = failed(await doctor(api_key=KEY, base_url="https://a..b"), "dns")
+    assert "cannot be the name of a host" in found.summary
+
+
+@pytest.mark.parametrize(
+    ("text", "check", "said"),
+    [
+        ('apikey = "x"', "settings", "unknown key, 'apikey'"),
+        ("rate = inf", "settings", "rate of profile 'eu' must be"),
+        ('base_url = "api.wavix.com"', "url", "base_url of profile 'eu' must be"),
+        ('proxy = "no url"', "proxy", "proxy of profile 'eu' must be"),
+    ],
+)
+async def test_a_profile_with_a_mistake(
+    text: str, check: str, said: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    file = tmp_path / "config.toml"
+    file.write_text(f'[eu]\napi_key = "{KEY}"\n{text}\n')
+    file.chmod(0o600)
+    monkeypatch.setenv("WAVIX_CONFIG", str(file))
+    (found,) = (await doctor("eu")).findings
+    assert (found.check, found.status) == (check, CheckStatus.FAILED)
+    assert said in (found.remedy or "")
+    (found,) = (await doctor()).findings
+    assert found.check == ("settings" if "apikey" in text else "key")
+    assert "apikey" in text or "the file has eu" in found.causes[0]
+
+
+async def test_a_group_without_a_clear_answer_is_no_scope_and_not_well() -> None:
+    async with Sandbox(numbers=0) as sandbox:
+        sandbox.fail_next(500, match="GET /v1/trunks*")
+        found = failed(await examine(sandbox), "scopes", CheckStatus.WARNING)
+    assert "may read 10 of 11 groups. No clear answer: trunks (HTTP 500)." in found.summary
+
+
+async def test_10_a_webhook_port_without_tls_has_no_certificate() -> None:
+    def serve(connection: RawConnection) -> None:
+        connection.sock.recv(65536)
+        connection.send(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+
+    with RawServer(serve) as server:
+        async with Sandbox(numbers=0, dlr_relay_url=server.url.replace("http:", "https:")) as sandbox:
+            found = failed(await examine(sandbox), "webhook", CheckStatus.WARNING)
+    assert found.causes[0] == "the port speaks no TLS"
+
+
+async def test_a_page_of_a_firewall_is_no_missing_scope_for_whoami() -> None:
+    with RawServer(answering("Content-Type: text/html\r\n", "<html>blocked</html>", "403 Forbidden")) as server:
+        async with WavixClient(KEY, base_url=server.url) as wavix:
+            with pytest.raises(PermissionDeniedError):
+                await whoami(wavix)

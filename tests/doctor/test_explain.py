@@ -103,3 +103,19 @@ async def test_whoami_without_a_scope_says_which_is_missing() -> None:
                 await whoami(wavix)
     assert (account.balance, account.refused) == (None, ("account:read",))
     assert account.last_statement
+
+
+@pytest.mark.parametrize(
+    ("line", "codes"),
+    [
+        ("wavix_async.errors.RateLimitError: HTTP 429 for GET /v1/profile", ["RateLimitError", "429"]),
+        ("PermissionDeniedError: HTTP 403", ["PermissionDeniedError", "403"]),
+        ("HTTP/1.1 404 Not Found", ["404", "404"]),
+        ("HTTP 429", ["429"]),
+        ("error 55", ["55"]),
+    ],
+)
+def test_a_line_that_is_copied_from_a_log(line: str, codes: list[str]) -> None:
+    found = [each.code for each in explain(line)]
+    assert [code for code in found if code in codes] == found
+    assert set(found) == set(codes)

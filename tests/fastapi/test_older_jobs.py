@@ -64,6 +64,7 @@ async def test_all_jobs_are_shown_as_they_were_left(client: httpx.AsyncClient) -
         "unknown": 0,
         "not_sent": 0,
         "pending": 0,
+        "skipped": 0,
         "requests": 2,
         "rate_limited": 0,
         "elapsed": done["report"]["elapsed"],

@@ -21,6 +21,8 @@ async def test_garbage_collection_waits_for_no_thread(monkeypatch: pytest.Monkey
         waited.append(wait)
         shutdown(self, wait, **options)
 
+    # What other tests have left behind is not counted.
+    gc.collect()
     monkeypatch.setattr(ThreadPoolExecutor, "shutdown", record)
     database = Database(None)
     assert await database.run(lambda connection: connection.execute("SELECT 1").fetchone()) == (1,)

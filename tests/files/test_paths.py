@@ -49,7 +49,6 @@ PATHS: dict[str, Callable[[Path], Any]] = {
     "too long": lambda place: f"{place}/{'x' * 5000}",
     "loop": lambda place: place / "loop",
     "below a file": lambda place: place / "file" / "run.sqlite",
-    "below a loop": lambda place: place / "loop" / "run.sqlite",
     "directory": lambda place: place,
 }
 # These have a meaning: a file of this name, or a source that is not a path.

@@ -270,7 +270,7 @@ def test_any_2xx_body_gives_a_result_or_one_of_our_errors(operation: Operation[A
         value, _ = read_response(operation, answer(200, body=body))
     except (DecodeError, APIError, OutcomeUnknownError):
         return
-    assert type(value) in {Number, NumberPage, Success, list}
+    assert isinstance(value, Number | NumberPage | Success | list)
 
 
 @pytest.mark.req_24

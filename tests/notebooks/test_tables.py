@@ -25,9 +25,10 @@ from wavix_async import (
     WavixClient,
     fleet,
     from_dict,
+    models,
     to_dict,
 )
-from wavix_async.models import ApiKey, MessageCreate, Page
+from wavix_async.models import ApiKey, MessageCreate, Model, Page, UnknownEvent
 from wavix_async.spec import ChangeKind, Comparison, Effect, SpecChange
 from wavix_async.testing import make, make_destination, make_error, make_number, make_page
 
@@ -127,6 +128,47 @@ def test_text_of_others_is_no_markup_no_formula_and_no_control_character() -> No
         assert html.isprintable()
         assert "&lt;script&gt;" in html
         assert "\\u202e\\x1b[31m" in html
+
+
+def test_a_caption_is_as_safe_and_as_short_as_a_cell() -> None:
+    page = from_dict(
+        NumberPage, {"items": [], "pagination": {"current_page": BAD, "total_pages": "x" * 9_000, "total": 2}}
+    )
+    for value in (report_of([], stopped_by=BAD), report_of([], stopped_by="x" * 9_000), page):
+        html = value._repr_html_()
+        assert Read(html).tags <= {"table", "caption", "tbody", "thead", "tr", "th"}
+        assert html.isprintable()
+        assert len(Read(html).caption) < 500
+    assert "\\u202e\\x1b[31m" in report_of([], stopped_by=BAD)._repr_html_()
+
+
+def test_a_value_without_end_is_cut_before_it_is_read_as_a_whole() -> None:
+    deep: Any = []
+    for _ in range(45):
+        deep = [{"a": deep}]
+    number = from_dict(
+        Number, {"label": deep, "destination": deep, "number": "\u202e" * 10**6, "city": {"a": "x" * 10**6}}
+    )
+    cells = dict(read(number).rows)
+    assert cells["number"].startswith("\\u202e\\u202e")
+    assert cells["label"].startswith("{'a': [{'a': [")
+    assert max(map(len, cells.values())) == 120
+    assert len(read(Page(items=[number])).rows) == 2
+
+
+def test_a_table_of_any_model_shows_nothing_that_repr_hides() -> None:
+    kinds = [kind for name in models.__all__ if attrs.has(kind := getattr(models, name)) and kind is not Model]
+    assert UnknownEvent in kinds
+    for kind in kinds:
+        record = object.__new__(kind)
+        for number, field in enumerate(attrs.fields(kind)):
+            object.__setattr__(record, field.name, None if field.name == "_origin" else f"<text {number}>")
+        if issubclass(kind, Model):
+            object.__setattr__(record, "extra", {"token": "<text 1000>", "colour": "<text 1001>"})
+        shown = set(re.findall(r"<text \d+>", repr(record)))
+        for html in (record._repr_html_(), Page(items=[record])._repr_html_()):
+            cells = " ".join(cell for row in Read(html).rows for cell in row)
+            assert set(re.findall(r"<text \d+>", cells)) <= shown, kind
 
 
 def test_what_repr_hides_is_not_shown() -> None:
@@ -234,11 +276,26 @@ async def test_a_list_a_plan_and_a_fleet_report(
     assert shown.rows[:2] == [["id", "number", "field", "from", "to"], shown.rows[1]]
     assert shown.rows[1][0] == "1001"
     assert len(shown.rows) == 51
-    assert shown.caption == "60 numbers will change; 0 already match.; the first 50 of 120"
+    assert shown.caption == "60 numbers will change; 0 already match; the first 50 of 120"
     assert "<b>" not in plan._repr_html_()
 
     wavix_sandbox.fail_next(404, match="PATCH /v1/numbers/1003")
-    report = await fleet.apply(wavix_client, plan, safety=fleet.Safety(max_fraction=None))
+    journal = tmp_path / "run.sqlite"
+    report = await fleet.apply(wavix_client, plan, journal=journal, safety=fleet.Safety(max_fraction=None))
     assert read(report).rows[0] == ["id", "number", "status", "attempts", "reason"]
     assert [row[0] for row in read(report).rows[1:]] == ["1003"]
     assert re.match(r"59 updated, 1 failed of 60", read(report).caption)
+
+    # What is closed or deleted still has its counts.
+    plan.close()
+    assert "60 changes" in read(plan).caption
+    journal.unlink()
+    assert re.match(r"59 updated, 1 failed of 60", read(report).caption)
+    assert "There is no journal" in read(report).caption
+
+
+async def test_every_list_is_a_table(wavix_client: WavixClient) -> None:
+    for found in (await wavix_client.buy.countries.list(), await wavix_client.messages.sender_ids.list()):
+        shown: Any = found
+        assert read(shown).caption.startswith(f"{len(found)} record")
+        assert type(found[:]) is list

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import linecache
 import re
 from collections.abc import Iterator
 from typing import Any, Final
@@ -30,7 +31,10 @@ def _methods(owner: Any, place: str) -> Iterator[tuple[str, str]]:
         if isinstance(value, property):
             yield from _methods(getattr(owner, name), f"{place}{name}.")
         elif inspect.isfunction(value) and place:
-            source = inspect.getsource(getattr(owner.with_raw_response, name))
+            code = inspect.unwrap(getattr(owner.with_raw_response, name)).__code__
+            # `inspect.getsource` would parse the file for each method.
+            last = max(line for *_, line in code.co_lines() if line is not None)
+            source = "".join(linecache.getlines(code.co_filename)[code.co_firstlineno - 1 : last])
             found = re.search(r'\n\s+f?"(v\d/[^"]*)",\n\s+method="(\w+)"', source)
             if found is not None:
                 yield f"{place}{name}", f"{found[2]} /{re.sub(r'{[^}]*}', '{}', found[1])}"

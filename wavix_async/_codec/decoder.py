@@ -546,4 +546,6 @@ def fits(kind: Any, value: object) -> bool:
 def _fits(kind: Any, value: object) -> bool:
     if kind is Any or kind is object:
         return True
+    if kind is list or is_list(kind):
+        return isinstance(value, list)
     return type(value) is (kind if is_model(kind) else typing.get_origin(kind) or kind)

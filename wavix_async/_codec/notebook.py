@@ -22,8 +22,9 @@ T = TypeVar("T")
 
 MOST_ROWS: Final = 50
 _WIDEST: Final = 120
+_WIDEST_CAPTION: Final = 400
 _MOST_PARTS: Final = 10
-"""The most elements of a list in a cell."""
+"""The most elements of a list in a cell, and the most lists in lists."""
 
 
 def html_table(heads: Sequence[str], rows: Iterable[Sequence[object]], caption: str = "", total: int = 0) -> str:
@@ -36,6 +37,7 @@ def html_table(heads: Sequence[str], rows: Iterable[Sequence[object]], caption: 
         total: How many rows there are, to say how many are not shown.
     """
     shown = list(islice(rows, MOST_ROWS))
+    caption = _line(caption, _WIDEST_CAPTION)
     if total > len(shown):
         caption = f"{caption}{'; ' * bool(caption)}the first {len(shown):,} of {total:,}"
     parts = ['<table class="tex2jax_ignore mathjax_ignore">']
@@ -45,7 +47,7 @@ def html_table(heads: Sequence[str], rows: Iterable[Sequence[object]], caption: 
         parts.append(f"<thead><tr>{''.join(f'<th>{_escape(head)}</th>' for head in heads)}</tr></thead>")
     parts.append("<tbody>")
     for row in shown:
-        cells = [f"<td>{_escape(_cut(_text(value)))}</td>" for value in row]
+        cells = [f"<td>{_escape(_line(_text(value)))}</td>" for value in row]
         if not heads:
             cells[0] = f"<th>{_escape(str(row[0]))}</th>"
         parts.append(f"<tr>{''.join(cells)}</tr>")
@@ -96,11 +98,11 @@ def _shown(record: Any) -> list[str]:
 
 
 def _text(value: object) -> str:
+    """Return what a cell shows of a value, without control characters."""
     if value is None or value is UNSET:
         return ""
     if isinstance(value, list | tuple):
-        # A list in a list is no answer that is documented, and may be deep.
-        parts = [repr(each) if isinstance(each, list | tuple) else _text(each) for each in value[:_MOST_PARTS]]
+        parts = [_plain(each) if isinstance(each, list | tuple) else _text(each) for each in value[:_MOST_PARTS]]
         return "; ".join(parts + ["…"] * (len(value) > _MOST_PARTS))
     if shown := _shown(value):
         named = [(name, _text(getattr(value, name))) for name in shown]
@@ -108,12 +110,31 @@ def _text(value: object) -> str:
     if isinstance(value, enum.Enum):
         # The number of a value says less than its name.
         value = value.name if isinstance(value, int) else value.value
-    text = str(value) if isinstance(value, str | date | Decimal | Exception) else repr(value)
-    return text if text.isprintable() else "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)
+    return _line(str(value) if isinstance(value, str | date | Decimal | Exception) else _plain(value))
 
 
-def _cut(text: str) -> str:
-    return text if len(text) <= _WIDEST else f"{text[: _WIDEST - 1]}…"
+def _plain(value: object, depth: int = 0) -> str:
+    """Return the `repr` of a value; of JSON only the beginning, because unknown keys may be many, long and deep."""
+    if isinstance(value, str):
+        return repr(value[:_WIDEST])
+    if not isinstance(value, list | tuple | dict):
+        return repr(value)
+    if depth == _MOST_PARTS:
+        return "…"
+    if isinstance(value, dict):
+        parts = [f"{_plain(key)}: {_plain(each, depth + 1)}" for key, each in islice(value.items(), _MOST_PARTS)]
+    else:
+        parts = [_plain(each, depth + 1) for each in value[:_MOST_PARTS]]
+    text = ", ".join(parts + ["…"] * (len(value) > _MOST_PARTS))
+    return f"{{{text}}}" if isinstance(value, dict) else f"[{text}]"
+
+
+def _line(text: str, widest: int = _WIDEST) -> str:
+    """Return the beginning of a text, with escapes for control characters and for those that change its direction."""
+    text = text[: widest + 1]
+    if not text.isprintable():
+        text = "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)
+    return text if len(text) <= widest else f"{text[: widest - 1]}…"
 
 
 def _escape(text: str) -> str:

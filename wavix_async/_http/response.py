@@ -102,6 +102,9 @@ def read_response(operation: Operation[T], response: Response, redactor: Redacto
         found = find_contradiction(operation, response.request, value, redactor.excerpt)
         if found is not None:
             raise _unbelievable(operation, response, redactor, found.words, value, found)
+    if type(value) is list and operation.result is not list:
+        # A notebook shows a list of records as a table, as it shows a page.
+        value = cast("T", _codec.Records(cast("list[Any]", value)))
     return value, drifts
 
 

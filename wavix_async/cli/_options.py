@@ -52,15 +52,12 @@ class Connection:
         """
         found = self.resolve()
         if found.key_from == "nowhere":
-            raise ConfigurationError("The API key is missing: set the environment variable WAVIX_API_KEY.")
+            profiles = f", or use --profile ({', '.join(found.others)})" if found.others else ""
+            raise ConfigurationError(f"The API key is missing: set the environment variable WAVIX_API_KEY{profiles}.")
         try:
             return WavixClient(**{"trust_env": True, **found.arguments})
         except ConfigurationError as error:
-            message = str(error)
-            if message.startswith("base_url ") and self.base_url is None:
-                source = found.url_from if found.url_from == "WAVIX_BASE_URL" else f"base_url of {found.url_from}"
-                message = message.replace("base_url", source, 1)
-            raise ConfigurationError(message) from None
+            raise ConfigurationError(found.name_source(str(error))) from None
 
     def resolve(self) -> ResolvedSettings:
         """Return the settings of the client, from these options, the environment and the profile.

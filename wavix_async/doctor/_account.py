@@ -57,7 +57,7 @@ class Account:
             + ("" if self.remaining is None else f", {self.remaining:g} requests left"),
             "Refused": ", ".join(self.refused),
         }
-        return "\n".join(f"{name:<9}  {value}" for name, value in lines.items() if value)
+        return "\n".join(f"{name:<9}  {' '.join(value.split())}" for name, value in lines.items() if value)
 
 
 async def whoami(wavix: WavixClient) -> Account:
@@ -71,6 +71,7 @@ async def whoami(wavix: WavixClient) -> Account:
 
     Raises:
         AuthenticationError: The key does not work.
+        PermissionDeniedError: A firewall answered with a page instead of the API.
         WavixError: The API cannot be reached, or has a fault.
     """
     refused: list[str] = []
@@ -79,12 +80,12 @@ async def whoami(wavix: WavixClient) -> Account:
         try:
             profile = await wavix.profile.get()
             config = await wavix.profile.config.get()
-        except PermissionDeniedError:
-            refused.append("account:read")
+        except PermissionDeniedError as error:
+            _note_refusal(error, "account:read", refused)
         try:
             statement = await wavix.billing.invoices.list(limit=1).first()
-        except PermissionDeniedError:
-            refused.append("billing:read")
+        except PermissionDeniedError as error:
+            _note_refusal(error, "billing:read", refused)
     limit = wavix.limits.snapshot()
     hint = rate_hint(calls[-1].headers, time.time())
     limits = None if config is None else config.global_limits
@@ -108,3 +109,10 @@ async def whoami(wavix: WavixClient) -> Account:
         remaining=None if hint is None else hint.remaining,
         refused=tuple(refused),
     )
+
+
+def _note_refusal(error: PermissionDeniedError, scope: str, refused: list[str]) -> None:
+    # A page is the answer of a firewall, and says nothing about the key.
+    if error.is_page:
+        raise error
+    refused.append(scope)

@@ -48,8 +48,12 @@ _CLOCK_OFF: Final = 5.0
 _SLOW: Final = 2.0
 _MOST_WEBHOOKS: Final = 20
 _SHORTEST_KEY: Final = 16
-_PLACEHOLDER: Final = re.compile(r"<|>|\.\.\.|…|\byour\b|^(api[_-]?key|key|secret|token|x+|changeme)$", re.IGNORECASE)
-_ABOUT_ADDRESS: Final = re.compile(r"\bips?\b|\baddress(es)?\b", re.IGNORECASE)
+_PLACEHOLDER: Final = re.compile(
+    r"<|>|\.\.\.|…|\byour\b|^\$|\$\{|^(api[_-]?key|key|secret|token|x+|changeme)$", re.IGNORECASE
+)
+# "Missing email address" speaks of another one.
+_ABOUT_ADDRESS: Final = re.compile(r"\bips?\b|\byour address\b|\baddress (is )?not\b", re.IGNORECASE)
+_VERSION: Final = re.compile(r"/v\d+$")
 _WEBHOOK_REMEDIES: Final = {
     "dns": "Correct the host in the URL, or its DNS entry.",
     "connect": "Try it from another network. Start the server, open its firewall for Wavix "
@@ -57,7 +61,7 @@ _WEBHOOK_REMEDIES: Final = {
     "tls": "Give the server a certificate of a public authority for this name, with its intermediates, or correct the "
     "URL.",
 }
-_NO_READ: Final = "two_fa, validator"
+_NO_READ: Final = ("two_fa", "validator")
 """Groups without a GET that is free of charge and needs no id."""
 
 
@@ -79,12 +83,13 @@ async def doctor(profile: str | None = None, /, *, webhooks: bool = True, **sett
         The findings. `print` shows one line for each; `to_json()` is for support. An error of the API or of the network
         is a finding, and is not raised.
     """
+    found = None
     try:
         found = resolve_settings(profile, hide_secrets(cast("dict[str, Any]", settings)))
         found = evolve(found, arguments={"trust_env": not found.arguments.get("session"), **found.arguments})
         wavix = WavixClient(**found.arguments)
     except ConfigurationError as error:
-        return Report(findings=(_wrong_setting(str(error)),))
+        return Report(findings=(_wrong_setting(str(error), found),))
     examination = _Examination(wavix, found)
     async with wavix:
         with wavix.record(keep=100) as calls:
@@ -103,28 +108,31 @@ def _hide(finding: Finding, redactor: Redactor) -> Finding:
     )
 
 
-def _wrong_setting(message: str) -> Finding:
+def _wrong_setting(message: str, found: ResolvedSettings | None) -> Finding:
     """Return the finding for settings with which no client can be made; the message says what to do."""
     if message.startswith("api_key is missing"):
+        others = ", ".join(found.others) if found else ""
         return Finding(
             check="key",
             status=_FAILED,
             summary="There is no API key.",
-            causes=("WAVIX_API_KEY is not set in this process, and no profile has a key",),
+            causes=(
+                "WAVIX_API_KEY is not set in this process, and no profile is named"
+                + (f": the file has {others}" if others else ""),
+            ),
             remedy="Set WAVIX_API_KEY, or write a profile and name it with --profile or WAVIX_PROFILE.",
         )
-    is_url = message.startswith("base_url ")
-    if is_url and "must use https" in message:
+    name = message.partition(" ")[0]
+    message = found.name_source(message) if found else message
+    if name == "base_url" and "must use https" in message:
         return Finding(
             check="url",
             status=_FAILED,
             summary="The base URL uses http, and its host is not this machine.",
-            causes=("WAVIX_BASE_URL, base_url or the profile has http:// instead of https://",),
+            causes=(f"the URL from {found.url_from if found else 'base_url'} has http:// instead of https://",),
             remedy=f"{message} Nothing was sent.",
         )
-    check = "url" if is_url else "proxy" if "proxy" in message.partition(" must ")[0].lower() else "settings"
-    if message.startswith("api_key "):
-        check = "key"
+    check = {"base_url": "url", "api_key": "key"}.get(name, "proxy" if "proxy" in name.lower() else "settings")
     return Finding(check=check, status=_FAILED, summary="The settings cannot be used.", remedy=message)
 
 
@@ -159,10 +167,12 @@ class _Examination:
     calls: Sequence[Receipt[Any]] = ()
     read: dict[str, Any] = field(factory=dict)
     """What the reads returned, by scope."""
-    refused: dict[str, PermissionDeniedError] = field(factory=dict)
+    refused: dict[str, WavixError] = field(factory=dict)
     unclear: dict[str, WavixError] = field(factory=dict)
-    rejected: int = 0
     before: float = 0.0
+    proxy: URL | None = None
+    knows_names: bool = False
+    """Whether the DNS of this machine has found a name of the outside."""
 
     def add(self, check: str, status: CheckStatus, summary: str, **more: Any) -> None:
         self.findings.append(Finding(check=check, status=status, summary=summary, **more))
@@ -174,6 +184,15 @@ class _Examination:
     @property
     def seconds(self) -> float:
         return min(_SECONDS, self.wavix.timeouts.attempt)
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the API is on this machine, as a sandbox is."""
+        return is_loopback(self.url.host or "")
+
+    def tls(self, url: URL) -> ssl.SSLContext | None:
+        context: ssl.SSLContext | None = self.settings.arguments.get("ssl")
+        return (context or ssl.create_default_context()) if url.scheme == "https" else None
 
     async def run(self, *, webhooks: bool) -> None:
         self.say_settings()
@@ -194,9 +213,15 @@ class _Examination:
         profile = f"Profile {found.profile!r}. " if found.profile else ""
         summary = f"{profile}The key is from {found.key_from}, the URL {self.url} from {found.url_from}."
         self.add("settings", _OK, summary, facts={"profile": found.profile, "base_url": str(self.url)})
-        problem = _key_problem(
-            read_api_key(found.arguments.get("api_key")), is_live=not is_loopback(self.url.host or "")
-        )
+        if _VERSION.search(self.url.path):
+            self.add(
+                "url",
+                _WARNING,
+                f"The base URL ends with {self.url.name}, and each call adds its version to it.",
+                causes=("the URL was copied from the documentation of one call",),
+                remedy=f"Use {_VERSION.sub('', str(self.url))}.",
+            )
+        problem = _key_problem(read_api_key(found.arguments.get("api_key")), is_live=not self.is_local)
         if problem is not None:
             self.add(
                 "key",
@@ -219,9 +244,9 @@ class _Examination:
         host, port = self.url.raw_host or "", self.url.port or 443
         if proxy is None:
             self.add("proxy", _OK, "No proxy is set; the connection is direct.")
-            tls = arguments.get("ssl") or ssl.create_default_context() if self.url.scheme == "https" else None
-            return self.judge_probe(await probe(host, port, tls=tls, seconds=self.seconds))
-        found = await probe(proxy.url.host or "", proxy.url.port or 80, tls=None, seconds=self.seconds)
+            return self.judge_probe(await probe(host, port, tls=self.tls(self.url), seconds=self.seconds))
+        self.proxy = proxy.url
+        found = await probe(proxy.url.host or "", proxy.url.port or 80, tls=self.tls(proxy.url), seconds=self.seconds)
         if found.failed_at is None:
             summary = f"The proxy {proxy.url} accepts connections."
             if arguments.get("proxy") is None:
@@ -232,11 +257,9 @@ class _Examination:
             "proxy",
             _FAILED,
             f"The proxy {proxy.url} cannot be used. {found.summary}",
-            causes=(
-                "the proxy is down",
-                "its host or port is wrong",
-                "the environment names a proxy of another network",
-            ),
+            causes=("its URL has https:// instead of http://", *found.causes)
+            if found.failed_at == "tls"
+            else ("the proxy is down", "its host or port is wrong", "the environment names a proxy of another network"),
             remedy="Check the setting `proxy`, or HTTPS_PROXY and ALL_PROXY. If this network needs no proxy, unset "
             f"them, or add {host} to NO_PROXY.",
             facts=found.facts,
@@ -249,6 +272,7 @@ class _Examination:
         if found.failed_at == "dns":
             self.add("dns", _FAILED, found.summary, **more)
             return False
+        self.knows_names = not self.is_local and host not in found.addresses
         self.add("dns", _OK, f"{host} is {', '.join(found.addresses[:4])}.", facts=found.facts)
         if found.failed_at is not None:
             self.add(found.failed_at, _FAILED, found.summary, **more)
@@ -275,8 +299,12 @@ class _Examination:
             await self.call(lambda wavix: wavix.profile.config.get())
         except PermissionDeniedError as error:
             self.refused["account"] = error
+            about_address = _is_about_address(error)
             if error.is_page:
                 self.blame_page(error)
+            elif about_address:
+                self.blame_address(error)
+            if error.is_page or about_address:
                 return False
         except WavixError as error:
             self.judge_failure(error)
@@ -295,27 +323,31 @@ class _Examination:
         return True
 
     def blame_page(self, error: APIError) -> None:
+        is_outage = (error.status or 0) >= 500
         self.add(
             "api",
             _FAILED,
             f"HTTP {error.status} with a page instead of JSON: something between this machine and the API answered.",
             causes=(
+                *(("an outage of the API",) if is_outage else ()),
                 "a firewall before the API blocks this machine's address",
                 "a company proxy or a captive portal answers in place of the API",
                 "base_url names a host that is not the API",
             ),
-            remedy=f"Open {self.url} from another network; ask the administrator of this one; check base_url.",
+            remedy="Wait and try again. " * is_outage
+            + f"Open {self.url} from another network; ask the administrator of this one; check base_url.",
+            temporary=is_outage,
             facts=_facts(error),
         )
 
     def judge_failure(self, error: WavixError) -> None:
         """Add the finding for a first call that failed."""
         facts = _facts(error)
-        said = f"HTTP {error.status}: {error.reason.rstrip('. ')}." if error.reason else f"HTTP {error.status}."
+        said = _said(error)
         if isinstance(error, APIError) and error.is_page and not isinstance(error, RateLimitError):
             self.blame_page(error)
         elif isinstance(error, AuthenticationError):
-            self.judge_401(error, said, facts)
+            self.judge_401(error)
         elif isinstance(error, RateLimitError):
             self.blame_rate(error)
         elif isinstance(error, ServerError):
@@ -335,7 +367,11 @@ class _Examination:
                 "url",
                 _FAILED,
                 f"{said} This is not an answer of the API to GET /v1/profile/config.",
-                causes=("base_url names another host or path", "a captive portal answers in place of the API"),
+                causes=(
+                    "base_url names another host or path",
+                    "a captive portal answers in place of the API",
+                    *(("the answer was cut on its way",) if isinstance(error, DecodeError) else ()),
+                ),
                 remedy=f"Set base_url to {DEFAULT_BASE_URL}, or leave it out (it is from {self.settings.url_from}).",
                 facts=facts,
             )
@@ -345,43 +381,58 @@ class _Examination:
                 cause, remedy = "the balance does not cover the call", "Top up the account."
             self.add("api", _FAILED, said, causes=(cause,), remedy=remedy, facts=facts)
         else:
-            self.add(
-                "api",
-                _FAILED,
-                f"No answer: {error}",
-                causes=("the network loses packets", "the API is overloaded", "a firewall cuts long connections"),
-                remedy="Try again; then try another network.",
-                temporary=True,
-                facts=facts,
-            )
+            self.judge_no_answer(error, facts)
 
-    def judge_401(self, error: AuthenticationError, said: str, facts: dict[str, object]) -> None:
-        wrong = f"the key from {self.settings.key_from} is wrong, incomplete, switched off or deleted"
-        address = "the key is restricted to IP addresses, and this machine's public address is not among them"
-        other = "it is the key of another system, of the sandbox, or of a suspended sub-organization"
-        about_address = bool(_ABOUT_ADDRESS.search(error.reason or ""))
-        if about_address:
-            remedy = "Add the public address of this machine to the key's IP list: `wavix-async api-keys update`."
+    def judge_no_answer(self, error: WavixError, facts: dict[str, object]) -> None:
+        proxied = () if self.proxy is None else (f"the proxy {self.proxy} does not pass on what it gets",)
+        if "not valid HTTP" in str(error):
             self.add(
-                "ip",
+                "url",
                 _FAILED,
-                f"{said} The API refuses this machine's address.",
-                causes=(address,),
-                remedy=remedy,
+                f"{_without_outcome(error)}.",
+                causes=("the port in base_url is that of another service", *proxied, "a firewall answers for the API"),
+                remedy=f"Check the port in {self.url} (it is from {self.settings.url_from}), and the proxy.",
                 facts=facts,
             )
             return
-        remedy = (
-            "Compare the key with the portal. List the keys with one that works (`wavix-async api-keys list`), and "
-            "compare `permitted_ips` with the public address of this machine."
+        short = (f"the time limit of {self.seconds:g} s is too short",) if self.seconds < _SECONDS else ()
+        causes = (*short, *proxied, "the network loses packets", "the API is overloaded", "a firewall cuts connections")
+        self.add(
+            "api",
+            _FAILED,
+            f"No answer: {_without_outcome(error)}.",
+            causes=causes,
+            remedy="Try again; then try another network.",
+            temporary=True,
+            facts=facts,
         )
+
+    def blame_address(self, error: APIError) -> None:
+        self.add(
+            "ip",
+            _FAILED,
+            f"{_said(error)} The API refuses this machine's address.",
+            causes=("the key is restricted to IP addresses, and this machine's public address is not among them",),
+            remedy="Add the public address of this machine to the key's IP list: `wavix-async api-keys update`.",
+            facts=_facts(error),
+        )
+
+    def judge_401(self, error: AuthenticationError) -> None:
+        if _is_about_address(error):
+            self.blame_address(error)
+            return
         self.add(
             "key",
             _FAILED,
-            f"{said} The API does not accept the key.",
-            causes=(wrong, address, other),
-            remedy=remedy,
-            facts=facts,
+            f"{_said(error)} The API does not accept the key.",
+            causes=(
+                f"the key from {self.settings.key_from} is wrong, incomplete, switched off or deleted",
+                "the key is restricted to IP addresses, and this machine's public address is not among them",
+                "it is the key of another system, of the sandbox, or of a suspended sub-organization",
+            ),
+            remedy="Compare the key with the portal. List the keys with one that works (`wavix-async api-keys list`), "
+            "and compare `permitted_ips` with the public address of this machine.",
+            facts=_facts(error),
         )
         self.add("ip", _SKIPPED, "The API answers 401 to a wrong key and to a wrong address alike: see the line above.")
 
@@ -393,11 +444,11 @@ class _Examination:
             found = read_tls_error(self.url.host or "", cause.certificate_error)
             self.add("tls", _FAILED, found.summary, causes=found.causes, remedy=found.remedy, facts=found.facts)
             return
-        through = "through the proxy" in str(error)
+        through = self.proxy is not None or "through the proxy" in str(error)
         self.add(
             "proxy" if through else "connect",
             _FAILED,
-            str(error),
+            f"{_without_outcome(error)}.",
             causes=(
                 "the proxy wants a login, or another one",
                 "the proxy does not allow this host",
@@ -418,7 +469,8 @@ class _Examination:
             try:
                 self.read[group.scope] = await self.call(group.read)
             except PermissionDeniedError as error:
-                self.refused[group.scope] = error
+                # A page is the answer of a firewall, and says nothing about the key.
+                (self.unclear if error.is_page else self.refused)[group.scope] = error
             except (RateLimitError, AuthenticationError) as error:
                 self.judge_failure(error)
                 return
@@ -429,16 +481,28 @@ class _Examination:
         if not any(each.check == "key" and each.status is _FAILED for each in self.findings):
             self.add("key", _OK, "The API accepts the key.")
             self.add("ip", _OK, "The API accepts the key from this machine's address.")
-        tried = [group.scope for group in _GROUPS if group.scope in self.read or group.scope in self.refused]
+        scopes = [group.scope for group in _GROUPS]
+        tried = [scope for scope in scopes if scope in self.read or scope in self.refused]
+        untried = [scope for scope in scopes if scope not in tried and scope not in self.unclear]
         facts: dict[str, object] = {
             "read": sorted(self.read),
             "refused": {scope: error.reason for scope, error in self.refused.items()},
             "unclear": {scope: type(error).__name__ for scope, error in self.unclear.items()},
         }
-        note = f"Not tried: {_NO_READ}. Whether it may write, only a write would show."
+        note = f"Not tried: {', '.join((*untried, *_NO_READ))}. Whether it may write, only a write would show."
+        if self.unclear:
+            # No text of an answer: it may have data of the account.
+            unclear = (f"{scope} (HTTP {error.status or 'none'})" for scope, error in self.unclear.items())
+            note = f"No clear answer: {', '.join(unclear)}. {note}"
         if not self.refused:
-            unclear = f" Unclear: {', '.join(self.unclear)}." if self.unclear else ""
-            self.add("scopes", _OK, f"The key may read all {len(tried)} groups.{unclear} {note}", facts=facts)
+            self.add(
+                "scopes",
+                _WARNING if self.unclear else _OK,
+                f"The key may read {len(tried)} of {len(_GROUPS)} groups. {note}",
+                causes=("the API has a fault there", "a proxy or the network breaks answers") if self.unclear else (),
+                remedy="Try again. If it lasts, give the request ids to Wavix support." if self.unclear else None,
+                facts=facts,
+            )
             return
         said = next((f" ({error.reason})" for error in self.refused.values() if error.reason), "")
         refused = ", ".join(f"{scope}:read" for scope in self.refused)
@@ -526,18 +590,19 @@ class _Examination:
 
     async def check_webhooks(self) -> None:
         places: dict[str, set[str]] = {}
-        bad = 0
+        bad: list[str] = []
         for use, text in self.webhook_urls():
             origin = _origin(text)
-            if origin is None:
-                bad += 1
-            else:
+            if origin is not None:
                 places.setdefault(origin, set()).add(use)
+            elif text.strip():
+                bad.append(use)
         if bad:
             self.add(
                 "webhook",
                 _FAILED,
-                f"{bad} webhook URL{'s are' if bad > 1 else ' is'} not an http or https URL.",
+                f"{len(bad)} webhook URL{'s are' if len(bad) > 1 else ' is'} not an http or https URL "
+                f"({', '.join(sorted({*bad}))}).",
                 remedy="Set them again: `wavix-async profile update`, `wavix-async numbers update`.",
             )
         if not places and not bad:
@@ -551,7 +616,7 @@ class _Examination:
     def webhook_urls(self) -> Iterator[tuple[str, str]]:
         """Yield each URL for events, and what it is for."""
         for each in getattr(self.read.get("account"), "default_destinations", None) or ():
-            yield "account", each.value or ""
+            yield "account", str(each.value or "")
         for each in self.read.get("webhooks") or ():
             yield "calls", each.url or ""
         for each in self.read.get("campaigns") or ():
@@ -566,32 +631,37 @@ class _Examination:
         tls = ssl.create_default_context() if url.scheme == "https" else None
         found = await probe(url.raw_host or "", url.port or 443, tls=tls, seconds=self.seconds)
         for_ = f"{origin} ({', '.join(uses)})"
-        local = [each for each in found.addresses if not _is_public(each)]
-        here = is_loopback(self.url.host or "")
-        causes = found.causes
-        if found.failed_at == "tls":
+        local = not any(map(_is_public, found.addresses))
+        causes, is_certain = found.causes, found.is_certain
+        if found.failed_at == "dns":
+            is_certain &= self.knows_names
+            causes = causes[:1] if is_certain else causes
+        elif found.failed_at == "tls" and is_certain:
             causes = ("its certificate is not one that the public trusts for this name", *causes)
         elif found.failed_at == "connect":
             causes = (*causes, "it admits only Wavix's addresses, and works")
         if found.failed_at is not None:
             return Finding(
                 check="webhook",
-                status=_FAILED if found.is_certain else _WARNING,
+                status=_FAILED if is_certain else _WARNING,
                 summary=f"{for_} is not reachable from this machine. {found.summary}",
                 causes=causes,
                 remedy=_WEBHOOK_REMEDIES[found.failed_at],
                 facts=found.facts,
             )
-        if local and not here:
+        if local and not self.is_local:
+            # A name may have another address elsewhere.
+            is_certain = url.host in (*found.addresses, "localhost")
+            inside = () if is_certain else ("the name has another address inside of this network, and works",)
             return Finding(
                 check="webhook",
-                status=_FAILED,
-                summary=f"{for_} is {local[0]}, an address that only this network can reach.",
-                causes=("the URL is that of a test machine", "the name has another address inside of this network"),
+                status=_FAILED if is_certain else _WARNING,
+                summary=f"{for_} is {found.addresses[0]}, an address that only this network can reach.",
+                causes=("the URL is that of a test machine", *inside),
                 remedy="Set a public URL, or use a tunnel to this machine.",
                 facts=found.facts,
             )
-        if url.scheme == "http" and not here:
+        if url.scheme == "http" and not self.is_local:
             return Finding(
                 check="webhook",
                 status=_WARNING,
@@ -619,6 +689,19 @@ def _facts(error: WavixError) -> dict[str, object]:
     }
 
 
+def _said(error: WavixError) -> str:
+    return f"HTTP {error.status}: {error.reason.rstrip('. ')}." if error.reason else f"HTTP {error.status}."
+
+
+def _without_outcome(error: WavixError) -> str:
+    """Return what went wrong without what it means for a change: the doctor only reads, and tries once."""
+    return re.split(r"\.? Nothing was sent|; the request may|\.? Not retried", str(error))[0].rstrip(".")
+
+
+def _is_about_address(error: APIError) -> bool:
+    return bool(_ABOUT_ADDRESS.search(error.reason or ""))
+
+
 def _key_problem(key: str, *, is_live: bool) -> str | None:
     """Say what is wrong with the shape of a key, without showing any of it; None: nothing that a look can find."""
     if key[:7].lower() == "bearer ":
@@ -630,7 +713,7 @@ def _key_problem(key: str, *, is_live: bool) -> str | None:
     if "://" in key:
         return "it is a URL"
     if _PLACEHOLDER.search(key):
-        return "it is a placeholder"
+        return "it is a placeholder, or a variable that no shell has replaced"
     if is_live and key == "sandbox-key":
         return "it is the key of the sandbox, and the URL is not the sandbox's"
     if is_live and len(key) < _SHORTEST_KEY:

@@ -1,6 +1,7 @@
 """`explain`: what a code, a status, a word of the API or an error class of this package means."""
 
 import inspect
+import re
 from collections.abc import Iterator
 from typing import Final
 
@@ -16,8 +17,11 @@ _NO_TEXT: Final = "Wavix has a page about this code; what it means is published 
 _SUPPORT: Final = "Ask Wavix support, with the request id and the time of the answer."
 _STATUSES: Final = frozenset({*range(301, 309), 400, 401, 402, 403, 404, 408, 409, 413, 422, 429, 499})
 """Those with a meaning here, beside every 5xx."""
+_ERRORS: Final = f"{errors.__name__}."
 _OURS: Final = __name__.partition(".")[0]
 _LONGEST: Final = 40
+_LONGEST_LINE: Final = 400
+_WORDS: Final = re.compile(r"[\s:,()]+")
 _TODO: Final = "What to do: "
 
 
@@ -44,6 +48,8 @@ class Meaning:
 def explain(code: str | int) -> tuple[Meaning, ...]:
     """Say what a code means: an error code or a status of the API, an HTTP status, or an error class of this package.
 
+    A line that is copied from a log works too: of a text that is no code, each word counts.
+
         for meaning in explain("26"):
             print(meaning)
 
@@ -55,8 +61,13 @@ def explain(code: str | int) -> tuple[Meaning, ...]:
     Returns:
         All known meanings, or an empty tuple. Only what Wavix has published counts.
     """
-    word = str(code).strip()
-    word = word[5:].lstrip() if word[:5].lower() == "http " else word
+    text = str(code).strip()
+    words = _WORDS.split(text) if len(text) <= _LONGEST_LINE else ()
+    found = _explain(text) or (meaning for word in words for meaning in _explain(word.removeprefix(_ERRORS)))
+    return tuple(dict.fromkeys(found))
+
+
+def _explain(word: str) -> tuple[Meaning, ...]:
     # Digits of other scripts are no codes, and a long number is none.
     if len(word) > _LONGEST or (word.isdecimal() and not word.isascii()):
         return ()

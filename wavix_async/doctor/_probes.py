@@ -127,6 +127,8 @@ def _dns(host: str, error: Exception) -> Probe:
     number = error.errno if isinstance(error, socket.gaierror) else None
     missing = number is not None and number in {socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME)}
     said = "no answer in time" if isinstance(error, TimeoutError) else getattr(error, "strerror", None) or str(error)
+    if isinstance(error, UnicodeError):
+        missing, said = True, "this cannot be the name of a host"
     causes = ("the name is misspelled, or does not exist", "this machine's DNS server does not know the outside")
     if not missing:
         causes = ("this machine has no network, or its DNS server does not answer", causes[0])

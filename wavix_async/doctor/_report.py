@@ -43,12 +43,15 @@ class Finding:
     """Figures for support, such as `status` and `request_id`."""
 
     def __str__(self) -> str:
-        text = f"{self.status:<7}  {self.check:<8}  {self.summary}"
+        text = self.summary
         if len(self.causes) == 1:
             text += f" Cause: {self.causes[0]}."
         elif self.causes:
             text += " Causes: " + "; or ".join(f"({at}) {cause}" for at, cause in enumerate(self.causes, 1)) + "."
-        return text if self.remedy is None else f"{text} Remedy: {self.remedy}"
+        if self.remedy is not None:
+            text += f" Remedy: {self.remedy}"
+        # One line, whatever the API said.
+        return f"{self.status:<7}  {self.check:<8}  {' '.join(text.split())}"
 
 
 @frozen(kw_only=True)

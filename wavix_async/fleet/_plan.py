@@ -59,6 +59,7 @@ class Plan:
         self.missing_count: int = builder.missing_count
         self.selections: tuple[str, ...] = builder.selections
         self._changes = 0
+        self._is_closed = False
         digest = hashlib.sha256(self.base_url.encode())
         for row in self._database.connection.execute("SELECT id, before, after FROM item ORDER BY id"):
             digest.update(f"\n{row[0]}\t{row[1]}\t{row[2]}".encode())
@@ -119,12 +120,14 @@ class Plan:
         return "\n".join(self._lines(limit))
 
     def _repr_html_(self) -> str:
+        if self._is_closed:
+            return html_table((), (), f"{self!r}, closed")
         rows = (
             (change.id, change.number, field.field, _text(field.before), _text(field.after))
             for change in self.changes()
             for field in change.fields
         )
-        summary = [*self._lines(0)][-1]
+        summary = [*self._lines(0)][-1].removesuffix(".")
         return html_table(("id", "number", "field", "from", "to"), rows, summary, sum(self.totals.values()))
 
     def save(self, path: str | PathLike[str]) -> None:
@@ -150,6 +153,7 @@ class Plan:
 
     def close(self) -> None:
         """Delete the temporary database. Garbage collection of the plan does so, too."""
+        self._is_closed = True
         self._database.close()
 
     def _lines(self, limit: int) -> Iterator[str]:

@@ -11,6 +11,7 @@ from typing import Final, TypeAlias
 from wavix_async._codec import html_table
 from wavix_async._files import check_path, is_held
 from wavix_async._sqlite import Database, translate_errors
+from wavix_async.fleet._errors import JournalError
 from wavix_async.fleet._journal import LOST, RunRow, latest_run, read_journal, run_of
 from wavix_async.fleet._plan import count_by_field
 from wavix_async.fleet._records import FleetResult, FleetStatus, Sample, field_changes
@@ -124,11 +125,16 @@ class FleetReport:
         return f"<FleetReport {self.kind} {self.name}: {self}>"
 
     def _repr_html_(self) -> str:
+        left = self.failed + self.unknown + self.not_sent + self.pending
+        if not left:
+            return html_table((), (), str(self))
         results = self.results("failed", "unknown", "not_sent", "pending")
         rows = ((each.id, each.number, each.status, each.attempts, each.reason) for each in results)
-        left = self.failed + self.unknown + self.not_sent + self.pending
-        heads = ("id", "number", "status", "attempts", "reason") if left else ()
-        return html_table(heads, rows, str(self), left)
+        try:
+            return html_table(("id", "number", "status", "attempts", "reason"), rows, str(self), left)
+        except JournalError as error:
+            # A notebook shows the report long after the run: the counts are known without the journal.
+            return html_table((), (), f"{self}; {error}")
 
 
 def status(journal: str | Path) -> FleetReport:

@@ -11,6 +11,7 @@ from typing import Annotated, TypeAlias
 from attrs import field, frozen
 from cattrs.gen import override
 
+from wavix_async._codec import html_table
 from wavix_async.models._base import Model
 from wavix_async.models._keys import BODY, body_hash, event_key
 from wavix_async.models.calls import Call
@@ -208,3 +209,6 @@ class UnknownEvent(Model):
     def __repr__(self) -> str:
         # The values may hold a text or a code.
         return f"UnknownEvent(keys={[str(name)[:50] for name in list(self.extra)[:20]]!r})"
+
+    def _repr_html_(self) -> str:
+        return html_table((), (), repr(self))

@@ -175,6 +175,6 @@ class Recordings(Resource):
 
         Raises:
             NotFoundError: There is no such recording.
-            BadRequestError: The recording was deleted before; the error's `body` has `deleted_at`.
+            BadRequestError: The recording was deleted before; `error.details` has `deleted_at`.
         """
         return await self._call(DELETE, recording_id)

@@ -6,7 +6,7 @@ import sys
 
 from attrs import asdict
 
-from wavix_async.cli._console import printable
+from wavix_async.cli._console import printable, suppress_broken_pipe
 from wavix_async.cli._exit import ExitCode, Quit
 from wavix_async.cli._options import CONNECTION, Connection, Json
 from wavix_async.doctor import Account
@@ -77,4 +77,6 @@ def explain(code: str, /, *, as_json: Json = False) -> None:
 
 
 def _write(text: str) -> None:
-    sys.stdout.write(f"{printable(text)}\n")
+    # The exit code stays that of the check if the reader has gone, as in `| head -1`.
+    with suppress_broken_pipe():
+        sys.stdout.write(f"{printable(text)}\n")

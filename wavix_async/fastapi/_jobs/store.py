@@ -21,8 +21,8 @@ from os import PathLike
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from wavix_async import ConfigurationError
-from wavix_async._files import Lock, is_held
+from wavix_async import ConfigurationError, InputError
+from wavix_async._files import Lock, check_path, is_held
 from wavix_async.types import JobClaim, JobPart
 
 __all__ = ["FileJobStore", "check_directory", "is_job_id", "new_id", "open_private"]
@@ -120,13 +120,10 @@ def check_directory(directory: str | PathLike[str]) -> Path:
     Raises:
         ConfigurationError: It is no path, or empty, or one that only looks like a path.
     """
-    text = os.fspath(directory) if isinstance(directory, str | PathLike) else None
-    if not isinstance(text, str) or not text.strip() or "\0" in text or text == ":memory:":
-        raise ConfigurationError(
-            f"directory must be the path of a directory, got {directory!r}: pass None to keep jobs only as long as "
-            "the application runs."
-        )
-    return Path(text)
+    try:
+        return check_path(directory, "directory")
+    except InputError as error:
+        raise ConfigurationError(f"{error} Pass None to keep jobs only as long as the application runs.") from None
 
 
 def open_private(path: str, flags: int) -> int:
