@@ -211,6 +211,11 @@ class TestPlan:
         assert written.count(r"| ``<img src=x>\|`]($@me`` |") == 3
         assert re.sub("``.*?``", "", written).count("<img") == 0
 
+    def test_the_phone_number_in_the_markdown_is_text_too(self, cli: Cli, sandbox: Sandbox, place: Path):
+        sandbox.change(FIRST, number="<b>1</b>|")
+        assert cli("fleet", "plan", wish(place / "fleet.csv", 1), "--output", "plan.md").code == 0
+        assert rf"| {FIRST} | `<b>1</b>\|` | `call_status_url` |" in (place / "plan.md").read_text()
+
     def test_exit_code_tells_whether_there_is_something_to_do(self, cli: Cli, sandbox: Sandbox, place: Path):
         file = wish(place / "fleet.csv", 3)
         assert cli("fleet", "plan", file, "--exit-code").code == 4
@@ -289,6 +294,35 @@ class TestApply:
         assert "its digest does not fit" in ran.err
         plan.write_text("id,sms_enabled\n1001,true\n")
         assert cli("fleet", "apply", "fleet.plan", "--yes").code == 2
+        # The option says that it is another file.
+        assert cli("fleet", "apply", "fleet.plan", "--yes", "--format", "csv", "--json").json["updated"] == 1
+
+    def test_the_suffix_of_a_saved_plan_may_have_capitals(self, cli: Cli, sandbox: Sandbox, place: Path):
+        assert cli("fleet", "plan", wish(place / "fleet.csv", 3), "--save", "FLEET.PLAN").code == 0
+        assert cli("fleet", "apply", "FLEET.PLAN", "--yes", "--json").json["updated"] == 3
+
+    @pytest.mark.req_35
+    def test_a_page_that_cannot_be_written_changes_no_exit_code(self, cli: Cli, sandbox: Sandbox, place: Path):
+        (place / "run.html").symlink_to("/dev/full")
+        file = wish(place / "fleet.csv", 3)
+        more = ("--yes", "--json", "--write-back", "out.csv")
+        ran = cli("fleet", "apply", file, "--output", "run.html", *more)
+        assert (ran.code, ran.json["updated"], done(sandbox)) == (0, 3, 3)
+        assert "Cannot write --output run.html: No space left on device." in ran.err
+        assert "updated" in (place / "out.csv").read_text()
+        assert cli("fleet", "status", "fleet.run.sqlite", "--output", "run.html").code == 0
+
+    def test_its_files_must_not_replace_each_other(self, cli: Cli, sandbox: Sandbox, place: Path):
+        """The outcomes of the rows would replace the journal, and with it the way back."""
+        file = wish(place / "fleet.csv", 3)
+        for outputs in (
+            ("--journal", "run.csv", "--write-back", "run.csv"),
+            ("--journal", "run.html", "--output", "./run.html"),
+            ("--journal", file),
+        ):
+            ran = cli("fleet", "apply", file, "--yes", *outputs)
+            assert (ran.code, ran.out, sandbox.stats.requests) == (2, "", 0)
+            assert "choose another file" in ran.err
 
     def test_a_plan_of_another_api_is_refused_before_the_question(
         self, cli: Cli, sandbox: Sandbox, place: Path, monkeypatch: pytest.MonkeyPatch
@@ -317,6 +351,42 @@ class TestApply:
         # There is nothing to do, so there is no journal.
         again = cli("fleet", "apply", file, "--yes", "--json")
         assert (again.code, again.json["unchanged"], again.json["journal"]) == (0, 12, None)
+
+    @pytest.mark.req_14
+    def test_no_file_that_it_writes_replaces_its_journal_or_its_input(self, cli: Cli, sandbox: Sandbox, place: Path):
+        wish(place / "fleet.csv", 2)
+        (place / "link.html").symlink_to(place / "run.html")
+        (place / "fleet.plan").hardlink_to(place / "fleet.csv")
+        for argv, message in (
+            (["apply", "--journal", "x.csv", "--write-back", "x.csv"], "--journal and --write-back are the same file"),
+            (["apply", "--journal", "x.html", "--output", "./x.html"], "--journal and --output are the same file"),
+            (["apply", "--journal", "fleet.csv"], "--journal fleet.csv is the input file"),
+            (["plan", "--save", "fleet.plan"], "--save fleet.plan is the input file"),
+        ):
+            ran = cli("fleet", argv[0], "fleet.csv", "--yes" if argv[0] == "apply" else "--json", *argv[1:])
+            assert (ran.code, ran.out) == (2, "")
+            assert f"{message}: choose another file." in ran.err
+        assert sandbox.stats.requests == 0
+
+        assert cli("fleet", "apply", "fleet.csv", "--yes", "--journal", "run.html").code == 0
+        before = (place / "run.html").read_bytes()
+        for command in ("status", "resume", "roll-back"):
+            ran = cli("fleet", command, "run.html", "--output", "link.html")
+            assert (ran.code, "--output link.html is the input file" in ran.err) == (2, True)
+        assert (place / "run.html").read_bytes() == before
+        assert cli("fleet", "roll-back", "run.html", "--yes").code == 0
+
+    def test_a_page_that_cannot_be_written_leaves_the_exit_code_of_the_run(
+        self, cli: Cli, sandbox: Sandbox, place: Path
+    ):
+        (place / "run.html").symlink_to(place / "gone" / "run.html")
+        ran = cli(
+            "fleet", "apply", wish(place / "fleet.csv", 2), "--yes", "--output", "run.html", "--write-back", "out.csv"
+        )
+        assert (ran.code, done(sandbox)) == (0, 2)
+        assert "Cannot write --output run.html: No such file or directory." in ran.err
+        assert (place / "out.csv").read_text().count("updated") == 2
+        assert cli("fleet", "status", "fleet.run.sqlite", "--output", "run.html").code == 1
 
     @pytest.mark.req_16
     def test_it_asks_first(self, cli: Cli, sandbox: Sandbox, place: Path):

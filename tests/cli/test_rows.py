@@ -30,12 +30,12 @@ def rows(content: str | bytes, layout: RowLayout = "csv", **common: Any) -> Rows
 
 
 def problems(content: str | bytes, layout: RowLayout = "csv", **common: Any) -> list[str]:
-    return [str(problem) for problem in rows(content, layout, **common).check(20).problems]
+    return [str(problem) for problem in rows(content, layout, **common).check(20).problems.kept]
 
 
 def updates(content: str | bytes, layout: RowLayout = "csv", **common: Any) -> dict[int, NumberUpdate]:
     made = rows(content, layout, **common)
-    assert made.check(20).problems == []
+    assert made.check(20).problems.kept == []
     return dict(made)
 
 
@@ -152,7 +152,7 @@ class TestCsv:
 
     def test_twenty_are_kept_and_all_are_counted(self):
         checked = rows("id,sms_enabled\n" + "x,yes\n" * 50).check(20)
-        assert (len(checked.problems), checked.wrong, checked.total) == (20, 50, 0)
+        assert (len(checked.problems.kept), checked.problems.count, checked.total) == (20, 50, 0)
 
     def test_counts_what_will_be_changed(self):
         checked = rows("id,sms_enabled,sms_relay_url\n1,yes,\n2,yes,null\n").check(20)

@@ -14,6 +14,7 @@ pytest.importorskip("cyclopts")
 
 from tests.support.cli import Cli, running
 from tests.support.spreadsheets import workbook
+from wavix_async import fleet
 from wavix_async.sandbox import Sandbox
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ def saved_by_excel(rows: list[dict[str, str]], columns: list[str]) -> bytes:
 def test_a_spreadsheet_goes_from_export_to_roll_back(cli: Cli, sandbox: Sandbox, place: Path):
     sandbox.change(FIRST + 3, label="=cmd|' /C calc'!A0")
     sandbox.change(FIRST + 5, label="support\nline 2", city="Köln")
-    before = sandbox.numbers
+    before = dict(sandbox.numbers)
     total = len(before)
     assert cli("fleet", "export", "fleet.csv").code == 0
     exported = (place / "fleet.csv").read_bytes()
@@ -184,6 +185,35 @@ class TestBulkUpdate:
             ran = cli(*command, "numbers.csv", "--yes", "--write-back", target)
             assert (ran.code, "--write-back" in ran.err) == (2, True)
         assert not [each for each in sandbox.requests if each.method != "GET"]
+
+    def test_an_existing_file_is_replaced_only_after_confirmation(self, cli: Cli, sandbox: Sandbox, place: Path):
+        (place / "numbers.csv").write_text("id,sms_enabled\n1001,true\n")
+        (place / "other.csv").write_text("mine")
+        for command in (("numbers", "bulk-update"), ("fleet", "apply")):
+            ran = cli(*command, "numbers.csv", "--write-back", "other.csv")
+            assert (ran.code, "other.csv exists and will be replaced." in ran.err) == (3, True)
+        assert (place / "other.csv").read_text() == "mine"
+        assert not sandbox.requests
+        assert cli("fleet", "apply", "numbers.csv", "--yes", "--write-back", "other.csv").code == 0
+        assert "1001,true,updated" in (place / "other.csv").read_text()
+
+    def test_a_file_that_changes_during_the_run_gets_no_outcomes(
+        self, cli: Cli, sandbox: Sandbox, place: Path, monkeypatch: pytest.MonkeyPatch
+    ):
+        file = place / "numbers.csv"
+        file.write_text("id,sms_enabled\n1001,true\n")
+        plan = fleet.plan
+
+        async def and_save(*args: Any, **options: Any) -> fleet.Plan:
+            made = await plan(*args, **options)
+            file.write_text("id,sms_enabled\n1001,false\n1002,true\n")
+            return made
+
+        monkeypatch.setattr(fleet, "plan", and_save)
+        ran = cli("fleet", "apply", "numbers.csv", "--yes", "--write-back", "out.csv")
+        assert ran.code == 0
+        assert "Cannot write --write-back out.csv: numbers.csv has changed during the run." in ran.err
+        assert not (place / "out.csv").exists()
 
     def test_a_fleet_without_rows_or_from_stdin(self, cli: Cli, sandbox: Sandbox, place: Path):
         (place / "fleet.yaml").write_text("numbers: []\n")

@@ -329,15 +329,22 @@ def test_wrong_arguments_are_refused(tmp_path: Path):
             fleet_jobs(**wrong)
 
 
-@pytest.mark.parametrize("what", ["loop", "file", "below a file"])
-async def test_a_directory_that_cannot_be_one_stops_the_start(what: str, tmp_path: Path):
+@pytest.mark.parametrize("what", ["loop", "below a file"])
+def test_a_directory_that_no_path_can_be_is_refused(what: str, tmp_path: Path):
     path = tmp_path / "jobs"
     if what == "loop":
         path.symlink_to(path)
     else:
         path.write_text("")
+        path /= "jobs"
+    with pytest.raises(ConfigurationError, match="directory"):
+        fleet_jobs(path)
+
+
+async def test_a_file_in_place_of_the_directory_stops_the_start(tmp_path: Path):
+    (tmp_path / "jobs").write_text("")
     app = FastAPI()
-    app.include_router(fleet_jobs(path / "jobs" if what == "below a file" else path))
+    app.include_router(fleet_jobs(tmp_path / "jobs"))
     with pytest.raises(StartFailedError, match="directory for jobs"):
         async with connect(app):
             pass

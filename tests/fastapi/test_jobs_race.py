@@ -34,7 +34,8 @@ async def test_a_run_that_begins_between_two_looks_at_the_journal_is_reported(
     async with Account(3).client() as wavix:
         plan = await fleet.plan(wavix, urls(ids(3)))
         await fleet.apply(wavix, plan, journal=begun, safety=ANY_SHARE)
-        journal = records.create_journal(job_id)
+        journal = tmp_path / f"{job_id}.sqlite"
+        journal.touch()
         if first == "no run":
             stale = await fleet.plan(wavix, urls(ids(3), "other"))
             await fleet.apply(wavix, await fleet.plan(wavix, urls(ids(3), "third")), safety=ANY_SHARE)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import re
 import tracemalloc
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support import examples as ex
-from tests.support.spreadsheets import ERROR, FORMULA, workbook
+from tests.support.spreadsheets import ERROR, FORMULA, rewritten, workbook
 from wavix_async import InputError, NumberDestination, NumberUpdate
 from wavix_async._files import Problem, Row, Rules, guard, read_rows
 
@@ -151,6 +152,53 @@ class TestExcel:
     def test_what_is_wrong_with_a_workbook(self, sheets: Any, message: str):
         (problem,) = problems(workbook(*sheets))
         assert problem.startswith(message)
+
+    # openpyxl writes `<v />`, XlsxWriter 0 and a wish to compute; others have prefixes, and another order or place.
+    @pytest.mark.parametrize(
+        ("cell", "message"),
+        [
+            ('<c t="e" r="B2"><v>#REF!</v></c>', "cell B2 has an error such as #N/A"),
+            ("<c r='B2' t='e'><v>#REF!</v></c>", "cell B2 has an error such as #N/A"),
+            ('<c t="e"><v>#REF!</v></c>', "cell without a place has an error such as #N/A"),
+            ('<c r="B2"><f>TRUE()</f><v /></c>', "the formula in cell B2 has no result"),
+            ('<c r="B2"><f>TRUE()</f><v xml:space="preserve"></v></c>', "the formula in cell B2 has no result"),
+            ('<c r="B2" t="b">\n<f>TRUE()</f></c>', "the formula in cell B2 has no result"),
+            ('<c r="B2" t="str"><f t="shared" si="0"/></c>', "the formula in cell B2 has no result"),
+            ('<c r="B2" t="str"><f>A9</f><v></v></c>', None),
+            ('<c r="B2" t="b"><f>TRUE()</f><v>1</v></c>', None),
+        ],
+    )
+    def test_cells_that_the_library_reads_as_empty(self, cell: str, message: str | None):
+        book = workbook([["id", "sms_enabled", "transcription_threshold"], [1, True, 5]])
+        book = rewritten(book, lambda text: text.replace('<c r="B2" t="b"><v>1</v></c>', cell))
+        elsewhere = rewritten(book, lambda text: text.replace("worksheets/sheet1", "sheets/data"))
+        tags = re.compile(r"<(/?)(worksheet|sheetData|row|c|f|v)\b")
+        prefixed = rewritten(
+            book, lambda text: tags.sub(r"<\1x:\2", text).replace("worksheet xmlns=", "worksheet xmlns:x=")
+        )
+        for each in (book, elsewhere, prefixed):
+            assert [problem.partition(":")[0] for problem in problems(each)] == ([message] if message else [])
+
+    def test_a_formula_that_a_program_gave_the_result_0(self):
+        book = workbook([["id", "sms_enabled"], [1, True]])
+        book = rewritten(book, lambda text: text.replace('<c r="B2" t="b"><v>1', '<c r="B2"><f>TRUE()</f><v>0'))
+        assert changes(book) == {(1, None): NumberUpdate(sms_enabled=False)}
+        book = rewritten(book, lambda text: text.replace("</workbook>", '<calcPr fullCalcOnLoad="1"/></workbook>'))
+        (problem,) = problems(book)
+        assert problem.startswith("the formula in cell B2 has no result: open the file in a spreadsheet")
+
+    def test_merged_cells_have_a_value_only_in_the_first(self):
+        book = workbook([["id", "sms_enabled", "transcription_threshold"], [1, True, 5], [2, None, 5], [3, None, 5]])
+        merged = '</sheetData><mergeCells count="1"><mergeCell ref="B2:B4"/></mergeCells>'
+        book = rewritten(book, lambda text: text.replace("</sheetData>", merged))
+        (problem,) = problems(book)
+        assert problem == "cells B2:B4 are merged: unmerge them, and write the value in each row."
+
+    def test_a_workbook_of_another_kind(self):
+        book = workbook([["id", "sms_enabled"], [1, True]])
+        book = rewritten(book, lambda text: text.replace("sheet1.xml", "sheet1.data"))
+        (problem,) = problems(book)
+        assert problem == "is not an .xlsx workbook: save it as one."
 
     def test_a_damaged_workbook(self):
         (problem,) = problems(workbook([HEADER])[:200])

@@ -229,6 +229,25 @@ async def test_thousands_of_numbers_of_which_twenty_are_released_meanwhile(
 
 
 @pytest.mark.req_15
+@pytest.mark.req_18
+@pytest.mark.parametrize("stale", ["refuse", "write"])
+async def test_rolling_back_keeps_what_a_colleague_had_set_before_the_run(
+    sandbox: Sandbox, wavix: WavixClient, tmp_path: Path, stale: fleet.Stale
+) -> None:
+    wish = NumberUpdate(call_status_url=url("new"), transcription_threshold=99)
+    plan = await fleet.plan(wavix, dict.fromkeys(ids(3), wish))
+    # The same value as the plan's, between the plan and the run; with `write`, and another one beside it.
+    sandbox.change(FIRST, transcription_threshold=99)
+    if stale == "write":
+        sandbox.change(FIRST, call_status_url=url("colleague"))
+    before = dict(sandbox.numbers)
+    journal = tmp_path / "run.sqlite"
+    report = await fleet.apply(wavix, plan, journal=journal, stale=stale)
+    assert report.updated == 3
+    assert (await fleet.roll_back(wavix, journal)).updated == 3
+    assert sandbox.numbers == before
+
+
 async def test_numbers_released_since_make_a_plan_stale(sandbox: Sandbox, wavix: WavixClient) -> None:
     plan = await fleet.plan(wavix, urls(ids(6)))
     await wavix.numbers.release(ids=[FIRST + 2, FIRST + 4])

@@ -287,3 +287,22 @@ async def test_a_change_that_its_answer_contradicts_is_not_called_updated(
         api.lie, api.ignores_changes = None, False
         report = await fleet.resume(wavix, path)
         assert counts(report) == {"failed" if ignores and lie in REJECTED else "updated": 3}
+
+
+@pytest.mark.req_19
+async def test_a_stop_that_leaves_nothing_to_do_is_no_reason(tmp_path: Path) -> None:
+    """The verification has seen all changes when the stop comes, and only has the other pages to read."""
+    async with Sandbox(3_000) as sandbox, client_of(sandbox) as wavix:
+        signal = StopSignal()
+
+        def follow(now: fleet.FleetProgress) -> None:
+            if now.phase == "verifying" and now.done == now.total:
+                signal.set()
+
+        plan = await fleet.plan(wavix, urls(ids(60)))
+        report = await fleet.apply(
+            wavix.with_options(stop=signal), plan, journal=tmp_path / "run.sqlite", verify=True, on_progress=follow
+        )
+        assert signal.is_set()
+        assert counts(report) == {"updated": 60}
+        assert (report.finished, report.stopped_by) == (True, None)

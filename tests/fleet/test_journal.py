@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sqlite3
 import subprocess
 import sys
@@ -161,3 +162,33 @@ async def test_a_file_that_is_not_a_journal_is_refused_and_left_unchanged(
     if content is not None:
         assert journal.read_bytes() == content
     assert methods(sandbox)["PATCH"] == sent
+
+
+@pytest.mark.req_14
+async def test_a_name_that_sqlite_could_take_for_a_uri_is_a_file(
+    wavix: WavixClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Many builds of sqlite do: a relative `file:x?mode=memory` would be a journal that no other process finds."""
+    monkeypatch.chdir(tmp_path)
+    name = "file:run?mode=memory"
+    plan = await fleet.plan(wavix, urls(ids(3)))
+    await fleet.apply(wavix, plan, journal=name)
+    assert fleet.status(name).updated == 3
+    assert (tmp_path / name).is_file()
+
+
+async def test_what_is_wrong_with_the_path_of_a_journal_is_said(tmp_path: Path, wavix: WavixClient) -> None:
+    (tmp_path / "place").mkdir()
+    with pytest.raises(fleet.JournalError, match="place is not a file"):
+        fleet.status(tmp_path / "place")
+    with pytest.raises(fleet.JournalError, match="place is not a file"):
+        await fleet.resume(wavix, tmp_path / "place")
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root reads everything")
+async def test_a_journal_that_cannot_be_read_is_not_called_damaged(tmp_path: Path, wavix: WavixClient) -> None:
+    await fleet.apply(wavix, await fleet.plan(wavix, urls(ids(3))), journal=tmp_path / "run.sqlite")
+    (tmp_path / "run.sqlite").chmod(0)
+    for read in (fleet.status, lambda path: fleet.has_run(path, base_url=wavix.base_url)):
+        with pytest.raises(fleet.JournalError, match="Check the permissions"):
+            read(tmp_path / "run.sqlite")

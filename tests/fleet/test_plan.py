@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import stat
 from typing import TYPE_CHECKING, Any
 
@@ -156,6 +157,19 @@ async def test_a_plan_that_cannot_be_written_or_read(wavix: WavixClient, tmp_pat
             plan.save(path)
         with pytest.raises(fleet.FleetFileError, match="Cannot read"):
             fleet.read_plan(path)
+
+
+async def test_a_plan_that_is_not_written_to_the_end_leaves_the_file_as_it_was(
+    wavix: WavixClient, tmp_path: Path
+) -> None:
+    path = tmp_path / "fleet.plan"
+    plan = await fleet.plan(wavix, urls(ids(1)))
+    plan.save(path)
+    plan.close()
+    with pytest.raises(sqlite3.ProgrammingError):
+        plan.save(path)
+    assert fleet.read_plan(path).digest == plan.digest
+    assert [each.name for each in tmp_path.iterdir()] == ["fleet.plan"]
 
 
 @pytest.mark.req_16

@@ -144,6 +144,11 @@ class Child:
     def phase(self) -> str:
         return next((word for _, word in reversed(self.said) if word in PHASES), PHASES[0])
 
+    @property
+    def is_begun(self) -> bool:
+        """Whether it has written the run into the journal, so that a copy must have it, too."""
+        return any(map(self.has_said, PHASES[2:]))
+
     def has_said(self, word: str) -> bool:
         return any(word == each for _, each in self.said)
 
@@ -271,6 +276,7 @@ class Killer:
         self._lasts: dict[str, float] = {}
         self._whole = 0.0
         self._pages = 0
+        self._is_begun = False
 
     def _planned(self) -> range:
         return range(FIRST, FIRST + self._numbers)
@@ -278,6 +284,7 @@ class Killer:
     def run(self, seed: int, *, kill: bool = True) -> Run:
         """Apply the fleet to a new account, with kills, and see what became of it."""
         run, began = Run(seed), time.perf_counter()
+        self._is_begun = False
         url, key = self._sandbox.begin(
             numbers=self._numbers + max(int(self._numbers * MORE), 1), seed=seed, faults=FAULTS, latency=LATENCY
         )
@@ -320,7 +327,7 @@ class Killer:
             number = signal.SIGTERM if way < FULL + TERMINATED else signal.SIGKILL
             copy = self._dice.choice([["", "-wal"], [""]])
             moment = self._moment(what) if will_kill and not full else None
-            killed = child.run(moment, number, lambda ends=copy: self._copy(journal, ends))
+            killed = child.run(moment, number, lambda child=child, ends=copy: self._copy(journal, child, ends))
             if full and child.has_said("disk full"):
                 killed, number = child.phase, None
             if child.complaint:
@@ -340,7 +347,8 @@ class Killer:
             run.ways[number.name if number else "full disk"] += 1
             updates = self._sandbox.updates()
             self._look(run, journal, what, updates, changed_before)
-            self._look_at_copy(run, journal, child, what, updates)
+            self._look_at_copy(run, journal, what, updates)
+            self._is_begun |= child.is_begun
             if what == "roll_back" and self._kind(journal) != "roll_back":
                 # Killed before the journal knew that it is to be rolled back: nothing has been.
                 if updates != changed_before:
@@ -348,13 +356,15 @@ class Killer:
                 continue
             what = "resume"
 
-    def _copy(self, journal: Path, ends: list[str]) -> None:
+    def _copy(self, journal: Path, child: Child, ends: list[str]) -> None:
         """Copy a journal while it is written."""
+        # Not after the copy: until the signal arrives, the child goes on.
+        self._is_begun |= child.is_begun
         for end in ends:
             with suppress(FileNotFoundError):
                 shutil.copy(f"{journal}{end}", f"{journal}.copy{end}")
 
-    def _look_at_copy(self, run: Run, journal: Path, child: Child, what: str, updates: dict[int, int]) -> None:
+    def _look_at_copy(self, run: Run, journal: Path, what: str, updates: dict[int, int]) -> None:
         """Hold a copy against what the sandbox has seen; now and then, let it take the place of the journal."""
         from wavix_async import fleet
 
@@ -365,7 +375,7 @@ class Killer:
         try:
             report = fleet.status(copy)
         except fleet.JournalError as error:
-            if child.has_said("sending") or what != "apply":
+            if self._is_begun:
                 run.complaints.append(f"a copy {kind}, made during a run, is not a journal: {error}")
         else:
             run.copies[kind] += 1

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 from xml.sax.saxutils import escape
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
-__all__ = ["ERROR", "FORMULA", "workbook"]
+__all__ = ["ERROR", "FORMULA", "rewritten", "workbook"]
 
 ERROR = object()
 """A cell with the error #N/A."""
@@ -58,6 +58,15 @@ def workbook(*sheets: Sequence[Sequence[object]]) -> bytes:
             book.writestr(
                 f"xl/worksheets/sheet{no}.xml", f'<worksheet xmlns="{_MAIN}"><sheetData>{lines}</sheetData></worksheet>'
             )
+    return made.getvalue()
+
+
+def rewritten(content: bytes, change: Callable[[str], str]) -> bytes:
+    """Return a workbook with this change to the names and the texts of all its parts."""
+    made = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(content)) as old, zipfile.ZipFile(made, "w") as new:
+        for name in old.namelist():
+            new.writestr(change(name), change(old.read(name).decode()))
     return made.getvalue()
 
 

@@ -21,7 +21,7 @@ def check_path(path: object, name: str) -> Path:
         name: The name of the argument, for the error.
 
     Raises:
-        InputError: It is not a path, is empty, has a character that no path has, ends in a directory, or is a loop of
+        InputError: It is not a path, is blank, has a character that no path has, ends in a directory, or is a loop of
             symbolic links.
     """
     try:
@@ -30,7 +30,7 @@ def check_path(path: object, name: str) -> Path:
         given = None
     if not isinstance(given, str):
         raise InputError(f"{name} must be a path: a string or a pathlib.Path; got {path!r}.")
-    if not given or given == ":memory:":
+    if not given.strip() or given == ":memory:":
         raise InputError(f"{name} must be the path of a file, got {given!r}.")
     try:
         os.stat(given)

@@ -2,8 +2,9 @@
 
 from wavix_async._aio import Lock, check_path, is_held, temporary_file
 from wavix_async._files.fields import FIELDS, is_text, settable_of, settings_of, to_json, update_from, update_from_json
-from wavix_async._files.formats import SUFFIXES, RowLayout, read_rows, suffix_of
-from wavix_async._files.problems import Place, Problem, did_you_mean, mistakes
+from wavix_async._files.formats import SUFFIXES, RowLayout, read_rows, suffix_of, table_records
+from wavix_async._files.objects import json_texts
+from wavix_async._files.problems import Place, Problem, Problems, did_you_mean, listed, mistakes
 from wavix_async._files.rows import (
     NOT_A_PHONE,
     READ_ONLY,
@@ -59,8 +60,10 @@ __all__ = [
     "UnreadableError",
     "Outcomes",
     "replacing",
+    "json_texts",
     "read_rows",
     "suffix_of",
+    "table_records",
     "unpack",
     # yaml
     "INVALID",
@@ -72,7 +75,9 @@ __all__ = [
     # problems
     "Place",
     "Problem",
+    "Problems",
     "did_you_mean",
+    "listed",
     "mistakes",
     # paths and locks
     "Lock",

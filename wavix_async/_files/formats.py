@@ -1,14 +1,14 @@
 """Find the format of a file, and read its rows: for fleets and for bulk updates."""
 
 import io
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Final, Literal, TypeAlias
 
 from wavix_async._files.objects import read_objects
 from wavix_async._files.problems import Problem
 from wavix_async._files.rows import Item, Rules
-from wavix_async._files.tables import Record, csv_records, excel_records, read_table
+from wavix_async._files.tables import KNOWN, Record, csv_records, excel_records, read_table
 from wavix_async._files.unpacking import UnreadableError, unpack
 
 __all__ = ["SUFFIXES", "RowLayout", "suffix_of", "read_rows", "table_records"]
@@ -63,8 +63,18 @@ def read_rows(stream: IO[bytes], layout: RowLayout | None, rules: Rules) -> Iter
         yield error.problem(rules.file)
 
 
-def table_records(stream: IO[bytes], layout: RowLayout | None) -> Iterator[Record | Problem] | None:
-    """Return the records of a table, or None if the file is not a table."""
+def table_records(
+    stream: IO[bytes], layout: RowLayout | None, columns: Collection[str] = KNOWN
+) -> Iterator[Record | Problem] | None:
+    """Return the records of a table, or None if the file is not a table.
+
+    Args:
+        stream: The bytes, from the beginning.
+        layout: The format; None to find it from the first bytes.
+        columns: The names that the header may have.
+    """
     unpacked = unpack(stream)
     layout = _detect(unpacked, layout)
-    return None if layout == "ndjson" else csv_records(unpacked) if layout == "csv" else excel_records(unpacked)
+    if layout == "ndjson":
+        return None
+    return csv_records(unpacked, columns) if layout == "csv" else excel_records(unpacked)

@@ -26,7 +26,7 @@ from wavix_async._files.rows import (
 from wavix_async._files.unpacking import UnreadableError, text_chunks, text_lines
 from wavix_async._files.values import KINDS, ValueProblem, WrongValues
 
-__all__ = ["read_objects"]
+__all__ = ["json_texts", "read_objects"]
 
 _LONGEST: Final = 1_000_000
 """About the most characters of a value in an array, and of an object over several lines."""
@@ -50,18 +50,30 @@ def read_objects(stream: io.BufferedReader, rules: Rules) -> Iterator[Item]:
     Raises:
         UnreadableError: The file is not text, or is damaged.
     """
-    start = stream.peek(_PEEK)[:_PEEK].lstrip()
-    if start.startswith(b"[") or _OVER_LINES.match(start):
-        for line, text in _parts(text_chunks(stream)):
-            yield from _read_object(line, text, rules)
-        return
     empty = not rules.allow_bare_ids
-    for line, text in enumerate(text_lines(stream), start=1):
-        if text.strip():
-            empty = False
-            yield from _read_object(line, text, rules)
+    for line, text in json_texts(stream):
+        empty = False
+        yield from _read_object(line, text, rules)
     if empty:
         yield Problem(Place(rules.file), "the file is empty: write one object per line.")
+
+
+def json_texts(stream: io.BufferedReader) -> Iterator[tuple[int, str]]:
+    """Yield the text of each object with its line: one per line, of an array, or over several lines.
+
+    Args:
+        stream: The unpacked bytes.
+
+    Raises:
+        UnreadableError: The file is not text, or is damaged.
+    """
+    start = stream.peek(_PEEK)[:_PEEK].lstrip()
+    if start.startswith(b"[") or _OVER_LINES.match(start):
+        yield from _parts(text_chunks(stream))
+        return
+    for line, text in enumerate(text_lines(stream), start=1):
+        if text.strip():
+            yield line, text
 
 
 def _parts(chunks: Iterator[str]) -> Iterator[tuple[int, str]]:

@@ -2,11 +2,12 @@
 
 import difflib
 from collections.abc import Collection, Iterable
+from itertools import islice
 from typing import Final
 
 import attrs
 
-__all__ = ["Place", "Problem", "did_you_mean", "mistakes"]
+__all__ = ["Place", "Problem", "Problems", "did_you_mean", "listed", "mistakes"]
 
 _SHOWN: Final = 20
 _LONGEST: Final = 600
@@ -54,6 +55,39 @@ class Problem:
         return f"{place}: {self.message}" if (place := str(self.place)) else self.message
 
 
+class Problems:
+    """Collects problems; keeps the first of them, and counts all.
+
+    Args:
+        most: How many to keep.
+    """
+
+    def __init__(self, most: int = 1_000) -> None:
+        self._most = most
+        self.kept: list[Problem] = []
+        self.count = 0
+
+    def add(self, problem: Problem) -> None:
+        """Add a problem."""
+        self.count += 1
+        if len(self.kept) < self._most:
+            self.kept.append(problem)
+
+    def merge(self, others: "Problems") -> None:
+        """Add another collection, in the order of the lines."""
+        both = [*self.kept, *others.kept]
+        self.kept = sorted(both, key=lambda problem: problem.place.line or 0)[: self._most]
+        self.count += others.count
+
+    def text(self, name: str) -> str:
+        """Return a text with their number and the first twenty of them.
+
+        Args:
+            name: The name of the file.
+        """
+        return mistakes(name, map(str, self.kept), self.count)
+
+
 def mistakes(name: str, lines: Iterable[str], count: int) -> str:
     """Return a text with the number of mistakes and the first twenty of them.
 
@@ -62,10 +96,21 @@ def mistakes(name: str, lines: Iterable[str], count: int) -> str:
         lines: One line for each mistake, or for at least the first twenty if there are more.
         count: The number of mistakes.
     """
-    shown = [f"  {line}" for line, _ in zip(lines, range(_SHOWN), strict=False)]
-    if count > _SHOWN:
-        shown.append(f"  ... and {count - _SHOWN:,} more")
-    return "\n".join([f"{name} has {count:,} mistake{'s' * (count != 1)}; nothing was sent.", *shown])
+    return listed(f"{name} has {count:,} mistake{'s' * (count != 1)}; nothing was sent.", lines, count)
+
+
+def listed(head: str, lines: Iterable[str], count: int, most: int | None = _SHOWN) -> str:
+    """Return a text with the first of some lines below a head, and with the number of the others.
+
+    Args:
+        head: The first line.
+        lines: The lines, at least the first of them.
+        count: The number of all lines.
+        most: How many lines to show; None: all that are given.
+    """
+    shown = [f"  {line}" for line in islice(lines, most)]
+    more = [f"  ... and {count - len(shown):,} more"] if count > len(shown) else []
+    return "\n".join([head, *shown, *more])
 
 
 def did_you_mean(word: str, known: Collection[str]) -> str:

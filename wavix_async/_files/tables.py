@@ -4,10 +4,10 @@ import csv
 import io
 import re
 import zipfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from functools import lru_cache
 from itertools import chain
-from typing import IO, Any, Final, TypeAlias
+from typing import IO, TYPE_CHECKING, Any, Final, TypeAlias
 
 import attrs
 
@@ -35,21 +35,20 @@ from wavix_async._files.rows import (
 from wavix_async._files.unpacking import UnreadableError, text_lines
 from wavix_async._files.values import ValueProblem, WrongValues, from_text
 
-__all__ = ["Record", "cell_text", "column_name", "csv_records", "excel_records", "guard", "read_table"]
+if TYPE_CHECKING:
+    from xml.etree.ElementTree import Element
 
-_KNOWN: Final = (*KEYS, *FIELDS, *READ_ONLY)
+__all__ = ["KNOWN", "Record", "cell_text", "column_name", "csv_records", "excel_records", "guard", "read_table"]
+
+KNOWN: Final = (*KEYS, *FIELDS, *READ_ONLY)
 _DELIMITERS: Final = ",;\t|"
 # Excel reads and writes such a line before the header.
 _SEPARATOR_LINE: Final = re.compile(r'"?sep=(?P<delimiter>[,;\t|])"?[,;\t|]*\s*', re.IGNORECASE)
-_BAD_CELL: Final = re.compile(
-    rb'<c r="(?P<error>[A-Z]+[0-9]+)"[^>]* t="e"'
-    rb'|<c r="(?P<formula>[A-Z]+[0-9]+)"(?![^>]* t="str")[^>]*><f(?:[^>]*/>|[^<]*</f>)(?:<v></v>|<v ?/>)?</c>'
-)
-"""An error such as #N/A, or a formula that a program has written and no spreadsheet has computed."""
-_SHEET: Final = re.compile(r"xl/worksheets/[^/]+\.xml")
+_WORKSHEET: Final = re.compile(rb"<(?:\w+:)?worksheet[\s>]")
+# A library that writes 0 as the result of each formula asks spreadsheets to compute them.
+_NOT_COMPUTED: Final = re.compile(rb"\sfullCalcOnLoad\s*=\s*[\"'](?:1|true)")
 _BREAK: Final = re.compile(r"[\r\n]")
-_CHUNK: Final = 65_536
-_LONGEST_CELL: Final = 16_384
+_PEEK: Final = 4096
 
 
 @attrs.define(eq=False)
@@ -82,11 +81,12 @@ def column_name(cell: str) -> str:
 # --- the records of a file ---
 
 
-def csv_records(stream: io.BufferedReader) -> Iterator[Record | Problem]:
+def csv_records(stream: io.BufferedReader, columns: Collection[str] = KNOWN) -> Iterator[Record | Problem]:
     """Yield the rows of CSV, the header first, without blank rows. The header decides which sign separates the cells.
 
     Args:
         stream: The unpacked bytes.
+        columns: The names that the header may have.
 
     Raises:
         UnreadableError: The file is not text, or is damaged.
@@ -101,7 +101,7 @@ def csv_records(stream: io.BufferedReader) -> Iterator[Record | Problem]:
         before += 1
     else:
         return
-    delimiter = delimiter or _delimiter_of(first)
+    delimiter = delimiter or _delimiter_of(first, columns)
     reader = csv.reader(chain([first], lines), delimiter=delimiter, strict=True)
     while True:
         line = before + reader.line_num + 1
@@ -117,13 +117,13 @@ def csv_records(stream: io.BufferedReader) -> Iterator[Record | Problem]:
                 yield Record(line, last, cells, delimiter, last != line)
 
 
-def _delimiter_of(header: str) -> str:
+def _delimiter_of(header: str, columns: Collection[str]) -> str:
     def known(delimiter: str) -> int:
         try:
             cells = next(csv.reader([header], delimiter=delimiter))
         except csv.Error:
             return 0
-        return sum(column_name(cell) in _KNOWN for cell in cells)
+        return sum(column_name(cell) in columns for cell in cells)
 
     return max(_DELIMITERS, key=known)
 
@@ -169,19 +169,45 @@ def _text_of(cell: Any) -> str:
 
 
 def _bad_cell(content: IO[bytes]) -> str | None:
+    """Return what is wrong with the first cell that the library reads as empty, though a person sees something there.
+
+    These are errors such as #N/A, formulas that a program has written and no spreadsheet has computed, and merged
+    cells, which have the value only in the first of them.
+    """
     if not zipfile.is_zipfile(content):
         return None
+    from xml.etree.ElementTree import iterparse
+
     with zipfile.ZipFile(content) as book:
-        for name in filter(_SHEET.fullmatch, book.namelist()):
+        parts = [name for name in book.namelist() if name.endswith(".xml")]
+        sheets = [name for name in parts if _WORKSHEET.search(book.open(name).read(_PEEK))]
+        if not sheets:
+            return "is not an .xlsx workbook: save it as one."
+        is_computed = not any(_NOT_COMPUTED.search(book.read(name)) for name in parts if name.endswith("workbook.xml"))
+        for name in sheets:
             with book.open(name) as sheet:
-                rest = b""
-                while chunk := sheet.read(_CHUNK):
-                    if found := _BAD_CELL.search(text := rest + chunk):
-                        if cell := found["error"]:
-                            return f"cell {cell.decode()} has an error such as #N/A: correct it, or empty the cell."
-                        cell = found["formula"].decode()
-                        return f"the formula in cell {cell} has no result: open the file in a spreadsheet and save it."
-                    rest = text[-_LONGEST_CELL:]
+                # The library has read the sheet already. The parser refuses entities that grow.
+                for _, element in iterparse(sheet):  # noqa: S314
+                    if problem := _element_problem(element, is_computed=is_computed):
+                        return problem
+    return None
+
+
+def _element_problem(element: "Element", *, is_computed: bool) -> str | None:
+    tag = element.tag.rpartition("}")[2]
+    if tag == "row":
+        element.clear()  # keep no more in memory than a row
+    if tag == "mergeCell":
+        return f"cells {element.get('ref')} are merged: unmerge them, and write the value in each row."
+    if tag != "c":
+        return None
+    kind, place = element.get("t"), element.get("r", "without a place")
+    if kind == "e":
+        return f"cell {place} has an error such as #N/A: correct it, or empty the cell."
+    result = element.find("{*}v")
+    has_result = result is not None and is_computed and (result.text or kind == "str")
+    if element.find("{*}f") is not None and not has_result:
+        return f"the formula in cell {place} has no result: open the file in a spreadsheet and save it."
     return None
 
 
@@ -256,11 +282,11 @@ class _Table:
         for index, name in enumerate(self._columns):
             if name and name in self._columns[:index]:
                 yield Problem(self._place(line, index), "duplicate column: remove one.")
-            elif name and name not in _KNOWN:
+            elif name and name not in KNOWN:
                 is_known = False
                 yield Problem(
                     self._place(line, index),
-                    f"unknown column; the columns are {rules.columns}." + did_you_mean(name, _KNOWN),
+                    f"unknown column; the columns are {rules.columns}." + did_you_mean(name, KNOWN),
                 )
             elif name in rules.common:
                 yield Problem(self._place(line, index), ALSO_A_FLAG)

@@ -2,6 +2,7 @@
 
 import contextlib
 import csv
+import errno
 import os
 import secrets
 from collections.abc import Iterator
@@ -30,9 +31,13 @@ _SCHEMA: Final = (
 def replacing(target: Path) -> Iterator[IO[str]]:
     """Open a temporary file beside the target; it replaces the target on success, and is deleted on failure.
 
+    Of a link, the file that it leads to is replaced.
     Only the user can read it, unless it replaces a file that others can read.
     """
+    target = Path(os.path.realpath(target))
     temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
+    if os.path.exists(target) and not os.path.isfile(target):
+        raise OSError(errno.EINVAL, "it is not a file")
     try:
         with open(temporary, "x", encoding="utf-8", newline="", opener=_open_private) as stream:
             yield stream

@@ -4,11 +4,19 @@
 """
 
 from wavix_async._sqlite.database import Database, transaction, translate_errors
-from wavix_async._sqlite.journal_file import begin_writing, lock_journal, open_journal, read_journal, read_meta
+from wavix_async._sqlite.journal_file import (
+    begin_writing,
+    check_exists,
+    lock_journal,
+    open_journal,
+    read_journal,
+    read_meta,
+)
 
 __all__ = [
     "Database",
     "begin_writing",
+    "check_exists",
     "lock_journal",
     "open_journal",
     "read_journal",

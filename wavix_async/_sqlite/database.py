@@ -19,6 +19,11 @@ T = TypeVar("T")
 
 WRITING: Final = "writing"
 """The row of `meta` that marks a journal which a process writes; its value is the number of the file."""
+_REMEDIES: Final = {
+    "SQLITE_FULL": " Free space on its disk.",
+    "SQLITE_IOERR": " Its disk may be full, over a quota, or damaged.",
+    "SQLITE_CANTOPEN": " Check the permissions of the file and of its directory.",
+}
 _TEMPORARY = ""
 _THREAD = "wavix-sqlite"
 _BUSY = 2.0
@@ -46,7 +51,8 @@ class Database:
         self._thread: ThreadPoolExecutor | None = None
         self._running: set[asyncio.Future[Any]] = set()
         self.closing: threading.Event = threading.Event()
-        name = _TEMPORARY if path is None else path if uri is None else f"{path.resolve().as_uri()}?{uri}"
+        # Many builds of sqlite take a relative path that begins with `file:` for a URI.
+        name = _TEMPORARY if path is None else path.absolute() if uri is None else f"{path.resolve().as_uri()}?{uri}"
         with translate_errors(path):
             # sqlite cannot see that only one thread at a time uses the connection.
             self.connection: sqlite3.Connection = sqlite3.connect(
@@ -110,7 +116,7 @@ def error_of(error: sqlite3.Error, path: Path | None) -> JournalError:
     what = "the temporary database" if path is None else f"the journal {path}"
     if name == "SQLITE_IOERR_GETTEMPPATH":
         return JournalError(f"Cannot use {what}: {NO_TEMPORARY_DIRECTORY}")
-    remedy = "" if name != "SQLITE_FULL" else " Free space on its disk."
+    remedy = next((text for start, text in _REMEDIES.items() if name.startswith(start)), "")
     if path is None:
         remedy = " Free space there, or set TMPDIR to another directory."
     passes = name.startswith(("SQLITE_BUSY", "SQLITE_FULL", "SQLITE_IOERR"))

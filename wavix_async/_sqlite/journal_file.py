@@ -11,7 +11,7 @@ After that, sqlite writes the first file again only once `-wal` has 32 MB, so th
 import os
 import sqlite3
 from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Final, Literal
 
@@ -19,7 +19,7 @@ from wavix_async._aio.file_lock import Lock
 from wavix_async._sqlite.database import WRITING, Database, error_of, transaction
 from wavix_async.errors import JournalError
 
-__all__ = ["begin_writing", "lock_journal", "open_journal", "read_journal", "read_meta"]
+__all__ = ["begin_writing", "check_exists", "lock_journal", "open_journal", "read_journal", "read_meta"]
 
 _META: Final = "CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID"
 _SETTINGS: Final = {
@@ -77,6 +77,9 @@ def open_journal(
     has_wal = path is not None and _has_wal(path)
     if path is not None:
         _check_readable(path)
+        # Only the user can read a new file: it has phone numbers and settings. Its `-wal` file gets the same mode.
+        with suppress(OSError):
+            os.close(os.open(path, os.O_CREAT | os.O_EXCL, 0o600))
     database = Database(path)
     try:
         with _not_a_journal(path):
@@ -94,6 +97,12 @@ def open_journal(
     return database
 
 
+def check_exists(path: Path) -> None:
+    """Raise an error if there is no such file."""
+    if not path.is_file():
+        raise JournalError(f"{path} is not a file." if path.exists() else f"There is no journal {path}.")
+
+
 def read_journal(path: Path, *, format: str, check_integrity: bool = False) -> Database:  # noqa: A002
     """Open a journal for reading, even while a run writes it, or on a disk that cannot be written.
 
@@ -105,8 +114,7 @@ def read_journal(path: Path, *, format: str, check_integrity: bool = False) -> D
     Raises:
         JournalError: There is no such file, it is not a journal of this kind and version, or it is damaged.
     """
-    if not path.is_file():
-        raise JournalError(f"There is no journal {path}.")
+    check_exists(path)
     has_wal = _has_wal(path)
     if check_integrity:
         _check_readable(path)
@@ -229,6 +237,8 @@ def _check_readable(path: Path) -> None:
         with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro&immutable=1", uri=True)) as connection:
             connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
     except sqlite3.DatabaseError as error:
+        if error.sqlite_errorname.startswith("SQLITE_CANTOPEN"):
+            raise error_of(error, path) from None
         raise JournalError(f"{path} is not a journal, or is damaged: {error}.") from None
 
 

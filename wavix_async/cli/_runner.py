@@ -10,10 +10,10 @@ from typing import Any, Final
 import attrs
 
 from wavix_async import BulkReport, BulkResult, BulkRun, WavixError
-from wavix_async.cli._output import Display, ReadProgress
+from wavix_async.cli._output import Display, ReadProgress, alongside
 from wavix_async.cli._process import stop_signals
 
-__all__ = ["Interrupts", "RunOutcome", "catch_interrupts", "on_stop_signal", "run_bulk", "show_progress"]
+__all__ = ["Interrupts", "RunOutcome", "interruptible", "on_stop_signal", "run_bulk"]
 
 GRACE = 5.0
 """Seconds that requests in flight get after the first Ctrl-C."""
@@ -74,35 +74,18 @@ async def run_bulk(
                 stop("Stopping, because the results cannot be written")
             output_error = error
 
-    with catch_interrupts(stop) as interrupts:
-        async with show_progress(display, lambda: (label, run.progress)):
-            try:
-                # If `on_result` raises, this closes the run at once: it must send nothing after the report.
-                async with aclosing(aiter(run)) as results:
-                    async for result in results:
-                        write(partial(on_result, result))
-            except asyncio.CancelledError:
-                if not interrupts.absorb_cancellation():
-                    raise
-            except (WavixError, OSError) as error:
-                input_error = error
-            finally:
-                interrupts.run_ended = True
+    async with interruptible(display, lambda: (label, run.progress), stop) as interrupts:
+        try:
+            # If `on_result` raises, this closes the run at once: it must send nothing after the report.
+            async with aclosing(aiter(run)) as results:
+                async for result in results:
+                    write(partial(on_result, result))
+        except (WavixError, OSError) as error:
+            input_error = error
     for result in run.undelivered if isinstance(run, BulkRun) else ():
         write(partial(on_result, result))
     write(finish)
     return RunOutcome(run.report, interrupts.count > 0, input_error, output_error)
-
-
-@asynccontextmanager
-async def show_progress(display: Display, read_progress: ReadProgress) -> AsyncGenerator[None]:
-    """Show the progress of a run while the block runs."""
-    showing = asyncio.ensure_future(display.follow(read_progress))
-    try:
-        yield
-    finally:
-        showing.cancel()
-        await asyncio.wait([showing])
 
 
 @attrs.define
@@ -114,28 +97,24 @@ class Interrupts:
         run_ended: Whether the run has ended: another Ctrl-C then cancels nothing.
     """
 
-    _task: asyncio.Task[Any]
     count: int = 0
     run_ended: bool = False
 
-    def absorb_cancellation(self) -> bool:
-        """Undo the cancellation of the task if the second Ctrl-C caused it; return whether it did."""
-        if self.count < 2:
-            return False
-        self._task.uncancel()
-        return True
 
-
-@contextmanager
-def catch_interrupts(stop: Callable[[], object]) -> Iterator[Interrupts]:
-    """Let the first Ctrl-C stop a run cleanly, and the second cancel the current task.
+@asynccontextmanager
+async def interruptible(
+    display: Display, read_progress: ReadProgress, stop: Callable[[], object]
+) -> AsyncGenerator[Interrupts]:
+    """Show the progress of a run, let the first Ctrl-C stop it cleanly, and let the second end the block.
 
     Args:
+        display: Shows the progress.
+        read_progress: Returns it.
         stop: Called at the first Ctrl-C.
     """
     task = asyncio.current_task()
     assert task is not None
-    interrupts = Interrupts(task)
+    interrupts = Interrupts()
 
     def on_interrupt(number: int) -> None:
         # A terminal that closes may send SIGHUP twice.
@@ -148,7 +127,15 @@ def catch_interrupts(stop: Callable[[], object]) -> Iterator[Interrupts]:
             task.cancel()
 
     with on_stop_signal(on_interrupt):
-        yield interrupts
+        async with alongside(display.follow(read_progress)):
+            try:
+                yield interrupts
+            except asyncio.CancelledError:
+                if interrupts.count < 2:
+                    raise
+                task.uncancel()
+            finally:
+                interrupts.run_ended = True
 
 
 @contextmanager

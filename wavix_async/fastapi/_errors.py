@@ -25,6 +25,7 @@ from starlette.types import ExceptionHandler
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from wavix_async import BulkError, InputError, WavixError, errors
+from wavix_async._files import listed
 from wavix_async._instrumentation import logger as _parent
 from wavix_async._instrumentation import mask
 from wavix_async.fastapi._lifespan import get_wavix
@@ -227,8 +228,6 @@ def _detail(error: WavixError, kind: _Kind) -> str | None:
 
 
 _QUOTED_VALUE: Final = re.compile(r"[,;] got .*", re.DOTALL)
-_MAX_PROBLEMS_SHOWN: Final = 20
-"""The most problems of one file that a response lists."""
 
 
 def _message_without_values(error: InputError) -> str | None:
@@ -238,11 +237,8 @@ def _message_without_values(error: InputError) -> str | None:
     """
     text = _QUOTED_VALUE.sub(".", error.message)
     if isinstance(error, FleetFileError) and error.problems:
-        head = error.message.partition("\n")[0]
-        problems = error.problems[:_MAX_PROBLEMS_SHOWN]
-        shown = [f"  {each.place}: {_QUOTED_VALUE.sub('.', each.message)}" for each in problems]
-        more = [f"  ... and {error.count - _MAX_PROBLEMS_SHOWN:,} more"] if error.count > _MAX_PROBLEMS_SHOWN else []
-        text = "\n".join([head, *shown, *more])
+        lines = (f"{each.place}: {_QUOTED_VALUE.sub('.', each.message)}" for each in error.problems)
+        text = listed(error.message.partition("\n")[0], lines, error.count)
     return None if "/" in text or "\\" in text else text
 
 

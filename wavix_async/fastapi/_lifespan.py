@@ -63,12 +63,11 @@ def wavix_lifespan(
             options are given.
     """
     # The closure keeps the options for the application's lifetime, and a dump of them must not show a secret.
-    if "api_key" in options and isinstance(options["api_key"], str):
-        options["api_key"] = Secret(options["api_key"])
-    if "base_url" in options and isinstance(options["base_url"], str):
-        options["base_url"] = Secret(options["base_url"])
-    if "proxy" in options and options["proxy"] is not None:
-        options["proxy"] = Secret(str(options["proxy"]))
+    hidden = cast("dict[str, Any]", options)
+    for name in hidden.keys() & {"api_key", "base_url", "proxy"}:
+        # A proxy may be a URL object. What has another type is refused when the client is made.
+        if isinstance(hidden[name], str) or (name == "proxy" and hidden[name] is not None):
+            hidden[name] = Secret(str(hidden[name]))
     _check_lifespan(lifespan)
     grace = check_seconds("grace", grace)
     client_factory = _client_factory(client, options)

@@ -5,11 +5,12 @@ from array import array
 from bisect import bisect_left
 from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from typing import Any, Final, TypeVar
 
 from wavix_async import Event, NotFoundError, Number, WavixClient
 from wavix_async._files import digits_of, is_id
+from wavix_async.fleet._records import FleetProgress
 
 __all__ = ["AccountReader", "Ids"]
 
@@ -64,6 +65,7 @@ class AccountReader:
         concurrency: The most numbers to read at once when they are read one by one.
 
     Attributes:
+        began: When the reader was made, in the time of the event loop.
         requests: Requests so far.
         rate_limited: Requests answered with 429.
         listings: How many times all pages were read.
@@ -74,6 +76,7 @@ class AccountReader:
     def __init__(self, wavix: WavixClient, concurrency: int = 32) -> None:
         self._wavix = wavix.with_options(observers=(_FailureCounter(self),))
         self._concurrency = concurrency
+        self.began = asyncio.get_running_loop().time()
         self.requests = 0
         self.rate_limited = 0
         self.listings = 0
@@ -85,6 +88,15 @@ class AccountReader:
         if hasattr(event, "duration") and event.outcome != "not_sent":
             self.requests += 1
             self.rate_limited += event.status == 429
+
+    def report(self, on_progress: Callable[[FleetProgress], object] | None, **counts: Any) -> None:
+        """Call a function with the progress: these counts, and the requests, the time and the limit."""
+        if on_progress is not None:
+            limit = self._wavix.limits.snapshot()
+            counts = {"requests": self.requests, "rate_limited": self.rate_limited, **counts}
+            elapsed = asyncio.get_running_loop().time() - self.began
+            with suppress(Exception):
+                on_progress(FleetProgress(elapsed=elapsed, rate=limit.rate, paused_for=limit.paused_for, **counts))
 
     async def count(self) -> int:
         """Return the number of numbers in the account."""

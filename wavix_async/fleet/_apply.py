@@ -9,11 +9,9 @@ from os import PathLike
 from pathlib import Path
 from typing import Any, Final, Literal
 
-import attrs
-
 from wavix_async import InputError, NumberUpdate, WavixClient
 from wavix_async._files import check_path, settings_of, to_json, update_from, update_from_json
-from wavix_async._sqlite import Database, begin_writing
+from wavix_async._sqlite import Database, begin_writing, check_exists
 from wavix_async.fleet._account import AccountReader
 from wavix_async.fleet._comparison import GONE
 from wavix_async.fleet._errors import JournalError, MissingNumbersError, StalePlanError
@@ -116,12 +114,10 @@ async def apply(
         run = latest_run(database.connection)
         is_new = run is None
         if run is not None:
-            found = run
             await check_continues(database, run, wavix, reader)
-            await database.run(lambda _: _check_same_plan(database, found, plan))
+            await database.run(_check_same_plan, database, run, plan)
             # The options of this call replace those that the run began with.
-            await database.run(set_options, run.no, options.to_json())
-            run = attrs.evolve(run, options=options.to_json())
+            run = await set_options(database, run, options.to_json())
         else:
             run = await database.run(begin_run, plan.connection, "apply", options.to_json(), plan.row, database.closing)
         opened.pop_all()
@@ -218,8 +214,7 @@ async def roll_back(
                 begin_run, rollback.connection, "roll_back", options.to_json(), rollback.row, database.closing
             )
         else:
-            await database.run(set_options, opened.run.no, options.to_json())
-            opened.run = attrs.evolve(opened.run, options=options.to_json())
+            opened.run = await set_options(database, opened.run, options.to_json())
     except BaseException:
         opened.close()
         raise
@@ -240,12 +235,11 @@ async def _open(wavix: WavixClient, path: Path, reader: AccountReader) -> Journa
 
 def _existing(journal: str | PathLike[str]) -> Path:
     path = check_path(journal, "journal")
-    if not path.is_file():
-        raise JournalError(f"There is no journal {path}.")
+    check_exists(path)
     return path
 
 
-def _check_same_plan(database: Database, run: RunRow, plan: Plan) -> None:
+def _check_same_plan(_: sqlite3.Connection, database: Database, run: RunRow, plan: Plan) -> None:
     """Raise an error unless the journal has an unfinished run of this plan."""
     if run.digest != plan.digest or run.kind != "apply":
         raise JournalError(

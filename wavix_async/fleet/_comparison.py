@@ -23,6 +23,7 @@ class Comparison:
             if a field has a third value, which another client has set.
         difference: The fields without their new value, as text; "" if the change is applied.
         before: The old values as a JSON object; in a conflict, with the values that another client has set since.
+        found: As `before`, but also with the new values that some fields have already.
         recorded: The state of the change in the journal; None before the run claims it.
         touched: Whether the change may have been sent.
         forced: Whether to send the change even if it is applied, because an earlier change that the API has confirmed
@@ -33,6 +34,7 @@ class Comparison:
     state: Literal["applied", "pending", "conflict"]
     difference: str
     before: str
+    found: str = ""
     recorded: str | None = None
     touched: bool = False
     forced: bool = False
@@ -56,8 +58,10 @@ def compare(number: Number, before: str, after: str) -> Comparison:
         return Comparison(number.id, "applied", "", before)
     settings, old = settings_of(number), json.loads(before)
     others = [name for name in differing if settings[name] != old[name]]
+    met = {name: settings[name] for name in old if name not in differing}
+    since = {**old, **{name: settings[name] for name in others}}
+    found = to_json({**since, **met}) if met or others else before
     if not others:
-        return Comparison(number.id, "pending", ", ".join(differing), before)
-    now = to_json({**old, **{name: settings[name] for name in others}})
+        return Comparison(number.id, "pending", ", ".join(differing), before, found)
     words = (f"{name} is {to_json(settings[name])} and was {to_json(old[name])}" for name in others)
-    return Comparison(number.id, "conflict", "; ".join(words), now)
+    return Comparison(number.id, "conflict", "; ".join(words), to_json(since), found)

@@ -20,6 +20,7 @@ from wavix_async._files import (
     ParsedChange,
     Place,
     Problem,
+    Problems,
     Row,
     RowLayout,
     Rules,
@@ -32,7 +33,7 @@ from wavix_async._files import (
     suffix_of,
 )
 from wavix_async._sqlite import Database, transaction, translate_errors
-from wavix_async.fleet._errors import FleetFileError, Problems
+from wavix_async.fleet._errors import FleetFileError, file_error
 from wavix_async.fleet._selectors import Selector
 from wavix_async.fleet._yaml import Entry, read_yaml
 
@@ -131,7 +132,7 @@ class DesiredState:
             raise
         if self._problems.count:
             self.close()
-            raise self._problems.error(name)
+            raise file_error(name, self._problems)
         self.selectors = tuple(selector for _, selector in self._selectors_at)
 
     def __len__(self) -> int:
@@ -284,7 +285,7 @@ class Match:
 
     def error(self) -> FleetFileError | None:
         """Return an error with the problems found so far, or None if there are none."""
-        return self._problems.error(self._desired.name) if self._problems.count else None
+        return file_error(self._desired.name, self._problems) if self._problems.count else None
 
     def updates(self, numbers: Sequence[Number]) -> list[NumberUpdate | None]:
         """Return the desired settings of each of these numbers.

@@ -1,15 +1,12 @@
 """The errors of `wavix_async.fleet`, in addition to those of the client."""
 
 from collections.abc import Sequence
-from typing import ClassVar, Final
+from typing import ClassVar
 
 from wavix_async import InputError, JournalError, Outcome, WavixError
-from wavix_async._files import Problem, mistakes
+from wavix_async._files import Problem, Problems, listed
 
-__all__ = ["FleetFileError", "JournalError", "MissingNumbersError", "Problems", "SafetyError", "StalePlanError"]
-
-_KEPT: Final = 1_000
-_SHOWN: Final = 20
+__all__ = ["FleetFileError", "JournalError", "MissingNumbersError", "SafetyError", "StalePlanError", "file_error"]
 
 
 class FleetFileError(InputError):
@@ -49,8 +46,12 @@ class StalePlanError(SafetyError):
 
     def __init__(self, numbers: Sequence[str], count: int) -> None:
         super().__init__(
-            f"{count:,} numbers have changed since the plan was made; this call sent nothing. Make a new plan, or pass "
-            f'stale="skip" (leave them unchanged) or stale="write" (overwrite them).{_listed(numbers, count)}'
+            listed(
+                f"{count:,} numbers have changed since the plan was made; this call sent nothing. Make a new plan, or "
+                'pass stale="skip" (leave them unchanged) or stale="write" (overwrite them).',
+                numbers,
+                count,
+            )
         )
         self.numbers: tuple[str, ...] = tuple(numbers)
         self.count = count
@@ -71,8 +72,12 @@ class MissingNumbersError(InputError):
 
     def __init__(self, numbers: Sequence[str], count: int) -> None:
         super().__init__(
-            f"{count:,} numbers or selectors match nothing in the account; nothing was sent. Correct them, or pass "
-            f'missing="skip" to change the others.{_listed(numbers, count)}'
+            listed(
+                f"{count:,} numbers or selectors match nothing in the account; nothing was sent. Correct them, or pass "
+                'missing="skip" to change the others.',
+                numbers,
+                count,
+            )
         )
         self.numbers: tuple[str, ...] = tuple(numbers)
         self.count = count
@@ -81,35 +86,6 @@ class MissingNumbersError(InputError):
         return type(self), (self.numbers, self.count)
 
 
-def _listed(lines: Sequence[str], count: int) -> str:
-    more = f"\n  ... and {count - _SHOWN:,} more" if count > _SHOWN else ""
-    return "".join(f"\n  {line}" for line in lines[:_SHOWN]) + more
-
-
-class Problems:
-    """Collects problems; keeps the first thousand, and counts all of them."""
-
-    def __init__(self) -> None:
-        self.kept: list[Problem] = []
-        self.count = 0
-
-    def add(self, problem: Problem) -> None:
-        """Add a problem."""
-        self.count += 1
-        if len(self.kept) < _KEPT:
-            self.kept.append(problem)
-
-    def merge(self, others: "Problems") -> None:
-        """Add another collection, in the order of the lines."""
-        both = [*self.kept, *others.kept]
-        self.kept = sorted(both, key=lambda problem: problem.place.line or 0)[:_KEPT]
-        self.count += others.count
-
-    def error(self, name: str) -> FleetFileError:
-        """Return an error with all collected problems.
-
-        Args:
-            name: The name of the file.
-        """
-        message = mistakes(name, map(str, self.kept), self.count)
-        return FleetFileError(message, problems=self.kept, count=self.count)
+def file_error(name: str, problems: Problems) -> FleetFileError:
+    """Return an error with all problems of a file."""
+    return FleetFileError(problems.text(name), problems=problems.kept, count=problems.count)

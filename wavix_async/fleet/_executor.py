@@ -7,7 +7,7 @@ again if they were not applied. At the end it reads back all changes, if the cal
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import aclosing, suppress
 from typing import Final, Literal, TypeAlias
 
@@ -23,6 +23,7 @@ from wavix_async import (
     OutcomeUnknownError,
     PaymentRequiredError,
     PermissionDeniedError,
+    StoppedError,
     StopSignal,
     WavixClient,
     WavixError,
@@ -134,7 +135,6 @@ class Executor:
         self._on_progress = on_progress
         self._reader = AccountReader(wavix, options.concurrency)
         self._breaker = Breaker(options.safety)
-        self._began = asyncio.get_running_loop().time()
         self._sent = False
         self._stopped_by: WavixError | None = None
         self._unsaved: list[Outcome] = []
@@ -184,6 +184,11 @@ class Executor:
 
     async def _finish(self) -> None:
         await self._save()
+        if isinstance(self._stopped_by, StoppedError):
+            unseen = UNVERIFIED if self._options.verify else "o.state = 'pending'"
+            if not await self._journal.count(f"({OPEN} OR {UNCERTAIN} OR {unseen})"):
+                # The stop came when only reads were left, which can tell nothing new.
+                self._stopped_by = None
         await self._journal.end(
             elapsed=self._elapsed(),
             requests=self._requests(),
@@ -209,12 +214,8 @@ class Executor:
                     # The API answered this change with a third value, so it may be the API's own form of ours.
                     self._record(each.id, "unknown", attempts, f"{each.difference}{_THIRD_VALUE}")
                 elif each.state == "conflict" and self._stale != "write":
-                    self._record(
-                        each.id,
-                        self._conflict_status,
-                        attempts,
-                        f"changed by somebody else meanwhile: {each.difference}",
-                    )
+                    reason = f"changed by somebody else meanwhile: {each.difference}"
+                    self._record(each.id, self._conflict_status, attempts, reason)
                 else:
                     self._record(each.id, "again", attempts)
 
@@ -229,13 +230,11 @@ class Executor:
             stale += lines[: _MOST_LISTED - len(stale)]
             if self._stale != "refuse":
                 await self._record_gone(dict.fromkeys(gone, GONE))
-            if self._stale == "write":
-                await self._journal.set_before(conflicts)
-            elif self._stale == "skip":
+            await self._journal.set_before(self._found_before(comparisons))
+            if self._stale == "skip":
                 for each in conflicts:
-                    self._record(
-                        each.id, self._conflict_status, reason=f"changed since the plan was made: {each.difference}"
-                    )
+                    reason = f"changed since the plan was made: {each.difference}"
+                    self._record(each.id, self._conflict_status, reason=reason)
             for each in comparisons:
                 if each.needs_no_request and each.touched:
                     self._record(each.id, "updated", reason="read back")
@@ -243,6 +242,18 @@ class Executor:
                     self._record(each.id, "unchanged", reason="somebody else has made this change")
         if count and self._stale == "refuse":
             raise StalePlanError(stale, count)
+
+    def _found_before(self, comparisons: Iterable[Comparison]) -> Iterator[tuple[int, str]]:
+        """Yield the ids and the old values of numbers that other clients have changed between the plan and the run.
+
+        A roll-back restores these. A field with its new value counts only if this run cannot have set it.
+        """
+        for each in comparisons:
+            is_ours = each.touched or each.forced
+            if each.state == "pending" and not is_ours and each.found != each.before:
+                yield each.id, each.found
+            elif each.state == "conflict" and self._stale == "write":
+                yield each.id, each.before if is_ours else each.found
 
     async def _send(self) -> None:
         """Send the open changes, and record how each ended."""
@@ -425,7 +436,7 @@ class Executor:
         )
 
     def _elapsed(self) -> float:
-        return asyncio.get_running_loop().time() - self._began
+        return asyncio.get_running_loop().time() - self._reader.began
 
     def _requests(self) -> int:
         return self._reader.requests + self._bulk_requests + (self._bulk.progress.requests if self._bulk else 0)
@@ -434,24 +445,15 @@ class Executor:
         return self._reader.rate_limited + self._bulk_limited + (self._bulk.progress.rate_limited if self._bulk else 0)
 
     def _report_progress(self, phase: Phase, total: int, done: int) -> None:
-        if self._on_progress is None:
-            return
-        limit = self._wavix.limits.snapshot()
         now = self._bulk.progress if self._bulk else None
-        with suppress(Exception):
-            self._on_progress(
-                FleetProgress(
-                    phase=phase,
-                    total=total,
-                    done=done,
-                    updated=self._updated + (now.updated if now else 0),
-                    failed=now.failed if now else 0,
-                    unknown=now.unknown if now else 0,
-                    not_sent=now.not_sent if now else 0,
-                    requests=self._requests(),
-                    rate_limited=self._limited(),
-                    elapsed=self._elapsed(),
-                    rate=limit.rate,
-                    paused_for=limit.paused_for,
-                )
-            )
+        counts = {name: getattr(now, name) for name in ("failed", "unknown", "not_sent")} if now else {}
+        self._reader.report(
+            self._on_progress,
+            phase=phase,
+            total=total,
+            done=done,
+            updated=self._updated + (now.updated if now else 0),
+            requests=self._requests(),
+            rate_limited=self._limited(),
+            **counts,
+        )

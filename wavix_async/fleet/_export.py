@@ -76,8 +76,8 @@ async def export(wavix: WavixClient, path: str | os.PathLike[str], *, layout: La
 
 
 def _check_target(path: str | os.PathLike[str], layout: Layout | None) -> tuple[Path, Layout]:
-    """Return the real path and the format. Checked first, so that a wrong path fails before a long listing."""
-    target = Path(os.path.realpath(check_path(path, "path")))
+    """Return the path and the format. Checked first, so that a wrong path fails before a long listing."""
+    target = check_path(path, "path")
     chosen = layout or _SUFFIXES.get(target.suffix.lower())
     if chosen not in _WRITERS:
         raise InputError(

@@ -108,6 +108,9 @@ INSERT INTO outcome (run, id, state, reason, touched)
 SELECT i.run, i.id, 'unknown', ?, 1 FROM {_JOINED} AND {OPEN}
 ON CONFLICT DO UPDATE SET state = excluded.state, reason = excluded.reason, touched = max(touched, 1)
 """  # noqa: S608 - constants
+_SET_COUNTS: Final = (
+    "UPDATE run SET elapsed = ?, requests = ?, rate_limited = ?, stopped_by = ?, refused = ? WHERE no = ?"
+)
 _PAIRS: Final = """
 SELECT DISTINCT id, number FROM item WHERE number IS NOT NULL ORDER BY id * 2654435761 % 4294967296 LIMIT 20
 """
@@ -276,11 +279,14 @@ class Journal:
 
     async def ids(self, condition: str) -> Ids:
         """Return the ids of the changes that meet a condition, such as `OPEN`, `UNCERTAIN` or `UNVERIFIED`."""
-        return await self.database.run(_ids, self.run.no, condition)
+        query = f"SELECT i.id FROM {_JOINED} AND {condition} ORDER BY i.id"  # noqa: S608 - constants
+        return await self.database.run(lambda database: Ids(row[0] for row in database.execute(query, (self.run.no,))))
 
     async def count(self, condition: str) -> int:
         """Count the changes that meet a condition."""
-        return await self.database.run(_count, self.run.no, condition)
+        query = f"SELECT count(*) FROM {_JOINED} AND {condition}"  # noqa: S608 - constants
+        count: int = await self.database.run(lambda database: database.execute(query, (self.run.no,)).fetchone()[0])
+        return count
 
     async def check_gone(self, reader: AccountReader, gone: int, total: int) -> None:
         """Check that so many of the numbers read may be gone: if most are, the account must still have others.
@@ -290,7 +296,7 @@ class Journal:
         """
         if gone * 2 > total and not await reader.has(await self.database.run(_pairs)):
             raise SafetyError(
-                f"Stopped by safety: the API does not find {gone:,} of {total:,} numbers, nor others of this run. "
+                f"Stopped by safety: the API does not find {gone:,} of {total:,} numbers, nor most others of this run. "
                 "None is recorded as failed. Check that the API key belongs to the account of the run."
             )
 
@@ -298,10 +304,10 @@ class Journal:
         """Compare the current numbers with their values before and after the change."""
         return await self.database.run(_compare, self.run.no, numbers) if numbers else []
 
-    async def set_before(self, comparisons: Iterable[Comparison]) -> None:
-        """Replace the values before the change with values that other clients have set since."""
-        rows = [(each.before, self.run.no, each.id) for each in comparisons]
-        await self.database.run(_set_before, rows)
+    async def set_before(self, found: Iterable[tuple[int, str]]) -> None:
+        """Replace the values before the change of some ids with those that other clients have set since."""
+        if rows := [(before, self.run.no, number_id) for number_id, before in found]:
+            await self.database.run(_set_before, rows)
 
     async def mark_unverified_pending(self, reason: str) -> None:
         """Mark confirmed changes that were not read back as pending."""
@@ -319,18 +325,9 @@ class Journal:
         self, *, elapsed: float, requests: int, rate_limited: int, stopped_by: str | None, refused: bool
     ) -> None:
         """Add the time and requests of this process, and the reason if it stopped early."""
-        await self.database.run(
-            _execute,
-            "UPDATE run SET elapsed = ?, requests = ?, rate_limited = ?, stopped_by = ?, refused = ? WHERE no = ?",
-            (
-                self.run.elapsed + elapsed,
-                self.run.requests + requests,
-                self.run.rate_limited + rate_limited,
-                stopped_by,
-                int(refused),
-                self.run.no,
-            ),
-        )
+        run = self.run
+        counts = run.elapsed + elapsed, run.requests + requests, run.rate_limited + rate_limited
+        await self.database.run(_execute, _SET_COUNTS, (*counts, stopped_by, int(refused), run.no))
 
 
 def begin_run(
@@ -370,9 +367,10 @@ def _until_closing(closing: threading.Event, rows: Iterator[Any]) -> Iterator[An
         yield row
 
 
-def set_options(connection: sqlite3.Connection, run: int, options: str) -> None:
-    """Replace the options of a run."""
-    connection.execute("UPDATE run SET options = ? WHERE no = ?", (options, run))
+async def set_options(database: Database, run: RunRow, options: str) -> RunRow:
+    """Replace the options of a run, and return it."""
+    await database.run(_execute, "UPDATE run SET options = ? WHERE no = ?", (options, run.no))
+    return attrs.evolve(run, options=options)
 
 
 def _execute(connection: sqlite3.Connection, statement: str, values: Sequence[Any]) -> None:
@@ -383,10 +381,7 @@ def _add_sample(connection: sqlite3.Connection, run: int, sample: Sample) -> Non
     with transaction(connection):
         connection.execute("INSERT INTO sample VALUES (?, ?, ?, ?, ?, ?, ?)", (run, *attrs.astuple(sample)))
         # If the process is killed, `resume` continues from these counts.
-        connection.execute(
-            "UPDATE run SET elapsed = ?, requests = ?, rate_limited = ?, stopped_by = NULL, refused = 0 WHERE no = ?",
-            (sample.at, sample.requests, sample.rate_limited, run),
-        )
+        connection.execute(_SET_COUNTS, (sample.at, sample.requests, sample.rate_limited, None, 0, run))
 
 
 def _claim(
@@ -403,16 +398,6 @@ def _claim(
         ).fetchone()
         connection.execute(_CLAIM, (run, text))
     return [(number_id, change) for number_id, change in json.loads(text)]
-
-
-def _ids(connection: sqlite3.Connection, run: int, condition: str) -> Ids:
-    query = f"SELECT i.id FROM {_JOINED} AND {condition} ORDER BY i.id"  # noqa: S608 - constants
-    return Ids(number_id for (number_id,) in connection.execute(query, (run,)))
-
-
-def _count(connection: sqlite3.Connection, run: int, condition: str) -> int:
-    count: int = connection.execute(f"SELECT count(*) FROM {_JOINED} AND {condition}", (run,)).fetchone()[0]  # noqa: S608
-    return count
 
 
 def _compare(connection: sqlite3.Connection, run: int, numbers: Sequence[Number]) -> list[Comparison]:

@@ -5,7 +5,7 @@ import hashlib
 import json
 import sqlite3
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
-from contextlib import aclosing, suppress
+from contextlib import aclosing
 from itertools import groupby, islice
 from os import PathLike
 from pathlib import Path
@@ -161,15 +161,8 @@ class Plan:
         for change in islice(self.changes(), limit):
             for index, field in enumerate(change.fields):
                 number_id, number = ("", "") if index else (str(change.id), _text(change.number or "-"))
-                rows.append(
-                    (
-                        number_id,
-                        number,
-                        field.field,
-                        _cell(field.before, field.after),
-                        _cell(field.after, field.before),
-                    )
-                )
+                before, after = _cell(field.before, field.after), _cell(field.after, field.before)
+                rows.append((number_id, number, field.field, before, after))
         if len(rows) > 1:
             widths = [max(len(row[column]) for row in rows) for column in range(4)]
             for row in rows:
@@ -343,7 +336,7 @@ async def plan(
     reader = AccountReader(wavix)
     builder = PlanBuilder(desired.name, wavix.base_url, await reader.count())
     try:
-        return await _build(builder, wavix, desired, reader, on_progress)
+        return await _build(builder, desired, reader, on_progress)
     except BaseException:
         builder.database.close()
         raise
@@ -351,36 +344,19 @@ async def plan(
 
 async def _build(
     builder: PlanBuilder,
-    wavix: WavixClient,
     desired: DesiredState,
     reader: AccountReader,
     on_progress: Callable[[FleetProgress], object] | None,
 ) -> Plan:
     match = desired.match()
-    began = asyncio.get_running_loop().time()
-
     listed = desired.selectors or desired.rows > builder.account / _PAGE
     # If the file has few numbers, only these are read, so they are the whole.
     total = builder.account if listed else desired.rows
 
     async def add_page(numbers: Sequence[Number]) -> None:
         await builder.database.run(_compare, builder, match, numbers, reader.listings)
-        if on_progress is not None:
-            limit = wavix.limits.snapshot()
-            with suppress(Exception):
-                on_progress(
-                    FleetProgress(
-                        phase="listing",
-                        total=total,
-                        # A number that moves to another page during the listing is counted twice.
-                        done=min(builder.listed_count, total),
-                        requests=reader.requests,
-                        rate_limited=reader.rate_limited,
-                        elapsed=asyncio.get_running_loop().time() - began,
-                        rate=limit.rate,
-                        paused_for=limit.paused_for,
-                    )
-                )
+        # A number that moves to another page during the listing is counted twice.
+        reader.report(on_progress, phase="listing", total=total, done=min(builder.listed_count, total))
 
     if listed:
         async with aclosing(reader.all_pages()) as pages:
@@ -423,17 +399,10 @@ def _compare(
         if not differing:
             unchanged.append(number.id)
             continue
-        settings, after = settings_of(number), to_dict(update)
+        settings, wanted = settings_of(number), to_dict(update)
         phone = number.number if isinstance(number.number, str) and is_text(number.number) else None
-        rows.append(
-            (
-                number.id,
-                phone,
-                to_json({name: settings[name] for name in differing}),
-                to_json({name: after[name] for name in differing}),
-                False,
-            )
-        )
+        before, after = (to_json({name: values[name] for name in differing}) for values in (settings, wanted))
+        rows.append((number.id, phone, before, after, False))
     if rows:
         builder.add_changes(rows)
     if unchanged:

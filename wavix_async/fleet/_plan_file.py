@@ -2,14 +2,13 @@
 
 import hashlib
 import json
-import os
 from collections.abc import Iterable, Iterator
 from itertools import chain
 from pathlib import Path
 from typing import Any, Final
 
 from wavix_async import InputError
-from wavix_async._files import to_json
+from wavix_async._files import replacing, to_json
 from wavix_async.fleet._errors import FleetFileError, SafetyError
 
 __all__ = ["edited", "read_lines", "write_lines"]
@@ -25,14 +24,14 @@ def write_lines(path: Path, lines: Iterable[dict[str, Any]]) -> None:
     """
     digest = hashlib.sha256()
     try:
-        with open(path, "wb", opener=lambda name, flags: os.open(name, flags, 0o600)) as stream:
+        with replacing(path) as stream:
             for line in chain([{"plan": _KIND}], lines):
-                data = f"{to_json(line)}\n".encode()
-                digest.update(data)
-                stream.write(data)
-            stream.write(f"{to_json({'sha256': digest.hexdigest()})}\n".encode())
+                text = f"{to_json(line)}\n"
+                digest.update(text.encode())
+                stream.write(text)
+            stream.write(f"{to_json({'sha256': digest.hexdigest()})}\n")
     except (OSError, ValueError) as error:
-        raise InputError(f"Cannot write {path}: {getattr(error, 'strerror', None) or error}.") from None
+        raise InputError(f"Cannot write {path}: {getattr(error, 'strerror', None) or error}.") from error
 
 
 def read_lines(path: Path) -> Iterator[dict[str, Any]]:

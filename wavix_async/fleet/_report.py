@@ -3,7 +3,7 @@
 import json
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from os import PathLike
 from pathlib import Path
 from typing import Final, TypeAlias
@@ -148,32 +148,31 @@ def status(journal: str | Path) -> FleetReport:
     """
     path = check_path(journal, "journal")
     running = path.is_file() and is_held(path)
-    database = read_journal(path, check_integrity=not running)
-    try:
-        with translate_errors(path):
-            return FleetReport(database, run_of(database), is_running=running)
-    finally:
-        database.close()
+    with closing(read_journal(path, check_integrity=not running)) as database, translate_errors(path):
+        return FleetReport(database, run_of(database), is_running=running)
 
 
-def has_run(journal: str | PathLike[str], *, base_url: str) -> bool:
+def has_run(journal: str | PathLike[str], *, base_url: str | None = None) -> bool:
     """Return whether a file is a journal with a run: if so, call `resume`; if not, `apply` can start one.
 
     Args:
         journal: The file; it may not exist yet.
-        base_url: The API of the client that will use the journal: `wavix.base_url`, or `plan.base_url`.
+        base_url: The API of the client that will use the journal: `wavix.base_url`, or `plan.base_url`. Default: any.
 
     Raises:
         JournalError: The file is not a journal, or it is the journal of another API.
     """
     path = check_path(journal, "journal")
-    if not path.exists() or (path.is_file() and not path.stat().st_size):
+    if not path.exists():
         return False
-    database = read_journal(path, base_url)
     try:
-        return latest_run(database.connection) is not None
-    finally:
-        database.close()
+        with closing(read_journal(path, base_url)) as database:
+            return latest_run(database.connection) is not None
+    except JournalError:
+        # A process that was killed before the run began has left an empty file.
+        if path.is_file() and not path.stat().st_size:
+            return False
+        raise
 
 
 @contextmanager
@@ -184,12 +183,8 @@ def _connection_to(database: Database | None, path: Path | None) -> Iterator[sql
         with translate_errors(path):
             yield database.connection
         return
-    own = read_journal(path)
-    try:
-        with translate_errors(path):
-            yield own.connection
-    finally:
-        own.close()
+    with closing(read_journal(path)) as own, translate_errors(path):
+        yield own.connection
 
 
 def _counts(connection: sqlite3.Connection, run: RunRow, status_of: _Statuses) -> tuple[dict[FleetStatus, int], int]:

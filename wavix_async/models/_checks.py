@@ -203,6 +203,8 @@ _SPELLED_PHONE: Final = re.compile(
 )
 _TRUNK_ZERO: Final = re.compile(r"(?!39|378|379)(?P<country>[1-9]\d{0,2})\s*\(0\)")
 """The zero of `+44 (0)20 7946 0958`, which callers from abroad leave out. Italy and its neighbours dial it."""
+_DECIMAL: Final = re.compile(r"[\d\s]*\.\d*|[^.]*\.\d{0,2}")
+"""What a spreadsheet or pandas makes of a phone number: without the dot, it would be another number."""
 _FEWEST_DIGITS: Final = 7
 """Fewer digits are a short code, or a name of digits."""
 _MOST_DIGITS: Final = 15
@@ -215,7 +217,7 @@ def phone(text: str, *, plus: bool = True) -> str:
     `+1 (512) 555-0143`, `tel:+1-512-555-0143` and `001 512 555 0143` become `+15125550143`, and `512.555.0143` becomes
     `5125550143`. No digit is added and no country is guessed. `00` at the start is read as the plus sign, because no
     country code begins with a zero; `011` is not, because a national number may begin so. Names, short codes, SIP
-    addresses, extensions and two numbers in one text stay as they are: then the API decides.
+    addresses, extensions, decimals and two numbers in one text stay as they are: then the API decides.
 
     Args:
         text: A phone number, or any other text.
@@ -227,7 +229,7 @@ def phone(text: str, *, plus: bool = True) -> str:
         return text
     spelled = _INVISIBLE.sub("", text).strip() if len(text) <= _LONGEST_SPELLING else ""
     found = _SPELLED_PHONE.fullmatch(spelled)
-    if found is None:
+    if found is None or _DECIMAL.fullmatch(found["rest"].strip()):
         return text
     # A digit of another script has one value, too: `int` knows it.
     rest = "".join(str(int(sign)) if sign.isdecimal() else sign for sign in found["rest"].strip())

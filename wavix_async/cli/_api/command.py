@@ -34,18 +34,19 @@ from wavix_async.cli._api.operations import Requests, requests_of
 from wavix_async.cli._api.options import Option, Options, make, read_text, with_options
 from wavix_async.cli._api.rows import open_bodies
 from wavix_async.cli._api.show import HIDDEN, facts_of, pick, plain, table
-from wavix_async.cli._api.texts import Text
+from wavix_async.cli._api.texts import summary
 from wavix_async.cli._console import err, keep_exit_code, one_line, out, show_facts, suppress_broken_pipe, write_json
 from wavix_async.cli._exit import ExitCode, Quit, code_for_report, is_disk_full
 from wavix_async.cli._options import Connection
 from wavix_async.cli._output import (
     Display,
+    alongside,
     quit_for_results,
     report_json,
     result_file,
     result_json,
     show_report,
-    ticking,
+    tick,
 )
 from wavix_async.cli._prompts import confirm
 from wavix_async.cli._runner import run_bulk
@@ -101,8 +102,8 @@ class Method:
         self.names = names
         self._group = group
         self._function = function
-        self.text = Text(function)
-        self.options = Options(function, self.text)
+        self.summary = summary(function.__doc__)
+        self.options = Options(function)
 
     @cached_property
     def requests(self) -> Requests:
@@ -166,7 +167,7 @@ class Method:
     @property
     def help(self) -> str:
         """The help above the options."""
-        return command_help(self.text, self.requests, self.example)
+        return command_help(self.summary, self.requests, self.example)
 
     def result_fields(self) -> frozenset[str] | None:
         """Return the names of the fields that rows of the result have; None: they are not known."""
@@ -265,7 +266,7 @@ class Method:
             ]
             if common.body is not None:
                 shown.append(f"the body in {'stdin' if common.body == '-' else common.body}")
-            what = f"{self.text.summary[:-1]} at {wavix.base_url}{': ' * bool(shown)}{', '.join(shown)}."
+            what = f"{self.summary[:-1]} at {wavix.base_url}{': ' * bool(shown)}{', '.join(shown)}."
             if not common.show_secrets and (hidden := self.secrets()):
                 what += f" The answer has {', '.join(hidden)}, which only --show-secrets shows."
             confirm(one_line(what), yes=common.yes)
@@ -346,7 +347,7 @@ class _Running:
                 value = getattr(target, self._method.names[-1])(*positional, **keywords)
                 if getattr(value, "makes_many_calls", False):
                     return await self._bulk(value)
-                async with ticking(err(), lambda: self._told):
+                async with alongside(tick(err(), lambda: self._told)):
                     found = await self._resolve(value)
                 self.ended = True
                 # What a command has changed or sent is so, whether or not its answer can be shown. A list is a search.

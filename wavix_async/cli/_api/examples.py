@@ -7,16 +7,15 @@ from typing import Any, Final
 
 from wavix_async.cli._api.operations import Requests
 from wavix_async.cli._api.options import Option
-from wavix_async.cli._api.texts import Text
 
 __all__ = ["command_help", "example"]
 
 
-def command_help(text: Text, requests: Requests, shown: str) -> str:
+def command_help(summary: str, requests: Requests, shown: str) -> str:
     """Return the help above the options of a command.
 
     Args:
-        text: The docstring of the method.
+        summary: What the method does.
         requests: What it sends.
         shown: The example.
     """
@@ -27,7 +26,7 @@ def command_help(text: Text, requests: Requests, shown: str) -> str:
     if requests.asks:
         facts.append("It asks first; --yes agrees.")
     middle = f"{' '.join(facts)}\n\n" if facts else ""
-    return f"{text.summary}\n\n{middle}Example: `{shown}`"
+    return f"{summary}\n\n{middle}Example: `{shown}`"
 
 
 _SAMPLES: Final = (

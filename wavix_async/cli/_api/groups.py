@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 from cyclopts import App, Group, Parameter
 
 from wavix_async import WavixClient
-from wavix_async.cli._api.texts import Text, group_help, group_summary
+from wavix_async.cli._api.texts import group_help, summary
 from wavix_async.cli._options import Connection, Positive
 
 if TYPE_CHECKING:
@@ -51,14 +51,13 @@ def add_groups(app: App, argv: Sequence[str], written: dict[str, App]) -> None:
         word = _word(name)
         group = written.get(word)
         if group is None:
-            summary = group_summary(found.__doc__ or "")
-            group = App(name=word, help=summary)
+            group = App(name=word, help=summary(found.__doc__))
             app.command(group)
         if everything or words[:1] == [word]:
             # A group needs no client to tell what it has.
             instance = found.func(None)
             if len(words) == 1 and word not in written:
-                group.help = group_help(found.__doc__ or "", _example(instance, (name,)))
+                group.help = group_help(found.__doc__, _example(instance, (name,)))
             _fill(group, instance, (name,), None if everything else words[1:])
 
 
@@ -119,15 +118,15 @@ def _fill(app: App, instance: Any, path: tuple[str, ...], words: Sequence[str] |
         if words is None or words[:1] == [word]:
             app.command(_command(_method(path, name, type(instance), function)), name=word)
         else:
-            app.command(App(name=word, help=Text(function).summary))
+            app.command(App(name=word, help=summary(function.__doc__)))
     for name, found in _groups(type(instance)):
         word = _word(name)
-        inner = App(name=word, help=group_summary(found.__doc__ or ""))
+        inner = App(name=word, help=summary(found.__doc__))
         app.command(inner)
         if words is None or words[:1] == [word]:
             under = found.func(instance)
             if words is not None and len(words) == 1:
-                inner.help = group_help(found.__doc__ or "", _example(under, (*path, name)))
+                inner.help = group_help(found.__doc__, _example(under, (*path, name)))
             _fill(inner, under, (*path, name), None if words is None else words[1:])
 
 
@@ -199,33 +198,24 @@ def _shared(method: "Method") -> dict[str, inspect.Parameter]:
         )
 
     if method.takes_body:
-        add(
-            "body",
-            str | None,
-            ["--body"],
-            "A JSON file with these fields, or - for stdin; options go before it.",
-            _BODY,
-        )
+        text = "A JSON file with these fields, or - for stdin; options go before it."
+        add("body", str | None, ["--body"], text, _BODY)
     if method.clearable:
         add("clear", str | None, ["--clear"], f"Fields to set to null, such as {method.clearable[0]}.", _BODY)
-    is_list = method.returns(Paginator)
-    if is_list:
+    if method.returns(Paginator):
         add("every_page", bool | None, ["--all"], "Read the whole list, and not one page.")
+    text = ""
     if method.returns(Download):
-        add("output", str | None, ["--output", "-o"], "The file or the folder [default: this folder]; - for stdout.")
+        text = "The file or the folder [default: this folder]; - for stdout."
     elif method.returns(Export):
-        add("output", str | None, ["--output", "-o"], "A file *.ndjson or *.csv; without it, NDJSON goes to stdout.")
+        text = "A file *.ndjson or *.csv; without it, NDJSON goes to stdout."
+    elif method.is_run_for_results:
+        text = "A file *.ndjson for the results [default: - for stdout]."
     elif method.is_run:
-        add(
-            "output",
-            str | None,
-            ["--output", "-o"],
-            "A file *.ndjson for the results [default: - for stdout]."
-            if method.is_run_for_results
-            else "A file *.ndjson or *.csv for every result; - for stdout.",
-        )
-    saves = "output" in found
-    if method.requests.asks or saves:
+        text = "A file *.ndjson or *.csv for every result; - for stdout."
+    if text:
+        add("output", str | None, ["--output", "-o"], text)
+    if method.requests.asks or text:
         what = "Do not ask. Required without a terminal." if method.requests.asks else "Replace a file without asking."
         add("yes", bool | None, ["--yes", "-y"], what)
     add("as_json", bool | None, ["--json"], "Print JSON, one object a line.")

@@ -13,11 +13,10 @@ from pathlib import Path
 from typing import Any, Final, NoReturn
 
 import attrs
-import docstring_parser
 
 from wavix_async import UNSET, InputError
 from wavix_async.cli._api.kinds import Kind, kind_of, resolve
-from wavix_async.cli._api.texts import Text, docs_of_fields, option_help
+from wavix_async.cli._api.texts import docs_of_fields, option_help
 from wavix_async.cli._exit import ExitCode, Quit
 
 __all__ = ["Option", "Options", "field_kinds", "make", "python_names", "read_text", "with_options"]
@@ -144,12 +143,10 @@ class Options:
 
     Args:
         function: The method, as its class has it.
-        text: Its docstring.
     """
 
-    def __init__(self, function: Callable[..., Any], text: Text) -> None:
+    def __init__(self, function: Callable[..., Any]) -> None:
         self._function = function
-        self._text = text
         self._names: Mapping[str, Any] = getattr(inspect.unwrap(function), "__globals__", {})
         self.model: Any = getattr(function, "unpacks", None)
         """The class of the body or the query whose fields are the method's keywords; None: it has none."""
@@ -159,13 +156,9 @@ class Options:
         """Every option: arguments, what the call needs, then the rest, each in the order of the signature."""
         return tuple(sorted(self._make(), key=lambda option: (not option.positional, not option.required)))
 
-    @cached_property
-    def _docs(self) -> dict[str, str]:
-        found = docstring_parser.parse(self._text.whole, docstring_parser.DocstringStyle.GOOGLE).params
-        return {param.arg_name: " ".join((param.description or "").split()) for param in found}
-
     def _make(self) -> Iterator[Option]:
         parameters = list(inspect.signature(self._function).parameters.values())[1:]
+        docs = docs_of_fields(self._function)
         plain = {parameter.name for parameter in parameters}
         for parameter in parameters:
             annotation = resolve(parameter.annotation, self._names)
@@ -175,7 +168,7 @@ class Options:
             fields: dict[str, Any] = {}
             if self.model is not None:
                 fields = {field.name: field for field in attrs.fields(self.model)}
-            yield from self._of(parameter, kind, fields.get(parameter.name), plain)
+            yield from self._of(parameter, kind, fields.get(parameter.name), plain, docs.get(parameter.name, ""))
 
     def _kind(self, annotation: Any) -> Kind | None:
         kind = None if annotation is None else kind_of(annotation)
@@ -187,14 +180,14 @@ class Options:
             kind = next((each for each in kinds if each is not None and each.word == "rows"), None)
         return kind
 
-    def _of(self, parameter: inspect.Parameter, kind: Kind, field: Any, taken: set[str]) -> Iterator[Option]:
+    def _of(self, parameter: inspect.Parameter, kind: Kind, field: Any, taken: set[str], doc: str) -> Iterator[Option]:
         name, default = parameter.name, parameter.default
         required = default is parameter.empty
         positional = field is None and default is parameter.empty and parameter.kind is not parameter.KEYWORD_ONLY
         if kind.model is not None and kind.word == "object":
             positional = False
         shown = None if default in (parameter.empty, None, UNSET) else default
-        help_ = option_help(self._docs.get(name, ""), name, kind, required=required and not positional, default=shown)
+        help_ = option_help(doc, name, kind, required=required and not positional, default=shown)
         yield Option(
             (name,),
             _argument(name) if positional else _option(name),

@@ -1,19 +1,16 @@
 """Read the bodies of a bulk run from a file: check all of them first, then read them again one by one."""
 
-import csv
-import io
 import json
-import shutil
-import sys
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from pathlib import Path
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
 from typing import IO, Any, Final
 
-from wavix_async._files import mistakes, temporary_file
+from wavix_async._files import Place, Problem, Problems, UnreadableError, json_texts, table_records, unpack
 from wavix_async.cli._api.kinds import Kind
 from wavix_async.cli._api.options import Option, field_kinds, make, python_names
 from wavix_async.cli._exit import ExitCode, Quit
+from wavix_async.cli._input import open_input
 
 __all__ = ["Bodies", "open_bodies"]
 
@@ -27,15 +24,13 @@ class Bodies:
     Args:
         stream: The content, which must be seekable.
         name: The name of the file in messages.
-        as_csv: Whether it is CSV, and not NDJSON.
         model: The class of the bodies.
     """
 
-    def __init__(self, stream: IO[bytes], name: str, model: Any, *, as_csv: bool) -> None:
+    def __init__(self, stream: IO[bytes], name: str, model: Any) -> None:
         self._stream = stream
         self._name = name
         self._model = model
-        self._as_csv = as_csv
         self._kinds = field_kinds(model)
         self._count = 0
 
@@ -48,18 +43,15 @@ class Bodies:
         Raises:
             Quit: A row is wrong, or there is none; the message names the first wrong rows.
         """
-        problems: list[str] = []
-        wrong = keyed = 0
+        problems, keyed = Problems(_MAX_SHOWN), 0
         for line, found in self._read():
             self._count += 1
             if isinstance(found, str):
-                wrong += 1
-                if len(problems) < _MAX_SHOWN:
-                    problems.append(f"{self._name}, line {line}: {found}")
-                continue
-            keyed += found[0] is not None
-        if wrong:
-            raise Quit(ExitCode.USAGE, mistakes(self._name, problems, wrong))
+                problems.add(Problem(Place(self._name, line), found))
+            else:
+                keyed += found[0] is not None
+        if problems.count:
+            raise Quit(ExitCode.USAGE, problems.text(self._name))
         if not self._count:
             raise Quit(ExitCode.USAGE, f"{self._name} has no rows.")
         if keyed not in (0, self._count):
@@ -74,48 +66,40 @@ class Bodies:
 
     def _read(self) -> Iterator[tuple[int, tuple[str | int | None, Any] | str]]:
         """Yield each line with its key and body, or with what is wrong."""
-        self._stream.seek(0)
-        for line, row in self._csv() if self._as_csv else self._ndjson():
-            if isinstance(row, str):
-                yield line, row
-                continue
-            try:
-                key = row.pop(_KEY, None) if _KEY not in self._kinds else None
-                yield line, (key, make(self._model, row, self._model.__name__))
-            except Quit as quit_:
-                yield line, quit_.message.replace(f"{self._model.__name__}.", "")
-
-    def _ndjson(self) -> Iterator[tuple[int, dict[str, Any] | str]]:
-        for number, line in enumerate(self._stream, 1):
-            if not line.strip():
-                continue
-            try:
-                row = json.loads(line.decode("utf-8-sig"))
-            except ValueError as error:
-                yield number, f"this is not JSON: {error}"
-                continue
-            yield number, python_names(self._model, row) if isinstance(row, dict) else "this is not a JSON object"
-
-    def _csv(self) -> Iterator[tuple[int, dict[str, Any] | str]]:
-        text = io.TextIOWrapper(self._stream, encoding="utf-8-sig", newline="")
-        # Strict: a quote that is never closed would make one cell of all rows after it.
-        reader = csv.DictReader(text, strict=True)
+        name = self._model.__name__
         try:
-            for row in reader:
-                if None in row or None in row.values():
-                    yield reader.line_num, "this row has not as many cells as the header"
-                    continue
+            for line, row in self._rows():
                 try:
-                    cells = {name: self._cell(name, cell) for name, cell in row.items() if cell}
-                    yield reader.line_num, python_names(self._model, cells)
+                    values = python_names(self._model, row())
+                    key = values.pop(_KEY, None) if _KEY not in self._kinds else None
+                    yield line, (key, make(self._model, values, name))
                 except Quit as quit_:
-                    yield reader.line_num, quit_.message
-        except UnicodeDecodeError:
-            yield 0, "this is not a text in UTF-8"
-        except csv.Error as error:
-            yield reader.line_num, f"this is not CSV: {error}"
-        finally:
-            text.detach()
+                    yield line, quit_.message.replace(f"{name}.", "")
+        except UnreadableError as error:
+            yield error.line or 1, error.message
+
+    def _rows(self) -> Iterator[tuple[int, Callable[[], dict[str, Any]]]]:
+        """Yield each line with a function that returns its values."""
+        self._stream.seek(0)
+        records = table_records(self._stream, None, [_KEY, *(name.strip("_") for name in self._kinds)])
+        if records is None:
+            self._stream.seek(0)
+            for line, text in json_texts(unpack(self._stream)):
+                yield line, partial(_object_of, text)
+            return
+        names: list[str] | None = None
+        for record in records:
+            if isinstance(record, Problem):
+                raise UnreadableError(record.message, record.place.line)
+            if names is None:
+                names = [cell.strip() for cell in record.cells]
+            else:
+                yield record.line, partial(self._cells, names, record.cells)
+
+    def _cells(self, names: Sequence[str], cells: Sequence[str]) -> dict[str, Any]:
+        if len(cells) != len(names):
+            raise Quit(ExitCode.USAGE, "this row has not as many cells as the header")
+        return {name: self._cell(name, cell) for name, cell in zip(names, cells, strict=True) if cell}
 
     def _cell(self, name: str, cell: str) -> Any:
         kind = self._kinds.get(name) or self._kinds.get(f"{name}_") or Kind("text")
@@ -127,6 +111,16 @@ class Bodies:
         return option.read([cell] if kind.word in {"list", "objects"} else cell)
 
 
+def _object_of(text: str) -> dict[str, Any]:
+    try:
+        row = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise Quit(ExitCode.USAGE, f"this is not JSON: {error}") from None
+    if not isinstance(row, dict):
+        raise Quit(ExitCode.USAGE, "this is not a JSON object")
+    return row
+
+
 @contextmanager
 def open_bodies(source: str, model: Any) -> Iterator[Bodies]:
     """Open a file of bodies, or stdin for `-`, and check it.
@@ -134,17 +128,7 @@ def open_bodies(source: str, model: Any) -> Iterator[Bodies]:
     Raises:
         Quit: The file cannot be read, or a row is wrong.
     """
-    with ExitStack() as stack:
-        try:
-            given = sys.stdin.buffer if source == "-" else stack.enter_context(Path(source).open("rb"))
-            stream: IO[bytes] = given
-            if not given.seekable():
-                stream = stack.enter_context(temporary_file())
-                shutil.copyfileobj(given, stream)
-        except OSError as error:
-            raise Quit(ExitCode.USAGE, f"Cannot read {source}: {error.strerror}.") from None
-        stream.seek(0)
-        start = stream.read(4096).removeprefix(b"\xef\xbb\xbf").lstrip()
-        bodies = Bodies(stream, "stdin" if source == "-" else source, model, as_csv=start[:1] != b"{")
+    with open_input(source) as stream:
+        bodies = Bodies(stream, "stdin" if source == "-" else source, model)
         bodies.check()
         yield bodies

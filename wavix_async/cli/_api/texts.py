@@ -2,45 +2,23 @@
 
 import inspect
 import re
-from collections.abc import Callable
-from functools import cached_property
 from typing import Any, Final
 
 import docstring_parser
 
 from wavix_async.cli._api.kinds import Kind
 
-__all__ = ["Text", "docs_of_fields", "group_help", "group_summary", "option_help"]
+__all__ = ["docs_of_fields", "group_help", "option_help", "summary"]
 
 _PYTHON: Final = re.compile(r"`[^`]*[\w)]\([^`]*`|`await`|`async for`|\bUNSET\b|\brepr\b|\bNone\b|\biterable\b")
 """What only makes sense in a program."""
 _MOST_CHOICES: Final = 12
 
 
-class Text:
-    """The docstring of a method.
-
-    Args:
-        function: The method.
-    """
-
-    def __init__(self, function: Callable[..., Any]) -> None:
-        self._function = function
-
-    @property
-    def first(self) -> str:
-        """The first paragraph."""
-        return " ".join(str(self._function.__doc__ or "").strip().partition("\n\n")[0].split())
-
-    @cached_property
-    def whole(self) -> str:
-        """The whole docstring, with the fields of the body."""
-        return inspect.getdoc(self._function) or ""
-
-    @property
-    def summary(self) -> str:
-        """What the method does, in one short sentence."""
-        return f"{_first_clause(self.first)}."
+def summary(doc: str | None) -> str:
+    """Return what a method or a group is, in one short sentence, by its docstring: `Calls.` for `Calls: /v1/calls.`."""
+    first, _, _ = (doc or "").strip().partition("\n\n")
+    return f"{_first_clause(' '.join(first.split()))}."
 
 
 def _first_clause(text: str) -> str:
@@ -50,19 +28,14 @@ def _first_clause(text: str) -> str:
     return clause.replace("`", "")
 
 
-def group_help(doc: str, shown: str) -> str:
+def group_help(doc: str | None, shown: str) -> str:
     """Return the help of a group, with the example of one of its commands."""
-    return f"{group_summary(doc)}\n\nExample: `{shown}`"
+    return f"{summary(doc)}\n\nExample: `{shown}`"
 
 
-def group_summary(doc: str) -> str:
-    """Return what a group is, in one short sentence: `Calls.` for `Calls: /v1/calls.`."""
-    return f"{_first_clause(' '.join(doc.split()))}."
-
-
-def docs_of_fields(model: Any) -> dict[str, str]:
-    """Return the docs of the fields of a body."""
-    found = docstring_parser.parse(inspect.getdoc(model) or "", docstring_parser.DocstringStyle.GOOGLE).params
+def docs_of_fields(documented: Any) -> dict[str, str]:
+    """Return the docs of the fields of a body, or of the parameters of a method."""
+    found = docstring_parser.parse(inspect.getdoc(documented) or "", docstring_parser.DocstringStyle.GOOGLE).params
     return {param.arg_name: " ".join((param.description or "").split()) for param in found}
 
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-from collections.abc import Mapping
 from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Annotated, Final, Literal
@@ -13,7 +12,17 @@ from wavix_async import BulkResult, WavixClient, to_dict
 from wavix_async._files import RowLayout, mistakes
 from wavix_async.cli._console import err, keep_exit_code, out, write_json
 from wavix_async.cli._exit import ExitCode, Quit, code_for_report, is_disk_full
-from wavix_async.cli._input import NO_CHANGES, Changes, RowCheck, Rows, TrackedRows, WriteBack, flag_values, open_rows
+from wavix_async.cli._input import (
+    NO_CHANGES,
+    Changes,
+    RowCheck,
+    Rows,
+    TrackedRows,
+    WriteBack,
+    check_outputs,
+    flag_values,
+    open_rows,
+)
 from wavix_async.cli._options import CONNECTION, AtLeastOne, Connection, DryRun, Json, Yes, with_option_names
 from wavix_async.cli._output import Display, format_count, quit_for_results, report_json, result_file, show_report
 from wavix_async.cli._prompts import confirm
@@ -74,8 +83,8 @@ def bulk_update(
         if dry_run:
             _show_dry_run(rows, checked, as_json=as_json)
             return ExitCode.DONE
-        _check_outputs(file, {"--output": output, "--failures-to": failures_to, "--write-back": write_back})
-        outcomes = stack.enter_context(closing(WriteBack(write_back, file, layout, "not_sent")))
+        check_outputs(file, {"--output": output, "--failures-to": failures_to, "--write-back": write_back})
+        outcomes = stack.enter_context(closing(WriteBack(write_back, file, layout, "not_sent", yes=yes)))
         wavix = connection.client()
         fields = ", ".join(checked.fields)
         confirm(f"{format_count(checked.total)} at {wavix.base_url} will be changed ({fields}).", yes=yes)
@@ -118,18 +127,6 @@ async def _update(
         return await run_bulk(run, Display(err()), tracked.on_result, tracked.stop, tracked.finish)
 
 
-def _check_outputs(file: str, outputs: Mapping[str, Path | None]) -> None:
-    """Refuse to write two files to one path, or over the input."""
-    seen: dict[Path, str] = {}
-    for option, path in outputs.items():
-        if path is None:
-            continue
-        if file != "-" and path.exists() and path.samefile(file):
-            raise Quit(ExitCode.USAGE, f"{option} {path} is the input file: choose another file.")
-        if (first := seen.setdefault(path.resolve(), option)) != option and not path.is_char_device():
-            raise Quit(ExitCode.USAGE, f"{first} and {option} are the same file: choose another file.")
-
-
 def _check_writable(failures_to: Path | None) -> None:
     if failures_to is None:
         return
@@ -142,9 +139,9 @@ def _check_writable(failures_to: Path | None) -> None:
 
 def _check_rows(rows: Rows) -> RowCheck:
     checked = rows.check(_MAX_PROBLEMS_SHOWN)
-    if checked.wrong:
-        lines = (f"{rows.name}, {problem}" for problem in checked.problems)
-        raise Quit(ExitCode.USAGE, mistakes(rows.name, lines, checked.wrong))
+    if wrong := checked.problems.count:
+        lines = (f"{rows.name}, {problem}" for problem in checked.problems.kept)
+        raise Quit(ExitCode.USAGE, mistakes(rows.name, lines, wrong))
     if not checked.total:
         raise Quit(ExitCode.USAGE, f"{rows.name} has no rows.")
     return checked

@@ -5,7 +5,7 @@ import json
 import os
 import shlex
 import sys
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
 from itertools import count, islice
 from pathlib import Path
@@ -16,12 +16,12 @@ from cyclopts import Parameter, validators
 from rich.text import Text
 
 from wavix_async import WavixClient, fleet
-from wavix_async._files import Rules
-from wavix_async.cli._commands.fleet_runner import FleetRunOutcome, OnProgress, StartRun, run_fleet, with_progress
-from wavix_async.cli._console import err, keep_exit_code, out, printable, suppress_broken_pipe, write_json
-from wavix_async.cli._exit import ExitCode, Quit, code_for_fleet
+from wavix_async._files import Rules, listed, replacing
+from wavix_async.cli._commands.fleet_runner import OnProgress, StartRun, run_fleet, with_progress
+from wavix_async.cli._console import err, keep_exit_code, one_line, out, suppress_broken_pipe, write_json
+from wavix_async.cli._exit import ExitCode, Quit, code_for_fleet, is_disk_full
 from wavix_async.cli._html import plan_page, run_page
-from wavix_async.cli._input import WriteBack
+from wavix_async.cli._input import WriteBack, check_outputs
 from wavix_async.cli._options import CONNECTION, AtLeastOne, Connection, Json, Yes, with_option_names
 from wavix_async.cli._output import change_json, format_count, plan_markdown, refusal_note, show_run, write_report
 from wavix_async.cli._prompts import confirm
@@ -42,9 +42,7 @@ __all__ = ["apply", "drift", "export", "plan", "resume", "roll_back", "status"]
 Format = Annotated[Layout | None, Parameter(name="--format")]
 Input = Annotated[str, Parameter(allow_leading_hyphen=True)]
 Hidden = Annotated[bool, Parameter(negative="", show=False)]
-
-WritePage: TypeAlias = Callable[[Callable[[], str]], None]
-"""If `--output` was given: calls a function that makes a page, and writes the page."""
+_Ran: TypeAlias = tuple[FleetReport | None, bool]
 
 _STDIN: Final = "-"
 _SAMPLE_SIZE: Final = 10
@@ -145,10 +143,10 @@ def plan(
         exit_code: Exit with 4 if numbers will change.
         connection: How to reach the API.
     """
+    check_outputs(file, {"--output": output, "--save": save})
     desired = _read(file, layout, "plan")
-    write_page = _page_writer(output, (*_PAGES, _MARKDOWN))
-    if save is not None:
-        _check_path("--save", save, (_SAVED,))
+    _check_path("--output", output, (*_PAGES, _MARKDOWN))
+    _check_path("--save", save, (_SAVED,))
     with _client(connection) as (runner, wavix):
         fleet_plan = runner.run(_plan(wavix, desired))
     notes = [f"Safety: {note}"] if (note := refusal_note(fleet_plan)) else []
@@ -160,9 +158,9 @@ def plan(
                 write_json(change_json(change))
             _note("\n".join(notes) or "Nothing to do.")
         else:
-            out(wide=True).print(Text(printable("\n".join([fleet_plan.table(limit), *notes]))), soft_wrap=True)
+            out(wide=True).print(Text("\n".join([fleet_plan.table(limit), *notes])), soft_wrap=True)
     is_markdown = output is not None and output.suffix.lower() == _MARKDOWN
-    write_page(lambda: (plan_markdown if is_markdown else plan_page)(fleet_plan))
+    _write_page(output, lambda: (plan_markdown if is_markdown else plan_page)(fleet_plan))
     if save is not None:
         fleet_plan.save(save)
     if fleet_plan.missing_count:
@@ -198,8 +196,7 @@ def drift(
         return ExitCode.DONE
     with suppress_broken_pipe():
         for line in _drift_lines(fleet_plan, limit):
-            # A line break of a text would forge a line.
-            sys.stdout.write(printable(line).replace("\n", "\\n") + "\n")
+            sys.stdout.write(f"{one_line(line)}\n")
     return ExitCode.DIFFERENT
 
 
@@ -266,14 +263,15 @@ def apply(
         )
     if file == _STDIN and write_back is not None:
         raise Quit(ExitCode.USAGE, "--write-back needs a file, not stdin, which cannot be read again.")
-    saved = Path(file).suffix == _SAVED
+    saved = Path(file).suffix.lower() == _SAVED and layout is None
     if saved and write_back is not None:
         raise Quit(
             ExitCode.USAGE, "--write-back needs the file that the plan was made from: give that file, and --expect."
         )
-    outcomes = WriteBack(write_back, file, layout, FleetStatus.UNCHANGED)
+    check_outputs(file, {"--journal": journal, "--output": output, "--write-back": write_back})
+    outcomes = WriteBack(write_back, file, layout, FleetStatus.UNCHANGED, yes=yes)
     source = fleet.read_plan(file) if saved else _read(file, layout, "apply")
-    write_page = _page_writer(output)
+    _check_path("--output", output)
     safety = safety_options.safety()
     with _client(connection) as (runner, wavix):
         fleet_plan = source if isinstance(source, Plan) else runner.run(_plan(wavix, source))
@@ -301,9 +299,9 @@ def apply(
                 on_progress=on_progress,
             )  # fmt: skip
 
-        outcome = _run(runner, wavix, start_run)
-    code = _finish(outcome, journal_path, write_page, fleet_plan.base_url, as_json=as_json)
-    if outcomes.is_wanted and (report := outcome.report or (journal_path and fleet.status(journal_path))):
+        ran = _run(runner, wavix, start_run)
+    code = _finish(ran, journal_path, output, fleet_plan.base_url, as_json=as_json)
+    if outcomes.is_wanted and (report := ran[0] or (journal_path and fleet.status(journal_path))):
         for result in report.results():
             outcomes.add(result.id, result.number, result.status, result.reason)
         outcomes.write(Rules(allow_no_changes=True))
@@ -333,15 +331,16 @@ def resume(
         output: Also write the report to this .html file.
         connection: How to reach the API.
     """
-    write_page = _page_writer(output)
+    check_outputs(journal, {"--output": output})
+    _check_path("--output", output)
 
     with _client(connection) as (runner, wavix):
-        outcome = _run(
+        ran = _run(
             runner,
             wavix,
             lambda client, on_progress: fleet.resume(client, journal, stale=stale, on_progress=on_progress),
         )
-    return _finish(outcome, journal, write_page, wavix.base_url, as_json=as_json)
+    return _finish(ran, journal, output, wavix.base_url, as_json=as_json)
 
 
 def status(journal: Path, /, *, as_json: Json = False, output: Path | None = None) -> ExitCode:
@@ -357,9 +356,11 @@ def status(journal: Path, /, *, as_json: Json = False, output: Path | None = Non
         as_json: Print the report as one JSON object.
         output: Also write the report to this .html file.
     """
-    write_page = _page_writer(output)
+    check_outputs(journal, {"--output": output})
+    _check_path("--output", output)
     report = fleet.status(journal)
-    _show_report(report, write_page, None, as_json=as_json, interrupted=False)
+    _show_report(report, as_json=as_json, interrupted=False)
+    _write_page(output, lambda: run_page(report, base_url=None, interrupted=False))
     return code_for_fleet(report)
 
 
@@ -388,7 +389,8 @@ def roll_back(
         output: Also write the report to this .html file.
         connection: How to reach the API.
     """
-    write_page = _page_writer(output)
+    check_outputs(journal, {"--output": output})
+    _check_path("--output", output)
     earlier = fleet.status(journal)
 
     def start_run(client: WavixClient, on_progress: OnProgress) -> Awaitable[FleetReport]:
@@ -404,8 +406,8 @@ def roll_back(
         else:
             question = f"The roll-back in {journal} at {wavix.base_url} will continue."
         confirm(question, yes=yes)
-        outcome = _run(runner, wavix, start_run)
-    return _finish(outcome, journal, write_page, wavix.base_url, as_json=as_json)
+        ran = _run(runner, wavix, start_run)
+    return _finish(ran, journal, output, wavix.base_url, as_json=as_json)
 
 
 # --- before a run ---
@@ -438,14 +440,7 @@ def _quit_with_problems(error: FleetFileError) -> Quit:
     if not error.problems:
         return Quit(ExitCode.USAGE, with_option_names(str(error)))
     head = str(error).partition("\n")[0]
-    return Quit(ExitCode.USAGE, _with_lines(head, map(str, error.problems), error.count))
-
-
-def _with_lines(head: str, lines: Iterable[str], total: int) -> str:
-    shown = [f"  {printable(line)}" for line in lines]
-    if total > len(shown):
-        shown.append(f"  ... and {total - len(shown):,} more")
-    return "\n".join([head, *shown])
+    return Quit(ExitCode.USAGE, listed(head, map(str, error.problems), error.count, None))
 
 
 async def _plan(wavix: WavixClient, desired: fleet.DesiredState, *, quiet: bool = False) -> Plan:
@@ -461,7 +456,7 @@ def _refuse_missing(fleet_plan: Plan, hint: str = "") -> NoReturn:
     count = fleet_plan.missing_count
     what = "1 entry that matches" if count == 1 else f"{count:,} entries that match"
     head = f"{fleet_plan.name} has {what} nothing in the account; nothing was sent.{hint}"
-    raise Quit(ExitCode.USAGE, _with_lines(head, fleet_plan.missing, fleet_plan.missing_count))
+    raise Quit(ExitCode.USAGE, listed(head, fleet_plan.missing, fleet_plan.missing_count, None))
 
 
 def _journal_for(file: str, given: Path | None, fleet_plan: Plan) -> Path:
@@ -514,13 +509,13 @@ def _unfinished_counts(report: FleetReport) -> str:
 
 def _show_plan(fleet_plan: Plan, journal_path: Path | None, *, resuming: bool) -> None:
     console = err()
-    console.print(Text(printable(fleet_plan.table(_SAMPLE_SIZE))), soft_wrap=True)
+    console.print(Text(fleet_plan.table(_SAMPLE_SIZE)), soft_wrap=True)
     if journal_path is not None:
         what = "Continuing the run in" if resuming else "Journal:"
         console.print(Text(f"{what} {journal_path}", style="dim"), soft_wrap=True)
 
 
-def _run(runner: asyncio.Runner, wavix: WavixClient, start_run: StartRun) -> FleetRunOutcome:
+def _run(runner: asyncio.Runner, wavix: WavixClient, start_run: StartRun) -> _Ran:
     try:
         return runner.run(run_fleet(wavix, start_run))
     except StalePlanError as error:
@@ -528,70 +523,60 @@ def _run(runner: asyncio.Runner, wavix: WavixClient, start_run: StartRun) -> Fle
             f"{format_count(error.count)} changed after the plan was made; nothing was sent now. Plan again, or give "
             "--stale skip to leave them alone, or --stale write to change them anyway."
         )
-        raise Quit(ExitCode.REFUSED, _with_lines(head, error.numbers, error.count)) from None
+        raise Quit(ExitCode.REFUSED, listed(head, error.numbers, error.count, None)) from None
 
 
 # --- after a run ---
 
 
-def _finish(
-    outcome: FleetRunOutcome, journal: Path | None, write_page: WritePage, base_url: str, *, as_json: bool
-) -> ExitCode:
-    report = outcome.report
+def _finish(ran: _Ran, journal: Path | None, output: Path | None, base_url: str, *, as_json: bool) -> ExitCode:
+    report, interrupted = ran
     if report is None and journal is not None:
         # After a second Ctrl-C there is no report: the journal has the results until then.
         with suppress(JournalError):
             report = fleet.status(journal)
     if report is None:
         raise Quit(ExitCode.INTERRUPTED, "Interrupted. Nothing was sent.")
-    _show_report(report, write_page, base_url, as_json=as_json, interrupted=outcome.interrupted)
+    _show_report(report, as_json=as_json, interrupted=interrupted)
+    try:
+        _write_page(output, lambda: run_page(report, base_url=base_url, interrupted=interrupted))
+    except Quit as failure:
+        # The exit code tells how the run ended.
+        again = f" To try again: {_command('status', journal)} --output FILE" if journal else ""
+        _note(f"wavix-async: {failure.message}{again}")
     if not report.finished and report.journal is not None:
         _note(f"To continue: {_command('resume', report.journal)}")
-    return ExitCode.INTERRUPTED if outcome.interrupted else code_for_fleet(report)
+    return ExitCode.INTERRUPTED if interrupted else code_for_fleet(report)
 
 
-def _show_report(
-    report: FleetReport, write_page: WritePage, base_url: str | None, *, as_json: bool, interrupted: bool
-) -> None:
+def _show_report(report: FleetReport, *, as_json: bool, interrupted: bool) -> None:
     with keep_exit_code():
         if as_json:
             write_report(report, interrupted=interrupted)
         else:
             show_run(out(), report, interrupted=interrupted)
-    write_page(lambda: run_page(report, base_url=base_url, interrupted=interrupted))
 
 
-def _page_writer(output: Path | None, suffixes: tuple[str, ...] = _PAGES) -> WritePage:
-    """Check `--output` before the run begins, and return the function that writes the page.
-
-    Raises:
-        Quit: The page cannot be written there.
-    """
+def _write_page(output: Path | None, make: Callable[[], str]) -> None:
     if output is None:
-        return lambda _: None
-    _check_path("--output", output, suffixes)
-
-    def write(make: Callable[[], str]) -> None:
-        try:
-            # The page has settings of the account, so a new file can only be read by its owner.
-            with open(output, "w", encoding="utf-8", errors="backslashreplace", opener=_private) as stream:
-                stream.write(make())
-        except OSError as error:
-            raise Quit(ExitCode.FAILED, f"Cannot write --output {output}: {error.strerror}.") from None
-
-    return write
+        return
+    try:
+        with replacing(output) as stream:
+            stream.write(make().encode(errors="backslashreplace").decode())
+    except OSError as error:
+        code = ExitCode.TEMPORARY if is_disk_full(error) else ExitCode.FAILED
+        raise Quit(code, f"Cannot write --output {output}: {error.strerror}.") from None
 
 
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)
-
-
-def _check_path(option: str, path: Path, suffixes: tuple[str, ...]) -> None:
+def _check_path(option: str, path: Path | None, suffixes: tuple[str, ...] = _PAGES) -> None:
+    """Check a path before the run begins."""
+    if path is None:
+        return
     if path.suffix.lower() not in suffixes:
-        listed = " or ".join(suffix for suffix in suffixes if suffix != ".htm")
-        raise Quit(ExitCode.USAGE, f"{option} {path}: the suffix must be {listed}.")
-    if not path.parent.is_dir() or path.is_dir():
-        raise Quit(ExitCode.USAGE, f"Cannot write {option} {path}: the path must be a file in an existing directory.")
+        known = " or ".join(suffix for suffix in suffixes if suffix != ".htm")
+        raise Quit(ExitCode.USAGE, f"{option} {path}: the suffix must be {known}.")
+    if not os.access(path.parent, os.W_OK) or (os.path.exists(path) and not os.path.isfile(path)):
+        raise Quit(ExitCode.USAGE, f"Cannot write {option} {path}: give a file in a directory that you can write.")
 
 
 def _command(name: str, path: str | Path) -> str:

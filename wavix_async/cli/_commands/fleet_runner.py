@@ -8,11 +8,11 @@ import attrs
 
 from wavix_async import StopSignal, WavixClient, WavixError
 from wavix_async.cli._console import err
-from wavix_async.cli._output import Display, RunProgress
-from wavix_async.cli._runner import catch_interrupts, show_progress
+from wavix_async.cli._output import Display, RunProgress, alongside
+from wavix_async.cli._runner import interruptible
 from wavix_async.fleet import FleetProgress, FleetReport
 
-__all__ = ["FleetRunOutcome", "OnProgress", "StartRun", "run_fleet", "with_progress"]
+__all__ = ["OnProgress", "StartRun", "run_fleet", "with_progress"]
 
 T = TypeVar("T")
 OnProgress: TypeAlias = Callable[[FleetProgress], object]
@@ -28,19 +28,6 @@ _PHASE_LABELS: Final = {
     "settling": "Reading back",
     "verifying": "Verifying",
 }
-
-
-@attrs.frozen
-class FleetRunOutcome:
-    """The result of a fleet run.
-
-    Attributes:
-        report: The report; None if a second Ctrl-C cut the run off.
-        interrupted: Whether the user pressed Ctrl-C.
-    """
-
-    report: FleetReport | None
-    interrupted: bool
 
 
 class _LatestProgress:
@@ -79,11 +66,11 @@ async def with_progress(wavix: WavixClient, start: Callable[[OnProgress], Awaita
         start: Starts the operation; its argument receives the progress.
     """
     latest = _LatestProgress(wavix)
-    async with show_progress(Display(err()), latest.read_progress):
+    async with alongside(Display(err()).follow(latest.read_progress)):
         return await start(latest.on_progress)
 
 
-async def run_fleet(wavix: WavixClient, start_run: StartRun) -> FleetRunOutcome:
+async def run_fleet(wavix: WavixClient, start_run: StartRun) -> tuple[FleetReport | None, bool]:
     """Run a fleet plan, and show the progress.
 
     After the first Ctrl-C, the requests in flight finish and no more are sent. The second Ctrl-C ends the run at once.
@@ -91,6 +78,9 @@ async def run_fleet(wavix: WavixClient, start_run: StartRun) -> FleetRunOutcome:
     Args:
         wavix: The client.
         start_run: Starts the run.
+
+    Returns:
+        The report, or None if a second Ctrl-C cut the run off; whether the user pressed Ctrl-C.
 
     Raises:
         WavixError: The run failed.
@@ -102,17 +92,11 @@ async def run_fleet(wavix: WavixClient, start_run: StartRun) -> FleetRunOutcome:
         stop_signal.set()
 
     report = None
-    with catch_interrupts(stop) as interrupts:
-        async with show_progress(display, latest.read_progress):
-            try:
-                report = await start_run(wavix.with_options(stop=stop_signal), latest.on_progress)
-            except asyncio.CancelledError:
-                if not interrupts.absorb_cancellation():
-                    raise
-            except WavixError:
-                # An error after Ctrl-C is a result of the stop.
-                if not interrupts.count:
-                    raise
-            finally:
-                interrupts.run_ended = True
-    return FleetRunOutcome(report, interrupts.count > 0)
+    async with interruptible(display, latest.read_progress, stop) as interrupts:
+        try:
+            report = await start_run(wavix.with_options(stop=stop_signal), latest.on_progress)
+        except WavixError:
+            # An error after Ctrl-C is a result of the stop.
+            if not interrupts.count:
+                raise
+    return report, interrupts.count > 0

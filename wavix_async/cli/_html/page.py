@@ -175,7 +175,7 @@ _STYLE: Final = """
   --updated: #1a7f37; --failed: #c21f2c; --unknown: #7c46cf; --pending: #9a6700; --not-sent: #6b7580;
   --unchanged: #aeb6bf; --pause: #f3e3b4;
 }
-@media (prefers-color-scheme: dark) {
+@media screen and (prefers-color-scheme: dark) {
   :root {
     --ground: #0d1117; --raised: #151b23; --line: #313943; --text: #e9eef4; --dim: #98a2ad; --accent: #5aa0f7;
     --updated: #3fb950; --failed: #f76a63; --unknown: #b28af5; --pending: #d9a02f; --not-sent: #8b95a0;
@@ -273,11 +273,7 @@ footer { margin-top: 48px; padding-top: 14px; border-top: 1px solid var(--line);
 }
 @page { margin: 14mm }
 @media print {
-  :root {
-    color-scheme: light; --ground: #ffffff; --raised: #ffffff; --line: #cfd5db; --text: #000000; --dim: #444b52;
-    --accent: #0969da; --updated: #1a7f37; --failed: #c21f2c; --unknown: #7c46cf; --pending: #9a6700;
-    --not-sent: #6b7580; --unchanged: #aeb6bf; --pause: #f3e3b4;
-  }
+  :root { color-scheme: light; --raised: #ffffff; --line: #cfd5db; --text: #000000; --dim: #444b52 }
   * { print-color-adjust: exact; -webkit-print-color-adjust: exact }
   body { font-size: 9.5pt } table { font-size: 9pt } main { max-width: none; padding: 0 } .wide { overflow: visible }
   thead { display: table-header-group } tr, .tile, figure, .verdict { break-inside: avoid } h2 { break-after: avoid }

@@ -4,10 +4,10 @@ import shutil
 import stat
 import sys
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import IO, Any, Final, cast
+from typing import IO, Any, cast
 
 import attrs
 
@@ -17,6 +17,7 @@ from wavix_async._files import (
     Item,
     Place,
     Problem,
+    Problems,
     Row,
     RowLayout,
     Rules,
@@ -26,9 +27,7 @@ from wavix_async._files import (
 )
 from wavix_async.cli._exit import ExitCode, Quit
 
-__all__ = ["RowCheck", "Rows", "open_rows"]
-
-_STDIN: Final = "-"
+__all__ = ["RowCheck", "Rows", "open_input", "open_rows"]
 
 
 @attrs.frozen
@@ -38,14 +37,12 @@ class RowCheck:
     Attributes:
         total: How many rows are valid.
         fields: For each field, how many rows change it.
-        problems: The first problems.
-        wrong: How many problems there are in total.
+        problems: The problems, of which only the first are kept.
     """
 
     total: int
     fields: Counter[str]
-    problems: Sequence[Problem]
-    wrong: int
+    problems: Problems
 
 
 @attrs.frozen
@@ -77,8 +74,7 @@ class Rows:
         """
         lines: dict[int | None, int] = {}
         fields: Counter[str] = Counter()
-        problems: list[Problem] = []
-        wrong = 0
+        problems = Problems(show)
         for item in self._read():
             if isinstance(item, Row):
                 first = lines.setdefault(item.id, item.line)
@@ -86,10 +82,8 @@ class Rows:
                     fields.update(item.change.values.keys())
                     continue
                 item = Problem(Place("", item.line, item.column, "id"), f"number {item.id} is already in line {first}.")
-            wrong += 1
-            if len(problems) < show:
-                problems.append(item)
-        return RowCheck(len(lines), fields, problems, wrong)
+            problems.add(item)
+        return RowCheck(len(lines), fields, problems)
 
     def __iter__(self) -> Iterator[tuple[int, NumberUpdate]]:
         for item in self._read():
@@ -104,11 +98,29 @@ class Rows:
 
 
 @contextmanager
-def open_rows(source: str, layout: RowLayout | None, common: Mapping[str, Any]) -> Iterator[Rows]:
+def open_input(source: str) -> Iterator[IO[bytes]]:
     """Open a file, or stdin for `-`. Input that is not seekable is copied to a temporary file.
 
+    Raises:
+        Quit: It cannot be read.
+    """
+    with ExitStack() as stack:
+        try:
+            stream = sys.stdin.buffer if source == "-" else stack.enter_context(Path(source).open("rb"))
+            if source == "-" or not stat.S_ISREG(Path(source).stat().st_mode):
+                unseekable, stream = stream, stack.enter_context(temporary_file())
+                shutil.copyfileobj(unseekable, stream)
+        except OSError as error:
+            raise Quit(ExitCode.USAGE, f"Cannot read {source}: {error.strerror}.") from None
+        yield stream
+
+
+@contextmanager
+def open_rows(source: str, layout: RowLayout | None, common: Mapping[str, Any]) -> Iterator[Rows]:
+    """Open a file of changes.
+
     Args:
-        source: A path or `-`.
+        source: A path, or `-` for stdin.
         layout: The format; None to find it from the suffix or the first bytes.
         common: Values for every row.
 
@@ -118,13 +130,5 @@ def open_rows(source: str, layout: RowLayout | None, common: Mapping[str, Any]) 
     Raises:
         Quit: The file cannot be read.
     """
-    with ExitStack() as stack:
-        try:
-            stream = sys.stdin.buffer if source == _STDIN else stack.enter_context(Path(source).open("rb"))
-            if source == _STDIN or not stat.S_ISREG(Path(source).stat().st_mode):
-                unseekable, stream = stream, stack.enter_context(temporary_file())
-                shutil.copyfileobj(unseekable, stream)
-        except OSError as error:
-            raise Quit(ExitCode.USAGE, f"Cannot read {source}: {error.strerror}.") from None
-        name = "stdin" if source == _STDIN else source
-        yield Rows(stream, name, layout or SUFFIXES.get(suffix_of(source)), common)
+    with open_input(source) as stream:
+        yield Rows(stream, "stdin" if source == "-" else source, layout or SUFFIXES.get(suffix_of(source)), common)

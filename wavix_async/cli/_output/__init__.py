@@ -19,9 +19,10 @@ from wavix_async.cli._output.summary import (
     summarize,
 )
 from wavix_async.cli._output.tables import number_facts, number_table, value_cell
-from wavix_async.cli._output.ticker import ticking
+from wavix_async.cli._output.ticker import alongside, tick
 
 __all__ = [
+    "alongside",
     "NOT_DONE",
     "Display",
     "ReadProgress",
@@ -49,7 +50,7 @@ __all__ = [
     "status_meaning",
     "stop_reason",
     "summarize",
-    "ticking",
+    "tick",
     "value_cell",
     "write_report",
 ]

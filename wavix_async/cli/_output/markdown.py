@@ -36,7 +36,13 @@ def _lines(plan: Plan) -> Iterator[str]:
         yield from _table("Field | New value | Numbers", map(_new_value, plan.new_values))
         yield f"\n<details><summary>The first {format_count(min(_MAX_SHOWN, len(plan)))}</summary>"
         rows = (
-            (str(change.id), change.number or "", _code(each.field), _value(each.before), _value(each.after))
+            (
+                str(change.id),
+                _code(change.number or "-"),
+                _code(each.field),
+                _value(each.before),
+                _value(each.after),
+            )
             for change in islice(plan.changes(), _MAX_SHOWN)
             for each in change.fields
         )

@@ -3,9 +3,9 @@
 import asyncio
 import sys
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import asynccontextmanager
-from typing import Final
+from typing import Any, Final
 
 from rich.console import Console
 from rich.live import Live
@@ -14,7 +14,7 @@ from rich.text import Text
 
 from wavix_async.cli._output.format import format_duration
 
-__all__ = ["ticking"]
+__all__ = ["alongside", "tick"]
 
 _AFTER: Final = 1.0
 _REDRAW: Final = 0.2
@@ -22,22 +22,23 @@ _LINE_EVERY: Final = 3.0
 
 
 @asynccontextmanager
-async def ticking(console: Console, told: Callable[[], str]) -> AsyncGenerator[None]:
-    """Show what is going on while the block runs: live on a terminal, otherwise a plain line every few seconds.
+async def alongside(showing: Coroutine[Any, Any, None]) -> AsyncGenerator[None]:
+    """Run a coroutine while the block runs; it is cancelled at the end of the block."""
+    task = asyncio.ensure_future(showing)
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+
+
+async def tick(console: Console, told: Callable[[], str]) -> None:
+    """Show what is going on until this is cancelled: live on a terminal, otherwise a plain line every few seconds.
 
     Args:
         console: The console of stderr.
         told: Returns what is going on, such as `1,200 rows`.
     """
-    showing = asyncio.ensure_future(_show(console, told))
-    try:
-        yield
-    finally:
-        showing.cancel()
-        await asyncio.wait([showing])
-
-
-async def _show(console: Console, told: Callable[[], str]) -> None:
     began = time.monotonic()
 
     def line() -> Text:

@@ -1,10 +1,8 @@
 """`JobRecords`: the jobs of a store as objects, and the results in their journals. Every method can block."""
 
-import sqlite3
 from collections.abc import Iterable
-from contextlib import closing, suppress
+from contextlib import suppress
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
@@ -20,8 +18,8 @@ from wavix_async.fastapi._jobs.schemas import (
     ResultPage,
     StoredChangeSet,
 )
-from wavix_async.fastapi._jobs.store import is_job_id, open_private
-from wavix_async.fleet import Change, FleetReport, FleetStatus, JournalError, status
+from wavix_async.fastapi._jobs.store import is_job_id
+from wavix_async.fleet import Change, FleetReport, FleetStatus, JournalError, has_run, status
 from wavix_async.types import JobPart, JobStore
 
 __all__ = ["JobRecords"]
@@ -125,13 +123,6 @@ class JobRecords:
 
     # --- the journal ---
 
-    def create_journal(self, job_id: str) -> Path:
-        """Create the journal of a job, readable only by this user, and return its path."""
-        path = self.store.journal(job_id)
-        with suppress(FileExistsError), open(path, "xb", opener=open_private):
-            pass
-        return path
-
     def read_report(self, job_id: str) -> FleetReport | None:
         """Return the report of a job's latest run; None if no run has begun.
 
@@ -146,7 +137,7 @@ class JobRecords:
         except JournalError as error:
             if error.retryable:
                 raise
-            if _is_empty_journal(path):
+            if not has_run(path):
                 return None
         # The run may have begun between the two looks. A damaged journal raises again.
         return status(path)
@@ -189,13 +180,3 @@ class JobRecords:
         if stream is not None:
             stream.close()
         return stream is not None
-
-
-def _is_empty_journal(path: Path) -> bool:
-    """Return whether a journal is intact and no run has begun in it."""
-    try:
-        with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as connection:
-            tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-            return not tables or ("run" in tables and not connection.execute("SELECT 1 FROM run").fetchone())
-    except sqlite3.Error:
-        return False

@@ -13,11 +13,10 @@ from typing import Any, Final
 from fastapi import Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import TypeAdapter, ValidationError
-from pydantic_core import PydanticSerializationError
 from starlette.types import Message
 
-from wavix_async import NumberDestination, NumberUpdate
-from wavix_async._files import NOT_A_PHONE, digits_of
+from wavix_async import NumberDestination, NumberUpdate, to_dict
+from wavix_async._files import NOT_A_PHONE, digits_of, is_text
 from wavix_async.fastapi._jobs.problems import NotJsonError, TooLargeError
 from wavix_async.fastapi._jobs.schemas import ChangeSet, NumberChanges, RecordId
 
@@ -35,7 +34,6 @@ _GROUP: Final = TypeAdapter(NumberChanges)
 _ID: Final[TypeAdapter[int]] = TypeAdapter(RecordId)
 _NUMBER: Final = TypeAdapter(str)
 _DESTINATION: Final = TypeAdapter(NumberDestination)
-_UPDATE: Final = TypeAdapter(NumberUpdate)
 _EMPTY_UPDATE: Final = NumberUpdate()
 
 
@@ -172,7 +170,7 @@ def _mistakes(request: ChangeSet) -> Iterator[dict[str, Any]]:
             yield _mistake((*location,), "missing", "Give at least one number, in ids or numbers")
         if group.set == _EMPTY_UPDATE:
             yield _mistake((*location, "set"), "too_short", "Give at least one field to set")
-        if not _is_valid_unicode(group.set):
+        if not is_text(json.dumps(to_dict(group.set), ensure_ascii=False)):
             yield _mistake(
                 (*location, "set"), "string_unicode", "The text must not have lone surrogates (halves of characters)"
             )
@@ -187,15 +185,6 @@ def _mistakes(request: ChangeSet) -> Iterator[dict[str, Any]]:
                     yield _mistake((*location, name, position), "value_error", message)
                 else:
                     seen[key] = f"changes.{index}.{name}.{position}"
-
-
-def _is_valid_unicode(update: NumberUpdate) -> bool:
-    try:
-        _UPDATE.dump_json(update)
-    except PydanticSerializationError:
-        # JSON input may contain lone surrogates; UTF-8 output cannot.
-        return False
-    return True
 
 
 def _mistake(location: tuple[int | str, ...], problem_type: str, message: str) -> dict[str, Any]:

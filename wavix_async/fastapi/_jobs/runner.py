@@ -161,7 +161,7 @@ class JobRun:
             await fleet.apply(
                 self._wavix,
                 plan,
-                journal=await run_in_thread(self._records.create_journal, self.job.id),
+                journal=self._records.store.journal(self.job.id),
                 verify=request.verify,
                 concurrency=request.concurrency,
                 batch=request.batch,

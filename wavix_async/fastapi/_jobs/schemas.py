@@ -10,6 +10,7 @@ import attrs
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from wavix_async import NumberUpdate
+from wavix_async._files import is_text
 from wavix_async.fastapi._jobs.problems import JobProblem
 from wavix_async.fleet import Change, FleetProgress, FleetReport, FleetResult, FleetStatus, Phase, Plan
 
@@ -215,11 +216,7 @@ class JobList(_ResponseModel):
 def _without_half_characters(value: Any) -> Any:
     """Replace lone surrogates, which the API may send and a response cannot hold."""
     text = json.dumps(value, ensure_ascii=False)
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return json.loads(text.encode("utf-8", "replace"))
-    return value
+    return value if is_text(text) else json.loads(text.encode("utf-8", "replace"))
 
 
 class JobField(_ResponseModel):

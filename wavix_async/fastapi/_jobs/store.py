@@ -118,7 +118,7 @@ def check_directory(directory: str | PathLike[str]) -> Path:
     """Return the path of a directory for jobs.
 
     Raises:
-        ConfigurationError: It is no path, or empty, or one that only looks like a path.
+        ConfigurationError: It cannot be the path of a directory.
     """
     try:
         return check_path(directory, "directory")
