@@ -12,6 +12,7 @@ from sphinx.application import Sphinx
 from sphinx.util.docutils import docutils_namespace, patch_docutils
 
 from docs.site.llms import write_for_models
+from docs.site.search import find_numbers
 from docs.site.stage import ROOT, stage
 
 HERE = Path(__file__).parent
@@ -29,6 +30,7 @@ def build(to: Path, work: Path) -> int:
         app.build()
         if app.statuscode == 0:
             write_for_models(app, to)
+            find_numbers(to)
             # Each picture is a link to its file, and the Markdown shows it.
             for picture in [*(work / "pages").rglob("*.svg"), *(work / "pages").rglob("*.png")]:
                 copy = to / picture.relative_to(work / "pages")

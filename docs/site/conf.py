@@ -10,10 +10,14 @@ import attrs
 from docutils import nodes
 from sphinx import addnodes
 from sphinx.domains.python import ObjectEntry
+from sphinx.domains.python._object import PyObject
+from sphinx.errors import PycodeError
 from sphinx.ext import napoleon
+from sphinx.pycode import ModuleAnalyzer
 from sphinx.util.nodes import find_pending_xref_condition, make_refnode
 
-from docs.site import docstrings, llms, reference
+from docs.site import docstrings, llms, reference, tables
+from docs.site.search import SearchWords
 from wavix_async import __version__
 
 if TYPE_CHECKING:
@@ -56,18 +60,30 @@ html_theme_options = {
 
 
 def _docstring(_: Sphinx, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
-    text = docstrings.to_rst(lines)
+    is_class = what in {"class", "exception"}
+    text = docstrings.to_rst(docstrings.without_entries(lines, _documented(obj)) if is_class else lines)
     # Napoleon would take the first words of an attribute's text for its type.
     plain = what in {"attribute", "property", "data"}
     lines[:] = text.split("\n") if plain else napoleon.GoogleDocstring(text, NAPOLEON, what=what).lines()
+
+
+def _documented(kind: type) -> set[str]:
+    """Return the fields of a class that get an entry of their own, and `extra`, which the entry of `Model` explains."""
+    try:
+        found = ModuleAnalyzer.for_module(kind.__module__).find_attr_docs()
+    except PycodeError:
+        return set()
+    return {name for owner, name in found if owner == kind.__qualname__} | {"extra"} - set(vars(kind))
 
 
 def _signature(
     _: Sphinx, what: str, name: str, obj: Any, options: Any, signature: str | None, returns: str | None
 ) -> tuple[str | None, str | None] | None:
     """Leave out the signature of a model: its fields follow, with their docs."""
-    if what in {"class", "exception"} and inspect.isclass(obj) and (attrs.has(obj) or issubclass(obj, BaseException)):
-        return "", None
+    if what in {"class", "exception"} and inspect.isclass(obj):
+        has_fields = attrs.has(obj) or issubclass(obj, BaseException)
+        # A protocol is not called.
+        return ("", None) if has_fields or getattr(obj, "_is_protocol", False) else None
     return None
 
 
@@ -179,7 +195,12 @@ def _simplify(_: Sphinx) -> None:
 
 
 def setup(app: Sphinx) -> None:
-    """Connect what this site does with docstrings and links."""
+    """Connect what this site does with docstrings, links, tables and the search."""
+    app.add_search_language(SearchWords)
+    for field in PyObject.doc_field_types:
+        if field.name == "variable":
+            field.label = "Fields"
+    app.set_translator("html", tables.Translator, override=True)
     app.connect("builder-inited", _simplify)
     app.connect("autodoc-process-docstring", _docstring)
     app.connect("autodoc-process-signature", _signature)
@@ -189,4 +210,5 @@ def setup(app: Sphinx) -> None:
     app.connect("env-updated", _add_aliases)
     app.connect("doctree-resolved", _link_names)
     app.connect("doctree-resolved", llms.keep_text)
+    app.connect("doctree-resolved", tables.label)
     app.connect("html-page-context", _light_navigation, priority=400)  # before the theme's own

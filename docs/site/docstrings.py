@@ -32,6 +32,17 @@ def _in_order(lines: list[str]) -> list[str]:
     return [*text.split("\n"), ""]
 
 
+def without_entries(lines: list[str], names: set[str]) -> list[str]:
+    """Return a docstring without the named fields in its section `Attributes`: each has an entry of its own."""
+    head, found, fields = "\n".join(lines).partition("\nAttributes:\n")
+    if not found:
+        return lines
+    entries, after = re.match(r"((?:(?: .*)?(?:\n|\Z))*)(.*)", fields, re.DOTALL).groups()  # type: ignore[union-attr]
+    kept = [each for each in re.split(r"\n(?=    \S)", entries) if each.split(":")[0].strip() not in names]
+    section = f"{found}{chr(10).join(kept)}" if any(each.strip() for each in kept) else "\n"
+    return f"{head}{section}\n{after}".split("\n")
+
+
 def with_code(text: str) -> str:
     """Return the text with its code in two backticks, and with no other sign that has a meaning."""
     parts, end = [], 0

@@ -19,13 +19,14 @@ PAGE: Final = Path(__file__).parents[1] / "api.md"
 _NAMED: Final = re.compile(r"\((GET|POST|PUT|PATCH|DELETE) (/[^\s)]+)\)")
 _HEAD: Final = """# All operations
 
-Every operation of the API, with the call that makes it. `python -m docs.site.operations` writes this page.
+Every operation of the API, with the call that makes it. Your browser's search (Ctrl-F) finds a call, a scope or a URL.
 
-- **Scope**: what the key needs. A call with another key raises `PermissionDeniedError`, which names the scope.
+- **Scope**: what the key needs. A call with another key raises `PermissionDeniedError`, which names the scope. *None
+  documented* means that the API's documentation names no scope.
 - **Again**: *yes* means that the operation is idempotent: the client repeats it when an answer is lost. *No* means that
   the client sends it once, and raises `OutcomeUnknownError` when the answer is lost. [Retries](retries.md) explains it.
-- **Answer**: *pages* is a list that you can await or iterate, *stream* an [export](files.md), *file* a download.
 - **Charged**: the account pays for each request that the API accepts.
+- **Answer**: *pages* is a list that you can await or iterate, *stream* an [export](files.md), *file* a download.
 
 """
 
@@ -79,18 +80,18 @@ def page() -> str:
     for name, operation in known.items():
         call = made_by[name]
         row = (
-            f"`{name}`",
             f"`{call}`",
-            f"`{operation.scope}`" if operation.scope else "",
+            f"`{operation.scope}`" if operation.scope else "none documented",
             "yes" if operation.idempotent else "**no**",
-            _answer(operation),
             "yes" if _shape(name) in costs else "",
+            _answer(operation),
+            f"`{name}`",
         )
         by_group.setdefault(call.split(".")[1], []).append("| " + " | ".join(row) + " |")
     parts = [_HEAD + f"The API has {len(known)} operations in {len(by_group)} groups.\n"]
     for path, _ in groups():
         if path.count(".") == 1 and (rows := by_group.get(path.split(".")[1])):
-            head = ["| HTTP | Call | Scope | Again | Answer | Charged |", "|---|---|---|---|---|---|"]
+            head = ["| Call | Scope | Again | Charged | Answer | HTTP |", "|---|---|---|---|---|---|"]
             parts.append("\n".join([f"## {path.split('.')[1]}", "", *head, *rows, ""]))
     return "\n".join(parts)
 

@@ -20,7 +20,8 @@ import attrs
 
 import wavix_async
 from docs.site import docstrings
-from wavix_async import UNSET, WavixClient, models
+from wavix_async import UNSET, WavixClient, WavixError, models
+from wavix_async._codes import CODES, MESSAGES, message_page
 from wavix_async.webhooks import KINDS
 
 PACKAGE: Final = "wavix_async"
@@ -125,7 +126,13 @@ def generated(what: str, part: str) -> str:
     - `summary PART`: a table of its names with their first sentences.
     - `options NAME`: a table of the parameters of a class or a function, with their defaults.
     - `kinds`: a table of the kinds of webhook events.
+    - `codes`: tables of the codes and words of the API, with what each means.
+    - `raised`: a table for each error, of the calls whose docs name it, with the reason.
     """
+    if what == "codes":
+        return _codes()
+    if what == "raised":
+        return _raised()
     if what == "options":
         return _options(part)
     if what == "kinds":
@@ -138,9 +145,58 @@ def generated(what: str, part: str) -> str:
         module = f".. py:module:: {PACKAGE}.{part}\n" if importlib.util.find_spec(f"{PACKAGE}.{part}") else ""
         return _rst([module, *(_directive(name.path, name.value) for name in of_part)])
     if what == "summary":
-        rows = [f"| `{name.path.rpartition('.')[2]}` | {_first_sentence(name.value)} |" for name in of_part]
+        rows = [f"| `{name.path.rpartition('.')[2]}` | {_summary(name)} |" for name in of_part]
         return "\n".join(["| name | what it is |", "|---|---|", *rows])
     raise ValueError(f"unknown: {what}")
+
+
+def _codes() -> str:
+    """Return a table for each group of the API's codes and words."""
+    parts = []
+    for group, found in itertools.groupby(CODES, key=lambda code: code.group):
+        rows = []
+        for code in found:
+            page = message_page(code.code) if group == MESSAGES else None
+            shown = f"[`{code.code}`]({page})" if page else f"`{code.code}`"
+            rows.append(f"| {shown} | {code.meaning} | {code.remedy} |")
+        title = "messages (code of an error)" if group == MESSAGES else group
+        parts.append(
+            "\n".join(
+                [f"## {title[0].upper()}{title[1:]}\n", "| code | meaning | what to do |", "|---|---|---|", *rows]
+            )
+        )
+    return "\n\n".join(parts)
+
+
+def _raised() -> str:
+    """Return a table for each error, of the calls that name it."""
+    ours = {name.path.rpartition(".")[2] for name in names() if _is_error(name.value)}
+    by_error: dict[str, list[str]] = {}
+    for call, function in _callables():
+        for error, reason in _documented(inspect.getdoc(function) or "", "Raises").items():
+            # That an id may be of nothing goes without saying.
+            if error not in ours or re.fullmatch(r"There is no such [\w ]+\.", reason):
+                continue
+            by_error.setdefault(error, []).append(f"| `{call}` | {reason.replace('|', chr(92) + '|')} |")
+    first = sorted(by_error, key=lambda name: (name != "OutcomeUnknownError", name))
+    return "\n\n".join(
+        "\n".join([f"## `{error}`\n", "| call | when |", "|---|---|", *by_error[error]]) for error in first
+    )
+
+
+def _is_error(value: Any) -> bool:
+    return inspect.isclass(value) and issubclass(value, WavixError)
+
+
+def _callables() -> Iterator[tuple[str, Any]]:
+    """Yield the methods of the client's groups, and the public functions, by what a caller writes."""
+    for path, kind in groups():
+        for name in dir(kind):
+            if inspect.isfunction(function := getattr(kind, name)) and not name.startswith("_"):
+                yield f"{path}.{name}", function
+    for name in names():
+        if inspect.isfunction(name.value):
+            yield name.path.removeprefix(f"{PACKAGE}."), name.value
 
 
 def _options(path: str) -> str:
@@ -168,10 +224,10 @@ def _found(path: str) -> Any:
         return getattr(_found(head), name)
 
 
-def _documented(text: str) -> dict[str, str]:
-    """Return the parameters that the section `Args` or `Attributes` of a docstring describes."""
+def _documented(text: str, sections: str = "Args|Attributes") -> dict[str, str]:
+    """Return the parameters, fields or errors that a section of a docstring describes."""
     found: dict[str, str] = {}
-    for section in re.findall(r"^(?:Args|Attributes):\n((?:(?: .*)?(?:\n|\Z))+)", text, re.MULTILINE):
+    for section in re.findall(rf"^(?:{sections}):\n((?:(?: .*)?(?:\n|\Z))+)", text, re.MULTILINE):
         for entry in re.split(r"\n(?=\S)", inspect.cleandoc(section)):
             name, colon, about = entry.partition(":")
             if colon:
@@ -181,6 +237,14 @@ def _documented(text: str) -> dict[str, str]:
 
 def _shown(default: Any) -> str:
     return str(default) if isinstance(default, type(UNSET)) or inspect.isclass(default) else repr(default)
+
+
+def _summary(name: Name) -> str:
+    if inspect.isclass(name.value) or inspect.isroutine(name.value) or inspect.ismodule(name.value):
+        return _first_sentence(name.value)
+    # The docstring of a constant is that of its type.
+    text = _text_of(name.path.rpartition(".")[2], name.value)
+    return " ".join(text.partition("\n\n")[0].split()).replace("|", "\\|")
 
 
 def _first_sentence(value: Any) -> str:

@@ -20,6 +20,8 @@ from docs.site import commands, reference
 ROOT: Final = Path(__file__).parents[2]
 DOCS: Final = ROOT / "docs"
 ROOT_PAGES: Final = ("CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md")
+# The history mentions every word: it would be among the first that a search finds.
+_NOT_SEARCHED: Final = "---\nno-search: true\n---\n"
 COPIED: Final = {".svg", ".png", ".ipynb"}
 
 # A list of pages that is written by hand, such as that of the recipes, has all pages of its directory below it.
@@ -37,7 +39,8 @@ def stage(to: Path) -> list[str]:
         target.parent.mkdir(parents=True, exist_ok=True)
         if source.suffix == ".md":
             text = source.read_text(encoding="utf-8")
-            target.write_text(_filled(_relinked(text, source, place, to)), encoding="utf-8")
+            front = _NOT_SEARCHED if source.name == "CHANGELOG.md" else ""
+            target.write_text(front + _filled(_relinked(text, source, place, to)), encoding="utf-8")
         else:
             shutil.copyfile(source, target)
     for example in _examples():

@@ -2,7 +2,7 @@
 
     python examples/scaling/run.py --numbers 1000 --workers 4 --rate 200
 
-It needs `pip install 'wavix-async[redis]' taskiq taskiq-redis` and a Redis server: set REDIS_URL, or let this script
+It needs `pip install '.[redis]' taskiq taskiq-redis` and a Redis server: set REDIS_URL, or let this script
 start `redis-server` and stop it at the end. For the live API, start the workers as `tasks.py` describes, and reuse the
 function `change`.
 """

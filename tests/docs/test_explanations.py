@@ -69,8 +69,8 @@ def quiet_log() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("quiet_log")
-async def test_reliability(capsys: pytest.CaptureFixture[str]) -> None:
-    await run_page("reliability.md", logging=logging)
+async def test_failures(capsys: pytest.CaptureFixture[str]) -> None:
+    await run_page("failures.md", logging=logging)
     logging.getLogger("wavix_async").info("calls pause")
     assert capsys.readouterr().err == "calls pause - -\n"
 

@@ -32,7 +32,8 @@ def free_port() -> str:
 @pytest.mark.wavix(delivery_delay=0.01)
 def test_the_programs_do_what_the_page_says(wavix_sandbox: Sandbox, capsys: pytest.CaptureFixture[str]) -> None:
     run(CHANGE, "change.py")
-    assert capsys.readouterr().out.endswith(f"{wavix_sandbox.numbers[1001]['number']} receives SMS: True\n")
+    printed = re.findall(r"^```text\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
+    assert [capsys.readouterr().out] == printed
     assert wavix_sandbox.numbers[1001]["sms_enabled"] is True
 
     run(SEND, "send.py")

@@ -245,7 +245,7 @@ CONVINCING: Final[dict[str, str]] = {
     "nothing_204": "DS",
     "other_id": "S",
 }
-"""What no client can know for a lie, by kind and letter; docs/reliability.md says so of each."""
+"""What no client can know for a lie, by kind and letter; docs/failures.md says so of each."""
 
 KIND: Final = re.compile(rf"(?P<name>{'|'.join(LIES)})(?P<after>_after)?")
 

@@ -2,7 +2,7 @@
 
 A success must have been carried out, and a failure must not; what the client reports as unknown may be either. The
 server tells each lie alone, and then all of them in seeded order to thousands of calls. `lies.py` lists the lies, also
-those that no client can see through; docs/reliability.md names these.
+those that no client can see through; docs/failures.md names these.
 """
 
 from __future__ import annotations
@@ -457,7 +457,7 @@ def test_there_are_enough_lies_and_each_is_either_shown_or_named() -> None:
 
 
 def test_the_lies_that_convince_are_documented() -> None:
-    text = (Path(__file__).parents[2] / "docs" / "reliability.md").read_text(encoding="utf-8")
+    text = (Path(__file__).parents[2] / "docs" / "failures.md").read_text(encoding="utf-8")
     missing = {
         kind.removesuffix("_after")
         for kind in CONVINCING

@@ -228,6 +228,7 @@ Event: TypeAlias = (
     | WebhookAnswerEvent
     | WebhookHandlerEvent
 )
+"""Everything that observers get."""
 
 
 class Observer(Protocol):
