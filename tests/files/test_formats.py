@@ -355,6 +355,18 @@ def test_what_is_wrong_in_a_listed_number_is_named():
     ]
 
 
+@pytest.mark.parametrize("name", ["sms_enable", "Call_status_url", "call_statusurl", "destinatons"])
+def test_a_mistyped_setting_of_a_listed_number_is_no_unchanged_number(name: str):
+    (problem,) = problems(json.dumps({**ex.number(id=5), name: True}))
+    assert f"column {name}: unknown field" in problem
+    assert "Did you mean" in problem
+
+
+def test_what_the_api_adds_to_a_listed_number_is_no_mistake():
+    added = {"sms_status": "on", "call_recording_url": "x", "channels_used": 3, "transcription_language": "en"}
+    assert problems(json.dumps({**ex.number(id=5), **added})) == []
+
+
 # --- formulas ---
 
 

@@ -7,8 +7,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from types import NoneType
 from typing import Any, Final
 
+import attrs
+
+from wavix_async import Number
 from wavix_async._files.fields import FIELDS
-from wavix_async._files.problems import Place, Problem, did_you_mean
+from wavix_async._files.problems import Place, Problem, did_you_mean, is_typing_mistake
 from wavix_async._files.rows import (
     ALSO_A_FLAG,
     KEYS,
@@ -210,13 +213,17 @@ def _read_object(line: int, text: str, rules: Rules) -> Iterator[Item]:
     yield from problems or [wrong(None, NO_CHANGES)]
 
 
+_LISTED: Final = frozenset((*FIELDS, *(field.name for field in attrs.fields(Number))))
+
+
 def _change_of_listed(given: Mapping[str, Any], rules: Rules) -> dict[str, Any]:
     """Return the object for a number as the API lists it: its settings, or only its id if flags say what to change.
 
     The API names the destinations `destination`, adds what no request can set, and shows a setting without a value as
-    null or as an empty text.
+    null or as an empty text. A setting with a typing mistake stays, so that it is refused: it would change nothing.
     """
     made = {name: given[name] for name in KEYS if name in given}
+    made |= {name: value for name, value in given.items() if name not in _LISTED and is_typing_mistake(name, FIELDS)}
     if rules.common:
         return made
     for name in FIELDS:

@@ -7,7 +7,7 @@ from typing import Final
 
 import attrs
 
-__all__ = ["Place", "Problem", "Problems", "did_you_mean", "listed", "mistakes"]
+__all__ = ["Place", "Problem", "Problems", "did_you_mean", "is_typing_mistake", "listed", "mistakes"]
 
 _SHOWN: Final = 20
 _LONGEST: Final = 600
@@ -117,3 +117,8 @@ def did_you_mean(word: str, known: Collection[str]) -> str:
     """Return ` Did you mean x?` for a word that is close to a known word, otherwise an empty string."""
     close = difflib.get_close_matches(word.lower().replace(" ", "_"), known, 1)
     return f" Did you mean {close[0]}?" if close else ""
+
+
+def is_typing_mistake(word: str, known: Collection[str]) -> bool:
+    """Return whether a word differs from a known word in a letter or two."""
+    return word not in known and bool(difflib.get_close_matches(word.lower(), known, 1, 0.85))
