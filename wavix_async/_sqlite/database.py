@@ -90,7 +90,7 @@ class Database:
             self._thread.shutdown(wait=wait)
             self._thread = None
         if self.is_marked:
-            self.is_marked = False
+            self.is_marked: bool = False
             _take_mark_back(self.connection)
         self.connection.close()
 

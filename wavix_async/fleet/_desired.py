@@ -116,7 +116,7 @@ class DesiredState:
 
     def __init__(self, name: str, entries: Iterable[Entry], *, may_repeat: bool = False) -> None:
         # A path that is not UTF-8 has half characters, which a database does not take.
-        self.name = name.encode("utf-8", "backslashreplace").decode()
+        self.name: str = name.encode("utf-8", "backslashreplace").decode()
         self.rows: int = 0
         self.selectors: tuple[Selector, ...] = ()
         self._may_repeat = may_repeat

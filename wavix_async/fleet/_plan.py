@@ -231,7 +231,7 @@ class PlanBuilder:
 
     def __init__(self, name: str, base_url: str, account: int) -> None:
         # A path that is not UTF-8 has half characters, which a database does not take.
-        self.name = name.encode("utf-8", "backslashreplace").decode()
+        self.name: str = name.encode("utf-8", "backslashreplace").decode()
         self.base_url = base_url
         self.account = account
         self.missing_count: int = 0
