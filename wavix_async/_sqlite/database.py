@@ -47,7 +47,7 @@ class Database:
     def __init__(self, path: Path | None, *, uri: str | None = None) -> None:
         self.path = path
         self.lacks_entries: bool = False
-        self.is_marked = False
+        self.is_marked: bool = False
         self._thread: ThreadPoolExecutor | None = None
         self._running: set[asyncio.Future[Any]] = set()
         self.closing: threading.Event = threading.Event()
@@ -90,7 +90,7 @@ class Database:
             self._thread.shutdown(wait=wait)
             self._thread = None
         if self.is_marked:
-            self.is_marked: bool = False
+            self.is_marked = False
             _take_mark_back(self.connection)
         self.connection.close()
 
